@@ -1,0 +1,1 @@
+"""The backend of contact center 111 of Kazakhstan."""

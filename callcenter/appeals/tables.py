@@ -1,0 +1,60 @@
+"""The register of appeals (R12, R25): one row for every contact, its events, and the numbers."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from callcenter.storage.metadata import metadata
+
+appeal = Table(
+    "appeal",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", Text, nullable=False, unique=True, comment="ten digits, see appeals.number"),
+    Column("channel", Text, nullable=False, comment="how it came: call"),
+    Column("call_id", Text, unique=True, comment="the switch's unique id of the caller's channel"),
+    Column("language", Text, comment="kk or ru, once chosen"),
+    Column("caller_kind", Text, nullable=False, comment="number, short, withheld or unreadable"),
+    Column("caller_number", Text, comment="E.164, or the short number"),
+    Column("consultant_id", Uuid, ForeignKey("consultant.id"), comment="who talked last"),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("outcome", Text, comment="exactly one, see line.outcomes; null while the call lives"),
+    CheckConstraint("number ~ '^[0-9]{10}$'", name="number"),
+    CheckConstraint("language IN ('kk', 'ru')", name="language"),
+    CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="outcome"),
+    Index("ix_appeal_received_at", "received_at"),
+    Index("ix_appeal_live", "received_at", postgresql_where="outcome IS NULL"),
+)
+
+appeal_event = Table(
+    "appeal_event",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False, comment="order within the call; makes writing repeatable"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False, comment="see line.outcomes.Moment"),
+    Column("detail", JSONB, nullable=False),
+    UniqueConstraint("appeal_id", "seq"),
+)
+
+appeal_counter = Table(
+    "appeal_counter",
+    metadata,
+    Column("year", SmallInteger, primary_key=True, comment="two digits, by Asia/Almaty"),
+    Column("last", Integer, nullable=False, comment="last sequence number given in this year"),
+)

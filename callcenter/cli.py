@@ -1,0 +1,54 @@
+"""The `callcenter` command. Each subcommand lives in `callcenter.commands`, loaded when called."""
+
+import importlib
+import sys
+
+import click
+
+from callcenter.errors import CallcenterError
+
+COMMANDS = {
+    "up": "start everything on this machine and keep it running",
+    "line": "answer calls: one controller of live calls",
+    "web": "serve the pages and the API",
+    "worker": "do the work that is due: recordings, deadlines, reminders",
+    "migrate": "bring the database to this version",
+    "render": "write Asterisk's configuration",
+    "prompts": "build what callers hear",
+    "consultants": "add, change and list consultants",
+    "users": "add, change and list people who sign in to the pages",
+    "check": "tell whether this copy is fit to serve",
+    "demo": "place a real call to 111 and show what came of it",
+}
+
+
+class Commands(click.Group):
+    """Loads a subcommand only when it is called, so that `--help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"callcenter.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands)
+def callcenter() -> None:
+    """The backend of contact center 111."""
+
+
+def main() -> None:
+    """Entry point: our own errors become one clear line and exit status 1."""
+    try:
+        callcenter()
+    except CallcenterError as exc:
+        click.echo(f"callcenter: {exc}", err=True)
+        sys.exit(1)

@@ -1,0 +1,42 @@
+"""What can become of a call (R25): the closed sets of its moments and of its outcomes."""
+
+from enum import StrEnum
+
+
+class Moment(StrEnum):
+    """A moment of a call that is kept, with its time, on the appeal."""
+
+    RECEIVED = "received"  #: the switch offered the call to us
+    ANSWERED = "answered"  #: the caller was answered
+    GREETING = "greeting"  #: greeting and choice of language began
+    LANGUAGE = "language"  #: language settled; detail: language, how (key or default)
+    NOTICE = "notice"  #: notice of recording played; detail: whole (false: cut by a key)
+    MENU = "menu"  #: main menu began
+    CHOICE = "choice"  #: what the caller chose; detail: choice
+    WAITING = "waiting"  #: the caller waits for a consultant
+    RINGING = "ringing"  #: a consultant's phone is being rung; detail: consultant
+    UNANSWERED = "unanswered"  #: it was not answered; detail: consultant, why
+    CONNECTED = "connected"  #: caller and consultant hear each other; detail: consultant
+    RECORDING_STARTED = "recording_started"  #: proved started; detail: recording
+    RECORDING_STOPPED = "recording_stopped"  #: proved stopped; detail: recording
+    RECORDING_FAILED = "recording_failed"  #: could not be proved started; detail: why
+    REDIRECT_NOTICE = "redirect_notice"  #: notice of redirection to 1414 played to its end (R15)
+    REDIRECT_RINGING = "redirect_ringing"  #: 1414 is being called
+    REDIRECT_FAILED = "redirect_failed"  #: 1414 did not take the call; detail: why
+    REDIRECTED = "redirected"  #: the caller is connected to 1414
+    FALLBACK = "fallback"  #: served by the dialplan alone, our software being down
+    ENDED = "ended"  #: detail: outcome
+
+
+class Outcome(StrEnum):
+    """What became of a call: exactly one each."""
+
+    LEFT_IN_GREETING = "left_in_greeting"  #: hung up before a language was settled
+    LEFT_IN_MENU = "left_in_menu"  #: hung up between language and choice
+    LEFT_WAITING = "left_waiting"  #: hung up while nobody was being rung
+    LEFT_RINGING = "left_ringing"  #: hung up while a consultant's phone rang
+    NOBODY_FREE = "nobody_free"  #: waited to the end, nobody took the call, 1414 neither
+    TALKED = "talked"  #: spoke with a consultant
+    REDIRECTED = "redirected"  #: went to the Unified Contact Center
+    FALLBACK = "fallback"  #: served by the dialplan alone
+    LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed

@@ -1,0 +1,36 @@
+"""Recordings: one row for each conversation that a consultant had."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+)
+
+from callcenter.storage.metadata import metadata
+
+recording = Table(
+    "recording",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
+    Column("consultant_id", Uuid, ForeignKey("consultant.id")),
+    Column("spool_name", Text, nullable=False, unique=True, comment="file that the switch writes"),
+    Column("state", Text, nullable=False, comment="recording, closed, stored or failed"),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("store_name", Text, unique=True, comment="object in the store, once stored"),
+    Column("sha256", Text, comment="of the stored object, hexadecimal"),
+    Column("bytes", BigInteger, comment="size of the stored object"),
+    Column("duration_ms", Integer, comment="length of the audio"),
+    Column("fault", Text, comment="why it failed, for the records officer"),
+    CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed')", name="state"),
+    CheckConstraint("(state = 'stored') = (sha256 IS NOT NULL)", name="stored"),
+    Index("ix_recording_appeal_id", "appeal_id"),
+)

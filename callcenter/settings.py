@@ -1,0 +1,135 @@
+"""All settings of the product: one frozen object, read once.
+
+Every key is an environment variable with the prefix `CALLCENTER_`, or a line in the file
+`callcenter.env` in the project's folder (the environment wins). A wrong value stops the program
+at start with the name of the key. Secrets are not settings: see `callcenter.secrets`.
+"""
+
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from callcenter.errors import AskedWrongly
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """Paths are absolute or relative to the working directory; durations are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CALLCENTER_", env_file=ROOT / "callcenter.env", frozen=True, extra="forbid"
+    )
+
+    # Where things are
+    var: Path = Field(ROOT / "var", description="All state of this copy")
+    recordings: Path = Field(ROOT / "recordings", description="The embedded store of recordings")
+    asterisk_tree: Path = Field(
+        ROOT / "var" / "asterisk-tree",
+        description="Private Debian tree with Asterisk, used when the machine has none new enough",
+    )
+    voices: Path = Field(
+        ROOT / "var" / "voices",
+        description="Human recordings that replace synthetic prompts: LANGUAGE/ID.wav (or .flac)",
+    )
+
+    # Servers of your own; empty means that `callcenter up` starts one under `var`
+    database_url: SecretStr | None = Field(None, description="postgresql://user:password@host/db")
+    redis_url: SecretStr | None = Field(None, description="redis://... or unix:///path")
+
+    # Addresses and ports
+    web_address: IPv4Address = IPv4Address("127.0.0.1")
+    web_port: Port = 8111
+    ari_port: Port = Field(8088, description="Asterisk's HTTP server, on loopback only")
+    ami_port: Port = Field(5038, description="Asterisk's manager, on loopback only")
+    sip_address: IPv4Address = Field(IPv4Address("127.0.0.1"), description="Where SIP is heard")
+    sip_port: Port = 5060
+    rtp_start: Port = 10000
+    rtp_end: Port = 19999
+
+    # The telephone network
+    operator_networks: tuple[IPv4Network, ...] = Field(
+        (IPv4Network("127.0.0.2/32"),),
+        description="Networks from which the operator's trunk sends calls to 111 (JSON list)",
+    )
+    unified_center_uri: str = Field(
+        "sip:1414@127.0.0.3:5060",
+        pattern=r"^sip:[A-Za-z0-9.+_-]+@[A-Za-z0-9.-]+(:\d{1,5})?$",
+        description="Where a call redirected to the Unified Contact Center (1414) is sent",
+    )
+
+    # The call
+    controllers: int = Field(2, ge=1, le=16, description="Number of `callcenter line` processes")
+    claim_timeout: Seconds = Field(0.5, description="After this without a claim, fall back")
+    key_timeout: Seconds = Field(5, description="Silence after a menu that counts as no key")
+    ring_timeout: Seconds = Field(15, description="How long one consultant's phone rings")
+    patience: Seconds = Field(300, description="Waiting longer than this goes to 1414, with notice")
+    unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
+    redirect_keys: str = Field(
+        "*14", pattern=r"^[0-9*#]{2,6}$", description="Consultant's keys that redirect to 1414"
+    )
+    fallback_patience: Seconds = Field(120, description="Waiting in the dialplan's own queue")
+
+    @cached_property
+    def run(self) -> Path:
+        """Sockets and files of running processes."""
+        return self.var / "run"
+
+    @cached_property
+    def secrets_folder(self) -> Path:
+        return self.var / "secrets"
+
+    @cached_property
+    def asterisk_folder(self) -> Path:
+        """Configuration, logs and databases of our Asterisk: `etc`, `log`, `lib`, `run`."""
+        return self.var / "asterisk"
+
+    @cached_property
+    def prompts(self) -> Path:
+        """Prompts as Asterisk plays them: LANGUAGE/ID.alaw, 8000 Hz."""
+        return self.var / "prompts"
+
+    @cached_property
+    def spool(self) -> Path:
+        """Recordings that Asterisk is writing or that wait to be stored."""
+        return self.var / "spool"
+
+    @cached_property
+    def postgres_folder(self) -> Path:
+        """`data` and the server's socket; owned by the user that runs PostgreSQL."""
+        return self.var / "postgres"
+
+    @cached_property
+    def database(self) -> str:
+        """URL for psycopg: the configured server, or the embedded one by its UNIX socket."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"postgresql://postgres@/callcenter?host={self.postgres_folder}"
+
+    @cached_property
+    def redis(self) -> str:
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        return f"unix://{self.run / 'redis.sock'}"
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises AskedWrongly that names the bad key and says what is wrong with it.
+    """
+    try:
+        return Settings()
+    except ValidationError as exc:
+        wrong = "; ".join(
+            f"CALLCENTER_{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+            for error in exc.errors()
+        )
+        raise AskedWrongly(f"wrong setting: {wrong}") from exc
