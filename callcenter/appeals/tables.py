@@ -45,9 +45,7 @@ appeal_event = Table(
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("appeal_id", Uuid, ForeignKey("appeal.id", ondelete="CASCADE"), nullable=False),
-    Column(
-        "seq", Integer, nullable=False, comment="order within the call; makes writing repeatable"
-    ),
+    Column("seq", Integer, nullable=False, comment="order within the call: writing is repeatable"),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("kind", Text, nullable=False, comment="see line.outcomes.Moment"),
     Column("detail", JSONB, nullable=False),

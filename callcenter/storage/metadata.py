@@ -1,4 +1,4 @@
-"""The one MetaData that all rooms' `tables.py` register with, so that migrations can be compared."""
+"""The one MetaData that every `tables.py` registers with, so that migrations can be compared."""
 
 from sqlalchemy import MetaData
 
