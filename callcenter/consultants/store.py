@@ -1,0 +1,99 @@
+"""Consultants in PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.consultants.accounts import check_extension, check_languages, check_name
+from callcenter.consultants.tables import consultant
+from callcenter.errors import AskedWrongly
+
+
+@dataclass(frozen=True, slots=True)
+class Consultant:
+    """Who may be offered a call. `digest` is the secret of the softphone: never log it."""
+
+    id: UUID
+    extension: str
+    name: str
+    languages: tuple[str, ...]
+    digest: str
+    active: bool
+
+
+def _query() -> Select[Any]:
+    return select(
+        consultant.c.id,
+        consultant.c.extension,
+        consultant.c.name,
+        consultant.c.languages,
+        consultant.c.digest,
+        consultant.c.active,
+    ).order_by(consultant.c.extension)
+
+
+async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Consultant]:
+    return [
+        Consultant(row.id, row.extension, row.name, tuple(row.languages), row.digest, row.active)
+        for row in await connection.execute(query)
+    ]
+
+
+async def active(connection: AsyncConnection) -> list[Consultant]:
+    """Those who may sign in with a softphone, by extension."""
+    return await _read(connection, _query().where(consultant.c.active))
+
+
+async def everyone(connection: AsyncConnection) -> list[Consultant]:
+    """Active or not, by extension."""
+    return await _read(connection, _query())
+
+
+async def add(
+    connection: AsyncConnection,
+    *,
+    extension: str,
+    name: str,
+    languages: Sequence[str],
+    digest: str,
+) -> Consultant:
+    """Add an active consultant; `digest` as made by consultants.accounts.digest_of.
+
+    Raises AskedWrongly when the extension is taken or a value is not allowed.
+    """
+    new = Consultant(
+        uuid4(),
+        check_extension(extension),
+        check_name(name),
+        check_languages(languages),
+        digest,
+        active=True,
+    )
+    result = await connection.execute(
+        insert(consultant).on_conflict_do_nothing(index_elements=["extension"]),
+        {
+            "id": new.id,
+            "extension": new.extension,
+            "name": new.name,
+            "languages": list(new.languages),
+            "digest": new.digest,
+            "active": new.active,
+        },
+    )
+    if result.rowcount == 0:
+        raise AskedWrongly(f"extension {extension} is taken: choose another")
+    return new
+
+
+async def set_active(connection: AsyncConnection, extension: str, active: bool) -> None:
+    """Let a consultant take calls, or no longer. Raises AskedWrongly for an unknown extension."""
+    result = await connection.execute(
+        update(consultant).where(consultant.c.extension == extension).values(active=active)
+    )
+    if result.rowcount == 0:
+        raise AskedWrongly(f"no consultant has the extension {extension}")

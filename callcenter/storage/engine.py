@@ -1,0 +1,66 @@
+"""PostgreSQL: the engine of a process, and the unit of work."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import URL, exc, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from callcenter.errors import NotReady
+from callcenter.settings import Settings
+
+POOL_SIZE = 10
+
+# The server itself ends what hangs, in milliseconds: a lost client must not hold a lock for ever.
+SERVER_LIMITS = (
+    "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
+)
+
+CONNECT_ARGUMENTS = {
+    "connect_timeout": 5,
+    "application_name": "callcenter",
+    "keepalives_idle": 15,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def database_address(settings: Settings) -> URL:
+    """The database of the settings as SQLAlchemy wants it: the driver is psycopg 3."""
+    return make_url(settings.database).set(drivername="postgresql+psycopg")
+
+
+def open_database(settings: Settings) -> AsyncEngine:
+    """The engine of this process; no connection is made yet. `await engine.dispose()` at the end.
+
+    At most 10 connections; a statement runs 15 s at most and waits 5 s at most for a lock.
+    """
+    return create_async_engine(
+        database_address(settings),
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args=CONNECT_ARGUMENTS | {"options": SERVER_LIMITS},
+    )
+
+
+@asynccontextmanager
+async def unit_of_work(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction: committed at the end, rolled back on any exception, cancellation included.
+
+    Raises NotReady when the database cannot be reached within 5 seconds.
+    """
+    try:
+        connection = await engine.connect()
+    except (exc.OperationalError, exc.TimeoutError) as error:
+        raise NotReady(
+            f"cannot reach the database ({_reason(error)}): start it or correct its URL"
+        ) from error
+    async with connection, connection.begin():
+        yield connection
+
+
+def _reason(error: exc.OperationalError | exc.TimeoutError) -> str:
+    """One line that says why the database was not reached, without what was sent to it."""
+    origin = error.orig if isinstance(error, exc.OperationalError) else error
+    return str(origin).strip().partition("\n")[0]

@@ -1,0 +1,65 @@
+"""Background jobs (procrastinate): they live in PostgreSQL, beside what they are about.
+
+A room declares its tasks in its `jobs.py` with `@jobs.task(name="<room>.<what>", ...)`; the worker
+imports those modules. A change and the job that it needs go into one transaction (`enqueue`), so
+that neither is ever without the other.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.types import JSONValue
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.errors import NotReady
+from callcenter.settings import Settings
+from callcenter.storage.engine import CONNECT_ARGUMENTS
+
+# This connector is never opened: `enqueue` writes through connections of others, and a worker
+# brings its own (see `connected`).
+jobs = App(connector=PsycopgConnector())
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[App]:
+    """The application of jobs with connections of its own, as a worker needs it.
+
+    Raises NotReady when the database cannot be reached within 5 seconds or was not migrated.
+    """
+    connector = PsycopgConnector(
+        conninfo=settings.database, kwargs=CONNECT_ARGUMENTS, min_size=1, max_size=4, timeout=5
+    )
+    with jobs.replace_connector(connector):
+        try:
+            await connector.open_async()
+            migrated = await jobs.check_connection_async()
+        except ConnectorException as exc:
+            await connector.close_async()
+            raise NotReady("cannot reach the database: start it") from exc
+        try:
+            if not migrated:
+                raise NotReady("the database has no jobs yet: run `callcenter migrate`")
+            yield jobs
+        finally:
+            await connector.close_async()
+
+
+async def enqueue(connection: AsyncConnection, task: str, **arguments: JSONValue) -> None:
+    """Enqueue a job in the transaction of `connection`: it exists if and when that commits.
+
+    `task` is the name of a task, `<room>.<what>`; arguments are what JSON can hold.
+    """
+    raw = await connection.get_raw_connection()
+    deferrer = jobs.configure_task(task, connection=raw.driver_connection)
+    await deferrer.defer_async(**arguments)
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="jobs.rescue", pass_context=True, queueing_lock="jobs.rescue")
+async def rescue(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate's)
+    """Give jobs of workers that died (no heartbeat for 30 s) to those that live."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs():
+        await manager.retry_job(job)
