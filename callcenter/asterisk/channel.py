@@ -1,0 +1,191 @@
+"""One channel of Asterisk, as a leg of a call (`callcenter.line.ports.Leg`)."""
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from callcenter.asterisk.ari import Ari, Event, Gone, Refused
+from callcenter.line.ports import LegGone, LegLost, NotAnswered
+
+log = logging.getLogger(__name__)
+
+KEYS_KEPT = 32  # keys typed ahead; a flood beyond that is not somebody choosing
+WHY_NOT_ANSWERED = {
+    3: "unreachable",
+    17: "busy",
+    18: "no_answer",
+    19: "no_answer",
+    20: "unreachable",
+    21: "refused",
+    27: "unreachable",
+    34: "congestion",
+}
+_numbers = itertools.count(1)
+
+
+class Channel:
+    """Events come in by `handle` from ARI's reader; operations go out. One task uses it at a time.
+
+    Every operation raises LegGone once the channel has hung up, LegLost once it vanished with
+    Asterisk, and Unreachable when Asterisk does not answer.
+    """
+
+    def __init__(self, ari: Ari, channel_id: str, name: str = "", number: str = "") -> None:
+        """`name` is Asterisk's name of the channel, `number` the raw number of the party."""
+        self.id = channel_id
+        self.name = name
+        self.number = number
+        self._ari = ari
+        self._news = asyncio.Event()
+        self._keys: deque[str] = deque(maxlen=KEYS_KEPT)
+        self._playing: str | None = None
+        self._answered = False
+        self._cause: int | None = None
+        self._end: LegGone | None = None
+
+    # What Asterisk tells
+
+    def handle(self, event: Event) -> None:
+        """Take in one event about this channel; never blocks."""
+        match event["type"]:
+            case "ChannelDtmfReceived":
+                if len(self._keys) < KEYS_KEPT:
+                    self._keys.append(event["digit"])
+            case "PlaybackFinished":
+                playback = event["playback"]
+                if playback["id"] == self._playing:
+                    self._playing = None
+                if playback["state"] == "failed" and self._end is None:
+                    log.warning("channel %s: could not play %s", self.id, playback["media_uri"])
+            case "StasisStart":
+                self.name = event["channel"]["name"]
+                self._answered = True
+            case "ChannelDestroyed":
+                self._cause = event["cause"]
+                self._finish(LegGone(f"channel {self.id} hung up"))
+            case "StasisEnd":
+                self._finish(LegGone(f"channel {self.id} hung up"))
+        self._news.set()
+
+    def lost(self) -> None:
+        """Asterisk knows nothing of this channel any more, and no goodbye was heard."""
+        self._finish(LegLost(f"channel {self.id} vanished with the switch"))
+        self._news.set()
+
+    async def catch_up(self) -> None:
+        """After events may have been missed: a playback that is no more has finished."""
+        if self._playing is not None:
+            try:
+                await self._ari.request("GET", f"playbacks/{self._playing}")
+            except Gone:
+                self._playing = None
+                self._news.set()
+
+    def _finish(self, how: LegGone) -> None:
+        if self._end is None:
+            self._end = how
+
+    # What may be asked of it
+
+    @property
+    def is_gone(self) -> bool:
+        return self._end is not None
+
+    async def answer(self) -> None:
+        """Answer the incoming call: 200 OK goes out."""
+        await self._do("POST", "answer")
+
+    async def answered(self) -> None:
+        """Wait until the called party answers; raises NotAnswered with the reason."""
+        while not self._answered:
+            if self._end is not None:
+                raise NotAnswered(WHY_NOT_ANSWERED.get(self._cause or 0, f"cause_{self._cause}"))
+            await self._wait_for_news()
+
+    async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
+        """Play to the end, or until a key is pressed, which is then used up and returned.
+
+        A key pressed before counts. Cancelling stops the sound.
+        """
+        if until_key and self._keys:
+            return self._keys.popleft()
+        playback = f"play-{self.id}-{next(_numbers)}"
+        self._playing = playback
+        try:
+            await self._do("POST", f"play/{playback}", media=",".join(sounds))
+            while self._playing == playback and self._end is None:
+                if until_key and self._keys:
+                    return self._keys.popleft()
+                await self._wait_for_news()
+            if self._end is not None:
+                raise self._end
+            return None
+        finally:
+            if self._playing == playback:
+                self._playing = None
+                await asyncio.shield(self._quietly("DELETE", f"playbacks/{playback}"))
+
+    async def key(self, timeout: float) -> str | None:
+        """The next key, pressed already or within `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._keys:
+                    if self._end is not None:
+                        raise self._end
+                    await self._wait_for_news()
+        except TimeoutError:
+            return None
+        return self._keys.popleft()
+
+    @asynccontextmanager
+    async def music(self) -> AsyncIterator[None]:
+        """Music on hold within the block."""
+        await self._do("POST", "moh")
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._quietly("DELETE", f"channels/{self.id}/moh"))
+
+    async def gone(self) -> None:
+        """Return when the channel has hung up; raises LegLost when it vanished."""
+        while self._end is None:
+            await self._wait_for_news()
+        if isinstance(self._end, LegLost):
+            raise self._end
+
+    async def hang_up(self) -> None:
+        """End the channel; no error when it has gone or Asterisk does not answer."""
+        if self._end is None:
+            await self._quietly("DELETE", f"channels/{self.id}")
+
+    async def leave_to_fallback(self) -> None:
+        """Give the channel to the dialplan's own fallback. Raises LegGone."""
+        await self._do("POST", "continue", context="fallback", extension="s", priority="1")
+
+    async def _do(self, method: str, operation: str, **query: str) -> None:
+        if self._end is not None:
+            raise self._end
+        try:
+            await self._ari.request(method, f"channels/{self.id}/{operation}", **query)
+        except Gone:
+            raise self._end or LegGone(f"channel {self.id} hung up") from None
+        except Refused as exc:
+            if exc.status in (409, 412):  # not in our application, or hanging up this moment
+                raise self._end or LegGone(f"channel {self.id} hung up") from None
+            raise
+
+    async def _quietly(self, method: str, path: str) -> None:
+        """Tidy up: what has gone already needs no tidying."""
+        try:
+            await self._ari.request(method, path, within=2.0)
+        except (Gone, Refused):
+            return
+        except Exception as exc:
+            log.warning("could not tidy up %s: %s", path, exc)
+
+    async def _wait_for_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()

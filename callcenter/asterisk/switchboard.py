@@ -1,0 +1,214 @@
+"""What connects legs (`callcenter.line.ports.Switch`): incoming, called and connected channels."""
+
+import asyncio
+import itertools
+import logging
+import math
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from callcenter.asterisk.ari import Ari, Event, Gone, Refused
+from callcenter.asterisk.channel import Channel
+from callcenter.line.ports import Leg, LegGone, NotAnswered
+from callcenter.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Ids that we choose begin so; what a caller's channel is called is the switch's own choice.
+CALLED, TALK = "called-", "talk-"
+
+
+class Recorder(Protocol):
+    """Starts and stops recordings, and proves it; see `callcenter.asterisk.recorder`."""
+
+    async def start(self, channel: str, file: Path) -> None: ...
+
+    async def stop(self, channel: str, file: Path, *, gone: bool) -> None: ...
+
+
+class Switchboard:
+    """All channels that this controller holds.
+
+    `on_call` gets each incoming call that we claimed and must not block; `on_stranded` gets the
+    channels that an earlier life of this controller left behind.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        password: str,
+        recorder: Recorder,
+        on_call: Callable[[Channel], None],
+        on_stranded: Callable[[set[str]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.ari = Ari(
+            port=settings.ari_port,
+            user="callcenter",
+            password=password,
+            application=name,
+            on_event=self._on_event,
+            on_connected=self._catch_up,
+        )
+        self.claiming = True
+        self._recorder = recorder
+        self._on_call = on_call
+        self._on_stranded = on_stranded
+        self._channels: dict[str, Channel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bridges = itertools.count(1)
+
+    def channel(self, channel_id: str) -> Channel:
+        """The channel with this id, whose events are kept from now on until `forget`."""
+        return self._channels.setdefault(channel_id, Channel(self.ari, channel_id))
+
+    def forget(self, channel: Channel) -> None:
+        """Stop keeping events of a channel that is done with."""
+        self._channels.pop(channel.id, None)
+
+    # Incoming
+
+    def _on_event(self, event: Event) -> None:
+        kind = event["type"]
+        if kind == "CallBroadcast":
+            if self.claiming:
+                self._spawn(self._claim(event["channel"]["id"]))
+            return
+        channel_id = _channel_of(event)
+        channel = self._channels.get(channel_id)
+        if channel is not None:
+            channel.handle(event)
+        elif kind == "StasisStart" and not channel_id.startswith(CALLED):
+            told = event["channel"]
+            channel = Channel(self.ari, channel_id, told["name"], told["caller"]["number"])
+            self._channels[channel_id] = channel
+            self._on_call(channel)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _claim(self, channel_id: str) -> None:
+        try:
+            await self.ari.request(
+                "POST", "events/claim", channelId=channel_id, application=self.ari.application
+            )
+        except (Gone, Refused):
+            return  # another controller was first, or the caller left
+        except Exception as exc:
+            log.error("cannot claim call %s: %s", channel_id, exc)
+
+    async def _catch_up(self) -> None:
+        """After each connection: who vanished, who finished, who was left behind."""
+        there = {channel["id"] for channel in await self.ari.request("GET", "channels")}
+        for channel in list(self._channels.values()):
+            if channel.id not in there:
+                channel.lost()
+            else:
+                await channel.catch_up()
+        mine = await self.ari.request("GET", f"applications/{self.ari.application}")
+        stranded = (set(mine["channel_ids"]) & there) - set(self._channels)
+        if stranded:
+            await self._on_stranded(stranded)
+
+    # Outgoing
+
+    @asynccontextmanager
+    async def ring(
+        self, extension: str, caller: Leg, language: str, timeout: float
+    ) -> AsyncIterator[Channel]:
+        """A consultant's channel, once answered; the telephone shows 111 and the language."""
+        shown = f'"111 {language}" <111>'
+        async with self._called(f"PJSIP/{extension}", caller, shown, timeout) as channel:
+            yield channel
+
+    @asynccontextmanager
+    async def call_unified_center(self, caller: Leg, timeout: float) -> AsyncIterator[Channel]:
+        """1414's channel, once answered."""
+        async with self._called("PJSIP/unified-center", caller, "111", timeout) as channel:
+            yield channel
+
+    @asynccontextmanager
+    async def _called(
+        self, endpoint: str, caller: Leg, shown: str, timeout: float
+    ) -> AsyncIterator[Channel]:
+        channel = self.channel(f"{CALLED}{uuid.uuid4()}")
+        try:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self.ari.request(
+                        "POST",
+                        f"channels/{channel.id}",
+                        endpoint=endpoint,
+                        app=self.ari.application,
+                        callerId=shown,
+                        originator=caller.id,
+                        timeout=str(math.ceil(timeout) + 5),  # ours ends it, this is the net
+                    )
+                    await channel.answered()
+            except TimeoutError:
+                raise NotAnswered("no_answer") from None
+            except Refused as exc:  # Asterisk has no way to that telephone
+                log.warning("cannot call %s: %s", endpoint, exc)
+                raise NotAnswered("unreachable") from None
+            yield channel
+        finally:
+            await asyncio.shield(channel.hang_up())
+            self.forget(channel)
+
+    @asynccontextmanager
+    async def connected(self, one: Leg, other: Leg) -> AsyncIterator[None]:
+        """The two hear each other within the block; keys are events, not sounds for the other.
+
+        Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
+        """
+        bridge = f"{TALK}{one.id}-{next(self._bridges)}"
+        await self.ari.request("POST", "bridges", type="mixing", bridgeId=bridge)
+        try:
+            await self._join(bridge, one)
+            try:
+                await self._join(bridge, other)
+            except LegGone:
+                raise NotAnswered("left") from None
+            yield
+        finally:
+            await asyncio.shield(self._destroy(bridge))
+
+    async def _join(self, bridge: str, leg: Leg) -> None:
+        try:
+            await self.ari.request(
+                "POST", f"bridges/{bridge}/addChannel", channel=leg.id, absorbDTMF="true"
+            )
+        except (Gone, Refused):
+            raise LegGone(f"channel {leg.id} hung up") from None
+
+    async def _destroy(self, bridge: str) -> None:
+        try:
+            await self.ari.request("DELETE", f"bridges/{bridge}", within=2.0)
+        except Gone:
+            return
+        except Exception as exc:
+            log.warning("could not destroy bridge %s: %s", bridge, exc)
+
+    # Recording
+
+    async def start_recording(self, caller: Leg, file: Path) -> None:
+        """Two channels: what the caller says, and hears. Raises RecordingUnproved."""
+        await self._recorder.start(self._channels[caller.id].name, file)
+
+    async def stop_recording(self, caller: Leg, file: Path) -> None:
+        """Return when it is proved stopped. Raises RecordingUnproved."""
+        channel = self._channels[caller.id]
+        await self._recorder.stop(channel.name, file, gone=channel.is_gone)
+
+
+def _channel_of(event: Event) -> str:
+    if "channel" in event:
+        return str(event["channel"]["id"])
+    if "playback" in event:
+        return str(event["playback"]["target_uri"]).removeprefix("channel:")
+    return str(event.get("peer", {}).get("id", ""))

@@ -1,0 +1,161 @@
+"""Who waits and who is free, in Redis, shared by all controllers: a consultant is leased, once.
+
+Order: whoever waits longest gets the consultant who has been idle longest among those who speak
+the caller's language. Free means: on the roster, the telephone registered and not in a call, not
+leased. A lease ends with the place that holds it or, five seconds after the last sign of life,
+with its controller. All of it can be lost and is then rebuilt from PostgreSQL and the switch.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from callcenter.consultants.store import Consultant
+from callcenter.errors import WeFailed
+
+log = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+TICK = 1.0  # seconds between signs of life
+ASK_AGAIN = 2.0  # seconds after which a waiting call is put down again, should Redis have lost it
+REST = 5.0  # seconds before a consultant who did not answer is offered another call
+
+
+class DeskClosed(WeFailed):
+    """The desk (Redis) cannot be reached: nobody can be found for this caller by us."""
+
+
+class Desk:
+    """One controller's view of the desk. `run` must be running for offers to arrive."""
+
+    def __init__(
+        self, redis: Redis, controller: str, on_empty: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`on_empty` is awaited when Redis has lost everything: tell roster and devices again."""
+        self._redis = redis
+        self._controller = controller
+        self._on_empty = on_empty
+        self._script = redis.register_script(SCRIPT)
+        self._roster: dict[str, Consultant] = {}
+        self._places: dict[str, Place] = {}
+
+    async def run(self) -> None:
+        """Receive offers and renew leases until cancelled; outlives Redis being away."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick())
+            tasks.create_task(self._listen())
+
+    async def tell_roster(self, consultants: Iterable[Consultant]) -> None:
+        """Replace the roster: whoever is not on it is not offered calls."""
+        self._roster = {consultant.extension: consultant for consultant in consultants}
+        pairs = [(c.extension, " ".join(c.languages)) for c in self._roster.values()]
+        await self._do("roster", *(value for pair in pairs for value in pair))
+
+    async def tell_devices(self, states: Mapping[str, str], stamp: float) -> None:
+        """Telephones' states by extension, as Asterisk names them; `stamp` is UTC epoch seconds."""
+        if states:
+            await self._do(
+                "devices", *(v for e, s in states.items() for v in (e, s, f"{stamp:.6f}"))
+            )
+
+    @asynccontextmanager
+    async def place(self, call_id: str, language: str) -> AsyncIterator["Place"]:
+        """A place in the queue; it and any lease it led to end with the block."""
+        place = Place(self._do, call_id, (self._controller, language, f"{time.time():.6f}"))
+        self._places[call_id] = place
+        try:
+            yield place
+        finally:
+            await asyncio.shield(place.leave())
+            del self._places[call_id]
+
+    async def _do(self, operation: str, *arguments: str) -> bool:
+        try:
+            return bool(await self._script(args=[operation, *arguments]))
+        except (RedisError, OSError) as exc:
+            raise DeskClosed(f"cannot do {operation} at the desk: {exc}") from exc
+
+    async def _tick(self) -> None:
+        while True:
+            leased = [p.call_id for p in self._places.values() if p.consultant is not None]
+            try:
+                if not await self._do("tick", self._controller, *leased):
+                    await self._on_empty()
+            except DeskClosed as exc:
+                log.error("%s", exc)
+            except WeFailed as exc:
+                log.error("cannot tell the desk who is there: %s", exc)
+            await asyncio.sleep(TICK)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as messages:
+                    await messages.subscribe(f"desk:offers:{self._controller}")
+                    async for message in messages.listen():
+                        if message["type"] == "message":
+                            call_id, _, extension = str(message["data"]).partition(" ")
+                            self._offered(call_id, extension)
+            except (RedisError, OSError) as exc:
+                log.error("offers cannot be heard: %s", exc)
+                await asyncio.sleep(TICK)
+
+    def _offered(self, call_id: str, extension: str) -> None:
+        place = self._places.get(call_id)
+        consultant = self._roster.get(extension)
+        if place is not None and consultant is not None:
+            place.take(consultant)
+
+
+class Place:
+    """One call's place in the queue, and its lease of a consultant once there is one."""
+
+    def __init__(
+        self, do: Callable[..., Awaitable[bool]], call_id: str, how: tuple[str, str, str]
+    ) -> None:
+        """`how` the call waits: controller, language, and arrival in epoch seconds."""
+        self.call_id = call_id
+        self.consultant: Consultant | None = None
+        self._do = do
+        self._how = how
+        self._offered = asyncio.Event()
+
+    async def offer(self, timeout: float) -> Consultant | None:
+        """The consultant now leased to this call, or None after `timeout` seconds.
+
+        Cancelling is safe: a lease that was under way ends with the place. Raises DeskClosed.
+        """
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            await self._do("wait", self.call_id, *self._how)
+            try:
+                async with asyncio.timeout(min(left, ASK_AGAIN)):
+                    await self._offered.wait()
+                return self.consultant
+            except TimeoutError:
+                continue
+        return None
+
+    async def give_back(self, *, unanswered: bool) -> None:
+        """End the lease; whoever did not answer rests five seconds. The place stays good."""
+        self._offered.clear()
+        self.consultant = None
+        await self._do("leave", self.call_id, str(REST if unanswered else 0))
+
+    async def leave(self) -> None:
+        """End the place. Without Redis the lease ends by itself, so a fault is only logged."""
+        try:
+            await self.give_back(unanswered=False)
+        except DeskClosed as exc:
+            log.error("%s", exc)
+
+    def take(self, consultant: Consultant) -> None:
+        """An offer arrived from the desk."""
+        self.consultant = consultant
+        self._offered.set()

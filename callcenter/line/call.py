@@ -1,0 +1,71 @@
+"""One call in our hands: its leg, its language, and what becomes of it if the caller leaves now."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from callcenter.line.outcomes import Outcome
+from callcenter.line.ports import Desk, Leg, LegGone, Record, Sounds, Switch
+
+T = TypeVar("T")
+
+
+class Times(Protocol):
+    """Durations of the call in seconds; `callcenter.settings` has them."""
+
+    @property
+    def key_timeout(self) -> float: ...
+    @property
+    def ring_timeout(self) -> float: ...
+    @property
+    def patience(self) -> float: ...
+    @property
+    def unified_ring_timeout(self) -> float: ...
+    @property
+    def redirect_keys(self) -> str: ...
+    @property
+    def spool(self) -> Path: ...
+
+
+@dataclass
+class Call:
+    """A caller, from answer to outcome. `if_left` is the outcome should the caller leave now."""
+
+    leg: Leg
+    record: Record
+    sounds: Sounds
+    switch: Switch
+    desk: Desk
+    times: Times
+    language: str = "kk"
+    if_left: Outcome = Outcome.LEFT_IN_GREETING
+    notice_heard: bool = False
+    recording_unproved: bool = False
+
+    async def say(self, *prompts: str, until_key: bool = True) -> str | None:
+        """Play prompts in the caller's language; a key ends them and is returned."""
+        sounds = [self.sounds.sound(self.language, prompt) for prompt in prompts]
+        return await self.leg.play(sounds, until_key=until_key)
+
+
+async def while_there(leg: Leg, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, unless the leg goes first: then `work` is cancelled, LegGone raised.
+
+    When this returns or raises, `work` has ended, with all that it took given back.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(leg.gone())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return await working
+        working.cancel()
+        await asyncio.wait((working,))
+        leaving.result()
+        raise LegGone(f"leg {leg.id} hung up")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)

@@ -1,0 +1,136 @@
+"""What the flow of a call needs from the world, in the words of the call.
+
+`callcenter.asterisk` implements the legs and the switch, `callcenter.app` puts the rest together.
+Every method of a leg raises `LegGone` when that leg has hung up, `LegLost` when it vanished
+without a goodbye (the switch failed); both may be caught as `LegGone`.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from callcenter.errors import CallcenterError, WeFailed
+from callcenter.line.outcomes import Moment
+
+
+class LegGone(CallcenterError):
+    """The leg hung up."""
+
+
+class LegLost(LegGone):
+    """The leg vanished without hanging up: the switch failed."""
+
+
+class NotAnswered(CallcenterError):
+    """The leg that was called did not answer; the message is the reason in one word."""
+
+
+class RecordingUnproved(WeFailed):
+    """It cannot be proved that the recording started, or that it stopped."""
+
+
+class Leg(Protocol):
+    """One party's connection with the switch."""
+
+    @property
+    def id(self) -> str:
+        """The switch's unique id of this leg."""
+
+    async def answer(self) -> None:
+        """Answer an incoming leg."""
+
+    async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
+        """Play to the end, or until a key is pressed (the key, which is used up)."""
+
+    async def key(self, timeout: float) -> str | None:
+        """The next key, pressed already or within `timeout` seconds."""
+
+    def music(self) -> AbstractAsyncContextManager[None]:
+        """Music on hold for as long as the block lasts."""
+
+    async def gone(self) -> None:
+        """Return when the leg has hung up; raises LegLost when it vanished."""
+
+    async def hang_up(self) -> None:
+        """End the leg; no error when it has gone already."""
+
+    async def leave_to_fallback(self) -> None:
+        """Give the leg to the dialplan's own fallback, which needs none of our software."""
+
+
+class Switch(Protocol):
+    """What connects legs."""
+
+    def ring(self, extension: str, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
+        """A consultant's leg once answered; hung up at the end. Raises NotAnswered."""
+
+    def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
+        """1414's leg once answered; hung up at the end. Raises NotAnswered."""
+
+    def connected(self, one: Leg, other: Leg) -> AbstractAsyncContextManager[None]:
+        """The two hear each other within the block."""
+
+    async def start_recording(self, caller: Leg, file: Path) -> None:
+        """Record in two channels what the caller says and hears, until stopped or hung up.
+
+        Raises RecordingUnproved when it cannot be proved that it runs.
+        """
+
+    async def stop_recording(self, caller: Leg, file: Path) -> None:
+        """Return when it is proved that nothing more is recorded into `file`.
+
+        Raises RecordingUnproved when that cannot be proved.
+        """
+
+
+class Consultant(Protocol):
+    """Somebody who may be rung."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def extension(self) -> str: ...
+
+
+class Place(Protocol):
+    """A place in the queue."""
+
+    async def offer(self, timeout: float) -> Consultant | None:
+        """The consultant leased to this call, or None after `timeout` seconds.
+
+        A lease ends with `give_back`, with the place, or with the death of this process.
+        """
+
+    async def give_back(self, *, unanswered: bool) -> None:
+        """End the lease; an unanswered consultant rests for a moment before the next offer."""
+
+
+class Desk(Protocol):
+    """Who waits and who is free."""
+
+    def place(self, call_id: str, language: str) -> AbstractAsyncContextManager[Place]:
+        """A place in the queue for those who speak `language`; given up with the block."""
+
+
+class Sounds(Protocol):
+    """What callers hear."""
+
+    def sound(self, language: str, prompt: str) -> str:
+        """The switch's name of a prompt."""
+
+
+class Record(Protocol):
+    """What is kept of one call; writing never waits for the database."""
+
+    def moment(self, moment: Moment, **detail: str | bool | float) -> None: ...
+
+    def language(self, language: str) -> None: ...
+
+    def consultant(self, consultant_id: UUID) -> None: ...
+
+    def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None: ...
+
+    def recording_stopped(self, recording_id: UUID) -> None: ...

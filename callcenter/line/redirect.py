@@ -1,0 +1,45 @@
+"""Redirection to the Unified Contact Center, 1414, with notice (R15)."""
+
+from contextlib import AsyncExitStack
+
+from callcenter.line.call import Call, while_there
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.ports import LegGone, NotAnswered
+
+
+async def redirected(call: Call) -> bool:
+    """Tell the caller, to the end, then connect with 1414; True when they were connected.
+
+    Nothing is recorded from the notice on. When 1414 is busy, refuses or does not answer, the
+    caller is told so and this returns False. While they talk it waits for either to hang up.
+    """
+    await call.say("transfer_ecc", until_key=False)
+    call.record.moment(Moment.REDIRECT_NOTICE)
+    try:
+        if call.recording_unproved:
+            raise NotAnswered("recording_not_proved_stopped")
+        await _connected_with_1414(call)
+    except NotAnswered as why:
+        call.record.moment(Moment.REDIRECT_FAILED, why=str(why))
+        await call.say("transfer_failed_back")
+        return False
+    return True
+
+
+async def _connected_with_1414(call: Call) -> None:
+    call.record.moment(Moment.REDIRECT_RINGING)
+    async with AsyncExitStack() as unified_center:
+        async with call.leg.music():
+            leg = await while_there(
+                call.leg,
+                unified_center.enter_async_context(
+                    call.switch.call_unified_center(call.leg, call.times.unified_ring_timeout)
+                ),
+            )
+        call.if_left = Outcome.REDIRECTED
+        async with call.switch.connected(call.leg, leg):
+            call.record.moment(Moment.REDIRECTED)
+            try:
+                await while_there(call.leg, leg.gone())
+            except LegGone:
+                return
