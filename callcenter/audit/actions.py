@@ -1,0 +1,24 @@
+"""What is written into the audit log: a closed set of actions."""
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """Something that a person did or saw, named `source:subject:action`.
+
+    source   where it was done: `web` (pages and API) or `command` (the command line)
+    subject  the kind of thing it was done to: session, appeal, recording, user
+    action   what was done, in the past tense
+
+    Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
+    """
+
+    SIGNED_IN = "web:session:started"  #: subject: the user
+    SIGN_IN_REFUSED = "web:session:refused"  #: subject: the user, if known; detail: why
+    SIGNED_OUT = "web:session:ended"  #: subject: the user
+    APPEAL_VIEWED = "web:appeal:viewed"  #: subject: the appeal's number; detail: by (page, api)
+    RECORDING_LISTENED = "web:recording:listened"  #: subject: the recording; detail: appeal
+    USER_ADDED = "command:user:added"  #: detail: role
+    USER_DISABLED = "command:user:disabled"
+    USER_ENABLED = "command:user:enabled"
+    USER_PASSWORD_SET = "command:user:password_set"  # noqa: S105 - the name of an action

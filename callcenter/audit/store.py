@@ -1,0 +1,93 @@
+"""Writing the audit log. Reading and verifying it is built on `audit.chain`."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.audit.actions import Action
+from callcenter.audit.chain import GENESIS, Detail, Entry, next_hash
+from callcenter.audit.tables import audit_entry
+
+#: The advisory lock that puts writers in a row: the word "audit" in ASCII.
+LOCK = 0x6175646974
+
+
+async def record(
+    connection: AsyncConnection,
+    *,
+    who: str,
+    action: Action,
+    subject: str,
+    detail: Detail | None = None,
+    from_address: str | None = None,
+) -> None:
+    """Add one entry to the chain, within the transaction of `connection`.
+
+    Writers wait for each other from here to the end of their transactions: call it last, so that
+    nobody waits long. The entry is kept if and only if the transaction is.
+    """
+    # The lock is a statement of its own: the next one must see what the holder before committed.
+    await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    last = (
+        await connection.execute(
+            select(audit_entry.c.id, audit_entry.c.hash).order_by(audit_entry.c.id.desc()).limit(1)
+        )
+    ).one_or_none()
+    entry = Entry(
+        id=last.id + 1 if last else 1,
+        at=datetime.now(UTC),
+        who=who,
+        action=action.value,
+        subject=subject,
+        detail=detail or {},
+        from_address=from_address,
+    )
+    await connection.execute(
+        audit_entry.insert().values(
+            id=entry.id,
+            at=entry.at,
+            who=entry.who,
+            action=entry.action,
+            subject=entry.subject,
+            detail=dict(entry.detail),
+            from_address=entry.from_address,
+            hash=next_hash(last.hash if last else GENESIS, entry),
+        )
+    )
+
+
+async def record_once(
+    connection: AsyncConnection,
+    *,
+    within: timedelta,
+    who: str,
+    action: Action,
+    subject: str,
+    detail: Detail | None = None,
+    from_address: str | None = None,
+) -> None:
+    """Like `record`, but nothing is added when the same person did the same within that time.
+
+    For acts that a browser cuts into many requests. Two requests at the same moment may both
+    leave an entry: one too many is better than one too few, and than a lock on each request.
+    """
+    earlier = await connection.execute(
+        select(audit_entry.c.id)
+        .where(
+            audit_entry.c.subject == subject,
+            audit_entry.c.action == action.value,
+            audit_entry.c.who == who,
+            audit_entry.c.at > datetime.now(UTC) - within,
+        )
+        .limit(1)
+    )
+    if earlier.first() is None:
+        await record(
+            connection,
+            who=who,
+            action=action,
+            subject=subject,
+            detail=detail,
+            from_address=from_address,
+        )

@@ -1,0 +1,52 @@
+"""People who sign in, their sessions, and their attempts."""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+
+from callcenter.storage.metadata import metadata
+
+web_user = Table(
+    "web_user",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True, comment="what is typed to sign in"),
+    Column("password_hash", Text, nullable=False, comment="argon2id, PHC string"),
+    Column("role", Text, nullable=False, comment="see web.permissions.Role"),
+    Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("name ~ '^[a-z0-9][a-z0-9._-]{1,39}$'", name="name"),
+)
+
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True, comment="SHA-256 of the cookie's token"),
+    Column("user_id", Uuid, ForeignKey("web_user.id"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False, comment="to the minute"),
+    Index("ix_web_session_user_id", "user_id"),
+    Index("ix_web_session_created_at", "created_at"),
+)
+
+sign_in_attempt = Table(
+    "sign_in_attempt",
+    metadata,
+    Column("scope", Text, primary_key=True, comment="name or address"),
+    Column("key", LargeBinary, primary_key=True, comment="SHA-256 of the name or address"),
+    Column("count", Integer, nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("scope IN ('name', 'address')", name="scope"),
+    Index("ix_sign_in_attempt_last_at", "last_at"),
+)
