@@ -17,7 +17,7 @@ import itertools
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -123,10 +123,10 @@ class Ari:
         self,
         method: str,
         path: str,
+        query: Mapping[str, str] | None = None,
         *,
         body: dict[str, Any] | None = None,
         within: float = 5.0,
-        **query: str,
     ) -> Any:
         """The answer's JSON (None where Asterisk sends none).
 
@@ -140,16 +140,16 @@ class Ari:
                 await self.connected.wait()
         except TimeoutError:
             raise Unreachable(f"{what}: not connected to Asterisk for {within:g} s") from None
-        return await self._ask(what, method, path, body, within, query)
+        return await self._ask(what, method, path, query or {}, body, within)
 
     async def _ask(
         self,
         what: str,
         method: str,
         path: str,
+        query: Mapping[str, str],
         body: dict[str, Any] | None,
         within: float,
-        query: dict[str, str],
     ) -> Any:
         socket = self._socket
         if socket is None:
@@ -204,9 +204,9 @@ class Ari:
                 "setting the event filter",
                 "PUT",
                 f"applications/{self.application}/eventFilter",
+                {},
                 {"disallowed": [{"type": name} for name in UNWANTED]},
                 5.0,
-                {},
             )
             self.connected.set()
             await self._on_connected()

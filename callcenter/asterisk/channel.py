@@ -169,7 +169,7 @@ class Channel:
         if self._end is not None:
             raise self._end
         try:
-            await self._ari.request(method, f"channels/{self.id}/{operation}", **query)
+            await self._ari.request(method, f"channels/{self.id}/{operation}", query)
         except Gone:
             raise self._end or LegGone(f"channel {self.id} hung up") from None
         except Refused as exc:

@@ -95,7 +95,9 @@ class Switchboard:
     async def _claim(self, channel_id: str) -> None:
         try:
             await self.ari.request(
-                "POST", "events/claim", channelId=channel_id, application=self.ari.application
+                "POST",
+                "events/claim",
+                {"channelId": channel_id, "application": self.ari.application},
             )
         except (Gone, Refused):
             return  # another controller was first, or the caller left
@@ -143,11 +145,13 @@ class Switchboard:
                     await self.ari.request(
                         "POST",
                         f"channels/{channel.id}",
-                        endpoint=endpoint,
-                        app=self.ari.application,
-                        callerId=shown,
-                        originator=caller.id,
-                        timeout=str(math.ceil(timeout) + 5),  # ours ends it, this is the net
+                        {
+                            "endpoint": endpoint,
+                            "app": self.ari.application,
+                            "callerId": shown,
+                            "originator": caller.id,
+                            "timeout": str(math.ceil(timeout) + 5),  # ours ends it; the net
+                        },
                     )
                     await channel.answered()
             except TimeoutError:
@@ -167,7 +171,7 @@ class Switchboard:
         Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
         """
         bridge = f"{TALK}{one.id}-{next(self._bridges)}"
-        await self.ari.request("POST", "bridges", type="mixing", bridgeId=bridge)
+        await self.ari.request("POST", "bridges", {"type": "mixing", "bridgeId": bridge})
         try:
             await self._join(bridge, one)
             try:
@@ -181,7 +185,9 @@ class Switchboard:
     async def _join(self, bridge: str, leg: Leg) -> None:
         try:
             await self.ari.request(
-                "POST", f"bridges/{bridge}/addChannel", channel=leg.id, absorbDTMF="true"
+                "POST",
+                f"bridges/{bridge}/addChannel",
+                {"channel": leg.id, "absorbDTMF": "true"},
             )
         except (Gone, Refused):
             raise LegGone(f"channel {leg.id} hung up") from None

@@ -38,6 +38,8 @@ async def _fulfil(call: Call, wish: Wish) -> Outcome:
         return Outcome.REDIRECTED
     while True:
         end = await consultation(call)
+        if end is End.FAILED:
+            continue
         if end is End.TALKED:
             await call.say("goodbye")
             return Outcome.TALKED

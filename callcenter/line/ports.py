@@ -63,14 +63,22 @@ class Leg(Protocol):
 class Switch(Protocol):
     """What connects legs."""
 
-    def ring(self, extension: str, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
-        """A consultant's leg once answered; hung up at the end. Raises NotAnswered."""
+    def ring(
+        self, extension: str, caller: Leg, language: str, timeout: float
+    ) -> AbstractAsyncContextManager[Leg]:
+        """A consultant's leg once answered; hung up at the end. Raises NotAnswered.
+
+        The telephone shows the caller's language, so that the greeting is in it.
+        """
 
     def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
         """1414's leg once answered; hung up at the end. Raises NotAnswered."""
 
     def connected(self, one: Leg, other: Leg) -> AbstractAsyncContextManager[None]:
-        """The two hear each other within the block."""
+        """The two hear each other within the block.
+
+        Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
+        """
 
     async def start_recording(self, caller: Leg, file: Path) -> None:
         """Record in two channels what the caller says and hears, until stopped or hung up.

@@ -19,10 +19,11 @@ async def talked_until_redirect(call: Call, consultant: Consultant, leg: Leg) ->
     """The conversation, from both being connected to the consultant's leaving.
 
     True when the consultant keyed the redirection to 1414, False when the consultant hung up.
+    Raises NotAnswered when the consultant was gone before the two heard each other.
     """
-    call.record.consultant(consultant.id)
-    call.if_left = Outcome.TALKED
     async with call.switch.connected(call.leg, leg):
+        call.record.consultant(consultant.id)
+        call.if_left = Outcome.TALKED
         call.record.moment(Moment.CONNECTED, consultant=consultant.extension)
         async with _recording(call, consultant):
             return await while_there(call.leg, _redirect_keyed(call, leg))

@@ -19,6 +19,7 @@ class End(Enum):
 
     TALKED = auto()  #: the consultant hung up
     REDIRECT = auto()  #: the consultant asked for 1414
+    FAILED = auto()  #: the consultant was lost before the two heard each other
     NOBODY = auto()  #: patience ended before anybody answered
 
 
@@ -33,7 +34,11 @@ async def consultation(call: Call) -> End:
             answered = await while_there(call.leg, _first_to_answer(call, place, consultant_side))
         if answered is None:
             return End.NOBODY
-        redirect = await talked_until_redirect(call, *answered)
+        try:
+            redirect = await talked_until_redirect(call, *answered)
+        except NotAnswered as why:
+            _not_answered(call, answered[0], why)
+            return End.FAILED
         return End.REDIRECT if redirect else End.TALKED
 
 
@@ -50,15 +55,21 @@ async def _first_to_answer(
         call.if_left = Outcome.LEFT_RINGING
         try:
             leg = await consultant_side.enter_async_context(
-                call.switch.ring(consultant.extension, call.leg, call.times.ring_timeout)
+                call.switch.ring(
+                    consultant.extension, call.leg, call.language, call.times.ring_timeout
+                )
             )
         except NotAnswered as why:
-            call.record.moment(Moment.UNANSWERED, consultant=consultant.extension, why=str(why))
+            _not_answered(call, consultant, why)
             await place.give_back(unanswered=True)
             _wait(call)
         else:
             return consultant, leg
     return None
+
+
+def _not_answered(call: Call, consultant: Consultant, why: NotAnswered) -> None:
+    call.record.moment(Moment.UNANSWERED, consultant=consultant.extension, why=str(why))
 
 
 def _wait(call: Call) -> None:
