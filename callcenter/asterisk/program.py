@@ -44,7 +44,7 @@ def find_asterisk(settings: Settings) -> Program:
 
 def configuration(settings: Settings) -> Path:
     """The folder of the files that Asterisk reads."""
-    return settings.asterisk_folder / "etc"
+    return settings.asterisk_folder.absolute() / "etc"
 
 
 def asterisk_command(settings: Settings) -> list[str]:

@@ -1,0 +1,91 @@
+"""Values made safe for the place where they enter Asterisk's files: the filters of the templates.
+
+Asterisk's files know one escape, `\\;`, and no quoting. In an argument of an application a
+backslash escapes what would separate or group, and nothing escapes a variable; so what cannot be
+escaped is refused by name, never changed in silence.
+"""
+
+import re
+from collections.abc import Callable
+from math import ceil
+
+from callcenter.errors import AskedWrongly, WeFailed
+
+
+class Escaped(str):
+    """Text that a filter has made safe for its place."""
+
+    __slots__ = ()
+
+
+def only_escaped(value: object) -> str:
+    """Jinja's `finalize`: lets nothing out that did not pass a filter. Raises WeFailed."""
+    if isinstance(value, Escaped):
+        return value
+    # An undefined variable says so itself, by name. A value is not shown: it may be a secret.
+    str(value)
+    raise WeFailed("a template writes a value that no filter has made safe")
+
+
+def conf(value: object) -> Escaped:
+    """The value of a `key = value` line, or a part of one."""
+    return Escaped(_one_line(value).replace(";", r"\;"))
+
+
+def item(value: object) -> Escaped:
+    """An item of a list that is separated by commas or bars, neither of which can be escaped."""
+    return conf(_without(value, ",|"))
+
+
+def argument(value: object) -> Escaped:
+    """A part of an argument of a dialplan application; `&` separates files, `$` is a variable."""
+    text = re.sub(r'([\\,"()\[\]])', r"\\\1", _without(value, "$&'"))
+    return conf(text)
+
+
+def name(value: object) -> Escaped:
+    """A section, an endpoint, an event: letters, digits, underscore and hyphen."""
+    text = str(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise AskedWrongly(f"{text!r} cannot be a name in Asterisk's configuration")
+    return Escaped(text)
+
+
+def seconds(value: float) -> Escaped:
+    """Whole seconds, rounded up: Asterisk counts in no smaller ones, and 0 would mean for ever."""
+    return Escaped(ceil(value))
+
+
+def milliseconds(value: float) -> Escaped:
+    return Escaped(ceil(value * 1000))
+
+
+FILTERS: dict[str, Callable[..., Escaped]] = {
+    "conf": conf,
+    "item": item,
+    "argument": argument,
+    "name": name,
+    "seconds": seconds,
+    "milliseconds": milliseconds,
+}
+
+
+def _one_line(value: object) -> str:
+    text = str(value)
+    # Asterisk strips blanks at both ends, and reads a line longer than its buffer as two.
+    if not text or not text.isprintable() or text != text.strip() or len(text) > 1000:
+        raise AskedWrongly(
+            f"{text[:80]!r} cannot stand in Asterisk's configuration: it must be one line of "
+            "at most 1000 printable characters, with no blank at its ends"
+        )
+    return text
+
+
+def _without(value: object, forbidden: str) -> str:
+    text = str(value)
+    found = sorted(set(text) & set(forbidden))
+    if found:
+        raise AskedWrongly(
+            f"{text!r} cannot stand in Asterisk's configuration: it contains {' '.join(found)}"
+        )
+    return text
