@@ -1,0 +1,104 @@
+"""What callers can be told: the words of every prompt in both languages, and how numbers are said.
+
+The sentences are in `texts.json`, each with its status: all are drafts until a native speaker and
+a lawyer have reviewed them. Numbers are made here by rule.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from callcenter.errors import AskedWrongly
+
+LANGUAGES = ("kk", "ru")
+PAUSE = "pause"  #: the id of a short silence, for between the groups of a long number
+LARGEST = 100  #: cardinal numbers are said from 0 to this
+
+_ONES = {
+    "kk": ("нөл", "бір", "екі", "үш", "төрт", "бес", "алты", "жеті", "сегіз", "тоғыз"),
+    "ru": ("ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"),
+}
+_TEENS_RU = ("один", "две", "три", "четыр", "пят", "шест", "сем", "восем", "девят")
+_TENS_RU = ("десять", "двадцать", "тридцать", "сорок", "пятьдесят", "шестьдесят", "семьдесят")
+_TENS = {
+    "kk": ("он", "жиырма", "отыз", "қырық", "елу", "алпыс", "жетпіс", "сексен", "тоқсан", "жүз"),
+    "ru": (*_TENS_RU, "восемьдесят", "девяносто", "сто"),
+}
+_KEYS = {"*": "star", "#": "pound"} | {str(digit): f"number_{digit}" for digit in range(10)}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A prompt's words by language, how far they have been reviewed, and how a machine says them.
+
+    `machine` is what a speech engine is given: the words, or digits where it stresses those better.
+    """
+
+    words: dict[str, str]
+    status: str
+    machine: dict[str, str]
+
+
+@cache
+def texts() -> MappingProxyType[str, Text]:
+    """Every prompt that is spoken, by id: the sentences, then `number_0` to `number_100`."""
+    sentences = json.loads(Path(__file__).with_name("texts.json").read_text("utf-8"))
+    all_texts = {}
+    for sentence in sentences:
+        words = {language: sentence[language] for language in LANGUAGES}
+        all_texts[sentence["id"]] = Text(words, sentence["status"], words)
+    for number in range(LARGEST + 1):
+        words = {language: cardinal(language, number) for language in LANGUAGES}
+        # espeak-ng reads «сорок» as соро́к and 40 as со́рок; only the Kazakh zero it reads wrong.
+        machine = {language: str(number) for language in LANGUAGES} if number else words
+        all_texts[f"number_{number}"] = Text(words, "draft by rule, needs review", machine)
+    return MappingProxyType(all_texts)
+
+
+def names() -> list[str]:
+    """The name LANGUAGE/ID of every prompt, spoken or silent: there is one file for each."""
+    return [f"{language}/{prompt}" for language in LANGUAGES for prompt in (*texts(), PAUSE)]
+
+
+def name(language: str, prompt: str) -> str:
+    """LANGUAGE/ID. Raises AskedWrongly when there is no such prompt, so a name is safe in a path"""
+    if language not in LANGUAGES:
+        raise AskedWrongly(f"no prompts in the language {language!r}: only kk and ru")
+    if prompt not in texts() and prompt != PAUSE:
+        raise AskedWrongly(f"no prompt is named {prompt!r}: see callcenter prompts list")
+    return f"{language}/{prompt}"
+
+
+def cardinal(language: str, number: int) -> str:
+    """A number from 0 to 100 in words, in the form used for counting (one: бір, один)."""
+    tens, ones = divmod(number, 10)
+    if language == "ru" and 10 < number < 20:
+        return f"{_TEENS_RU[ones - 1]}надцать"
+    said = [_TENS[language][tens - 1]] if tens else []
+    if ones or not tens:
+        said.append(_ONES[language][ones])
+    return " ".join(said)
+
+
+def spelled(keys: str) -> list[str]:
+    """The ids that say a number digit by digit, in groups of three and two with pauses between.
+
+    Ten digits are said 3-3-2-2, a phone's eleven 3-3-3-2: people write down what they hear in
+    such groups. Raises AskedWrongly when `keys` is empty or not only digits, `*` and `#`.
+    """
+    if not keys or not _KEYS.keys() >= set(keys):
+        raise AskedWrongly("only digits, * and # can be spelled to a caller")
+    said: list[str] = []
+    for group in _groups(keys):
+        said += [PAUSE] * bool(said) + [_KEYS[key] for key in group]
+    return said
+
+
+def _groups(keys: str) -> list[str]:
+    groups, rest = [], keys
+    while len(rest) > 4 or len(rest) == 3:
+        groups.append(rest[:3])
+        rest = rest[3:]
+    return groups + [rest[start : start + 2] for start in range(0, len(rest), 2)]
