@@ -54,7 +54,8 @@ def _pad(note: int) -> Samples:
 def _bell(note: int) -> Samples:
     time = np.arange(4 * RATE) / RATE
     struck = np.minimum(time / 0.03, 1) * np.exp(-time / 0.9)
-    return 0.5 * _tone(note, time.size) * struck * np.minimum((4 - time) / 0.5, 1)
+    bell: Samples = 0.5 * _tone(note, time.size) * struck * np.minimum((4 - time) / 0.5, 1)
+    return bell
 
 
 def _tone(note: int, size: int) -> Samples:
