@@ -315,7 +315,9 @@ class _Pending(Action):  # type: ignore[misc]  # panoramisk has no types
 
 def _fields(message: Message) -> dict[str, str]:
     return {
-        key: value if isinstance(value, str) else "\n".join(value) for key, value in message.items()
+        key: value if isinstance(value, str) else "\n".join(value)
+        for key, value in message.items()
+        if key != "content"  # panoramisk's own
     }
 
 

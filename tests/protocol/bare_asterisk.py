@@ -121,7 +121,6 @@ class BareAsterisk:
     async def kill(self) -> None:
         assert self._process is not None
         with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGCONT)
             self._process.kill()
         await self._process.wait()
 

@@ -1,0 +1,296 @@
+"""The AMI client against a real Asterisk that dies, freezes, refuses and comes back."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from callcenter.asterisk.ami import Ami, Fields, Refused, Unreachable
+from callcenter.errors import AskedWrongly, NotReady
+from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk, free_port
+from tests.protocol.polling import until
+
+
+@pytest.fixture
+async def asterisk(tmp_path: Path) -> AsyncIterator[BareAsterisk]:
+    async with bare_asterisk(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left_running() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"tasks left: {left}"
+
+
+class Watcher:
+    """Remembers what the client told, in order."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.losses = 0
+        self.events: list[Fields] = []
+
+    async def connected(self) -> None:
+        self.connections += 1
+
+    def lost(self) -> None:
+        self.losses += 1
+
+    @asynccontextmanager
+    async def watching(self, port: int, secret: str = SECRET) -> AsyncIterator[Ami]:
+        async with Ami(
+            port=port,
+            user=USER,
+            secret=secret,
+            events={"UserEvent": self.events.append, "DeviceStateChange": self.events.append},
+            on_connected=self.connected,
+            on_lost=self.lost,
+        ) as ami:
+            yield ami
+
+
+class Relay:
+    """A TCP relay that can cut its connections, as a network does."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.writers: set[asyncio.StreamWriter] = set()
+        self.carried = b""
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        self.writers |= {writer, back}
+        try:
+            await asyncio.gather(self.pump(reader, back), self.pump(there, writer))
+        finally:
+            for end in (writer, back):
+                end.close()
+                await asyncio.gather(end.wait_closed(), return_exceptions=True)
+
+    async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1000):
+                self.carried += data
+                # Byte by byte: the worst that TCP may do to a message.
+                for byte in data:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+
+async def command(ami: Ami, line: str) -> str:
+    return (await ami.action({"Action": "Command", "Command": line})).output
+
+
+async def test_device_states_are_listed_and_their_changes_follow_in_order(
+    asterisk: BareAsterisk,
+) -> None:
+    watcher = Watcher()
+    async with watcher.watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        states = ["INUSE", "NOT_INUSE", "RINGING", "UNAVAILABLE"]
+        for state in states:
+            await command(ami, f"devstate change Custom:201 {state}")
+        await until(lambda: len(watcher.events) == len(states), "every change of state")
+        assert [event["State"] for event in watcher.events] == states
+        assert (await ami.device_states())["Custom:201"] == "UNAVAILABLE"
+
+
+async def test_only_events_with_a_callback_are_sent_at_all(asterisk: BareAsterisk) -> None:
+    watcher = Watcher()
+    relay = Relay(asterisk.ami_port)
+    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    events = {"UserEvent": watcher.events.append}
+    async with server, Ami(port=port, user=USER, secret=SECRET, events=events) as ami:
+        await ami.ready(20)
+        await command(ami, "devstate change Custom:201 INUSE")
+        await ami.action({"Action": "UserEvent", "UserEvent": "Ours"})
+        await until(lambda: watcher.events, "our own event")
+    assert b"Event: UserEvent" in relay.carried
+    assert b"Event: DeviceStateChange" not in relay.carried
+    await until(lambda: len(asyncio.all_tasks()) <= 2, "the relay's ends are closed")
+
+
+async def test_after_asterisk_was_restarted_it_is_connected_and_compared_again(
+    asterisk: BareAsterisk,
+) -> None:
+    watcher = Watcher()
+    async with watcher.watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        await asterisk.kill()
+        await until(lambda: watcher.losses == 1, "the loss is noticed")
+        with pytest.raises(Unreachable, match="not connected"):
+            await ami.action({"Action": "Ping"})
+        await asterisk.start()
+        await until(lambda: watcher.connections == 2, "connected again")
+        await ami.action({"Action": "UserEvent", "UserEvent": "After"})
+        await until(lambda: watcher.events, "events flow again")
+    assert (watcher.connections, watcher.losses) == (2, 2)
+
+
+async def test_an_action_whose_answer_never_came_is_not_sent_to_the_next_asterisk(
+    asterisk: BareAsterisk,
+) -> None:
+    watcher = Watcher()
+    async with watcher.watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        asterisk.freeze()
+        calls = [
+            asyncio.create_task(
+                ami.action(
+                    {
+                        "Action": "Originate",
+                        "Channel": "Local/silence@line",
+                        "Context": "line",
+                        "Exten": "silence",
+                        "Priority": "1",
+                        "Async": "true",
+                    }
+                )
+            )
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        await asterisk.kill()
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(result, Unreachable)
+        await asterisk.start()
+        await until(lambda: watcher.connections == 2, "connected again")
+        await ami.action({"Action": "UserEvent", "UserEvent": "After"})
+        await until(lambda: watcher.events, "whatever was replayed has been sent by now")
+        assert "0 calls processed" in await command(ami, "core show channels")
+
+
+async def test_a_peer_that_hangs_is_noticed_and_left_and_found_again(
+    asterisk: BareAsterisk,
+) -> None:
+    watcher = Watcher()
+    async with watcher.watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        asterisk.freeze()
+        await until(lambda: watcher.losses == 1, "silence is taken for a loss", limit=10)
+        with pytest.raises(NotReady, match="no answer"):
+            await ami.ready(0.01)
+        asterisk.thaw()
+        await until(lambda: watcher.connections == 2, "connected again")
+
+
+async def test_a_cut_connection_is_made_again_and_its_unanswered_action_fails(
+    asterisk: BareAsterisk,
+) -> None:
+    watcher = Watcher()
+    relay = Relay(asterisk.ami_port)
+    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
+    async with server, watcher.watching(server.sockets[0].getsockname()[1]) as ami:
+        await ami.ready(20)
+        await ami.action({"Action": "UserEvent", "UserEvent": "Ours", "Text": "Өскемен"})
+        await until(lambda: watcher.events, "an event through the relay")
+        assert watcher.events[0]["Text"] == "Өскемен"
+        asterisk.freeze()
+        waiting = asyncio.create_task(ami.action({"Action": "CoreStatus"}))
+        await asyncio.sleep(0)
+        relay.cut()
+        with pytest.raises(Unreachable, match="lost"):
+            await waiting
+        asterisk.thaw()
+        await until(lambda: watcher.connections == 2, "connected again")
+    await until(lambda: len(asyncio.all_tasks()) <= 2, "the relay's ends are closed")
+
+
+async def test_a_wrong_password_is_named_once_and_not_hammered(
+    asterisk: BareAsterisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    watcher = Watcher()
+    async with watcher.watching(asterisk.ami_port, secret="wrong, and never logged") as ami:
+        with pytest.raises(NotReady, match=r"refuses our user or password.*Authentication failed"):
+            await ami.ready(4)
+        with pytest.raises(Unreachable, match="refuses our user or password"):
+            await ami.action({"Action": "Ping"})
+    assert caplog.text.count("refuses our user or password") == 1
+    assert asterisk.said().count("failed to authenticate") == 1
+    assert "never logged" not in caplog.text
+    assert (watcher.connections, watcher.losses) == (0, 0)
+
+
+async def test_nobody_listening_is_named() -> None:
+    async with Ami(port=free_port(), user=USER, secret=SECRET) as ami:
+        with pytest.raises(NotReady, match="Connect call failed"):
+            await ami.ready(1)
+
+
+async def test_an_asterisk_that_is_started_later_is_found(tmp_path: Path) -> None:
+    watcher = Watcher()
+    asterisk = BareAsterisk(tmp_path)
+    async with watcher.watching(asterisk.ami_port) as ami:
+        with pytest.raises(NotReady):
+            await ami.ready(0.1)
+        await asterisk.start()
+        try:
+            await ami.ready(20)
+        finally:
+            await asterisk.kill()
+
+
+async def test_a_second_action_cannot_be_smuggled_into_a_value(asterisk: BareAsterisk) -> None:
+    watcher = Watcher()
+    async with watcher.watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        smuggled = "x\r\n\r\nAction: UserEvent\r\nUserEvent: Smuggled"
+        with pytest.raises(AskedWrongly):
+            await ami.action({"Action": "UserEvent", "UserEvent": "Ours", "Text": smuggled})
+        await ami.action({"Action": "UserEvent", "UserEvent": "Ours"})
+        await until(lambda: watcher.events, "our own event")
+        assert [event["UserEvent"] for event in watcher.events] == ["Ours"]
+
+
+async def test_a_line_that_is_too_long_for_asterisk_is_refused_by_it(
+    asterisk: BareAsterisk,
+) -> None:
+    async with Watcher().watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        with pytest.raises(Refused, match="line too long"):
+            await ami.action({"Action": "UserEvent", "UserEvent": "Ours", "Text": "x" * 1100})
+        await ami.action({"Action": "Ping"})
+
+
+async def test_a_resync_that_fails_is_tried_again_on_a_new_connection(
+    asterisk: BareAsterisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = 0
+
+    async def resync() -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            await ami.action({"Action": "Nope"})
+
+    async with Ami(port=asterisk.ami_port, user=USER, secret=SECRET, on_connected=resync) as ami:
+        await until(lambda: attempts == 2, "tried again")
+    assert "cannot start: Nope: Invalid/unknown command" in caplog.text
+
+
+async def test_cancelling_an_action_forgets_only_its_answer(asterisk: BareAsterisk) -> None:
+    async with Watcher().watching(asterisk.ami_port) as ami:
+        await ami.ready(20)
+        asking = asyncio.create_task(ami.action({"Action": "DeviceStateList"}))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.gather(*(ami.action({"Action": "Ping"}) for _ in range(50)))
