@@ -1,0 +1,408 @@
+"""One call of the telephone: a SIP dialog with its voice."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from callcenter.demo import sdp
+from callcenter.demo.dialog import Dialog, dialog_of_invite
+from callcenter.demo.faults import CallOver, NoAnswer, Refused
+from callcenter.demo.rtp import KEYS, Heard
+from callcenter.demo.sip import Content, Headers, Place, Request, Response, token
+from callcenter.demo.sound import Codec
+from callcenter.demo.station import Station
+from callcenter.demo.transactions import GIVE_UP
+from callcenter.demo.voice import Voice
+from callcenter.errors import AskedWrongly, CallcenterError
+
+Side = Literal["us", "them"]
+
+
+class Call:
+    """What a person can do with a call, and what came of it.
+
+    `moments` holds `time.monotonic()` of what has happened so far: invite_sent, trying, ringing,
+    progress, answered, refused, cancel_sent (a call that we placed); invite_received,
+    answered_sent, rejected, acknowledged, cancel_received (one that came to us); first_rtp, held,
+    resumed, bye_sent, bye_received, ended (both). Limits of time are seconds; when one passes,
+    TimeoutError is raised and the call stays as it is. Cancelling a wait does not end the call.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        dialog: Dialog,
+        codecs: Sequence[Codec],
+        on_over: Callable[["Call"], None],
+        *,
+        incoming: tuple[Request, Place] | None = None,
+    ) -> None:
+        self.moments: dict[str, float] = {}
+        self.ended_by: Side | None = None
+        self.ended_reason: str | None = None
+        self._station, self._dialog, self._on_over = station, dialog, on_over
+        self._incoming = incoming  # their INVITE, and where it came from
+        self._sent: Request | None = None  # our first INVITE, the last try of it
+        self._voice = Voice(station.place[0], codecs, self._hear_first)
+        self._offered: sdp.Session | None = None
+        self._failure: CallcenterError | None = None
+        self._is_answered = self._is_cancelled = False
+        self._ringing, self._progressed = asyncio.Event(), asyncio.Event()
+        self._acknowledged, self._over = asyncio.Event(), asyncio.Event()
+        self._settled = asyncio.Event()  # answered or over
+
+    @property
+    def heard(self) -> Heard:
+        """Everything received by RTP, also after the end of the call."""
+        return self._voice.media.heard
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID of SIP."""
+        return self._dialog.call_id
+
+    @property
+    def invite(self) -> Request | None:
+        """The INVITE that began this call, to look at its headers."""
+        return self._incoming[0] if self._incoming is not None else self._sent
+
+    # --- what a person does ---
+
+    async def ringing(self, timeout: float = 10) -> None:
+        """Returns once it rings on the other side (180), or is answered without ringing.
+
+        Raises Refused or NoAnswer.
+        """
+        await self._wait(self._ringing, timeout, "the call did not ring")
+
+    async def answered(self, timeout: float = 10) -> None:
+        """Returns once the other side has answered. Raises Refused (with `status`) or NoAnswer."""
+        await self._wait(self._settled, timeout, "the call was not answered")
+
+    async def ended(self, timeout: float = 10) -> None:
+        """Returns once the call is over, in whatever way: see `ended_by` and `ended_reason`."""
+        await _within(self._over, timeout, "the call did not end")
+
+    async def answer(self) -> None:
+        """Answers a call to us; returns when the other side has acknowledged.
+
+        Raises CallOver when the call was over before that, NoAnswer when it never does.
+        """
+        self._must_ring_here()
+        body = self._voice.answer(self._offered) if self._offered else self._voice.offer()
+        self._mark("answered_sent")
+        self.respond(200, body)
+        self._set_answered()
+        try:
+            await _within(self._acknowledged, GIVE_UP, "our answer was not acknowledged")
+        except TimeoutError as exc:
+            raise NoAnswer("the other side never acknowledged our answer to its call") from exc
+        self._must_be_alive()
+
+    async def reject(self, status: int = 486) -> None:
+        """Refuses a call to us; the status is the reason. Raises CallOver when it was over."""
+        self._must_ring_here()
+        self._mark("rejected")
+        self.respond(status)
+        self._finish("us", str(status))
+
+    async def cancel(self) -> None:
+        """Gives up a call of ours that is not answered; returns when it is over.
+
+        If the other side answers at the same moment, the call is hung up.
+        """
+        if self._incoming is not None:
+            raise AskedWrongly("only a call that we placed can be cancelled")
+        self._is_cancelled = True
+        # RFC 3261, 9.1: no CANCEL before the other side has shown that it knows of the call
+        await _within(self._progressed, GIVE_UP, "the other side does not know of the call")
+        invite = self._sent
+        if invite is not None and not self._settled.is_set():
+            cancel = self._dialog.request("CANCEL", invite.every("Via")[0], cseq=invite.cseq[0])
+            self._mark("cancel_sent")
+            to = self._station.next_hop(self._dialog)
+            await self._station.transactions.request(cancel, to)
+        await _within(self._over, GIVE_UP, "the other side did not end the cancelled call")
+
+    async def hang_up(self) -> None:
+        """Ends the call, at whatever stage it is; does nothing when it is over."""
+        if self.is_over:
+            return
+        if self._is_answered:
+            await self._bye()
+        elif self._incoming is not None:
+            await self.reject(480)
+        else:
+            await self.cancel()
+
+    async def press(
+        self, keys: str, *, how: Literal["rfc4733", "info"] = "rfc4733", gap: float = 0.1
+    ) -> None:
+        """Presses keys for 100 ms each, with `gap` seconds after each; returns after the last.
+
+        Raises AskedWrongly for what is no key or when the other side takes no telephone events,
+        Refused when it refuses an INFO, CallOver when the call ends meanwhile.
+        """
+        if wrong := [key for key in keys if key not in KEYS]:
+            raise AskedWrongly(f"{wrong[0]!r} is no key of a telephone: use one of {KEYS}")
+        for key in keys:
+            self._must_talk()
+            if how == "rfc4733":
+                await self._voice.media.press(key)
+            else:
+                await self._send_info(key)
+            await asyncio.sleep(gap)
+
+    async def hold(self) -> None:
+        """Tells the other side that we do not listen (re-INVITE sendonly).
+
+        What we send goes on, as music on hold would. Raises Refused.
+        """
+        await self._reoffer("sendonly")
+        self.moments["held"] = time.monotonic()
+
+    async def resume(self) -> None:
+        """Takes `hold` back (re-INVITE sendrecv). Raises Refused."""
+        await self._reoffer("sendrecv")
+        self.moments["resumed"] = time.monotonic()
+
+    def send_tone(self, hertz: float | None) -> None:
+        """Sends a tone of -13 dBFS from the next 20 ms on; None is silence."""
+        self._voice.media.send(hertz or 0)
+
+    def send_silence(self) -> None:
+        """Sends packets of silence from the next 20 ms on (as every call does at first)."""
+        self._voice.media.send(0)
+
+    def stop_sending(self) -> None:
+        """Sends no RTP at all, except keys, from the next 20 ms on."""
+        self._voice.media.send(None)
+
+    # --- what the telephone does with a call of ours ---
+
+    async def place(self, headers: Headers, *, with_sdp: bool) -> None:
+        """Sends the INVITE and carries the call to its answer or its refusal. Run as a task."""
+        body = self._voice.offer() if with_sdp else None
+        contact = ("Contact", self._station.contact)
+
+        def make(more: Headers) -> Request:
+            self._sent = self._request("INVITE", (contact, *headers, *more), body)
+            self._mark("invite_sent")
+            return self._sent
+
+        try:
+            invite, response = await self._station.ask(self._dialog, make, self._on_progress)
+            if response.status >= 300:
+                self._mark("refused")
+                raise Refused("INVITE", response.status, response.reason)
+            self._dialog.learn(response)
+            self._mark("answered")
+            self._accept(invite, response)
+        except sdp.BadSession as exc:
+            self._failure = exc
+            await self._bye()
+        except CallcenterError as exc:
+            self._failure = exc
+            ours = self._is_cancelled or isinstance(exc, AskedWrongly)
+            self._finish("us" if ours else "them", str(exc))
+        else:
+            self._set_answered()
+            if self._is_cancelled:
+                # our CANCEL and their answer crossed
+                await self._bye()
+
+    def _on_progress(self, response: Response) -> None:
+        self._mark({100: "trying", 180: "ringing"}.get(response.status, "progress"))
+        self._progressed.set()
+        if response.status == 180:
+            self._ringing.set()
+        if response.body:
+            try:
+                self._voice.talk(sdp.parse(response.body))
+            except sdp.BadSession:
+                # only early sound is lost; the answer brings a description of its own
+                return
+
+    def _accept(self, invite: Request, response: Response) -> None:
+        """Acknowledges an accepted INVITE, and begins to talk. Raises BadSession."""
+        fault: sdp.BadSession | None = None
+        body: Content | None = None
+        try:
+            session = sdp.parse(response.body)
+            if invite.body:
+                self._voice.talk(session)
+            else:
+                body = self._voice.answer(session)
+        except sdp.BadSession as exc:
+            # An accepted INVITE is acknowledged, whatever it says, or it would be repeated.
+            fault = exc
+        ack = self._dialog.request("ACK", self._station.via(), cseq=invite.cseq[0], body=body)
+        self._station.transactions.acknowledge(invite, ack, self._station.next_hop(self._dialog))
+        if fault is not None:
+            raise fault
+
+    # --- what the telephone does with a call to us ---
+
+    @classmethod
+    def received(
+        cls,
+        station: Station,
+        invite: Request,
+        origin: Place,
+        codecs: Sequence[Codec],
+        on_over: Callable[["Call"], None],
+    ) -> "Call":
+        """The call that an INVITE begins. Raises BadSession, and then nothing was begun."""
+        offered = sdp.parse(invite.body) if invite.body else None
+        if offered is not None:
+            offered.codec(codecs)
+        dialog = dialog_of_invite(invite, token())
+        call = cls(station, dialog, codecs, on_over, incoming=(invite, origin))
+        call._offered = offered
+        call._mark("invite_received")
+        return call
+
+    def respond(self, status: int, body: Content | None = None) -> None:
+        """Answers the INVITE that began this call. Raises AskedWrongly if it was ours."""
+        if self._incoming is None:
+            raise AskedWrongly("only a call that came to us can be answered or rejected")
+        tag = self._dialog.local.rpartition("tag=")[2]
+        self._station.respond(*self._incoming, status, tag=tag, body=body)
+
+    def belongs(self, request: Request) -> bool:
+        """Whether a request is meant for this call; CANCEL is told by its branch."""
+        if request.method == "CANCEL":
+            return self._incoming is not None and request.branch == self._incoming[0].branch
+        return self._dialog.belongs(request)
+
+    def take(self, request: Request, origin: Place) -> None:
+        """Deals with a request of the other side within this call."""
+        if request.method == "ACK":
+            self._take_ack(request)
+        elif request.method == "CANCEL":
+            self._station.respond(request, origin, 200)
+            if not self._is_answered:
+                self._mark("cancel_received")
+                self.respond(487)
+                self._finish("them", request.first("Reason") or "CANCEL")
+        elif request.method == "BYE":
+            self._mark("bye_received")
+            self._station.respond(request, origin, 200)
+            self._finish("them", request.first("Reason") or "BYE")
+        elif request.method in ("INVITE", "UPDATE"):
+            self._renegotiate(request, origin)
+        else:
+            self._station.respond(request, origin, 200)
+
+    def drop(self) -> None:
+        """Forgets the call without a word to the other side."""
+        self._finish("us", "the telephone was switched off")
+
+    def _take_ack(self, request: Request) -> None:
+        self._mark("acknowledged")
+        if request.body:
+            try:
+                self._voice.talk(sdp.parse(request.body))
+            except sdp.BadSession as exc:
+                self._failure = exc
+        self._acknowledged.set()
+
+    def _renegotiate(self, request: Request, origin: Place) -> None:
+        body: Content | None = None
+        try:
+            if request.body:
+                body = self._voice.answer(sdp.parse(request.body))
+            elif request.method == "INVITE":
+                body = self._voice.offer()
+        except sdp.BadSession:
+            self._station.respond(request, origin, 488)
+        else:
+            self._station.respond(request, origin, 200, body=body)
+
+    # --- how ---
+
+    async def _bye(self) -> None:
+        self._mark("bye_sent")
+        try:
+            await self._station.ask(self._dialog, lambda more: self._request("BYE", more))
+        finally:
+            # Whatever they said (481 when our BYEs crossed): for us the call is over.
+            self._finish("us", "BYE")
+
+    async def _reoffer(self, direction: sdp.Direction) -> None:
+        self._must_talk()
+        contact = ("Contact", self._station.contact)
+        body = self._voice.offer(direction)
+        invite, response = await self._station.ask(
+            self._dialog, lambda more: self._request("INVITE", (contact, *more), body)
+        )
+        if response.status >= 300:
+            raise Refused("INVITE", response.status, response.reason)
+        self._accept(invite, response)
+
+    async def _send_info(self, key: str) -> None:
+        body = ("application/dtmf-relay", f"Signal={key}\r\nDuration=100\r\n".encode())
+        _, response = await self._station.ask(
+            self._dialog, lambda more: self._request("INFO", more, body)
+        )
+        if response.status >= 300:
+            raise Refused("INFO", response.status, response.reason)
+
+    def _request(self, method: str, headers: Headers, body: Content | None = None) -> Request:
+        return self._dialog.request(method, self._station.via(), headers=headers, body=body)
+
+    def _mark(self, moment: str) -> None:
+        self.moments.setdefault(moment, time.monotonic())
+
+    def _hear_first(self, at: float) -> None:
+        self.moments["first_rtp"] = at
+
+    def _must_be_alive(self) -> None:
+        if self.is_over:
+            raise CallOver(f"the call was over: {self.ended_reason}")
+
+    def _must_talk(self) -> None:
+        self._must_be_alive()
+        if not self._is_answered:
+            raise AskedWrongly("the call is not answered yet")
+
+    def _must_ring_here(self) -> None:
+        self._must_be_alive()
+        if self._incoming is None or self._is_answered:
+            raise AskedWrongly("only a call that rings here can be answered or rejected, and once")
+
+    async def _wait(self, event: asyncio.Event, timeout: float, otherwise: str) -> None:
+        await _within(event, timeout, otherwise)
+        if self._failure is not None:
+            raise self._failure
+        if not self._is_answered:
+            self._must_be_alive()
+
+    def _set_answered(self) -> None:
+        self._is_answered = True
+        self._ringing.set()
+        self._settled.set()
+
+    def _finish(self, by: Side, reason: str) -> None:
+        if self.is_over:
+            return
+        self._mark("ended")
+        self.ended_by, self.ended_reason = by, reason
+        self._voice.media.close()
+        for event in (self._ringing, self._progressed, self._acknowledged, self._settled):
+            event.set()
+        self._over.set()
+        self._on_over(self)
+
+
+async def _within(event: asyncio.Event, timeout: float, otherwise: str) -> None:
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError as exc:
+        raise TimeoutError(f"{otherwise} within {timeout:g} s") from exc
