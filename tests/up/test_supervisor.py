@@ -1,0 +1,263 @@
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from callcenter.errors import AskedWrongly, NotReady
+from callcenter.settings import Settings, read_settings
+from callcenter.up.child import Part
+from callcenter.up.supervisor import Step, environment
+from tests.up.rig import SERVES, Copy, joined, part, processes_of, script, until, wait_until_gone
+
+Making = Callable[..., Copy]
+
+
+@pytest.fixture
+async def copy_of(settings: Settings) -> AsyncIterator[Making]:
+    """Makes copies that are stopped after the test, whatever became of it."""
+    copies: list[Copy] = []
+
+    def make(*stages: Sequence[Part | Step]) -> Copy:
+        copies.append(Copy(settings, *stages))
+        return copies[-1]
+
+    yield make
+    for each in copies:
+        await each.stop()
+    wait_until_gone(settings.var)
+
+
+async def test_each_part_is_told_with_its_pid_and_address_when_it_serves(copy_of: Making) -> None:
+    copy = copy_of([part("first")], [part("second")])
+    await copy.start()
+    for name in ("first", "second"):
+        assert copy.heard(name, "ready", f"pid {copy.child(name).pid} ", "nowhere")
+        assert psutil.Process(copy.child(name).pid).is_running()
+
+
+async def test_stopping_leaves_no_process_not_even_what_a_part_has_started(
+    copy_of: Making, settings: Settings
+) -> None:
+    forks = "import subprocess; subprocess.Popen(['sleep', '600'])"
+    copy = copy_of([part("parent", joined(forks, SERVES))])
+    await copy.start()
+    assert len(processes_of(settings.var)) == 2
+    await copy.stop()
+    wait_until_gone(settings.var)
+
+
+async def test_parts_stop_in_reverse_order(copy_of: Making, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    says_goodbye = """
+        import pathlib, signal, sys
+        from callcenter.up.notify import ready
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        ready("nowhere")
+        signal.sigwait([signal.SIGTERM])
+        with pathlib.Path(sys.argv[2]).open("a") as file:
+            file.write(sys.argv[1])
+    """
+    copy = copy_of(*([part(name, says_goodbye, name, told)] for name in "abc"))
+    await copy.start()
+    await copy.stop()
+    assert told.read_text() == "cba"
+
+
+async def test_a_part_that_does_not_listen_is_killed(copy_of: Making, settings: Settings) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    copy = copy_of([part("deaf", joined(deaf, SERVES), stop_patience=0.2)])
+    await copy.start()
+    await copy.stop()
+    assert processes_of(settings.var) == []
+
+
+async def test_a_part_that_has_its_own_way_of_stopping_is_stopped_by_it(
+    copy_of: Making, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    asked = script(
+        "import os, signal, sys; os.kill(int(open(sys.argv[1]).read()), signal.SIGINT)", told
+    )
+    notes_its_pid = """
+        import os, pathlib, signal, sys
+        from callcenter.up.notify import ready
+        pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ready("nowhere")
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            pathlib.Path(sys.argv[1]).write_text("stopped in its own way")
+    """
+    copy = copy_of([part("own", notes_its_pid, told, stop_command=asked)])
+    await copy.start()
+    await copy.stop()
+    assert told.read_text() == "stopped in its own way"
+
+
+async def test_a_part_that_dies_is_started_again_and_that_is_told(copy_of: Making) -> None:
+    copy = copy_of([part("mortal")])
+    await copy.start()
+    before = copy.child("mortal").pid
+    copy.child("mortal").kill()
+    await copy.child("mortal").serving(20)
+    assert copy.child("mortal").pid != before
+    assert copy.heard("mortal", "died (killed by SIGKILL); starting it again in 0.2 s")
+
+
+async def test_the_pause_grows_while_a_part_keeps_dying(copy_of: Making, tmp_path: Path) -> None:
+    once = """
+        import pathlib, sys
+        if pathlib.Path(sys.argv[1]).exists():
+            sys.exit(3)
+        pathlib.Path(sys.argv[1]).touch()
+    """
+    copy = copy_of([part("ill", joined(once, SERVES), tmp_path / "been here")])
+    await copy.start()
+    copy.child("ill").kill()
+    await until(lambda: copy.heard("ill", "exit status 3", "0.8 s"))
+    assert copy.heard("SIGKILL", "0.2 s")
+    assert copy.heard("exit status 3", "0.4 s")
+
+
+async def test_a_part_that_cannot_start_fails_with_its_last_words_and_stops_the_others(
+    copy_of: Making, settings: Settings
+) -> None:
+    copy = copy_of(
+        [part("good")], [part("bad", "raise SystemExit('the disk is full\\n')"), part("other")]
+    )
+    with pytest.raises(NotReady) as error:
+        await copy.start()
+    assert "bad cannot be started (exit status 1): the disk is full" in str(error.value)
+    assert str(settings.var / "log" / "bad.log") in str(error.value)
+    assert "\n" not in str(error.value)
+    assert processes_of(settings.var) == []
+
+
+async def test_a_part_that_never_serves_is_named(copy_of: Making) -> None:
+    copy = copy_of([part("silent", "import signal; signal.pause()", patience=0.3)])
+    with pytest.raises(NotReady, match=r"silent cannot be started \(not ready after 0\.3 s\)"):
+        await copy.start()
+
+
+async def test_a_program_that_is_missing_is_named(copy_of: Making) -> None:
+    copy = copy_of([Part(name="ghost", command=["/nonexistent/ghost"])])
+    with pytest.raises(NotReady, match=r"/nonexistent/ghost.*No such file"):
+        await copy.start()
+
+
+async def test_a_step_that_fails_is_named_with_its_last_words(
+    copy_of: Making, settings: Settings
+) -> None:
+    failing = Step("migrate", script("raise SystemExit('no such table')"))
+    copy = copy_of([part("good")], [failing], [part("never")])
+    with pytest.raises(NotReady, match=r"migrate failed \(exit status 1\): no such table"):
+        await copy.start()
+    assert not copy.heard("never")
+    assert processes_of(settings.var) == []
+
+
+async def test_a_step_comes_before_the_next_stage(copy_of: Making, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    step = Step("make", script("import pathlib, sys; pathlib.Path(sys.argv[1]).touch()", made))
+    needs_it = joined("import os, sys; os.stat(sys.argv[1])", SERVES)
+    copy = copy_of([step], [part("user", needs_it, made)])
+    await copy.start()
+    assert not copy.heard("died")
+
+
+async def test_a_copy_runs_only_once(copy_of: Making) -> None:
+    first, second = copy_of([part("one")]), copy_of([part("one")])
+    await first.start()
+    with pytest.raises(AskedWrongly, match=rf"already running in .* \(pid {os.getpid()}\)"):
+        await second.start()
+    assert psutil.Process(first.child("one").pid).is_running()
+    await first.stop()
+    await second.start()
+
+
+async def test_stopping_while_a_part_waits_to_be_started_again_does_not_start_it(
+    copy_of: Making, settings: Settings
+) -> None:
+    copy = copy_of([part("mortal")])
+    await copy.start()
+    copy.child("mortal").kill()
+    await until(lambda: copy.heard("starting it again"))
+    await copy.stop()
+    assert processes_of(settings.var) == []
+    with pytest.raises(AskedWrongly, match="no part called mortal"):
+        copy.child("mortal")
+
+
+async def test_a_process_gets_exactly_the_settings_of_its_copy(
+    copy_of: Making, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCENTER_PATIENCE", "7")
+    changed = Settings.model_validate(
+        {
+            **settings.model_dump(exclude_none=True),
+            "operator_networks": ["10.0.0.0/8", "192.0.2.0/24"],
+            "redirect_keys": "##9",
+            "web_port": 1234,
+            "redis_url": "redis://:secret@192.0.2.1/0",
+            "patience": 8,
+        }
+    )
+    for key in [key for key in os.environ if key.startswith("CALLCENTER_")]:
+        monkeypatch.delenv(key)
+    for key, value in environment(changed).items():
+        monkeypatch.setenv(key, value)
+    assert read_settings() == changed
+
+
+async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = Settings.model_validate({"var": tmp_path / "file" / "var"})
+    with pytest.raises(NotReady, match=r"cannot write in .*CALLCENTER_VAR"):
+        await Copy(settings).start()
+
+
+@pytest.mark.parametrize(("var", "wrong"), [("var", "absolute"), ("/tmp/" + "x" * 90, "too long")])
+async def test_a_folder_that_cannot_hold_sockets_is_refused(var: str, wrong: str) -> None:
+    with pytest.raises(AskedWrongly, match=f"CALLCENTER_VAR.*{wrong}|{wrong}.*CALLCENTER_VAR"):
+        await Copy(Settings.model_validate({"var": Path(var)})).start()
+
+
+def test_all_parts_die_with_a_supervisor_that_is_killed(settings: Settings, tmp_path: Path) -> None:
+    keeper = tmp_path / "keeper.py"
+    keeper.write_text(KEEPER)
+    command = script(f"import runpy; runpy.run_path({str(keeper)!r}, run_name='__main__')")
+    with subprocess.Popen(command, env=environment(settings), start_new_session=True) as supervisor:
+        try:
+            started = settings.var / "started"
+            limit = time.monotonic() + 20
+            while not started.exists():
+                assert supervisor.poll() is None
+                assert time.monotonic() < limit
+                time.sleep(0.02)
+            assert len(processes_of(settings.var)) == 3
+            supervisor.send_signal(signal.SIGKILL)
+            supervisor.wait(10)
+            wait_until_gone(settings.var)
+        finally:
+            supervisor.kill()
+
+
+KEEPER = """
+import asyncio
+from callcenter.settings import read_settings
+from tests.up.rig import Copy, part
+
+async def keep():
+    settings = read_settings()
+    await Copy(settings, [part("one"), part("two")]).start()
+    (settings.var / "started").touch()
+    await asyncio.Event().wait()
+
+asyncio.run(keep())
+"""
