@@ -21,6 +21,7 @@ _QUIETEST = 1e-4  # -80 dBFS: below this nothing is heard, so nothing is made lo
 _EDGE = 10 ** (-36 / 20)  # quieter than the loudest frame by this much is silence at the edges
 _LEAD, _TAIL = 3 * _FRAME, 12 * _FRAME  # kept around the voice, so that no consonant is cut off
 _FADE = _FRAME // 2
+_MIRROR = RATE // 4
 _RUMBLE = (80.0, 160.0)  # Hz: nothing below the first passes, all above the second does
 
 
@@ -85,10 +86,14 @@ def _frame_power(samples: Samples) -> Samples:
 
 
 def _high_pass(samples: Samples) -> Samples:
-    spectrum = np.fft.rfft(samples)
-    frequencies = np.fft.rfftfreq(samples.size, 1 / RATE)
-    passed: Samples = np.fft.irfft(spectrum * np.interp(frequencies, _RUMBLE, (0, 1)), samples.size)
-    return passed
+    # Mirrored beyond both ends, as a transform is a circle: else the start would ring in the end.
+    mirrored = np.pad(samples, _MIRROR, mode="reflect", reflect_type="odd")
+    spectrum = np.fft.rfft(mirrored)
+    frequencies = np.fft.rfftfreq(mirrored.size, 1 / RATE)
+    passed: Samples = np.fft.irfft(
+        spectrum * np.interp(frequencies, _RUMBLE, (0, 1)), mirrored.size
+    )
+    return passed[_MIRROR:-_MIRROR]
 
 
 def _fade(samples: Samples) -> Samples:

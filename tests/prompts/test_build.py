@@ -1,0 +1,322 @@
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from callcenter.commands.prompts import command
+from callcenter.errors import AskedWrongly, NotReady, WeFailed
+from callcenter.line.prompts import HOLD_MUSIC, MANIFEST, Prompts
+from callcenter.line.prompts.build import Built, build
+from callcenter.line.prompts.sound import RATE, SPEECH_LEVEL, active_level
+from callcenter.line.prompts.texts import names
+from callcenter.settings import Settings
+from tests.prompts.test_sound import decoded, tone
+
+ALL = len(names()) + 1  # and the music
+
+
+def nothing(done: int, every: int) -> None:
+    """Progress that nobody watches."""
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(var=folder / "var", voices=folder / "voices")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Built]:
+    """Everything, built once for real. Only to be read."""
+    settings = settings_in(tmp_path_factory.mktemp("first"))
+    return settings, build(settings, nothing)
+
+
+@pytest.fixture
+def copy(first: tuple[Settings, Built], tmp_path: Path) -> Settings:
+    """What the first build made, to be changed."""
+    shutil.copytree(first[0].var, tmp_path / "var")
+    return settings_in(tmp_path)
+
+
+def record(settings: Settings, name: str, seconds: float = 1, *, rate: int = 44100) -> Path:
+    """A human voice, as far as the build can tell."""
+    path = settings.voices / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voice = tone(seconds, rate=rate)
+    soundfile.write(path, np.column_stack([voice, voice]), rate)
+    return path
+
+
+def played(settings: Settings, name: str) -> bytes:
+    return (settings.prompts / f"{name}.alaw").read_bytes()
+
+
+def frequency(alaw: bytes) -> float:
+    heard = decoded(alaw)
+    return float(np.abs(np.fft.rfft(heard)).argmax() * RATE / heard.size)
+
+
+def test_every_prompt_is_audible_equally_loud_and_as_long_as_its_words(
+    first: tuple[Settings, Built],
+) -> None:
+    settings, built = first
+    assert built == Built(files=ALL, made=ALL, synthetic=ALL - 3)
+    spoken = Prompts.load(settings).synthetic()
+    assert len(spoken) == ALL - 3
+    for name in spoken:
+        heard = decoded(played(settings, name))
+        assert active_level(heard) == pytest.approx(SPEECH_LEVEL, abs=0.5), name
+        assert 0.15 < np.abs(heard).max() < 0.95, name
+        assert 0.2 < heard.size / RATE < 20, name
+
+
+def test_longer_texts_take_longer(first: tuple[Settings, Built]) -> None:
+    prompts = Prompts.load(first[0])
+    for language in ("kk", "ru"):
+        assert prompts.length(language, "greeting") > prompts.length(language, "greeting_short") > 1
+        assert prompts.length(language, "greeting_short") > prompts.length(language, "number_1")
+
+
+def test_the_two_languages_and_any_two_prompts_sound_different(
+    first: tuple[Settings, Built],
+) -> None:
+    settings, _ = first
+    sounds = {played(settings, name) for name in Prompts.load(settings).synthetic()}
+    assert len(sounds) == ALL - 3
+
+
+def test_asterisk_is_told_whole_paths_without_extension(first: tuple[Settings, Built]) -> None:
+    settings, _ = first
+    prompts = Prompts.load(settings)
+    sound = prompts.sound("kk", "greeting")
+    assert sound == f"sound:{settings.prompts}/kk/greeting"
+    assert Path(f"{sound.removeprefix('sound:')}.alaw").is_file()
+    spelled = prompts.digits("ru", "12*")
+    folder = f"sound:{settings.prompts}/ru"
+    assert spelled == [f"{folder}/number_1", f"{folder}/number_2", f"{folder}/star"]
+
+
+def test_a_second_build_makes_nothing(copy: Settings) -> None:
+    before = {name: (copy.prompts / f"{name}.alaw").stat().st_mtime_ns for name in names()}
+    assert build(copy, nothing).made == 0
+    assert before == {n: (copy.prompts / f"{n}.alaw").stat().st_mtime_ns for n in names()}
+
+
+def test_only_what_was_damaged_or_lost_is_made_again(copy: Settings) -> None:
+    right = played(copy, "kk/greeting")
+    (copy.prompts / "kk/greeting.alaw").write_bytes(right[:100])
+    (copy.prompts / "ru/sorry.alaw").unlink()
+    seen: list[tuple[int, int]] = []
+    assert build(copy, lambda done, every: seen.append((done, every))).made == 2
+    assert played(copy, "kk/greeting") == right
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_lost_or_damaged_memory_of_the_last_build_makes_everything_again(copy: Settings) -> None:
+    (copy.prompts / MANIFEST).write_text("{")
+    assert build(copy, nothing).made == ALL
+
+
+@pytest.mark.parametrize("file", ["sorry.wav", "sorry.flac", "sorry.WAV"])
+def test_a_human_recording_replaces_the_synthetic_voice(copy: Settings, file: str) -> None:
+    record(copy, f"ru/{file}", 2)
+    synthetic = played(copy, "ru/sorry")
+    built = build(copy, nothing)
+    assert (built.made, built.synthetic) == (1, ALL - 4)
+    assert frequency(played(copy, "ru/sorry")) == pytest.approx(700, abs=5)
+    assert active_level(decoded(played(copy, "ru/sorry"))) == pytest.approx(SPEECH_LEVEL, abs=0.5)
+    assert played(copy, "kk/sorry") != synthetic
+    prompts = Prompts.load(copy)
+    assert "ru/sorry" not in prompts.synthetic()
+    assert "kk/sorry" in prompts.synthetic()
+    assert prompts.length("ru", "sorry") == pytest.approx(2, abs=0.2)
+    assert build(copy, nothing).made == 0
+
+
+def test_a_new_recording_replaces_the_old_one_and_its_removal_brings_the_machine_back(
+    copy: Settings,
+) -> None:
+    synthetic = played(copy, "kk/sorry")
+    record(copy, "kk/sorry.wav", 1)
+    build(copy, nothing)
+    path = record(copy, "kk/sorry.wav", 2)
+    assert build(copy, nothing).made == 1
+    assert Prompts.load(copy).length("kk", "sorry") == pytest.approx(2, abs=0.2)
+    path.unlink()
+    assert build(copy, nothing).made == 1
+    assert played(copy, "kk/sorry") == synthetic
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("Кешірім сұраймыз.")
+
+
+def nothing_to_hear(path: Path) -> None:
+    soundfile.write(path, np.zeros(RATE), RATE)
+
+
+def too_short(path: Path) -> None:
+    soundfile.write(path, tone(0.05), RATE)
+
+
+def half(path: Path) -> None:
+    soundfile.write(path, tone(2), RATE)
+    path.write_bytes(path.read_bytes()[:16000])
+
+
+def huge_header(path: Path) -> None:
+    soundfile.write(path, tone(1), RATE)
+    whole = bytearray(path.read_bytes())
+    whole[4:8] = whole[40:44] = b"\xff\xff\xff\x7f"
+    path.write_bytes(whole)
+
+
+def huge_flac_header(path: Path) -> None:
+    """A FLAC that promises 2^36 samples: half a terabyte, if it were believed."""
+    soundfile.write(path, tone(1), RATE, format="FLAC")
+    whole = bytearray(path.read_bytes())
+    whole[21] |= 0x0F
+    whole[22:26] = b"\xff\xff\xff\xff"
+    path.write_bytes(whole)
+
+
+def many_channels(path: Path) -> None:
+    soundfile.write(path, np.column_stack([tone(1)] * 8), RATE)
+
+
+def slow_rate(path: Path) -> None:
+    soundfile.write(path, tone(1), 1)
+
+
+def not_numbers(path: Path) -> None:
+    soundfile.write(path, np.full(RATE, np.nan), RATE, subtype="FLOAT")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (empty, "not a sound file"),
+        (text, "not a sound file"),
+        (nothing_to_hear, "too short or silent"),
+        (too_short, "too short or silent"),
+        (half, "cut short"),
+        (huge_header, "cut short"),
+        (huge_flac_header, "longer than 120 s"),
+        (many_channels, "8 channels"),
+        (slow_rate, "1 Hz"),
+        (not_numbers, "not numbers"),
+        (folder, "not a file"),
+        (pipe, "not a file"),
+    ],
+)
+def test_a_recording_that_cannot_be_used_is_named_and_stops_the_build(
+    copy: Settings, spoil: Callable[[Path], None], why: str
+) -> None:
+    good, synthetic = record(copy, "ru/sorry.wav"), played(copy, "kk/sorry")
+    bad = good.parent.parent / "kk" / "sorry.wav"
+    bad.parent.mkdir()
+    spoil(bad)
+    with pytest.raises(AskedWrongly, match=why) as raised:
+        build(copy, nothing)
+    assert str(bad) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert str(good) not in str(raised.value)
+    assert played(copy, "kk/sorry") == synthetic
+
+
+def test_all_recordings_that_cannot_be_used_are_named_at_once(copy: Settings) -> None:
+    for name in ("kk/sorry.wav", "ru/sorry.wav"):
+        empty(record(copy, name))
+    with pytest.raises(AskedWrongly, match=r"kk/sorry\.wav.*ru/sorry\.wav"):
+        build(copy, nothing)
+
+
+def test_a_mistyped_or_doubled_recording_is_named(copy: Settings) -> None:
+    for name in ("kk/greting.wav", "ru/sorry.wav", "ru/sorry.flac"):
+        record(copy, name)
+    with pytest.raises(AskedWrongly, match=r"kk/greting\.wav .*ru/sorry\.wav "):
+        build(copy, nothing)
+
+
+def test_other_files_beside_the_recordings_are_left_alone(copy: Settings) -> None:
+    (copy.voices / "kk").mkdir(parents=True)
+    (copy.voices / "kk" / "README.txt").write_text("who spoke, and when")
+    assert build(copy, nothing).made == 0
+
+
+def test_missing_empty_and_unreadable_prompts_are_all_named_at_start(copy: Settings) -> None:
+    (copy.prompts / "kk/greeting.alaw").unlink()
+    (copy.prompts / "ru/menu_main.alaw").write_bytes(b"")
+    (copy.prompts / "ru/number_7.alaw").unlink()
+    (copy.prompts / "ru/number_7.alaw").mkdir()
+    (copy.prompts / f"{HOLD_MUSIC}.alaw").unlink()
+    with pytest.raises(NotReady, match="callcenter prompts build") as raised:
+        Prompts.load(copy)
+    assert "kk/greeting, ru/menu_main, ru/number_7, moh/calm;" in str(raised.value)
+
+
+def test_prompts_that_were_never_built_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="callcenter prompts build"):
+        Prompts.load(settings_in(tmp_path))
+
+
+def test_a_folder_that_asterisk_would_misread_is_refused(copy: Settings, tmp_path: Path) -> None:
+    shutil.copytree(copy.var, tmp_path / "a,b" / "var")
+    with pytest.raises(NotReady, match="CALLCENTER_VAR"):
+        Prompts.load(settings_in(tmp_path / "a,b"))
+
+
+def test_without_espeak_the_build_says_what_to_install(
+    copy: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NotReady, match="install the package espeak-ng"):
+        build(copy, nothing)
+
+
+def test_prompts_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file where a folder should be")
+    with pytest.raises(WeFailed, match="cannot write prompts to"):
+        build(settings_in(tmp_path), nothing)
+
+
+def test_the_command_builds_and_lists(copy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLCENTER_VAR", str(copy.var))
+    monkeypatch.setenv("CALLCENTER_VOICES", str(copy.voices))
+    record(copy, "kk/sorry.wav")
+    built = CliRunner().invoke(command, ["build"])
+    assert built.exit_code == 0
+    assert f"prompts: 1 of {ALL} made" in built.output
+    assert f"{ALL - 4} are synthetic" in built.output
+    every = CliRunner().invoke(command, ["list"]).output.splitlines()
+    machine = CliRunner().invoke(command, ["list", "--synthetic"]).output.splitlines()
+    assert len(every) == len(machine) + 1 == ALL - 3
+    (human,) = set(every) - set(machine)
+    assert human.startswith("kk/sorry\t")
+    assert "\thuman\t" in human
+    assert human.endswith("Кешірім сұраймыз.")
+
+
+def test_what_was_built_from_what_is_kept_beside_the_prompts(copy: Settings) -> None:
+    sources = json.loads((copy.prompts / MANIFEST).read_text())
+    assert sources.keys() == {*names(), HOLD_MUSIC}
+    (copy.prompts / MANIFEST).unlink()
+    with pytest.raises(NotReady, match=MANIFEST):
+        Prompts.load(copy)
