@@ -96,6 +96,7 @@ class Folders:
 
     etc: Path
     log: Path
+    ledger: Path  #: Asterisk does not make this one, and without it writes no CEL
     lib: Path
     run: Path
     spool: Path  #: Asterisk's own; what we record goes to `recordings`
@@ -222,6 +223,7 @@ def _folders(settings: Settings) -> Folders:
     return Folders(
         etc=configuration(settings),
         log=base / "log",
+        ledger=base / "log" / "cel-custom",
         lib=base / "lib",
         run=base / "run",
         spool=base / "spool",

@@ -39,7 +39,8 @@ def item(value: object) -> Escaped:
 
 def argument(value: object) -> Escaped:
     """A part of an argument of a dialplan application; `&` separates files, `$` is a variable."""
-    text = re.sub(r'([\\,"()\[\]])', r"\\\1", _without(value, "$&'"))
+    # A quote or a backslash could be escaped here, but not in the ledger that names the file.
+    text = re.sub(r"([,()\[\]])", r"\\\1", _without(value, "$&'\"\\"))
     return conf(text)
 
 
