@@ -11,11 +11,12 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from callcenter.demo.faults import CallOver
-from callcenter.demo.rtp import FRAME, FRAME_SECONDS, Heard, build, event_frames
+from callcenter.demo.rtp import FRAME, FRAME_SECONDS, Heard, build, event_frames, is_end
 from callcenter.demo.sound import RATE, Codec, encode, tone
 from callcenter.errors import AskedWrongly
 
@@ -24,6 +25,15 @@ _STAMP = struct.Struct("@ll")
 _SILENT_BYTE: dict[Codec, bytes] = {"PCMA": b"\xd5", "PCMU": b"\xff"}
 #: After a longer standstill (a suspended process) missed frames are left out, not made up for.
 _LONGEST_CATCH_UP = 5.0
+
+
+@dataclass(eq=False, slots=True)
+class _Press:
+    """A key that is being pressed or waits for its turn."""
+
+    frames: deque[bytes]
+    pressed: asyncio.Future[None]
+    began: int | None = None  # RTP timestamp
 
 
 class Media:
@@ -48,11 +58,10 @@ class Media:
         self._events: int | None = None
         self._sound: float | None = 0.0  # hertz; 0 is silence, None is nothing at all
         self._frames: list[bytes] = []
-        self._keys: deque[tuple[bytes, asyncio.Future[None] | None]] = deque()
+        self._keys: deque[_Press] = deque()
         self._ssrc = secrets.randbits(32)
         self._sequence = secrets.randbits(16)
         self._timestamp = secrets.randbits(32)
-        self._key_began: int | None = None
         self._turn = 0
         self._spoke = False  # whether the last frame was sound: a packet after a pause is marked
 
@@ -72,9 +81,9 @@ class Media:
         """Frees the socket; what was heard stays."""
         _ticker().streams.discard(self)
         while self._keys:
-            done = self._keys.popleft()[1]
-            if done is not None and not done.done():
-                done.set_exception(CallOver("the call ended while a key was being pressed"))
+            pressed = self._keys.popleft().pressed
+            if not pressed.done():
+                pressed.set_exception(CallOver("the call ended while a key was being pressed"))
         if self._socket.fileno() >= 0:
             self._read()
             self._loop.remove_reader(self._socket)
@@ -86,14 +95,12 @@ class Media:
         self._prepare()
 
     async def press(self, key: str) -> None:
-        """Sends a key as telephone events; returns when its last packet was sent."""
+        """Sends a key as telephone events; returns when its end was sent for the first time."""
         if self._events is None:
             raise AskedWrongly("the other side takes no telephone events: press by SIP INFO")
-        done = self._loop.create_future()
-        *frames, last = event_frames(key)
-        self._keys.extend((frame, None) for frame in frames)
-        self._keys.append((last, done))
-        await done
+        press = _Press(deque(event_frames(key)), self._loop.create_future())
+        self._keys.append(press)
+        await press.pressed
 
     def _prepare(self) -> None:
         self._frames = [] if self._sound is None else _loop_of_frames(self._sound, self._codec)
@@ -101,7 +108,7 @@ class Media:
     def tick(self) -> None:
         """Sends the frame of these 20 ms."""
         if self._keys and self._remote is not None:
-            self._send_key(*self._keys.popleft())
+            self._send_key(self._keys[0])
             self._spoke = False
         elif self._frames:
             frame = self._frames[self._turn % len(self._frames)]
@@ -112,17 +119,18 @@ class Media:
         self._turn += 1
         self._timestamp += FRAME
 
-    def _send_key(self, frame: bytes, done: asyncio.Future[None] | None) -> None:
+    def _send_key(self, press: "_Press") -> None:
         # All packets of one key carry the time of its beginning.
-        begins = self._key_began is None
-        if self._key_began is None:
-            self._key_began = self._timestamp
+        begins = press.began is None
+        if press.began is None:
+            press.began = self._timestamp
+        frame = press.frames.popleft()
         if self._events is not None:
-            self._send(self._events, begins, self._key_began, frame)
-        if done is not None:
-            self._key_began = None
-            if not done.done():
-                done.set_result(None)
+            self._send(self._events, begins, press.began, frame)
+        if is_end(frame) and not press.pressed.done():
+            press.pressed.set_result(None)
+        if not press.frames:
+            self._keys.popleft()
 
     def _send(self, kind: int, marker: bool, timestamp: int, payload: bytes) -> None:
         if self._remote is None:

@@ -80,6 +80,11 @@ def event_frames(key: str, milliseconds: int = 100) -> list[bytes]:
     return frames
 
 
+def is_end(frame: bytes) -> bool:
+    """Whether a telephone event says that its key was released."""
+    return bool(frame[1] & 0x80)
+
+
 class Heard:
     """Everything that one call received by RTP.
 

@@ -1,0 +1,29 @@
+"""One Asterisk for all tests of the telephone."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from callcenter.asterisk.program import find_asterisk
+from callcenter.settings import Settings
+from tests.phones.exchange import Exchange, exchange
+
+
+@pytest.fixture(scope="session")
+def running_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    folder: Path = tmp_path_factory.mktemp("exchange")
+    with exchange(find_asterisk(Settings(_env_file=None)), folder) as running:
+        yield running
+
+
+@pytest.fixture
+async def switch(running_exchange: Exchange) -> AsyncIterator[Exchange]:
+    """The Asterisk, which must have no channel left when the test is over."""
+    yield running_exchange
+    deadline = time.monotonic() + 10
+    while await asyncio.to_thread(running_exchange.has_channels):
+        assert time.monotonic() < deadline, running_exchange.cli("core show channels concise")
+        await asyncio.sleep(0.05)
