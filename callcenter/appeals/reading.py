@@ -1,0 +1,71 @@
+"""Reading the register for somebody: what pages and API have in common."""
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import cursor, store
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record
+from callcenter.recordings import store as recordings
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.errors import NotFound
+from callcenter.web.site import Visit
+
+#: Rows on a page of the list.
+PAGE = 50
+
+_TEN_DIGITS = re.compile(r"[0-9]{10}")
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """All that is known of an appeal."""
+
+    row: store.AppealRow
+    events: list[store.EventRow]
+    recordings: list[recordings.RecordingRow]
+
+
+async def newest(
+    engine: AsyncEngine, after: str | None, limit: int
+) -> tuple[list[store.AppealRow], str | None]:
+    """Up to `limit` appeals, the newest first, and the cursor of the next page if there is more.
+
+    `after` is the cursor of the page before. Raises AskedWrongly when it is not one of ours.
+    """
+    before = cursor.read(after) if after else None
+    async with unit_of_work(engine) as connection:
+        rows = await store.newest(connection, before=before, limit=limit + 1)
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], cursor.write((last.received_at, last.id))
+
+
+async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Viewed:
+    """One appeal, with an entry in the audit log that `visit` saw it, by `page` or by `api`.
+
+    Raises NotFound when there is none of this number.
+    """
+    if _TEN_DIGITS.fullmatch(number) is None:
+        raise NotFound("an appeal's number has ten digits")
+    async with unit_of_work(engine) as connection:
+        row = await store.find(connection, number)
+        if row is None:
+            raise NotFound("there is no appeal with this number")
+        viewed = Viewed(
+            row=row,
+            events=await store.events(connection, row.id),
+            recordings=await recordings.of_appeal(connection, row.id),
+        )
+        await record(
+            connection,
+            who=visit.who,
+            action=Action.APPEAL_VIEWED,
+            subject=f"appeal:{row.number}",
+            detail={"by": by},
+            from_address=visit.address,
+        )
+    return viewed

@@ -1,0 +1,142 @@
+"""How an appeal and its moments are said to people: the pages' words for the register's values."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from callcenter.appeals.store import AppealRow, EventRow
+from callcenter.web.words import N_, Words, length
+
+LANGUAGES = {"kk": N_("Kazakh"), "ru": N_("Russian")}
+
+OUTCOMES = {
+    "left_in_greeting": N_("Hung up during the greeting"),
+    "left_in_menu": N_("Hung up in the menu"),
+    "left_waiting": N_("Hung up while waiting"),
+    "left_ringing": N_("Hung up while a consultant was being rung"),
+    "nobody_free": N_("Nobody was free"),
+    "talked": N_("Talked with a consultant"),
+    "redirected": N_("Redirected to 1414"),
+    "fallback": N_("Served by the reserve"),
+    "lost_to_a_fault": N_("Lost to a fault"),
+}
+
+MOMENTS = {
+    "received": N_("Call received"),
+    "answered": N_("Call answered"),
+    "greeting": N_("Greeting and choice of language"),
+    "language": N_("Language settled"),
+    "notice": N_("Notice of recording"),
+    "menu": N_("Menu"),
+    "choice": N_("Choice in the menu"),
+    "waiting": N_("Waiting for a consultant"),
+    "ringing": N_("A consultant is being rung"),
+    "unanswered": N_("The consultant did not answer"),
+    "connected": N_("Talk with a consultant began"),
+    "recording_started": N_("Recording started"),
+    "recording_stopped": N_("Recording stopped"),
+    "recording_failed": N_("Recording failed"),
+    "redirect_notice": N_("Notice of redirection to 1414"),
+    "redirect_ringing": N_("1414 is being called"),
+    "redirect_failed": N_("1414 did not take the call"),
+    "redirected": N_("Connected with 1414"),
+    "fallback": N_("Served by the reserve"),
+    "ended": N_("Call ended"),
+}
+
+CHOICES = {
+    "consultant": N_("to speak with a consultant"),
+    "status": N_("to learn how an appeal stands"),
+    "unified_center": N_("public services (1414)"),
+}
+
+REASONS = {
+    "no_answer": N_("no answer"),
+    "busy": N_("busy"),
+    "refused": N_("refused"),
+    "unreachable": N_("unreachable"),
+    "congestion": N_("the network was overloaded"),
+    "left": N_("hung up at once"),
+    "recording_not_proved_stopped": N_("the recording could not be stopped for certain"),
+}
+
+HOW = {
+    "key": N_("by key"),
+    "default": N_("without a key"),
+    "recovered": N_("found later"),
+}
+
+_KAZAKH = re.compile(r"\+7([067][0-9]{2})[0-9]{5}([0-9]{2})|\+7(800)[0-9]{5}([0-9]{2})")
+_FOREIGN = re.compile(r"(\+[0-9]{2})([0-9]{3,11})([0-9]{2})")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Words for one reader. `whole_numbers`: whether that reader may see callers' numbers."""
+
+    words: Words
+    whole_numbers: bool
+
+    def language(self, row: AppealRow) -> str:
+        return self._known(LANGUAGES, row.language) or "–"
+
+    def caller(self, row: AppealRow) -> str:
+        if row.caller_kind == "withheld":
+            return self.words(N_("withheld"))
+        return shown_number(row, whole=self.whole_numbers) or self.words(N_("unreadable"))
+
+    def outcome(self, row: AppealRow) -> str:
+        if row.outcome is None:
+            return self.words(N_("in progress"))
+        return self._known(OUTCOMES, row.outcome) or self.words(N_("other"))
+
+    def length(self, row: AppealRow) -> str:
+        """From the first second to the last, whoever was talked with."""
+        return length(row.ended_at - row.received_at) if row.ended_at else "–"
+
+    def moment(self, event: EventRow) -> str:
+        return self._known(MOMENTS, event.kind) or self.words(N_("other"))
+
+    def detail(self, event: EventRow) -> str:
+        """What is known of a moment, in words; what has no words here is left out."""
+        detail = event.detail
+        parts = [
+            self._known(LANGUAGES, detail.get("language")),
+            self._known(CHOICES, detail.get("choice")),
+            self._known(OUTCOMES, detail.get("outcome")),
+            self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
+            if "consultant" in detail
+            else "",
+            self._known(REASONS, detail.get("why")),
+            self._known(HOW, detail.get("how")),
+            self.words(N_("cut short by a key")) if detail.get("whole") is False else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def since_start(self, row: AppealRow, event: EventRow) -> str:
+        return self.words.milliseconds(event.at - row.received_at)
+
+    def audio_length(self, duration_ms: int) -> str:
+        return length(timedelta(milliseconds=duration_ms))
+
+    def _known(self, words: Mapping[str, str], value: object) -> str:
+        message = words.get(value) if isinstance(value, str) else None
+        return "" if message is None else self.words(message)
+
+
+def shown_number(row: AppealRow, *, whole: bool) -> str | None:
+    """The caller's number as a reader may see it; None when the network gave none that we read.
+
+    Masked it can be recognised but not dialled: +7 701 *** ** 67. Short numbers are services and
+    nobody's own.
+    """
+    number = row.caller_number
+    if number is None or whole or row.caller_kind == "short":
+        return number
+    if kazakh := _KAZAKH.fullmatch(number):
+        area, last = (part for part in kazakh.groups() if part)
+        return f"+7 {area} *** ** {last}"
+    if foreign := _FOREIGN.fullmatch(number):
+        return f"{foreign[1]} {'*' * len(foreign[2])} {foreign[3]}"
+    return "***"

@@ -1,0 +1,125 @@
+"""`callcenter users`: people who sign in to the pages."""
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record
+from callcenter.errors import AskedWrongly
+from callcenter.settings import read_settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.web import store
+from callcenter.web.passwords import generate_password, hash_password
+from callcenter.web.permissions import Role
+
+Result = TypeVar("Result")
+
+password_file = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="Read the password from the first line of this file; without it one is made and shown.",
+)
+
+
+@click.group(name="users")
+def command() -> None:
+    """Add, change and list people who sign in to the pages."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]))
+@password_file
+def add(name: str, role: str, password_file: Path | None) -> None:
+    """Add NAME with a role."""
+    password, told = _password(password_file)
+
+    async def work(connection: AsyncConnection) -> None:
+        hashed = hash_password(password)
+        await store.add_user(connection, name=name, role=Role(role), password_hash=hashed)
+        await _note(connection, Action.USER_ADDED, name, role=role)
+
+    _in_database(work)
+    click.echo(f"added {name} as {role}{told}")
+
+
+@command.command("list")
+def list_users() -> None:
+    """Show everybody: name, role, whether active, since when."""
+    for user in _in_database(store.all_users):
+        state = "active" if user.active else "disabled"
+        click.echo(f"{user.name:<40} {user.role.value:<18} {state:<9} {user.created_at:%Y-%m-%d}")
+
+
+@command.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Shut NAME out, at once; nobody is ever deleted, so that the audit log stays readable."""
+    _set_active(name, active=False)
+
+
+@command.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let NAME in again."""
+    _set_active(name, active=True)
+
+
+@command.command()
+@click.argument("name")
+@password_file
+def password(name: str, password_file: Path | None) -> None:
+    """Give NAME a new password; sessions with the old one end."""
+    secret, told = _password(password_file)
+
+    async def work(connection: AsyncConnection) -> None:
+        await store.set_password(connection, name=name, password_hash=hash_password(secret))
+        await _note(connection, Action.USER_PASSWORD_SET, name)
+
+    _in_database(work)
+    click.echo(f"{name} has a new password{told}")
+
+
+def _set_active(name: str, *, active: bool) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        await store.set_active(connection, name=name, active=active)
+        await _note(connection, Action.USER_ENABLED if active else Action.USER_DISABLED, name)
+
+    _in_database(work)
+    click.echo(f"{name} is {'active' if active else 'disabled'}")
+
+
+async def _note(connection: AsyncConnection, action: Action, name: str, **detail: str) -> None:
+    who = f"system:{getpass.getuser()}"
+    await record(connection, who=who, action=action, subject=f"user:{name}", detail=detail)
+
+
+def _password(file: Path | None) -> tuple[str, str]:
+    """The password, and what to tell about it: one that was made is shown this once."""
+    if file is None:
+        made = generate_password()
+        return made, f"; password: {made}"
+    try:
+        return file.read_text().partition("\n")[0], ""
+    except (OSError, UnicodeDecodeError) as exc:
+        raise AskedWrongly(f"cannot read the password from {file}") from exc
+
+
+def _in_database(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Run `work` in one transaction."""
+
+    async def run() -> Result:
+        engine = open_database(read_settings())
+        try:
+            async with unit_of_work(engine) as connection:
+                return await work(connection)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())

@@ -1,0 +1,101 @@
+"""`callcenter web`: the pages and the API."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+import click
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import api as appeals_api
+from callcenter.appeals import pages as appeals_pages
+from callcenter.errors import NotReady
+from callcenter.recordings import api as recordings_api
+from callcenter.settings import Settings, read_settings
+from callcenter.storage.engine import open_database
+from callcenter.up.notify import ready
+from callcenter.web.api import check_database
+from callcenter.web.application import make_application
+from callcenter.web.site import Room
+
+#: How long requests in progress may take to end after SIGTERM, in seconds.
+GRACE = 10
+
+ROOMS = (
+    Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
+    Room("recordings", (recordings_api.router,)),
+)
+
+log = logging.getLogger("callcenter.web")
+
+
+def application(settings: Settings, engine: AsyncEngine) -> FastAPI:
+    """The whole site."""
+    return make_application(settings, engine, ROOMS)
+
+
+@click.command(name="web")
+def command() -> None:
+    """Serve the pages and the API until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(serve(read_settings()))
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until told to stop; requests in progress are finished.
+
+    Raises NotReady when the database is not there or the port is not free.
+    """
+    engine = open_database(settings)
+    try:
+        await check_database(engine)
+        app = application(settings, engine)
+        with _listen(settings) as listener:
+            await _run(app, listener, f"http://{settings.web_address}:{settings.web_port}")
+    finally:
+        await engine.dispose()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    address = (str(settings.web_address), settings.web_port)
+    try:
+        return socket.create_server(address, backlog=256)
+    except OSError as exc:
+        raise NotReady(
+            f"cannot listen on {address[0]}:{address[1]} ({exc.strerror}): "
+            "stop what uses it, or set CALLCENTER_WEB_PORT or CALLCENTER_WEB_ADDRESS"
+        ) from exc
+
+
+async def _run(app: FastAPI, listener: socket.socket, url: str) -> None:
+    # The access log is our own (web.edge): uvicorn's has paths and queries, which are personal.
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        lifespan="off",
+    )
+    server = _AnnouncedServer(config, url)
+    # After a graceful stop uvicorn raises the signal again; without this the process would die
+    # of it before the database is let go of.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    await server.serve(sockets=[listener])
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """Announces readiness at the moment when requests are accepted, not before."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        ready(self._url)
+        log.info("serving on %s", self._url)

@@ -1,0 +1,119 @@
+"""The application: rooms put together, guarded, and every error told at the edge."""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from callcenter.errors import AskedWrongly, CallcenterError
+from callcenter.settings import Settings
+from callcenter.web import api, pages
+from callcenter.web.access import demands
+from callcenter.web.edge import Edge
+from callcenter.web.errors import SignInNeeded, status_of
+from callcenter.web.permissions import check_grants
+from callcenter.web.rendering import load_assets, make_templates, page
+from callcenter.web.site import Room, Site
+from callcenter.web.words import LANGUAGES, Words
+
+log = logging.getLogger(__name__)
+
+#: No form of ours is longer, in bytes.
+LARGEST_BODY = 64 * 1024
+
+OWN = Room("web", (pages.router, api.router))
+
+
+def make_application(settings: Settings, engine: AsyncEngine, rooms: Sequence[Room]) -> FastAPI:
+    """The site with these rooms. It opens nothing: the engine is the caller's to dispose of.
+
+    Raises WeFailed when a route names no permission, a role has no rule, or a translation cannot
+    be read: such a site must not start.
+    """
+    check_grants()
+    app = FastAPI(
+        title="Contact center 111",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        max_body_size=LARGEST_BODY,
+    )
+    assets = load_assets()
+    app.state.site = Site(
+        settings=settings,
+        engine=engine,
+        templates=make_templates(rooms, assets),
+        words={language: Words(language) for language in LANGUAGES},
+        assets=assets,
+    )
+    for room in (OWN, *rooms):
+        for router in room.routers:
+            app.include_router(router)
+    list(demands(app))
+    for family in (CallcenterError, exc.OperationalError, exc.TimeoutError):
+        app.add_exception_handler(family, tell)
+    app.add_exception_handler(RequestValidationError, tell_invalid)
+    app.add_exception_handler(HTTPException, tell_http)
+    app.add_middleware(Edge, tell=tell)
+    return app
+
+
+async def tell(request: Request, error: Exception) -> Response:
+    """The answer to an error of ours."""
+    status = status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s on %s", type(error).__name__, request.method, exc_info=error)
+    if isinstance(error, SignInNeeded) and not _is_api(request):
+        back = request.url.path if request.method == "GET" else "/"
+        return RedirectResponse(f"/sign-in?{urlencode({'back': back})}", HTTPStatus.SEE_OTHER)
+    return _answer(request, status, str(error) if isinstance(error, AskedWrongly) else None)
+
+
+async def tell_invalid(request: Request, error: Exception) -> Response:
+    """A wrong path leads nowhere (404); any other wrong value was asked wrongly (400)."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows for the type checker
+    places = {str(item["loc"][0]) for item in error.errors()}
+    if "path" in places:
+        return _answer(request, 404, "there is nothing at this address")
+    # What was sent is not repeated: it may be personal.
+    wrong = ", ".join(sorted({".".join(map(str, item["loc"])) for item in error.errors()}))
+    return _answer(request, 400, f"wrong or missing: {wrong}")
+
+
+async def tell_http(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such route, wrong method, too large a body."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - narrows for the type checker
+    return _answer(request, error.status_code, None, dict(error.headers or {}))
+
+
+def _answer(
+    request: Request, status: int, detail: str | None, headers: dict[str, str] | None = None
+) -> Response:
+    """Problem details (RFC 9457) for the API, a page for people."""
+    if not _is_api(request):
+        response: Response = page(request, "web/error.html", status=status, code=status)
+    else:
+        problem: dict[str, str | int] = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+        }
+        if detail is not None:
+            problem["detail"] = detail
+        response = JSONResponse(problem, status, media_type="application/problem+json")
+    response.headers.update(headers or {})
+    return response
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith(("/api/", "/health/"))

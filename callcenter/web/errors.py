@@ -1,0 +1,46 @@
+"""Errors of the pages and the API, and the one table that gives each family its HTTP status."""
+
+from sqlalchemy import exc
+
+from callcenter.errors import AskedWrongly, NotReady, WeFailed
+
+
+class SignInNeeded(AskedWrongly):
+    """Sign in first."""
+
+
+class SignInRefused(AskedWrongly):
+    """The name or the password is wrong."""
+
+
+class Forbidden(AskedWrongly):
+    """Your role does not permit this."""
+
+
+class NotFound(AskedWrongly):
+    """There is nothing at this address."""
+
+
+class TooManyTries(AskedWrongly):
+    """There were too many tries to sign in: wait 15 minutes."""
+
+
+#: The first that fits counts, so the special comes before the general.
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (SignInNeeded, 401),
+    (SignInRefused, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (TooManyTries, 429),
+    (AskedWrongly, 400),
+    (NotReady, 503),
+    (exc.OperationalError, 503),
+    (exc.TimeoutError, 503),
+    (WeFailed, 500),
+    (Exception, 500),
+)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that tells this error."""
+    return next(status for family, status in STATUS if isinstance(error, family))

@@ -1,0 +1,50 @@
+"""Passwords: argon2id, and the same work whether the person exists or not."""
+
+import asyncio
+import secrets
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from callcenter.errors import AskedWrongly
+
+SHORTEST, LONGEST = 12, 256
+
+# One check takes 64 MiB and several threads: more at once would starve the calls on the machine.
+AT_ONCE = 2
+
+
+class Passwords:
+    """Hashes and checks passwords outside the event loop, a few at once."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher()
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._nobody = self._hasher.hash(secrets.token_urlsafe())
+
+    async def matches(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password is the one; None (no such person) takes as long and is False."""
+        async with self._turn:
+            return await asyncio.to_thread(self._check, password_hash, password)
+
+    def _check(self, password_hash: str | None, password: str) -> bool:
+        try:
+            self._hasher.verify(password_hash or self._nobody, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return password_hash is not None
+
+
+def hash_password(password: str) -> str:
+    """The hash to keep, as a PHC string.
+
+    Raises AskedWrongly when the password is shorter than 12 or longer than 256 characters.
+    """
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise AskedWrongly(f"a password has {SHORTEST} to {LONGEST} characters: choose another")
+    return PasswordHasher().hash(password)
+
+
+def generate_password() -> str:
+    """A password that cannot be guessed: 120 random bits in 20 characters."""
+    return secrets.token_urlsafe(15)

@@ -1,0 +1,64 @@
+"""Who may do what. Everything that is not listed here is refused."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from callcenter.errors import WeFailed
+
+
+class Permission(StrEnum):
+    """What a route may demand. Each route names exactly one (see web.access)."""
+
+    OPEN = "open"  #: nothing: anybody, without sign-in
+    SIGNED_IN = "signed_in"  #: a sign-in, whatever the role
+    VIEW_APPEALS = "appeals.view"  #: the register of appeals and their timelines
+    SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
+    LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
+
+
+class Role(StrEnum):
+    """What a person is to the center; the names are kept in the database."""
+
+    CONSULTANT = "consultant"
+    SENIOR = "senior"
+    RECORDS_OFFICER = "records_officer"
+    HEAD = "head"
+    KNOWLEDGE_EDITOR = "knowledge_editor"
+    AUTHORITY = "authority"
+    STATE_BODY = "state_body"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+
+
+VISITOR: frozenset[Permission] = frozenset({Permission.OPEN})
+_EVERYBODY = VISITOR | {Permission.SIGNED_IN}
+_ALL_OF_A_CALL = _EVERYBODY | {
+    Permission.VIEW_APPEALS,
+    Permission.SEE_CALLER_NUMBER,
+    Permission.LISTEN,
+}
+
+GRANTS: Mapping[Role, frozenset[Permission]] = {
+    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS},
+    Role.SENIOR: _ALL_OF_A_CALL,
+    Role.RECORDS_OFFICER: _ALL_OF_A_CALL,
+    Role.HEAD: _ALL_OF_A_CALL,
+    Role.KNOWLEDGE_EDITOR: _EVERYBODY,
+    Role.AUTHORITY: _EVERYBODY,
+    Role.STATE_BODY: _EVERYBODY,
+    # Runs the system, and so has no business with what callers said.
+    Role.ADMINISTRATOR: _EVERYBODY,
+    # Checks what others did; for that the masked number is enough.
+    Role.AUDITOR: _EVERYBODY | {Permission.VIEW_APPEALS},
+}
+
+
+def check_grants(grants: Mapping[Role, frozenset[Permission]] = GRANTS) -> None:
+    """Raises WeFailed that names a role without grants or a permission that nobody has."""
+    for role in Role:
+        if not grants.get(role, frozenset()) >= _EVERYBODY:
+            raise WeFailed(f"role {role.value} may not even sign in: complete web.permissions")
+    granted = frozenset().union(*grants.values())
+    for permission in Permission:
+        if permission not in granted:
+            raise WeFailed(f"no role has permission {permission.value}: give it or remove it")

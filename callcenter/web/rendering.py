@@ -1,0 +1,92 @@
+"""From a template and values to a page in the visitor's language."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from callcenter.web.permissions import Permission
+from callcenter.web.sign_in import new_token
+from callcenter.web.site import (
+    Asset,
+    Room,
+    Visit,
+    form_token,
+    is_secure,
+    language_of,
+    site_of,
+    token_cookie,
+)
+from callcenter.web.words import LANGUAGES
+
+HERE = Path(__file__).parent
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def load_assets() -> dict[str, Asset]:
+    """What is served below /static/, by name: only these, whatever a path says."""
+    found = {}
+    for file in sorted((HERE / "static").iterdir()):
+        content = file.read_bytes()
+        version = hashlib.sha256(content).hexdigest()[:12]
+        found[file.name] = Asset(content, MEDIA_TYPES[file.suffix], version)
+    return found
+
+
+def make_templates(rooms: Sequence[Room], assets: Mapping[str, Asset]) -> Environment:
+    """Templates of all rooms as ROOM/NAME.html; an undefined name is an error."""
+    folders = {"web": HERE / "templates"} | {
+        room.name: room.templates for room in rooms if room.templates is not None
+    }
+    environment = Environment(
+        loader=PrefixLoader({name: FileSystemLoader(path) for name, path in folders.items()}),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = lambda name: f"/static/{name}?v={assets[name].version}"
+    environment.globals["languages"] = LANGUAGES
+    environment.globals["Permission"] = Permission
+    return environment
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
+    """The page as a response, in the visitor's language.
+
+    Templates get `_` (the Words of the language), `visit` (None where the error came before the
+    sign-in was read), `form_token`, `here` (the address to come back to) and the values given.
+    """
+    site = site_of(request)
+    words = site.words[language_of(request)]
+    cookie = token_cookie(request)
+    token = request.cookies.get(cookie)
+    fresh = None if token else new_token()
+    visit: Visit | None = getattr(request.state, "visit", None)
+    content = site.templates.get_template(template).render(
+        _=words,
+        visit=visit,
+        form_token=form_token(token or fresh or ""),
+        here=request.url.path,
+        **values,
+    )
+    response = HTMLResponse(content, status)
+    if fresh is not None:
+        # Signed in or not, a browser has a secret of its own, which its forms are tied to.
+        set_token(request, response, fresh)
+    return response
+
+
+def set_token(request: Request, response: HTMLResponse | RedirectResponse, token: str) -> None:
+    """Give the browser its secret until it is closed; the server ends sessions by itself."""
+    response.set_cookie(
+        token_cookie(request),
+        token,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(request),
+    )

@@ -1,0 +1,74 @@
+"""Signing in and out: the rule, from a typed name to a session."""
+
+import secrets
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record
+from callcenter.storage.engine import unit_of_work
+from callcenter.web import store
+from callcenter.web.errors import SignInRefused, TooManyTries
+from callcenter.web.passwords import Passwords
+
+
+def new_token() -> str:
+    """A secret for a cookie: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+async def sign_in(
+    engine: AsyncEngine, passwords: Passwords, *, name: str, password: str, address: str
+) -> str:
+    """Check name and password and return the token of a new session.
+
+    Raises SignInRefused, the same and after the same work for an unknown name, a disabled user
+    and a wrong password; TooManyTries when the name or the address is locked. Refusals that were
+    judged are in the audit log. What was typed as a name is kept nowhere unless it is one: people
+    type their password there.
+    """
+    name = name.strip().lower()
+    async with unit_of_work(engine) as connection:
+        await store.forget_the_past(connection)
+        permitted = await store.count_attempt(connection, name=name, address=address)
+        user = await store.find_user(connection, name)
+    if not permitted:
+        raise TooManyTries
+    matches = await passwords.matches(user.password_hash if user else None, password)
+    if user is None or not user.active or not matches:
+        why = "unknown" if user is None else "disabled" if not user.active else "password"
+        async with unit_of_work(engine) as connection:
+            await record(
+                connection,
+                who="anonymous",
+                action=Action.SIGN_IN_REFUSED,
+                subject=f"user:{user.name}" if user else "unknown",
+                detail={"why": why},
+                from_address=address,
+            )
+        raise SignInRefused
+    token = new_token()
+    async with unit_of_work(engine) as connection:
+        await store.forgive_attempts(connection, name=name, address=address)
+        await store.begin_session(connection, user_id=user.id, token=token)
+        await record(
+            connection,
+            who=f"user:{user.name}",
+            action=Action.SIGNED_IN,
+            subject=f"user:{user.name}",
+            from_address=address,
+        )
+    return token
+
+
+async def sign_out(engine: AsyncEngine, *, user: store.User, token: str, address: str) -> None:
+    """End the session of this token."""
+    async with unit_of_work(engine) as connection:
+        await store.end_session(connection, token)
+        await record(
+            connection,
+            who=f"user:{user.name}",
+            action=Action.SIGNED_OUT,
+            subject=f"user:{user.name}",
+            from_address=address,
+        )

@@ -1,0 +1,126 @@
+"""What every request may use: the site, and the visit that a request is part of."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from jinja2 import Environment
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.web import store
+from callcenter.web.passwords import Passwords
+from callcenter.web.permissions import GRANTS, VISITOR, Permission
+from callcenter.web.words import Words, choose_language
+
+LANGUAGE_COOKIE = "callcenter_language"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a room of the house adds to the site: its routes, and its templates as `name/...`.
+
+    Paths are complete in the routers (no prefix), so that a search finds them as they are typed.
+    """
+
+    name: str
+    routers: tuple[APIRouter, ...]
+    templates: Path | None = None
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that browsers may keep for ever, because its address holds its hash."""
+
+    content: bytes
+    media_type: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """The parts of the site that live as long as the process."""
+
+    settings: Settings
+    engine: AsyncEngine
+    templates: Environment
+    words: Mapping[str, Words]
+    assets: Mapping[str, Asset]
+    passwords: Passwords = field(default_factory=Passwords)
+
+
+def site_of(request: Request) -> Site:
+    """The site that this request came to."""
+    site: Site = request.app.state.site
+    return site
+
+
+def is_secure(request: Request) -> bool:
+    """Whether cookies are kept to HTTPS: always, except for plain HTTP on loopback."""
+    loopback = site_of(request).settings.web_address.is_loopback
+    return not (loopback and request.url.scheme == "http")
+
+
+def token_cookie(request: Request) -> str:
+    """The name of the cookie with the secret of a browser: signed in or not yet."""
+    # `__Host-`: set by this host, over HTTPS, for all of it; no neighbour can plant one.
+    return "__Host-callcenter" if is_secure(request) else "callcenter"
+
+
+def form_token(token: str) -> str:
+    """What a form must carry to prove that it came from a page of ours to this browser."""
+    return hmac.new(token.encode(), b"form", hashlib.sha256).hexdigest()
+
+
+def language_of(request: Request) -> str:
+    """The language for this request; see words.choose_language."""
+    remembered = request.cookies.get(LANGUAGE_COOKIE)
+    return choose_language(remembered, request.headers.get("accept-language", ""))
+
+
+def address_of(request: Request) -> str:
+    """The IP address of the browser (of the proxy's client, when a proxy on loopback says so)."""
+    return request.client.host if request.client else "unknown"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Who came, from where: one request. `user` is None for somebody who is not signed in."""
+
+    user: store.User | None
+    address: str
+
+    @property
+    def who(self) -> str:
+        """For the audit log."""
+        return f"user:{self.user.name}" if self.user else "anonymous"
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role of the person has this permission."""
+        granted = GRANTS[self.user.role] if self.user else VISITOR
+        return permission in granted
+
+
+async def read_visit(request: Request) -> Visit:
+    """The visit of this request, read once. Raises NotReady when the database is not there."""
+    known: Visit | None = getattr(request.state, "visit", None)
+    if known is not None:
+        return known
+    token = request.cookies.get(token_cookie(request))
+    user = None
+    if token:
+        async with unit_of_work(site_of(request).engine) as connection:
+            user = await store.user_of_session(connection, token)
+    visit = Visit(user, address_of(request))
+    request.state.visit = visit
+    return visit
+
+
+CurrentSite = Annotated[Site, Depends(site_of)]
+CurrentVisit = Annotated[Visit, Depends(read_visit)]

@@ -1,0 +1,37 @@
+// Keys for people who do not want to reach for the mouse. Every page works without this file.
+"use strict";
+
+document.documentElement.classList.add("keyboard");
+
+function step(by) {
+  const rows = [...document.querySelectorAll("[data-row]")];
+  if (rows.length === 0) return false;
+  const now = rows.indexOf(document.activeElement);
+  const next = now === -1 ? (by > 0 ? 0 : rows.length - 1) : now + by;
+  rows[Math.min(Math.max(next, 0), rows.length - 1)].focus();
+  return true;
+}
+
+function use(what, how) {
+  const found = document.querySelector(what);
+  found?.[how]();
+  return found !== null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  const target = event.target;
+  if (target instanceof HTMLMediaElement && event.key !== "Escape") return; // the player's own
+  if (target instanceof HTMLInputElement) {
+    if (event.key === "Escape") target.blur();
+    return;
+  }
+  // By place on the keyboard and not by letter: in a Kazakh or Russian layout J is another letter.
+  let done = false;
+  if (event.code === "KeyJ" || event.key === "ArrowDown") done = step(1);
+  else if (event.code === "KeyK" || event.key === "ArrowUp") done = step(-1);
+  else if (event.code === "Slash" || event.key === "/") done = use("[data-search]", "focus");
+  else if (event.key === "Escape") done = use("[data-back]", "click");
+  // What is not on this page keeps the key's usual meaning: arrows scroll.
+  if (done) event.preventDefault();
+});

@@ -1,0 +1,216 @@
+"""People who sign in, their sessions and their attempts, in PostgreSQL."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, Select, case, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.errors import AskedWrongly
+from callcenter.web.permissions import Role
+from callcenter.web.tables import sign_in_attempt, web_session, web_user
+
+#: A session ends after this time without a request, and after that time whatever happens.
+IDLE = timedelta(minutes=30)
+ABSOLUTE = timedelta(hours=12)
+
+#: More failures than this lock the name (the address, which an office shares) for LOCKED.
+TRIES_OF_NAME = 5
+TRIES_OF_ADDRESS = 30
+LOCKED = timedelta(minutes=15)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who may sign in. `password_hash` is a PHC string."""
+
+    id: UUID
+    name: str
+    password_hash: str
+    role: Role
+    active: bool
+    created_at: datetime
+
+
+def _users() -> Select[Any]:
+    """Columns in the order of User."""
+    return select(*(web_user.c[name] for name in User.__slots__))
+
+
+def _user(row: Row[Any]) -> User:
+    return User(row.id, row.name, row.password_hash, Role(row.role), row.active, row.created_at)
+
+
+async def find_user(connection: AsyncConnection, name: str) -> User | None:
+    """The person with this name, active or not; None for anything that cannot be a name."""
+    if _NAME.fullmatch(name) is None:
+        return None
+    row = (await connection.execute(_users().where(web_user.c.name == name))).one_or_none()
+    return None if row is None else _user(row)
+
+
+async def all_users(connection: AsyncConnection) -> list[User]:
+    """Everybody, by name."""
+    rows = await connection.execute(_users().order_by(web_user.c.name))
+    return [_user(row) for row in rows]
+
+
+async def add_user(
+    connection: AsyncConnection, *, name: str, role: Role, password_hash: str
+) -> None:
+    """Add a person. Raises AskedWrongly when the name is taken or cannot be a name."""
+    if _NAME.fullmatch(name) is None:
+        raise AskedWrongly(
+            "a name has 2 to 40 small Latin letters, digits, dots, dashes or underscores, "
+            "and begins with a letter or digit"
+        )
+    result = await connection.execute(
+        insert(web_user)
+        .values(id=uuid4(), name=name, role=role.value, password_hash=password_hash)
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    if result.rowcount == 0:
+        raise AskedWrongly(f"there is a user {name} already: choose another name")
+
+
+async def set_active(connection: AsyncConnection, *, name: str, active: bool) -> None:
+    """Let a person in, or shut out at once. Raises AskedWrongly when there is none of this name."""
+    await _change(connection, name, active=active)
+
+
+async def set_password(connection: AsyncConnection, *, name: str, password_hash: str) -> None:
+    """Change a password; whoever is signed in with the old one is signed out.
+
+    Raises AskedWrongly when there is nobody of this name.
+    """
+    await _change(connection, name, password_hash=password_hash)
+
+
+async def _change(connection: AsyncConnection, name: str, **values: object) -> None:
+    changed = await connection.execute(
+        update(web_user).where(web_user.c.name == name).values(**values).returning(web_user.c.id)
+    )
+    user_id = changed.scalar_one_or_none()
+    if user_id is None:
+        raise AskedWrongly(f"there is no user {name}: `callcenter users list` shows all")
+    await connection.execute(delete(web_session).where(web_session.c.user_id == user_id))
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+async def begin_session(connection: AsyncConnection, *, user_id: UUID, token: str) -> None:
+    """Open a session for whoever presents `token`; only its hash is kept."""
+    now = datetime.now(UTC)
+    await connection.execute(
+        insert(web_session).values(
+            token_hash=_hash(token), user_id=user_id, created_at=now, seen_at=now
+        )
+    )
+
+
+async def user_of_session(connection: AsyncConnection, token: str) -> User | None:
+    """Who is signed in with this token now: an active person, a session neither idle nor old."""
+    now = datetime.now(UTC)
+    key = _hash(token)
+    row = (
+        await connection.execute(
+            _users()
+            .add_columns(web_session.c.seen_at)
+            .join(web_session, web_session.c.user_id == web_user.c.id)
+            .where(
+                web_session.c.token_hash == key,
+                web_session.c.seen_at > now - IDLE,
+                web_session.c.created_at > now - ABSOLUTE,
+                web_user.c.active,
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    # To the minute: reading a page need not write.
+    if row.seen_at < now - timedelta(minutes=1):
+        await connection.execute(
+            update(web_session).where(web_session.c.token_hash == key).values(seen_at=now)
+        )
+    return _user(row)
+
+
+async def end_session(connection: AsyncConnection, token: str) -> None:
+    """End the session of this token, if there is one."""
+    await connection.execute(delete(web_session).where(web_session.c.token_hash == _hash(token)))
+
+
+async def count_attempt(connection: AsyncConnection, *, name: str, address: str) -> bool:
+    """Count a try to sign in, before it is judged; False when it may not be judged at all.
+
+    Counting first leaves no gap for many guesses at once. A known and an unknown name are counted
+    alike, so that being locked tells nothing. Tries while locked do not prolong the lock.
+    """
+    by_name = await _count(connection, "name", name, TRIES_OF_NAME)
+    by_address = await _count(connection, "address", address, TRIES_OF_ADDRESS)
+    return by_name and by_address
+
+
+async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) -> bool:
+    now = datetime.now(UTC)
+    expired = sign_in_attempt.c.last_at < now - LOCKED
+    full = sign_in_attempt.c.count > limit
+    counted = await connection.execute(
+        insert(sign_in_attempt)
+        .values(scope=scope, key=_hash(key), count=1, last_at=now)
+        .on_conflict_do_update(
+            index_elements=["scope", "key"],
+            set_={
+                "count": case(
+                    (expired, 1), (full, sign_in_attempt.c.count), else_=sign_in_attempt.c.count + 1
+                ),
+                "last_at": case((~expired & full, sign_in_attempt.c.last_at), else_=now),
+            },
+        )
+        .returning(sign_in_attempt.c.count)
+    )
+    return bool(counted.scalar_one() <= limit)
+
+
+async def forgive_attempts(connection: AsyncConnection, *, name: str, address: str) -> None:
+    """After a right password: forget the tries of the name, and this one of the address.
+
+    Only this one: who has an account of his own must not wash an address clean with it.
+    """
+    await connection.execute(
+        delete(sign_in_attempt).where(
+            sign_in_attempt.c.scope == "name", sign_in_attempt.c.key == _hash(name)
+        )
+    )
+    await connection.execute(
+        update(sign_in_attempt)
+        .where(sign_in_attempt.c.scope == "address", sign_in_attempt.c.key == _hash(address))
+        .values(count=func.greatest(sign_in_attempt.c.count - 1, 0))
+    )
+
+
+async def forget_the_past(connection: AsyncConnection) -> None:
+    """Remove sessions and attempts that no longer count, unless somebody is at them just now."""
+    now = datetime.now(UTC)
+    old_sessions = (
+        select(web_session.c.token_hash)
+        .where(or_(web_session.c.created_at < now - ABSOLUTE, web_session.c.seen_at < now - IDLE))
+        .with_for_update(skip_locked=True)
+    )
+    await connection.execute(delete(web_session).where(web_session.c.token_hash.in_(old_sessions)))
+    attempt = (sign_in_attempt.c.scope, sign_in_attempt.c.key)
+    old_attempts = (
+        select(*attempt)
+        .where(sign_in_attempt.c.last_at < now - LOCKED)
+        .with_for_update(skip_locked=True)
+    )
+    await connection.execute(delete(sign_in_attempt).where(tuple_(*attempt).in_(old_attempts)))

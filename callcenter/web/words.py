@@ -1,0 +1,105 @@
+"""The languages of the pages: messages from gettext files, dates and numbers by Babel.
+
+Messages are written in English in code and templates, and translated in `locale/kk.po` and
+`locale/ru.po`, which are read at start: editing a translation needs no tool and no build.
+"""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_time
+from babel.messages.pofile import PoFileError, read_po
+from babel.numbers import format_decimal
+from markupsafe import Markup, escape
+
+from callcenter.errors import WeFailed
+
+LANGUAGES = {"kk": "Қазақша", "ru": "Русский", "en": "English"}
+DEFAULT = "kk"  # the state language
+LOCALE_FOLDER = Path(__file__).parent / "locale"
+ZONE = ZoneInfo("Asia/Almaty")
+
+
+def N_(message: str) -> str:  # noqa: N802 - gettext's own name, known to its tools
+    """Mark a message for translation where it is written; it is translated where it is shown."""
+    return message
+
+
+class Words:
+    """How one language says things. Messages come back escaped, ready for HTML."""
+
+    def __init__(self, language: str) -> None:
+        """Raises WeFailed when the file of the language is missing or unreadable."""
+        self.language = language
+        # English as the rest of the world outside America writes it: 24 hours, day before month.
+        self._locale = Locale.parse("en_GB" if language == "en" else language)
+        self._messages = {} if language == "en" else _read(language)
+
+    def __call__(self, message: str, **values: object) -> Markup:
+        """The message in this language; `%(name)s` in it is replaced by that value, escaped."""
+        text = escape(self._messages.get(message, message))
+        return text % values if values else text
+
+    def moment(self, at: datetime) -> str:
+        """Date and time to the second, in Asia/Almaty."""
+        return format_datetime(at, "medium", tzinfo=ZONE, locale=self._locale)
+
+    def date(self, at: datetime) -> str:
+        """Only the date, in Asia/Almaty."""
+        return format_date(at.astimezone(ZONE).date(), "long", locale=self._locale)
+
+    def clock(self, at: datetime) -> str:
+        """Only the time to the second, in Asia/Almaty."""
+        return format_time(at, "HH:mm:ss", tzinfo=ZONE, locale=self._locale)
+
+    def milliseconds(self, length: timedelta) -> Markup:
+        """A length as a whole number of milliseconds."""
+        count = format_decimal(round(length / timedelta(milliseconds=1)), locale=self._locale)
+        return self(N_("%(count)s ms"), count=count)
+
+    @cached_property
+    def name(self) -> str:
+        """What the language calls itself."""
+        return LANGUAGES[self.language]
+
+
+def length(time: timedelta) -> str:
+    """A length as minutes and seconds, or hours too: 0:47, 12:03, 1:02:10."""
+    minutes, seconds = divmod(int(time.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def choose_language(remembered: str | None, accepted: str) -> str:
+    """The language of a page: what was chosen before, else what the browser prefers, else Kazakh.
+
+    `accepted` is the header Accept-Language (RFC 9110, 12.5.4), whatever is in it. Never raises.
+    """
+    if remembered in LANGUAGES:
+        return remembered
+    wishes: list[tuple[float, str]] = []
+    for part in accepted[:500].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        language = tag.strip().lower().partition("-")[0]
+        try:
+            quality = float(weight) if weight else 1.0
+        except ValueError:
+            continue
+        if language in LANGUAGES and quality > 0:
+            wishes.append((quality, language))
+    # `max` keeps the first of equals, which is the order of the header.
+    return max(wishes, key=lambda wish: wish[0], default=(0, DEFAULT))[1]
+
+
+def _read(language: str) -> dict[str, str]:
+    try:
+        with (LOCALE_FOLDER / f"{language}.po").open("rb") as file:
+            catalog = read_po(file, locale=language, abort_invalid=True)
+    except (OSError, PoFileError) as exc:
+        raise WeFailed(f"cannot read the translations into {language}") from exc
+    return {
+        str(message.id): str(message.string) for message in catalog if message.id and message.string
+    }
