@@ -175,7 +175,7 @@ class Ami:
         """One connection, from TCP to its end. Raises what ended it."""
         async with asyncio.timeout(SILENCE):
             _, link = await asyncio.get_running_loop().create_connection(
-                lambda: Link(self._events), self._host, self._port
+                lambda: Link(self._events, self.connected.clear), self._host, self._port
             )
         greeting = None
         try:
@@ -184,14 +184,12 @@ class Ami:
             greeting = asyncio.create_task(self._greet(link), name="ami greeting")
             await link.watch()
         finally:
-            was_connected = self.connected.is_set()
-            self.connected.clear()
             if greeting is not None:
                 greeting.cancel()
                 await asyncio.gather(greeting, return_exceptions=True)
             link.close()
             await link.closed_for_good
-            self._link = None
+            was_connected, self._link = self._link is not None, None
             if was_connected and self._on_lost is not None:
                 self._on_lost()
 
@@ -218,10 +216,16 @@ class Ami:
 
 
 class Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
-    """One TCP connection: panoramisk's protocol without what it gets wrong."""
+    """One TCP connection: panoramisk's protocol without what it gets wrong.
 
-    def __init__(self, events: Mapping[str, Callable[[Fields], None]]) -> None:
+    `on_closed` is called at the moment of the loss, before anybody who waits can go on.
+    """
+
+    def __init__(
+        self, events: Mapping[str, Callable[[Fields], None]], on_closed: Callable[[], None]
+    ) -> None:
         self._events = events
+        self._on_closed = on_closed
         self._rest = b""
         self.booted = asyncio.Event()
         self.closed_for_good: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -285,6 +289,7 @@ class Link(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     def close(self) -> None:
         """Forget what is unanswered, so that nothing is ever sent twice, and hang up at once."""
         self.closed = True
+        self._on_closed()
         while self.responses:
             _, action = self.responses.popitem()
             if not action.future.done():

@@ -12,6 +12,7 @@ from callcenter.asterisk.ami import Ami, Fields, Refused, Unreachable
 from callcenter.errors import AskedWrongly, NotReady
 from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk, free_port
 from tests.protocol.polling import until
+from tests.protocol.relay import Relay
 
 
 @pytest.fixture
@@ -53,43 +54,6 @@ class Watcher:
             on_lost=self.lost,
         ) as ami:
             yield ami
-
-
-class Relay:
-    """A TCP relay that can cut its connections, as a network does."""
-
-    def __init__(self, target: int) -> None:
-        self.target = target
-        self.writers: set[asyncio.StreamWriter] = set()
-        self.carried = b""
-
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        self.writers |= {writer, back}
-        try:
-            await asyncio.gather(self.pump(reader, back), self.pump(there, writer))
-        finally:
-            for end in (writer, back):
-                end.close()
-                await asyncio.gather(end.wait_closed(), return_exceptions=True)
-
-    async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1000):
-                self.carried += data
-                # Byte by byte: the worst that TCP may do to a message.
-                for byte in data:
-                    writer.write(bytes([byte]))
-                    await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    def cut(self) -> None:
-        for writer in self.writers:
-            writer.transport.abort()
-        self.writers.clear()
 
 
 async def command(ami: Ami, line: str) -> str:
@@ -207,6 +171,7 @@ async def test_a_cut_connection_is_made_again_and_its_unanswered_action_fails(
         relay.cut()
         with pytest.raises(Unreachable, match="lost"):
             await waiting
+        assert not ami.connected.is_set(), "whoever tries again at once would spin"
         asterisk.thaw()
         await until(lambda: watcher.connections == 2, "connected again")
     await until(lambda: len(asyncio.all_tasks()) <= 2, "the relay's ends are closed")

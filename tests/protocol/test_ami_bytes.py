@@ -48,7 +48,7 @@ class Wire(asyncio.Transport):
 
 
 def link_to(wire: Wire, **events: Callable[[Fields], None]) -> Link:
-    link = Link(events)
+    link = Link(events, lambda: None)
     link.connection_made(wire)
     return link
 

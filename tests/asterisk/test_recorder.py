@@ -1,0 +1,191 @@
+"""Recording by MixMonitor on a real Asterisk: what proves it, and what it must not believe."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callcenter.asterisk.ami import Ami
+from callcenter.asterisk.recorder import Recorder
+from callcenter.errors import AskedWrongly
+from callcenter.line.ports import RecordingUnproved
+from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk
+from tests.protocol.polling import until
+from tests.protocol.relay import Relay
+
+SECOND = 8000 * 2 * 2  # bytes
+
+
+@pytest.fixture
+async def asterisk(tmp_path: Path) -> AsyncIterator[BareAsterisk]:
+    async with bare_asterisk(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def ami(asterisk: BareAsterisk) -> AsyncIterator[Ami]:
+    async with Ami(port=asterisk.ami_port, user=USER, secret=SECRET) as connected:
+        await connected.ready(20)
+        yield connected
+
+
+@pytest.fixture
+def file(asterisk: BareAsterisk) -> Path:
+    return asterisk.folder / "spool" / "a.raw"
+
+
+async def channel_that_hears_a_tone(ami: Ami) -> str:
+    """The name of a channel that says nothing and hears 1004 Hz."""
+    await ami.action(
+        {
+            "Action": "Originate",
+            "Channel": "Local/silence@line/n",
+            "Context": "line",
+            "Exten": "milliwatt",
+            "Priority": "1",
+            "Async": "true",
+        }
+    )
+    async with asyncio.timeout(10):
+        while True:
+            answer = await ami.action({"Action": "CoreShowChannels"})
+            for item in answer.items:
+                if item["Application"] == "Milliwatt":
+                    return item["Channel"]
+
+
+async def hang_up(ami: Ami, channel: str) -> None:
+    await ami.action({"Action": "Hangup", "Channel": channel})
+
+
+def open_files(asterisk: BareAsterisk, file: Path) -> list[Path]:
+    descriptors = Path(f"/proc/{asterisk.pid}/fd").iterdir()
+    return [each for each in descriptors if each.exists() and each.resolve() == file]
+
+
+def level(channel: np.ndarray, hertz: float) -> float:
+    turns = np.exp(-2j * np.pi * hertz * np.arange(len(channel)) / 8000)
+    return float(abs((channel * turns).mean()) * 2)
+
+
+async def test_what_is_heard_is_right_what_is_said_is_left_and_stopped_means_closed(
+    asterisk: BareAsterisk, ami: Ami, file: Path
+) -> None:
+    recorder = Recorder(ami)
+    channel = await channel_that_hears_a_tone(ami)
+    await recorder.start(channel, file)
+    assert open_files(asterisk, file)
+    await until(lambda: file.stat().st_size >= SECOND, "a second of sound")
+    await recorder.stop(channel, file, gone=False)
+    assert not open_files(asterisk, file)
+    both = np.fromfile(file, "<i2").astype(float)
+    left, right = both[0::2], both[1::2]
+    assert len(left) == len(right)
+    assert level(right, 1004) > 10_000
+    assert not left.any()
+
+
+async def test_two_recordings_of_one_channel_are_stopped_one_by_one(
+    asterisk: BareAsterisk, ami: Ami, file: Path
+) -> None:
+    recorder = Recorder(ami)
+    channel = await channel_that_hears_a_tone(ami)
+    other = file.with_name("b.raw")
+    await recorder.start(channel, file)
+    await recorder.start(channel, other)
+    await recorder.stop(channel, file, gone=False)
+    assert open_files(asterisk, other)
+    await recorder.stop(channel, other, gone=False)
+    assert not open_files(asterisk, other)
+
+
+async def test_a_file_that_cannot_be_written_is_no_recording_though_asterisk_says_success(
+    ami: Ami, file: Path
+) -> None:
+    channel = await channel_that_hears_a_tone(ami)
+    with pytest.raises(RecordingUnproved, match="cannot write"):
+        await Recorder(ami).start(channel, Path("/proc/nowhere/a.raw"))
+
+
+@pytest.fixture
+def evidence(file: Path) -> Iterator[Path]:
+    file.write_bytes(b"evidence")
+    yield file
+    assert file.read_bytes() == b"evidence"
+
+
+async def test_a_recording_is_never_overwritten(ami: Ami, evidence: Path) -> None:
+    channel = await channel_that_hears_a_tone(ami)
+    with pytest.raises(RecordingUnproved, match="never overwritten"):
+        await Recorder(ami).start(channel, evidence)
+
+
+async def test_a_channel_that_has_gone_cannot_be_recorded(ami: Ami, file: Path) -> None:
+    with pytest.raises(RecordingUnproved, match="No such channel"):
+        await Recorder(ami).start("Local/nobody", file)
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b.raw", "a.raw,D,touch x.raw", "a.wav", "${x}.raw", "a b.raw", "a;b.raw"]
+)
+async def test_a_file_name_that_mixmonitor_could_misread_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    recorder = Recorder(Ami(port=1, user=USER, secret=SECRET))
+    with pytest.raises(AskedWrongly, match="not a file name"):
+        await recorder.start("Local/x", tmp_path / name)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_after_a_hang_up_the_file_is_proved_closed(
+    asterisk: BareAsterisk, ami: Ami, file: Path, known: bool
+) -> None:
+    recorder = Recorder(ami)
+    channel = await channel_that_hears_a_tone(ami)
+    await recorder.start(channel, file)
+    await hang_up(ami, channel)
+    await recorder.stop(channel, file, gone=known)
+    assert not open_files(asterisk, file)
+
+
+async def test_another_controller_can_stop_it(asterisk: BareAsterisk, ami: Ami, file: Path) -> None:
+    channel = await channel_that_hears_a_tone(ami)
+    await Recorder(ami).start(channel, file)
+    await Recorder(ami).stop(channel, file, gone=False)
+    assert not open_files(asterisk, file)
+
+
+async def test_what_was_never_recorded_is_not_proved_stopped(ami: Ami, file: Path) -> None:
+    channel = await channel_that_hears_a_tone(ami)
+    with pytest.raises(RecordingUnproved, match="No such file"):
+        await Recorder(ami).stop(channel, file, gone=False)
+
+
+async def test_a_file_that_stays_open_is_not_proved_closed(ami: Ami, file: Path) -> None:
+    channel = await channel_that_hears_a_tone(ami)
+    recorder = Recorder(ami)
+    await recorder.start(channel, file)
+    with file.open("ab"), pytest.raises(RecordingUnproved, match="still being written"):
+        await recorder.stop(channel, file, gone=False)
+    await recorder.stop(channel, file, gone=False)
+
+
+async def test_a_stop_outlives_a_lost_connection(asterisk: BareAsterisk, file: Path) -> None:
+    relay = Relay(asterisk.ami_port)
+    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Ami(port=port, user=USER, secret=SECRET) as ami:
+        await ami.ready(20)
+        channel = await channel_that_hears_a_tone(ami)
+        recorder = Recorder(ami)
+        await recorder.start(channel, file)
+        asterisk.freeze()
+        stopping = asyncio.create_task(recorder.stop(channel, file, gone=False))
+        await asyncio.sleep(0)
+        relay.cut()
+        await until(lambda: not ami.connected.is_set(), "the cut is noticed")
+        asterisk.thaw()
+        await stopping
+    assert not open_files(asterisk, file)
