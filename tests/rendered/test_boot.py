@@ -1,0 +1,127 @@
+"""The rendered configuration as the real Asterisk takes it."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from callcenter.asterisk.render import AMI_EVENTS, render, write
+from callcenter.demo.phone import Phone
+from callcenter.demo.sound import encode, tone
+from callcenter.secrets import read_secret
+from callcenter.settings import Settings
+from tests.rendered.running import ACCOUNTS, PASSWORD, cli, running, settings_of
+
+
+@dataclass(frozen=True)
+class Switch:
+    settings: Settings
+    pid: int
+
+
+@pytest.fixture(scope="module")
+def switch(short_folder: Path) -> Iterator[Switch]:
+    settings = settings_of(short_folder / "boot")
+    write(settings, render(settings, ACCOUNTS))
+    (settings.prompts / "moh").mkdir(parents=True)
+    (settings.prompts / "moh" / "tone.alaw").write_bytes(encode(tone(300, 1), "PCMA"))
+    with running(settings) as process:
+        yield Switch(settings, process.pid)
+
+
+def test_it_starts_without_a_warning_or_an_error(switch: Switch) -> None:
+    log = (switch.settings.asterisk_folder / "log" / "messages.log").read_text(encoding="utf-8")
+    assert "modules will be loaded" in log
+    assert [line for line in log.splitlines() if re.search(r"\] (WARNING|ERROR)\[", line)] == []
+
+
+def test_every_module_of_the_list_runs(switch: Switch) -> None:
+    text = render(switch.settings, ACCOUNTS)["modules.conf"]
+    wanted = set(re.findall(r"^load = (\S+)$", text, re.MULTILINE))
+    shown = re.findall(r"^(\S+\.so) .* Running ", cli(switch.settings, "module show"), re.MULTILINE)
+    assert wanted == set(shown)
+
+
+def test_it_listens_where_the_settings_say_and_nowhere_else(switch: Switch) -> None:
+    sockets = psutil.Process(switch.pid).net_connections("inet")
+    tcp = {tuple(each.laddr) for each in sockets if each.status == psutil.CONN_LISTEN}
+    udp = {tuple(each.laddr) for each in sockets if each.type.name == "SOCK_DGRAM"}
+    settings = switch.settings
+    assert tcp == {("127.0.0.1", settings.ari_port), ("127.0.0.1", settings.ami_port)}
+    # The others are the sockets by which PJSIP asks name servers; they answer nobody.
+    assert ("127.0.0.1", settings.sip_port) in udp
+    assert {address for address, _ in udp - {("127.0.0.1", settings.sip_port)}} <= {"0.0.0.0", "::"}  # noqa: S104
+    assert len(udp) <= 3
+
+
+async def test_ari_answers_to_its_password_alone(switch: Switch) -> None:
+    settings = switch.settings
+    url = f"http://127.0.0.1:{settings.ari_port}/ari/asterisk/info"
+    secret = read_secret(settings.secrets_folder, "ari")
+    async with aiohttp.ClientSession() as session:
+        for password, status in ((secret, 200), ("wrong", 401)):
+            headers = {"Authorization": aiohttp.encode_basic_auth("callcenter", password)}
+            async with session.get(url, headers=headers) as answer:
+                assert answer.status == status
+                assert "22." not in answer.headers["Server"]
+
+
+@asynccontextmanager
+async def manager(settings: Settings, secret: str):  # type: ignore[no-untyped-def]
+    """A session with the manager; yields a function that asks and returns what came in between."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", settings.ami_port)
+
+    async def ask(action: str, **fields: str) -> str:
+        lines = [f"Action: {action}", "ActionID: 1", *(f"{k}: {v}" for k, v in fields.items())]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        text = ""
+        async with asyncio.timeout(10):
+            while "Response: " not in text:
+                text += (await reader.readuntil(b"\r\n\r\n")).decode()
+        return text
+
+    try:
+        await reader.readline()
+        yield ask, await ask("Login", Username="callcenter", Secret=secret), reader
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_the_manager_lets_us_do_what_we_need_and_no_more(switch: Switch) -> None:
+    secret = read_secret(switch.settings.secrets_folder, "ami")
+    async with manager(switch.settings, secret) as (ask, welcome, _):
+        assert "Response: Success" in welcome
+        for action in ("Ping", "DeviceStateList", "PJSIPShowContacts"):
+            assert "Permission denied" not in await ask(action)
+        for action in ("MixMonitor", "StopMixMonitor"):
+            assert "No such channel" in await ask(action, Channel="PJSIP/none", File="/dev/null")
+        for action in ("Originate", "Redirect", "Hangup", "Command", "UpdateConfig"):
+            assert "Permission denied" in await ask(action)
+
+
+async def test_the_manager_refuses_a_wrong_password(switch: Switch) -> None:
+    async with manager(switch.settings, "wrong") as (_, welcome, _):
+        assert "Authentication failed" in welcome
+
+
+async def test_only_the_events_that_somebody_waits_for_come(switch: Switch) -> None:
+    secret = read_secret(switch.settings.secrets_folder, "ami")
+    server = ("127.0.0.1", switch.settings.sip_port)
+    async with manager(switch.settings, secret) as (ask, _, reader):
+        async with Phone(server=server, address="127.0.0.9", user="1001", password=PASSWORD) as one:
+            await one.register()
+        seen: list[str] = []
+        async with asyncio.timeout(10):
+            while not {"ContactStatus", "DeviceStateChange"} <= set(seen):
+                text = (await reader.readuntil(b"\r\n\r\n")).decode()
+                assert "FullyBooted" in text or "Timestamp: " in text
+                seen += re.findall(r"^Event: (\w+)", text, re.MULTILINE)
+        seen += re.findall(r"^Event: (\w+)", await ask("Ping"), re.MULTILINE)
+        assert set(seen) <= set(AMI_EVENTS)

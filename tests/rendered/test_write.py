@@ -1,0 +1,101 @@
+"""Files on disk: what is written, when, for whom, and what `--check` tells."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from callcenter.asterisk.program import configuration
+from callcenter.asterisk.render import Secrets, changes, compose, write
+from callcenter.errors import WeFailed
+from callcenter.settings import Settings
+from tests.rendered.given import ACCOUNTS, PROGRAM, SECRETS
+
+
+@pytest.fixture
+def files(settings: Settings) -> dict[str, str]:
+    return compose(settings, ACCOUNTS, PROGRAM, SECRETS)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_all_files_are_written_for_our_own_user_only(
+    settings: Settings, files: dict[str, str]
+) -> None:
+    assert sorted(write(settings, files)) == sorted(files)
+    etc = configuration(settings)
+    assert {path.name: path.read_text(encoding="utf-8") for path in etc.iterdir()} == files
+    assert {mode(path) for path in etc.iterdir()} == {0o600}
+    assert mode(etc) == 0o700
+
+
+def test_the_folders_that_asterisk_does_not_make_are_made(
+    settings: Settings, files: dict[str, str]
+) -> None:
+    write(settings, files)
+    assert (settings.asterisk_folder / "log" / "cel-custom").is_dir()
+    assert settings.spool.is_dir()
+
+
+def test_what_did_not_change_is_left_alone(settings: Settings, files: dict[str, str]) -> None:
+    write(settings, files)
+    path = configuration(settings) / "pjsip.conf"
+    before = path.stat().st_ino
+    assert write(settings, files) == []
+    assert path.stat().st_ino == before
+
+
+def test_a_file_that_was_edited_or_opened_to_others_is_written_anew(
+    settings: Settings, files: dict[str, str]
+) -> None:
+    write(settings, files)
+    edited, opened = (configuration(settings) / each for each in ("rtp.conf", "ari.conf"))
+    edited.write_text("; mine\n", encoding="utf-8")
+    opened.chmod(0o644)
+    assert sorted(write(settings, files)) == ["ari.conf", "rtp.conf"]
+    assert mode(opened) == 0o600
+    assert edited.read_text(encoding="utf-8") == files["rtp.conf"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    settings: Settings, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(settings, files)
+
+    def full_disk(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(WeFailed, match="No space left"):
+        write(settings, files | {"rtp.conf": "; new\n"})
+    etc = configuration(settings)
+    assert {path.name: path.read_text(encoding="utf-8") for path in etc.iterdir()} == files
+
+
+def test_the_difference_shows_what_would_change_and_writes_nothing(
+    settings: Settings, files: dict[str, str]
+) -> None:
+    assert "+rtpstart = 10000" in changes(settings, files)
+    assert not configuration(settings).exists()
+    write(settings, files)
+    assert changes(settings, files) == ""
+    fewer = compose(settings, ACCOUNTS[:1], PROGRAM, SECRETS)
+    difference = changes(settings, fewer)
+    assert "-member => PJSIP/202" in difference
+    assert "PJSIP/101\n-" in difference
+
+
+def test_the_difference_masks_secrets_and_still_shows_that_one_changed(
+    settings: Settings, files: dict[str, str]
+) -> None:
+    secrets = {SECRETS.ari, SECRETS.ami, *(account.digest for account in ACCOUNTS)}
+    first = changes(settings, files)
+    write(settings, files)
+    changed = compose(settings, ACCOUNTS, PROGRAM, Secrets(ari="another-secret", ami=SECRETS.ami))
+    second = changes(settings, changed)
+    assert "-password = <secret 1>\n+password = <secret 2>" in second
+    assert second.count("<secret") == 2
+    assert not [secret for secret in (*secrets, "another-secret") if secret in first + second]
