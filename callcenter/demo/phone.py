@@ -79,12 +79,17 @@ class Phone:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for call in self.calls:
             call.drop()
-        self._station.close()
+        await self._station.close()
 
     @property
     def place(self) -> Place:
         """The address and port at which this telephone is heard."""
         return self._station.place
+
+    @property
+    def garbage(self) -> int:
+        """How many datagrams came that were no SIP."""
+        return self._station.transactions.garbage
 
     @property
     def calls(self) -> list[Call]:

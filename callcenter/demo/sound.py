@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 RATE = 8000
 SILENCE = -120.0
+#: A switch may leave out the first or the last frames of what it plays.
+_LEFT_OUT = RATE * 40 // 1000
 
 Pcm = NDArray[np.int16]
 Codec = Literal["PCMA", "PCMU"]
@@ -119,11 +121,12 @@ def find(heard: Pcm, reference: Pcm, *, seconds: float | None = 1.0) -> Match:
     skipped = round(starts * RATE)
     needed = None if seconds is None else skipped + round(seconds * RATE)
     sought = reference[skipped:needed].astype(np.float64)
-    likeness = _correlation(heard.astype(np.float64), sought)
+    padded = np.pad(heard.astype(np.float64), _LEFT_OUT)
+    likeness = _correlation(padded, sought)
     if len(likeness) == 0:
         return Match(0.0, 0.0)
     best = int(np.argmax(likeness))
-    return Match(float(likeness[best]), (best - skipped) / RATE)
+    return Match(float(likeness[best]), (best - _LEFT_OUT - skipped) / RATE)
 
 
 def resembles(heard: Pcm, reference: Pcm, *, seconds: float | None = 1.0) -> float:

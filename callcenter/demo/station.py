@@ -53,8 +53,9 @@ class Station:
             ) from exc
         self.place = transport.get_extra_info("sockname")[:2]
 
-    def close(self) -> None:
-        self.transactions.close()
+    async def close(self) -> None:
+        """Frees the address."""
+        await self.transactions.close()
 
     @property
     def contact(self) -> str:

@@ -64,6 +64,7 @@ class Transactions(asyncio.DatagramProtocol):
         self.garbage = 0
         self._on_request = on_request
         self._transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
         self._pending: dict[_Key, _Pending] = {}
         self._unacknowledged: dict[str, _Repetition] = {}
         self._acks: _Memory = OrderedDict()
@@ -75,7 +76,10 @@ class Transactions(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """A port unreachable: the repetitions and their time-out deal with it."""
 
-    def close(self) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+
+    async def close(self) -> None:
         """Frees the socket; whoever still waits for an answer gets CallOver."""
         for pending in self._pending.values():
             pending.repetition.stop()
@@ -86,6 +90,7 @@ class Transactions(asyncio.DatagramProtocol):
             repetition.stop()
         if self._transport is not None:
             self._transport.close()
+            await self._closed.wait()
 
     async def request(
         self, request: Request, to: Place, on_progress: Callable[[Response], None] | None = None

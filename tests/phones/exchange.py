@@ -50,6 +50,7 @@ disallow = all
 allow = alaw,ulaw
 direct_media = no
 [trunk](leg)
+trust_id_inbound = yes
 dtmf_mode = auto_info
 [trunk]
 type = identify

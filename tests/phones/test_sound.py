@@ -109,6 +109,11 @@ def test_a_prompt_that_was_cut_was_not_played_whole() -> None:
     assert sound.resembles(heard, melody(), seconds=None) < 0.8
 
 
+@pytest.mark.parametrize("part", [slice(300, None), slice(0, -300)], ids=["first", "last"])
+def test_a_prompt_is_whole_though_the_switch_left_out_a_frame(part: slice) -> None:
+    assert sound.resembles(melody()[part], melody(), seconds=None) > 0.98
+
+
 def test_leading_silence_of_a_reference_does_not_count() -> None:
     reference = np.concatenate([np.zeros(16000, np.int16), melody()])
     found = sound.find(melody(), reference)

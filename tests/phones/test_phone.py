@@ -1,0 +1,474 @@
+"""The telephone against a real Asterisk."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar, cast
+
+import pytest
+
+from callcenter.demo import sound
+from callcenter.demo.call import Call
+from callcenter.demo.faults import CallOver, NoAnswer, Refused
+from callcenter.demo.phone import Phone
+from callcenter.demo.sip import Place
+from callcenter.errors import AskedWrongly, NotReady
+from tests.phones.exchange import PASSWORD, Exchange, melody
+
+
+async def until(true: Callable[[], object], what: str, limit: float = 10) -> None:
+    deadline = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def caller(switch: Exchange) -> AsyncIterator[Phone]:
+    async with Phone(server=switch.server) as phone:
+        yield phone
+
+
+@asynccontextmanager
+async def consultants_phone(
+    switch: Exchange, password: str | None = PASSWORD, *, rings: bool = True
+) -> AsyncIterator[Phone]:
+    async with Phone(
+        address="127.0.0.4", server=switch.server, user="201", password=password, rings=rings
+    ) as phone:
+        yield phone
+
+
+@pytest.fixture
+async def consultant(switch: Exchange) -> AsyncIterator[Phone]:
+    async with consultants_phone(switch) as phone:
+        await phone.register()
+        yield phone
+
+
+async def hears(call: Call, hertz: float) -> None:
+    """Returns when half a second of this tone, and hardly anything else, was heard."""
+
+    def heard() -> bool:
+        pcm = call.heard.pcm()[-4000:]
+        return len(pcm) == 4000 and sound.loudness(pcm, hertz) > sound.level(pcm) - 1 > -20
+
+    await until(heard, f"{hertz} Hz are heard")
+
+
+# --- registration ---
+
+
+async def test_a_registration_is_known_to_the_switch_until_it_is_taken_back(
+    switch: Exchange, consultant: Phone
+) -> None:
+    contact = f"sip:201@127.0.0.4:{consultant.place[1]}"
+    assert contact in switch.cli("pjsip show contacts")
+    await consultant.unregister()
+    assert contact not in switch.cli("pjsip show contacts")
+
+
+async def test_a_registered_telephone_answers_when_it_is_asked_whether_it_is_there(
+    switch: Exchange, consultant: Phone
+) -> None:
+    await until(lambda: "Avail" in switch.cli("pjsip show contacts"), "OPTIONS are answered")
+
+
+async def test_leaving_a_telephone_takes_its_registration_back(switch: Exchange) -> None:
+    async with consultants_phone(switch) as phone:
+        await phone.register()
+    assert "201@127.0.0.4" not in switch.cli("pjsip show contacts")
+
+
+@pytest.mark.parametrize("password", ["wrong", None])
+async def test_a_wrong_password_is_refused(switch: Exchange, password: str | None) -> None:
+    async with consultants_phone(switch, password) as phone:
+        with pytest.raises(Refused, match="REGISTER was refused: 401") as caught:
+            await phone.register()
+        assert caught.value.status == 401
+        call = await phone.call("echo")
+        with pytest.raises(Refused, match="INVITE was refused: 401"):
+            await call.answered()
+
+
+async def test_a_call_that_is_challenged_is_made_with_the_password(switch: Exchange) -> None:
+    async with consultants_phone(switch) as phone:
+        call = await phone.call("echo")
+        await call.answered()
+        call.send_tone(700)
+        await hears(call, 700)
+
+
+# --- a call of ours ---
+
+
+@pytest.mark.parametrize("codec", ["PCMA", "PCMU"])
+@pytest.mark.parametrize("with_offer", [True, False])
+async def test_own_tone_comes_back_from_an_echo(
+    switch: Exchange, codec: sound.Codec, with_offer: bool
+) -> None:
+    async with Phone(server=switch.server, codecs=[codec]) as phone:
+        call = await phone.call("echo", sdp=with_offer)
+        await call.answered()
+        call.send_tone(440)
+        await hears(call, 440)
+        call.send_tone(1250)
+        await hears(call, 1250)
+        call.send_silence()
+        await until(lambda: sound.is_silent(call.heard.pcm()[-4000:]), "silence is heard")
+        await call.hang_up()
+    order = ["invite_sent", "trying", "answered", "first_rtp", "bye_sent", "ended"]
+    assert sorted(order, key=call.moments.__getitem__) == order
+    assert (call.ended_by, call.ended_reason) == ("us", "BYE")
+
+
+async def test_a_telephone_that_stops_sending_hears_no_echo(caller: Phone) -> None:
+    call = await caller.call("echo")
+    await call.answered()
+    await until(lambda: len(call.heard.packets) > 10, "the echo of silence")
+    call.stop_sending()
+    await until(lambda: time.monotonic() - (call.heard.last_packet_at or 0) > 0.3, "no more")
+    call.send_tone(600)
+    await hears(call, 600)
+    assert call.heard.longest_gap() > 0.25
+
+
+async def test_what_was_played_is_recognised_whole_and_nothing_else_is(caller: Phone) -> None:
+    call = await caller.call("play")
+    await call.answered()
+    await until(lambda: len(call.heard.pcm()) >= 8000 * 3, "three seconds are heard")
+    assert sound.resembles(call.heard.pcm(), melody(), seconds=None) > 0.99
+    assert sound.resembles(call.heard.pcm(), melody()[::-1].copy()) < 0.5
+
+
+async def test_sound_before_the_answer_is_heard(caller: Phone) -> None:
+    call = await caller.call("early")
+    await call.answered()
+    assert call.moments["answered"] - call.moments["first_rtp"] > 2.5
+    assert sound.resembles(call.heard.pcm(), melody(), seconds=None) > 0.99
+
+
+@pytest.mark.parametrize(("number", "status"), [("busy", 486), ("nonesuch", 404)])
+async def test_a_refused_call_tells_its_status(caller: Phone, number: str, status: int) -> None:
+    call = await caller.call(number)
+    with pytest.raises(Refused) as caught:
+        await call.answered()
+    assert (caught.value.method, caught.value.status) == ("INVITE", status)
+    assert call.is_over
+    assert call.ended_by == "them"
+    assert "refused" in call.moments
+
+
+async def test_the_switch_hangs_up(caller: Phone) -> None:
+    call = await caller.call("brief")
+    await call.answered()
+    await call.ended()
+    assert call.ended_by == "them"
+    assert call.ended_reason is not None
+    assert "cause=16" in call.ended_reason
+    with pytest.raises(CallOver):
+        await call.press("1")
+    await call.hang_up()
+
+
+async def test_a_name_and_headers_of_ones_own_reach_the_other_side(
+    switch: Exchange, consultant: Phone
+) -> None:
+    identity = {"P-Asserted-Identity": '"Айгүл" <sip:+77079999999@operator>'}
+    async with Phone(server=switch.server, display_name="x") as caller:
+        await caller.call("consultant", headers=identity)
+        call = await consultant.next_call()
+        assert call.invite is not None
+        assert call.invite.need("From").startswith('"Айгүл" <sip:+77079999999@')
+
+
+async def test_a_header_with_a_line_break_is_refused_before_it_is_sent(caller: Phone) -> None:
+    call = await caller.call("echo", headers={"X-Note": "a\r\nb"})
+    with pytest.raises(AskedWrongly, match="X-Note"):
+        await call.answered()
+    assert call.ended_by == "us"
+
+
+# --- keys ---
+
+
+async def test_keys_pressed_in_both_ways_are_read_by_the_switch(switch: Exchange) -> None:
+    async with Phone(server=switch.server, user="+77010000001") as phone:
+        call = await phone.call("read")
+        await call.answered()
+        await call.press("12#3")
+        await call.press("*9", how="info")
+        await call.press("00", gap=0.06)
+        await call.ended()
+    assert "KEYS_+77010000001=12#3*900" in switch.cli("dialplan show globals")
+
+
+async def test_keys_that_the_switch_sends_are_heard(caller: Phone) -> None:
+    call = await caller.call("dial-keys")
+    await call.answered()
+    await until(lambda: call.heard.keys == "15#*9", "all keys are heard")
+
+
+async def test_what_is_no_key_is_refused_and_so_is_a_key_before_the_answer(caller: Phone) -> None:
+    call = await caller.call("ring")
+    with pytest.raises(AskedWrongly, match="no key"):
+        await call.press("1x")
+    with pytest.raises(AskedWrongly, match="not answered"):
+        await call.press("1")
+
+
+# --- cancelling, holding ---
+
+
+async def test_a_ringing_call_is_cancelled(caller: Phone) -> None:
+    call = await caller.call("ring")
+    await call.ringing()
+    await call.cancel()
+    assert call.ended_by == "us"
+    with pytest.raises(Refused, match="487"):
+        await call.answered()
+
+
+async def test_a_call_is_cancelled_in_the_moment_in_which_it_is_placed(caller: Phone) -> None:
+    for number in ("ring", "echo"):
+        call = await caller.call(number)
+        await call.cancel()
+        assert call.ended_by == "us"
+
+
+async def test_waiting_has_a_limit_and_leaves_the_call_as_it_is(caller: Phone) -> None:
+    call = await caller.call("ring")
+    with pytest.raises(TimeoutError, match=r"not answered within 0\.1 s"):
+        await call.answered(0.1)
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s"):
+        await call.ended(0.1)
+    with pytest.raises(TimeoutError, match="no call came in"):
+        await caller.next_call(0.1)
+    await call.hang_up()
+    assert call.ended_by == "us"
+
+
+async def test_a_held_call_is_silent_until_it_is_resumed(caller: Phone) -> None:
+    call = await caller.call("echo")
+    await call.answered()
+    call.send_tone(440)
+    await hears(call, 440)
+    await call.hold()
+    await until(
+        lambda: time.monotonic() - (call.heard.last_packet_at or 0) > 0.3, "nothing is sent to us"
+    )
+    await call.resume()
+    await hears(call, 440)
+    assert call.moments["held"] < call.moments["resumed"]
+
+
+# --- a call to us ---
+
+
+async def test_two_telephones_talk(caller: Phone, consultant: Phone) -> None:
+    ours = await caller.call("consultant")
+    theirs = await consultant.next_call()
+    await ours.ringing()
+    await theirs.answer()
+    await ours.answered()
+    ours.send_tone(500)
+    theirs.send_tone(900)
+    await hears(ours, 900)
+    await hears(theirs, 500)
+    await theirs.hang_up()
+    await ours.ended()
+    assert (ours.ended_by, theirs.ended_by) == ("them", "us")
+    order = ["invite_received", "answered_sent", "acknowledged", "bye_sent"]
+    assert sorted(order, key=theirs.moments.__getitem__) == order
+
+
+async def test_a_call_originated_by_the_switch_is_answered(
+    switch: Exchange, consultant: Phone
+) -> None:
+    await asyncio.to_thread(
+        switch.cli, f"channel originate PJSIP/201 application Playback {switch.folder}/melody"
+    )
+    call = await consultant.next_call()
+    await call.answer()
+    await call.ended()
+    assert call.ended_by == "them"
+    assert sound.resembles(call.heard.pcm(), melody(), seconds=None) > 0.98
+
+
+async def test_a_rejected_call_tells_the_caller_why(caller: Phone, consultant: Phone) -> None:
+    ours = await caller.call("consultant")
+    theirs = await consultant.next_call()
+    await theirs.reject(486)
+    with pytest.raises(Refused, match="486"):
+        await ours.answered()
+    assert theirs.ended_by == "us"
+    with pytest.raises(CallOver):
+        await theirs.answer()
+
+
+async def test_hanging_up_what_rings_rejects_it(caller: Phone, consultant: Phone) -> None:
+    ours = await caller.call("consultant")
+    theirs = await consultant.next_call()
+    await theirs.hang_up()
+    with pytest.raises(Refused):
+        await ours.answered()
+
+
+async def test_the_called_side_sees_that_the_caller_gave_up(
+    caller: Phone, consultant: Phone
+) -> None:
+    ours = await caller.call("consultant")
+    theirs = await consultant.next_call()
+    await ours.cancel()
+    await theirs.ended()
+    assert theirs.ended_by == "them"
+    assert "cancel_received" in theirs.moments
+
+
+async def test_a_telephone_may_keep_from_ringing(switch: Exchange, caller: Phone) -> None:
+    async with consultants_phone(switch, rings=False) as phone:
+        await phone.register()
+        ours = await caller.call("consultant")
+        theirs = await phone.next_call()
+        with pytest.raises(TimeoutError, match="did not ring"):
+            await ours.ringing(0.3)
+        await theirs.answer()
+        await ours.answered()
+
+
+async def test_a_call_without_a_codec_in_common_is_refused(switch: Exchange, caller: Phone) -> None:
+    async with Phone(
+        address="127.0.0.4", server=switch.server, user="201", password=PASSWORD, codecs=[]
+    ) as deaf:
+        await deaf.register()
+        call = await caller.call("consultant")
+        with pytest.raises(Refused):
+            await call.answered()
+
+
+# --- a bad network ---
+
+
+class Socket(asyncio.DatagramProtocol):
+    """A UDP socket of a test."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+    @property
+    def place(self) -> Place:
+        host, port = self.transport.get_extra_info("sockname")
+        return host, port
+
+
+S = TypeVar("S", bound=Socket)
+
+
+@asynccontextmanager
+async def opened(socket: S, address: str) -> AsyncIterator[S]:
+    loop = asyncio.get_running_loop()
+    await loop.create_datagram_endpoint(lambda: socket, local_addr=(address, 0))
+    try:
+        yield socket
+    finally:
+        socket.transport.close()
+        await socket.closed.wait()
+
+
+class Relay(Socket):
+    """A network that loses the first copy of everything that passes it."""
+
+    def __init__(self, server: Place) -> None:
+        super().__init__()
+        self.server, self.lost = server, 0
+        self._seen: set[bytes] = set()
+        self._client: Place | None = None
+
+    def datagram_received(self, data: bytes, addr: Place) -> None:
+        if addr != self.server:
+            self._client = addr
+        if data not in self._seen:
+            self._seen.add(data)
+            self.lost += 1
+            return
+        to = self._client if addr == self.server else self.server
+        self.transport.sendto(data, to)
+
+
+async def test_whatever_is_lost_once_is_said_again(switch: Exchange) -> None:
+    # The relay has the trunk's address, because Asterisk sees the relay.
+    async with opened(Relay(switch.server), "127.0.0.2") as relay:
+        async with Phone(server=relay.place) as phone:
+            call = await phone.call("echo")
+            await call.answered()
+            call.send_tone(440)
+            await hears(call, 440)
+            await call.hang_up()
+        assert relay.lost >= 2
+
+
+async def test_a_silent_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callcenter.demo.transactions.GIVE_UP", 0.2)
+    async with opened(Socket(), "127.0.0.9") as nobody, Phone(server=nobody.place) as phone:
+        with pytest.raises(NoAnswer, match=f"nothing at 127.0.0.9:{nobody.place[1]}.* REGISTER"):
+            await phone.register()
+        call = await phone.call("echo")
+        with pytest.raises(NoAnswer, match="INVITE"):
+            await call.answered()
+
+
+async def test_garbage_and_strange_requests_do_not_disturb(switch: Exchange, caller: Phone) -> None:
+    call = await caller.call("echo")
+    await call.answered()
+    strange = (
+        "BYE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a>;tag=1\r\n"
+        f"To: <sip:b>;tag=2\r\nCall-ID: {call.call_id}\r\nCSeq: 1 BYE\r\n\r\n"
+    )
+    async with opened(Socket(), "127.0.0.9") as stranger:
+        for data in (b"\0\r\n", b"garbage", b"\xff" * 1400, b"INVITE x SIP/2.0\r\n\r\n"):
+            stranger.transport.sendto(data, caller.place)
+        stranger.transport.sendto(strange.encode(), caller.place)
+        await until(lambda: caller.garbage == 3, "garbage is counted")
+        call.send_tone(440)
+        await hears(call, 440)
+    assert not call.is_over
+
+
+async def test_a_port_in_use_is_named(switch: Exchange, caller: Phone) -> None:
+    with pytest.raises(NotReady, match=f":{caller.place[1]}"):
+        async with Phone(server=switch.server, port=caller.place[1]):
+            pass
+
+
+# --- many ---
+
+
+async def test_fifty_calls_at_once_hear_each_their_own_tone(switch: Exchange) -> None:
+    async with Phone(server=switch.server) as phone:
+        calls = [await phone.call("echo") for _ in range(50)]
+        await asyncio.gather(*(call.answered(20) for call in calls))
+        for number, call in enumerate(calls):
+            call.send_tone(400 + 50 * number)
+        for number, call in enumerate(calls):
+            await hears(call, 400 + 50 * number)
+        await asyncio.gather(*(call.hang_up() for call in calls))
+        assert phone.calls == []
+
+
+async def test_leaving_a_telephone_ends_its_calls_at_every_stage(
+    switch: Exchange, consultant: Phone
+) -> None:
+    async with Phone(server=switch.server) as phone:
+        calls = [await phone.call(number) for number in ("echo", "ring", "consultant")]
+        await calls[0].answered()
+        await calls[1].ringing()
+        calls.append(await phone.call("echo"))
+    assert [call.ended_by for call in calls] == ["us"] * 4
+    assert asyncio.all_tasks() == {asyncio.current_task()}
