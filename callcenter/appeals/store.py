@@ -87,7 +87,9 @@ _TAKE_NUMBER = text(
     """
 )
 _GIVE_NUMBER_BACK = text("UPDATE appeal_counter SET last = last - 1 WHERE year = :year")
-_INSERT = insert(appeal).on_conflict_do_nothing(index_elements=["call_id"])
+_INSERT = (
+    insert(appeal).on_conflict_do_nothing(index_elements=["call_id"]).returning(appeal.c.number)
+)
 _NUMBER_OF_CALL = select(appeal.c.number).where(appeal.c.call_id == bindparam("call_id"))
 _ADD_EVENTS = insert(appeal_event).on_conflict_do_nothing(index_elements=["appeal_id", "seq"])
 _BY_ID: ColumnElement[bool] = appeal.c.id == bindparam("appeal")
@@ -138,7 +140,7 @@ async def open_appeal(
             "received_at": received_at,
         },
     )
-    if inserted.rowcount == 1:
+    if inserted.scalar_one_or_none() is not None:
         return given
     # Another transaction opened the same call after our first look. The counter is still locked
     # by us, so the number that we took is the last one.

@@ -75,7 +75,9 @@ async def add(
         active=True,
     )
     result = await connection.execute(
-        insert(consultant).on_conflict_do_nothing(index_elements=["extension"]),
+        insert(consultant)
+        .on_conflict_do_nothing(index_elements=["extension"])
+        .returning(consultant.c.id),
         {
             "id": new.id,
             "extension": new.extension,
@@ -85,7 +87,7 @@ async def add(
             "active": new.active,
         },
     )
-    if result.rowcount == 0:
+    if result.scalar_one_or_none() is None:
         raise AskedWrongly(f"extension {extension} is taken: choose another")
     return new
 

@@ -40,6 +40,7 @@ def open_database(settings: Settings) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # callers' numbers do not belong into messages and logs
         connect_args=CONNECT_ARGUMENTS | {"options": SERVER_LIMITS},
     )
 
@@ -56,8 +57,11 @@ async def unit_of_work(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise NotReady(
             f"cannot reach the database ({_reason(error)}): start it or correct its URL"
         ) from error
-    async with connection, connection.begin():
-        yield connection
+    try:
+        async with connection.begin():
+            yield connection
+    finally:
+        await connection.close()
 
 
 def _reason(error: exc.OperationalError | exc.TimeoutError) -> str:

@@ -1,0 +1,104 @@
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from procrastinate.schema import SchemaManager
+from pydantic import SecretStr
+from sqlalchemy import CheckConstraint, create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from callcenter.errors import NotReady
+from callcenter.settings import ROOT, Settings
+from callcenter.storage.metadata import metadata
+from callcenter.storage.migrate import migrate
+
+
+def pointed_at(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+def is_ours(name: str | None, kind: str, parents: object) -> bool:
+    return kind != "table" or not (name or "").startswith("procrastinate_")
+
+
+def test_migrations_make_the_tables_that_the_code_describes(database: str) -> None:
+    engine = create_engine(
+        make_url(database).set(drivername="postgresql+psycopg"), poolclass=NullPool
+    )
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "target_metadata": metadata,
+                "compare_server_default": True,
+                "include_name": is_ours,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_described_tables_are_those_of_every_room(database: str) -> None:
+    described = {
+        name
+        for file in (ROOT / "callcenter").glob("*/tables.py")
+        for name in re.findall(r"= Table\(\s*\"(\w+)\"", file.read_text())
+    }
+    assert {"consultant", "appeal", "recording"} <= described == set(metadata.tables)
+
+
+def test_checks_of_the_database_are_those_that_the_code_describes(database: str) -> None:
+    described = {
+        constraint.name
+        for table in metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint)
+    }
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT conname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid"
+            " WHERE contype = 'c' AND connamespace = 'public'::regnamespace"
+            " AND relname NOT LIKE 'procrastinate%'"
+        ).fetchall()
+    assert {name for (name,) in rows} == described
+
+
+def test_every_step_of_the_jobs_own_schema_is_in_a_migration() -> None:
+    migrated = max(
+        step
+        for file in (ROOT / "migrations" / "versions").glob("*.py")
+        for step in re.findall(r"\d\d\.\d\d\.\d\d_\d\d_\w+\.sql", file.read_text())
+    )
+    installed = max(step.name for step in Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    assert installed == migrated, "add a migration that executes the newer steps of procrastinate"
+
+
+async def test_processes_may_migrate_at_once(empty_database: str) -> None:
+    environment = os.environ | {"CALLCENTER_DATABASE_URL": empty_database}
+    processes = [
+        await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("callcenter"), "migrate", env=environment
+        )
+        for _ in range(3)
+    ]
+    assert await asyncio.gather(*(process.wait() for process in processes)) == [0, 0, 0]
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM appeal").fetchone() == (0,)
+
+
+def test_migrating_twice_changes_nothing(settings: Settings, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("INSERT INTO appeal_counter VALUES (26, 7)")
+        migrate(settings)
+        assert connection.execute("SELECT last FROM appeal_counter").fetchone() == (7,)
+
+
+def test_a_database_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="start it"):
+        migrate(pointed_at(settings, f"postgresql://postgres@/nothing?host={tmp_path}"))

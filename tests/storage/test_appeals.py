@@ -1,0 +1,183 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals import number, store
+from callcenter.consultants import store as consultants
+from callcenter.storage.engine import unit_of_work
+
+NOON = datetime(2026, 7, 1, 7, tzinfo=UTC)
+
+
+async def open_one(
+    connection: AsyncConnection, call_id: str, *, at: datetime = NOON, appeal_id: UUID | None = None
+) -> str:
+    return await store.open_appeal(
+        connection,
+        appeal_id=appeal_id or uuid4(),
+        call_id=call_id,
+        channel="call",
+        caller_kind="number",
+        caller_number="+77010000000",
+        received_at=at,
+    )
+
+
+def sequence(given: str) -> int:
+    return int(given[2:9])
+
+
+async def test_twenty_at_once_get_consecutive_numbers(engine: AsyncEngine) -> None:
+    async def one(call: int) -> str:
+        async with unit_of_work(engine) as connection:
+            return await open_one(connection, f"call-{call}")
+
+    given = await asyncio.gather(*(one(call) for call in range(20)))
+    assert all(map(number.is_valid, given))
+    assert {each[:2] for each in given} == {"26"}
+    assert sorted(map(sequence, given)) == list(range(1, 21))
+
+
+async def test_a_repeated_call_keeps_its_number_and_uses_up_none(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        first = await open_one(connection, "a")
+        again = await open_one(connection, "a")
+        second = await open_one(connection, "b")
+    assert again == first
+    assert [sequence(first), sequence(second)] == [1, 2]
+
+
+async def test_the_same_call_opened_by_many_at_once_has_one_number(engine: AsyncEngine) -> None:
+    async def one() -> str:
+        async with unit_of_work(engine) as connection:
+            given = await open_one(connection, "same")
+            await asyncio.sleep(0)
+            return given
+
+    given = set(await asyncio.gather(*(one() for _ in range(10))))
+    async with unit_of_work(engine) as connection:
+        after = await open_one(connection, "other")
+    assert len(given) == 1
+    assert sequence(after) == 2
+
+
+async def test_a_number_of_a_rolled_back_opening_is_given_again(engine: AsyncEngine) -> None:
+    async def open_and_fail() -> None:
+        async with unit_of_work(engine) as connection:
+            await open_one(connection, "lost")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await open_and_fail()
+    async with unit_of_work(engine) as connection:
+        assert sequence(await open_one(connection, "next")) == 1
+
+
+async def test_the_year_begins_at_midnight_in_almaty(engine: AsyncEngine) -> None:
+    midnight = datetime(2026, 12, 31, 19, tzinfo=UTC)  # UTC+5
+    async with unit_of_work(engine) as connection:
+        old = await open_one(connection, "old", at=midnight - timedelta(seconds=1))
+        new = await open_one(connection, "new", at=midnight)
+    assert (old[:2], sequence(old)) == ("26", 1)
+    assert (new[:2], sequence(new)) == ("27", 1)
+
+
+async def test_of_two_closers_one_wins(engine: AsyncEngine) -> None:
+    appeal_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        given = await open_one(connection, "a", appeal_id=appeal_id)
+
+    async def close(outcome: str) -> bool:
+        async with unit_of_work(engine) as connection:
+            return await store.close_appeal(
+                connection, appeal_id=appeal_id, outcome=outcome, ended_at=NOON
+            )
+
+    outcomes = ["talked", "lost_to_a_fault"]
+    won = await asyncio.gather(*map(close, outcomes))
+    assert sorted(won) == [False, True]
+    async with unit_of_work(engine) as connection:
+        row = await store.find(connection, given)
+        assert row is not None
+        assert row.outcome == outcomes[won.index(True)]
+        assert await store.live(connection) == []
+
+
+async def test_a_batch_may_be_written_twice(engine: AsyncEngine) -> None:
+    appeal_id = uuid4()
+    moments = [
+        store.EventRow(appeal_id, 1, NOON, "received", {}),
+        store.EventRow(appeal_id, 2, NOON + timedelta(milliseconds=1), "menu", {"choice": "1"}),
+    ]
+    for _ in range(2):
+        async with unit_of_work(engine) as connection:
+            await open_one(connection, "a", appeal_id=appeal_id)
+            await store.add_events(connection, moments)
+            await store.set_language(connection, appeal_id=appeal_id, language="ru")
+            await store.close_appeal(
+                connection, appeal_id=appeal_id, outcome="talked", ended_at=NOON
+            )
+    async with unit_of_work(engine) as connection:
+        assert await store.events(connection, appeal_id) == moments
+        assert len(await store.newest(connection, before=None, limit=10)) == 1
+
+
+async def test_an_empty_batch_of_moments_is_nothing(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        await store.add_events(connection, [])
+        assert (await connection.execute(text("SELECT count(*) FROM appeal_event"))).scalar() == 0
+
+
+async def test_live_appeals_are_listed_oldest_first(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        await open_one(connection, "young", at=NOON + timedelta(seconds=1))
+        await open_one(connection, "old")
+        assert [row.call_id for row in await store.live(connection)] == ["old", "young"]
+
+
+async def test_an_appeal_is_found_with_who_talked(engine: AsyncEngine) -> None:
+    appeal_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        aigul = await consultants.add(
+            connection, extension="101", name="Айгүл", languages=["kk"], digest="0" * 32
+        )
+        given = await open_one(connection, "a", appeal_id=appeal_id)
+        await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=aigul.id)
+        row = await store.find(connection, given)
+    assert row is not None
+    assert (row.consultant_name, row.consultant_extension) == ("Айгүл", "101")
+    assert (row.number, row.channel, row.caller_number) == (given, "call", "+77010000000")
+    assert (row.received_at, row.ended_at, row.outcome) == (NOON, None, None)
+
+
+async def test_a_number_never_given_finds_nothing(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        assert await store.find(connection, "2600000014") is None
+
+
+async def test_pages_of_the_register_hold_each_appeal_once(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        for call in range(7):  # three share one instant: the id settles their order
+            await open_one(connection, f"{call}", at=NOON + timedelta(seconds=max(0, call - 2)))
+        seen: list[store.AppealRow] = []
+        while page := await store.newest(
+            connection, before=(seen[-1].received_at, seen[-1].id) if seen else None, limit=2
+        ):
+            seen.extend(page)
+    assert sorted(row.call_id or "" for row in seen) == [f"{call}" for call in range(7)]
+    assert [row.received_at for row in seen] == sorted(
+        (row.received_at for row in seen), reverse=True
+    )
+
+
+async def test_an_unknown_language_is_refused(engine: AsyncEngine) -> None:
+    appeal_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        await open_one(connection, "a", appeal_id=appeal_id)
+        with pytest.raises(IntegrityError, match="ck_appeal_language"):
+            await store.set_language(connection, appeal_id=appeal_id, language="en")
