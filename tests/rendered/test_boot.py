@@ -102,7 +102,7 @@ async def test_the_manager_lets_us_do_what_we_need_and_no_more(switch: Switch) -
             assert "Permission denied" not in await ask(action)
         for action in ("MixMonitor", "StopMixMonitor"):
             assert "No such channel" in await ask(action, Channel="PJSIP/none", File="/dev/null")
-        for action in ("Originate", "Redirect", "Hangup", "Command", "UpdateConfig"):
+        for action in ("Originate", "Redirect", "Bridge", "Setvar", "Command", "UpdateConfig"):
             assert "Permission denied" in await ask(action)
 
 
