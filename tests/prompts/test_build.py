@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,20 @@ def test_only_what_was_damaged_or_lost_is_made_again(copy: Settings) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_a_lost_or_damaged_memory_of_the_last_build_makes_everything_again(copy: Settings) -> None:
-    (copy.prompts / MANIFEST).write_text("{")
+@pytest.mark.parametrize("damaged", ["{", "[]"])
+def test_a_damaged_memory_of_the_last_build_makes_everything_again(
+    copy: Settings, damaged: str
+) -> None:
+    (copy.prompts / MANIFEST).write_text(damaged)
     assert build(copy, nothing).made == ALL
+    assert build(copy, nothing).made == 0
+
+
+def test_of_two_builds_at_once_one_waits_and_finds_all_done(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        builds = [pool.submit(build, settings, nothing) for _ in range(2)]
+    assert sorted(future.result().made for future in builds) == [0, ALL]
 
 
 @pytest.mark.parametrize("file", ["sorry.wav", "sorry.flac", "sorry.WAV"])
@@ -288,6 +300,28 @@ def test_without_espeak_the_build_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(NotReady, match="install the package espeak-ng"):
+        build(copy, nothing)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [('[ "$1" = --version ] || exit 1', "exit status 1"), ("true", "gave no sound")],
+)
+def test_a_broken_espeak_is_reported_and_stops_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    broken = tmp_path / "bin" / "espeak-ng"
+    broken.parent.mkdir()
+    broken.write_text(f"#!/bin/sh\n{script}\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(broken.parent))
+    with pytest.raises(WeFailed, match=why):
+        build(settings_in(tmp_path), nothing)
+
+
+def test_recordings_in_a_place_that_is_no_folder_are_reported(copy: Settings) -> None:
+    copy.voices.write_text("a file where a folder should be")
+    with pytest.raises(AskedWrongly, match="cannot read the folder of recordings"):
         build(copy, nothing)
 
 

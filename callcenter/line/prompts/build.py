@@ -59,8 +59,9 @@ def build(settings: Settings, progress: Callable[[int, int], None]) -> Built:
         with _alone(folder):
             manifest = _read_manifest(folder)
             stale = [order for order in orders if not _is_made(folder, order, manifest)]
-            made = _make_all(folder, stale, progress)
-            _write(folder / MANIFEST, json.dumps(manifest | made, indent=1).encode())
+            manifest |= _make_all(folder, stale, progress)
+            made = {order.name: manifest[order.name] for order in orders}
+            _write(folder / MANIFEST, json.dumps(made, indent=1).encode())
     except OSError as exc:
         raise WeFailed(f"cannot write prompts to {folder}: {exc}") from exc
     synthetic = sum(order.source == "synthetic" for order in orders)
@@ -114,28 +115,26 @@ def _make_all(folder: Path, orders: list[_Order], progress: Callable[[int, int],
 
 
 def _make(folder: Path, order: _Order) -> Manifest:
-    alaw = to_alaw(order.make())
-    _write(folder / f"{order.name}.alaw", alaw)
-    digest = hashlib.sha256(alaw).hexdigest()
-    return {order.name: {"source": order.source, "key": order.key, "sha256": digest}}
+    path = folder / f"{order.name}.alaw"
+    _write(path, to_alaw(order.make()))
+    return {order.name: _entry(order, path)}
 
 
 def _is_made(folder: Path, order: _Order, manifest: Manifest) -> bool:
-    made = manifest.get(order.name)
-    return (
-        made is not None
-        and made["key"] == order.key
-        and made["sha256"] == _content(folder / f"{order.name}.alaw")
-    )
+    return manifest.get(order.name) == _entry(order, folder / f"{order.name}.alaw")
+
+
+def _entry(order: _Order, path: Path) -> dict[str, str]:
+    return {"source": order.source, "key": order.key, "sha256": _content(path)}
 
 
 def _read_manifest(folder: Path) -> Manifest:
     """What was made before; nothing, if that is not known: then all is made again."""
     try:
-        manifest: Manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return manifest
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _key(*parts: str) -> str:

@@ -25,7 +25,8 @@ def find_voices(folder: Path) -> dict[str, Path]:
     """The recordings by name LANGUAGE/ID; other kinds of files are left alone.
 
     Raises AskedWrongly that names every recording of an unknown prompt (a mistyped id would
-    otherwise silently replace nothing) and every prompt that is there twice.
+    otherwise silently replace nothing) and every prompt that is there twice, or the folder when it
+    cannot be read.
     """
     voices: dict[str, Path] = {}
     wrong = []
@@ -60,9 +61,15 @@ def read_voice(path: Path) -> Samples:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    try:
+        files = sorted(folder.iterdir())
+    except FileNotFoundError:
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".wav", ".flac"))
+    except OSError as exc:
+        raise AskedWrongly(
+            f"cannot read the folder of recordings {folder}: {exc.strerror}"
+        ) from exc
+    return [path for path in files if path.suffix.lower() in (".wav", ".flac")]
 
 
 def _read(path: Path) -> tuple[Samples, int]:
