@@ -18,15 +18,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from callcenter.asterisk.ami import Ami, Refused, Unreachable
-from callcenter.errors import AskedWrongly, WeFailed
+from callcenter.errors import WeFailed
 from callcenter.line.ports import RecordingUnproved
 
 START_LIMIT = 2.0  # seconds for the file to appear; it takes about one millisecond
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
 LOOK_EVERY = 0.005  # seconds
 
-# MixMonitor splits its arguments at commas, and what follows the second one is a shell command.
-_SAFE_FILE = re.compile(r"/[A-Za-z0-9._/-]+\.raw")
+# MixMonitor splits its arguments at commas (quotes and brackets hold them together), and what
+# follows the second one is a shell command.
+_SAFE_FILE = re.compile(r"""/[^\x00-\x1f,"'\\()\[\]{}$^|;]+\.raw""")
 
 
 class Recorder:
@@ -43,11 +44,11 @@ class Recorder:
     async def start(self, channel: str, file: Path) -> None:
         """Record the channel of this name (as in `PJSIP/operator-00000001`) into a new file.
 
-        Raises RecordingUnproved, also for a file that is there already: it may be evidence.
-        Raises AskedWrongly for a file name that MixMonitor could misread.
+        Raises RecordingUnproved, also for a file that is there already (it may be evidence), and
+        for a file name that MixMonitor could misread.
         """
         if not _SAFE_FILE.fullmatch(str(file)):
-            raise AskedWrongly(f"not a file name for MixMonitor: {file}")
+            raise RecordingUnproved(f"MixMonitor could misread the file name {file}")
         if _exists(file):
             raise RecordingUnproved(f"{file.name} exists already, and is never overwritten")
         try:

@@ -9,7 +9,6 @@ import pytest
 
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.recorder import Recorder
-from callcenter.errors import AskedWrongly
 from callcenter.line.ports import RecordingUnproved
 from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk
 from tests.protocol.polling import until
@@ -128,14 +127,25 @@ async def test_a_channel_that_has_gone_cannot_be_recorded(ami: Ami, file: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", ["a,b.raw", "a.raw,D,touch x.raw", "a.wav", "${x}.raw", "a b.raw", "a;b.raw"]
+    "name", ["a,b.raw", "a.raw,D,touch x.raw", "a.wav", "${x}.raw", '"a.raw', "a(b.raw", "a\n.raw"]
 )
 async def test_a_file_name_that_mixmonitor_could_misread_is_refused(
     name: str, tmp_path: Path
 ) -> None:
     recorder = Recorder(Ami(port=1, user=USER, secret=SECRET))
-    with pytest.raises(AskedWrongly, match="not a file name"):
+    with pytest.raises(RecordingUnproved, match="could misread"):
         await recorder.start("Local/x", tmp_path / name)
+
+
+async def test_a_folder_may_have_spaces_and_letters_of_any_language(
+    asterisk: BareAsterisk, ami: Ami, file: Path
+) -> None:
+    file = file.parent / "Жазбалар мен файлдар" / "a.raw"
+    channel = await channel_that_hears_a_tone(ami)
+    recorder = Recorder(ami)
+    await recorder.start(channel, file)
+    assert open_files(asterisk, file)
+    await recorder.stop(channel, file, gone=False)
 
 
 @pytest.mark.parametrize("known", [True, False])
