@@ -1,0 +1,137 @@
+"""`callcenter up` as a person runs it: all real parts, in a folder and on ports of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callcenter.settings import Settings
+from callcenter.up.product import ours
+from callcenter.up.supervisor import environment
+from tests.up.rig import processes_of, wait_until_gone
+
+pytestmark = pytest.mark.timeout(180)
+
+PARTS = ("postgres", "redis", "asterisk", "line-1", "line-2", "web", "worker")
+
+
+class Running:
+    """A running `callcenter up` whose output is in a file."""
+
+    def __init__(self, settings: Settings, output: Path) -> None:
+        self.settings, self.output = settings, output
+        with output.open("w") as file:
+            self.process = subprocess.Popen(
+                ours("up"),
+                stdout=file,
+                stderr=file,
+                env=environment(settings),
+                start_new_session=True,
+            )
+
+    def wait_for(self, pattern: str, timeout: float = 120) -> re.Match[str]:
+        limit = time.monotonic() + timeout
+        while not (found := re.search(pattern, self.output.read_text(), re.MULTILINE)):
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < limit, self.output.read_text()
+            time.sleep(0.05)
+        return found
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def own_settings(settings: Settings) -> Settings:
+    """Settings on free ports."""
+    kinds = {"web_port": 1, "ari_port": 1, "ami_port": 1, "sip_port": 2, "rtp_start": 2}
+    trials = {name: socket.socket(socket.AF_INET, kind) for name, kind in kinds.items()}
+    for trial in trials.values():
+        trial.bind(("127.0.0.1", 0))
+    numbers = {name: trial.getsockname()[1] for name, trial in trials.items()}
+    for trial in trials.values():
+        trial.close()
+    start = min(numbers["rtp_start"], 65000)
+    return Settings.model_validate(
+        {
+            **settings.model_dump(exclude_none=True),
+            **numbers,
+            "rtp_start": start,
+            "rtp_end": start + 100,
+        }
+    )
+
+
+@pytest.fixture
+def up(own_settings: Settings, tmp_path: Path) -> Iterator[Running]:
+    running = Running(own_settings, tmp_path / "output")
+    yield running
+    if running.process.poll() is None:
+        running.end(signal.SIGKILL)
+    wait_until_gone(own_settings.var)
+
+
+def test_up_runs_the_whole_product_until_it_is_told_to_stop(
+    up: Running, own_settings: Settings
+) -> None:
+    up.wait_for("^callcenter is ready$")
+    for name in PARTS:
+        pid = int(up.wait_for(rf"^{name} +ready  pid (\d+) +\S")[1])
+        os.kill(pid, 0)
+    address = f"http://{own_settings.web_address}:{own_settings.web_port}"
+    up.wait_for(f"^web .*{re.escape(address)}$")
+    with urllib.request.urlopen(f"{address}/health/ready", timeout=10) as answer:  # noqa: S310
+        assert answer.status == 200
+
+    second = subprocess.run(
+        ours("up"), env=environment(own_settings), capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert f"already running in {own_settings.var} (pid {up.process.pid})" in second.stderr
+
+    victim = int(up.wait_for(r"^line-1 +ready  pid (\d+)")[1])
+    os.kill(victim, signal.SIGKILL)
+    up.wait_for(
+        rf"^line-1 +died \(killed by SIGKILL\).*\n(?:.*\n)*?line-1 +ready  pid (?!{victim} )"
+    )
+
+    assert up.end(signal.SIGINT) == 0
+    assert up.output.read_text().endswith("stopping\nstopped\n")
+    assert processes_of(own_settings.var) == []
+
+
+def test_up_stops_also_while_it_is_starting(up: Running, own_settings: Settings) -> None:
+    up.wait_for("^redis +ready")
+    assert up.end(signal.SIGTERM) == 0
+    assert processes_of(own_settings.var) == []
+
+
+def test_a_killed_up_takes_the_whole_product_with_it(up: Running, own_settings: Settings) -> None:
+    up.wait_for("^callcenter is ready$")
+    assert len(processes_of(own_settings.var)) >= len(PARTS)
+    up.end(signal.SIGKILL)
+    wait_until_gone(own_settings.var)
+
+
+def test_up_names_a_port_in_use_and_starts_nothing(own_settings: Settings, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind((str(own_settings.sip_address), own_settings.sip_port))
+        refused = subprocess.run(
+            ours("up"), env=environment(own_settings), capture_output=True, text=True, timeout=60
+        )
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert re.fullmatch(
+        rf"callcenter: UDP port {own_settings.sip_port} .* in use by .*CALLCENTER_SIP_PORT.*\n",
+        refused.stderr,
+    )
+    assert processes_of(own_settings.var) == []
