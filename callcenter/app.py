@@ -1,1 +1,261 @@
-"""Composition root: the only module that knows all rooms."""
+"""Composition root: the only module that knows all rooms. Here a controller of calls is built."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.store import EventRow
+from callcenter.asterisk.ami import Ami
+from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.recorder import Recorder
+from callcenter.asterisk.switchboard import Switchboard
+from callcenter.consultants import store as consultants
+from callcenter.consultants.desk import Desk, DeskClosed
+from callcenter.errors import NotReady, WeFailed
+from callcenter.line import journal
+from callcenter.line.call import Call
+from callcenter.line.callers import read_caller
+from callcenter.line.flow import inbound_call
+from callcenter.line.journal import CallRecord, EntryRefused, Journal
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.ports import LegGone
+from callcenter.line.prompts import Prompts
+from callcenter.recordings import store as recordings
+from callcenter.recovery import Recovery
+from callcenter.secrets import read_secret
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.redis import open_redis
+from callcenter.up.notify import ready
+
+log = logging.getLogger(__name__)
+
+START = 30.0  # seconds within which a controller must be connected with the switch
+
+
+async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
+    """Answer calls as the controller `name` until `stop` is set.
+
+    Raises NotReady when prompts, database or switch are not there at the start.
+    """
+    engine, redis = open_database(settings), open_redis(settings)
+    try:
+        controller = Controller(settings, name, engine, Desk(redis, name))
+        await controller.run(stop)
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
+class Controller:
+    """One `callcenter line` process: the calls that it has claimed, from claim to outcome."""
+
+    def __init__(self, settings: Settings, name: str, engine: AsyncEngine, desk: Desk) -> None:
+        self.settings = settings
+        self.name = name
+        self.engine = engine
+        self.desk = desk
+        self.prompts = Prompts.load(settings)
+        self.journal = Journal(self._write)
+        self.ami = Ami(
+            port=settings.ami_port,
+            user="callcenter",
+            secret=read_secret(settings.secrets_folder, "ami"),
+            events={
+                "DeviceStateChange": self._device_changed,
+                "Reload": lambda _: self._spawn(self._tell_desk()),
+            },
+            on_connected=self._tell_desk,
+        )
+        self.switchboard = Switchboard(
+            settings,
+            name,
+            read_secret(settings.secrets_folder, "ari"),
+            Recorder(self.ami),
+            on_call=lambda channel: self._spawn(self._serve(channel)),
+            on_stranded=lambda channel_ids: self.recovery.take(channel_ids),
+        )
+        self.recovery = Recovery(self.switchboard, engine)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve calls until `stop` is set; then claim no more and end what is left in order."""
+        self.desk.on_empty = self._tell_desk
+        async with AsyncExitStack() as stack:
+            background = await stack.enter_async_context(asyncio.TaskGroup())
+            writing = background.create_task(self.journal.run())
+            await stack.enter_async_context(self.ami)
+            jobs = [
+                writing,
+                background.create_task(self.desk.run()),
+                background.create_task(self.switchboard.ari.run()),
+                background.create_task(self.recovery.sweep()),
+            ]
+            await self._until_connected()
+            ready(f"{self.name} answers calls")
+            await stop.wait()
+            self.switchboard.claiming = False
+            await self._end_calls()
+            await self.journal.written()
+            for job in jobs:
+                job.cancel()
+
+    async def _until_connected(self) -> None:
+        await self.ami.ready(START)
+        try:
+            async with asyncio.timeout(START):
+                await self.switchboard.ari.connected.wait()
+        except TimeoutError:
+            raise NotReady(f"no ARI connection to port {self.settings.ari_port}") from None
+
+    # Calls
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, channel: Channel) -> None:
+        """One call, whatever happens in it: a record, one outcome, nothing left in the switch."""
+        record = self.journal.opened(channel.id, read_caller(channel.number))
+        call = Call(
+            leg=channel,
+            record=record,
+            sounds=self.prompts,
+            switch=self.switchboard,
+            desk=self.desk,
+            times=self.settings,
+        )
+        outcome = Outcome.LOST_TO_A_FAULT
+        try:
+            outcome = await inbound_call(call)
+            await channel.hang_up()
+        except asyncio.CancelledError:
+            outcome = await asyncio.shield(self._give_to_fallback(channel, record, "shutdown"))
+            raise
+        except Exception as exc:
+            log.exception("call %s: our part failed; the dialplan goes on", channel.id)
+            outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
+        finally:
+            self.switchboard.forget(channel)
+            record.closed(outcome)
+
+    async def _give_to_fallback(self, channel: Channel, record: CallRecord, why: str) -> Outcome:
+        try:
+            await channel.leave_to_fallback()
+        except (LegGone, WeFailed):
+            await channel.hang_up()
+            return Outcome.LOST_TO_A_FAULT
+        record.moment(Moment.FALLBACK, why=why)
+        return Outcome.FALLBACK
+
+    async def _end_calls(self) -> None:
+        calls = list(self._tasks)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    # Who is there
+
+    def _device_changed(self, event: Mapping[str, str]) -> None:
+        technology, _, extension = event["Device"].partition("/")
+        if technology == "PJSIP":
+            stamp = float(event.get("Timestamp", time.time()))
+            self._spawn(self._tell_device(extension, event["State"], stamp))
+
+    async def _tell_device(self, extension: str, state: str, stamp: float) -> None:
+        try:
+            await self.desk.tell_devices({extension: state}, stamp)
+        except DeskClosed as exc:
+            log.error("%s", exc)
+
+    async def _tell_desk(self) -> None:
+        """Roster from PostgreSQL, telephones from the switch. Logs what cannot be told."""
+        stamp = time.time()
+        try:
+            async with unit_of_work(self.engine) as connection:
+                await self.desk.tell_roster(await consultants.active(connection))
+            states = await self.ami.device_states()
+            telephones = {
+                device.removeprefix("PJSIP/"): state
+                for device, state in states.items()
+                if device.startswith("PJSIP/")
+            }
+            await self.desk.tell_devices(telephones, stamp)
+        except WeFailed as exc:
+            log.error("the desk does not know who is there: %s", exc)
+
+    # What is kept
+
+    async def _write(self, entries: Sequence[journal.Entry]) -> None:
+        try:
+            async with unit_of_work(self.engine) as connection:
+                await write_entries(connection, entries)
+        except (IntegrityError, DataError, ProgrammingError) as exc:
+            raise EntryRefused(f"the database refuses: {type(exc.orig).__name__}") from exc
+        except (SQLAlchemyError, OSError) as exc:
+            raise WeFailed(f"the database failed: {type(exc).__name__}") from exc
+
+
+async def write_entries(connection: AsyncConnection, entries: Sequence[journal.Entry]) -> None:
+    """Put entries of the journal where they belong, in their order; may be repeated.
+
+    Moments only refer to their appeal, so they go last, all in one statement.
+    """
+    moments = []
+    for entry in entries:
+        match entry:
+            case journal.Happened():
+                moments.append(
+                    EventRow(entry.appeal_id, entry.seq, entry.at, entry.moment, entry.detail)
+                )
+            case journal.Opened():
+                await appeals.open_appeal(
+                    connection,
+                    appeal_id=entry.appeal_id,
+                    call_id=entry.call_id,
+                    channel="call",
+                    caller_kind=entry.caller.kind,
+                    caller_number=entry.caller.number,
+                    received_at=entry.at,
+                )
+            case _:
+                await _write_change(connection, entry)
+    await appeals.add_events(connection, moments)
+
+
+async def _write_change(connection: AsyncConnection, entry: journal.Entry) -> None:
+    match entry:
+        case journal.LanguageSettled():
+            await appeals.set_language(
+                connection, appeal_id=entry.appeal_id, language=entry.language
+            )
+        case journal.ConsultantSettled():
+            await appeals.set_consultant(
+                connection, appeal_id=entry.appeal_id, consultant_id=entry.consultant_id
+            )
+        case journal.RecordingBegan():
+            await recordings.begin(
+                connection,
+                recording_id=entry.recording_id,
+                appeal_id=entry.appeal_id,
+                consultant_id=entry.consultant_id,
+                spool_name=entry.file,
+                started_at=entry.at,
+            )
+        case journal.RecordingEnded():
+            await recordings.close(connection, recording_id=entry.recording_id, ended_at=entry.at)
+        case journal.Closed():
+            await appeals.close_appeal(
+                connection,
+                appeal_id=entry.appeal_id,
+                outcome=entry.outcome,
+                ended_at=entry.at,
+            )

@@ -180,7 +180,7 @@ class Switchboard:
                 raise NotAnswered("left") from None
             yield
         finally:
-            await asyncio.shield(self._destroy(bridge))
+            await asyncio.shield(self.destroy(bridge))
 
     async def _join(self, bridge: str, leg: Leg) -> None:
         try:
@@ -192,7 +192,17 @@ class Switchboard:
         except (Gone, Refused):
             raise LegGone(f"channel {leg.id} hung up") from None
 
-    async def _destroy(self, bridge: str) -> None:
+    async def talks(self) -> dict[str, set[str]]:
+        """The conversations that the switch has now: ids of channels by id of bridge."""
+        bridges = await self.ari.request("GET", "bridges")
+        return {
+            bridge["id"]: set(bridge["channels"])
+            for bridge in bridges
+            if bridge["id"].startswith(TALK)
+        }
+
+    async def destroy(self, bridge: str) -> None:
+        """End a conversation's bridge; its legs stay."""
         try:
             await self.ari.request("DELETE", f"bridges/{bridge}", within=2.0)
         except Gone:

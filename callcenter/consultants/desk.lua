@@ -8,6 +8,7 @@
 -- desk:held        hash  call -> extension leased to it
 -- desk:waiting     zset  call -> arrival
 -- desk:calls       hash  call -> "CONTROLLER LANGUAGE"
+-- desk:offers:NAME list  "CALL EXTENSION", for the controller of this name to take
 -- desk:controllers zset  controller -> until when it counts as alive
 
 local LEASE = 5 -- seconds; controllers renew every second
@@ -26,7 +27,8 @@ local function consider(extension) -- idle is: on the roster, telephone free, no
 end
 
 local function offer(call, controller, extension)
-  redis.call('PUBLISH', 'desk:offers:' .. controller, call .. ' ' .. extension)
+  redis.call('RPUSH', 'desk:offers:' .. controller, call .. ' ' .. extension)
+  redis.call('EXPIRE', 'desk:offers:' .. controller, LEASE)
 end
 
 local operation = {}
@@ -53,7 +55,7 @@ end
 function operation.wait() -- call, controller, language, arrival
   local call = ARGV[2]
   local extension = redis.call('HGET', 'desk:held', call)
-  if extension then -- the message that told of it was lost
+  if extension then -- the word of it was lost
     offer(call, ARGV[3], extension)
   else
     redis.call('ZADD', 'desk:waiting', ARGV[5], call)

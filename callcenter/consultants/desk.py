@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 TICK = 1.0  # seconds between signs of life
+LIMIT = 2.0  # seconds for Redis to answer
 ASK_AGAIN = 2.0  # seconds after which a waiting call is put down again, should Redis have lost it
 REST = 5.0  # seconds before a consultant who did not answer is offered another call
 
@@ -34,16 +35,14 @@ class DeskClosed(WeFailed):
 class Desk:
     """One controller's view of the desk. `run` must be running for offers to arrive."""
 
-    def __init__(
-        self, redis: Redis, controller: str, on_empty: Callable[[], Awaitable[None]]
-    ) -> None:
-        """`on_empty` is awaited when Redis has lost everything: tell roster and devices again."""
+    def __init__(self, redis: Redis, controller: str) -> None:
         self._redis = redis
         self._controller = controller
-        self._on_empty = on_empty
         self._script = redis.register_script(SCRIPT)
         self._roster: dict[str, Consultant] = {}
         self._places: dict[str, Place] = {}
+        #: Awaited when Redis has lost everything: tell roster and devices again.
+        self.on_empty: Callable[[], Awaitable[None]] | None = None
 
     async def run(self) -> None:
         """Receive offers and renew leases until cancelled; outlives Redis being away."""
@@ -77,34 +76,36 @@ class Desk:
 
     async def _do(self, operation: str, *arguments: str) -> bool:
         try:
-            return bool(await self._script(args=[operation, *arguments]))
-        except (RedisError, OSError) as exc:
-            raise DeskClosed(f"cannot do {operation} at the desk: {exc}") from exc
+            async with asyncio.timeout(LIMIT):
+                return bool(await self._script(args=[operation, *arguments]))
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise DeskClosed(f"cannot do {operation} at the desk: {exc or 'no answer'}") from exc
 
     async def _tick(self) -> None:
         while True:
             leased = [p.call_id for p in self._places.values() if p.consultant is not None]
             try:
-                if not await self._do("tick", self._controller, *leased):
-                    await self._on_empty()
+                known = await self._do("tick", self._controller, *leased)
+                if not known and self.on_empty is not None:
+                    await self.on_empty()
             except DeskClosed as exc:
                 log.error("%s", exc)
-            except WeFailed as exc:
-                log.error("cannot tell the desk who is there: %s", exc)
             await asyncio.sleep(TICK)
 
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._redis.pubsub() as messages:
-                    await messages.subscribe(f"desk:offers:{self._controller}")
-                    async for message in messages.listen():
-                        if message["type"] == "message":
-                            call_id, _, extension = str(message["data"]).partition(" ")
-                            self._offered(call_id, extension)
-            except (RedisError, OSError) as exc:
+                async with asyncio.timeout(TICK + LIMIT):
+                    offer = await self._redis.blpop(
+                        [f"desk:offers:{self._controller}"], timeout=TICK
+                    )
+            except (RedisError, OSError, TimeoutError) as exc:
                 log.error("offers cannot be heard: %s", exc)
                 await asyncio.sleep(TICK)
+                continue
+            if offer is not None:
+                call_id, _, extension = str(offer[1]).partition(" ")
+                self._offered(call_id, extension)
 
     def _offered(self, call_id: str, extension: str) -> None:
         place = self._places.get(call_id)

@@ -1,0 +1,217 @@
+"""What is kept of calls, on its way to the database: in order, in batches, never in a call's way.
+
+A call writes down a moment and goes on; this journal writes them all, a quarter of a second later
+at the latest, an opening, a closing and a recording at once. While the database is away entries
+wait, in order, with their original times.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from callcenter.errors import WeFailed
+from callcenter.line.callers import Caller
+from callcenter.line.outcomes import Moment, Outcome
+
+log = logging.getLogger(__name__)
+
+LAZY = 0.25  # seconds that an ordinary moment may wait for company
+FIRST_DELAY, LAST_DELAY = 0.2, 5.0  # seconds between attempts to reach the database
+BATCH = 500  # entries written in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A call came in (R25)."""
+
+    appeal_id: UUID
+    call_id: str
+    caller: Caller
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A moment of a call; `seq` counts the moments of that call."""
+
+    appeal_id: UUID
+    seq: int
+    moment: Moment
+    at: datetime
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSettled:
+    appeal_id: UUID
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsultantSettled:
+    appeal_id: UUID
+    consultant_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingBegan:
+    appeal_id: UUID
+    recording_id: UUID
+    consultant_id: UUID
+    file: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    appeal_id: UUID
+    recording_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A call ended with its one outcome."""
+
+    appeal_id: UUID
+    outcome: Outcome
+    at: datetime
+
+
+Entry = (
+    Opened
+    | Happened
+    | LanguageSettled
+    | ConsultantSettled
+    | RecordingBegan
+    | RecordingEnded
+    | Closed
+)
+AT_ONCE = (Opened, RecordingBegan, RecordingEnded, Closed)
+
+
+class EntryRefused(WeFailed):
+    """The database refuses an entry itself, so that trying again is no use."""
+
+
+class Journal:
+    """One controller's journal. `run` must be running for anything to be written."""
+
+    def __init__(self, write: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
+        """`write` puts a batch into the database in one transaction, and may be repeated.
+
+        It raises EntryRefused when the entries are at fault, any other WeFailed when it is not.
+        """
+        self._write = write
+        self._entries: list[Entry] = []
+        self._some = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def depth(self) -> int:
+        """Entries that are not in the database yet."""
+        return len(self._entries)
+
+    def put(self, entry: Entry) -> None:
+        """Keep an entry; returns at once."""
+        self._entries.append(entry)
+        self._some.set()
+        self._idle.clear()
+        if isinstance(entry, AT_ONCE):
+            self._urgent.set()
+
+    def opened(self, call_id: str, caller: Caller) -> "CallRecord":
+        """Open the record of a call that has just come in."""
+        record = CallRecord(self, uuid4())
+        self.put(Opened(record.appeal_id, call_id, caller, datetime.now(UTC)))
+        record.moment(Moment.RECEIVED)
+        return record
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wait_for_entries()
+            batch = self._entries[:BATCH]
+            try:
+                await self._write_stubbornly(batch)
+            except EntryRefused:
+                await self._write_one_by_one(batch)
+            del self._entries[: len(batch)]
+            if not self._entries:
+                self._some.clear()
+                self._idle.set()
+
+    async def written(self) -> None:
+        """Return when everything put so far is in the database."""
+        self._urgent.set()
+        await self._idle.wait()
+
+    async def _wait_for_entries(self) -> None:
+        await self._some.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAZY):
+                await self._urgent.wait()
+        self._urgent.clear()
+
+    async def _write_stubbornly(self, batch: Sequence[Entry]) -> None:
+        """Try until the batch is written; raises EntryRefused only."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                return await self._write(batch)
+            except EntryRefused:
+                raise
+            except WeFailed as exc:
+                log.error("%d entries of the journal wait: %s", self.depth, exc)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LAST_DELAY)
+
+    async def _write_one_by_one(self, batch: Sequence[Entry]) -> None:
+        """A bad entry must not hold up the others; that it is missing is said, by its id."""
+        for entry in batch:
+            try:
+                await self._write_stubbornly([entry])
+            except EntryRefused as exc:
+                log.critical("%s of appeal %s lost: %s", type(entry).__name__, entry.appeal_id, exc)
+
+
+class CallRecord:
+    """What is kept of one call (`callcenter.line.ports.Record`)."""
+
+    def __init__(self, journal: Journal, appeal_id: UUID) -> None:
+        self.appeal_id = appeal_id
+        self._journal = journal
+        self._seq = itertools.count(1)
+
+    def moment(self, moment: Moment, **detail: str | bool | float) -> None:
+        """Note that something happened now."""
+        self._journal.put(
+            Happened(self.appeal_id, next(self._seq), moment, datetime.now(UTC), detail)
+        )
+
+    def language(self, language: str) -> None:
+        self._journal.put(LanguageSettled(self.appeal_id, language))
+
+    def consultant(self, consultant_id: UUID) -> None:
+        self._journal.put(ConsultantSettled(self.appeal_id, consultant_id))
+
+    def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None:
+        self._journal.put(
+            RecordingBegan(self.appeal_id, recording_id, consultant_id, file, datetime.now(UTC))
+        )
+
+    def recording_stopped(self, recording_id: UUID) -> None:
+        self._journal.put(RecordingEnded(self.appeal_id, recording_id, datetime.now(UTC)))
+
+    def closed(self, outcome: Outcome) -> None:
+        """The call is over; nothing is put down after this."""
+        self.moment(Moment.ENDED, outcome=outcome.value)
+        self._journal.put(Closed(self.appeal_id, outcome, datetime.now(UTC)))

@@ -1,0 +1,193 @@
+"""The desk on a real Redis: who is offered whom."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+from redis.asyncio import Redis
+
+from callcenter.consultants.desk import Desk
+from callcenter.consultants.store import Consultant
+
+FREE, TALKING, AWAY = "NOT_INUSE", "INUSE", "UNAVAILABLE"
+PATIENCE = 5.0
+
+
+def consultant(extension: int | str, *languages: str) -> Consultant:
+    return Consultant(uuid4(), str(extension), "Aigul", languages or ("kk", "ru"), "", True)
+
+
+@asynccontextmanager
+async def desk(redis: Redis, name: str, *consultants: Consultant) -> AsyncIterator[Desk]:
+    opened = Desk(redis, name)
+    running = asyncio.create_task(opened.run())
+    await opened.tell_roster(consultants)
+    await opened._do("tick", name)
+    try:
+        yield opened
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def until_waiting(redis: Redis, callers: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await redis.zcard("desk:waiting") != callers:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_free_consultant_is_offered_at_once(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened:
+        await opened.tell_devices({"201": FREE}, 1)
+        async with opened.place("call", "kk") as place:
+            offered = await place.offer(PATIENCE)
+            assert offered is not None
+            assert offered.extension == "201"
+
+
+async def test_a_consultant_who_does_not_speak_the_language_is_never_offered(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201, "ru")) as opened:
+        await opened.tell_devices({"201": FREE}, 1)
+        async with opened.place("call", "kk") as place:
+            assert await place.offer(0.3) is None
+
+
+async def test_whoever_is_not_registered_talks_or_left_the_roster_is_not_offered(
+    redis: Redis,
+) -> None:
+    async with desk(redis, "line-1", consultant(201), consultant(202), consultant(203)) as opened:
+        await opened.tell_devices({"201": AWAY, "202": TALKING, "203": FREE}, 1)
+        await opened.tell_roster([consultant(201), consultant(202)])
+        async with opened.place("call", "kk") as place:
+            assert await place.offer(0.3) is None
+
+
+async def test_the_one_who_is_idle_longest_comes_first(redis: Redis) -> None:
+    async with desk(redis, "line-1", *(consultant(201 + n) for n in range(3))) as opened:
+        for extension in ("202", "203", "201"):
+            await opened.tell_devices({extension: FREE}, 1)
+        async with AsyncExitStack() as places:
+            for expected in ("202", "203", "201"):
+                place = await places.enter_async_context(opened.place(expected, "ru"))
+                offered = await place.offer(PATIENCE)
+                assert offered is not None
+                assert offered.extension == expected
+
+
+async def test_callers_are_served_in_the_order_of_arrival(redis: Redis) -> None:
+    served: list[int] = []
+
+    async def caller(opened: Desk, number: int) -> None:
+        async with opened.place(f"call-{number}", "kk") as place:
+            assert await place.offer(PATIENCE) is not None
+            served.append(number)
+
+    async with desk(redis, "line-1", consultant(201)) as opened:
+        callers = []
+        for number in range(6):
+            callers.append(asyncio.create_task(caller(opened, number)))
+            await until_waiting(redis, number + 1)
+        await opened.tell_devices({"201": FREE}, 1)
+        await asyncio.gather(*callers)
+    assert served == sorted(served)
+
+
+async def test_an_older_word_about_a_telephone_does_not_undo_a_newer_one(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened:
+        await opened.tell_devices({"201": TALKING}, 2)
+        await opened.tell_devices({"201": FREE}, 1)
+        async with opened.place("call", "kk") as place:
+            assert await place.offer(0.3) is None
+
+
+async def test_one_who_did_not_answer_rests_and_the_next_is_offered(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201), consultant(202)) as opened:
+        await opened.tell_devices({"201": FREE, "202": FREE}, 1)
+        async with opened.place("call", "kk") as place:
+            first = await place.offer(PATIENCE)
+            await place.give_back(unanswered=True)
+            second = await place.offer(PATIENCE)
+            assert first is not None
+            assert second is not None
+            assert {first.extension, second.extension} == {"201", "202"}
+            await place.give_back(unanswered=True)
+            assert await place.offer(0.5) is None
+
+
+async def test_no_place_and_no_lease_is_left_when_a_caller_leaves_at_any_moment(
+    redis: Redis,
+) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened:
+        await opened.tell_devices({"201": FREE}, 1)
+
+        async def caller(number: int) -> None:
+            async with opened.place(f"call-{number}", "kk") as place:
+                await place.offer(PATIENCE)
+
+        for number in range(60):
+            task = asyncio.create_task(caller(number))
+            await asyncio.sleep(random.uniform(0, 0.003))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for key in ("desk:waiting", "desk:calls", "desk:held", "desk:leases"):
+            assert not await redis.exists(key), key
+        assert await redis.zrange("desk:idle", 0, -1) == ["201"]
+
+
+async def test_two_hundred_callers_and_fifty_consultants_never_share_one(redis: Redis) -> None:
+    crew = [
+        consultant(200 + n, *random.choice((("kk",), ("ru",), ("kk", "ru")))) for n in range(50)
+    ]
+    talking: Counter[str] = Counter()
+    served = 0
+
+    async def caller(opened: Desk, number: int) -> None:
+        nonlocal served
+        await asyncio.sleep(random.uniform(0, 0.5))
+        language = random.choice(("kk", "ru"))
+        async with opened.place(f"call-{number}", language) as place:
+            offered = await place.offer(60)
+            assert offered is not None
+            assert language in offered.languages
+            talking[offered.extension] += 1
+            assert talking[offered.extension] == 1
+            await asyncio.sleep(random.uniform(0, 0.02))
+            talking[offered.extension] -= 1
+            served += 1
+
+    async with desk(redis, "line-1", *crew) as one, desk(redis, "line-2", *crew) as two:
+        await one.tell_devices({member.extension: FREE for member in crew}, 1)
+        await asyncio.gather(*(caller((one, two)[n % 2], n) for n in range(200)))
+    assert served == 200
+
+
+async def test_what_a_dead_controller_held_is_free_again_and_its_callers_are_forgotten(
+    redis: Redis,
+) -> None:
+    async with desk(redis, "line-2", consultant(201)) as living:
+        async with desk(redis, "line-1", consultant(201)) as dying:
+            await dying.tell_devices({"201": FREE}, 1)
+            await dying._do("wait", "held", "line-1", "kk", "0")
+            await dying._do("wait", "waiting", "line-1", "kk", "1")
+            assert await redis.hgetall("desk:held") == {"held": "201"}
+        async with living.place("call", "kk") as place:
+            assert await place.offer(10) is not None
+        assert not await redis.zcard("desk:waiting")
+
+
+async def test_a_redis_that_lost_everything_is_told_again(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened:
+
+        async def tell() -> None:
+            await opened.tell_roster([consultant(201)])
+            await opened.tell_devices({"201": FREE}, 1)
+
+        opened.on_empty = tell
+        async with opened.place("call", "kk") as place:
+            waiting = asyncio.create_task(place.offer(10))
+            await asyncio.sleep(0.05)
+            await redis.flushall()
+            assert await waiting is not None
