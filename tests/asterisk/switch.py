@@ -1,0 +1,196 @@
+"""The real Asterisk with our rendered configuration, on ports of its own, for any test.
+
+    async with Switch(with_free_ports(settings), [account("1001", PASSWORD)]) as switch:
+        async with Phone(server=switch.sip) as caller: ...
+
+Leaving it without an error proves that no channel, bridge or open recording is left.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from callcenter.asterisk.program import asterisk_command, cli_command
+from callcenter.asterisk.render import SipAccount, render, write
+from callcenter.consultants.accounts import digest_of
+from callcenter.settings import Settings
+
+OPERATOR = "127.0.0.2"  #: the address from which the default settings expect the operator's trunk
+UNIFIED_CENTER = "127.0.0.3"  #: where 1414 is expected, at `unified_center_port`
+CONSULTANTS = "127.0.0.4"
+STRANGER = "127.0.0.66"
+PASSWORD = "a-password-of-tests"
+
+_START_LIMIT = 30.0
+_LEFT_LIMIT = 10.0
+
+
+def account(extension: str, password: str) -> SipAccount:
+    """A consultant's account as Asterisk is told of it."""
+    return SipAccount(extension, digest_of(extension, password))
+
+
+def with_free_ports(settings: Settings, **changed: object) -> Settings:
+    """The same settings with ports that are free now, and `changed` on top."""
+    with ExitStack() as stack:
+        tcp = [stack.enter_context(socket.socket()) for _ in range(3)]
+        udp = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)]
+        for each in (*tcp, *udp):
+            each.bind(("127.0.0.1", 0))
+        web, ari, ami, sip, center = (each.getsockname()[1] for each in (*tcp, *udp))
+    # Below the ports that the kernel gives out; Asterisk itself skips what is in use.
+    rtp = 10000 + 1000 * secrets.randbelow(22)
+    values = settings.model_dump() | {
+        "web_port": web,
+        "ari_port": ari,
+        "ami_port": ami,
+        "sip_port": sip,
+        "rtp_start": rtp,
+        "rtp_end": rtp + 999,
+        "unified_center_uri": f"sip:1414@{UNIFIED_CENTER}:{center}",
+    }
+    return Settings(_env_file=None, **(values | changed))
+
+
+class Switch:
+    """One Asterisk; `start`, `stop` and `kill` may follow each other at will."""
+
+    def __init__(self, settings: Settings, accounts: Sequence[SipAccount] = ()) -> None:
+        self.settings = settings
+        self.accounts = list(accounts)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> "Switch":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if exc is None and self.is_running:
+                await self.nothing_left()
+        finally:
+            await self.kill()
+
+    @property
+    def sip(self) -> tuple[str, int]:
+        """Where telephones find it."""
+        return str(self.settings.sip_address), self.settings.sip_port
+
+    @property
+    def unified_center_port(self) -> int:
+        """The port at UNIFIED_CENTER to which calls to 1414 go."""
+        return int(self.settings.unified_center_uri.rpartition(":")[2])
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "Asterisk was not started"
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Renders the configuration and starts; returns when Asterisk is fully booted."""
+        assert not self.is_running, "Asterisk runs already"
+        await asyncio.to_thread(lambda: write(self.settings, render(self.settings, self.accounts)))
+        with (self.settings.var / "asterisk.out").open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *asterisk_command(self.settings), stdout=output, stderr=output
+            )
+        try:
+            await _until(self._is_booted, "Asterisk has booted", _START_LIMIT)
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def _is_booted(self) -> bool:
+        assert self.is_running, f"Asterisk has ended: {self.output()[-2000:]}"
+        status, _ = await self._ask("core waitfullybooted")
+        return status == 0
+
+    async def stop(self) -> None:
+        """Stops it at once but in order, as `callcenter up` does: calls are ended."""
+        if self._process is not None and self.is_running:
+            await self._ask("core stop now")
+            async with asyncio.timeout(_START_LIMIT):
+                await self._process.wait()
+
+    async def kill(self) -> None:
+        """Stops it as a power cut would."""
+        if self._process is not None and self.is_running:
+            self._process.kill()
+            await self._process.wait()
+
+    async def cli(self, command: str) -> str:
+        """What the running Asterisk answers to a command."""
+        status, answer = await self._ask(command)
+        assert status == 0, f"Asterisk refused {command!r}: {answer}"
+        return answer
+
+    async def channels(self) -> list[str]:
+        """The names of the channels that exist now."""
+        lines = (await self.cli("core show channels concise")).splitlines()
+        return [line.split("!")[0] for line in lines if "!" in line]
+
+    async def bridges(self) -> list[str]:
+        """The ids of the bridges that exist now."""
+        lines = (await self.cli("bridge show all")).splitlines()
+        return [line.split()[0] for line in lines[1:] if line.strip()]
+
+    def open_recordings(self) -> list[str]:
+        """The files in the folder of recordings that Asterisk holds open."""
+        spool = str(self.settings.spool.absolute())
+        folder = Path(f"/proc/{self.pid}/fd")
+        targets = [os.readlink(each) for each in folder.iterdir() if each.is_symlink()]
+        return [target for target in targets if target.startswith(spool)]
+
+    async def nothing_left(self) -> None:
+        """Returns when no channel, bridge and open recording is left; fails after 10 s."""
+
+        async def left() -> list[str]:
+            return [*await self.channels(), *await self.bridges(), *self.open_recordings()]
+
+        async def nothing() -> bool:
+            return not await left()
+
+        try:
+            await _until(nothing, "nothing is left in Asterisk", _LEFT_LIMIT)
+        except AssertionError as exc:
+            raise AssertionError(f"left in Asterisk: {', '.join(await left())}") from exc
+
+    def log(self, name: str = "messages.log") -> str:
+        """What Asterisk logged; `security.log` has what it refused."""
+        return (self.settings.asterisk_folder / "log" / name).read_text(errors="replace")
+
+    def output(self) -> str:
+        """What Asterisk printed since it was first started."""
+        return (self.settings.var / "asterisk.out").read_text(errors="replace")
+
+    async def _ask(self, command: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            *cli_command(self.settings, command),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        answer, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, answer.decode(errors="replace")
+
+
+async def _until(true: Callable[[], Awaitable[bool]], what: str, limit: float) -> None:
+    deadline = time.monotonic() + limit
+    while not await true():
+        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
+        await asyncio.sleep(0.05)
