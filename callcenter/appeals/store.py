@@ -22,7 +22,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import number
@@ -91,7 +91,16 @@ _INSERT = (
     insert(appeal).on_conflict_do_nothing(index_elements=["call_id"]).returning(appeal.c.number)
 )
 _NUMBER_OF_CALL = select(appeal.c.number).where(appeal.c.call_id == bindparam("call_id"))
-_ADD_EVENTS = insert(appeal_event).on_conflict_do_nothing(index_elements=["appeal_id", "seq"])
+# One statement with one parameter, whatever the number of rows: half the CPU of executemany.
+_ADD_EVENTS = text(
+    """
+    INSERT INTO appeal_event (appeal_id, seq, at, kind, detail)
+    SELECT appeal_id, seq, at, kind, detail
+    FROM jsonb_to_recordset(:events)
+        AS event (appeal_id uuid, seq integer, at timestamptz, kind text, detail jsonb)
+    ON CONFLICT (appeal_id, seq) DO NOTHING
+    """
+).bindparams(bindparam("events", type_=JSONB))
 _BY_ID: ColumnElement[bool] = appeal.c.id == bindparam("appeal")
 _SET_LANGUAGE = update(appeal).where(_BY_ID).values(language=bindparam("chosen"))
 _SET_CONSULTANT = update(appeal).where(_BY_ID).values(consultant_id=bindparam("talked_with"))
@@ -151,19 +160,17 @@ async def open_appeal(
 async def add_events(connection: AsyncConnection, events: Sequence[EventRow]) -> None:
     """Add moments, of one appeal or of many; those already there (appeal_id, seq) stay as is."""
     if events:
-        await connection.execute(
-            _ADD_EVENTS,
-            [
-                {
-                    "appeal_id": event.appeal_id,
-                    "seq": event.seq,
-                    "at": event.at,
-                    "kind": event.kind,
-                    "detail": event.detail,
-                }
-                for event in events
-            ],
-        )
+        rows = [
+            {
+                "appeal_id": str(event.appeal_id),
+                "seq": event.seq,
+                "at": event.at.isoformat(),
+                "kind": event.kind,
+                "detail": event.detail,
+            }
+            for event in events
+        ]
+        await connection.execute(_ADD_EVENTS, {"events": rows})
 
 
 async def set_language(connection: AsyncConnection, *, appeal_id: UUID, language: str) -> None:

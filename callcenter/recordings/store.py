@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.errors import AskedWrongly
 from callcenter.recordings.tables import recording
 from callcenter.storage.jobs import enqueue
 
@@ -51,7 +53,12 @@ async def begin(
     spool_name: str,
     started_at: datetime,
 ) -> None:
-    """Note that the switch records to `spool_name` (a plain name in Settings.spool). Repeatable."""
+    """Note that the switch records to `spool_name`, a file name in Settings.spool. Repeatable.
+
+    Raises AskedWrongly when it is not a plain name.
+    """
+    if Path(spool_name).name != spool_name:
+        raise AskedWrongly(f"{spool_name!r} is not a plain file name in the spool")
     await connection.execute(
         insert(recording).on_conflict_do_nothing(index_elements=["id"]),
         {
@@ -77,6 +84,46 @@ async def close(connection: AsyncConnection, *, recording_id: UUID, ended_at: da
     )
     if result.rowcount == 1:
         await enqueue(connection, KEEP, recording_id=str(recording_id))
+
+
+async def mark_stored(
+    connection: AsyncConnection,
+    *,
+    recording_id: UUID,
+    store_name: str,
+    sha256: str,
+    size: int,
+    duration_ms: int,
+) -> None:
+    """Note that a closed recording is in the store, verified. Nothing else changes later."""
+    await connection.execute(
+        update(recording)
+        .where(recording.c.id == recording_id, recording.c.state == "closed")
+        .values(
+            state="stored",
+            store_name=store_name,
+            sha256=sha256,
+            bytes=size,
+            duration_ms=duration_ms,
+        )
+    )
+
+
+async def mark_failed(connection: AsyncConnection, *, recording_id: UUID, fault: str) -> None:
+    """Note why a closed recording will never be in the store."""
+    await connection.execute(
+        update(recording)
+        .where(recording.c.id == recording_id, recording.c.state == "closed")
+        .values(state="failed", fault=fault)
+    )
+
+
+async def closed_before(connection: AsyncConnection, moment: datetime) -> list[UUID]:
+    """Recordings that were closed before this moment and are neither stored nor failed."""
+    rows = await connection.execute(
+        select(recording.c.id).where(recording.c.state == "closed", recording.c.ended_at < moment)
+    )
+    return list(rows.scalars())
 
 
 async def of_appeal(connection: AsyncConnection, appeal_id: UUID) -> list[RecordingRow]:

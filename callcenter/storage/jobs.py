@@ -7,11 +7,13 @@ that neither is ever without the other.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.types import JSONValue
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.errors import NotReady
 from callcenter.settings import Settings
@@ -20,6 +22,26 @@ from callcenter.storage.engine import CONNECT_ARGUMENTS
 # This connector is never opened: `enqueue` writes through connections of others, and a worker
 # brings its own (see `connected`).
 jobs = App(connector=PsycopgConnector())
+
+
+_UNFINISHED = text(
+    "SELECT args ->> :argument FROM procrastinate_jobs"
+    " WHERE task_name = :task AND status IN ('todo', 'doing')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a worker lends to every job."""
+
+    settings: Settings
+    engine: AsyncEngine
+
+
+def tools_of(context: JobContext) -> Tools:
+    """What the worker lent to this job (the task asks for it with `pass_context=True`)."""
+    tools: Tools = context.additional_context["tools"]
+    return tools
 
 
 @asynccontextmanager
@@ -54,6 +76,29 @@ async def enqueue(connection: AsyncConnection, task: str, **arguments: JSONValue
     raw = await connection.get_raw_connection()
     deferrer = jobs.configure_task(task, connection=raw.driver_connection)
     await deferrer.defer_async(**arguments)
+
+
+async def unfinished(connection: AsyncConnection, task: str, argument: str) -> set[str]:
+    """Values of an argument among the jobs of this task that wait or run."""
+    rows = await connection.execute(_UNFINISHED, {"task": task, "argument": argument})
+    return set(rows.scalars())
+
+
+async def work(app: App, tools: Tools) -> None:
+    """Do jobs until SIGTERM or SIGINT: jobs that run then have 20 s to end, or are done again.
+
+    Raises NotReady when the database is lost.
+    """
+    try:
+        await app.run_worker_async(
+            name="worker",
+            concurrency=2,
+            delete_jobs="successful",
+            shutdown_graceful_timeout=20,
+            additional_context={"tools": tools},
+        )
+    except ConnectorException as exc:
+        raise NotReady("the worker has lost the database") from exc
 
 
 @jobs.periodic(cron="* * * * *")
