@@ -243,6 +243,9 @@ def _refuse_doubtful(settings: Settings, accounts: Sequence[SipAccount]) -> None
     if ceil(settings.claim_timeout * 1000) > 60_000:
         raise AskedWrongly("CALLCENTER_CLAIM_TIMEOUT must be 60 seconds or less")
     socket = _folders(settings).run / "asterisk.ctl"
+    if set(str(socket)) & set("*?[]{}"):
+        # Asterisk takes the path of a file of its configuration for a pattern.
+        raise AskedWrongly(f"CALLCENTER_VAR: {socket} must contain none of * ? [ ] {{ }}")
     if len(os.fsencode(socket)) > 107:
         raise AskedWrongly(f"CALLCENTER_VAR is too long: {socket} must be at most 107 bytes")
 
