@@ -43,6 +43,16 @@ def new_password() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(_PASSWORD_LENGTH))
 
 
+def check_password(password: str) -> str:
+    """The password, if it has 12 to 100 printable ASCII characters; else AskedWrongly.
+
+    Fewer are guessed from a stolen digest; others are not sent alike by every softphone.
+    """
+    if not (password.isascii() and password.isprintable() and 12 <= len(password) <= 100):
+        raise AskedWrongly("a password of a softphone has 12 to 100 printable ASCII characters")
+    return password
+
+
 def digest_of(extension: str, password: str) -> str:
     """MD5(extension:asterisk:password) in hexadecimal: all that is kept of a password."""
     # RFC 2617 asks for MD5 and softphones know nothing else; hence long generated passwords.

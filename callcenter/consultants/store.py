@@ -94,8 +94,17 @@ async def add(
 
 async def set_active(connection: AsyncConnection, extension: str, active: bool) -> None:
     """Let a consultant take calls, or no longer. Raises AskedWrongly for an unknown extension."""
+    await _change(connection, extension, active=active)
+
+
+async def set_digest(connection: AsyncConnection, extension: str, digest: str) -> None:
+    """Give a consultant another password. Raises AskedWrongly for an unknown extension."""
+    await _change(connection, extension, digest=digest)
+
+
+async def _change(connection: AsyncConnection, extension: str, **values: bool | str) -> None:
     result = await connection.execute(
-        update(consultant).where(consultant.c.extension == extension).values(active=active)
+        update(consultant).where(consultant.c.extension == extension).values(values)
     )
     if result.rowcount == 0:
         raise AskedWrongly(f"no consultant has the extension {extension}")

@@ -1,13 +1,17 @@
 """PostgreSQL: the engine of a process, and the unit of work."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
+from psycopg.errors import UndefinedTable
 from sqlalchemy import URL, exc, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from callcenter.errors import NotReady
 from callcenter.settings import Settings
+
+Result = TypeVar("Result")
 
 POOL_SIZE = 10
 
@@ -62,6 +66,23 @@ async def unit_of_work(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
     finally:
         await connection.close()
+
+
+async def once(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Do `work` in one transaction of a database that is opened for it: for commands.
+
+    Raises NotReady when the database cannot be reached or has no tables yet.
+    """
+    engine = open_database(settings)
+    try:
+        async with unit_of_work(engine) as connection:
+            return await work(connection)
+    except exc.ProgrammingError as error:
+        if isinstance(error.orig, UndefinedTable):
+            raise NotReady("the database has no tables yet: run `callcenter migrate`") from error
+        raise
+    finally:
+        await engine.dispose()
 
 
 def _reason(error: exc.OperationalError | exc.TimeoutError) -> str:

@@ -1,0 +1,115 @@
+"""`callcenter consultants`: who may be offered a call."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.asterisk.render import SipAccount, apply
+from callcenter.consultants import store
+from callcenter.consultants.accounts import (
+    check_extension,
+    check_password,
+    digest_of,
+    new_password,
+)
+from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
+from callcenter.settings import Settings, read_settings
+from callcenter.storage.engine import once
+
+password_file = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="Read the SIP password from the first line of this file; else one is made and shown.",
+)
+
+
+@click.group("consultants")
+def command() -> None:
+    """Add, change and list consultants. Asterisk learns of a change at once."""
+
+
+@command.command()
+@click.argument("extension")
+@click.option("--name", required=True)
+@click.option("--languages", required=True, help="kk, ru or kk,ru")
+@password_file
+def add(extension: str, name: str, languages: str, password_file: Path | None) -> None:
+    """Add a consultant whose softphone signs in as EXTENSION."""
+    password, told = _password(password_file)
+    digest = digest_of(check_extension(extension), password)
+    spoken = [language.strip() for language in languages.split(",")]
+
+    async def work(connection: AsyncConnection) -> None:
+        await store.add(connection, extension=extension, name=name, languages=spoken, digest=digest)
+
+    _change(work, f"added {extension}{told}")
+
+
+@command.command("list")
+def list_consultants() -> None:
+    """Show all consultants: extension, name, languages, whether active."""
+    for each in asyncio.run(once(read_settings(), store.everyone)):
+        state = "active" if each.active else "disabled"
+        click.echo(f"{each.extension:<7} {','.join(each.languages):<6} {state:<9} {each.name}")
+
+
+@command.command()
+@click.argument("extension")
+def disable(extension: str) -> None:
+    """Shut the softphone EXTENSION out; a call that it is in goes on."""
+    _change(lambda connection: store.set_active(connection, extension, False), "disabled")
+
+
+@command.command()
+@click.argument("extension")
+def enable(extension: str) -> None:
+    """Let the softphone EXTENSION sign in again."""
+    _change(lambda connection: store.set_active(connection, extension, True), "enabled")
+
+
+@command.command()
+@click.argument("extension")
+@password_file
+def password(extension: str, password_file: Path | None) -> None:
+    """Give the softphone EXTENSION a new password."""
+    secret, told = _password(password_file)
+    digest = digest_of(extension, secret)
+    _change(
+        lambda connection: store.set_digest(connection, extension, digest),
+        f"changed the password of {extension}{told}",
+    )
+
+
+def _password(file: Path | None) -> tuple[str, str]:
+    """The password, and what is told of it: one that we made is shown, once."""
+    if file is None:
+        made = new_password()
+        return made, f", password {made} (shown only now)"
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise AskedWrongly(f"cannot read the password file {file}: {exc}") from exc
+    return check_password(lines[0] if lines else ""), ""
+
+
+def _change(work: Callable[[AsyncConnection], Awaitable[None]], done: str) -> None:
+    """Change consultants, say so, then have Asterisk take it over."""
+    settings = read_settings()
+    asyncio.run(once(settings, work))
+    click.echo(done)  # before Asterisk: a password that we made must not be lost
+    try:
+        asyncio.run(_tell_asterisk(settings))
+    except CallcenterError as exc:
+        raise WeFailed(
+            f"this is kept, but Asterisk does not know it yet ({exc}):"
+            " run `callcenter render --reload`"
+        ) from exc
+
+
+async def _tell_asterisk(settings: Settings) -> None:
+    consultants = await once(settings, store.active)
+    accounts = [SipAccount(each.extension, each.digest) for each in consultants]
+    await apply(settings, accounts, reload=True)
