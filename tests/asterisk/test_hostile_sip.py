@@ -1,0 +1,139 @@
+"""Hostile SIP is refused or ignored, and never stops the next caller (item 15)."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from callcenter.demo.phone import Phone
+from callcenter.settings import Settings
+from tests.asterisk import hostile
+from tests.asterisk.switch import OPERATOR, PASSWORD, STRANGER, Switch, account, with_free_ports
+from tests.protocol.polling import until
+
+
+@pytest.fixture
+async def switch(settings: Settings) -> AsyncIterator[Switch]:
+    """A switch without controllers, whose fallback answers at once.
+
+    When the test is over it must be the same process, and serve the next caller.
+    """
+    quick = with_free_ports(settings, claim_timeout=0.05)
+    async with Switch(quick, [account("1001", PASSWORD)]) as running:
+        before = running.pid
+        yield running
+        async with Phone(server=running.sip) as next_caller:
+            call = await next_caller.call("111")
+            await call.answered(5)
+            await call.hang_up()
+        assert running.is_running
+        assert running.pid == before
+
+
+async def calls_processed(switch: Switch) -> int:
+    last = (await switch.cli("core show channels count")).strip().splitlines()[-1]
+    return int(last.split()[0])
+
+
+async def test_no_call_comes_of_a_malformed_invite(switch: Switch) -> None:
+    statuses = await asyncio.gather(
+        *(hostile.invite(switch.sip, mangle=mangle) for mangle in hostile.MALFORMED.values())
+    )
+    accepted = [
+        name
+        for name, status in zip(hostile.MALFORMED, statuses, strict=True)
+        if status is not None and status < 400
+    ]
+    assert accepted == []
+    assert await calls_processed(switch) == 0
+
+
+async def test_a_caller_with_an_odd_or_oversized_invite_is_helped_all_the_same(
+    switch: Switch,
+) -> None:
+    statuses = {
+        name: await hostile.invite(switch.sip, mangle=mangle)
+        for name, mangle in hostile.ODD.items()
+    }
+    assert statuses == dict.fromkeys(hostile.ODD, 200)
+
+
+@pytest.mark.parametrize("address", [OPERATOR, STRANGER])
+async def test_garbage_is_ignored(switch: Switch, address: str) -> None:
+    seed = random.Random(111)
+    datagrams = [seed.randbytes(seed.randrange(1, 1400)) for _ in range(200)]
+    datagrams += [b"\r\n\r\n", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:111 SIP/2.0\r\n\r\n"]
+    assert await hostile.garbage(switch.sip, datagrams, address=address) is None
+    assert await calls_processed(switch) == 0
+
+
+async def test_unknown_codecs_are_refused_at_first_and_later(switch: Switch) -> None:
+    assert await hostile.invite_with_unknown_codecs(switch.sip) == 488
+    assert await hostile.reinvite_with_unknown_codecs(switch.sip) == 488
+
+
+async def test_a_call_without_an_offer_is_answered_with_one(switch: Switch) -> None:
+    assert await hostile.invite_with_late_offer(switch.sip) == 200
+    assert await hostile.invite_without_any_description(switch.sip) == 200
+
+
+async def test_strangers_get_neither_a_call_nor_an_account_and_are_logged(switch: Switch) -> None:
+    assert await hostile.stranger_calls(switch.sip) == 401
+    assert await hostile.stranger_registers(switch.sip) == 401
+    assert await hostile.stranger_registers(switch.sip, "nobody") == 401
+    # The trunk's own way in, used by somebody else.
+    assert await hostile.invite(switch.sip, address=STRANGER) == 401
+    assert await calls_processed(switch) == 0
+    log = switch.log("security.log")
+    assert "ChallengeResponseFailed" in log
+    assert "InvalidAccountID" in log
+    assert f"/{STRANGER}/" in log
+
+
+async def test_nothing_but_111_can_be_called(switch: Switch) -> None:
+    numbers = ["112", "1111", "11", "1001", "s", "h", "fallback", "%24%7BEXTEN%7D", "*", "+77070000000"]
+    statuses = {number: await hostile.invite(switch.sip, number=number) for number in numbers}
+    assert {number for number, status in statuses.items() if status not in (404, 484)} == set()
+    assert await calls_processed(switch) == 0
+
+
+async def test_a_hundred_strangers_at_once_do_not_keep_a_caller_out(switch: Switch) -> None:
+    async with Phone(server=switch.sip) as caller:
+        flood = [hostile.stranger_calls(switch.sip) for _ in range(100)]
+        strangers = asyncio.gather(*flood)
+        call = await caller.call("111")
+        await call.answered()
+        await call.hang_up()
+        assert set(await strangers) == {401}
+
+
+async def test_fifty_callers_at_once_are_all_answered(switch: Switch) -> None:
+    async with Phone(server=switch.sip) as callers:
+        calls = [await callers.call("111") for _ in range(50)]
+        await asyncio.gather(*(call.answered(20) for call in calls))
+        await asyncio.gather(*(call.hang_up() for call in calls))
+
+
+async def test_a_caller_who_holds_and_resumes_at_once_and_again_keeps_the_call(
+    switch: Switch,
+) -> None:
+    async with Phone(server=switch.sip) as caller:
+        call = await caller.call("111")
+        await call.answered()
+        for _ in range(10):
+            await call.hold()
+            await call.resume()
+        assert not call.is_over
+
+
+@pytest.mark.parametrize("claim_timeout", [0.05, 30], ids=["falling back", "offered"])
+async def test_a_caller_may_cancel_at_any_moment(settings: Settings, claim_timeout: float) -> None:
+    quick = with_free_ports(settings, claim_timeout=claim_timeout)
+    async with Switch(quick) as switch, Phone(server=switch.sip) as caller:
+        for delay in (0, 0.01, 0.03, 0.05, 0.06, 0.1):
+            call = await caller.call("111")
+            await until(lambda: "trying" in call.moments, "the switch knows of the call")  # noqa: B023
+            await asyncio.sleep(delay)
+            await call.hang_up()
+            assert call.ended_by == "us"
