@@ -17,7 +17,9 @@ class Action(StrEnum):
     SIGN_IN_REFUSED = "web:session:refused"  #: subject: the user, if known; detail: why
     SIGNED_OUT = "web:session:ended"  #: subject: the user
     APPEAL_VIEWED = "web:appeal:viewed"  #: subject: the appeal's number; detail: by (page, api)
-    RECORDING_LISTENED = "web:recording:listened"  #: subject: the recording; detail: appeal
+    RECORDING_LISTENED = (
+        "web:recording:listened"  #: subject: the recording; detail: id of the appeal
+    )
     USER_ADDED = "command:user:added"  #: detail: role
     USER_DISABLED = "command:user:disabled"
     USER_ENABLED = "command:user:enabled"

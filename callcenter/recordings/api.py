@@ -45,6 +45,7 @@ async def audio(site: CurrentSite, visit: CurrentVisit, recording_id: UUID) -> F
             who=visit.who,
             action=Action.RECORDING_LISTENED,
             subject=f"recording:{recording.id}",
+            detail={"appeal": str(recording.appeal_id)},
             from_address=visit.address,
         )
     return FileResponse(

@@ -71,12 +71,13 @@ async def add_user(
             "a name has 2 to 40 small Latin letters, digits, dots, dashes or underscores, "
             "and begins with a letter or digit"
         )
-    result = await connection.execute(
+    added = await connection.execute(
         insert(web_user)
         .values(id=uuid4(), name=name, role=role.value, password_hash=password_hash)
         .on_conflict_do_nothing(index_elements=["name"])
+        .returning(web_user.c.id)
     )
-    if result.rowcount == 0:
+    if added.one_or_none() is None:
         raise AskedWrongly(f"there is a user {name} already: choose another name")
 
 

@@ -5,12 +5,11 @@ Messages are written in English in code and templates, and translated in `locale
 """
 
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_datetime, format_time
 from babel.messages.pofile import PoFileError, read_po
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
@@ -47,10 +46,6 @@ class Words:
         """Date and time to the second, in Asia/Almaty."""
         return format_datetime(at, "medium", tzinfo=ZONE, locale=self._locale)
 
-    def date(self, at: datetime) -> str:
-        """Only the date, in Asia/Almaty."""
-        return format_date(at.astimezone(ZONE).date(), "long", locale=self._locale)
-
     def clock(self, at: datetime) -> str:
         """Only the time to the second, in Asia/Almaty."""
         return format_time(at, "HH:mm:ss", tzinfo=ZONE, locale=self._locale)
@@ -59,11 +54,6 @@ class Words:
         """A length as a whole number of milliseconds."""
         count = format_decimal(round(length / timedelta(milliseconds=1)), locale=self._locale)
         return self(N_("%(count)s ms"), count=count)
-
-    @cached_property
-    def name(self) -> str:
-        """What the language calls itself."""
-        return LANGUAGES[self.language]
 
 
 def length(time: timedelta) -> str:
@@ -98,7 +88,7 @@ def _read(language: str) -> dict[str, str]:
     try:
         with (LOCALE_FOLDER / f"{language}.po").open("rb") as file:
             catalog = read_po(file, locale=language, abort_invalid=True)
-    except (OSError, PoFileError) as exc:
+    except (OSError, UnicodeError, PoFileError) as exc:
         raise WeFailed(f"cannot read the translations into {language}") from exc
     return {
         str(message.id): str(message.string) for message in catalog if message.id and message.string

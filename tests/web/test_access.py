@@ -1,0 +1,144 @@
+"""Who may go where: every route of the site, as every role and as nobody."""
+
+from uuid import uuid4
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.staticfiles import StaticFiles
+
+from callcenter.errors import WeFailed
+from callcenter.settings import Settings
+from callcenter.web.access import demands, needs
+from callcenter.web.application import make_application
+from callcenter.web.permissions import GRANTS, Permission, Role, check_grants
+from callcenter.web.site import Room
+from tests.web.browser import form_token
+from tests.web.conftest import Call, Enter
+
+#: The permission of every route, told again: a slip in one place is found in the other.
+EXPECTED = {
+    ("GET", "/"): Permission.SIGNED_IN,
+    ("GET", "/sign-in"): Permission.OPEN,
+    ("POST", "/sign-in"): Permission.OPEN,
+    ("POST", "/sign-out"): Permission.SIGNED_IN,
+    ("POST", "/language"): Permission.OPEN,
+    ("GET", "/static/{name}"): Permission.OPEN,
+    ("GET", "/health/live"): Permission.OPEN,
+    ("GET", "/health/ready"): Permission.OPEN,
+    ("GET", "/appeals"): Permission.VIEW_APPEALS,
+    ("GET", "/appeals/{number}"): Permission.VIEW_APPEALS,
+    ("GET", "/api/openapi.json"): Permission.SIGNED_IN,
+    ("GET", "/api/v1/appeals"): Permission.VIEW_APPEALS,
+    ("GET", "/api/v1/appeals/{number}"): Permission.VIEW_APPEALS,
+    ("GET", "/api/v1/recordings/{recording_id}/audio"): Permission.LISTEN,
+}
+
+
+def test_every_route_has_the_permission_that_is_expected(app: FastAPI) -> None:
+    assert {
+        (method, path): permission
+        for path, methods, permission in demands(app)
+        for method in methods
+    } == EXPECTED
+
+
+@pytest.mark.parametrize("role", [None, *Role], ids=lambda role: role.value if role else "nobody")
+async def test_every_route_lets_in_whom_it_should(
+    app: FastAPI, enter: Enter, call: Call, role: Role | None
+) -> None:
+    values = {"number": call.number, "recording_id": str(call.recording), "name": "style.css"}
+    granted = GRANTS[role] if role else {Permission.OPEN}
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        assert isinstance(route, APIRoute)
+        for method in route.methods or ():
+            async with enter(role) as client:
+                # A page that everybody gets: not found, not permitted, or the sign-in.
+                token = await form_token(client, "/appeals/0") if method == "POST" else ""
+                path = route.path.format(**values)
+                answer = await client.request(
+                    method, path, data={"form_token": token} if method == "POST" else None
+                )
+            permission = EXPECTED[method, route.path]
+            where = f"{method} {route.path}"
+            if permission in granted:
+                assert answer.status_code not in (403, 404, 500, 503), where
+                assert not is_to_sign_in(answer.headers.get("location")) or path == "/sign-out"
+                assert answer.status_code != 401 or path == "/sign-in", where
+            elif role is not None:
+                assert answer.status_code == 403, where
+            elif path.startswith("/api/"):
+                assert answer.status_code == 401, where
+            else:
+                assert is_to_sign_in(answer.headers.get("location")), where
+
+
+def is_to_sign_in(location: str | None) -> bool:
+    return location is not None and location.startswith("/sign-in")
+
+
+def test_only_three_roles_listen() -> None:
+    listening = {role for role, granted in GRANTS.items() if Permission.LISTEN in granted}
+    assert listening == {Role.SENIOR, Role.RECORDS_OFFICER, Role.HEAD}
+
+
+def test_grants_with_a_hole_are_refused() -> None:
+    check_grants()
+    without_role: dict[Role, frozenset[Permission]] = {
+        role: granted for role, granted in GRANTS.items() if role is not Role.HEAD
+    }
+    with pytest.raises(WeFailed, match="head"):
+        check_grants(without_role)
+    without_listening = {role: granted - {Permission.LISTEN} for role, granted in GRANTS.items()}
+    with pytest.raises(WeFailed, match=r"recordings\.listen"):
+        check_grants(without_listening)
+
+
+async def nothing() -> None:
+    """A route that forgot something."""
+
+
+def unguarded() -> APIRouter:
+    router = APIRouter()
+    router.add_api_route("/forgotten", nothing)
+    return router
+
+
+def guarded_twice() -> APIRouter:
+    router = APIRouter(dependencies=[needs(Permission.OPEN)])
+    router.add_api_route("/forgotten", nothing, dependencies=[needs(Permission.LISTEN)])
+    return router
+
+
+def mounted() -> APIRouter:
+    router = APIRouter()
+    router.mount("/forgotten", StaticFiles(directory="/"))
+    return router
+
+
+@pytest.mark.parametrize("make", [unguarded, guarded_twice, mounted])
+async def test_a_site_with_a_route_without_its_one_permission_does_not_start(
+    settings: Settings, engine: AsyncEngine, make: object
+) -> None:
+    assert callable(make)
+    with pytest.raises(WeFailed, match="/forgotten"):
+        make_application(settings, engine, [Room("other", (make(),))])
+
+
+async def test_a_form_from_elsewhere_is_refused(enter: Enter) -> None:
+    async with enter(Role.HEAD) as client:
+        assert (await client.post("/sign-out")).status_code == 403
+        stolen = await form_token(client, "/appeals")
+        assert (await client.get("/appeals")).status_code == 200
+    async with enter(Role.HEAD) as other:
+        refused = await other.post("/sign-out", data={"form_token": stolen})
+        assert refused.status_code == 403
+        assert (await other.get("/appeals")).status_code == 200
+
+
+async def test_an_unknown_recording_is_the_same_as_one_that_is_not_yours(enter: Enter) -> None:
+    async with enter(Role.CONSULTANT) as client:
+        answer = await client.get(f"/api/v1/recordings/{uuid4()}/audio")
+    assert answer.status_code == 403

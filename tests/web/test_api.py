@@ -1,0 +1,291 @@
+"""The API: what it gives, how it tells errors, and that nothing sent to the site breaks it."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
+
+from callcenter.commands.web import application
+from callcenter.errors import AskedWrongly, NotReady, WeFailed
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database
+from callcenter.web.errors import Forbidden, NotFound, SignInNeeded, TooManyTries, status_of
+from callcenter.web.permissions import Role
+from tests.web.browser import form_token
+from tests.web.conftest import CALLER, CONSULTANT, Call, Enter, browse
+
+
+async def test_an_appeal_is_given_with_its_events_and_recordings(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    given = (await head.get(f"/api/v1/appeals/{call.number}")).json()
+    assert given["number"] == call.number
+    assert given["caller"] == {"kind": "number", "number": CALLER}
+    assert given["consultant"] == {"extension": "2001", "name": CONSULTANT}
+    assert given["received_at"] == "2026-11-24T09:05:09.250000Z"
+    assert given["outcome"] == "talked"
+    assert [event["kind"] for event in given["events"]][:2] == ["received", "answered"]
+    assert given["events"][3]["detail"] == {"language": "ru", "how": "key"}
+    [recording] = given["recordings"]
+    assert recording["duration_ms"] == 35_000
+    assert (await head.get(recording["audio"])).content == call.audio
+
+
+async def test_who_may_not_listen_is_not_told_where(enter: Enter, call: Call) -> None:
+    async with enter(Role.AUDITOR) as client:
+        given = (await client.get(f"/api/v1/appeals/{call.number}")).json()
+    assert given["recordings"][0]["audio"] is None
+
+
+async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClient) -> None:
+    described = (await head.get("/api/openapi.json")).json()
+    assert set(described["paths"]) == {
+        "/api/v1/appeals",
+        "/api/v1/appeals/{number}",
+        "/api/v1/recordings/{recording_id}/audio",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/appeals/2600000000", 404),
+        ("/api/v1/appeals/1", 404),
+        (f"/api/v1/recordings/{uuid4()}/audio", 404),
+        ("/api/v1/recordings/1/audio", 404),
+        ("/api/v1/appeals?cursor=x", 400),
+        ("/api/v1/appeals?limit=0", 400),
+        ("/api/v1/appeals?limit=10000000000000000000000", 400),
+        ("/api/nowhere", 404),
+    ],
+)
+async def test_errors_are_problem_details(head: httpx.AsyncClient, path: str, status: int) -> None:
+    answer = await head.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["title"]
+
+
+async def test_a_wrong_method_says_which_is_right(head: httpx.AsyncClient) -> None:
+    answer = await head.delete("/api/v1/appeals")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
+def test_each_family_of_errors_has_its_status() -> None:
+    assert {
+        status_of(error)
+        for error in (AskedWrongly(), NotFound(), Forbidden(), SignInNeeded(), TooManyTries())
+    } == {400, 404, 403, 401, 429}
+    assert status_of(NotReady()) == 503
+    assert status_of(OperationalError("", None, Exception())) == 503
+    assert status_of(WeFailed()) == 500
+    assert status_of(ZeroDivisionError()) == 500
+
+
+@asynccontextmanager
+async def without_database(settings: Settings, tmp_path: Path) -> AsyncIterator[FastAPI]:
+    """A site whose database is not there."""
+    url = SecretStr(f"postgresql://postgres@/none?host={tmp_path}")
+    settings = settings.model_copy(update={"database_url": url})
+    settings.__dict__.pop("database", None)  # read anew: it is kept once read
+    engine = open_database(settings)
+    try:
+        yield application(settings, engine)
+    finally:
+        await engine.dispose()
+
+
+async def test_without_its_database_the_site_lives_and_is_not_ready(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with (
+        without_database(settings, tmp_path) as app,
+        browse(app, cookies={"callcenter": "x"}) as client,
+    ):
+        assert (await client.get("/health/live")).status_code == 200
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
+        assert (await client.get("/appeals")).status_code == 503
+        assert (await client.get("/static/style.css")).status_code == 200
+        problem = await client.get("/api/v1/appeals")
+        assert problem.json() == {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+        }
+
+
+async def test_with_its_database_the_site_is_ready(visitor: httpx.AsyncClient) -> None:
+    ready = await visitor.get("/health/ready")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+
+
+async def test_a_database_without_our_tables_is_not_ready(
+    settings: Settings, empty_database: str
+) -> None:
+    settings = settings.model_copy(update={"database_url": SecretStr(empty_database)})
+    settings.__dict__.pop("database", None)
+    engine = open_database(settings)
+    async with browse(application(settings, engine)) as client:
+        assert (await client.get("/health/ready")).status_code == 503
+    await engine.dispose()
+
+
+async def test_an_error_that_nobody_foresaw_is_told_without_its_inside(
+    app: FastAPI, head: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(name: str) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(app.state.site.templates, "get_template", break_down)
+    monkeypatch.setattr("callcenter.appeals.api.newest", break_down)
+    answer = await head.get("/api/v1/appeals")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        500,
+        "application/problem+json",
+    )
+    assert "secret" not in answer.text
+    assert answer.headers["content-security-policy"]
+
+
+async def test_the_access_log_has_no_numbers_queries_or_names(
+    head: httpx.AsyncClient, call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="callcenter"):
+        await head.get(f"/appeals/{call.number}?secret=1")
+        await head.get(f"/appeals/nowhere/{call.number}")
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.rpartition(" 200 ")[0] or line.rpartition(" 404 ")[0] for line in lines] == [
+        "GET /appeals/{number}",
+        "GET -",
+    ]
+    assert not [line for line in lines if call.number in line or "secret" in line]
+
+
+async def test_a_form_that_is_too_large_is_refused(visitor: httpx.AsyncClient) -> None:
+    token = await form_token(visitor)
+    large = {"form_token": token, "name": "x" * 100_000, "password": "x"}
+    assert (await visitor.post("/sign-in", data=large)).status_code == 413
+
+
+HOSTILE = [
+    "/appeals/" + "9" * 5000,
+    "/appeals/26000000%00",
+    "/appeals/٢٦٠٠٠٠٠٠١٧",
+    "/appeals/..%2f..%2fetc%2fpasswd",
+    "/appeals?number=" + "9" * 5000,
+    "/appeals?number=%00",
+    "/appeals?number=%ff%fe",
+    "/appeals?number=' OR 1=1 --",
+    "/appeals?before=%00%ff",
+    "/appeals?before=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "/appeals?before=" + "_" * 32,
+    "/appeals?number=1&number=2&before=&before=x",
+    "/api/v1/appeals?cursor=" + "_" * 32,
+    "/api/v1/appeals?limit=NaN",
+    "/api/v1/appeals?limit=1e9",
+    "/api/v1/appeals/" + "9" * 5000,
+    "/api/v1/recordings/..%2f..%2fetc%2fpasswd/audio",
+    "/api/v1/recordings/%00/audio",
+    "/static/..%2f..%2fsettings.py",
+    "/static/%2e%2e/%2e%2e/settings.py",
+    "/static/%00",
+    "/sign-in?back=%00%ff",
+    "//evil.example/%2f..",
+    "/%ff%fe",
+    "/appeals/",
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE, ids=range(len(HOSTILE)))
+async def test_a_hostile_address_is_refused_and_nothing_breaks(
+    head: httpx.AsyncClient, path: str
+) -> None:
+    assert (await head.get(path)).status_code in (200, 303, 400, 404)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "callcenter=",
+        "callcenter=" + "x" * 10_000,
+        "callcenter=\xff\xfe; callcenter_language=\xff",
+        "callcenter_language=../../etc; ;;==; callcenter",
+        'callcenter="\\000\\377"',
+        "callcenter=%00; callcenter=%00",
+    ],
+    ids=range(6),
+)
+async def test_a_hostile_cookie_is_nobody(visitor: httpx.AsyncClient, cookie: str) -> None:
+    headers = [(b"cookie", cookie.encode("latin-1"))]
+    assert (await visitor.get("/appeals", headers=headers)).status_code == 303
+    assert (await visitor.get("/sign-in", headers=headers)).status_code == 200
+    assert (await visitor.post("/sign-out", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("field", ["name", "password", "back", "form_token"])
+@pytest.mark.parametrize("value", ["\0", "\ud7ff\uffff", "x" * 300, "%", "a@b", "😀"])
+async def test_a_hostile_field_of_the_sign_in_breaks_nothing(
+    visitor: httpx.AsyncClient, field: str, value: str
+) -> None:
+    token = await form_token(visitor)
+    fields = {"name": "aigul", "password": "x", "back": "/", "form_token": token}
+    answer = await visitor.post("/sign-in", data=fields | {field: value})
+    assert answer.status_code in (400, 401, 403)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"%ff%fe=%00&form_token=%ff", "application/x-www-form-urlencoded"),
+        (b"--x\r\nbroken", "multipart/form-data; boundary=x"),
+        (b"anything", "multipart/form-data"),
+        (b'{"form_token": []}', "application/json"),
+        (b"\xff\xfe", "text/plain; charset=nonsense"),
+    ],
+    ids=range(5),
+)
+async def test_a_hostile_body_breaks_nothing(
+    head: httpx.AsyncClient, body: bytes, kind: str
+) -> None:
+    for path in ("/sign-in", "/sign-out", "/language"):
+        answer = await head.post(path, content=body, headers={"content-type": kind})
+        assert answer.status_code in (400, 403)
+
+
+@pytest.mark.parametrize("asked", ["bytes=9-1", "bytes=a-b", "lines=1-2", "bytes=" + "0-1," * 5000])
+async def test_a_hostile_range_breaks_nothing(
+    head: httpx.AsyncClient, call: Call, asked: str
+) -> None:
+    answer = await head.get(f"/api/v1/recordings/{call.recording}/audio", headers={"range": asked})
+    assert answer.status_code in (200, 206, 400, 416)
+
+
+SECTIONS = ["/", "/appeals", "/appeals/", "/api/v1/appeals", "/api/v1/recordings/", "/static/"]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+VALUES = st.dictionaries(st.sampled_from(["number", "before", "back", "cursor", "limit"]), TEXT)
+
+
+async def test_whatever_is_asked_nothing_breaks(head: httpx.AsyncClient) -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    @given(st.sampled_from(SECTIONS), TEXT, VALUES)
+    def ask(section: str, path: str, values: dict[str, str]) -> None:
+        asked.append((section + quote(path), values))
+
+    ask()
+    for path, values in asked:
+        answer = await head.get(path, params=values)
+        assert answer.status_code < 500, (path, values)

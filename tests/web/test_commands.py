@@ -1,0 +1,193 @@
+"""`callcenter users` and `callcenter web`, as they are typed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import create_engine, select
+from sqlalchemy.pool import NullPool
+
+from callcenter.audit.tables import audit_entry
+from callcenter.cli import callcenter
+from callcenter.errors import AskedWrongly, CallcenterError
+from callcenter.settings import ROOT, Settings
+from callcenter.storage.engine import database_address
+from callcenter.web.permissions import Role
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("users", ...)` is `callcenter users ...` on this test's database; its output."""
+    monkeypatch.setenv("CALLCENTER_DATABASE_URL", database)
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(callcenter, words)
+        if result.exception is not None and isinstance(result.exception, CallcenterError):
+            raise result.exception
+        return result.output
+
+    return run
+
+
+def audited(settings: Settings) -> list[tuple[str, str]]:
+    engine = create_engine(database_address(settings), poolclass=NullPool)
+    with engine.connect() as connection:
+        query = select(audit_entry.c.action, audit_entry.c.subject).order_by(audit_entry.c.id)
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def test_a_person_is_added_disabled_and_let_in_again(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    added = run("users", "add", "aigul", "--role", "head")
+    assert re.fullmatch(r"added aigul as head; password: [\w-]{20}\n", added)
+    assert re.search(r"^aigul +head +active ", run("users", "list"), re.M)
+    run("users", "disable", "aigul")
+    assert re.search(r"^aigul +head +disabled ", run("users", "list"), re.M)
+    run("users", "enable", "aigul")
+    secret = tmp_path / "secret"
+    secret.write_text("a password of the file\nnot this\n")
+    assert run("users", "password", "aigul", "--password-file", str(secret)) == (
+        "aigul has a new password\n"
+    )
+    assert audited(settings) == [
+        ("command:user:added", "user:aigul"),
+        ("command:user:disabled", "user:aigul"),
+        ("command:user:enabled", "user:aigul"),
+        ("command:user:password_set", "user:aigul"),
+    ]
+
+
+def test_what_was_asked_wrongly_is_refused_and_leaves_no_trace(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    short = tmp_path / "short"
+    short.write_text("short\n")
+    for words, told in (
+        (("add", "Айгүл", "--role", "head"), "small Latin letters"),
+        (("add", "aigul", "--role", "head", "--password-file", str(short)), "12 to 256"),
+        (
+            ("add", "aigul", "--role", "head", "--password-file", str(tmp_path / "no")),
+            "cannot read",
+        ),
+        (("disable", "nobody"), "no user nobody"),
+        (("password", "nobody"), "no user nobody"),
+    ):
+        with pytest.raises(AskedWrongly, match=told):
+            run("users", *words)
+    assert "is not one of" in run("users", "add", "aigul", "--role", "king")
+    assert run("users", "list") == ""
+    assert audited(settings) == []
+
+
+def test_a_name_is_given_once(run: Run) -> None:
+    run("users", "add", "aigul", "--role", "head")
+    with pytest.raises(AskedWrongly, match="already"):
+        run("users", "add", "aigul", "--role", "senior")
+
+
+def test_every_role_can_be_given(run: Run) -> None:
+    for role in Role:
+        run("users", "add", f"one-{role.value}", "--role", role.value)
+    assert len(run("users", "list").splitlines()) == len(Role)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`callcenter web` as a process of its own."""
+    program = [sys.executable, "-c", "from callcenter.cli import main; main()", "web"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            program, env=os.environ | environment, cwd=ROOT, stdout=output, stderr=output
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until_ready(receiver: socket.socket, process: subprocess.Popen[bytes], log: Path) -> str:
+    receiver.settimeout(0.2)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            return receiver.recv(1000).decode()
+        except TimeoutError:
+            continue
+    raise AssertionError("not ready in 60 s: " + log.read_text())
+
+
+def test_the_process_serves_announces_itself_and_stops_in_order(
+    database: str, tmp_path: Path, short_folder: Path
+) -> None:
+    port = free_port()
+    told = short_folder / "web-ready.sock"
+    log = tmp_path / "log"
+    environment = {
+        "CALLCENTER_DATABASE_URL": database,
+        "CALLCENTER_WEB_PORT": str(port),
+        "CALLCENTER_VAR": str(tmp_path / "var"),
+        "NOTIFY_SOCKET": str(told),
+    }
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(told))
+        with serving(environment, log) as process:
+            message = wait_until_ready(receiver, process, log)
+            assert message == f"READY=1\nSTATUS=http://127.0.0.1:{port}\n"
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+                assert client.get("/health/ready").status_code == 200
+                answer = client.get("/sign-in?secret=1")
+                assert "callcenter=" in answer.headers["set-cookie"]
+                assert "server" not in answer.headers
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0, log.read_text()
+    written = log.read_text()
+    assert "GET /sign-in 200" in written
+    assert "secret" not in written
+    assert "Traceback" not in written
+
+
+@pytest.mark.parametrize("missing", ["port", "tables", "database"])
+def test_what_is_missing_is_named_in_one_line(
+    missing: str, database: str, empty_database: str, tmp_path: Path
+) -> None:
+    urls = {
+        "port": database,
+        "tables": empty_database,
+        "database": f"postgresql://postgres@/none?host={tmp_path}",
+    }
+    told = {
+        "port": "callcenter: cannot listen on 127.0.0.1:",
+        "tables": "callcenter: the database is not ready: run `callcenter migrate`",
+        "database": "callcenter: cannot reach the database",
+    }
+    log = tmp_path / "log"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environment = {
+            "CALLCENTER_DATABASE_URL": urls[missing],
+            "CALLCENTER_WEB_PORT": str(taken.getsockname()[1]),
+        }
+        with serving(environment, log) as process:
+            assert process.wait(60) == 1
+    [line] = log.read_text().splitlines()
+    assert line.startswith(told[missing])

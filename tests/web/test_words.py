@@ -1,0 +1,263 @@
+"""Words: everything is said in all languages, and no page mixes them."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import callcenter
+from callcenter.appeals import cursor, wording
+from callcenter.appeals.number import make
+from callcenter.appeals.store import AppealRow, EventRow, add_events
+from callcenter.appeals.wording import Wording, shown_number
+from callcenter.errors import AskedWrongly, WeFailed
+from callcenter.line.menu import Wish
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.storage.engine import unit_of_work
+from callcenter.web import words
+from callcenter.web.permissions import Role
+from callcenter.web.words import LANGUAGES, LOCALE_FOLDER, Words, choose_language, length
+from tests.web.browser import visible
+from tests.web.conftest import CONSULTANT, RECEIVED, Call, Enter
+
+TRANSLATED = ("kk", "ru")
+PLACEHOLDER = re.compile(r"%\(\w+\)s")
+
+
+def catalog(language: str) -> Catalog:
+    with (LOCALE_FOLDER / f"{language}.po").open("rb") as file:
+        return read_po(file, locale=language, abort_invalid=True)
+
+
+def messages() -> Iterator[str]:
+    """Every message of templates and code."""
+    for _, _, message, _, _ in extract_from_dir(
+        Path(callcenter.__file__).parent,
+        method_map=[("**/templates/**.html", "jinja2.ext:babel_extract"), ("**.py", "python")],
+        keywords={"_": None, "N_": None},
+    ):
+        assert isinstance(message, str)
+        yield message
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_message_has_a_translation_and_no_translation_is_left_over(language: str) -> None:
+    wanted = set(messages())
+    assert len(wanted) > 80
+    known = {str(entry.id): str(entry.string) for entry in catalog(language) if entry.id}
+    assert wanted == {message for message, text in known.items() if text}
+    assert set(known) == wanted
+    for message, text in known.items():
+        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(message)), message
+
+
+def test_kazakh_is_not_russian_and_neither_is_english() -> None:
+    kk, ru = ({str(m.id): str(m.string) for m in catalog(lang) if m.id} for lang in TRANSLATED)
+    assert not [message for message in kk if kk[message] == ru[message] and "мс" not in kk[message]]
+    for translations in (kk, ru):
+        assert not [text for text in translations.values() if re.search("[a-z]{2}", strip(text))]
+    # Letters that only the other language has.
+    assert not [text for text in ru.values() if re.search("[әіңғүұқөһ]", text, re.I)]
+
+
+def strip(text: str) -> str:
+    return PLACEHOLDER.sub("", text)
+
+
+def test_every_moment_outcome_and_choice_has_words() -> None:
+    assert set(wording.MOMENTS) == {moment.value for moment in Moment}
+    assert set(wording.OUTCOMES) == {outcome.value for outcome in Outcome}
+    assert set(wording.CHOICES) == {wish.value for wish in Wish}
+
+
+PATHS = (
+    "/",
+    "/appeals",
+    "/appeals?number=1",
+    f"/appeals?number={make(26, 99)}",
+    "/appeals?before=x",
+    "/nowhere",
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_no_page_mixes_languages(
+    enter: Enter, engine: AsyncEngine, call: Call, language: str
+) -> None:
+    await add_every_moment(engine, call)
+    pages = []
+    async with enter(None) as client:
+        client.headers["accept-language"] = language
+        pages.append((await client.get("/sign-in")).text)
+    for role in (Role.HEAD, Role.AUDITOR, Role.ADMINISTRATOR):
+        async with enter(role) as client:
+            client.headers["accept-language"] = language
+            for path in (*PATHS, f"/appeals/{call.number}"):
+                answer = await client.get(path, follow_redirects=True)
+                pages.append(answer.text)
+    others = {
+        text: other
+        for other in LANGUAGES
+        if other != language
+        for text in said_only_in(other, language)
+    }
+    for page in pages:
+        assert f'<html lang="{language}">' in page
+        text = visible(page).replace(CONSULTANT, "")
+        for foreign, other in others.items():
+            assert not re.search(rf"(?<!\w){re.escape(foreign)}(?!\w)", text), (foreign, other)
+        if language == "en":
+            assert not re.search("[а-яёәіңғүұқөһ]", text, re.I)
+        else:
+            # Names of people and keys are as they are everywhere.
+            latin = re.sub(r"\b(?:Enter|Esc|J|K|[a-z_]+-[0-9a-f]{8})\b", "", text)
+            assert not re.search("[a-z]{2}", latin, re.I)
+
+
+def said_only_in(other: str, language: str) -> set[str]:
+    """What the other language says otherwise; single common words could be in both."""
+    mine, theirs = Words(language), Words(other)
+    own = {str(mine(message)) for message in messages()}
+    return {
+        text
+        for message in messages()
+        if "%(" not in message and (text := str(theirs(message))) not in own and len(text) > 4
+    }
+
+
+async def add_every_moment(engine: AsyncEngine, call: Call) -> None:
+    """Every moment, with every detail that has words, and one that a later version might add."""
+    details = (
+        [{"language": language} for language in ("kk", "ru")]
+        + [{"choice": choice} for choice in wording.CHOICES]
+        + [{"why": why} for why in [*wording.REASONS, "cause_99"]]
+        + [{"how": how} for how in wording.HOW]
+        + [{"outcome": outcome} for outcome in wording.OUTCOMES]
+        + [{"whole": False}]
+    )
+    kinds = [*Moment, *["of_the_future"] * len(details)]
+    added = [
+        EventRow(call.id, 100 + n, RECEIVED, kind, details[n] if n < len(details) else {})
+        for n, kind in enumerate(kinds)
+    ]
+    async with unit_of_work(engine) as connection:
+        await add_events(connection, added)
+
+
+@pytest.mark.parametrize(
+    ("remembered", "accepted", "chosen"),
+    [
+        (None, "", "kk"),
+        (None, "de, fr;q=0.9", "kk"),
+        (None, "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        (None, "en;q=0.2, ru;q=0.9", "ru"),
+        (None, "ru;q=0, en", "en"),
+        (None, "en-GB, ru", "en"),
+        ("ru", "en", "ru"),
+        ("de", "en", "en"),
+    ],
+)
+def test_the_language_is_what_was_chosen_else_what_the_browser_likes_else_kazakh(
+    remembered: str | None, accepted: str, chosen: str
+) -> None:
+    assert choose_language(remembered, accepted) == chosen
+
+
+@given(st.none() | st.text(), st.text())
+def test_whatever_the_browser_says_there_is_a_language(
+    remembered: str | None, accepted: str
+) -> None:
+    assert choose_language(remembered, accepted) in LANGUAGES
+
+
+def test_values_in_a_message_are_escaped() -> None:
+    said = Words("en")("Appeal %(number)s", number="<b>")
+    assert str(said) == "Appeal &lt;b&gt;"
+
+
+def test_dates_are_in_almaty_and_in_the_language() -> None:
+    late = datetime(2026, 11, 24, 20, 30, tzinfo=UTC)
+    assert Words("ru").moment(late) == "25 нояб. 2026\u202fг., 01:30:00"
+    assert Words("kk").moment(late) == "2026\u202fж. 25 қар., 01:30:00"
+    assert Words("en").moment(late) == "25 Nov 2026, 01:30:00"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0:00"), (47.9, "0:47"), (723, "12:03"), (3730, "1:02:10")]
+)
+def test_a_length_is_said_in_minutes_and_seconds(seconds: float, said: str) -> None:
+    assert length(timedelta(seconds=seconds)) == said
+
+
+def test_a_site_without_a_translation_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(words, "LOCALE_FOLDER", tmp_path)
+    with pytest.raises(WeFailed, match="kk"):
+        Words("kk")
+    for broken in (b"garbage", b'msgid "x"\nmsgstr "\xff"'):
+        (tmp_path / "kk.po").write_bytes(broken)
+        with pytest.raises(WeFailed, match="kk"):
+            Words("kk")
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+    st.uuids(),
+)
+def test_a_cursor_comes_back_as_it_was_given(at: datetime, identity: object) -> None:
+    place = (at, identity)
+    assert cursor.read(cursor.write(place)) == place  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[A-Za-z0-9_-]{32}", fullmatch=True))
+def test_no_text_is_taken_for_a_cursor_by_mistake(text: str) -> None:
+    try:
+        place = cursor.read(text)
+    except AskedWrongly:
+        return
+    assert cursor.write(place) == text
+
+
+def row(kind: str, number: str | None) -> AppealRow:
+    return AppealRow(
+        uuid4(), "2600000017", "call", None, None, kind, number, None, None, RECEIVED, None, None
+    )
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
+def test_a_masked_number_shows_at_most_the_ends(number: str) -> None:
+    shown = shown_number(row("number", number), whole=False)
+    assert shown is not None
+    assert len(re.sub(r"\D", "", shown)) <= 6
+    assert shown_number(row("number", number), whole=True) == number
+
+
+def test_numbers_are_masked_the_way_people_read_them() -> None:
+    assert shown_number(row("number", "+77012345667"), whole=False) == "+7 701 *** ** 67"
+    assert shown_number(row("number", "+4915112345678"), whole=False) == "+49 ********* 78"
+    assert shown_number(row("number", "rubbish"), whole=False) == "***"
+    assert shown_number(row("short", "102"), whole=False) == "102"
+    assert shown_number(row("withheld", None), whole=False) is None
+
+
+def test_what_has_no_words_is_left_out_of_the_details() -> None:
+    say = Wording(Words("en"), whole_numbers=False)
+    event = EventRow(uuid4(), 1, RECEIVED, "unanswered", {"consultant": "2001", "why": "cause_99"})
+    assert say.detail(event) == "consultant 2001"
+
+
+async def test_the_words_of_a_page_are_those_of_its_language(visitor: httpx.AsyncClient) -> None:
+    for language, told in (("kk", "Құпиясөз"), ("ru", "Пароль"), ("en", "Password")):
+        visitor.headers["accept-language"] = language
+        assert told in visible((await visitor.get("/sign-in")).text)
