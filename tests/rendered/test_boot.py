@@ -2,53 +2,48 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
+import pytest_asyncio
 
-from callcenter.asterisk.render import AMI_EVENTS, render, write
+from callcenter.asterisk.render import AMI_EVENTS, render
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import encode, tone
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
-from tests.rendered.running import ACCOUNTS, PASSWORD, cli, running, settings_of
+from tests.asterisk.switch import CONSULTANTS, PASSWORD, Switch, account, with_free_ports
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@dataclass(frozen=True)
-class Switch:
-    settings: Settings
-    pid: int
-
-
-@pytest.fixture(scope="module")
-def switch(short_folder: Path) -> Iterator[Switch]:
-    settings = settings_of(short_folder / "boot")
-    write(settings, render(settings, ACCOUNTS))
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def switch(short_folder: Path) -> AsyncIterator[Switch]:
+    settings = with_free_ports(Settings(_env_file=None, var=short_folder / "boot"))
     (settings.prompts / "moh").mkdir(parents=True)
     (settings.prompts / "moh" / "tone.alaw").write_bytes(encode(tone(300, 1), "PCMA"))
-    with running(settings) as process:
-        yield Switch(settings, process.pid)
+    async with Switch(settings, [account("1001", PASSWORD)]) as running:
+        yield running
 
 
-def test_it_starts_without_a_warning_or_an_error(switch: Switch) -> None:
-    log = (switch.settings.asterisk_folder / "log" / "messages.log").read_text(encoding="utf-8")
+async def test_it_starts_without_a_warning_or_an_error(switch: Switch) -> None:
+    log = switch.log()
     assert "modules will be loaded" in log
     assert [line for line in log.splitlines() if re.search(r"\] (WARNING|ERROR)\[", line)] == []
 
 
-def test_every_module_of_the_list_runs(switch: Switch) -> None:
-    text = render(switch.settings, ACCOUNTS)["modules.conf"]
+async def test_every_module_of_the_list_runs(switch: Switch) -> None:
+    text = render(switch.settings, switch.accounts)["modules.conf"]
     wanted = set(re.findall(r"^load = (\S+)$", text, re.MULTILINE))
-    shown = re.findall(r"^(\S+\.so) .* Running ", cli(switch.settings, "module show"), re.MULTILINE)
+    shown = re.findall(r"^(\S+\.so) .* Running ", await switch.cli("module show"), re.MULTILINE)
     assert wanted == set(shown)
 
 
-def test_it_listens_where_the_settings_say_and_nowhere_else(switch: Switch) -> None:
+async def test_it_listens_where_the_settings_say_and_nowhere_else(switch: Switch) -> None:
     sockets = psutil.Process(switch.pid).net_connections("inet")
     tcp = {tuple(each.laddr) for each in sockets if each.status == psutil.CONN_LISTEN}
     udp = {tuple(each.laddr) for each in sockets if each.type.name == "SOCK_DGRAM"}
@@ -113,15 +108,14 @@ async def test_the_manager_refuses_a_wrong_password(switch: Switch) -> None:
 
 async def test_only_the_events_that_somebody_waits_for_come(switch: Switch) -> None:
     secret = read_secret(switch.settings.secrets_folder, "ami")
-    server = ("127.0.0.1", switch.settings.sip_port)
-    async with manager(switch.settings, secret) as (ask, _, reader):
-        async with Phone(server=server, address="127.0.0.9", user="1001", password=PASSWORD) as one:
-            await one.register()
-        seen: list[str] = []
+    phone = Phone(server=switch.sip, address=CONSULTANTS, user="1001", password=PASSWORD)
+    seen: list[str] = []
+    async with manager(switch.settings, secret) as (ask, _, reader), phone:
+        await phone.register()
         async with asyncio.timeout(10):
             while not {"ContactStatus", "DeviceStateChange"} <= set(seen):
                 text = (await reader.readuntil(b"\r\n\r\n")).decode()
                 assert "FullyBooted" in text or "Timestamp: " in text
                 seen += re.findall(r"^Event: (\w+)", text, re.MULTILINE)
         seen += re.findall(r"^Event: (\w+)", await ask("Ping"), re.MULTILINE)
-        assert set(seen) <= set(AMI_EVENTS)
+    assert set(seen) <= set(AMI_EVENTS)

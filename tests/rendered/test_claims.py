@@ -1,26 +1,23 @@
 """The dialplan with a controller: a call that is claimed, given back, or sent to the fallback."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from callcenter.asterisk.render import render, write
 from callcenter.demo.phone import Phone
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
-from tests.rendered.running import ACCOUNTS, running, settings_of, until
+from tests.asterisk.switch import Switch, with_free_ports
+from tests.protocol.polling import until
 
 
-@pytest.fixture(scope="module")
-def switch(short_folder: Path) -> Iterator[Settings]:
-    settings = settings_of(short_folder / "claims", claim_timeout=0.5)
-    write(settings, render(settings, ACCOUNTS))
-    with running(settings):
-        yield settings
+@pytest.fixture
+async def switch(settings: Settings) -> AsyncIterator[Switch]:
+    async with Switch(with_free_ports(settings)) as running:
+        yield running
 
 
 class Controller:
@@ -59,19 +56,19 @@ async def controller(settings: Settings, name: str) -> AsyncIterator[Controller]
         yield Controller(socket, name)
 
 
-def ledger(settings: Settings) -> list[dict[str, str]]:
-    path = settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
+def ledger(switch: Switch) -> list[dict[str, str]]:
+    path = switch.settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def events_of(settings: Settings, channel: str) -> list[str]:
-    return [each["eventtype"] for each in ledger(settings) if each["uniqueid"] == channel]
+def events_of(switch: Switch, channel: str) -> list[str]:
+    return [each["eventtype"] for each in ledger(switch) if each["uniqueid"] == channel]
 
 
-async def test_a_call_that_a_controller_gives_back_is_hung_up(switch: Settings) -> None:
+async def test_a_call_that_a_controller_gives_back_is_hung_up(switch: Switch) -> None:
     async with (
-        controller(switch, "line-1") as line,
-        Phone(server=("127.0.0.1", switch.sip_port)) as phone,
+        controller(switch.settings, "line-1") as line,
+        Phone(server=switch.sip) as phone,
     ):
         call = await phone.call("111")
         channel = await line.claim()
@@ -79,32 +76,39 @@ async def test_a_call_that_a_controller_gives_back_is_hung_up(switch: Settings) 
         await call.answered()
         await line.ask(f"channels/{channel}/continue")
         await call.ended()
-    await until(lambda: "CHAN_END" in events_of(switch, channel))
+    await until(lambda: "CHAN_END" in events_of(switch, channel), "CHAN_END is in the ledger")
     assert "FALLBACK_ENTERED" not in events_of(switch, channel)
 
 
-async def test_a_controller_can_send_a_call_to_the_fallback(switch: Settings) -> None:
+async def test_a_controller_can_send_a_call_to_the_fallback(switch: Switch) -> None:
     async with (
-        controller(switch, "line-2") as line,
-        Phone(server=("127.0.0.1", switch.sip_port)) as phone,
+        controller(switch.settings, "line-2") as line,
+        Phone(server=switch.sip) as phone,
     ):
         call = await phone.call("111")
         channel = await line.claim()
         await line.ask(f"channels/{channel}/continue?context=fallback&extension=s&priority=1")
         await call.answered()
-        await until(lambda: "FALLBACK_ENTERED" in events_of(switch, channel))
+        await until(
+            lambda: "FALLBACK_ENTERED" in events_of(switch, channel),
+            "FALLBACK_ENTERED is in the ledger",
+        )
         await call.hang_up()
-    await until(lambda: "FALLBACK_ENDED" in events_of(switch, channel))
+    await until(
+        lambda: "FALLBACK_ENDED" in events_of(switch, channel), "FALLBACK_ENDED is in the ledger"
+    )
 
 
-async def test_an_application_that_is_no_controller_is_not_asked(switch: Settings) -> None:
+async def test_an_application_that_is_no_controller_is_not_asked(switch: Switch) -> None:
     number = "+77010000099"
     async with (
-        controller(switch, "statistics-line-1"),
-        Phone(server=("127.0.0.1", switch.sip_port), user=number) as phone,
+        controller(switch.settings, "statistics-line-1"),
+        Phone(server=switch.sip, user=number) as phone,
     ):
         call = await phone.call("111")
         await call.answered()
         await call.hang_up()
     (channel,) = (each["uniqueid"] for each in ledger(switch) if number in each["eventextra"])
-    await until(lambda: "FALLBACK_ENDED" in events_of(switch, channel))
+    await until(
+        lambda: "FALLBACK_ENDED" in events_of(switch, channel), "FALLBACK_ENDED is in the ledger"
+    )
