@@ -128,3 +128,18 @@ async def test_data_that_cannot_be_made_is_named_in_one_line(
     with pytest.raises(NotReady, match=r"cannot make the database in .*: no space left; see "):
         await copy.start()
     assert "data" not in os.listdir(cluster.folder)
+
+
+async def test_two_copies_run_side_by_side_and_know_nothing_of_each_other(
+    copy: Supervisor, settings: Settings
+) -> None:
+    others = Settings.model_validate({**settings.model_dump(), "var": settings.var / "second"})
+    second = Supervisor(others, servers, lambda line: None)
+    try:
+        await second.start()
+        query(settings, "create table mine (it int)")
+        assert query(others, "select to_regclass('mine')") == [(None,)]
+        await second.stop()
+        assert query(settings, "select count(*) from mine") == [(0,)]
+    finally:
+        await second.stop()
