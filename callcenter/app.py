@@ -33,7 +33,7 @@ from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.redis import open_redis
-from callcenter.up.notify import ready
+from callcenter.up import notify
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,10 @@ async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
     engine, redis = open_database(settings), open_redis(settings)
     try:
         controller = Controller(settings, name, engine, Desk(redis, name))
-        await controller.run(stop)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(controller.run(stop))
+            await controller.ready.wait()
+            notify.ready(f"{name} answers calls")
     finally:
         await redis.aclose()
         await engine.dispose()
@@ -70,7 +73,7 @@ class Controller:
             secret=read_secret(settings.secrets_folder, "ami"),
             events={
                 "DeviceStateChange": self._device_changed,
-                "Reload": lambda _: self._spawn(self._tell_desk()),
+                "Reload": lambda _: self._spawn(self._tell_desk(), self._errands),
             },
             on_connected=self._tell_desk,
         )
@@ -79,11 +82,13 @@ class Controller:
             name,
             read_secret(settings.secrets_folder, "ari"),
             Recorder(self.ami),
-            on_call=lambda channel: self._spawn(self._serve(channel)),
+            on_call=lambda channel: self._spawn(self._serve(channel), self.calls),
             on_stranded=lambda channel_ids: self.recovery.take(channel_ids),
         )
         self.recovery = Recovery(self.switchboard, engine)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.ready = asyncio.Event()
+        self.calls: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve calls until `stop` is set; then claim no more and end what is left in order."""
@@ -99,7 +104,7 @@ class Controller:
                 background.create_task(self.recovery.sweep()),
             ]
             await self._until_connected()
-            ready(f"{self.name} answers calls")
+            self.ready.set()
             await stop.wait()
             self.switchboard.claiming = False
             await self._end_calls()
@@ -117,10 +122,10 @@ class Controller:
 
     # Calls
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     async def _serve(self, channel: Channel) -> None:
         """One call, whatever happens in it: a record, one outcome, nothing left in the switch."""
@@ -157,7 +162,7 @@ class Controller:
         return Outcome.FALLBACK
 
     async def _end_calls(self) -> None:
-        calls = list(self._tasks)
+        calls = list(self.calls)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -168,7 +173,7 @@ class Controller:
         technology, _, extension = event["Device"].partition("/")
         if technology == "PJSIP":
             stamp = float(event.get("Timestamp", time.time()))
-            self._spawn(self._tell_device(extension, event["State"], stamp))
+            self._spawn(self._tell_device(extension, event["State"], stamp), self._errands)
 
     async def _tell_device(self, extension: str, state: str, stamp: float) -> None:
         try:

@@ -12,6 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -66,8 +67,15 @@ def postgres(short_folder: Path) -> Iterator[Path]:
 @pytest.fixture
 def database(postgres: Path) -> Iterator[str]:
     """The URL of a migrated database of this test."""
+    with new_database(postgres) as url:
+        yield url
+
+
+@contextmanager
+def new_database(postgres: Path, template: str = TEMPLATE) -> Iterator[str]:
+    """The URL of a database that exists within the block."""
     name = next(_names)
-    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _url(postgres, name)
     _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -75,10 +83,8 @@ def database(postgres: Path) -> Iterator[str]:
 @pytest.fixture
 def empty_database(postgres: Path) -> Iterator[str]:
     """The URL of a database of this test without any table."""
-    name = next(_names)
-    _execute(postgres, f"CREATE DATABASE {name}")
-    yield _url(postgres, name)
-    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(postgres, template="template0") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +131,7 @@ async def engine(database: str, settings: Settings) -> AsyncIterator[AsyncEngine
 async def redis(redis_url: str, settings: Settings) -> AsyncIterator[Redis]:
     """A client of a Redis that is empty when the test begins."""
     client = open_redis(settings)
-    await client.flushall()
+    await client.flushdb()
     yield client
     await client.aclose()
 

@@ -37,16 +37,16 @@ async def _fulfil(call: Call, wish: Wish) -> Outcome:
     if wish is Wish.UNIFIED_CENTER and await redirected(call):
         return Outcome.REDIRECTED
     while True:
-        end = await consultation(call)
-        if end is End.FAILED:
-            continue
-        if end is End.TALKED:
-            await call.say("goodbye")
-            return Outcome.TALKED
-        if end is End.NOBODY:
-            await call.say("nobody_free", until_key=False)
-        if await redirected(call):
-            return Outcome.REDIRECTED
-        if end is End.NOBODY:
-            await call.say("nobody_reached", until_key=False)
-            return Outcome.NOBODY_FREE
+        match await consultation(call):
+            case End.TALKED:
+                await call.say("goodbye")
+                return Outcome.TALKED
+            case End.REDIRECT:
+                if await redirected(call):
+                    return Outcome.REDIRECTED
+            case End.FAILED:
+                await call.say("consultant_lost", until_key=False)
+            case End.NOBODY:
+                if await redirected(call, notice="nobody_free", failure="nobody_reached"):
+                    return Outcome.REDIRECTED
+                return Outcome.NOBODY_FREE

@@ -7,13 +7,16 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, NotAnswered
 
 
-async def redirected(call: Call) -> bool:
+async def redirected(
+    call: Call, *, notice: str = "transfer_ecc", failure: str = "transfer_failed_back"
+) -> bool:
     """Tell the caller, to the end, then connect with 1414; True when they were connected.
 
-    Nothing is recorded from the notice on. When 1414 is busy, refuses or does not answer, the
-    caller is told so and this returns False. While they talk it waits for either to hang up.
+    `notice` and `failure` are prompts. Nothing is recorded from the notice on. When 1414 is busy,
+    refuses or does not answer, the caller is told so and this returns False. While they talk it
+    waits for either to hang up.
     """
-    await call.say("transfer_ecc", until_key=False)
+    await call.say(notice, until_key=False)
     call.record.moment(Moment.REDIRECT_NOTICE)
     try:
         if call.recording_unproved:
@@ -21,7 +24,7 @@ async def redirected(call: Call) -> bool:
         await _connected_with_1414(call)
     except NotAnswered as why:
         call.record.moment(Moment.REDIRECT_FAILED, why=str(why))
-        await call.say("transfer_failed_back")
+        await call.say(failure, until_key=False)
         return False
     return True
 

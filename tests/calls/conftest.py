@@ -1,0 +1,50 @@
+"""One house for all tests of calls, proved empty after each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from callcenter.line.prompts.build import build
+from callcenter.settings import Settings
+from tests.asterisk.switch import with_free_ports
+from tests.calls.house import House, link_prompts, open_house
+from tests.services import new_database
+
+
+@pytest.fixture(scope="session")
+def built_prompts(short_folder: Path) -> Path:
+    """All prompts of both languages, made once with espeak-ng."""
+    made = Settings(_env_file=None, var=short_folder / "prompts-of-tests")
+    build(made, lambda done, total: None)
+    return made.prompts
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_house(
+    short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
+) -> AsyncIterator[House]:
+    with new_database(postgres) as database:
+        base = Settings(
+            _env_file=None,
+            var=short_folder / "house",
+            recordings=short_folder / "house" / "recordings",
+            database_url=database,
+            redis_url=f"{redis_url}?db=1",
+            key_timeout=1.0,
+            ring_timeout=2.0,
+            patience=6.0,
+            unified_ring_timeout=2.0,
+        )
+        settings = with_free_ports(base)
+        link_prompts(settings, built_prompts)
+        async with open_house(settings) as house:
+            yield house
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(shared_house: House) -> AsyncIterator[House]:
+    """The house; after the test nothing of its calls may be left."""
+    yield shared_house
+    await shared_house.nothing_left()

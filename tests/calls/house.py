@@ -1,0 +1,227 @@
+"""The whole telephone side for tests: a real Asterisk, two controllers, PostgreSQL and Redis.
+
+The controllers run in this process, so that a test can look into them; all else is as in
+production. Callers and consultants are real SIP telephones with sound.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.app import Controller
+from callcenter.appeals import store as appeals
+from callcenter.appeals.store import AppealRow, EventRow
+from callcenter.consultants import store as consultants
+from callcenter.consultants.accounts import digest_of
+from callcenter.consultants.desk import Desk
+from callcenter.demo.call import Call
+from callcenter.demo.phone import Phone
+from callcenter.demo.sound import Pcm, decode, resembles
+from callcenter.line.outcomes import Moment
+from callcenter.recordings import store as recordings
+from callcenter.recordings.store import RecordingRow
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.redis import open_redis
+from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD, UNIFIED_CENTER, Switch, account
+
+CREW = {"201": ("kk", "ru"), "202": ("ru",), "203": ("kk",), "204": ("kk", "ru")}
+LIMIT = 10.0
+CALLER_TONE, CONSULTANT_TONE = 440.0, 1000.0
+HEARD = 0.8  # likeness from which a prompt was surely played
+
+
+@dataclass
+class House:
+    """What a test of calls may use."""
+
+    settings: Settings
+    switch: Switch
+    controllers: list[Controller]
+    engine: AsyncEngine
+    redis: Redis
+
+    @asynccontextmanager
+    async def caller(self, number: str = "+77011234567") -> AsyncIterator[Call]:
+        """Somebody who has dialled 111 and was answered."""
+        async with self.phone(number) as phone:
+            call = await phone.call("111")
+            await call.answered()
+            call.send_silence()
+            yield call
+
+    def phone(self, number: str = "+77011234567") -> Phone:
+        """A telephone at the operator's trunk."""
+        return Phone(address=OPERATOR, server=self.switch.sip, user=number)
+
+    @asynccontextmanager
+    async def consultant(
+        self, extension: str = "201", *, rings: bool = True
+    ) -> AsyncIterator[Phone]:
+        """A consultant's softphone, registered, and known as free."""
+        phone = Phone(
+            address=CONSULTANTS,
+            server=self.switch.sip,
+            user=extension,
+            password=PASSWORD,
+            rings=rings,
+        )
+        async with phone:
+            await phone.register()
+            await until(lambda: self._is_idle(extension), f"{extension} is free")
+            yield phone
+        await until(lambda: self._is_away(extension), f"{extension} is away")
+
+    def unified_center(self) -> Phone:
+        """The telephone of 1414."""
+        return Phone(
+            address=UNIFIED_CENTER,
+            port=self.switch.unified_center_port,
+            server=self.switch.sip,
+            user="1414",
+        )
+
+    async def _is_idle(self, extension: str) -> bool:
+        return await self.redis.zscore("desk:idle", extension) is not None
+
+    async def _is_away(self, extension: str) -> bool:
+        return not await self._is_idle(extension)
+
+    # What came of a call
+
+    async def appeal(self, caller: str) -> AppealRow:
+        """The newest appeal of this caller, once it has an outcome."""
+        found: list[AppealRow] = []
+
+        async def has_outcome() -> bool:
+            async with unit_of_work(self.engine) as connection:
+                rows = await appeals.newest(connection, before=None, limit=200)
+            found[:] = [row for row in rows if row.caller_number == caller][:1]
+            return bool(found) and found[0].outcome is not None
+
+        await until(has_outcome, f"the appeal of {caller} has an outcome")
+        return found[0]
+
+    async def live_appeal(self, caller: str) -> AppealRow | None:
+        """The newest appeal of this caller, with or without an outcome."""
+        async with unit_of_work(self.engine) as connection:
+            rows = await appeals.newest(connection, before=None, limit=200)
+        return next((row for row in rows if row.caller_number == caller), None)
+
+    async def events(self, appeal: AppealRow) -> list[EventRow]:
+        async with unit_of_work(self.engine) as connection:
+            return await appeals.events(connection, appeal.id)
+
+    async def moments(self, appeal: AppealRow) -> list[str]:
+        return [event.kind for event in await self.events(appeal)]
+
+    async def recordings(self, appeal: AppealRow) -> list[RecordingRow]:
+        async with unit_of_work(self.engine) as connection:
+            return await recordings.of_appeal(connection, appeal.id)
+
+    def recorded(self, recording: RecordingRow) -> tuple[Pcm, Pcm]:
+        """Left (the caller) and right (the consultant) of a file as the switch wrote it."""
+        frames = np.fromfile(self.settings.spool / recording.spool_name, dtype="<i2")
+        return frames[0::2], frames[1::2]
+
+    def prompt(self, language: str, prompt: str) -> Pcm:
+        path = self.settings.prompts / language / f"{prompt}.alaw"
+        return decode(path.read_bytes(), "PCMA")
+
+    def was_heard(self, call: Call, language: str, prompt: str) -> bool:
+        """Whether the beginning of a prompt was among the sound that reached the caller."""
+        return resembles(call.heard.pcm(), self.prompt(language, prompt)) > HEARD
+
+    async def hears(self, call: Call, language: str, prompt: str, limit: float = LIMIT) -> None:
+        """Wait until the caller has heard the first second of a prompt."""
+
+        async def heard() -> bool:
+            return await asyncio.to_thread(self.was_heard, call, language, prompt)
+
+        await until(heard, f"the caller hears {language}/{prompt}", limit)
+
+    async def nothing_left(self) -> None:
+        """No channel, bridge, file, task, lease or place in the queue is left."""
+        await self.switch.nothing_left()
+        await until(self._no_calls, "no call is left in a controller")
+        for controller in self.controllers:
+            await controller.journal.written()
+        for key in ("desk:waiting", "desk:calls", "desk:held"):
+            assert not await self.redis.exists(key), f"{key} is left"
+
+    async def _no_calls(self) -> bool:
+        return not any(controller.calls for controller in self.controllers)
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float = LIMIT) -> None:
+    """Poll; fails with `what` after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not await true():
+        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, controllers: Sequence[str] = ("line-1", "line-2")
+) -> AsyncIterator[House]:
+    """A house with its crew on the roster, ready for calls."""
+    engine, redis = open_database(settings), open_redis(settings)
+    await redis.flushdb()
+    async with unit_of_work(engine) as connection:
+        for extension, languages in CREW.items():
+            await consultants.add(
+                connection,
+                extension=extension,
+                name=f"Consultant {extension}",
+                languages=languages,
+                digest=digest_of(extension, PASSWORD),
+            )
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(redis.aclose)
+        accounts = [account(extension, PASSWORD) for extension in CREW]
+        switch = await stack.enter_async_context(Switch(settings, accounts))
+        running = [
+            await stack.enter_async_context(running_controller(settings, name, engine, redis))
+            for name in controllers
+        ]
+        yield House(settings, switch, running, engine, redis)
+
+
+@asynccontextmanager
+async def running_controller(
+    settings: Settings, name: str, engine: AsyncEngine, redis: Redis
+) -> AsyncIterator[Controller]:
+    """A controller that answers calls; stopped in order at the end."""
+    controller = Controller(settings, name, engine, Desk(redis, name))
+    stop = asyncio.Event()
+    running = asyncio.create_task(controller.run(stop))
+    ready = asyncio.create_task(controller.ready.wait())
+    await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        ready.cancel()
+        await running
+    try:
+        yield controller
+    finally:
+        stop.set()
+        await running
+
+
+def kinds(*moments: Moment) -> list[str]:
+    return [moment.value for moment in moments]
+
+
+def link_prompts(settings: Settings, built: Path) -> None:
+    """Give a test the prompts that were built once for all."""
+    settings.var.mkdir(parents=True, exist_ok=True)
+    settings.prompts.symlink_to(built)
