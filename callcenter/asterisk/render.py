@@ -6,9 +6,11 @@ place where it enters, are errors, never text.
 
 import asyncio
 import difflib
+import fcntl
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import chain
@@ -185,12 +187,31 @@ def changes(settings: Settings, files: dict[str, str]) -> str:
     return "".join(parts)
 
 
+@asynccontextmanager
+async def turn(settings: Settings) -> AsyncIterator[None]:
+    """Hold it from reading the consultants until Asterisk is told of them.
+
+    So of two processes that change consultants at once, the later tells of both changes. Waits
+    for the other; cancelling the wait is safe.
+    """
+    settings.asterisk_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (settings.asterisk_folder / "render.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.05)
+        yield
+
+
 async def apply(settings: Settings, accounts: Sequence[SipAccount], reload: bool) -> list[str]:
     """Renders and writes; with `reload`, a running Asterisk takes the changes over at once.
 
     Calls go on undisturbed. Returns the names of the files that changed; those not in RELOADS
     need a restart of Asterisk. An Asterisk that is not running is no error: it reads the files
-    when it starts. Raises what `render` and `write` raise, and WeFailed when a reload fails.
+    when it starts. Call it within `turn`. Raises what `render` and `write` raise, and WeFailed
+    when a reload fails.
     """
     changed = await asyncio.to_thread(lambda: write(settings, render(settings, accounts)))
     if reload and (_folders(settings).run / "asterisk.ctl").exists():

@@ -6,7 +6,7 @@ import sys
 import click
 from sqlalchemy.exc import ProgrammingError
 
-from callcenter.asterisk.render import RELOADS, SipAccount, apply, changes, render
+from callcenter.asterisk.render import RELOADS, SipAccount, apply, changes, render, turn
 from callcenter.consultants.store import active
 from callcenter.errors import NotReady
 from callcenter.settings import Settings, read_settings
@@ -19,15 +19,19 @@ from callcenter.storage.engine import open_database, unit_of_work
 def command(check: bool, reload: bool) -> None:
     """Write Asterisk's configuration."""
     settings = read_settings()
-    accounts = asyncio.run(_accounts(settings))
     if check:
-        difference = changes(settings, render(settings, accounts))
+        difference = changes(settings, render(settings, asyncio.run(_accounts(settings))))
         click.echo(difference, nl=False)
         sys.exit(1 if difference else 0)
-    changed = asyncio.run(apply(settings, accounts, reload))
+    changed = asyncio.run(_apply(settings, reload))
     click.echo(f"written: {', '.join(changed)}" if changed else "nothing to change")
     if reload and set(changed) - set(RELOADS):
         click.echo("restart Asterisk to use: " + ", ".join(sorted(set(changed) - set(RELOADS))))
+
+
+async def _apply(settings: Settings, reload: bool) -> list[str]:
+    async with turn(settings):
+        return await apply(settings, await _accounts(settings), reload)
 
 
 async def _accounts(settings: Settings) -> list[SipAccount]:

@@ -1,13 +1,15 @@
 """Files on disk: what is written, when, for whom, and what `--check` tells."""
 
+import asyncio
 import os
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
 from callcenter.asterisk.program import configuration
-from callcenter.asterisk.render import Secrets, changes, compose, write
+from callcenter.asterisk.render import Secrets, apply, changes, compose, turn, write
 from callcenter.errors import WeFailed
 from callcenter.settings import Settings
 from tests.rendered.given import ACCOUNTS, PROGRAM, SECRETS
@@ -99,3 +101,21 @@ def test_the_difference_masks_secrets_and_still_shows_that_one_changed(
     assert "-password = <secret 1>\n+password = <secret 2>" in second
     assert second.count("<secret") == 2
     assert not [secret for secret in (*secrets, "another-secret") if secret in first + second]
+
+
+async def test_an_asterisk_that_is_gone_is_no_error(settings: Settings) -> None:
+    socket_file = settings.asterisk_folder / "run" / "asterisk.ctl"
+    socket_file.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(socket_file))
+    assert "pjsip.conf" in await apply(settings, ACCOUNTS, reload=True)
+
+
+async def test_one_waits_for_the_turn_of_another(settings: Settings) -> None:
+    second = turn(settings)
+    async with turn(settings):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await second.__aenter__()
+    async with asyncio.timeout(5), turn(settings):
+        pass
