@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar, cast
 
 import pytest
 
@@ -15,13 +14,8 @@ from callcenter.demo.phone import Phone
 from callcenter.demo.sip import Place
 from callcenter.errors import AskedWrongly, NotReady
 from tests.phones.exchange import PASSWORD, Exchange, melody
-
-
-async def until(true: Callable[[], object], what: str, limit: float = 10) -> None:
-    deadline = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
-        await asyncio.sleep(0.02)
+from tests.phones.sockets import Socket, opened
+from tests.protocol.polling import until
 
 
 @pytest.fixture
@@ -348,38 +342,6 @@ async def test_a_call_without_a_codec_in_common_is_refused(switch: Exchange, cal
 
 
 # --- a bad network ---
-
-
-class Socket(asyncio.DatagramProtocol):
-    """A UDP socket of a test."""
-
-    def __init__(self) -> None:
-        self.closed = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set()
-
-    @property
-    def place(self) -> Place:
-        host, port = self.transport.get_extra_info("sockname")
-        return host, port
-
-
-S = TypeVar("S", bound=Socket)
-
-
-@asynccontextmanager
-async def opened(socket: S, address: str) -> AsyncIterator[S]:
-    loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(lambda: socket, local_addr=(address, 0))
-    try:
-        yield socket
-    finally:
-        socket.transport.close()
-        await socket.closed.wait()
 
 
 class Relay(Socket):
