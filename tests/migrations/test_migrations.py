@@ -1,7 +1,6 @@
 import asyncio
 import os
 import re
-import sys
 from pathlib import Path
 
 import psycopg
@@ -17,6 +16,7 @@ from callcenter.errors import NotReady
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.metadata import metadata
 from callcenter.storage.migrate import migrate
+from tests.services import CALLCENTER
 
 
 def pointed_at(settings: Settings, url: str) -> Settings:
@@ -81,9 +81,7 @@ def test_every_step_of_the_jobs_own_schema_is_in_a_migration() -> None:
 async def test_processes_may_migrate_at_once(empty_database: str) -> None:
     environment = os.environ | {"CALLCENTER_DATABASE_URL": empty_database}
     processes = [
-        await asyncio.create_subprocess_exec(
-            Path(sys.executable).with_name("callcenter"), "migrate", env=environment
-        )
+        await asyncio.create_subprocess_exec(*CALLCENTER, "migrate", env=environment)
         for _ in range(3)
     ]
     assert await asyncio.gather(*(process.wait() for process in processes)) == [0, 0, 0]

@@ -2,7 +2,6 @@ import asyncio
 import os
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +15,7 @@ from callcenter.recordings.jobs import Altered, keep, look_for_lost
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, connected
+from tests.services import CALLCENTER
 
 START = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
 AUDIO = bytes(range(256)) * 8000  # 64 s: several blocks
@@ -264,9 +264,8 @@ async def test_a_job_of_a_worker_that_died_is_done_by_another(tools: Tools) -> N
 
 async def test_the_worker_keeps_recordings_and_ends_on_sigterm(tools: Tools) -> None:
     recording_id = await recorded(tools)
-    program = Path(sys.executable).with_name("callcenter")
     worker = await asyncio.create_subprocess_exec(
-        program, "worker", env=environment(tools.settings)
+        *CALLCENTER, "worker", env=environment(tools.settings)
     )
     try:
         async with asyncio.timeout(20):

@@ -1,7 +1,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from callcenter.consultants import accounts, store
 from callcenter.errors import AskedWrongly
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
+from tests.services import CALLCENTER
 
 DIGEST = "0123456789abcdef" * 2
 
@@ -24,7 +24,7 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
         "CALLCENTER_DATABASE_URL": settings.database,
     }
     return subprocess.run(
-        [Path(sys.executable).with_name("callcenter"), "consultants", *arguments],
+        [*CALLCENTER, "consultants", *arguments],
         env=environment,
         capture_output=True,
         text=True,
