@@ -70,7 +70,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
         _=words,
         visit=visit,
         form_token=form_token(token or fresh or ""),
-        here=request.url.path,
+        here=request.url.path if request.method == "GET" else "/",
         **values,
     )
     response = HTMLResponse(content, status)
