@@ -94,11 +94,13 @@ def marks(events: list[dict[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def played(call: Call, prompts: list[str]) -> bool:
-    """Whether the caller heard these prompts whole, in this order."""
-    matches = [find(call.heard.pcm(), sound_of(each), seconds=None) for each in prompts]
-    times = [match.begins_at for match in matches]
-    return min(match.likeness for match in matches) > 0.8 and times == sorted(times)
+def played(call: Call) -> list[str]:
+    """The prompts that the caller has heard, in order."""
+    heard = call.heard.pcm()
+    matches = {prompt: find(heard, sound_of(prompt), seconds=None) for prompt in PROMPTS}
+    # Noise that was not played is below 0.1; a packet that came late breaks the likeness in two.
+    sure = [prompt for prompt, match in matches.items() if match.likeness > 0.3]
+    return sorted(sure, key=lambda prompt: matches[prompt].begins_at)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -167,14 +169,14 @@ async def test_a_consultant_takes_the_call_and_it_is_recorded_in_two_channels(
         await call.answered()
         call.send_tone(440)
         talk = await consultant.next_call(15)
-        assert played(call, WELCOME)
+        assert played(call) == WELCOME
         await talk.answer()
         talk.send_tone(1000)
         await hears(call, 1000)
         await hears(talk, 440)
         await talk.hang_up()
         await call.ended()
-    assert not played(call, NOTICE_OF_1414)
+    assert played(call) == WELCOME
     events = await whole_ledger(switch, "+77010000001")
     assert marks(events) == [
         ("FALLBACK_ENTERED", "TIMEOUT"),
@@ -199,7 +201,7 @@ async def test_with_nobody_at_a_telephone_the_caller_goes_to_1414_with_notice_an
         call = await phone.call("111")
         await call.answered()
         talk = await center.next_call(15)
-        assert played(call, WELCOME + NOTICE_OF_1414)
+        assert played(call) == WELCOME + NOTICE_OF_1414
         assert talk.invite is not None
         assert "+77010000002" in talk.invite.need("From")
         await talk.answer()
@@ -207,7 +209,7 @@ async def test_with_nobody_at_a_telephone_the_caller_goes_to_1414_with_notice_an
         await hears(call, 1000)
         await talk.hang_up()
         await call.ended()
-    assert not played(call, FAULT)
+    assert played(call) == WELCOME + NOTICE_OF_1414
     assert marks(await whole_ledger(switch, "+77010000002")) == [
         ("FALLBACK_ENTERED", "TIMEOUT"),
         ("FALLBACK_WAITING", ""),
@@ -225,7 +227,7 @@ async def test_a_caller_whom_1414_does_not_take_is_told_of_the_fault(
         await call.answered()
         await (await center.next_call(15)).reject(486)
         await call.ended()
-    assert played(call, WELCOME + NOTICE_OF_1414 + FAULT)
+    assert played(call) == WELCOME + NOTICE_OF_1414 + FAULT
     assert marks(await whole_ledger(switch, "+77010000003"))[-2:] == [
         ("FALLBACK_REDIRECT_FAILED", "BUSY"),
         ("FALLBACK_ENDED", "consultant= redirected=BUSY"),
