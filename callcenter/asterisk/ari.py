@@ -89,7 +89,7 @@ class Ari:
         self.application = application
         self.connected = asyncio.Event()
         self._url = f"ws://127.0.0.1:{port}/ari/events?app={application}&subscribeAll=false"
-        self._auth = aiohttp.BasicAuth(user, password)
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(user, password)}
         self._on_event = on_event
         self._on_connected = on_connected
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -99,7 +99,7 @@ class Ari:
     async def run(self) -> None:
         """Keep connected until cancelled. Raises WeFailed when another process took our name."""
         delay = FIRST_DELAY
-        async with aiohttp.ClientSession(auth=self._auth) as session:
+        async with aiohttp.ClientSession(headers=self._headers) as session:
             while True:
                 try:
                     async with session.ws_connect(
@@ -250,9 +250,10 @@ def _result(what: str, answer: Event) -> Any:
     reason = answer.get("reason_phrase", "")
     if isinstance(content, dict):
         reason = content.get("message") or content.get("error") or reason
-    # While Asterisk boots, a 404 in HTML means "not there yet", not "gone".
-    if status == 404 and isinstance(content, dict):
-        raise Gone(f"{what}: {reason}")
-    if status >= 500:
+    # While Asterisk boots, a 404 in HTML means "not there yet", not "gone". A 500 in JSON is its
+    # answer to what cannot be done, as to an endpoint without a telephone ("Allocation failed").
+    if not isinstance(content, dict) or status == 503:
         raise Unreachable(f"{what}: {status} {reason}")
+    if status == 404:
+        raise Gone(f"{what}: {reason}")
     raise Refused(f"{what}: {status} {reason}", status)

@@ -173,7 +173,8 @@ class Channel:
         except Gone:
             raise self._end or LegGone(f"channel {self.id} hung up") from None
         except Refused as exc:
-            if exc.status in (409, 412):  # not in our application, or hanging up this moment
+            # Not in our application, or hanging up this moment (to `answer` that is a 500).
+            if exc.status in (409, 412) or (exc.status == 500 and operation == "answer"):
                 raise self._end or LegGone(f"channel {self.id} hung up") from None
             raise
 

@@ -14,38 +14,33 @@ from pathlib import Path
 from callcenter.settings import ROOT
 
 TREE = ROOT / "var" / "asterisk-tree"
-USER, SECRET = "line", "a secret of the tests"
+USER, SECRET = "callcenter", "a secret of the tests"
 LIMIT = 20.0  # seconds for anything that is polled
 
 MODULES = """\
-pbx_config res_timing_timerfd bridge_simple bridge_softmix bridge_holding format_pcm format_sln
-format_wav codec_alaw codec_ulaw codec_resample app_mixmonitor app_milliwatt app_playtones
-app_dial app_userevent func_devstate res_manager_devicestate res_http_websocket res_stasis
-res_stasis_answer res_stasis_playback res_stasis_recording res_stasis_snoop
-res_stasis_device_state res_stasis_broadcast app_stasis app_stasis_broadcast res_ari_model
-res_ari res_ari_applications res_ari_asterisk res_ari_bridges res_ari_channels
-res_ari_device_states res_ari_endpoints res_ari_events res_ari_playbacks res_ari_recordings
-res_ari_sounds
+pbx_config res_sorcery_config res_websocket_client res_timing_timerfd bridge_simple
+bridge_softmix bridge_holding format_pcm format_sln format_wav codec_alaw codec_ulaw
+codec_resample app_mixmonitor app_milliwatt app_dial app_userevent func_devstate
+res_manager_devicestate res_http_websocket res_stasis res_stasis_answer res_stasis_playback
+res_stasis_recording res_stasis_snoop res_stasis_device_state res_stasis_broadcast app_stasis
+app_stasis_broadcast res_ari_model res_ari res_ari_applications res_ari_asterisk
+res_ari_bridges res_ari_channels res_ari_device_states res_ari_endpoints res_ari_events
+res_ari_playbacks res_ari_recordings res_ari_sounds
 """
 
 EXTENSIONS = """\
 [general]
 [line]
-exten => tone,1,Answer()
- same => n,PlayTones(440)
- same => n,Wait(60)
 exten => milliwatt,1,Answer()
  same => n,Milliwatt()
 exten => silence,1,Answer()
  same => n,Wait(60)
 exten => ringing,1,Ringing()
  same => n,Wait(60)
-exten => offer,1,Answer()
- same => n,StasisBroadcast(500,^line)
+exten => busy,1,Hangup(17)
+exten => declines,1,Hangup(21)
+exten => offer,1,StasisBroadcast(500,^line-.*)
  same => n,UserEvent(AfterStasis,Status:${STASISSTATUS})
- same => n,Wait(60)
-exten => first,1,Answer()
- same => n,Stasis(line-1)
  same => n,Wait(60)
 """
 

@@ -1,15 +1,20 @@
-"""A network between client and Asterisk that can be cut."""
+"""A network between client and Asterisk that cuts messages to pieces, and can be cut."""
 
 import asyncio
+from contextlib import suppress
 
 
 class Relay:
-    """A TCP relay that can cut its connections, as a network does."""
+    """Carries connections to a port on this machine; `carry` is for `asyncio.start_server`.
+
+    What comes back from Asterisk is carried byte by byte, the worst that TCP may do. What goes
+    there is not: Asterisk's own WebSocket gives up a frame after ten reads ("seems unresponsive").
+    """
 
     def __init__(self, target: int) -> None:
         self.target = target
-        self.writers: set[asyncio.StreamWriter] = set()
-        self.carried = b""
+        self.answered = b""
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -17,28 +22,31 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        self.writers |= {writer, back}
+        self._writers |= {writer, back}
         try:
-            await asyncio.gather(self.pump(reader, back), self.pump(there, writer))
+            await asyncio.gather(self._ask(reader, back), self._answer(there, writer))
         finally:
             for end in (writer, back):
                 end.close()
                 await asyncio.gather(end.wait_closed(), return_exceptions=True)
 
-    async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(100_000):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
             while data := await reader.read(1000):
-                self.carried += data
-                # Byte by byte: the worst that TCP may do to a message.
+                self.answered += data
                 for byte in data:
                     writer.write(bytes([byte]))
                     await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        writer.close()
 
     def cut(self) -> None:
-        for writer in self.writers:
+        for writer in self._writers:
             writer.transport.abort()
-        self.writers.clear()
+        self._writers.clear()
