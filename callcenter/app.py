@@ -11,6 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import store as appeals
+from callcenter.appeals.callers import read_caller
 from callcenter.appeals.store import EventRow
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
@@ -21,7 +22,6 @@ from callcenter.consultants.desk import Desk, DeskClosed
 from callcenter.errors import NotReady, WeFailed
 from callcenter.line import journal
 from callcenter.line.call import Call
-from callcenter.line.callers import read_caller
 from callcenter.line.flow import inbound_call
 from callcenter.line.journal import CallRecord, EntryRefused, Journal
 from callcenter.line.outcomes import Moment, Outcome

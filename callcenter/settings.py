@@ -10,32 +10,42 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from callcenter.errors import AskedWrongly
 
 ROOT = Path(__file__).resolve().parent.parent
 
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Settings(BaseSettings):
-    """Paths are absolute or relative to the working directory; durations are in seconds."""
+    """Durations are in seconds; a relative path is relative to the working directory.
+
+    `none` is the value for a server of ours where `callcenter.env` names another.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="CALLCENTER_", env_file=ROOT / "callcenter.env", frozen=True, extra="forbid"
+        env_prefix="CALLCENTER_",
+        env_file=ROOT / "callcenter.env",
+        env_parse_none_str="none",
+        frozen=True,
+        extra="forbid",
     )
 
     # Where things are
-    var: Path = Field(ROOT / "var", description="All state of this copy")
-    recordings: Path = Field(ROOT / "recordings", description="The embedded store of recordings")
-    asterisk_tree: Path = Field(
+    var: AbsolutePath = Field(ROOT / "var", description="All state of this copy")
+    recordings: AbsolutePath = Field(
+        ROOT / "recordings", description="The embedded store of recordings"
+    )
+    asterisk_tree: AbsolutePath = Field(
         ROOT / "var" / "asterisk-tree",
         description="Private Debian tree with Asterisk, used when the machine has none new enough",
     )
-    voices: Path = Field(
+    voices: AbsolutePath = Field(
         ROOT / "var" / "voices",
         description="Human recordings that replace synthetic prompts: LANGUAGE/ID.wav (or .flac)",
     )

@@ -1,10 +1,10 @@
 """How an appeal and its moments are said to people: the pages' words for the register's values."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from callcenter.appeals.callers import mask
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.web.words import N_, Words, length
 
@@ -66,9 +66,6 @@ HOW = {
     "default": N_("without a key"),
     "recovered": N_("found later"),
 }
-
-_KAZAKH = re.compile(r"\+7([067][0-9]{2})[0-9]{5}([0-9]{2})|\+7(800)[0-9]{5}([0-9]{2})")
-_FOREIGN = re.compile(r"(\+[0-9]{2})([0-9]{3,11})([0-9]{2})")
 
 
 @dataclass(frozen=True)
@@ -132,11 +129,4 @@ def shown_number(row: AppealRow, *, whole: bool) -> str | None:
     nobody's own.
     """
     number = row.caller_number
-    if number is None or whole or row.caller_kind == "short":
-        return number
-    if kazakh := _KAZAKH.fullmatch(number):
-        area, last = (part for part in kazakh.groups() if part)
-        return f"+7 {area} *** ** {last}"
-    if foreign := _FOREIGN.fullmatch(number):
-        return f"{foreign[1]} {'*' * len(foreign[2])} {foreign[3]}"
-    return "***"
+    return number if number is None or whole else mask(number)

@@ -58,8 +58,8 @@ class Channel:
                 playback = event["playback"]
                 if playback["id"] == self._playing:
                     self._playing = None
-                if playback["state"] == "failed" and self._end is None:
-                    log.warning("channel %s: could not play %s", self.id, playback["media_uri"])
+                if playback["state"] == "failed" and self._end is None:  # or it hangs up just now
+                    log.info("channel %s: could not play %s", self.id, playback["media_uri"])
             case "StasisStart":
                 self.name = event["channel"]["name"]
                 self._answered = True

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from callcenter.appeals.callers import Caller
 from callcenter.errors import WeFailed
-from callcenter.line.callers import Caller
 from callcenter.line.outcomes import Moment, Outcome
 
 log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ production. Callers and consultants are real SIP telephones with sound.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,8 @@ from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.redis import open_redis
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD, UNIFIED_CENTER, Switch, account
 
+log = logging.getLogger(__name__)
+
 CREW = {"201": ("kk", "ru"), "202": ("ru",), "203": ("kk",), "204": ("kk", "ru")}
 LIMIT = 10.0
 CALLER_TONE, CONSULTANT_TONE = 440.0, 1000.0
@@ -55,7 +58,11 @@ class House:
             call = await phone.call("111")
             await call.answered()
             call.send_silence()
-            yield call
+            try:
+                yield call
+            except BaseException:
+                log.exception("what the appeal of %s says: %s", number, await self.story(number))
+                raise
 
     def phone(self, number: str = "+77011234567") -> Phone:
         """A telephone at the operator's trunk."""
@@ -122,6 +129,16 @@ class House:
     async def moments(self, appeal: AppealRow) -> list[str]:
         return [event.kind for event in await self.events(appeal)]
 
+    async def story(self, caller: str) -> str:
+        """The appeal's events with seconds since the call came in, to read in a failed test."""
+        appeal = await self.live_appeal(caller)
+        if appeal is None:
+            return "there is none"
+        return "; ".join(
+            f"{(event.at - appeal.received_at).total_seconds():.2f} {event.kind} {event.detail}"
+            for event in await self.events(appeal)
+        )
+
     async def recordings(self, appeal: AppealRow) -> list[RecordingRow]:
         async with unit_of_work(self.engine) as connection:
             return await recordings.of_appeal(connection, appeal.id)
@@ -146,6 +163,20 @@ class House:
             return await asyncio.to_thread(self.was_heard, call, language, prompt)
 
         await until(heard, f"the caller hears {language}/{prompt}", limit)
+
+    async def hears_something(self, call: Call) -> None:
+        """Wait until sound reaches somebody who has answered: the two are connected."""
+
+        async def heard() -> bool:
+            return call.heard.first_packet_at is not None
+
+        await until(heard, "sound reaches the one who answered")
+
+    async def talk_shortly(self, leg: Call) -> None:
+        """Answer, be connected, hang up."""
+        await leg.answer()
+        await self.hears_something(leg)
+        await leg.hang_up()
 
     async def nothing_left(self) -> None:
         """No channel, bridge, file, task, lease or place in the queue is left."""

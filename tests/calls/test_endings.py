@@ -72,7 +72,7 @@ async def test_the_caller_ends_the_talk(house: House) -> None:
         await caller.press("0")
         leg = await consultant.next_call()
         await leg.answer()
-        await asyncio.sleep(0.5)
+        await house.hears_something(leg)
         await caller.hang_up()
         await leg.ended()
     appeal = await house.appeal("+77010000002")
@@ -126,8 +126,7 @@ async def test_a_consultant_who_does_not_answer_is_followed_by_the_next(house: H
         missed = await first.next_call()
         leg = await second.next_call()
         await missed.ended()
-        await leg.answer()
-        await leg.hang_up()
+        await house.talk_shortly(leg)
         await caller.ended()
     appeal = await house.appeal("+77010000007")
     assert appeal.outcome == Outcome.TALKED
@@ -145,8 +144,7 @@ async def test_a_consultant_who_refuses_is_followed_by_the_next(house: House) ->
         await caller.press("11")
         await (await first.next_call()).reject(486)
         leg = await second.next_call()
-        await leg.answer()
-        await leg.hang_up()
+        await house.talk_shortly(leg)
         await caller.ended()
     why = [
         e.detail
@@ -170,9 +168,7 @@ async def test_nobody_free_leads_to_1414_with_notice(house: House) -> None:
         await caller.press("11")
         leg = await center.next_call(20)
         assert house.was_heard(caller, "kk", "nobody_free")
-        await leg.answer()
-        await asyncio.sleep(0.3)
-        await leg.hang_up()
+        await house.talk_shortly(leg)
         await caller.ended()
     assert (await house.appeal("+77010000010")).outcome == Outcome.REDIRECTED
 
@@ -225,8 +221,7 @@ async def test_when_1414_fails_the_caller_is_told_and_gets_a_consultant(
             await ringing.reject(refusal)
         await house.hears(caller, "kk", "transfer_failed_back")
         leg = await consultant.next_call(20)
-        await leg.answer()
-        await leg.hang_up()
+        await house.talk_shortly(leg)
         await caller.ended()
     assert (await house.appeal(number)).outcome == Outcome.TALKED
 
@@ -240,13 +235,13 @@ async def test_the_consultant_redirects_to_1414_and_recording_stops_first(house:
         await caller.press("0")
         leg = await consultant.next_call()
         await leg.answer()
-        await asyncio.sleep(0.3)
+        await house.hears_something(leg)
         await leg.press("*14")
         await leg.ended()
         received = await center.next_call(20)
         assert house.was_heard(caller, "kk", "transfer_ecc")
         await received.answer()
-        await asyncio.sleep(0.2)
+        await house.hears_something(received)
         assert house.switch.open_recordings() == []
         await received.hang_up()
         await caller.ended()
@@ -262,8 +257,7 @@ async def test_no_key_twice_leads_to_a_consultant_in_kazakh(house: House) -> Non
     async with house.consultant("203") as consultant, house.caller("+77010000014") as caller:
         leg = await consultant.next_call(90)
         assert house.was_heard(caller, "ru", "err_noinput")
-        await leg.answer()
-        await leg.hang_up()
+        await house.talk_shortly(leg)
         await caller.ended()
     appeal = await house.appeal("+77010000014")
     assert appeal.language == "kk"
@@ -276,8 +270,7 @@ async def test_wrong_keys_twice_lead_to_a_consultant_in_kazakh(house: House) -> 
         await house.hears(caller, "kk", "err_invalid")
         await caller.press("#")
         leg = await consultant.next_call(30)
-        await leg.answer()
-        await leg.hang_up()
+        await house.talk_shortly(leg)
         await caller.ended()
     assert (await house.appeal("+77010000015")).language == "kk"
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callcenter.line.callers import Caller, mask, read_caller
+from callcenter.appeals.callers import Caller, mask, read_caller
 
 dialled = st.text(alphabet="0123456789+ -()@;:.", max_size=24)
 kazakh_digits = st.from_regex(r"7[0-9]{9}", fullmatch=True)
