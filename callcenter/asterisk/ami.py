@@ -13,7 +13,7 @@ AMI watches the switch (device states, recordings); ARI moves calls. What caller
 
 panoramisk's own Manager is not used: it replays unanswered actions after a reconnect, cannot
 cancel its reconnect timer, and retries a refused password every two seconds for ever. Its
-protocol, actions and messages are (docs/decisions/0004-how-panoramisk-is-wrapped.md).
+protocol, actions and messages are (docs/decisions/0006-how-panoramisk-is-wrapped.md).
 """
 
 import asyncio

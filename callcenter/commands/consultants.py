@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.asterisk.render import SipAccount, apply
+from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.consultants import store
 from callcenter.consultants.accounts import (
     check_extension,
@@ -110,6 +110,7 @@ def _change(work: Callable[[AsyncConnection], Awaitable[None]], done: str) -> No
 
 
 async def _tell_asterisk(settings: Settings) -> None:
-    consultants = await once(settings, store.active)
-    accounts = [SipAccount(each.extension, each.digest) for each in consultants]
-    await apply(settings, accounts, reload=True)
+    async with turn(settings):  # two changes at once: the later one must have both
+        consultants = await once(settings, store.active)
+        accounts = [SipAccount(each.extension, each.digest) for each in consultants]
+        await apply(settings, accounts, reload=True)

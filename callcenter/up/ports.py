@@ -1,10 +1,11 @@
 """Are the ports that the settings name free? Asked once, before anything is started."""
 
 import errno
+import secrets
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -27,6 +28,31 @@ class Port:
     def __str__(self) -> str:
         protocol = "TCP" if self.kind == socket.SOCK_STREAM else "UDP"
         return f"{protocol} port {self.number} on {self.address}"
+
+
+UNIFIED_CENTER = "127.0.0.3"  #: where a copy on free ports expects 1414
+
+
+def with_free_ports(settings: Settings, **changed: object) -> Settings:
+    """The same settings with ports that are free now, and `changed` on top: for a passing copy."""
+    with ExitStack() as stack:
+        tcp = [stack.enter_context(socket.socket()) for _ in range(3)]
+        udp = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)]
+        for each in (*tcp, *udp):
+            each.bind(("127.0.0.1", 0))
+        web, ari, ami, sip, center = (each.getsockname()[1] for each in (*tcp, *udp))
+    # Below the ports that the kernel gives out; Asterisk itself skips what is in use.
+    rtp = 10000 + 1000 * secrets.randbelow(22)
+    values = settings.model_dump() | {
+        "web_port": web,
+        "ari_port": ari,
+        "ami_port": ami,
+        "sip_port": sip,
+        "rtp_start": rtp,
+        "rtp_end": rtp + 999,
+        "unified_center_uri": f"sip:1414@{UNIFIED_CENTER}:{center}",
+    }
+    return Settings(_env_file=None, **(values | changed))
 
 
 def ports(settings: Settings) -> list[Port]:

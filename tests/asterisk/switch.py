@@ -8,11 +8,8 @@ Leaving it without an error proves that no channel, bridge or open recording is 
 
 import asyncio
 import os
-import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -20,9 +17,11 @@ from callcenter.asterisk.program import asterisk_command, cli_command
 from callcenter.asterisk.render import SipAccount, render, write
 from callcenter.consultants.accounts import digest_of
 from callcenter.settings import Settings
+from callcenter.up.ports import UNIFIED_CENTER, with_free_ports
+
+__all__ = ["UNIFIED_CENTER", "Switch", "account", "with_free_ports"]
 
 OPERATOR = "127.0.0.2"  #: the address from which the default settings expect the operator's trunk
-UNIFIED_CENTER = "127.0.0.3"  #: where 1414 is expected, at `unified_center_port`
 CONSULTANTS = "127.0.0.4"
 STRANGER = "127.0.0.66"
 PASSWORD = "a-password-of-tests"
@@ -34,28 +33,6 @@ _LEFT_LIMIT = 10.0
 def account(extension: str, password: str) -> SipAccount:
     """A consultant's account as Asterisk is told of it."""
     return SipAccount(extension, digest_of(extension, password))
-
-
-def with_free_ports(settings: Settings, **changed: object) -> Settings:
-    """The same settings with ports that are free now, and `changed` on top."""
-    with ExitStack() as stack:
-        tcp = [stack.enter_context(socket.socket()) for _ in range(3)]
-        udp = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)]
-        for each in (*tcp, *udp):
-            each.bind(("127.0.0.1", 0))
-        web, ari, ami, sip, center = (each.getsockname()[1] for each in (*tcp, *udp))
-    # Below the ports that the kernel gives out; Asterisk itself skips what is in use.
-    rtp = 10000 + 1000 * secrets.randbelow(22)
-    values = settings.model_dump() | {
-        "web_port": web,
-        "ari_port": ari,
-        "ami_port": ami,
-        "sip_port": sip,
-        "rtp_start": rtp,
-        "rtp_end": rtp + 999,
-        "unified_center_uri": f"sip:1414@{UNIFIED_CENTER}:{center}",
-    }
-    return Settings(_env_file=None, **(values | changed))
 
 
 class Switch:
