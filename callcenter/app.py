@@ -16,6 +16,7 @@ from callcenter.appeals.store import EventRow
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.recorder import Recorder
+from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk, DeskClosed
@@ -31,7 +32,7 @@ from callcenter.recordings import store as recordings
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
-from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.engine import once, open_database, unit_of_work
 from callcenter.storage.redis import open_redis
 from callcenter.up import notify
 
@@ -55,6 +56,22 @@ async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
     finally:
         await redis.aclose()
         await engine.dispose()
+
+
+async def sip_accounts(settings: Settings) -> list[SipAccount]:
+    """The softphones that may sign in now. Raises NotReady without a migrated database."""
+    everyone = await once(settings, consultants.active)
+    return [SipAccount(each.extension, each.digest) for each in everyone]
+
+
+async def render_asterisk(settings: Settings, *, reload: bool) -> list[str]:
+    """Write Asterisk's configuration anew; returns the names of the files that changed.
+
+    With `reload` the running Asterisk takes over what it can, without disturbing calls. Of two
+    changes at once the later one tells of both.
+    """
+    async with turn(settings):
+        return await apply(settings, await sip_accounts(settings), reload)
 
 
 class Controller:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.asterisk.render import SipAccount, apply, turn
+from callcenter.app import render_asterisk
 from callcenter.consultants import store
 from callcenter.consultants.accounts import (
     check_extension,
@@ -16,7 +16,7 @@ from callcenter.consultants.accounts import (
     new_password,
 )
 from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
-from callcenter.settings import Settings, read_settings
+from callcenter.settings import read_settings
 from callcenter.storage.engine import once
 
 password_file = click.option(
@@ -101,16 +101,9 @@ def _change(work: Callable[[AsyncConnection], Awaitable[None]], done: str) -> No
     asyncio.run(once(settings, work))
     click.echo(done)  # before Asterisk: a password that we made must not be lost
     try:
-        asyncio.run(_tell_asterisk(settings))
+        asyncio.run(render_asterisk(settings, reload=True))
     except CallcenterError as exc:
         raise WeFailed(
             f"this is kept, but Asterisk does not know it yet ({exc}):"
             " run `callcenter render --reload`"
         ) from exc
-
-
-async def _tell_asterisk(settings: Settings) -> None:
-    async with turn(settings):  # two changes at once: the later one must have both
-        consultants = await once(settings, store.active)
-        accounts = [SipAccount(each.extension, each.digest) for each in consultants]
-        await apply(settings, accounts, reload=True)

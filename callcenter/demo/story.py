@@ -16,10 +16,10 @@ import numpy as np
 import soundfile
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.app import render_asterisk
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import mask
 from callcenter.appeals.store import AppealRow, EventRow
-from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.consultants import store as consultants
 from callcenter.consultants.accounts import digest_of, new_password
 from callcenter.demo.call import Call
@@ -67,12 +67,7 @@ async def hire(settings: Settings) -> str:
                 c, extension=EXTENSION, name=NAME, languages=("kk", "ru"), digest=digest
             ),
         )
-    async with turn(settings):
-        accounts = [
-            SipAccount(each.extension, each.digest)
-            for each in await once(settings, consultants.active)
-        ]
-        await apply(settings, accounts, reload=True)
+    await render_asterisk(settings, reload=True)
     return password
 
 

@@ -123,8 +123,6 @@ class Supervisor:
     def _take(self) -> None:
         """Make the folders and take the lock of this copy."""
         var = self._settings.var
-        if not var.is_absolute():
-            raise AskedWrongly("CALLCENTER_VAR must be an absolute path")
         if len(os.fsencode(var)) > LONGEST_VAR:
             raise AskedWrongly(
                 f"the path {var} is too long for UNIX sockets: "
