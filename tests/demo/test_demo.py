@@ -1,0 +1,89 @@
+"""`callcenter demo` and `callcenter check` as a person runs them, on all real parts."""
+
+import asyncio
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from callcenter.appeals.number import is_valid
+from callcenter.settings import Settings
+from callcenter.up.ports import with_free_ports
+from callcenter.up.product import ours, product
+from callcenter.up.supervisor import Supervisor, environment
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def copy(short_folder: Path, settings: Settings) -> Settings:
+    """Settings of a copy that starts all its servers itself, in a folder with a short path."""
+    var = short_folder / "copy"
+    return with_free_ports(settings, var=var, recordings=var / "recordings")
+
+
+def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings) -> None:
+    done = subprocess.run(
+        ours("demo"), env=environment(copy), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = dict(
+        line.split(maxsplit=1) for line in done.stdout.splitlines() if len(line.split()) > 1
+    )
+    assert is_valid(shown["number"])
+    assert shown["outcome"] == "talked"
+    assert Path(shown["recording"]).read_bytes().startswith(b"fLaC")
+
+
+def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
+    copy: Settings, tmp_path: Path
+) -> None:
+    # A worker that is not there: the recording never reaches the store.
+    broken = tmp_path / "sitecustomize.py"
+    broken.write_text(
+        "import sys\nif sys.argv[1:2] == ['worker']:\n"
+        "    from callcenter.up.notify import ready\n    ready('idle')\n"
+        "    import signal\n    signal.pause()\n"
+    )
+    packages = sysconfig.get_path("purelib")
+    done = subprocess.run(
+        ours("demo"),
+        env={**environment(copy), "PYTHONPATH": f"{tmp_path}:{packages}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "the demo failed: not within 20 s: the appeal has its outcome" in done.stderr
+
+
+async def test_check_says_what_is_wrong_and_then_that_all_is_well(copy: Settings) -> None:
+    first = await call(copy, "check")
+    assert first.returncode == 1
+    assert "cannot reach the database" in first.stdout
+    supervisor = Supervisor(copy, product, lambda line: None)
+    await supervisor.start()
+    try:
+        lonely = await call(copy, "check")
+        assert lonely.returncode == 1
+        assert "no active consultant speaks kk, ru" in lonely.stdout
+        hired = await call(copy, "consultants", "add", "201", "--name", "A", "--languages", "kk,ru")
+        assert hired.returncode == 0, hired.stderr
+        well = await call(copy, "check")
+        assert well.returncode == 0, well.stdout
+        assert "kk/greeting" in well.stdout
+    finally:
+        await supervisor.stop()
+
+
+async def call(copy: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run,
+        ours(*arguments),
+        env=environment(copy),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
