@@ -5,6 +5,7 @@ import asyncio
 import click
 
 # Importing a room's jobs is what makes the worker know them.
+import callcenter.ledger.jobs
 import callcenter.recordings.jobs  # noqa: F401
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database

@@ -1,0 +1,152 @@
+"""Accounting for every call that the switch had (R25), also those that only the dialplan served.
+
+The switch's ledger is read on from where reading stopped; the position, and what the lines said of
+calls that are not accounted for, are kept in the same transaction. So a job may be killed
+anywhere, run twice, or run beside another: every line counts once.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from procrastinate import JobContext
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.asterisk.ami import Ami
+from callcenter.asterisk.ledger import parse
+from callcenter.errors import WeFailed
+from callcenter.ledger import files, settling, store
+from callcenter.ledger.calls import take
+from callcenter.secrets import read_secret
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools, jobs, tools_of
+
+log = logging.getLogger(__name__)
+
+# Begins when we learn that a call is over, the database being there: a controller that could not
+# write has had time to, and Asterisk to write its last lines and to close the recording.
+GRACE = timedelta(seconds=30)
+BATCH = 100  # calls looked at in one transaction
+SWITCH_LIMIT = 5.0  # seconds for the switch to say which channels it has
+
+
+class AnotherIsAtIt(WeFailed):
+    """Another worker is at the ledger."""
+
+
+async def account_for_calls(tools: Tools, grace: timedelta = GRACE) -> None:
+    """Read on in the ledger, and see to it that every call that is over has its appeal.
+
+    A call is over when the ledger has its end, or when the switch does not know it any more.
+    Does nothing while another worker does it. Raises NotReady when the database is away, OSError
+    when the ledger cannot be read.
+    """
+    try:
+        # To its end first: what is missing in a ledger half read is not missing.
+        while await _read_on(tools):
+            pass
+        await _notice_lost(tools)
+        await _settle_all(tools, grace)
+    except AnotherIsAtIt as exc:
+        log.info("%s", exc)
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(
+    name="ledger.account_for_calls", pass_context=True, queueing_lock="ledger.account_for_calls"
+)
+async def account_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`account_for_calls` at the worker's start and every minute."""
+    await account_for_calls(tools_of(context))
+
+
+def ledger_of(settings: Settings) -> Path:
+    """The file that Asterisk writes (asterisk-conf/cel_custom.conf.j2)."""
+    return settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
+
+
+@asynccontextmanager
+async def _turn(tools: Tools) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which nobody else is at the ledger. Raises AnotherIsAtIt."""
+    async with unit_of_work(tools.engine) as connection:
+        if not await store.my_turn(connection):
+            raise AnotherIsAtIt
+        yield connection
+
+
+async def _read_on(tools: Tools) -> bool:
+    """Take in the next piece of the ledger; False when there is none."""
+    ledger = ledger_of(tools.settings)
+    async with _turn(tools) as connection:
+        piece = await asyncio.to_thread(
+            files.read, ledger, await store.position(connection, ledger)
+        )
+        if piece is None:
+            return False
+        lines = [line for each in piece.lines if (line := parse(each)) is not None]
+        garbage = sum(map(bool, piece.lines)) - len(lines)
+        if garbage:
+            log.error("%d lines of the ledger are no events; passed over", garbage)
+        calls = await store.calls(connection, {line.call_id for line in lines})
+        changed = [call for line in lines if (call := take(calls, line)) is not None]
+        await store.save(connection, list({call.call_id: call for call in changed}.values()))
+        await store.move(connection, ledger, piece.after)
+    return True
+
+
+async def _notice_lost(tools: Tools) -> None:
+    """Note which calls the switch does not know any more, though the ledger has no end of them."""
+    async with unit_of_work(tools.engine) as connection:
+        open_calls = await store.in_progress(connection)
+    if not open_calls:
+        return
+    try:  # only now: a call that has come since must not be taken for a lost one
+        there = await _channels(tools.settings)
+    except WeFailed as exc:
+        log.warning("cannot ask the switch for %d calls: %s", len(open_calls), exc)
+        return
+    async with _turn(tools) as connection:
+        await store.mark_over(connection, open_calls - there)
+
+
+async def _channels(settings: Settings) -> set[str]:
+    """The ids of the channels that the switch has now."""
+    secret = read_secret(settings.secrets_folder, "ami")
+    async with Ami(port=settings.ami_port, user="callcenter", secret=secret) as ami:
+        await ami.ready(SWITCH_LIMIT)
+        answer = await ami.action({"Action": "CoreShowChannels"})
+    return {item["Uniqueid"] for item in answer.items}
+
+
+async def _settle_all(tools: Tools, grace: timedelta) -> None:
+    after = ""
+    while True:
+        async with _turn(tools) as connection:
+            calls = await store.over_since(connection, grace, after=after, limit=BATCH)
+            if not calls:
+                return
+            known = await store.with_appeal(connection, [call.call_id for call in calls])
+            # Nearly all: a controller served the call, and wrote everything down itself.
+            done = {c.call_id for c in calls if c.call_id in known and not c.in_fallback}
+            await store.drop(connection, done)
+        after = calls[-1].call_id
+        for call in calls:
+            if call.call_id not in done:
+                await _settle(tools, call.call_id)
+
+
+async def _settle(tools: Tools, call_id: str) -> None:
+    try:
+        async with _turn(tools) as connection:
+            calls = await store.calls(connection, [call_id])
+            if call_id in calls:  # else another worker was here first
+                await settling.settle(connection, tools.settings.spool, calls[call_id])
+                await store.drop(connection, [call_id])
+    except (IntegrityError, DataError):
+        # One call that cannot be written down must not keep the others from it.
+        log.exception("call %s cannot be accounted for from the ledger", call_id)
