@@ -1,11 +1,14 @@
 """What the tests on the real Asterisk share."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from callcenter.settings import Settings
 from tests.asterisk.switch import PASSWORD, Switch, account, with_free_ports
+from tests.protocol.bare_asterisk import BareAsterisk, bare_asterisk
 
 
 @pytest.fixture
@@ -14,3 +17,19 @@ async def switch(settings: Settings) -> AsyncIterator[Switch]:
     accounts = [account(extension, PASSWORD) for extension in ("1001", "1002")]
     async with Switch(with_free_ports(settings), accounts) as running:
         yield running
+
+
+@pytest.fixture
+async def asterisk(tmp_path: Path) -> AsyncIterator[BareAsterisk]:
+    """An Asterisk without SIP, for tests of the clients of ARI and AMI."""
+    async with bare_asterisk(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Fails a test that leaves a task of asyncio running."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"tasks left: {left}"

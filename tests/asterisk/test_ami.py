@@ -10,23 +10,11 @@ import pytest
 
 from callcenter.asterisk.ami import Ami, Fields, Refused, Unreachable
 from callcenter.errors import AskedWrongly, NotReady
-from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk, free_port
+from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, free_port
 from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 
-
-@pytest.fixture
-async def asterisk(tmp_path: Path) -> AsyncIterator[BareAsterisk]:
-    async with bare_asterisk(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left_running() -> AsyncIterator[None]:
-    before = asyncio.all_tasks()
-    yield
-    left = asyncio.all_tasks() - before - {asyncio.current_task()}
-    assert not left, f"tasks left: {left}"
+pytestmark = pytest.mark.usefixtures("no_task_left")
 
 
 class Watcher:

@@ -10,17 +10,11 @@ import pytest
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.recorder import Recorder
 from callcenter.line.ports import RecordingUnproved
-from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk
+from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk
 from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 
 SECOND = 8000 * 2 * 2  # bytes
-
-
-@pytest.fixture
-async def asterisk(tmp_path: Path) -> AsyncIterator[BareAsterisk]:
-    async with bare_asterisk(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
