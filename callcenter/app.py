@@ -102,7 +102,7 @@ class Controller:
             on_call=lambda channel: self._spawn(self._serve(channel), self.calls),
             on_stranded=lambda channel_ids: self.recovery.take(channel_ids),
         )
-        self.recovery = Recovery(self.switchboard, engine)
+        self.recovery = Recovery(self.switchboard, engine, settings.spool)
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
@@ -162,6 +162,9 @@ class Controller:
         except asyncio.CancelledError:
             outcome = await asyncio.shield(self._give_to_fallback(channel, record, "shutdown"))
             raise
+        except WeFailed as exc:  # as when Redis or the switch is away
+            log.error("call %s: %s; the dialplan goes on", channel.id, exc)
+            outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
         except Exception as exc:
             log.exception("call %s: our part failed; the dialplan goes on", channel.id)
             outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
@@ -211,7 +214,7 @@ class Controller:
                 if device.startswith("PJSIP/")
             }
             await self.desk.tell_devices(telephones, stamp)
-        except WeFailed as exc:
+        except (WeFailed, SQLAlchemyError, OSError) as exc:
             log.error("the desk does not know who is there: %s", exc)
 
     # What is kept

@@ -6,42 +6,51 @@ gets its one outcome (R25).
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import store as appeals
-from callcenter.appeals.store import EventRow
+from callcenter.appeals.store import EventRow, LiveAppeal
 from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.switchboard import CALLED, Switchboard
+from callcenter.asterisk.switchboard import CALLED, Switchboard, caller_of
 from callcenter.errors import WeFailed
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import LegGone
+from callcenter.line.ports import LegGone, LegLost, RecordingUnproved
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
 
 log = logging.getLogger(__name__)
 
 SWEEP = 15.0  # seconds between two looks for appeals whose call is no more
+DATABASE_FAULTS = (WeFailed, SQLAlchemyError, OSError)
 
 
 class Recovery:
-    """One controller's care for what it did not begin itself."""
+    """One controller's care for what it did not begin itself. `spool` is where recordings are."""
 
-    def __init__(self, switchboard: Switchboard, engine: AsyncEngine) -> None:
+    def __init__(self, switchboard: Switchboard, engine: AsyncEngine, spool: Path) -> None:
         self._switchboard = switchboard
         self._engine = engine
+        self._spool = spool
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def take(self, channel_ids: set[str]) -> None:
-        """Take care of stranded channels: those who talk go on talking, the others fall back."""
+        """Take care of stranded channels: those who talk go on talking, the others fall back.
+
+        `channel_ids` includes the callers of stranded conversations, who may have gone.
+        """
         talks = await self._switchboard.talks()
-        for bridge, members in talks.items():
-            if members & channel_ids:
-                task = asyncio.create_task(self._see_out(bridge, members))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        for channel_id in channel_ids.difference(*talks.values()):
+        mine = {bridge: legs for bridge, legs in talks.items() if caller_of(bridge) in channel_ids}
+        for bridge in mine:
+            task = asyncio.create_task(self._see_out(bridge))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        callers = map(caller_of, mine)
+        for channel_id in channel_ids.difference(*mine.values(), callers):
             channel = Channel(self._switchboard.ari, channel_id)
             if channel_id.startswith(CALLED):
                 await channel.hang_up()
@@ -61,28 +70,47 @@ class Recovery:
                 there = {channel["id"] for channel in before}
                 async with unit_of_work(self._engine) as connection:
                     live = {a.call_id for a in await appeals.live(connection) if a.call_id}
-                    for call_id in (live - there) & missing:
-                        log.error("call %s ended without a word; its appeal says so", call_id)
-                        await _close(connection, call_id, Outcome.LOST_TO_A_FAULT)
+                for call_id in (live - there) & missing:
+                    log.error("call %s ended without a word; its appeal says so", call_id)
+                    await self._close(call_id, Outcome.LOST_TO_A_FAULT)
                 missing = live - there
-            except (WeFailed, OSError) as exc:
+            except DATABASE_FAULTS as exc:
                 log.error("cannot look for lost calls: %s", exc)
 
-    async def _see_out(self, bridge: str, members: set[str]) -> None:
-        """Wait until one of a conversation's parties leaves, then end it in order."""
-        channels = [self._switchboard.channel(member) for member in members]
-        log.warning("conversation %s goes on without the controller that began it", bridge)
-        leaving = [asyncio.create_task(channel.gone()) for channel in channels]
-        await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
-        for task in leaving:
-            task.cancel()
-        await asyncio.gather(*leaving, return_exceptions=True)
+    async def _see_out(self, bridge: str) -> None:
+        """Wait until one of a conversation's parties leaves, then end it in order.
+
+        Who had left before is alone now: a caller who never heard a consultant falls back.
+        """
+        caller_id = caller_of(bridge)
+        here = (await self._switchboard.talks()).get(bridge, set())
+        channels = [self._switchboard.channel(each) for each in here]
+        # Their events are kept from here on, so whoever is there now cannot leave unnoticed.
+        still = (await self._switchboard.talks()).get(bridge, set())
+        outcome = await self._became(caller_id)
+        if len(still) == 2:
+            log.warning("conversation %s goes on without the controller that began it", bridge)
+            outcome = await _until_one_leaves(channels) or outcome or Outcome.TALKED
         for channel in channels:
-            await channel.hang_up()
             self._switchboard.forget(channel)
-            if not channel.id.startswith(CALLED):
-                await self._note(channel.id, Outcome.TALKED)
+            if channel.id == caller_id and outcome is None:
+                await self._fall_back(channel)
+            else:
+                await channel.hang_up()
         await self._switchboard.destroy(bridge)
+        if outcome is not None:
+            await self._note(caller_id, outcome)
+
+    async def _became(self, call_id: str) -> Outcome | None:
+        """What a call had come to, as far as it was written: None before a conversation."""
+        try:
+            async with unit_of_work(self._engine) as connection:
+                appeal = await _live_appeal(connection, call_id)
+                events = [] if appeal is None else await appeals.events(connection, appeal.id)
+        except DATABASE_FAULTS as exc:
+            log.error("cannot read what became of call %s: %s", call_id, exc)
+            return None
+        return _outcome_of(events)
 
     async def _fall_back(self, channel: Channel) -> None:
         try:
@@ -96,22 +124,60 @@ class Recovery:
 
     async def _note(self, call_id: str, outcome: Outcome) -> None:
         try:
-            async with unit_of_work(self._engine) as connection:
-                await _close(connection, call_id, outcome)
-        except (WeFailed, OSError) as exc:  # the sweep closes it later
+            await self._close(call_id, outcome)
+        except DATABASE_FAULTS as exc:  # the sweep closes it later
             log.error("cannot note the outcome of call %s: %s", call_id, exc)
 
+    async def _close(self, call_id: str, outcome: Outcome) -> None:
+        """Give the appeal of a call its outcome, and what was recorded to the worker."""
+        async with unit_of_work(self._engine) as connection:
+            appeal = await _live_appeal(connection, call_id)
+            if appeal is None:
+                return
+            running = [
+                each
+                for each in await recordings.of_appeal(connection, appeal.id)
+                if each.state == "recording"
+            ]
+        for recording in running:
+            try:
+                await self._switchboard.recording_closed(self._spool / recording.spool_name)
+            except RecordingUnproved as exc:
+                log.error("call %s: %s", call_id, exc)
+        now = datetime.now(UTC)
+        async with unit_of_work(self._engine) as connection:
+            events = await appeals.events(connection, appeal.id)
+            seq = max((event.seq for event in events), default=0)
+            detail = {"outcome": outcome.value, "how": "recovered"}
+            ended = EventRow(appeal.id, seq + 1, now, Moment.ENDED, detail)
+            if await appeals.close_appeal(
+                connection, appeal_id=appeal.id, outcome=outcome, ended_at=now
+            ):
+                await appeals.add_events(connection, [ended])
+            for recording in running:
+                await recordings.close(connection, recording_id=recording.id, ended_at=now)
 
-async def _close(connection: AsyncConnection, call_id: str, outcome: Outcome) -> None:
-    """Give the appeal of a call its outcome, and what was recorded to the worker."""
-    now = datetime.now(UTC)
-    for appeal in await appeals.live(connection):
-        if appeal.call_id != call_id:
-            continue
-        seq = max((event.seq for event in await appeals.events(connection, appeal.id)), default=0)
-        detail = {"outcome": outcome.value, "how": "recovered"}
-        ended = EventRow(appeal.id, seq + 1, now, Moment.ENDED, detail)
-        await appeals.add_events(connection, [ended])
-        await appeals.close_appeal(connection, appeal_id=appeal.id, outcome=outcome, ended_at=now)
-        for recording in await recordings.of_appeal(connection, appeal.id):
-            await recordings.close(connection, recording_id=recording.id, ended_at=now)
+
+async def _live_appeal(connection: AsyncConnection, call_id: str) -> LiveAppeal | None:
+    live = await appeals.live(connection)
+    return next((appeal for appeal in live if appeal.call_id == call_id), None)
+
+
+async def _until_one_leaves(channels: Sequence[Channel]) -> Outcome | None:
+    """Return when one has hung up; the outcome when it vanished with the switch instead."""
+    leaving = [asyncio.create_task(channel.gone()) for channel in channels]
+    done, _ = await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
+    for task in leaving:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    lost = any(isinstance(task.exception(), LegLost) for task in done)
+    return Outcome.LOST_TO_A_FAULT if lost else None
+
+
+def _outcome_of(events: Sequence[EventRow]) -> Outcome | None:
+    kinds = {event.kind for event in events}
+    if Moment.REDIRECTED in kinds:
+        return Outcome.REDIRECTED
+    if Moment.CONNECTED in kinds:
+        return Outcome.TALKED
+    return None

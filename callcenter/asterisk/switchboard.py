@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 #: Ids that we choose begin so; what a caller's channel is called is the switch's own choice.
 CALLED, TALK = "called-", "talk-"
+_CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the controller's name
 
 
 class Recorder(Protocol):
@@ -33,7 +34,8 @@ class Switchboard:
     """All channels that this controller holds.
 
     `on_call` gets each incoming call that we claimed and must not block; `on_stranded` gets the
-    channels that an earlier life of this controller left behind.
+    channels that an earlier life of this controller left behind, and the callers of the
+    conversations that it left behind (who may have gone).
     """
 
     def __init__(
@@ -81,11 +83,14 @@ class Switchboard:
         channel = self._channels.get(channel_id)
         if channel is not None:
             channel.handle(event)
-        elif kind == "StasisStart" and not channel_id.startswith(CALLED):
+        elif kind == "StasisStart":
             told = event["channel"]
             channel = Channel(self.ari, channel_id, told["name"], told["caller"]["number"])
-            self._channels[channel_id] = channel
-            self._on_call(channel)
+            if channel_id.startswith(CALLED):  # answered when nobody waited for it any more
+                self._spawn(channel.hang_up())
+            else:
+                self._channels[channel_id] = channel
+                self._on_call(channel)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -113,7 +118,12 @@ class Switchboard:
             else:
                 await channel.catch_up()
         mine = await self.ari.request("GET", f"applications/{self.ari.application}")
-        stranded = (set(mine["channel_ids"]) & there) - set(self._channels)
+        talks = await self.talks()
+        # A telephone that still rings is in no application yet.
+        ringing = {each for each in there if each[_CALLED_ID:] == self.ari.application}
+        stranded = (set(mine["channel_ids"]) | ringing) & there
+        stranded |= {caller_of(bridge) for bridge in talks}
+        stranded -= set(self._channels)
         if stranded:
             await self._on_stranded(stranded)
 
@@ -138,7 +148,7 @@ class Switchboard:
     async def _called(
         self, endpoint: str, caller: Leg, shown: str, timeout: float
     ) -> AsyncIterator[Channel]:
-        channel = self.channel(f"{CALLED}{uuid.uuid4()}")
+        channel = self.channel(f"{CALLED}{uuid.uuid4()}-{self.ari.application}")
         try:
             try:
                 async with asyncio.timeout(timeout):
@@ -165,40 +175,51 @@ class Switchboard:
             self.forget(channel)
 
     @asynccontextmanager
-    async def connected(self, one: Leg, other: Leg) -> AsyncIterator[None]:
-        """The two hear each other within the block; keys are events, not sounds for the other.
+    async def connected(
+        self, one: Leg, other: Leg, *, keys_to_us: bool = True
+    ) -> AsyncIterator[None]:
+        """The two hear each other within the block; keys are events for us, or for the other leg.
 
         Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
         """
         bridge = f"{TALK}{one.id}-{next(self._bridges)}"
-        await self.ari.request("POST", "bridges", {"type": "mixing", "bridgeId": bridge})
+        await self.ari.request(
+            "POST",
+            "bridges",
+            {
+                # Else packets may be passed on below Asterisk, and nobody would see the keys.
+                "type": "mixing,dtmf_events" if keys_to_us else "mixing",
+                "bridgeId": bridge,
+                "name": self.ari.application,
+            },
+        )
         try:
-            await self._join(bridge, one)
+            await self._join(bridge, one, keys_to_us)
             try:
-                await self._join(bridge, other)
+                await self._join(bridge, other, keys_to_us)
             except LegGone:
                 raise NotAnswered("left") from None
             yield
         finally:
             await asyncio.shield(self.destroy(bridge))
 
-    async def _join(self, bridge: str, leg: Leg) -> None:
+    async def _join(self, bridge: str, leg: Leg, absorb: bool) -> None:
         try:
             await self.ari.request(
                 "POST",
                 f"bridges/{bridge}/addChannel",
-                {"channel": leg.id, "absorbDTMF": "true"},
+                {"channel": leg.id, "absorbDTMF": str(absorb).lower()},
             )
         except (Gone, Refused):
             raise LegGone(f"channel {leg.id} hung up") from None
 
     async def talks(self) -> dict[str, set[str]]:
-        """The conversations that the switch has now: ids of channels by id of bridge."""
+        """This controller's conversations in the switch now: ids of channels by id of bridge."""
         bridges = await self.ari.request("GET", "bridges")
         return {
             bridge["id"]: set(bridge["channels"])
             for bridge in bridges
-            if bridge["id"].startswith(TALK)
+            if bridge["id"].startswith(TALK) and bridge["name"] == self.ari.application
         }
 
     async def destroy(self, bridge: str) -> None:
@@ -220,6 +241,15 @@ class Switchboard:
         """Return when it is proved stopped. Raises RecordingUnproved."""
         channel = self._channels[caller.id]
         await self._recorder.stop(channel.name, file, gone=channel.is_gone)
+
+    async def recording_closed(self, file: Path) -> None:
+        """Return when it is proved closed, its channel having gone. Raises RecordingUnproved."""
+        await self._recorder.stop("", file, gone=True)
+
+
+def caller_of(bridge: str) -> str:
+    """The id of the caller's channel in a conversation, from the id of its bridge."""
+    return bridge.removeprefix(TALK).rpartition("-")[0]
 
 
 def _channel_of(event: Event) -> str:

@@ -74,9 +74,12 @@ class Switch(Protocol):
     def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
         """1414's leg once answered; hung up at the end. Raises NotAnswered."""
 
-    def connected(self, one: Leg, other: Leg) -> AbstractAsyncContextManager[None]:
+    def connected(
+        self, one: Leg, other: Leg, *, keys_to_us: bool = True
+    ) -> AbstractAsyncContextManager[None]:
         """The two hear each other within the block.
 
+        Keys are for us and not heard by the other, or else they go through to the other's menus.
         Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
         """
 

@@ -40,7 +40,7 @@ async def _connected_with_1414(call: Call) -> None:
                 ),
             )
         call.if_left = Outcome.REDIRECTED
-        async with call.switch.connected(call.leg, leg):
+        async with call.switch.connected(call.leg, leg, keys_to_us=False):
             call.record.moment(Moment.REDIRECTED)
             try:
                 await while_there(call.leg, leg.gone())
