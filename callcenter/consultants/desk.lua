@@ -79,11 +79,21 @@ function operation.leave() -- call, seconds of rest for the consultant leased to
   end
 end
 
-function operation.tick() -- controller, calls whose leases it renews
+function operation.tick() -- controller, all its calls that have a place: it renews their leases
   redis.call('ZADD', 'desk:controllers', now + LEASE, ARGV[2])
+  local alive = {}
   for i = 3, #ARGV do
+    alive[ARGV[i]] = true
     local extension = redis.call('HGET', 'desk:held', ARGV[i])
     if extension then redis.call('ZADD', 'desk:leases', 'XX', now + LEASE, extension) end
+  end
+  -- Places of its earlier life, and any whose end was lost; a new one may not be in the list yet.
+  for _, call in ipairs(redis.call('ZRANGE', 'desk:waiting', '-inf', now - LEASE, 'BYSCORE')) do
+    local entry = redis.call('HGET', 'desk:calls', call) or ''
+    if string.match(entry, '^(%S*) ') == ARGV[2] and not alive[call] then
+      redis.call('ZREM', 'desk:waiting', call)
+      redis.call('HDEL', 'desk:calls', call)
+    end
   end
   for _, extension in ipairs(redis.call('ZRANGE', 'desk:leases', '-inf', now, 'BYSCORE')) do
     redis.call('ZREM', 'desk:leases', extension)

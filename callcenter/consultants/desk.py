@@ -83,9 +83,8 @@ class Desk:
 
     async def _tick(self) -> None:
         while True:
-            leased = [p.call_id for p in self._places.values() if p.consultant is not None]
             try:
-                known = await self._do("tick", self._controller, *leased)
+                known = await self._do("tick", self._controller, *self._places)
                 if not known and self.on_empty is not None:
                     await self.on_empty()
             except DeskClosed as exc:
@@ -105,13 +104,18 @@ class Desk:
                 continue
             if offer is not None:
                 call_id, _, extension = str(offer[1]).partition(" ")
-                self._offered(call_id, extension)
+                await self._offered(call_id, extension)
 
-    def _offered(self, call_id: str, extension: str) -> None:
+    async def _offered(self, call_id: str, extension: str) -> None:
         place = self._places.get(call_id)
         consultant = self._roster.get(extension)
         if place is not None and consultant is not None:
             place.take(consultant)
+        elif place is None:  # the caller left, or was served by an earlier life of this controller
+            try:
+                await self._do("leave", call_id, "0")
+            except DeskClosed as exc:  # the lease ends by itself
+                log.error("%s", exc)
 
 
 class Place:
