@@ -69,3 +69,17 @@ async def while_there(leg: Leg, work: Coroutine[Any, Any, T]) -> T:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is finished also when this is cancelled meanwhile.
+
+    Only then is CancelledError raised: whoever closes the journal after us misses nothing of it.
+    `work` has to have a limit of time of its own.
+    """
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise

@@ -1,12 +1,11 @@
 """Caller and consultant hear each other, and the conversation is recorded (R17)."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
-from callcenter.line.call import Call, while_there
+from callcenter.line.call import Call, to_the_end, while_there
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, LegGone, RecordingUnproved
 
@@ -60,7 +59,7 @@ async def _recording(call: Call, consultant: Consultant) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.shield(_stop_recording(call, recording_id, name))
+        await to_the_end(_stop_recording(call, recording_id, name))
 
 
 async def _stop_recording(call: Call, recording_id: UUID, name: str) -> None:
