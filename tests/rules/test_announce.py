@@ -1,0 +1,28 @@
+"""What a waiting caller is told."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callcenter.line.announce import queue_prompts
+from callcenter.line.prompts.texts import names
+
+
+def test_the_next_caller_is_told_so() -> None:
+    assert queue_prompts(1, None) == ["queue_next"]
+
+
+def test_place_and_minutes_are_cardinals_after_a_colon() -> None:
+    assert queue_prompts(4, 130) == ["queue_position", "number_4", "queue_wait", "number_3"]
+
+
+def test_a_short_wait_and_a_long_one_are_not_given_in_minutes() -> None:
+    assert queue_prompts(2, 59)[2:] == ["queue_wait_lt1"]
+    assert queue_prompts(2, 601)[2:] == ["queue_wait_gt10"]
+    assert queue_prompts(2, 600)[2:] == ["queue_wait", "number_10"]
+
+
+@given(st.integers(-5, 10_000), st.none() | st.floats(0, 1e6))
+def test_every_announcement_exists_in_both_languages(position: int, expected: float | None) -> None:
+    spoken = set(names())
+    for prompt in queue_prompts(position, expected):
+        assert {f"kk/{prompt}", f"ru/{prompt}"} <= spoken
