@@ -1,0 +1,169 @@
+"""Ours against the plain dialplan, in turn, round after round: what `make bench` runs."""
+
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.results import (
+    ANSWER_LIMIT,
+    Middle,
+    Sample,
+    breaking_rate,
+    highest_rates,
+    of_kind,
+    table,
+)
+from tests.bench.rig import TALK, Rig, rig
+from tests.bench.sides import Stock
+from tests.bench.telephones import PlacedCall
+
+SIDES = ("plain", "ours")
+FIXED = (5.0, 15.0, 30.0)  # new calls a second
+FIXED_SECONDS = 8.0
+HOLD_SECONDS = 30.0
+CONSULTANTS = 300  # they talk 4 s: enough for 70 calls a second
+FROM, TO, GROWTH = 10.0, 70.0, 2.5  # calls a second, and by how much it grows in each second
+FIRST_HOLD = 0.9  # of the rate at which the growing load broke
+STEP = 1.1  # to the next rate that is tried
+TRIES = 6  # rates held or not, until one holds
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much to measure: with fewer holds the highest rate is known less finely."""
+
+    rounds: int
+    holds: int
+
+
+async def compare(
+    budget: Budget, built: Path, say: Say, keep: Callable[[Sequence[Sample]], None]
+) -> list[Sample]:
+    """All samples; `say` gets a line for each, and `keep` all that there are, as they come."""
+    samples: list[Sample] = []
+    for number in range(1, budget.rounds + 1):
+        for side in SIDES:
+            say(f"round {number} of {budget.rounds}, {side}")
+            async with rig(side, Stock(CONSULTANTS), built) as running:
+                async for sample in _round(running, number, budget.holds, say):
+                    samples.append(sample)
+                    say(f"  {line(sample)}")
+                    keep(samples)
+    return samples
+
+
+async def _round(running: Rig, number: int, holds: int, say: Say) -> AsyncIterator[Sample]:
+    for rate in FIXED:
+        sample, _ = await running.measure("fixed", rate, FIXED_SECONDS, round=number)
+        yield sample
+    rate = await breaking(running)
+    say(f"  a growing load breaks at {rate:.0f}/s")
+    rate = max(1.0, round(rate * FIRST_HOLD))
+    held = False
+    for attempt in range(1, TRIES + 1):
+        sample, _ = await running.measure("hold", rate, HOLD_SECONDS, round=number)
+        yield sample
+        held = held or sample.holds
+        if held and attempt >= holds:
+            return
+        rate = max(1.0, round(rate * STEP if sample.holds else rate / STEP))
+
+
+async def breaking(running: Rig) -> float:
+    """The rate at which a load that grows steadily ceases to be carried."""
+    running.consultants.legs.clear()
+    rates = list(growing())
+    calls = await running.load(iter([1 / rate for rate in rates]), TALK, in_time)
+    return breaking_rate(await running.facts(calls), rates)
+
+
+def growing() -> list[float]:
+    """For each call the rate at its moment, from FROM to TO, growing by GROWTH in a second."""
+    rates = [FROM]
+    while rates[-1] < TO:
+        rates.append(rates[-1] + GROWTH / rates[-1])
+    return rates
+
+
+def in_time(calls: Sequence[PlacedCall]) -> bool:
+    """Whether most of the latest callers were answered in time; those who wait now count too."""
+    now = time.monotonic()
+    waits = [(call.answered_at or now) - call.invite_at for call in calls[-40:]]
+    return sum(wait * 1000 > ANSWER_LIMIT for wait in waits) < 20
+
+
+# What is shown
+
+
+def line(sample: Sample) -> str:
+    """One sample, as progress."""
+    cpu = " + ".join(f"{name} {value:.1f}" for name, value in sample.cpu.items())
+    faults = "".join(f", {count} {fault}" for fault, count in sample.faults.items())
+    return (
+        f"{sample.kind} {sample.rate:g}/s: {sample.calls} calls{faults}; "
+        f"answer {sample.answer.p50:.1f}/{sample.answer.p95:.1f} ms, "
+        f"ring {sample.ring.p50:.1f}/{sample.ring.p95:.1f} ms; CPU {cpu} = "
+        f"{sample.total_cpu:.1f} ms a call"
+        + (f"; recordings missing {sample.missing}" if sample.missing else "")
+        + (f"; recordings of another length {sample.off}" if sample.off else "")
+        + ("" if sample.kind != "hold" else "; holds" if sample.holds else "; does not hold")
+    )
+
+
+def comparison(samples: Sequence[Sample]) -> str:
+    """The tables: highest rates, then latencies and CPU at the fixed rates, then by process."""
+    best = {side: highest_rates(samples, side) for side in SIDES}
+    rows = [("highest rate that holds", *(best[side].text(0) for side in SIDES), "")]
+    ratio = best["ours"].median / best["plain"].median if best["plain"].median else float("nan")
+    rows[0] = (*rows[0][:3], f"{ratio:.2f} of plain")
+    for rate in FIXED:
+        rows += _rows(samples, rate)
+    heads = ("median (least-most)", *SIDES, "")
+    return table([heads, *rows]) + "\n\n" + table(_processes(samples))
+
+
+def _rows(samples: Sequence[Sample], rate: float) -> list[tuple[str, str, str, str]]:
+    found = {side: of_kind(samples, side, "fixed", rate) for side in SIDES}
+
+    def both(
+        name: str, value: Callable[[Sample], float], compare: Callable[[float, float], str]
+    ) -> tuple[str, str, str, str]:
+        plain, ours = (Middle.of(map(value, found[side])) for side in SIDES)
+        return (
+            f"{name} at {rate:g}/s",
+            plain.text(),
+            ours.text(),
+            compare(plain.median, ours.median),
+        )
+
+    def later(plain: float, ours: float) -> str:
+        return f"{ours - plain:+.1f} ms"
+
+    def times(plain: float, ours: float) -> str:
+        return f"{ours / plain:.2f} of plain" if plain else ""
+
+    return [
+        both("INVITE to 200, p50", lambda s: s.answer.p50, later),
+        both("INVITE to 200, p95", lambda s: s.answer.p95, later),
+        both("key to INVITE, p50", lambda s: s.ring.p50, later),
+        both("key to INVITE, p95", lambda s: s.ring.p95, later),
+        both("CPU ms a call", lambda s: s.total_cpu, times),
+        both("memory, MB", lambda s: sum(s.memory.values()) / 1e6, times),
+        both("recorded KB a call", lambda s: s.recorded / s.calls / 1000, times),
+        both("failed calls", lambda s: s.failed, lambda _a, _b: ""),
+        both("recordings missing or off", lambda s: s.missing + s.off, lambda _a, _b: ""),
+    ]
+
+
+def _processes(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
+    names = list(dict.fromkeys(itertools.chain.from_iterable(sample.cpu for sample in samples)))
+    rows: list[tuple[str, ...]] = [("CPU ms a call", *names, "generator")]
+    for rate, side in itertools.product(FIXED, SIDES):
+        found = of_kind(samples, side, "fixed", rate)
+        cells = [Middle.of(s.cpu[name] for s in found if name in s.cpu).text() for name in names]
+        rows.append((f"{side} at {rate:g}/s", *cells, Middle.of(s.generator for s in found).text()))
+    return rows

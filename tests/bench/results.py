@@ -1,0 +1,194 @@
+"""The figures of a run: computed from facts, kept as JSON, summed up over rounds, shown."""
+
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from callcenter.errors import AskedWrongly
+from tests.bench.facts import Fact
+
+ANSWER_LIMIT, RING_LIMIT = 50.0, 100.0  # milliseconds that the 95th percentile must not exceed
+OFF = 0.1  # seconds by which a recording may differ from its conversation
+FORMAT = 1  # of the JSON files
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Milliseconds; not a number where there was nothing to measure."""
+
+    p50: float
+    p95: float
+    p99: float
+    worst: float
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> "Spread":
+        known = sorted(value for value in values if value is not None)
+        return cls(*(percentile(known, share) for share in (50, 95, 99, 100)))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement of one side."""
+
+    side: str
+    kind: str
+    rate: float  #: new calls a second
+    talk: float  #: seconds from the second key to the hang-up
+    calls: int
+    faults: dict[str, int]
+    answer: Spread  #: INVITE to 200 OK
+    ring: Spread  #: key to the consultant's INVITE
+    cpu: dict[str, float]  #: milliseconds a call, by process, above what it uses when idle
+    generator: float  #: the same of the generator itself
+    memory: dict[str, int]  #: bytes, by process, at the end
+    recorded: int  #: bytes of recordings kept
+    missing: int  #: recordings
+    off: int  #: recordings whose length differs from the conversation by over `OFF`
+    more: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        return sum(self.faults.values())
+
+    @property
+    def holds(self) -> bool:
+        """No failed call, and both latencies within their limits."""
+        return not self.failed and self.answer.p95 <= ANSWER_LIMIT and self.ring.p95 <= RING_LIMIT
+
+    @property
+    def total_cpu(self) -> float:
+        """Milliseconds a call of all processes of the side."""
+        return sum(self.cpu.values())
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` per cent of the ordered values do not exceed."""
+    if not ordered:
+        return math.nan
+    return ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)]
+
+
+def recordings(facts: Sequence[Fact]) -> tuple[int, int, int]:
+    """Bytes, missing ones and those of another length, among the calls without a fault."""
+    good = [fact for fact in facts if fact.fault is None]
+    missing = sum(fact.short is None for fact in good)
+    off = sum(fact.short is not None and abs(fact.short) > OFF for fact in good)
+    return sum(fact.size for fact in facts), missing, off
+
+
+def faults(facts: Sequence[Fact]) -> dict[str, int]:
+    """How often each fault came."""
+    return dict(Counter(fact.fault for fact in facts if fact.fault is not None))
+
+
+def merged(values: Mapping[str, float]) -> dict[str, float]:
+    """By kind of process: `line-1` and `line-2` are both `line`."""
+    sums: Counter[str] = Counter()
+    for name, value in values.items():
+        sums[name.partition("-")[0]] += value  # type: ignore[assignment]  # sums of floats too
+    return dict(sums)
+
+
+def breaking_rate(facts: Sequence[Fact], rates: Sequence[float], window: int = 40) -> float:
+    """In a run of growing rate, the rate at which it ceased to hold; the last one if it never did.
+
+    Looked at in windows of so many calls, so that one late call does not count as the limit.
+    """
+    for end in range(window, len(facts) + 1):
+        some = facts[end - window : end]
+        late = Spread.of(fact.answer for fact in some).p95 > ANSWER_LIMIT
+        late = late or Spread.of(fact.ring for fact in some).p95 > RING_LIMIT
+        if late or any(fact.fault is not None for fact in some):
+            return rates[end - window]
+    return rates[len(facts) - 1]
+
+
+# Files
+
+
+def save(path: Path, about: Mapping[str, str], samples: Sequence[Sample]) -> None:
+    """Write what was measured so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "format": FORMAT,
+        "about": dict(about),
+        "samples": [asdict(sample) for sample in samples],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> tuple[dict[str, str], list[Sample]]:
+    """What `save` wrote. Raises AskedWrongly for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise AskedWrongly(f"{path} is of format {content['format']}, not {FORMAT}")
+        return dict(content["about"]), [_sample(each) for each in content["samples"]]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise AskedWrongly(f"{path} holds no results of the benchmark: {exc!r}") from exc
+
+
+def _sample(fields: dict[str, Any]) -> Sample:
+    spreads = {name: Spread(**fields[name]) for name in ("answer", "ring")}
+    return Sample(**(fields | spreads))
+
+
+# Summing up
+
+
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """A figure over the rounds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Middle":
+        every = [value for value in values if not math.isnan(value)]
+        if not every:
+            return cls(math.nan, math.nan, math.nan)
+        return cls(statistics.median(every), min(every), max(every))
+
+    def text(self, digits: int = 1) -> str:
+        """As in `4.1 (3.9-4.6)`."""
+        if math.isnan(self.median):
+            return "-"
+        if self.least == self.most:
+            return f"{self.median:.{digits}f}"
+        return f"{self.median:.{digits}f} ({self.least:.{digits}f}-{self.most:.{digits}f})"
+
+
+def of_kind(samples: Iterable[Sample], side: str, kind: str, rate: float) -> list[Sample]:
+    return [
+        sample
+        for sample in samples
+        if sample.side == side and sample.kind == kind and sample.rate == rate
+    ]
+
+
+def highest_rates(samples: Sequence[Sample], side: str) -> Middle:
+    """The highest rate that held, in each round (the samples of a round are in one run)."""
+    best: dict[float, float] = {}
+    for sample in samples:
+        if sample.side == side and sample.kind == "hold":
+            number = sample.more["round"]
+            best[number] = max(best.get(number, 0.0), sample.rate if sample.holds else 0.0)
+    return Middle.of(best.values())
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side, the first row being their heads."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -1,0 +1,154 @@
+"""A side with its telephones, and how a load on it is measured."""
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from callcenter.errors import WeFailed
+from callcenter.line.prompts.build import build
+from callcenter.settings import ROOT, Settings
+from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
+from tests.bench.facts import Fact, facts
+from tests.bench.results import ANSWER_LIMIT, Sample, Spread, faults, merged, recordings
+from tests.bench.sides import Plain, Product, Side, Stock
+from tests.bench.stock import extensions
+from tests.bench.telephones import Callers, Consultants, PlacedCall
+from tests.bench.usage import cpu_seconds, memory_bytes
+
+TALK = 4.0  # seconds from the key to the caller's hang-up
+IDLE = 3.0  # seconds over which the use of an idle side is measured
+SIDES: dict[str, type[Plain] | type[Product]] = {"plain": Plain, "ours": Product}
+
+
+def prompts() -> Path:
+    """The prompts that both sides play, built once."""
+    settings = Settings(_env_file=None, var=ROOT / "var" / "bench")
+    build(settings, lambda done, every: None)
+    return settings.prompts
+
+
+@dataclass
+class Rig:
+    """One running side and everybody who telephones."""
+
+    side: Side
+    callers: Callers
+    consultants: Consultants
+    idle: dict[str, float]  #: CPU seconds a second, by process
+
+    async def load(
+        self, pauses: Iterator[float], talk: float, watch: Callable[[list[PlacedCall]], bool]
+    ) -> list[PlacedCall]:
+        """Place a call after each pause (seconds), until there is none or `watch` says stop."""
+        calls: list[PlacedCall] = []
+        tasks = []
+        due = time.monotonic()
+        for pause in pauses:
+            tasks.append(asyncio.create_task(self.callers.call(talk, calls)))
+            due += pause
+            await asyncio.sleep(due - time.monotonic())
+            if not watch(calls):
+                break
+        await asyncio.gather(*tasks)
+        return calls
+
+    async def facts(self, calls: Sequence[PlacedCall]) -> list[Fact]:
+        """What became of the calls, once all of it is written down (or never will be)."""
+        numbers = [call.number for call in calls if call.answered_at is not None]
+        with suppress(WeFailed):  # the calls concerned count as faults
+            await self.side.settled(numbers)
+        legs = await self.side.legs(numbers, self.consultants.legs)
+        return facts(calls, legs, await self.side.kept(numbers))
+
+    async def measure(
+        self, kind: str, rate: float, seconds: float, talk: float = TALK, **more: float
+    ) -> tuple[Sample, list[Fact]]:
+        """Calls at a steady rate for so long, until all of them are over and written down."""
+        self.consultants.legs.clear()
+        planned = round(rate * seconds)
+        roots = self.side.roots()
+        begun, before, own = time.monotonic(), cpu_seconds(roots), time.process_time()
+        calls = await self.load(
+            iter([1 / rate] * planned),
+            talk,
+            lambda calls: kind != "hold" or may_hold(calls, planned),
+        )
+        found = await self.facts(calls)
+        took, after, own_after = time.monotonic() - begun, cpu_seconds(roots), time.process_time()
+        memory = memory_bytes(roots)
+        size, missing, off = recordings(found)
+        above_idle = {
+            name: (after[name] - before[name] - self.idle[name] * took) * 1000 / len(calls)
+            for name in roots
+        }
+        sample = Sample(
+            side=self.side.name,
+            kind=kind,
+            rate=rate,
+            talk=talk,
+            calls=len(calls),
+            faults=faults(found),
+            answer=Spread.of(fact.answer for fact in found),
+            ring=Spread.of(fact.ring for fact in found),
+            cpu=merged(above_idle),
+            generator=(own_after - own) * 1000 / len(calls),
+            memory={name: int(value) for name, value in merged(memory).items()},
+            recorded=size,
+            missing=missing,
+            off=off,
+            more=more,
+        )
+        return sample, found
+
+
+def may_hold(calls: Sequence[PlacedCall], planned: int) -> bool:
+    """Whether it is worth going on: not once the 95th percentile of all must be too late."""
+    now = time.monotonic()
+    late = ((call.answered_at or now) - call.invite_at > ANSWER_LIMIT / 1000 for call in calls)
+    return sum(late) <= planned / 20 and not any(call.fault is not None for call in calls)
+
+
+@asynccontextmanager
+async def rig(name: str, stock: Stock, built: Path) -> AsyncIterator[Rig]:
+    """A side that has just been started, with all its consultants registered and free."""
+    with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
+        side = SIDES[name](Path(folder) / "v", built, stock)
+        try:
+            await side.start()
+            server = (str(side.settings.sip_address), side.settings.sip_port)
+            async with (
+                Consultants(server, CONSULTANTS, PASSWORD) as consultants,
+                Callers(server, OPERATOR) as callers,
+            ):
+                await consultants.register(extensions(stock.consultants))
+                await side.consultants_free()
+                running = Rig(side, callers, consultants, await _idle(side))
+                with _steady():
+                    yield running
+        finally:
+            await side.stop()
+
+
+async def _idle(side: Side) -> dict[str, float]:
+    await asyncio.sleep(1)  # what starting left to do
+    roots = side.roots()
+    begun, before = time.monotonic(), cpu_seconds(roots)
+    await asyncio.sleep(IDLE)
+    took, after = time.monotonic() - begun, cpu_seconds(roots)
+    return {name: (after[name] - before[name]) / took for name in roots}
+
+
+@contextmanager
+def _steady() -> Iterator[None]:
+    """Collect no garbage meanwhile: a pause of the generator would look like one of the switch."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,297 @@
+"""The two that are compared, each a whole copy under a folder of its own, with the same telephones.
+
+`Plain` is Asterisk alone with a dialplan, app_queue and CDR in PostgreSQL. `Product` is all of
+ours as `callcenter up` runs it.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+
+from callcenter.asterisk.program import cli_command
+from callcenter.asterisk.render import render, write
+from callcenter.errors import WeFailed
+from callcenter.settings import Settings
+from callcenter.storage.redis import open_redis
+from callcenter.up.child import Part, Surroundings
+from callcenter.up.ports import ports
+from callcenter.up.postgres import find_cluster, postgres
+from callcenter.up.product import asterisk, product
+from callcenter.up.supervisor import Plan, Step, Supervisor
+from tests.asterisk.switch import PASSWORD, account, with_free_ports
+from tests.bench.facts import Kept, Ring, legs_of_callers, legs_of_rings
+from tests.bench.stock import extensions
+from tests.bench.telephones import RungLeg
+
+RAW_SECOND = 2 * 2 * 8000  # bytes of a second in two channels of 16 bits
+SETTLED = 30.0  # seconds within which everything of the calls must be written down
+READY = 60.0
+UNLOADED = (
+    *("res_ari", "res_stasis", "app_stasis", "res_websocket_client", "res_manager_devicestate"),
+    *("app_celgenuserevent", "res_cdrel", "cel_custom"),
+)
+CDR_TABLE = """
+    CREATE TABLE cdr (calldate timestamptz, clid text, src text, dst text, dcontext text,
+        channel text, dstchannel text, lastapp text, lastdata text, duration int, billsec int,
+        disposition text, amaflags int, accountcode text, uniqueid text, userfield text)
+"""
+MOMENTS = """
+    SELECT a.caller_number, e.detail->>'consultant', extract(epoch FROM e.at)
+    FROM appeal a JOIN appeal_event e ON e.appeal_id = a.id AND e.kind = 'ringing'
+    WHERE a.caller_number = ANY(%s)
+"""
+KEPT = """
+    SELECT a.caller_number, a.outcome, r.state, r.duration_ms, r.bytes
+    FROM appeal a LEFT JOIN recording r ON r.appeal_id = a.id WHERE a.caller_number = ANY(%s)
+"""
+UNFINISHED = """
+    SELECT count(*) FROM unnest(%s::text[]) AS n (number)
+    LEFT JOIN appeal a ON a.caller_number = n.number LEFT JOIN recording r ON r.appeal_id = a.id
+    WHERE a.outcome IS NULL OR r.state IN ('recording', 'closed')
+"""
+
+
+class Side(Protocol):
+    """One of the two. `start` it, measure, `stop` it."""
+
+    name: str
+    settings: Settings
+
+    async def start(self) -> None:
+        """Everything runs when this returns; consultants may register."""
+
+    async def stop(self) -> None: ...
+
+    async def consultants_free(self) -> None:
+        """Returns when all consultants, registered before, count as free."""
+
+    def roots(self) -> dict[str, int]:
+        """Process ids by name."""
+
+    async def settled(self, numbers: Sequence[str]) -> None:
+        """Returns when all that is kept of the calls of these callers is kept."""
+
+    async def legs(
+        self, numbers: Sequence[str], legs: Sequence[RungLeg]
+    ) -> dict[str, list[RungLeg]]:
+        """The consultants' legs by the caller they were rung for."""
+
+    async def kept(self, numbers: Sequence[str]) -> dict[str, Kept]:
+        """What was kept of the calls, by caller."""
+
+
+@dataclass
+class Stock:
+    """What stands ready before the first call."""
+
+    consultants: int
+    appeals: int = 0
+
+
+class _Copy:
+    """What both sides have in common: a supervisor, a database, the switch's console."""
+
+    name = ""
+
+    def __init__(self, folder: Path, prompts: Path, stock: Stock) -> None:
+        """`prompts` are built already; `folder` must have a short path, for its sockets."""
+        self.stock = stock
+        # Ports of RTP for a thousand calls and more, below those that the kernel gives out.
+        settings = Settings(_env_file=None, var=folder, recordings=folder / "recordings")
+        self.settings = with_free_ports(settings, rtp_start=10000, rtp_end=31999)
+        folder.mkdir(parents=True)
+        self.settings.prompts.symlink_to(prompts)
+        self.settings.spool.mkdir(parents=True)
+        self.said: list[str] = []
+        self._supervisor = Supervisor(self.settings, self.plan, self.said.append)
+
+    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+        raise NotImplementedError
+
+    @property
+    def accounts(self) -> list[Any]:
+        return [account(each, PASSWORD) for each in extensions(self.stock.consultants)]
+
+    async def start(self) -> None:
+        await self._supervisor.start()
+
+    async def stop(self) -> None:
+        await self._supervisor.stop()
+
+    def pid(self, name: str) -> int:
+        return self._supervisor.child(name).pid
+
+    async def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        async with await psycopg.AsyncConnection.connect(self.settings.database) as connection:
+            cursor = await connection.execute(query.encode(), values)
+            return await cursor.fetchall()
+
+    async def cli(self, command: str) -> str:
+        """What the switch's console answers."""
+        process = await asyncio.create_subprocess_exec(
+            *cli_command(self.settings, command),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        answer, _ = await process.communicate()
+        return answer.decode(errors="replace")
+
+
+class Plain(_Copy):
+    """Asterisk alone: the rendered configuration, with the benchmark's own dialplan."""
+
+    name = "plain"
+
+    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+        switch = replace(asterisk(settings, around), prepare=self._prepare)
+        return Plan(
+            stages=([postgres(find_cluster(settings), around)], [switch]), ports=ports(settings)
+        )
+
+    async def _prepare(self) -> None:
+        async with await psycopg.AsyncConnection.connect(self.settings.database) as connection:
+            await connection.execute(CDR_TABLE)
+        write(self.settings, plain_files(self.settings, render(self.settings, self.accounts)))
+
+    def roots(self) -> dict[str, int]:
+        return {name: self.pid(name) for name in ("asterisk", "postgres")}
+
+    async def consultants_free(self) -> None:
+        async def free() -> bool:
+            shown = await self.cli("queue show bench")
+            return shown.count("(Not in use)") == self.stock.consultants
+
+        await until(free, "all consultants are free", READY)
+
+    async def settled(self, numbers: Sequence[str]) -> None:
+        async def written() -> bool:
+            rows = await self.query(
+                "SELECT count(DISTINCT src) FROM cdr WHERE src = ANY(%s)", list(numbers)
+            )
+            return bool(rows[0][0] == len(numbers)) and not self._open_recordings()
+
+        await until(written, "every call has its CDR", SETTLED)
+
+    def _open_recordings(self) -> bool:
+        spool = str(self.settings.spool)
+        for each in Path(f"/proc/{self.pid('asterisk')}/fd").iterdir():
+            try:
+                if os.readlink(each).startswith(spool):
+                    return True
+            except FileNotFoundError:
+                continue
+        return False
+
+    async def legs(
+        self, numbers: Sequence[str], legs: Sequence[RungLeg]
+    ) -> dict[str, list[RungLeg]]:
+        return legs_of_callers(legs)
+
+    async def kept(self, numbers: Sequence[str]) -> dict[str, Kept]:
+        rows = await self.query("SELECT DISTINCT src FROM cdr WHERE src = ANY(%s)", list(numbers))
+        kept = {}
+        for (number,) in rows:
+            file = self.settings.spool / f"{number}.raw"
+            size = file.stat().st_size if file.exists() else 0
+            kept[number] = Kept(size / RAW_SECOND if size else None, size)
+        return kept
+
+
+def plain_files(settings: Settings, rendered: dict[str, str]) -> dict[str, str]:
+    """The rendered files, changed to those of a switch without any software of ours."""
+    files = dict(rendered)
+    dialplan = (Path(__file__).parent / "plain" / "extensions.conf").read_text()
+    files["extensions.conf"] = dialplan.replace("@PROMPTS@", str(settings.prompts)).replace(
+        "@RECORDINGS@", str(settings.spool)
+    )
+    modules = [
+        line
+        for line in files["modules.conf"].splitlines()
+        if not line.startswith(tuple(f"load = {name}" for name in UNLOADED))
+    ]
+    files["modules.conf"] = "\n".join([*modules, "load = app_read.so", "load = cdr_pgsql.so", ""])
+    files["queues.conf"] = files["queues.conf"].replace("[fallback]", "[bench]")
+    files["cel.conf"] = "[general]\nenable = no\n"
+    files["cdr.conf"] = "[general]\nenable = yes\n"
+    files["cdr_pgsql.conf"] = (
+        f"[global]\nhostname = {settings.postgres_folder}\nport = 5432\n"
+        "dbname = callcenter\nuser = postgres\ntable = cdr\n"
+    )
+    return files
+
+
+class Product(_Copy):
+    """All of ours."""
+
+    name = "ours"
+
+    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+        plan = product(settings, around)
+        stock = (
+            *(sys.executable, "-m", "tests.bench.stock"),
+            *("--consultants", str(self.stock.consultants), "--appeals", str(self.stock.appeals)),
+        )
+        stages: list[Sequence[Part | Step]] = []
+        for stage in plan.stages:
+            if any(member.name == "render" for member in stage):
+                stages.append([Step("stock", stock)])
+            stages.append(stage)
+        return replace(plan, stages=stages)
+
+    def roots(self) -> dict[str, int]:
+        lines = [f"line-{number + 1}" for number in range(self.settings.controllers)]
+        names = ("asterisk", "postgres", "redis", *lines, "web", "worker")
+        return {name: self.pid(name) for name in names}
+
+    async def consultants_free(self) -> None:
+        redis = open_redis(self.settings)
+
+        async def free() -> bool:
+            return bool(await redis.zcard("desk:idle") == self.stock.consultants)
+
+        try:
+            await until(free, "all consultants are free", READY)
+        finally:
+            await redis.aclose()
+
+    async def settled(self, numbers: Sequence[str]) -> None:
+        async def written() -> bool:
+            return bool((await self.query(UNFINISHED, list(numbers)))[0][0] == 0)
+
+        await until(written, "every call has its outcome and its recording", SETTLED)
+
+    async def legs(
+        self, numbers: Sequence[str], legs: Sequence[RungLeg]
+    ) -> dict[str, list[RungLeg]]:
+        offset = time.monotonic() - time.time()
+        rings = [
+            Ring(number, extension, float(at) + offset)
+            for number, extension, at in await self.query(MOMENTS, list(numbers))
+        ]
+        return legs_of_rings(rings, legs)
+
+    async def kept(self, numbers: Sequence[str]) -> dict[str, Kept]:
+        kept = {}
+        for number, outcome, state, milliseconds, size in await self.query(KEPT, list(numbers)):
+            fault = None if outcome == "talked" else f"outcome {outcome}"
+            if state != "stored":
+                kept[number] = Kept(None, 0, fault)
+            else:
+                kept[number] = Kept(milliseconds / 1000, size, fault)
+        return kept
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float) -> None:
+    """Poll; raises WeFailed after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not await true():
+        if time.monotonic() > deadline:
+            raise WeFailed(f"not within {limit:g} s: {what}")
+        await asyncio.sleep(0.2)
