@@ -39,8 +39,8 @@ async def _connected_with_1414(call: Call) -> None:
                     call.switch.call_unified_center(call.leg, call.times.unified_ring_timeout)
                 ),
             )
-        call.if_left = Outcome.REDIRECTED
         async with call.switch.connected(call.leg, leg, keys_to_us=False):
+            call.if_left = Outcome.REDIRECTED
             call.record.moment(Moment.REDIRECTED)
             try:
                 await while_there(call.leg, leg.gone())

@@ -51,15 +51,19 @@ async def _recording(call: Call, consultant: Consultant) -> AsyncIterator[None]:
     name = f"{recording_id}.raw"
     call.record.recording_started(recording_id, consultant.id, name)
     try:
+        await _start_recording(call, recording_id, name)
+        yield
+    finally:
+        await to_the_end(_stop_recording(call, recording_id, name))
+
+
+async def _start_recording(call: Call, recording_id: UUID, name: str) -> None:
+    try:
         await call.switch.start_recording(call.leg, call.times.spool / name)
         call.record.moment(Moment.RECORDING_STARTED, recording=str(recording_id))
     except RecordingUnproved as exc:
         log.error("call %s: %s", call.leg.id, exc)
         call.record.moment(Moment.RECORDING_FAILED, recording=str(recording_id), why=str(exc))
-    try:
-        yield
-    finally:
-        await to_the_end(_stop_recording(call, recording_id, name))
 
 
 async def _stop_recording(call: Call, recording_id: UUID, name: str) -> None:

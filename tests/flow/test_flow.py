@@ -1,0 +1,270 @@
+"""The rule of a call without a switch: every ending, and every ending cut at every step."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callcenter.errors import WeFailed
+from callcenter.line.flow import inbound_call
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.ports import LegGone, LegLost, NotAnswered
+from tests.flow.world import Story, World
+
+ENDLESS = 2000  # turns of the loop that no story takes
+
+BUSY = NotAnswered("busy")
+LATE = NotAnswered("no_answer")
+
+ENDINGS = {
+    "talked": (Story({"lang_choice": "2", "menu_main": "1"}, consultants=[""]), Outcome.TALKED),
+    "no key at all": (Story(consultants=["5"]), Outcome.TALKED),
+    "wrong keys": (Story({"lang_choice": "78"}, consultants=[""]), Outcome.TALKED),
+    "a consultant at once": (Story({"lang_choice": "0"}, consultants=[""]), Outcome.TALKED),
+    "wrong in the menu": (
+        Story({"lang_choice": "1", "menu_main": "7*"}, consultants=[""]),
+        Outcome.TALKED,
+    ),
+    "the menu again and again": (
+        Story({"lang_choice": "1", "menu_main": "9" * 9}, consultants=[""]),
+        Outcome.TALKED,
+    ),
+    "the second consultant": (
+        Story({"lang_choice": "0"}, consultants=[LATE, BUSY, ""]),
+        Outcome.TALKED,
+    ),
+    "1414 by the menu": (
+        Story({"lang_choice": "2", "menu_main": "3"}, unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "1414 is busy": (
+        Story({"lang_choice": "1", "menu_main": "3"}, consultants=[""], unified_center=[BUSY]),
+        Outcome.TALKED,
+    ),
+    "1414 by the consultant": (
+        Story({"lang_choice": "0"}, consultants=["5*14"], unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "1414 busy for the consultant": (
+        Story({"lang_choice": "0"}, consultants=["*14", ""], unified_center=[BUSY]),
+        Outcome.TALKED,
+    ),
+    "nobody, but 1414": (Story({"lang_choice": "0"}, unified_center=[""]), Outcome.REDIRECTED),
+    "nobody at all": (Story({"lang_choice": "0"}, unified_center=[BUSY]), Outcome.NOBODY_FREE),
+    "recording does not start": (
+        Story({"lang_choice": "0"}, consultants=[""], recording_starts=False),
+        Outcome.TALKED,
+    ),
+    "recording does not stop": (
+        Story(
+            {"lang_choice": "0"},
+            consultants=["*14", ""],
+            unified_center=[""],
+            recording_stops=False,
+        ),
+        Outcome.TALKED,
+    ),
+}
+of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(), ids=ENDINGS)
+
+
+async def told(world: World) -> Outcome:
+    """The outcome of the whole story; proves that nothing is left of it."""
+    outcome = await inbound_call(world.call())
+    assert_nothing_left(world)
+    return outcome
+
+
+def assert_nothing_left(world: World) -> None:
+    assert world.held == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert all(world.record.recordings.values()), "a recording was not said to be stopped"
+
+
+@of_each_ending
+async def test_every_ending_has_its_outcome_and_leaves_nothing(
+    story: Story, outcome: Outcome
+) -> None:
+    assert await told(World(story)) == outcome
+
+
+async def cuts(
+    story: Story, how: Callable[[World, asyncio.Task[Outcome]], object]
+) -> AsyncIterator[tuple[World, asyncio.Task[Outcome]]]:
+    """The story cut after no turn of the loop, after one, and so on; each call is over."""
+    for turns in range(ENDLESS):
+        world = World(story)
+        call = asyncio.create_task(inbound_call(world.call()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if call.done():
+            assert turns > 10, "the story was never cut"
+            await call
+            return
+        how(world, call)
+        await asyncio.wait((call,))
+        assert_nothing_left(world)
+        yield world, call
+    raise AssertionError("the story does not end")
+
+
+@of_each_ending
+async def test_a_caller_may_hang_up_at_every_step(story: Story, outcome: Outcome) -> None:
+    async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
+        became = await call
+        assert became in (left_after(world.record.moments), outcome), world.record.moments
+
+
+def left_after(moments: list[Moment]) -> Outcome:
+    """What became of a caller who left after the last of these moments (R25)."""
+    left = Outcome.LEFT_IN_GREETING
+    for moment in moments:
+        left = {
+            Moment.LANGUAGE: Outcome.LEFT_IN_MENU,
+            Moment.WAITING: Outcome.LEFT_WAITING,
+            Moment.RINGING: Outcome.LEFT_RINGING,
+            Moment.CONNECTED: Outcome.TALKED,
+            Moment.REDIRECTED: Outcome.REDIRECTED,
+        }.get(moment, left)
+    return left
+
+
+@of_each_ending
+async def test_the_switch_may_vanish_at_every_step(story: Story, outcome: Outcome) -> None:
+    def vanish(world: World, _: object) -> None:
+        for leg in (world.leg, *world.called):
+            leg.leaves(LegLost("the switch died"))
+
+    async for _, call in cuts(story, vanish):
+        assert await call in (Outcome.LOST_TO_A_FAULT, outcome)
+
+
+@of_each_ending
+async def test_a_call_may_be_cancelled_at_every_step(story: Story, outcome: Outcome) -> None:
+    async for _, call in cuts(story, lambda _, call: call.cancel()):
+        assert call.cancelled()
+
+
+@of_each_ending
+async def test_whoever_was_called_may_leave_at_every_step(story: Story, outcome: Outcome) -> None:
+    def leave(world: World, _: object) -> None:
+        for leg in world.called:
+            leg.leaves(LegGone("hung up"))
+
+    async for _, call in cuts(story, leave):
+        assert await call in (Outcome.TALKED, Outcome.REDIRECTED, Outcome.NOBODY_FREE)
+
+
+@of_each_ending
+async def test_every_operation_may_fail(story: Story, outcome: Outcome) -> None:
+    for number in range(ENDLESS):
+        world = World(story, fails_at=number)
+        call = asyncio.create_task(inbound_call(world.call()))
+        await asyncio.wait((call,))
+        assert_nothing_left(world)
+        if world.operations <= number:
+            assert await call == outcome
+            return
+        # The company of a caller who waits may fail without harm; anything else is for the
+        # dialplan's fallback.
+        assert isinstance(call.exception(), WeFailed) or await call in Outcome
+    raise AssertionError("the story does not end")
+
+
+KEYS = st.sampled_from([*"0123456789*#", None])
+NEVER_ANSWERED = st.sampled_from([BUSY, LATE, NotAnswered("unreachable")])
+STORIES = st.builds(
+    Story,
+    presses=st.fixed_dictionaries(
+        {}, optional={"lang_choice": st.lists(KEYS, max_size=4), "menu_main": st.lists(KEYS)}
+    ),
+    interrupts=st.dictionaries(
+        st.sampled_from(["greeting", "emergency_hint", "recording_notice", "err_invalid"]),
+        st.sampled_from("0123456789*#"),
+    ),
+    consultants=st.lists(st.one_of(st.text("145*", max_size=8), NEVER_ANSWERED), max_size=4),
+    unified_center=st.lists(st.one_of(st.just(""), NEVER_ANSWERED), max_size=3),
+    recording_starts=st.booleans(),
+    recording_stops=st.booleans(),
+)
+
+
+@given(STORIES)
+def test_whatever_people_do_the_call_ends_once_and_leaves_nothing(story: Story) -> None:
+    async def tell() -> None:
+        world = World(story)
+        outcome = await told(world)
+        # Nobody hung up and nothing failed, so the call was served, or nobody was there.
+        assert outcome in (Outcome.TALKED, Outcome.REDIRECTED, Outcome.NOBODY_FREE)
+        assert world.record.moments.count(Moment.LANGUAGE) == 1
+        assert len(world.record.languages) == 1
+
+    asyncio.run(tell())
+
+
+@given(STORIES)
+def test_after_the_choice_only_the_language_of_the_call_is_heard(story: Story) -> None:
+    async def tell() -> World:
+        world = World(story)
+        await told(world)
+        return world
+
+    world = asyncio.run(tell())
+    (language,) = world.record.languages
+    heard = world.leg.heard
+    beginning = [
+        i for i, sound in enumerate(heard) if sound.endswith(("greeting_short", "/lang_choice"))
+    ]
+    last = max([*beginning, *(i for i, s in enumerate(heard) if s == "kk/greeting")])
+    assert all(each.startswith(f"{language}/") for each in heard[last + 3 :])
+
+
+@given(STORIES)
+def test_nobody_is_sent_to_1414_while_a_recording_may_be_running(story: Story) -> None:
+    async def tell() -> World:
+        world = World(story)
+        await told(world)
+        return world
+
+    moments = asyncio.run(tell()).record.moments
+    if Moment.REDIRECT_RINGING in moments:
+        before = moments[: moments.index(Moment.REDIRECT_RINGING)]
+        assert before.count(Moment.RECORDING_STARTED) == before.count(Moment.RECORDING_STOPPED)
+        assert Moment.REDIRECT_NOTICE in before
+
+
+async def test_the_prompts_of_a_call_come_in_the_order_of_the_rules() -> None:
+    world = World(ENDINGS["talked"][0])
+    await told(world)
+    assert [sound for sound in world.leg.heard if sound != "ru/queue_hold"] == [
+        "kk/greeting",
+        "kk/lang_choice",
+        "ru/greeting_short",
+        "ru/lang_choice",
+        "ru/emergency_hint",
+        "ru/recording_notice",
+        "ru/menu_main",
+        "ru/connecting",
+        "ru/goodbye",
+    ]
+
+
+async def test_a_key_in_the_notice_is_for_the_menu_and_the_notice_is_given_again() -> None:
+    story = Story(
+        {"lang_choice": "1"}, {"emergency_hint": "1"}, consultants=[LATE, LATE, LATE, LATE, ""]
+    )
+    world = World(story)
+    assert await told(world) == Outcome.TALKED
+    assert "kk/menu_main" not in world.leg.heard
+    assert "kk/recording_notice" in world.leg.heard[world.leg.heard.index("kk/connecting") :]
+
+
+async def test_a_silent_caller_is_asked_twice_in_both_languages_and_gets_a_consultant() -> None:
+    world = World(ENDINGS["no key at all"][0])
+    await told(world)
+    assert world.record.languages == ["kk"]
+    assert world.leg.heard.count("kk/lang_choice") == 2
+    assert world.leg.heard[4:6] == ["kk/err_noinput", "ru/err_noinput"]
+    assert world.record.consultants == [world.offered[0].id]

@@ -1,0 +1,318 @@
+"""A world in which a call can be told as a story, in which every step takes one turn of the loop.
+
+Nothing here takes time, so a test can cut the story at each turn and look at what is left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from callcenter.errors import WeFailed
+from callcenter.line.call import Call
+from callcenter.line.outcomes import Moment
+from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, RecordingUnproved
+
+TURNS = 2  #: turns of the loop that each operation takes
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the others do. Whoever is asked and has nothing left to do does nothing."""
+
+    #: Keys that the caller presses after a prompt was asked; None is silence.
+    presses: dict[str, Sequence[str | None]] = field(default_factory=dict)
+    #: Keys that the caller presses while a prompt is being played.
+    interrupts: dict[str, str] = field(default_factory=dict)
+    #: What each consultant who is offered does: answers and presses these keys, or why not.
+    consultants: Sequence[str | NotAnswered] = ()
+    #: Whether 1414 answers (and hangs up after a while), each time it is called, or why not.
+    unified_center: Sequence[str | NotAnswered] = ()
+    recording_starts: bool = True
+    recording_stops: bool = True
+
+
+class World:
+    """All ports of a call. `held` names whatever is taken now and not yet given back."""
+
+    def __init__(self, story: Story, *, fails_at: int | None = None) -> None:
+        """The operation of this number, from 0, raises WeFailed."""
+        self.held: list[str] = []
+        self.operations = 0
+        self.record = Record()
+        self.leg = CallerLeg(self, story)
+        self.called: list[FakeLeg] = []
+        self.offered = [FakeConsultant(f"20{n}") for n in range(len(story.consultants))]
+        self._story = story
+        self._fails_at = fails_at
+        self._consultants = iter(story.consultants)
+        self._unified_center = iter(story.unified_center)
+        self._offers = iter(self.offered)
+
+    def call(self) -> Call:
+        return Call(self.leg, self.record, self, self, self, TIMES)
+
+    async def operation(self) -> None:
+        number, self.operations = self.operations, self.operations + 1
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        if number == self._fails_at:
+            raise WeFailed("as the story goes")
+
+    @contextmanager
+    def holding(self, what: str) -> Iterator[None]:
+        self.held.append(what)
+        try:
+            yield
+        finally:
+            self.held.remove(what)
+
+    # Sounds
+
+    def sound(self, language: str, prompt: str) -> str:
+        return f"{language}/{prompt}"
+
+    # Desk
+
+    @asynccontextmanager
+    async def place(self, call_id: str, language: str) -> AsyncIterator["FakePlace"]:
+        with self.holding("place"):
+            place = FakePlace(self)
+            try:
+                yield place
+            finally:
+                try:
+                    await asyncio.sleep(0)
+                finally:  # the real ones shield their ends too
+                    place.end_lease()
+
+    async def next_offer(self) -> "FakeConsultant | None":
+        await self.operation()
+        return next(self._offers, None)
+
+    # Switch
+
+    @asynccontextmanager
+    async def ring(
+        self, extension: str, caller: Leg, language: str, timeout: float
+    ) -> AsyncIterator["FakeLeg"]:
+        async with self._called(next(self._consultants)) as leg:
+            yield leg
+
+    @asynccontextmanager
+    async def call_unified_center(self, caller: Leg, timeout: float) -> AsyncIterator["FakeLeg"]:
+        async with self._called(next(self._unified_center, NotAnswered("busy"))) as leg:
+            yield leg
+
+    @asynccontextmanager
+    async def _called(self, does: str | NotAnswered) -> AsyncIterator["FakeLeg"]:
+        with self.holding("leg"):
+            leg = FakeLeg(self, "" if isinstance(does, NotAnswered) else does)
+            self.called.append(leg)
+            try:
+                await self.operation()
+                if isinstance(does, NotAnswered):
+                    raise does
+                if leg.end is not None:
+                    raise NotAnswered("left")
+                yield leg
+            finally:
+                await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def connected(
+        self, one: Leg, other: Leg, *, keys_to_us: bool = True
+    ) -> AsyncIterator[None]:
+        assert isinstance(one, FakeLeg)
+        assert isinstance(other, FakeLeg)
+        with self.holding("bridge"):
+            try:
+                await self.operation()
+                one.must_be_there()
+                if other.end is not None:
+                    raise NotAnswered("left")
+                yield
+            finally:
+                await asyncio.sleep(0)
+
+    async def start_recording(self, caller: Leg, file: Path) -> None:
+        await self.operation()
+        if not self._story.recording_starts:
+            raise RecordingUnproved("as the story goes")
+        self.held.append("recording")
+
+    async def stop_recording(self, caller: Leg, file: Path) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        if "recording" in self.held:
+            self.held.remove("recording")
+        if not (self._story.recording_starts and self._story.recording_stops):
+            raise RecordingUnproved("as the story goes")
+
+
+class FakeLeg:
+    """Somebody who was called: presses keys, then hangs up."""
+
+    def __init__(self, world: World, keys: str = "") -> None:
+        self.id = f"leg-{len(world.called)}"
+        self.end: LegGone | None = None
+        self._world = world
+        self._keys = list(keys)
+        self._ended = asyncio.Event()
+
+    def must_be_there(self) -> None:
+        if self.end is not None:
+            raise self.end
+
+    def leaves(self, how: LegGone) -> None:
+        if self.end is None:
+            self.end = how
+            self._ended.set()
+
+    async def step(self) -> None:
+        self.must_be_there()
+        await self._world.operation()
+        self.must_be_there()
+
+    async def key(self, timeout: float) -> str | None:
+        await self.step()
+        if not self._keys:
+            self.leaves(LegGone("hung up"))
+        self.must_be_there()
+        return self._keys.pop(0)
+
+    async def gone(self) -> None:
+        if self is not self._world.leg:
+            await self._world.operation()
+            self.leaves(LegGone("hung up"))
+        await self._ended.wait()
+        if isinstance(self.end, LegLost):
+            raise self.end
+
+    async def answer(self) -> None:
+        await self.step()
+
+    async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
+        raise AssertionError("only the caller is spoken to")
+
+    def music(self) -> AbstractAsyncContextManager[None]:
+        raise AssertionError("only the caller is played to")
+
+    async def hang_up(self) -> None:
+        self.leaves(LegGone("hung up"))
+
+    async def leave_to_fallback(self) -> None:
+        raise AssertionError("the flow never does that")
+
+
+class CallerLeg(FakeLeg):
+    """The caller. `heard` are the prompts, `until_key` as they were asked for."""
+
+    def __init__(self, world: World, story: Story) -> None:
+        self.heard: list[str] = []
+        self.cut_short: list[str] = []
+        self._world = world
+        self.id = "caller"
+        self.end = None
+        self._ended = asyncio.Event()
+        self._presses = {prompt: list(keys) for prompt, keys in story.presses.items()}
+        self._interrupts = dict(story.interrupts)
+
+    async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
+        with self._world.holding("playback"):
+            for sound in sounds:
+                await self.step()
+                self.heard.append(sound)
+                prompt = sound.partition("/")[2]
+                if until_key and prompt in self._interrupts:
+                    self.cut_short.append(sound)
+                    return self._interrupts.pop(prompt)
+            return None
+
+    async def key(self, timeout: float) -> str | None:
+        await self.step()
+        keys = self._presses.get(self.heard[-1].partition("/")[2])
+        return keys.pop(0) if keys else None
+
+    def music(self) -> AbstractAsyncContextManager[None]:
+        return self._music()
+
+    @asynccontextmanager
+    async def _music(self) -> AsyncIterator[None]:
+        await self.step()
+        with self._world.holding("music"):
+            try:
+                yield
+            finally:
+                await asyncio.sleep(0)
+
+
+class FakeConsultant:
+    def __init__(self, extension: str) -> None:
+        self.id = uuid4()
+        self.extension = extension
+
+
+class FakePlace:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._leased = False
+
+    async def offer(self, timeout: float) -> FakeConsultant | None:
+        consultant = await self._world.next_offer()
+        if consultant is not None:
+            self._leased = True
+            self._world.held.append("lease")
+        return consultant
+
+    async def give_back(self, *, unanswered: bool) -> None:
+        await self._world.operation()
+        self.end_lease()
+
+    def end_lease(self) -> None:
+        if self._leased:
+            self._leased = False
+            self._world.held.remove("lease")
+
+
+class Record:
+    """What was kept of the call."""
+
+    def __init__(self) -> None:
+        self.moments: list[Moment] = []
+        self.details: list[dict[str, str | bool | float]] = []
+        self.languages: list[str] = []
+        self.consultants: list[UUID] = []
+        self.recordings: dict[UUID, bool] = {}  #: by id, whether it was said to be stopped
+
+    def moment(self, moment: Moment, **detail: str | bool | float) -> None:
+        self.moments.append(moment)
+        self.details.append(detail)
+
+    def language(self, language: str) -> None:
+        self.languages.append(language)
+
+    def consultant(self, consultant_id: UUID) -> None:
+        self.consultants.append(consultant_id)
+
+    def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None:
+        self.recordings[recording_id] = False
+
+    def recording_stopped(self, recording_id: UUID) -> None:
+        assert self.recordings[recording_id] is False, "stopped twice"
+        self.recordings[recording_id] = True
+
+
+@dataclass(frozen=True)
+class _Times:
+    key_timeout: float = 5
+    ring_timeout: float = 15
+    patience: float = 300
+    unified_ring_timeout: float = 20
+    redirect_keys: str = "*14"
+    spool: Path = Path("/spool")
+
+
+TIMES = _Times()
