@@ -57,7 +57,10 @@ class LedgerCall:
     talk: Talk | None = None
 
     def note(self, moment: Moment, at: datetime, **detail: str | bool) -> None:
-        self.moments.append(Happened(moment, at, detail))
+        """Add a moment; one that is there stays alone, for a line may be read again."""
+        happened = Happened(moment, at, detail)
+        if happened not in self.moments:
+            self.moments.append(happened)
 
     def had(self, moment: Moment) -> bool:
         return any(each.moment is moment for each in self.moments)
