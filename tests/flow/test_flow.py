@@ -268,3 +268,16 @@ async def test_a_silent_caller_is_asked_twice_in_both_languages_and_gets_a_consu
     assert world.leg.heard.count("kk/lang_choice") == 2
     assert world.leg.heard[4:6] == ["kk/err_noinput", "ru/err_noinput"]
     assert world.record.consultants == [world.offered[0].id]
+
+
+async def test_who_leaves_after_1414_had_answered_and_gone_was_not_redirected() -> None:
+    world = World(ENDINGS["1414 by the menu"][0])
+    call = asyncio.create_task(inbound_call(world.call()))
+    while "bridge" not in world.held:
+        await asyncio.sleep(0)
+    world.called[0].leaves(LegGone("hung up"))
+    while Moment.REDIRECT_FAILED not in world.record.moments:
+        await asyncio.sleep(0)
+    world.leg.leaves(LegGone("hung up"))
+    assert await call == Outcome.LEFT_IN_MENU
+    assert_nothing_left(world)
