@@ -171,8 +171,10 @@ class Switchboard:
                 raise NotAnswered("unreachable") from None
             yield channel
         finally:
-            await asyncio.shield(channel.hang_up())
-            self.forget(channel)
+            try:
+                await asyncio.shield(channel.hang_up())
+            finally:  # also when the caller left this very moment
+                self.forget(channel)
 
     @asynccontextmanager
     async def connected(
@@ -183,17 +185,17 @@ class Switchboard:
         Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
         """
         bridge = f"{TALK}{one.id}-{next(self._bridges)}"
-        await self.ari.request(
-            "POST",
-            "bridges",
-            {
-                # Else packets may be passed on below Asterisk, and nobody would see the keys.
-                "type": "mixing,dtmf_events" if keys_to_us else "mixing",
-                "bridgeId": bridge,
-                "name": self.ari.application,
-            },
-        )
         try:
+            await self.ari.request(
+                "POST",
+                "bridges",
+                {
+                    # Else packets may be passed on below Asterisk, and nobody would see the keys.
+                    "type": "mixing,dtmf_events" if keys_to_us else "mixing",
+                    "bridgeId": bridge,
+                    "name": self.ari.application,
+                },
+            )
             await self._join(bridge, one, keys_to_us)
             try:
                 await self._join(bridge, other, keys_to_us)

@@ -219,6 +219,34 @@ async def test_a_hang_up_while_two_are_being_connected_leaves_no_bridge(
     await line.nothing_is_left()
 
 
+@pytest.mark.parametrize("given_up_at", ["channels/called-", "bridges", "/addChannel"])
+async def test_giving_up_while_a_request_is_under_way_leaves_nothing_of_what_it_did(
+    line: Line, monkeypatch: pytest.MonkeyPatch, given_up_at: str
+) -> None:
+    async def talk(call: Channel) -> None:
+        async with (
+            line.board._called("Local/silence@line/n", call, "111", 10) as other,
+            line.board.connected(call, other),
+        ):
+            await call.gone()
+
+    ask = line.board.ari.request
+
+    async def request(method: str, path: str, *rest: object, **more: object) -> object:
+        if method == "POST" and given_up_at in path:
+            asyncio.get_running_loop().call_soon(talking.cancel)
+        return await ask(method, path, *rest, **more)  # type: ignore[arg-type]
+
+    call = await line.incoming()
+    await call.answer()
+    monkeypatch.setattr(line.board.ari, "request", request)
+    talking = asyncio.create_task(talk(call))
+    with pytest.raises(asyncio.CancelledError):
+        await talking
+    await call.hang_up()
+    await line.nothing_is_left()
+
+
 async def test_a_hang_up_while_recording_starts_or_runs_leaves_a_closed_file_or_none(
     line: Line, tmp_path: Path
 ) -> None:
