@@ -144,7 +144,7 @@ class World:
         self.held.append("recording")
 
     async def stop_recording(self, caller: Leg, file: Path) -> None:
-        for _ in range(TURNS):
+        for _ in range(10 * TURNS):  # the proof takes its time
             await asyncio.sleep(0)
         if "recording" in self.held:
             self.held.remove("recording")
