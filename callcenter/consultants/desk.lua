@@ -6,7 +6,8 @@
 -- desk:idle        zset  extension -> since when free (longest idle first)
 -- desk:leases      zset  extension -> when the lease ends unless it is renewed
 -- desk:held        hash  call -> extension leased to it
--- desk:waiting     zset  call -> arrival
+-- desk:waiting     zset  call -> its place, see order.py
+-- desk:handling    seconds that a conversation takes a consultant, a moving average
 -- desk:calls       hash  call -> "CONTROLLER LANGUAGE"
 -- desk:offers:NAME list  "CALL EXTENSION", for the controller of this name to take
 -- desk:controllers zset  controller -> until when it counts as alive
@@ -52,7 +53,7 @@ function operation.devices() -- extension, state, stamp, extension, state, stamp
   end
 end
 
-function operation.wait() -- call, controller, language, arrival
+function operation.wait() -- call, controller, language, place
   local call = ARGV[2]
   local extension = redis.call('HGET', 'desk:held', call)
   if extension then -- the word of it was lost
@@ -63,8 +64,14 @@ function operation.wait() -- call, controller, language, arrival
   end
 end
 
-function operation.leave() -- call, seconds of rest for the consultant leased to it
+local function handled(seconds)
+  local average = tonumber(redis.call('GET', 'desk:handling')) or seconds
+  redis.call('SET', 'desk:handling', average + (seconds - average) / 20)
+end
+
+function operation.leave() -- call, seconds of rest for its consultant, seconds of talk (0: none)
   local call = ARGV[2]
+  if tonumber(ARGV[4]) > 0 then handled(tonumber(ARGV[4])) end
   redis.call('ZREM', 'desk:waiting', call)
   redis.call('HDEL', 'desk:calls', call)
   local extension = redis.call('HGET', 'desk:held', call)

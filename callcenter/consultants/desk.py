@@ -1,8 +1,8 @@
 """Who waits and who is free, in Redis, shared by all controllers: a consultant is leased, once.
 
-Order: whoever waits longest gets the consultant who has been idle longest among those who speak
-the caller's language. Free means: on the roster, the telephone registered and not in a call, not
-leased. A lease ends with the place that holds it or, five seconds after the last sign of life,
+Order: the first caller by `order.py` gets the consultant who has been idle longest among those who
+speak the caller's language. Free means: on the roster, the telephone registered and not in a call,
+not leased. A lease ends with the place that holds it or, five seconds after the last sign of life,
 with its controller. All of it can be lost and is then rebuilt from PostgreSQL and the switch.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from callcenter.consultants.order import score
 from callcenter.consultants.store import Consultant
 from callcenter.errors import WeFailed
 
@@ -64,9 +65,15 @@ class Desk:
             )
 
     @asynccontextmanager
-    async def place(self, call_id: str, language: str) -> AsyncIterator["Place"]:
-        """A place in the queue; it and any lease it led to end with the block."""
-        place = Place(self._do, call_id, (self._controller, language, f"{time.time():.6f}"))
+    async def place(
+        self, call_id: str, language: str, *, arrived: float | None = None, urgent: bool = False
+    ) -> AsyncIterator["Place"]:
+        """A place in the queue; it and any lease it led to end with the block.
+
+        `arrived` is in epoch seconds, now by default: a caller who comes back keeps it.
+        """
+        order = f"{score(time.time() if arrived is None else arrived, urgent=urgent):.6f}"
+        place = Place(self._do, call_id, (self._controller, language, order))
         self._places[call_id] = place
         try:
             yield place
@@ -113,7 +120,7 @@ class Desk:
             place.take(consultant)
         elif place is None:  # the caller left, or was served by an earlier life of this controller
             try:
-                await self._do("leave", call_id, "0")
+                await self._do("leave", call_id, "0", "0")
             except DeskClosed as exc:  # the lease ends by itself
                 log.error("%s", exc)
 
@@ -124,12 +131,13 @@ class Place:
     def __init__(
         self, do: Callable[..., Awaitable[bool]], call_id: str, how: tuple[str, str, str]
     ) -> None:
-        """`how` the call waits: controller, language, and arrival in epoch seconds."""
+        """`how` the call waits: controller, language, and place as `order.score` gives it."""
         self.call_id = call_id
         self.consultant: Consultant | None = None
         self._do = do
         self._how = how
         self._offered = asyncio.Event()
+        self._talks_since: float | None = None
 
     async def offer(self, timeout: float) -> Consultant | None:
         """The consultant now leased to this call, or None after `timeout` seconds.
@@ -147,11 +155,18 @@ class Place:
                 continue
         return None
 
+    def answered(self) -> None:
+        """The consultant talks from now on: how long, until the lease ends, foretells waits."""
+        self._talks_since = time.monotonic()
+
     async def give_back(self, *, unanswered: bool) -> None:
         """End the lease; whoever did not answer rests five seconds. The place stays good."""
+        talked = 0.0 if self._talks_since is None else time.monotonic() - self._talks_since
+        self._talks_since = None
         self._offered.clear()
         self.consultant = None
-        await self._do("leave", self.call_id, str(REST if unanswered else 0))
+        rest = REST if unanswered else 0
+        await self._do("leave", self.call_id, str(rest), f"{talked:.3f}")
 
     async def leave(self) -> None:
         """End the place. Without Redis the lease ends by itself, so a fault is only logged."""

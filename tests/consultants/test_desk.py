@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from callcenter.consultants.desk import Desk
+from callcenter.consultants.order import HEAD_START
 from callcenter.consultants.store import Consultant
 
 FREE, TALKING, AWAY = "NOT_INUSE", "INUSE", "UNAVAILABLE"
@@ -191,3 +193,30 @@ async def test_a_redis_that_lost_everything_is_told_again(redis: Redis) -> None:
             await asyncio.sleep(0.05)
             await redis.flushall()
             assert await waiting is not None
+
+
+async def test_urgent_callers_come_first_and_whoever_comes_back_keeps_the_place(
+    redis: Redis,
+) -> None:
+    served: list[str] = []
+    now = time.time()
+
+    async def caller(opened: Desk, name: str, arrived: float, urgent: bool) -> None:
+        async with opened.place(name, "kk", arrived=arrived, urgent=urgent) as place:
+            assert await place.offer(PATIENCE) is not None
+            served.append(name)
+
+    async with desk(redis, "line-1", consultant(201)) as opened:
+        callers = [
+            asyncio.create_task(caller(opened, *who))
+            for who in (
+                ("ordinary", now, False),
+                ("urgent", now, True),
+                ("back", now - 60, False),
+                ("ages", now - HEAD_START - 60, False),
+            )
+        ]
+        await until_waiting(redis, len(callers))
+        await opened.tell_devices({"201": FREE}, 1)
+        await asyncio.gather(*callers)
+    assert served == ["ages", "urgent", "back", "ordinary"]
