@@ -1,0 +1,29 @@
+"""What a supervisor must know at once, in Redis: the newest alarms, and how many there were."""
+
+import json
+import time
+from enum import StrEnum
+
+from redis.asyncio import Redis
+
+KEPT = 100  #: newest alarms; older ones are only counted
+
+
+class Alarm(StrEnum):
+    """Why somebody should look now."""
+
+    NOBODY_SIGNED_IN = "nobody_signed_in"  #: a caller waits and nobody there speaks the language
+
+
+async def raise_alarm(redis: Redis, kind: Alarm, language: str) -> None:
+    """Put an alarm before the others.
+
+    `desk:alarms` is a list of JSON objects, the newest first: kind, language, and at, in epoch
+    seconds. `desk:alarm_counts` is a hash of all so far, by kind.
+    """
+    told = {"kind": kind.value, "language": language, "at": round(time.time(), 3)}
+    async with redis.pipeline(transaction=True) as together:
+        together.lpush("desk:alarms", json.dumps(told))
+        together.ltrim("desk:alarms", 0, KEPT - 1)
+        together.hincrby("desk:alarm_counts", kind.value, 1)
+        await together.execute()

@@ -1,0 +1,80 @@
+"""How a waiting call stands: its place, how long it may take, and whether anybody is there."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from callcenter.consultants.alarms import Alarm, raise_alarm
+from callcenter.consultants.desk import DeskClosed
+
+log = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+LIMIT = 0.25  # seconds for Redis to answer: the caller may hear nothing meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a call stands among those that wait for consultants of one language, at one moment."""
+
+    position: int  #: 1 is next; 0: it does not wait, as when a consultant is being rung for it
+    expected_wait: float | None  #: seconds; None while nothing is known to foretell it from
+    speakers: int  #: consultants signed in who speak the language
+    other_languages: frozenset[str]  #: in which somebody is signed in
+
+
+class Queue:
+    """What may be asked and said of the queue without changing it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._script = redis.register_script(SCRIPT)
+
+    async def standing(self, call_id: str, language: str) -> Standing:
+        """How a call stands among those that wait for consultants who speak `language`.
+
+        Raises DeskClosed after a quarter of a second.
+        """
+        try:
+            async with asyncio.timeout(LIMIT):
+                answer = await self._script(args=[call_id, language])
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise DeskClosed(f"cannot look at the queue: {str(exc) or 'no answer'}") from exc
+        return _read(answer, language)
+
+    async def nobody_signed_in(self, call_id: str, language: str) -> None:
+        """Alarm the supervisors: this call waits, and nobody signed in speaks `language`.
+
+        It is logged in any case; never raises for Redis's sake.
+        """
+        log.error("call %s waits, and nobody who speaks %s is signed in", call_id, language)
+        try:
+            async with asyncio.timeout(LIMIT):
+                await raise_alarm(self._redis, Alarm.NOBODY_SIGNED_IN, language)
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.error("the alarm reaches nobody: %s", str(exc) or "no answer")
+
+
+def expected_wait(position: int, handling: float | None, speakers: int) -> float | None:
+    """Seconds until the caller at `position` is served; None when it cannot be foretold.
+
+    `handling` is what a conversation takes in seconds, if known; `speakers` work at once.
+    """
+    if handling is None or speakers == 0 or position == 0:
+        return None
+    return position * handling / speakers
+
+
+def _read(answer: Sequence[int | str], language: str) -> Standing:
+    """See standing.lua for the answer."""
+    position, handling, *counts = answer
+    signed_in = dict(zip(map(str, counts[0::2]), map(int, counts[1::2]), strict=True))
+    speakers = signed_in.pop(language, 0)
+    known = float(handling) if handling else None
+    wait = expected_wait(int(position), known, speakers)
+    return Standing(int(position), wait, speakers, frozenset(signed_in))

@@ -1,0 +1,117 @@
+"""How waiting calls stand at the desk: place, expected wait, and who is there at all."""
+
+import json
+import logging
+from contextlib import AsyncExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from callcenter.consultants.alarms import KEPT
+from callcenter.consultants.desk import Desk, DeskClosed, Place
+from callcenter.consultants.standing import Queue, expected_wait
+from tests.consultants.test_desk import AWAY, FREE, TALKING, consultant, desk
+
+
+async def queued(places: AsyncExitStack, opened: Desk, call: str, language: str) -> Place:
+    place = await places.enter_async_context(opened.place(call, language))
+    assert await place.offer(0.05) is None
+    return place
+
+
+async def test_the_place_counts_only_those_who_wait_for_the_same_language(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened, AsyncExitStack() as places:
+        for number, language in enumerate(("kk", "ru", "kk", "ru", "ru")):
+            await queued(places, opened, f"call-{number}", language)
+        stand = [(await Queue(redis).standing(f"call-{n}", "ru")).position for n in (1, 3, 4)]
+        assert stand == [1, 2, 3]
+        assert (await Queue(redis).standing("call-2", "kk")).position == 2
+        assert (await Queue(redis).standing("nobody", "kk")).position == 0
+
+
+async def test_an_urgent_caller_stands_before_those_who_came_earlier(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened, AsyncExitStack() as places:
+        await queued(places, opened, "earlier", "kk")
+        async with opened.place("urgent", "kk", urgent=True) as place:
+            assert await place.offer(0.05) is None
+            assert (await Queue(redis).standing("urgent", "kk")).position == 1
+            assert (await Queue(redis).standing("earlier", "kk")).position == 2
+
+
+async def test_callers_of_a_controller_that_died_are_not_counted(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened, AsyncExitStack() as places:
+        await opened._do("wait", "orphan", "line-dead", "kk", "1")
+        # A free consultant is needed for the desk to find out; until then the orphan is listed.
+        assert await redis.zscore("desk:waiting", "orphan") == 1
+        await queued(places, opened, "call", "kk")
+        assert (await Queue(redis).standing("call", "kk")).position == 1
+
+
+async def test_whoever_has_no_telephone_is_not_signed_in(redis: Redis) -> None:
+    crew = (consultant(201, "kk"), consultant(202, "ru"), consultant(203), consultant(204, "kk"))
+    async with desk(redis, "line-1", *crew) as opened:
+        nobody = await Queue(redis).standing("call", "kk")
+        assert (nobody.speakers, set(nobody.other_languages)) == (0, set())
+        await opened.tell_devices({"201": AWAY, "202": TALKING}, 1)
+        only_russian = await Queue(redis).standing("call", "kk")
+        assert (only_russian.speakers, set(only_russian.other_languages)) == (0, {"ru"})
+        await opened.tell_devices({"203": TALKING, "204": FREE}, 1)
+        both = await Queue(redis).standing("call", "kk")
+        assert (both.speakers, set(both.other_languages)) == (2, {"ru"})
+
+
+async def test_a_desk_that_knows_nothing_has_nobody_signed_in(redis: Redis) -> None:
+    standing = await Queue(redis).standing("call", "kk")
+    assert (standing.position, standing.expected_wait, standing.speakers) == (0, None, 0)
+
+
+async def test_what_conversations_take_foretells_the_wait(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened, AsyncExitStack() as places:
+        await opened.tell_devices({"201": TALKING}, 1)
+        for number in range(2):
+            await queued(places, opened, f"call-{number}", "kk")
+        assert (await Queue(redis).standing("call-1", "kk")).expected_wait is None
+        await redis.set("desk:handling", 120)
+        assert (await Queue(redis).standing("call-1", "kk")).expected_wait == 240
+
+
+async def test_a_redis_that_does_not_answer_is_given_up_soon(redis: Redis) -> None:
+    await redis.client_pause(400, all=True)
+    with pytest.raises(DeskClosed, match="cannot look at the queue: no answer"):
+        await Queue(redis).standing("call", "kk")
+
+
+async def test_alarms_are_kept_with_time_and_kind_and_counted_for_ever(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(KEPT + 3):
+        await Queue(redis).nobody_signed_in(f"call-{number}", "kk")
+    kept = [json.loads(alarm) for alarm in await redis.lrange("desk:alarms", 0, -1)]
+    assert len(kept) == KEPT
+    assert {(alarm["kind"], alarm["language"]) for alarm in kept} == {("nobody_signed_in", "kk")}
+    assert kept[0]["at"] >= kept[-1]["at"] > 1.7e9
+    assert await redis.hgetall("desk:alarm_counts") == {"nobody_signed_in": str(KEPT + 3)}
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+@given(st.integers(1, 500), st.floats(1, 3600), st.integers(1, 100))
+def test_the_wait_grows_with_the_place_and_shrinks_with_help(
+    position: int, handling: float, speakers: int
+) -> None:
+    expected = expected_wait(position, handling, speakers)
+    behind = expected_wait(position + 1, handling, speakers)
+    helped = expected_wait(position, handling, speakers + 1)
+    assert expected is not None
+    assert behind is not None
+    assert helped is not None
+    assert helped < expected < behind
+
+
+@given(st.integers(0, 500), st.none() | st.floats(1, 3600), st.integers(0, 100))
+def test_a_wait_is_foretold_only_when_all_is_known(
+    position: int, handling: float | None, speakers: int
+) -> None:
+    known = handling is not None and position > 0 and speakers > 0
+    assert (expected_wait(position, handling, speakers) is not None) == known
