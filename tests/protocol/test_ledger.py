@@ -319,6 +319,29 @@ def test_a_truncated_ledger_is_read_from_its_beginning_and_older_files_are_not(
     assert third.lines[0] == ledger.whole[2]
 
 
+def test_a_copy_that_is_being_made_is_not_read_in_place_of_the_ledger(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write(10)
+    first = read(ledger.path, START)
+    assert first is not None
+    shutil.copy2(ledger.path, tmp_path / "ledger.jsonl.1")
+    ledger.write(20)
+    second = read(ledger.path, first.after)
+    assert second is not None
+    assert second.lines == [ledger.whole[1], b""]
+
+
+def test_a_predecessor_that_somebody_touched_later_is_still_a_predecessor(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write(10)
+    ledger.rename(0)
+    ledger.write(20)
+    os.utime(tmp_path / "ledger.jsonl-1")
+    first = read(ledger.path, START)
+    assert first is not None
+    assert first.lines[0] == ledger.whole[0]
+
+
 def test_a_line_that_has_no_end_is_passed_over_and_the_next_is_read(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(b"x" * (files.PIECE + 10) + b"\nnext\n")

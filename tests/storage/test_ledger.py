@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.consultants import store as consultants
-from callcenter.ledger import jobs
+from callcenter.ledger import jobs, store
 from callcenter.ledger.jobs import account_for_calls, ledger_of
 from callcenter.ledger.settling import FIRST_SEQ
 from callcenter.line.outcomes import Moment
@@ -220,7 +220,10 @@ async def test_a_second_run_and_another_reading_of_all_lines_change_nothing(tool
     async with unit_of_work(tools.engine) as connection:
         await connection.execute(text("DELETE FROM ledger_position"))
     raw(tools.settings, TALKED).unlink()  # kept as FLAC meanwhile
-    before["files"].remove((f"fallback-{TALKED}.raw", len(AUDIO)))
+    raw(tools.settings, LEFT).write_bytes(AUDIO)
+    before["files"] = [
+        (f"fallback-{call_id}.raw", len(AUDIO)) for call_id in (LEFT_A_TALK, LEFT, KILLED)
+    ]
     await account(tools)
     assert await everything(tools) == before
 
@@ -235,6 +238,19 @@ async def test_several_workers_at_once_do_what_one_does(tools: Tools) -> None:
     numbers = [number for _, number, *_ in found["appeals"]]
     assert len({number[:9] for number in numbers}) == len(ENDED)
     assert max(int(number[2:9]) for number in numbers) == len(ENDED)
+
+
+async def test_while_a_worker_is_at_the_ledger_others_leave_it_alone(tools: Tools) -> None:
+    write(tools, LINES[:-1])
+    await account_for_calls(tools, timedelta(hours=1))
+    before = await everything(tools)
+    write(tools, LINES[-1:])
+    async with unit_of_work(tools.engine) as connection:
+        assert await store.my_turn(connection)
+        await account(tools)
+        assert await everything(tools) == before
+    await account(tools)
+    assert await outcomes(tools) == ENDED
 
 
 @pytest.mark.parametrize(("step", "nth"), STEPS)
