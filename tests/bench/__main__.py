@@ -12,6 +12,10 @@ import click
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT
 from tests.bench import compare as comparing
+from tests.bench import events as eventing
+from tests.bench import figures as figuring
+from tests.bench import growth as growing
+from tests.bench import load as loading
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
 from tests.bench.rig import prompts
@@ -51,6 +55,43 @@ def compare(rounds: int) -> None:
     budget = comparing.Budget(rounds=rounds, holds=1 if rounds == 1 else 2)
     samples = asyncio.run(comparing.compare(budget, prompts(), say, keep))
     click.echo("\n" + comparing.comparison(samples))
+    click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+def figures() -> None:
+    """Latencies at 1 and 20 calls at once, CPU a call, memory of a live call."""
+    keep = Keeper("figures")
+    click.echo("\n" + figuring.shown(asyncio.run(figuring.figures(prompts(), say, keep))))
+    click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+@click.option("--calls", default=300, type=click.IntRange(1), show_default=True)
+@click.option("--minutes", default=5.0, show_default=True)
+def load(calls: int, minutes: float) -> None:
+    """So many conversations at once for so long: what is lost, and what grows."""
+    keep = Keeper("load")
+    sample = asyncio.run(loading.load(calls, minutes, prompts(), say, keep))
+    click.echo("\n" + loading.shown(sample))
+    click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+def growth() -> None:
+    """Cost a call with more calls, more consultants, more appeals."""
+    keep = Keeper("growth")
+    click.echo("\n" + growing.shown(asyncio.run(growing.growth(prompts(), say, keep))))
+    click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+@click.option("--rounds", default=3, type=click.IntRange(1), show_default=True)
+def events(rounds: int) -> None:
+    """What events and requests cost: filtered or not, by WebSocket or by HTTP."""
+    keep = Keeper("events")
+    samples = asyncio.run(eventing.events(rounds, prompts(), say, keep))
+    click.echo("\n" + eventing.shown(samples))
     click.echo(f"\n{_shown(keep.path)}")
 
 

@@ -16,10 +16,10 @@ from tests.bench.results import (
     table,
 )
 from tests.bench.rig import TALK, Rig, rig
-from tests.bench.sides import Stock
+from tests.bench.sides import Plain, Product, Stock
 from tests.bench.telephones import PlacedCall
 
-SIDES = ("plain", "ours")
+SIDES: dict[str, type[Plain] | type[Product]] = {"plain": Plain, "ours": Product}
 FIXED = (5.0, 15.0, 30.0)  # new calls a second
 FIXED_SECONDS = 8.0
 HOLD_SECONDS = 30.0
@@ -46,9 +46,9 @@ async def compare(
     """All samples; `say` gets a line for each, and `keep` all that there are, as they come."""
     samples: list[Sample] = []
     for number in range(1, budget.rounds + 1):
-        for side in SIDES:
+        for side, make in SIDES.items():
             say(f"round {number} of {budget.rounds}, {side}")
-            async with rig(side, Stock(CONSULTANTS), built) as running:
+            async with rig(make, Stock(CONSULTANTS), built) as running:
                 async for sample in _round(running, number, budget.holds, say):
                     samples.append(sample)
                     say(f"  {line(sample)}")
@@ -58,14 +58,14 @@ async def compare(
 
 async def _round(running: Rig, number: int, holds: int, say: Say) -> AsyncIterator[Sample]:
     for rate in FIXED:
-        sample, _ = await running.measure("fixed", rate, FIXED_SECONDS, round=number)
+        sample = await running.measure("fixed", rate, FIXED_SECONDS, round=number)
         yield sample
     rate = await breaking(running)
     say(f"  a growing load breaks at {rate:.0f}/s")
     rate = max(1.0, round(rate * FIRST_HOLD))
     held = False
     for attempt in range(1, TRIES + 1):
-        sample, _ = await running.measure("hold", rate, HOLD_SECONDS, round=number)
+        sample = await running.measure("hold", rate, HOLD_SECONDS, round=number)
         yield sample
         held = held or sample.holds
         if held and attempt >= holds:

@@ -46,7 +46,7 @@ class Sample:
     ring: Spread  #: key to the consultant's INVITE
     cpu: dict[str, float]  #: milliseconds a call, by process, above what it uses when idle
     generator: float  #: the same of the generator itself
-    memory: dict[str, int]  #: bytes, by process, at the end
+    memory: dict[str, float]  #: bytes, by process, at the end
     recorded: int  #: bytes of recordings kept
     missing: int  #: recordings
     off: int  #: recordings whose length differs from the conversation by over `OFF`

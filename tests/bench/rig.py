@@ -4,10 +4,11 @@ import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from callcenter.errors import WeFailed
 from callcenter.line.prompts.build import build
@@ -15,14 +16,13 @@ from callcenter.settings import ROOT, Settings
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
 from tests.bench.facts import Fact, facts
 from tests.bench.results import ANSWER_LIMIT, Sample, Spread, faults, merged, recordings
-from tests.bench.sides import Plain, Product, Side, Stock
+from tests.bench.sides import Side, Stock
 from tests.bench.stock import extensions
-from tests.bench.telephones import Callers, Consultants, PlacedCall
+from tests.bench.telephones import SECOND_KEY, Callers, Consultants, PlacedCall
 from tests.bench.usage import cpu_seconds, memory_bytes
 
 TALK = 4.0  # seconds from the key to the caller's hang-up
 IDLE = 3.0  # seconds over which the use of an idle side is measured
-SIDES: dict[str, type[Plain] | type[Product]] = {"plain": Plain, "ours": Product}
 
 
 def prompts() -> Path:
@@ -67,26 +67,54 @@ class Rig:
 
     async def measure(
         self, kind: str, rate: float, seconds: float, talk: float = TALK, **more: float
-    ) -> tuple[Sample, list[Fact]]:
+    ) -> Sample:
         """Calls at a steady rate for so long, until all of them are over and written down."""
+        planned = max(1, round(rate * seconds))
+
+        def worth(calls: Sequence[PlacedCall]) -> bool:
+            return kind != "hold" or may_hold(calls, planned)
+
+        load = self.load(iter([1 / rate] * planned), talk, worth)
+        return await self.sample(kind, rate, talk, load, more)
+
+    async def lanes(self, count: int, each: int, talk: float) -> Sample:
+        """`count` calls at once: as many callers, begun evenly, each calling `each` times."""
+        length = SECOND_KEY + talk
+        calls: list[PlacedCall] = []
+
+        async def lane(number: int) -> None:
+            await asyncio.sleep(number * length / count)
+            for _ in range(each):
+                await self.callers.call(talk, calls)
+
+        async def load() -> list[PlacedCall]:
+            await asyncio.gather(*map(lane, range(count)))
+            return calls
+
+        return await self.sample("lanes", count, talk, load(), {})
+
+    async def sample(
+        self,
+        kind: str,
+        rate: float,
+        talk: float,
+        load: Coroutine[Any, Any, list[PlacedCall]],
+        more: dict[str, float],
+    ) -> Sample:
+        """Everything there is to say about a load, from its first call until all is written."""
         self.consultants.legs.clear()
-        planned = round(rate * seconds)
         roots = self.side.roots()
         begun, before, own = time.monotonic(), cpu_seconds(roots), time.process_time()
-        calls = await self.load(
-            iter([1 / rate] * planned),
-            talk,
-            lambda calls: kind != "hold" or may_hold(calls, planned),
-        )
+        calls = await load
         found = await self.facts(calls)
-        took, after, own_after = time.monotonic() - begun, cpu_seconds(roots), time.process_time()
-        memory = memory_bytes(roots)
+        took, after = time.monotonic() - begun, cpu_seconds(roots)
+        own = time.process_time() - own
         size, missing, off = recordings(found)
         above_idle = {
             name: (after[name] - before[name] - self.idle[name] * took) * 1000 / len(calls)
             for name in roots
         }
-        sample = Sample(
+        return Sample(
             side=self.side.name,
             kind=kind,
             rate=rate,
@@ -96,14 +124,17 @@ class Rig:
             answer=Spread.of(fact.answer for fact in found),
             ring=Spread.of(fact.ring for fact in found),
             cpu=merged(above_idle),
-            generator=(own_after - own) * 1000 / len(calls),
-            memory={name: int(value) for name, value in merged(memory).items()},
+            generator=own * 1000 / len(calls),
+            memory=self.memory(),
             recorded=size,
             missing=missing,
             off=off,
             more=more,
         )
-        return sample, found
+
+    def memory(self) -> dict[str, float]:
+        """Bytes that each kind of process uses now."""
+        return merged(memory_bytes(self.side.roots()))
 
 
 def may_hold(calls: Sequence[PlacedCall], planned: int) -> bool:
@@ -114,10 +145,12 @@ def may_hold(calls: Sequence[PlacedCall], planned: int) -> bool:
 
 
 @asynccontextmanager
-async def rig(name: str, stock: Stock, built: Path) -> AsyncIterator[Rig]:
+async def rig(
+    make: Callable[[Path, Path, Stock], Side], stock: Stock, built: Path
+) -> AsyncIterator[Rig]:
     """A side that has just been started, with all its consultants registered and free."""
     with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
-        side = SIDES[name](Path(folder) / "v", built, stock)
+        side = make(Path(folder) / "v", built, stock)
         try:
             await side.start()
             server = (str(side.settings.sip_address), side.settings.sip_port)

@@ -67,7 +67,11 @@ class Side(Protocol):
     async def start(self) -> None:
         """Everything runs when this returns; consultants may register."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Nothing of it runs when this returns. May be called twice."""
+
+    async def cli(self, command: str) -> str:
+        """What the switch's console answers."""
 
     async def consultants_free(self) -> None:
         """Returns when all consultants, registered before, count as free."""
