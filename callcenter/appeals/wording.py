@@ -31,6 +31,7 @@ MOMENTS = {
     "menu": N_("Menu"),
     "choice": N_("Choice in the menu"),
     "waiting": N_("Waiting for a consultant"),
+    "other_language": N_("Agreed to a consultant in the other language"),
     "ringing": N_("A consultant is being rung"),
     "unanswered": N_("The consultant did not answer"),
     "connected": N_("Talk with a consultant began"),
@@ -58,6 +59,8 @@ REASONS = {
     "unreachable": N_("unreachable"),
     "congestion": N_("the network was overloaded"),
     "left": N_("hung up at once"),
+    "not_claimed": N_("none of our software answered"),
+    "nothing_recorded": N_("nothing was recorded"),
     "recording_not_proved_stopped": N_("the recording could not be stopped for certain"),
 }
 
