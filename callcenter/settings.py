@@ -80,11 +80,26 @@ class Settings(BaseSettings):
     claim_timeout: Seconds = Field(0.5, description="After this without a claim, fall back")
     key_timeout: Seconds = Field(5, description="Silence after a menu that counts as no key")
     ring_timeout: Seconds = Field(15, description="How long one consultant's phone rings")
+    announce_every: Seconds = Field(45, description="Music between two words about the queue")
+    ask_every: Seconds = Field(120, description="Waiting after which other ways are offered")
     patience: Seconds = Field(300, description="Waiting longer than this goes to 1414, with notice")
     unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
     redirect_keys: str = Field(
         "*14", pattern=r"^[0-9*#]{2,6}$", description="Consultant's keys that redirect to 1414"
     )
+
+    # Consultants
+    sign_in_required: bool = Field(
+        False, description="Offer calls to those who signed in; else to each registered telephone"
+    )
+    wrap_up: float = Field(
+        30, ge=0, le=3600, description="Time after a conversation without a new call"
+    )
+    away_limit: Seconds = Field(
+        120, description="A consultant whose telephone is away for so long is signed out"
+    )
+
+    # The fallback
     fallback_patience: Seconds = Field(120, description="Waiting in the dialplan's own queue")
 
     @cached_property

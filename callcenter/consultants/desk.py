@@ -1,9 +1,10 @@
 """Who waits and who is free, in Redis, shared by all controllers: a consultant is leased, once.
 
 Order: the first caller by `order.py` gets the consultant who has been idle longest among those who
-speak the caller's language. Free means: on the roster, the telephone registered and not in a call,
-not leased. A lease ends with the place that holds it or, five seconds after the last sign of life,
-with its controller. All of it can be lost and is then rebuilt from PostgreSQL and the switch.
+speak the caller's language. Free means: on the roster, ready (see `states.py`), the telephone
+registered and not in a call, not leased. A lease ends with the place that holds it or, five seconds
+after the last sign of life, with its controller. All of it can be lost and is then rebuilt from
+PostgreSQL and the switch.
 """
 
 import asyncio
@@ -11,39 +12,38 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
+from types import MappingProxyType
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from callcenter.consultants.history import Change
 from callcenter.consultants.order import score
+from callcenter.consultants.script import LIMIT, DeskClosed, PlainRules, Rules, Script
+from callcenter.consultants.states import State
 from callcenter.consultants.store import Consultant
-from callcenter.errors import WeFailed
 
 log = logging.getLogger(__name__)
 
-SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 TICK = 1.0  # seconds between signs of life
-LIMIT = 2.0  # seconds for Redis to answer
 ASK_AGAIN = 2.0  # seconds after which a waiting call is put down again, should Redis have lost it
-REST = 5.0  # seconds before a consultant who did not answer is offered another call
-
-
-class DeskClosed(WeFailed):
-    """The desk (Redis) cannot be reached: nobody can be found for this caller by us."""
+PLAIN_RULES = PlainRules()
+NOTHING_KNOWN: Mapping[str, Change] = MappingProxyType({})
 
 
 class Desk:
     """One controller's view of the desk. `run` must be running for offers to arrive."""
 
-    def __init__(self, redis: Redis, controller: str) -> None:
+    def __init__(self, redis: Redis, controller: str, rules: Rules = PLAIN_RULES) -> None:
         self._redis = redis
         self._controller = controller
-        self._script = redis.register_script(SCRIPT)
+        self._do = Script(redis, rules)
         self._roster: dict[str, Consultant] = {}
         self._places: dict[str, Place] = {}
         #: Awaited when Redis has lost everything: tell roster and devices again.
         self.on_empty: Callable[[], Awaitable[None]] | None = None
+        #: Told the extension of a consultant who is not to be rung any more; must not block.
+        self.on_withdrawn: Callable[[str], None] | None = None
 
     async def run(self) -> None:
         """Receive offers and renew leases until cancelled; outlives Redis being away."""
@@ -51,11 +51,22 @@ class Desk:
             tasks.create_task(self._tick())
             tasks.create_task(self._listen())
 
-    async def tell_roster(self, consultants: Iterable[Consultant]) -> None:
-        """Replace the roster: whoever is not on it is not offered calls."""
+    async def tell_roster(
+        self, consultants: Iterable[Consultant], known: Mapping[str, Change] = NOTHING_KNOWN
+    ) -> None:
+        """Replace the roster: whoever is not on it is not offered calls.
+
+        `known` are the last states in the database, by extension, should Redis have lost them.
+        """
         self._roster = {consultant.extension: consultant for consultant in consultants}
-        pairs = [(c.extension, " ".join(c.languages)) for c in self._roster.values()]
-        await self._do("roster", *(value for pair in pairs for value in pair))
+        told: list[str] = []
+        for each in self._roster.values():
+            told += [
+                each.extension,
+                " ".join(each.languages),
+                *_as_known(known.get(each.extension)),
+            ]
+        await self._do("roster", *told)
 
     async def tell_devices(self, states: Mapping[str, str], stamp: float) -> None:
         """Telephones' states by extension, as Asterisk names them; `stamp` is UTC epoch seconds."""
@@ -81,13 +92,6 @@ class Desk:
             await asyncio.shield(place.leave())
             del self._places[call_id]
 
-    async def _do(self, operation: str, *arguments: str) -> bool:
-        try:
-            async with asyncio.timeout(LIMIT):
-                return bool(await self._script(args=[operation, *arguments]))
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise DeskClosed(f"cannot do {operation} at the desk: {exc or 'no answer'}") from exc
-
     async def _tick(self) -> None:
         while True:
             try:
@@ -110,8 +114,11 @@ class Desk:
                 await asyncio.sleep(TICK)
                 continue
             if offer is not None:
-                call_id, _, extension = str(offer[1]).partition(" ")
-                await self._offered(call_id, extension)
+                call_id, extension, *withdrawn = str(offer[1]).split(" ")
+                if withdrawn:
+                    self._withdrawn(call_id, extension)
+                else:
+                    await self._offered(call_id, extension)
 
     async def _offered(self, call_id: str, extension: str) -> None:
         place = self._places.get(call_id)
@@ -120,17 +127,28 @@ class Desk:
             place.take(consultant)
         elif place is None:  # the caller left, or was served by an earlier life of this controller
             try:
-                await self._do("leave", call_id, "0", "0")
+                await self._do("leave", call_id, "unused")
             except DeskClosed as exc:  # the lease ends by itself
                 log.error("%s", exc)
+
+    def _withdrawn(self, call_id: str, extension: str) -> None:
+        place = self._places.get(call_id)
+        if place is not None:
+            place.withdraw()
+        if self.on_withdrawn is not None:
+            self.on_withdrawn(extension)
+
+
+def _as_known(last: Change | None) -> tuple[str, str, str]:
+    if last is None:
+        return "", "", ""
+    return last.state.value, last.reason or "-", f"{last.at.timestamp():.6f}"
 
 
 class Place:
     """One call's place in the queue, and its lease of a consultant once there is one."""
 
-    def __init__(
-        self, do: Callable[..., Awaitable[bool]], call_id: str, how: tuple[str, str, str]
-    ) -> None:
+    def __init__(self, do: Script, call_id: str, how: tuple[str, str, str]) -> None:
         """`how` the call waits: controller, language, and place as `order.score` gives it."""
         self.call_id = call_id
         self.consultant: Consultant | None = None
@@ -138,6 +156,7 @@ class Place:
         self._how = how
         self._offered = asyncio.Event()
         self._talks_since: float | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def offer(self, timeout: float) -> Consultant | None:
         """The consultant now leased to this call, or None after `timeout` seconds.
@@ -150,23 +169,33 @@ class Place:
             try:
                 async with asyncio.timeout(min(left, ASK_AGAIN)):
                     await self._offered.wait()
-                return self.consultant
             except TimeoutError:
                 continue
+            if self.consultant is not None:  # else it was withdrawn at once
+                return self.consultant
         return None
+
+    def rings(self) -> None:
+        """The consultant's telephone is being rung; returns at once."""
+        self._tell(State.RINGING)
 
     def answered(self) -> None:
         """The consultant talks from now on: how long, until the lease ends, foretells waits."""
         self._talks_since = time.monotonic()
+        self._tell(State.TALKING)
 
     async def give_back(self, *, unanswered: bool) -> None:
-        """End the lease; whoever did not answer rests five seconds. The place stays good."""
+        """End the lease. Who did not answer rests five seconds, and twice in a row is paused.
+
+        The place stays good.
+        """
         talked = 0.0 if self._talks_since is None else time.monotonic() - self._talks_since
+        became = "unanswered" if unanswered else "unused" if self._talks_since is None else "talked"
         self._talks_since = None
         self._offered.clear()
         self.consultant = None
-        rest = REST if unanswered else 0
-        await self._do("leave", self.call_id, str(rest), f"{talked:.3f}")
+        await asyncio.gather(*self._telling)  # words of this lease must not be taken for the next
+        await self._do("leave", self.call_id, became, f"{talked:.3f}")
 
     async def leave(self) -> None:
         """End the place. Without Redis the lease ends by itself, so a fault is only logged."""
@@ -179,3 +208,20 @@ class Place:
         """An offer arrived from the desk."""
         self.consultant = consultant
         self._offered.set()
+
+    def withdraw(self) -> None:
+        """The desk took the offer back: it counts no more."""
+        self._offered.clear()
+        self.consultant = None
+
+    def _tell(self, stage: State) -> None:
+        """Nobody waits for this: should it be lost, the end of the lease says what became of it."""
+        task = asyncio.create_task(self._tell_stage(stage))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell_stage(self, stage: State) -> None:
+        try:
+            await self._do("stage", self.call_id, stage.value)
+        except DeskClosed as exc:
+            log.error("%s", exc)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from callcenter.consultants.alarms import Alarm, raise_alarm
-from callcenter.consultants.desk import DeskClosed
+from callcenter.consultants.script import DeskClosed
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,17 @@
-"""Consultants: who may be offered a call."""
+"""Consultants: who may be offered a call, and who was in which state when."""
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, DateTime, Table, Text, Uuid, func
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
 
 from callcenter.storage.metadata import metadata
 
@@ -16,4 +27,28 @@ consultant = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("languages <@ ARRAY['kk', 'ru'] AND languages <> '{}'", name="languages"),
     CheckConstraint("extension ~ '^[0-9]{3,6}$'", name="extension"),
+)
+
+consultant_state = Table(
+    "consultant_state",
+    metadata,
+    Column("consultant_id", Uuid, ForeignKey("consultant.id"), primary_key=True),
+    Column("at", DateTime(timezone=True), primary_key=True, comment="by the desk, never twice"),
+    Column("state", Text, nullable=False, comment="from then on; see consultants.states"),
+    Column("reason", Text, comment="of a pause, or of being signed out"),
+    Column("changed_by", Text, nullable=False, comment="self, desk or user:NAME"),
+    CheckConstraint(
+        "state IN ('signed_out', 'ready', 'offered', 'ringing', 'talking', 'wrap_up', 'paused')",
+        name="state",
+    ),
+)
+
+pause_reason = Table(
+    "pause_reason",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("name_kk", Text, nullable=False),
+    Column("name_ru", Text, nullable=False),
+    Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
+    CheckConstraint("code ~ '^[a-z][a-z_]{1,39}$' AND code <> 'missed'", name="code"),
 )

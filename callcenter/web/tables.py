@@ -26,6 +26,13 @@ web_user = Table(
     Column("role", Text, nullable=False, comment="see web.permissions.Role"),
     Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "consultant_id",
+        Uuid,
+        ForeignKey("consultant.id"),
+        unique=True,
+        comment="the consultant that this person is",
+    ),
     CheckConstraint("name ~ '^[a-z0-9][a-z0-9._-]{1,39}$'", name="name"),
 )
 
