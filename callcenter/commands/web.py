@@ -8,6 +8,7 @@ import socket
 import click
 import uvicorn
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import api as appeals_api
@@ -16,6 +17,7 @@ from callcenter.errors import NotReady
 from callcenter.recordings import api as recordings_api
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
+from callcenter.storage.redis import open_redis
 from callcenter.up.notify import ready
 from callcenter.web.api import check_database
 from callcenter.web.application import make_application
@@ -32,9 +34,9 @@ ROOMS = (
 log = logging.getLogger("callcenter.web")
 
 
-def application(settings: Settings, engine: AsyncEngine) -> FastAPI:
+def application(settings: Settings, engine: AsyncEngine, redis: Redis) -> FastAPI:
     """The whole site."""
-    return make_application(settings, engine, ROOMS)
+    return make_application(settings, engine, redis, ROOMS)
 
 
 @click.command(name="web")
@@ -49,13 +51,14 @@ async def serve(settings: Settings) -> None:
 
     Raises NotReady when the database is not there or the port is not free.
     """
-    engine = open_database(settings)
+    engine, redis = open_database(settings), open_redis(settings)
     try:
         await check_database(engine)
-        app = application(settings, engine)
+        app = application(settings, engine, redis)
         with _listen(settings) as listener:
             await _run(app, listener, f"http://{settings.web_address}:{settings.web_port}")
     finally:
+        await redis.aclose()
         await engine.dispose()
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from redis.asyncio import Redis
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.exceptions import HTTPException
@@ -32,8 +33,10 @@ LARGEST_BODY = 64 * 1024
 OWN = Room("web", (pages.router, api.router))
 
 
-def make_application(settings: Settings, engine: AsyncEngine, rooms: Sequence[Room]) -> FastAPI:
-    """The site with these rooms. It opens nothing: the engine is the caller's to dispose of.
+def make_application(
+    settings: Settings, engine: AsyncEngine, redis: Redis, rooms: Sequence[Room]
+) -> FastAPI:
+    """The site with these rooms. It opens nothing: engine and client are the caller's to close.
 
     Raises WeFailed when a route names no permission, a role has no rule, or a translation cannot
     be read: such a site must not start.
@@ -52,6 +55,7 @@ def make_application(settings: Settings, engine: AsyncEngine, rooms: Sequence[Ro
     app.state.site = Site(
         settings=settings,
         engine=engine,
+        redis=redis,
         templates=make_templates(rooms, assets),
         words={language: Words(language) for language in LANGUAGES},
         assets=assets,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from jinja2 import Environment
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
@@ -49,6 +50,7 @@ class Site:
 
     settings: Settings
     engine: AsyncEngine
+    redis: Redis
     templates: Environment
     words: Mapping[str, Words]
     assets: Mapping[str, Asset]

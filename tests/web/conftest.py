@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -46,8 +47,8 @@ class Call:
 
 
 @pytest.fixture
-def app(settings: Settings, engine: AsyncEngine) -> FastAPI:
-    return application(settings, engine)
+def app(settings: Settings, engine: AsyncEngine, redis: Redis) -> FastAPI:
+    return application(settings, engine, redis)
 
 
 def browse(app: FastAPI, **arguments: object) -> httpx.AsyncClient:

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.staticfiles import StaticFiles
 
@@ -120,11 +121,11 @@ def mounted() -> APIRouter:
 
 @pytest.mark.parametrize("make", [unguarded, guarded_twice, mounted])
 async def test_a_site_with_a_route_without_its_one_permission_does_not_start(
-    settings: Settings, engine: AsyncEngine, make: object
+    settings: Settings, engine: AsyncEngine, redis: Redis, make: object
 ) -> None:
     assert callable(make)
     with pytest.raises(WeFailed, match="/forgotten"):
-        make_application(settings, engine, [Room("other", (make(),))])
+        make_application(settings, engine, redis, [Room("other", (make(),))])
 
 
 async def test_a_form_from_elsewhere_is_refused(enter: Enter) -> None:

@@ -13,12 +13,14 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from redis.asyncio import Redis
 from sqlalchemy.exc import OperationalError
 
 from callcenter.commands.web import application
 from callcenter.errors import AskedWrongly, NotReady, WeFailed
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database
+from callcenter.storage.redis import open_redis
 from callcenter.web.errors import Forbidden, NotFound, SignInNeeded, TooManyTries, status_of
 from callcenter.web.permissions import Role
 from tests.web.browser import form_token
@@ -100,10 +102,11 @@ async def without_database(settings: Settings, tmp_path: Path) -> AsyncIterator[
     url = SecretStr(f"postgresql://postgres@/none?host={tmp_path}")
     settings = settings.model_copy(update={"database_url": url})
     settings.__dict__.pop("database", None)  # read anew: it is kept once read
-    engine = open_database(settings)
+    engine, redis = open_database(settings), open_redis(settings)
     try:
-        yield application(settings, engine)
+        yield application(settings, engine, redis)
     finally:
+        await redis.aclose()
         await engine.dispose()
 
 
@@ -133,12 +136,12 @@ async def test_with_its_database_the_site_is_ready(visitor: httpx.AsyncClient) -
 
 
 async def test_a_database_without_our_tables_is_not_ready(
-    settings: Settings, empty_database: str
+    settings: Settings, empty_database: str, redis: Redis
 ) -> None:
     settings = settings.model_copy(update={"database_url": SecretStr(empty_database)})
     settings.__dict__.pop("database", None)
     engine = open_database(settings)
-    async with browse(application(settings, engine)) as client:
+    async with browse(application(settings, engine, redis)) as client:
         assert (await client.get("/health/ready")).status_code == 503
     await engine.dispose()
 
