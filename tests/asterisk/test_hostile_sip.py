@@ -92,7 +92,18 @@ async def test_strangers_get_neither_a_call_nor_an_account_and_are_logged(switch
 
 
 async def test_nothing_but_111_can_be_called(switch: Switch) -> None:
-    numbers = ["112", "1111", "11", "1001", "s", "h", "fallback", "%24%7BEXTEN%7D", "*", "+77070000000"]
+    numbers = [
+        "112",
+        "1111",
+        "11",
+        "1001",
+        "s",
+        "h",
+        "fallback",
+        "%24%7BEXTEN%7D",
+        "*",
+        "+77070000000",
+    ]
     statuses = {number: await hostile.invite(switch.sip, number=number) for number in numbers}
     assert {number for number, status in statuses.items() if status not in (404, 484)} == set()
     assert await calls_processed(switch) == 0
