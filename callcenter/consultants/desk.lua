@@ -16,7 +16,7 @@
 -- desk:held        hash  call -> extension leased to it
 -- desk:waiting     zset  call -> its place, see order.py
 -- desk:handling    seconds that a conversation takes a consultant, a moving average
--- desk:calls       hash  call -> "CONTROLLER LANGUAGE"
+-- desk:calls       hash  call -> "CONTROLLER LANGUAGE ARRIVAL"
 -- desk:offers:NAME list  "CALL EXTENSION", for the controller of this name to take; with a third
 --                        word, withdrawn, the consultant is not to be rung any more
 -- desk:controllers zset  controller -> until when it counts as alive
@@ -187,14 +187,14 @@ function operation.ask() -- extension, state, reason, by: what a person wants; r
   return (standing(extension))
 end
 
-function operation.wait() -- call, controller, language, place
+function operation.wait() -- call, controller, language, place, arrival
   local call = ARGV[2]
   local extension = redis.call('HGET', 'desk:held', call)
   if extension then -- the word of it was lost
     offer(call, ARGV[3], extension)
   else
     redis.call('ZADD', 'desk:waiting', ARGV[5], call)
-    redis.call('HSET', 'desk:calls', call, ARGV[3] .. ' ' .. ARGV[4])
+    redis.call('HSET', 'desk:calls', call, table.concat({ARGV[3], ARGV[4], ARGV[6]}, ' '))
   end
 end
 
@@ -288,7 +288,7 @@ local function match()
   end
   for _, call in ipairs(redis.call('ZRANGE', 'desk:waiting', 0, -1)) do
     local entry = redis.call('HGET', 'desk:calls', call) or ' '
-    local controller, language = string.match(entry, '^(%S*) (.*)$')
+    local controller, language = string.match(entry, '^(%S*) (%S*)')
     if not redis.call('ZSCORE', 'desk:controllers', controller) then
       redis.call('ZREM', 'desk:waiting', call) -- its controller died
       redis.call('HDEL', 'desk:calls', call)

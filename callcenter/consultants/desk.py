@@ -83,8 +83,10 @@ class Desk:
 
         `arrived` is in epoch seconds, now by default: a caller who comes back keeps it.
         """
-        order = f"{score(time.time() if arrived is None else arrived, urgent=urgent):.6f}"
-        place = Place(self._do, call_id, (self._controller, language, order))
+        arrival = time.time() if arrived is None else arrived
+        order = f"{score(arrival, urgent=urgent):.6f}"
+        how = (self._controller, language, order, f"{arrival:.6f}")
+        place = Place(self._do, call_id, how)
         self._places[call_id] = place
         try:
             yield place
@@ -148,8 +150,8 @@ def _as_known(last: Change | None) -> tuple[str, str, str]:
 class Place:
     """One call's place in the queue, and its lease of a consultant once there is one."""
 
-    def __init__(self, do: Script, call_id: str, how: tuple[str, str, str]) -> None:
-        """`how` the call waits: controller, language, and place as `order.score` gives it."""
+    def __init__(self, do: Script, call_id: str, how: tuple[str, str, str, str]) -> None:
+        """`how` the call waits: controller, language, place by `order.score`, arrival."""
         self.call_id = call_id
         self.consultant: Consultant | None = None
         self._do = do

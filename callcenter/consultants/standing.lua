@@ -5,7 +5,7 @@
 
 local function waits(call, language) -- its controller being alive, it is one that can be served
   local entry = redis.call('HGET', 'desk:calls', call) or ' '
-  local controller, wanted = string.match(entry, '^(%S*) (.*)$')
+  local controller, wanted = string.match(entry, '^(%S*) (%S*)')
   return wanted == language and redis.call('ZSCORE', 'desk:controllers', controller)
 end
 
@@ -23,13 +23,18 @@ end
 
 local GONE = { UNAVAILABLE = true, INVALID = true, UNKNOWN = true }
 
-local function signed_in() -- language -> number of consultants on the roster with a telephone
+local function is_signed_in(extension)
+  local entry = redis.call('HGET', 'desk:states', extension)
+  local device = redis.call('HGET', 'desk:devices', extension)
+  return entry and not string.match(entry, '^signed_out ')
+    and device and not GONE[string.match(device, ' (.*)$')]
+end
+
+local function signed_in() -- language -> number of consultants who are at work, paused or not
   local count = {}
   local roster = redis.call('HGETALL', 'desk:roster')
   for i = 1, #roster, 2 do
-    local device = redis.call('HGET', 'desk:devices', roster[i])
-    local state = device and string.match(device, ' (.*)$') or 'UNKNOWN'
-    if not GONE[state] then
+    if is_signed_in(roster[i]) then
       for language in string.gmatch(roster[i + 1], '%S+') do
         count[language] = (count[language] or 0) + 1
       end

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import KEPT
-from callcenter.consultants.desk import Desk, DeskClosed, Place
+from callcenter.consultants.desk import Desk, Place
+from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue, expected_wait
 from tests.consultants.test_desk import AWAY, FREE, TALKING, consultant, desk
 
