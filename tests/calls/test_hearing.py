@@ -1,0 +1,120 @@
+"""What a caller hears, and when, from the RTP that reached the caller (items 7 and 14)."""
+
+import time
+
+import numpy as np
+import pytest
+
+from callcenter.demo.call import Call
+from callcenter.demo.sound import Pcm, decode, first_loud, resembles
+from callcenter.line.outcomes import Outcome
+from tests.calls.house import HEARD, House, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: Prompts that a caller may hear after the choice of a language.
+AFTER_THE_CHOICE = (
+    "emergency_hint",
+    "recording_notice",
+    "menu_main",
+    "err_noinput",
+    "err_to_agent",
+    "connecting",
+    "queue_hold",
+    "nobody_free",
+    "nobody_reached",
+)
+CHOICES = {"kk": "1", "ru": "2"}
+
+
+async def test_a_key_interrupts_a_prompt_within_200_milliseconds(house: House) -> None:
+    async with house.caller("+77050000001") as caller:
+        await house.hears(caller, "kk", "greeting")
+        language = await pressed(caller, "2")
+        await house.hears(caller, "ru", "emergency_hint")
+        notice = await pressed(caller, "9")
+        await house.hears(caller, "ru", "menu_main")
+        menu = await pressed(caller, "1")
+        await house.hears(caller, "ru", "connecting")
+        for moment, then in (
+            (language, "emergency_hint"),
+            (notice, "menu_main"),
+            (menu, "connecting"),
+        ):
+            assert 0.0 < heard_at(house, caller, "ru", then) - moment < 0.2, then
+
+
+async def pressed(call: Call, key: str) -> float:
+    """Presses a key; the moment at which the end of its RFC 4733 event was sent."""
+    await call.press(key, gap=0)
+    return time.monotonic()
+
+
+def heard_at(house: House, call: Call, language: str, prompt: str) -> float:
+    """When the beginning of a prompt reached the caller: the arrival of its first loud packet.
+
+    The switch plays a prompt as it is, so the packet has the very bytes of the file.
+    """
+    path = house.settings.prompts / language / f"{prompt}.alaw"
+    data = path.read_bytes()
+    starts = first_loud(decode(data, "PCMA"))
+    assert starts is not None
+    at = round(starts * 50) * 160
+    arrived = [p.arrived_at for p in call.heard.packets if p.payload == data[at : at + 160]]
+    assert len(arrived) == 1, f"{prompt} was played {len(arrived)} times"
+    return arrived[0] - at / 8000
+
+
+async def test_a_waiting_caller_never_hears_silence_for_long(house: House) -> None:
+    async with house.caller("+77050000002") as caller:
+        await caller.press("0")
+        waits_since = time.monotonic()
+        # To the end of the house's patience, and 1414, where nobody answers.
+        await caller.ended(30)
+        sound = caller.heard.pcm(waits_since)
+    assert len(sound) > 8000 * house.settings.patience
+    assert longest_silence(sound) < 1.5
+
+
+def longest_silence(sound: Pcm, threshold: float = -55.0) -> float:
+    """Seconds of the longest stretch without 20 ms louder than `threshold` dBFS."""
+    blocks = sound[: len(sound) // 160 * 160].astype(np.float64).reshape(-1, 160)
+    loud = np.sqrt(2 * np.mean(blocks**2, axis=1)) / 32768 > 10 ** (threshold / 20)
+    edges = np.flatnonzero(np.concatenate(([True], loud, [True])))
+    return float((np.diff(edges).max() - 1) * 0.02)
+
+
+@pytest.mark.parametrize("language", ["kk", "ru"])
+async def test_after_the_choice_a_caller_hears_only_the_language_of_choice(
+    house: House, language: str
+) -> None:
+    number = "+77050000003" if language == "kk" else "+77050000004"
+    other = "ru" if language == "kk" else "kk"
+    async with house.caller(number) as caller:
+        await house.hears(caller, "kk", "greeting")
+        chosen_at = await pressed(caller, CHOICES[language])
+        await house.hears(caller, language, "emergency_hint")
+        # Silent in the menu, then a wrong key, then nobody is free, and 1414 neither.
+        await house.hears(caller, language, "err_noinput", 20)
+        await until_repeated(house, caller, language)
+        await caller.press("7")
+        await caller.ended(30)
+        sound = caller.heard.pcm(chosen_at)
+    assert (await house.appeal(number)).outcome == Outcome.NOBODY_FREE
+    # As a whole: some begin with the same words.
+    own = {p: resembles(sound, house.prompt(language, p), seconds=None) for p in AFTER_THE_CHOICE}
+    assert {p for p, like in own.items() if like < HEARD} == set()
+    later = sound[1600:]  # 200 ms for the greeting to fall silent
+    strange = {p: resembles(later, house.prompt(other, p)) for p in AFTER_THE_CHOICE}
+    assert {p for p, like in strange.items() if like >= HEARD} == set()
+
+
+async def until_repeated(house: House, call: Call, language: str) -> None:
+    """Until the menu is heard after the caller was told that no key came."""
+    menu = house.prompt(language, "menu_main")
+    told_at = heard_at(house, call, language, "err_noinput")
+
+    async def heard() -> bool:
+        return resembles(call.heard.pcm(told_at), menu) > HEARD
+
+    await until(heard, "the menu is repeated")
