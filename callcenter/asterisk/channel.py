@@ -38,11 +38,13 @@ class Channel:
         self.id = channel_id
         self.name = name
         self.number = number
+        self.dialled = ""  #: of an incoming channel: the extension in the dialplan
         self._ari = ari
         self._news = asyncio.Event()
         self._keys: deque[str] = deque(maxlen=KEYS_KEPT)
         self._playing: str | None = None
         self._answered = False
+        self._withdrawn = False
         self._cause: int | None = None
         self._end: LegGone | None = None
 
@@ -102,8 +104,15 @@ class Channel:
         """Wait until the called party answers; raises NotAnswered with the reason."""
         while not self._answered:
             if self._end is not None:
-                raise NotAnswered(WHY_NOT_ANSWERED.get(self._cause or 0, f"cause_{self._cause}"))
+                why = WHY_NOT_ANSWERED.get(self._cause or 0, f"cause_{self._cause}")
+                raise NotAnswered("withdrawn" if self._withdrawn else why)
             await self._wait_for_news()
+
+    async def withdraw(self) -> None:
+        """Stop ringing the called party; nothing happens to one that has answered."""
+        if not self._answered:
+            self._withdrawn = True
+            await self.hang_up()
 
     async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
         """Play to the end, or until a key is pressed, which is then used up and returned.

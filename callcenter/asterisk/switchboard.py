@@ -60,6 +60,7 @@ class Switchboard:
         self._on_call = on_call
         self._on_stranded = on_stranded
         self._channels: dict[str, Channel] = {}
+        self._ringing: dict[str, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bridges = itertools.count(1)
 
@@ -86,6 +87,7 @@ class Switchboard:
         elif kind == "StasisStart":
             told = event["channel"]
             channel = Channel(self.ari, channel_id, told["name"], told["caller"]["number"])
+            channel.dialled = told["dialplan"]["exten"]
             if channel_id.startswith(CALLED):  # answered when nobody waited for it any more
                 self._spawn(channel.hang_up())
             else:
@@ -111,7 +113,8 @@ class Switchboard:
 
     async def _catch_up(self) -> None:
         """After each connection: who vanished, who finished, who was left behind."""
-        there = {channel["id"] for channel in await self.ari.request("GET", "channels")}
+        channels = await self.ari.request("GET", "channels")
+        there = {channel["id"]: channel["dialplan"]["exten"] for channel in channels}
         for channel in list(self._channels.values()):
             if channel.id not in there:
                 channel.lost()
@@ -121,9 +124,14 @@ class Switchboard:
         talks = await self.talks()
         # A telephone that still rings is in no application yet.
         ringing = {each for each in there if each[_CALLED_ID:] == self.ari.application}
-        stranded = (set(mine["channel_ids"]) | ringing) & there
+        stranded = (set(mine["channel_ids"]) | ringing) & set(there)
         stranded |= {caller_of(bridge) for bridge in talks}
         stranded -= set(self._channels)
+        # A consultant who dialled a feature code is no caller: the fallback is not for them.
+        codes = {each for each in stranded if there.get(each, "").startswith("*")}
+        for each in codes:
+            self._spawn(Channel(self.ari, each).hang_up())
+        stranded -= codes
         if stranded:
             await self._on_stranded(stranded)
 
@@ -135,20 +143,34 @@ class Switchboard:
     ) -> AsyncIterator[Channel]:
         """A consultant's channel, once answered; the telephone shows 111 and the language."""
         shown = f'"111 {language}" <111>'
-        async with self._called(f"PJSIP/{extension}", caller, shown, timeout) as channel:
-            yield channel
+        channel = self._ringing[extension] = self._new_channel()
+        try:
+            async with self._called(channel, f"PJSIP/{extension}", caller, shown, timeout):
+                yield channel
+        finally:
+            if self._ringing.get(extension) is channel:
+                del self._ringing[extension]
+
+    def stop_ringing(self, extension: str) -> None:
+        """Whoever rings this consultant gets NotAnswered("withdrawn"), unless it was answered."""
+        channel = self._ringing.get(extension)
+        if channel is not None:
+            self._spawn(channel.withdraw())
 
     @asynccontextmanager
     async def call_unified_center(self, caller: Leg, timeout: float) -> AsyncIterator[Channel]:
         """1414's channel, once answered."""
-        async with self._called("PJSIP/unified-center", caller, "111", timeout) as channel:
+        channel = self._new_channel()
+        async with self._called(channel, "PJSIP/unified-center", caller, "111", timeout):
             yield channel
+
+    def _new_channel(self) -> Channel:
+        return self.channel(f"{CALLED}{uuid.uuid4()}-{self.ari.application}")
 
     @asynccontextmanager
     async def _called(
-        self, endpoint: str, caller: Leg, shown: str, timeout: float
-    ) -> AsyncIterator[Channel]:
-        channel = self.channel(f"{CALLED}{uuid.uuid4()}-{self.ari.application}")
+        self, channel: Channel, endpoint: str, caller: Leg, shown: str, timeout: float
+    ) -> AsyncIterator[None]:
         try:
             try:
                 async with asyncio.timeout(timeout):
@@ -169,7 +191,7 @@ class Switchboard:
             except Refused as exc:  # Asterisk has no way to that telephone
                 log.warning("cannot call %s: %s", endpoint, exc)
                 raise NotAnswered("unreachable") from None
-            yield channel
+            yield
         finally:
             try:
                 await asyncio.shield(channel.hang_up())

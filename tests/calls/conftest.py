@@ -39,6 +39,7 @@ async def shared_house(
             redis_url=f"{redis_url}?db=1",
             key_timeout=1.0,
             ring_timeout=2.0,
+            wrap_up=0,
             patience=6.0,
             unified_ring_timeout=2.0,
         )

@@ -60,6 +60,7 @@ async def empty_house(
             claim_timeout=0.2,
             key_timeout=1.0,
             ring_timeout=5.0,
+            wrap_up=0,
             unified_ring_timeout=2.0,
         )
         settings = with_free_ports(base)

@@ -63,6 +63,7 @@ async def fragile_house(
         redis_url=SecretStr(redis_server.url),
         key_timeout=3.0,
         ring_timeout=15.0,
+        wrap_up=0,
         patience=60.0,
         unified_ring_timeout=3.0,
     )
