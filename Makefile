@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock
+.PHONY: help demo run test check lock bench
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -25,3 +25,9 @@ lock: ## resolve the dependencies anew into the locks
 		--extra dev pyproject.toml -o requirements.lock
 	echo uv | .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 		--no-header - -o requirements-uv.lock
+
+ROUNDS ?= 3
+
+bench: ## measure ours against a plain dialplan, in turn (ROUNDS=1: 4 minutes, ROUNDS=3: 15)
+	@scripts/setup
+	@.venv/bin/python -m tests.bench compare --rounds $(ROUNDS)

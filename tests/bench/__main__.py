@@ -16,11 +16,14 @@ from tests.bench import events as eventing
 from tests.bench import figures as figuring
 from tests.bench import growth as growing
 from tests.bench import load as loading
+from tests.bench import picture as drawing
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
+from tests.bench.results import load as read
 from tests.bench.rig import prompts
 
 RESULTS = ROOT / "bench" / "results"
+PICTURE = ROOT / "docs" / "performance.svg"
 
 _begun = time.monotonic()
 
@@ -93,6 +96,18 @@ def events(rounds: int) -> None:
     samples = asyncio.run(eventing.events(rounds, prompts(), say, keep))
     click.echo("\n" + eventing.shown(samples))
     click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+def picture(results: Path) -> None:
+    """Draw a comparison into docs/performance.svg, and show its tables again."""
+    told, samples = read(results)
+    PICTURE.write_text(drawing.picture(samples, told), encoding="utf-8")
+    for key, value in told.items():
+        click.echo(f"{key}: {value}")
+    click.echo("\n" + comparing.comparison(samples))
+    click.echo(f"\npicture: {PICTURE.relative_to(ROOT)}")
 
 
 def _shown(path: Path) -> str:

@@ -109,7 +109,12 @@ def line(sample: Sample) -> str:
         f"ring {sample.ring.p50:.1f}/{sample.ring.p95:.1f} ms; CPU {cpu} = "
         f"{sample.total_cpu:.1f} ms a call"
         + (f"; recordings missing {sample.missing}" if sample.missing else "")
-        + (f"; recordings of another length {sample.off}" if sample.off else "")
+        + (
+            f"; {sample.off} recordings of another length, by up to "
+            f"{sample.difference.worst:.0f} ms"
+            if sample.off
+            else ""
+        )
         + ("" if sample.kind != "hold" else "; holds" if sample.holds else "; does not hold")
     )
 

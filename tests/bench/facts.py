@@ -29,7 +29,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One call. Latencies in milliseconds; `short` is how much the recording lacks, in seconds."""
+    """One call. Latencies in milliseconds, and so is `short`: how much the recording lacks."""
 
     at: float
     answer: float | None
@@ -87,7 +87,7 @@ def _fact(call: PlacedCall, legs: Sequence[RungLeg], kept: Kept | None) -> Fact:
         fault = kept.fault
     short = None
     if kept is not None and kept.recorded is not None and heard is not None:
-        short = _length(heard) - kept.recorded
+        short = (_length(heard) - kept.recorded) * 1000
     return Fact(call.invite_at, answer, ring, fault, kept.size if kept is not None else 0, short)
 
 

@@ -30,24 +30,18 @@ async def figures(built: Path, say: Say, keep: Callable[[Sequence[Sample]], None
                 say(f"{make.name}: {count} at once")
                 samples.append(await running.lanes(count, each, TALK))
             if make is Product:
-                say(f"CPU at {RATE:g}/s")
-                samples.append(await running.measure("cpu", RATE, SECONDS))
+                # Memory first: what the processes have freed they would use again, unseen.
                 say(f"memory of {LIVE} live calls")
                 samples.append(await live(running))
+                say(f"CPU at {RATE:g}/s")
+                samples.append(await running.measure("cpu", RATE, SECONDS))
         keep(samples)
     return samples
 
 
 async def live(running: Rig) -> Sample:
     """`LIVE` calls in conversation; `more` has the controllers' bytes before, and a live call's."""
-    await _live(running)  # pools and caches grow to what so many calls need, once
-    before = running.memory()["line"]
-    sample, at_height = await _live(running)
-    return replace(sample, more={"before": before, "bytes a call": (at_height - before) / LIVE})
-
-
-async def _live(running: Rig) -> tuple[Sample, float]:
-    at_height = 0.0
+    before, at_height = running.memory()["line"], 0.0
 
     async def load() -> list[PlacedCall]:
         nonlocal at_height
@@ -58,7 +52,7 @@ async def _live(running: Rig) -> tuple[Sample, float]:
         return await calling
 
     sample = await running.sample("live", LIVE, LIVE_TALK, load(), {})
-    return sample, at_height
+    return replace(sample, more={"before": before, "bytes a call": (at_height - before) / LIVE})
 
 
 def shown(samples: Sequence[Sample]) -> str:

@@ -65,10 +65,13 @@ async def _look(running: Rig, looks: Looks, say: Say) -> None:
 
 def complaints_in(settings: Settings) -> list[str]:
     """What the logs of our processes and of the switch complain of, each line with its file."""
-    files = [*(settings.var / "log").glob("*.log"), settings.asterisk_folder / "log/messages.log"]
+    files = [
+        *sorted((settings.var / "log").glob("*.log")),
+        settings.asterisk_folder / "log/messages.log",
+    ]
     return [
         f"{file.name}: {line}"
-        for file in sorted(files)
+        for file in files
         for line in file.read_text(errors="replace").splitlines()
         if COMPLAINT.search(line)
     ]
@@ -91,6 +94,7 @@ def shown(sample: Sample) -> str:
         ("calls that failed", faults),
         ("recordings missing", str(sample.missing)),
         ("recordings of another length", str(sample.off)),
+        ("longest difference", f"{sample.difference.worst:.0f} ms"),
         ("INVITE to 200, p50/p95", f"{sample.answer.p50:.1f} / {sample.answer.p95:.1f} ms"),
         ("key to INVITE, p50/p95", f"{sample.ring.p50:.1f} / {sample.ring.p95:.1f} ms"),
     ]

@@ -129,6 +129,7 @@ class Rig:
             recorded=size,
             missing=missing,
             off=off,
+            difference=Spread.of(None if f.short is None else abs(f.short) for f in found),
             more=more,
         )
 

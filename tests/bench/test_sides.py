@@ -1,0 +1,38 @@
+"""Both sides really serve the generator's calls, and what was kept of them is found."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench.rig import prompts, rig
+from tests.bench.sides import Plain, Product, Side, Stock
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    return prompts()
+
+
+@pytest.mark.parametrize("make", [Plain, Product])
+async def test_a_side_serves_and_records_every_call(
+    make: Callable[[Path, Path, Stock], Side], built: Path
+) -> None:
+    async with rig(make, Stock(consultants=4), built) as running:
+        sample = await running.measure("fixed", rate=2.0, seconds=2.0, talk=1.5)
+    assert sample.calls == 4
+    assert sample.faults == {}
+    assert (sample.missing, sample.off) == (0, 0)
+    assert sample.recorded > 0
+    assert 0 < sample.answer.p50 < 5000
+    assert 0 < sample.ring.p50 < 5000
+    assert sample.cpu.keys() == sample.memory.keys()
+    assert all(size > 0 for size in sample.memory.values())
+
+
+async def test_a_caller_whom_no_consultant_hears_is_a_failed_call(built: Path) -> None:
+    async with rig(Plain, Stock(consultants=1), built) as running:
+        sample = await running.measure("fixed", rate=20.0, seconds=0.1, talk=1.5)
+    assert sample.faults == {"no consultant": 1}
