@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from redis.asyncio import Redis
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -19,7 +20,9 @@ from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants import store as consultants
-from callcenter.consultants.desk import Desk, DeskClosed
+from callcenter.consultants.desk import Desk
+from callcenter.consultants.script import DeskClosed
+from callcenter.consultants.standing import Queue
 from callcenter.errors import NotReady, WeFailed
 from callcenter.line import journal
 from callcenter.line.call import Call
@@ -48,7 +51,7 @@ async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
     """
     engine, redis = open_database(settings), open_redis(settings)
     try:
-        controller = Controller(settings, name, engine, Desk(redis, name))
+        controller = Controller(settings, name, engine, redis)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(controller.run(stop))
             await controller.ready.wait()
@@ -77,11 +80,12 @@ async def render_asterisk(settings: Settings, *, reload: bool) -> list[str]:
 class Controller:
     """One `callcenter line` process: the calls that it has claimed, from claim to outcome."""
 
-    def __init__(self, settings: Settings, name: str, engine: AsyncEngine, desk: Desk) -> None:
+    def __init__(self, settings: Settings, name: str, engine: AsyncEngine, redis: Redis) -> None:
         self.settings = settings
         self.name = name
         self.engine = engine
-        self.desk = desk
+        self.desk = Desk(redis, name)
+        self.queue = Queue(redis)
         self.prompts = Prompts.load(settings)
         self.journal = Journal(self._write)
         self.ami = Ami(
@@ -153,6 +157,7 @@ class Controller:
             sounds=self.prompts,
             switch=self.switchboard,
             desk=self.desk,
+            queue=self.queue,
             times=self.settings,
         )
         outcome = Outcome.LOST_TO_A_FAULT

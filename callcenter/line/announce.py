@@ -1,8 +1,12 @@
-"""What a waiting caller is told of the queue: place and expected wait, in prompts of any language.
+"""What a waiting caller is told of the queue and asked, as prompts of any language.
 
-Both prompts end in a colon, so that a bare cardinal is right in Kazakh and in Russian.
+The prompts of place and expected wait end in a colon, so that a bare cardinal is right in Kazakh
+and in Russian.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from math import ceil
 
 HIGHEST = 100  # numbers are spoken up to here; beyond it a number only discourages
@@ -29,3 +33,41 @@ def _wait(expected_wait: float | None) -> list[str]:
         return ["queue_wait_lt1"]
     minutes = ceil(expected_wait / 60)
     return ["queue_wait_gt10"] if minutes > LONG else ["queue_wait", f"number_{minutes}"]
+
+
+class Choice(Enum):
+    """What a waiting caller may choose."""
+
+    STAY = auto()  #: to keep waiting
+    UNIFIED_CENTER = auto()  #: 1414 instead of waiting
+    OTHER_LANGUAGE = auto()  #: a consultant who speaks another language
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a waiting caller is asked. Silence and any other key mean to keep waiting."""
+
+    prompts: tuple[str, ...]
+    keys: Mapping[str, Choice]
+
+    def choice(self, key: str | None) -> Choice:
+        """What the key (None: silence) chooses."""
+        return Choice.STAY if key is None else self.keys.get(key, Choice.STAY)
+
+
+_INSTEAD = {"3": Choice.UNIFIED_CENTER, "1": Choice.STAY}
+_OFFERS = ("offer_unified_center", "offer_stay")
+
+#: Every wait is bounded: the caller may end it in another way than by hanging up.
+STILL_WAITING = Question(_OFFERS, _INSTEAD)
+
+
+def nobody_there(language: str, other: str | None) -> Question:
+    """Nobody signed in speaks `language`; somebody speaks `other`, unless that is None (R2).
+
+    The other language is never used before the caller has agreed to it.
+    """
+    told = (f"nobody_speaks_{language}", "emergency_hint")
+    if other is None:
+        return Question((*told, *_OFFERS), _INSTEAD)
+    return Question((*told, f"offer_{other}", *_OFFERS), {"5": Choice.OTHER_LANGUAGE, **_INSTEAD})

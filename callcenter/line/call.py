@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from callcenter.line.outcomes import Outcome
-from callcenter.line.ports import Desk, Leg, LegGone, Record, Sounds, Switch
+from callcenter.line.ports import Desk, Leg, LegGone, Queue, Record, Sounds, Switch
 
 T = TypeVar("T")
 
@@ -19,6 +19,10 @@ class Times(Protocol):
     def key_timeout(self) -> float: ...
     @property
     def ring_timeout(self) -> float: ...
+    @property
+    def announce_every(self) -> float: ...
+    @property
+    def ask_every(self) -> float: ...
     @property
     def patience(self) -> float: ...
     @property
@@ -38,11 +42,19 @@ class Call:
     sounds: Sounds
     switch: Switch
     desk: Desk
+    queue: Queue
     times: Times
     language: str = "kk"
+    other_language: str | None = None  #: of the consultants, once the caller has agreed to it
     if_left: Outcome = Outcome.LEFT_IN_GREETING
     notice_heard: bool = False
     recording_unproved: bool = False
+    waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
+
+    @property
+    def wanted_language(self) -> str:
+        """The language in which a consultant is to speak with the caller."""
+        return self.other_language or self.language
 
     async def say(self, *prompts: str, until_key: bool = True) -> str | None:
         """Play prompts in the caller's language; a key ends them and is returned."""

@@ -11,6 +11,8 @@ from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.redirect import redirected
 from callcenter.line.waiting import End, consultation
 
+_NOTICES = {End.REDIRECT: "transfer_ecc", End.UNIFIED_CENTER: "nobody_free"}
+
 
 async def inbound_call(call: Call) -> Outcome:
     """Serve one caller; returns the outcome and never hangs up on a silent caller.
@@ -41,8 +43,8 @@ async def _fulfil(call: Call, wish: Wish) -> Outcome:
             case End.TALKED:
                 await call.say("goodbye")
                 return Outcome.TALKED
-            case End.REDIRECT:
-                if await redirected(call):
+            case End.REDIRECT | End.UNIFIED_CENTER as end:
+                if await redirected(call, notice=_NOTICES[end]):
                     return Outcome.REDIRECTED
             case End.FAILED:
                 await call.say("consultant_lost", until_key=False)

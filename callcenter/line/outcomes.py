@@ -14,6 +14,7 @@ class Moment(StrEnum):
     MENU = "menu"  #: main menu began
     CHOICE = "choice"  #: what the caller chose; detail: choice
     WAITING = "waiting"  #: the caller waits for a consultant
+    OTHER_LANGUAGE = "other_language"  #: agreed to a consultant in another; detail: language
     RINGING = "ringing"  #: a consultant's phone is being rung; detail: consultant
     UNANSWERED = "unanswered"  #: it was not answered; detail: consultant, why
     CONNECTED = "connected"  #: caller and consultant hear each other; detail: consultant

@@ -5,7 +5,7 @@ Every method of a leg raises `LegGone` when that leg has hung up, `LegLost` when
 without a goodbye (the switch failed); both may be caught as `LegGone`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
@@ -115,15 +115,56 @@ class Place(Protocol):
         A lease ends with `give_back`, with the place, or with the death of this process.
         """
 
+    def rings(self) -> None:
+        """The consultant leased to this call is being rung; returns at once."""
+
+    def answered(self) -> None:
+        """The consultant leased to this call has answered; returns at once."""
+
     async def give_back(self, *, unanswered: bool) -> None:
-        """End the lease; an unanswered consultant rests for a moment before the next offer."""
+        """End the lease. Who did not answer rests for a moment, and twice in a row is paused."""
 
 
 class Desk(Protocol):
     """Who waits and who is free."""
 
-    def place(self, call_id: str, language: str) -> AbstractAsyncContextManager[Place]:
-        """A place in the queue for those who speak `language`; given up with the block."""
+    def place(
+        self, call_id: str, language: str, *, arrived: float
+    ) -> AbstractAsyncContextManager[Place]:
+        """A place in the queue for those who speak `language`; given up with the block.
+
+        `arrived` is in epoch seconds: whoever came earlier is served earlier.
+        """
+
+
+class Standing(Protocol):
+    """How a call stands in the queue, at one moment."""
+
+    @property
+    def position(self) -> int:
+        """1 is next; 0: the call does not wait, or not yet."""
+
+    @property
+    def expected_wait(self) -> float | None:
+        """Seconds; None when it cannot be foretold."""
+
+    @property
+    def speakers(self) -> int:
+        """Consultants signed in who speak the language asked for."""
+
+    @property
+    def other_languages(self) -> Collection[str]:
+        """Languages in which somebody else is signed in."""
+
+
+class Queue(Protocol):
+    """What is known of those who wait and of those who are signed in."""
+
+    async def standing(self, call_id: str, language: str) -> Standing:
+        """How a call stands among those who wait for `language`. Raises WeFailed, soon."""
+
+    async def nobody_signed_in(self, call_id: str, language: str) -> None:
+        """Alarm the supervisors: nobody who speaks `language` is there for this call."""
 
 
 class Sounds(Protocol):

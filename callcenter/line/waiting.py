@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from enum import Enum, auto
 
+from callcenter.line.announce import Choice
 from callcenter.line.call import Call, while_there
+from callcenter.line.company import kept_company
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
 from callcenter.line.talk import talked_until_redirect
 
-REMINDER = 45.0  # seconds of music between two assurances that the caller is not forgotten
+Answered = tuple[Consultant, Leg]
 
 
 class End(Enum):
@@ -19,32 +20,65 @@ class End(Enum):
 
     TALKED = auto()  #: the consultant hung up
     REDIRECT = auto()  #: the consultant asked for 1414
+    UNIFIED_CENTER = auto()  #: the caller chose 1414 instead of waiting
     FAILED = auto()  #: the consultant was lost before the two heard each other
     NOBODY = auto()  #: patience ended before anybody answered
 
 
 async def consultation(call: Call) -> End:
-    """Wait, ring free consultants who speak the language one after another, and talk."""
-    _wait(call)
-    async with (
-        call.desk.place(call.leg.id, call.language) as place,
-        AsyncExitStack() as consultant_side,
-    ):
-        async with company(call):
-            answered = await while_there(call.leg, _first_to_answer(call, place, consultant_side))
-        if answered is None:
-            return End.NOBODY
-        try:
-            redirect = await talked_until_redirect(call, *answered)
-        except NotAnswered as why:
-            _not_answered(call, answered[0], why)
-            return End.FAILED
-        return End.REDIRECT if redirect else End.TALKED
+    """Wait, ring free consultants who speak the language one after another, and talk.
+
+    A caller who comes back keeps the place, and so does one who agrees to another language.
+    """
+    if call.waits_since is None:
+        call.waits_since = time.time()
+    while True:
+        _wait(call)
+        async with (
+            call.desk.place(call.leg.id, call.wanted_language, arrived=call.waits_since) as place,
+            AsyncExitStack() as consultant_side,
+        ):
+            found = await while_there(call.leg, _answered_or_chosen(call, place, consultant_side))
+            match found:
+                case None:
+                    return End.NOBODY
+                case Choice.UNIFIED_CENTER:
+                    return End.UNIFIED_CENTER
+                case (consultant, leg):
+                    return await _talk(call, consultant, leg)
+
+
+async def _talk(call: Call, consultant: Consultant, leg: Leg) -> End:
+    try:
+        redirect = await talked_until_redirect(call, consultant, leg)
+    except NotAnswered as why:
+        _not_answered(call, consultant, why)
+        return End.FAILED
+    return End.REDIRECT if redirect else End.TALKED
+
+
+async def _answered_or_chosen(
+    call: Call, place: Place, consultant_side: AsyncExitStack
+) -> Answered | Choice | None:
+    """Whatever comes first; an answer that comes together with a choice is taken."""
+    search = asyncio.create_task(_first_to_answer(call, place, consultant_side))
+    company = asyncio.create_task(kept_company(call))
+    try:
+        await asyncio.wait((search, company), return_when=asyncio.FIRST_COMPLETED)
+        if search.done():
+            return search.result()
+        choice = company.result()
+        call.if_left = Outcome.LEFT_WAITING  # who is being rung now is not any more
+        return choice
+    finally:
+        for task in (search, company):
+            task.cancel()
+        await asyncio.gather(search, company, return_exceptions=True)
 
 
 async def _first_to_answer(
     call: Call, place: Place, consultant_side: AsyncExitStack
-) -> tuple[Consultant, Leg] | None:
+) -> Answered | None:
     """The consultant who answered, with the leg, which lives as long as `consultant_side`."""
     patience_ends = time.monotonic() + call.times.patience
     while (left := patience_ends - time.monotonic()) > 0:
@@ -53,10 +87,11 @@ async def _first_to_answer(
             break
         call.record.moment(Moment.RINGING, consultant=consultant.extension)
         call.if_left = Outcome.LEFT_RINGING
+        place.rings()
         try:
             leg = await consultant_side.enter_async_context(
                 call.switch.ring(
-                    consultant.extension, call.leg, call.language, call.times.ring_timeout
+                    consultant.extension, call.leg, call.wanted_language, call.times.ring_timeout
                 )
             )
         except NotAnswered as why:
@@ -64,6 +99,7 @@ async def _first_to_answer(
             await place.give_back(unanswered=True)
             _wait(call)
         else:
+            place.answered()
             return consultant, leg
     return None
 
@@ -75,27 +111,3 @@ def _not_answered(call: Call, consultant: Consultant, why: NotAnswered) -> None:
 def _wait(call: Call) -> None:
     call.record.moment(Moment.WAITING)
     call.if_left = Outcome.LEFT_WAITING
-
-
-@asynccontextmanager
-async def company(call: Call) -> AsyncIterator[None]:
-    """Words and music for a caller who waits, for as long as the block lasts; never silence."""
-    task = asyncio.create_task(_keep_company(call))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _keep_company(call: Call) -> None:
-    await call.say("connecting", until_key=False)
-    if not call.notice_heard:
-        await call.say("recording_notice", until_key=False)
-        call.notice_heard = True
-        call.record.moment(Moment.NOTICE, whole=True)
-    while True:
-        if call.if_left is Outcome.LEFT_WAITING:
-            await call.say("queue_hold", until_key=False)
-        async with call.leg.music():
-            await asyncio.sleep(REMINDER)

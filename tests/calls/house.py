@@ -21,7 +21,9 @@ from callcenter.appeals import store as appeals
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.consultants import store as consultants
 from callcenter.consultants.accounts import digest_of
-from callcenter.consultants.desk import Desk
+from callcenter.consultants.desk import PLAIN_RULES
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import Pcm, decode, resembles
@@ -85,6 +87,17 @@ class House:
             await until(lambda: self._is_idle(extension), f"{extension} is free")
             yield phone
         await until(lambda: self._is_away(extension), f"{extension} is away")
+
+    @asynccontextmanager
+    async def paused_consultant(self, extension: str = "201") -> AsyncIterator[DutyDesk]:
+        """A consultant who is signed in and takes no calls until asked to, by the desk given."""
+        duty = DutyDesk(self.redis, PLAIN_RULES)
+        async with self.consultant(extension):
+            await duty.ask(extension, State.PAUSED, by="user:test")
+            try:
+                yield duty
+            finally:
+                await duty.ask(extension, State.READY, by="user:test")
 
     def unified_center(self) -> Phone:
         """The telephone of 1414."""
@@ -233,7 +246,7 @@ async def running_controller(
     settings: Settings, name: str, engine: AsyncEngine, redis: Redis
 ) -> AsyncIterator[Controller]:
     """A controller that answers calls; stopped in order at the end."""
-    controller = Controller(settings, name, engine, Desk(redis, name))
+    controller = Controller(settings, name, engine, redis)
     stop = asyncio.Event()
     running = asyncio.create_task(controller.run(stop))
     ready = asyncio.create_task(controller.ready.wait())

@@ -98,11 +98,13 @@ async def test_hung_up_in_the_menu(house: House) -> None:
 
 
 async def test_hung_up_waiting_with_music(house: House) -> None:
-    async with house.caller("+77010000005") as caller:
-        await caller.press("21")
-        await house.hears(caller, "ru", "connecting")
-        await house.hears(caller, "ru", "recording_notice")
-    appeal = await house.appeal("+77010000005")
+    async with house.paused_consultant("202"):
+        async with house.caller("+77010000005") as caller:
+            await caller.press("21")
+            await house.hears(caller, "ru", "connecting")
+            await house.hears(caller, "ru", "recording_notice")
+            await house.hears(caller, "ru", "queue_hold")
+        appeal = await house.appeal("+77010000005")
     assert appeal.outcome == Outcome.LEFT_WAITING
     assert Moment.RINGING not in await house.moments(appeal)
 
@@ -157,7 +159,7 @@ async def test_a_consultant_who_refuses_is_followed_by_the_next(house: House) ->
 async def test_only_a_consultant_who_speaks_the_language_is_rung(house: House) -> None:
     async with house.consultant("202") as russian, house.caller("+77010000009") as caller:
         await caller.press("11")
-        await house.hears(caller, "kk", "queue_hold")
+        await house.hears(caller, "kk", "nobody_speaks_kk")
         with pytest.raises(TimeoutError):
             await russian.next_call(1.0)
     assert (await house.appeal("+77010000009")).outcome == Outcome.LEFT_WAITING

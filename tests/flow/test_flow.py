@@ -13,6 +13,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost, NotAnswered
 from tests.flow.world import Story, World
 
+PATIENCE = 100  # turns in which a caller has heard and answered all that is asked
 ENDLESS = 2000  # turns of the loop that no story takes
 
 BUSY = NotAnswered("busy")
@@ -53,6 +54,34 @@ ENDINGS = {
     ),
     "nobody, but 1414": (Story({"lang_choice": "0"}, unified_center=[""]), Outcome.REDIRECTED),
     "nobody at all": (Story({"lang_choice": "0"}, unified_center=[BUSY]), Outcome.NOBODY_FREE),
+    "1414 instead of waiting": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "3"},
+            unified_center=[""],
+            signed_in=frozenset(),
+            patience=PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
+    "1414 instead of waiting is busy": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "33"},
+            unified_center=[BUSY, ""],
+            signed_in=frozenset({"ru"}),
+            patience=PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
+    "1414 after the other language": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "53", "queue_next": "3"},
+            consultants=[LATE],
+            unified_center=[""],
+            signed_in=frozenset({"ru"}),
+            patience=PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
     "recording does not start": (
         Story({"lang_choice": "0"}, consultants=[""], recording_starts=False),
         Outcome.TALKED,
@@ -281,3 +310,29 @@ async def test_who_leaves_after_1414_had_answered_and_gone_was_not_redirected() 
     world.leg.leaves(LegGone("hung up"))
     assert await call == Outcome.LEFT_IN_MENU
     assert_nothing_left(world)
+
+
+async def test_who_tries_1414_in_vain_comes_back_to_the_same_place_in_the_queue() -> None:
+    world = World(ENDINGS["1414 instead of waiting is busy"][0])
+    assert await told(world) == Outcome.REDIRECTED
+    first, second = world.places
+    assert first == second
+    assert world.leg.heard.count("kk/nobody_free") == 2
+
+
+async def test_the_other_language_is_used_once_the_caller_has_agreed_and_is_counted() -> None:
+    story = Story(
+        {"lang_choice": "0", "offer_stay": "5"}, signed_in=frozenset({"ru"}), patience=PATIENCE
+    )
+    world = World(story)
+    call = world.call()
+    assert await inbound_call(call) == Outcome.NOBODY_FREE
+    assert_nothing_left(world)
+    assert world.alarms == ["kk"]
+    assert [language for language, _ in world.places] == ["kk", "ru"]
+    assert world.places[0][1] == world.places[1][1]
+    assert "kk/queue_next" in world.leg.heard
+    assert world.record.details[world.record.moments.index(Moment.OTHER_LANGUAGE)] == {
+        "language": "ru"
+    }
+    assert call.language == "kk"

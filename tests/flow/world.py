@@ -30,6 +30,10 @@ class Story:
     consultants: Sequence[str | NotAnswered] = ()
     #: Whether 1414 answers (and hangs up after a while), each time it is called, or why not.
     unified_center: Sequence[str | NotAnswered] = ()
+    #: Languages of the consultants who are signed in.
+    signed_in: frozenset[str] = frozenset({"kk", "ru"})
+    #: Turns of the loop for which the caller waits when no consultant is free.
+    patience: int = 0
     recording_starts: bool = True
     recording_stops: bool = True
 
@@ -41,6 +45,8 @@ class World:
         """The operation of this number, from 0, raises WeFailed."""
         self.held: list[str] = []
         self.operations = 0
+        self.places: list[tuple[str, float]] = []  #: language and time of arrival
+        self.alarms: list[str] = []
         self.record = Record()
         self.leg = CallerLeg(self, story)
         self.called: list[FakeLeg] = []
@@ -52,7 +58,7 @@ class World:
         self._offers = iter(self.offered)
 
     def call(self) -> Call:
-        return Call(self.leg, self.record, self, self, self, TIMES)
+        return Call(self.leg, self.record, self, self, self, self, TIMES)
 
     async def operation(self) -> None:
         number, self.operations = self.operations, self.operations + 1
@@ -77,7 +83,10 @@ class World:
     # Desk
 
     @asynccontextmanager
-    async def place(self, call_id: str, language: str) -> AsyncIterator["FakePlace"]:
+    async def place(
+        self, call_id: str, language: str, *, arrived: float
+    ) -> AsyncIterator["FakePlace"]:
+        self.places.append((language, arrived))
         with self.holding("place"):
             place = FakePlace(self)
             try:
@@ -90,7 +99,24 @@ class World:
 
     async def next_offer(self) -> "FakeConsultant | None":
         await self.operation()
-        return next(self._offers, None)
+        offered = next(self._offers, None)
+        if offered is None:
+            for _ in range(self._story.patience):
+                await asyncio.sleep(0)
+        return offered
+
+    # Queue
+
+    async def standing(self, call_id: str, language: str) -> "FakeStanding":
+        await self.operation()
+        return FakeStanding(
+            speakers=int(language in self._story.signed_in),
+            other_languages=self._story.signed_in - {language},
+        )
+
+    async def nobody_signed_in(self, call_id: str, language: str) -> None:
+        await self.operation()
+        self.alarms.append(language)
 
     # Switch
 
@@ -249,6 +275,14 @@ class CallerLeg(FakeLeg):
                 await asyncio.sleep(0)
 
 
+@dataclass(frozen=True)
+class FakeStanding:
+    speakers: int
+    other_languages: frozenset[str]
+    position: int = 1
+    expected_wait: float | None = None
+
+
 class FakeConsultant:
     def __init__(self, extension: str) -> None:
         self.id = uuid4()
@@ -266,6 +300,12 @@ class FakePlace:
             self._leased = True
             self._world.held.append("lease")
         return consultant
+
+    def rings(self) -> None:
+        assert self._leased
+
+    def answered(self) -> None:
+        assert self._leased
 
     async def give_back(self, *, unanswered: bool) -> None:
         await self._world.operation()
@@ -309,6 +349,8 @@ class Record:
 class _Times:
     key_timeout: float = 5
     ring_timeout: float = 15
+    announce_every: float = 45
+    ask_every: float = 120
     patience: float = 300
     unified_ring_timeout: float = 20
     redirect_keys: str = "*14"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.line.announce import queue_prompts
+from callcenter.line.announce import STILL_WAITING, Choice, nobody_there, queue_prompts
 from callcenter.line.prompts.texts import names
 
 
@@ -26,3 +26,31 @@ def test_every_announcement_exists_in_both_languages(position: int, expected: fl
     spoken = set(names())
     for prompt in queue_prompts(position, expected):
         assert {f"kk/{prompt}", f"ru/{prompt}"} <= spoken
+
+
+QUESTIONS = [
+    STILL_WAITING,
+    *(nobody_there(*who) for who in (("kk", None), ("ru", None), ("kk", "ru"), ("ru", "kk"))),
+]
+
+
+def test_every_question_exists_in_both_languages_and_always_offers_to_stay_and_1414() -> None:
+    spoken = set(names())
+    for question in QUESTIONS:
+        for prompt in question.prompts:
+            assert {f"kk/{prompt}", f"ru/{prompt}"} <= spoken
+        assert question.choice("1") is Choice.STAY
+        assert question.choice("3") is Choice.UNIFIED_CENTER
+
+
+def test_silence_and_keys_that_mean_nothing_keep_the_caller_waiting() -> None:
+    for question in QUESTIONS:
+        for key in (None, *"0246789*#"):
+            assert question.choice(key) is Choice.STAY
+
+
+def test_the_other_language_is_offered_only_where_somebody_speaks_it() -> None:
+    assert nobody_there("kk", None).choice("5") is Choice.STAY
+    assert nobody_there("kk", "ru").choice("5") is Choice.OTHER_LANGUAGE
+    assert "offer_ru" in nobody_there("kk", "ru").prompts
+    assert not {"offer_kk", "offer_ru"} & set(nobody_there("ru", None).prompts)
