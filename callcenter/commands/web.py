@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals import api as appeals_api
 from callcenter.appeals import pages as appeals_pages
 from callcenter.errors import NotReady
+from callcenter.live import api as live_api
+from callcenter.live import pages as live_pages
+from callcenter.live.watch import Watch
 from callcenter.recordings import api as recordings_api
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
@@ -29,6 +32,7 @@ GRACE = 10
 ROOMS = (
     Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
     Room("recordings", (recordings_api.router,)),
+    Room("live", (live_pages.router, live_api.router), live_pages.TEMPLATES),
 )
 
 log = logging.getLogger("callcenter.web")
@@ -36,7 +40,9 @@ log = logging.getLogger("callcenter.web")
 
 def application(settings: Settings, engine: AsyncEngine, redis: Redis) -> FastAPI:
     """The whole site."""
-    return make_application(settings, engine, redis, ROOMS)
+    app = make_application(settings, engine, redis, ROOMS)
+    app.state.watch = Watch(engine, redis, settings)
+    return app
 
 
 @click.command(name="web")
@@ -55,8 +61,12 @@ async def serve(settings: Settings) -> None:
     try:
         await check_database(engine)
         app = application(settings, engine, redis)
+        watch: Watch = app.state.watch
         with _listen(settings) as listener:
-            await _run(app, listener, f"http://{settings.web_address}:{settings.web_port}")
+            async with watch.running():
+                await _run(
+                    app, watch, listener, f"http://{settings.web_address}:{settings.web_port}"
+                )
     finally:
         await redis.aclose()
         await engine.dispose()
@@ -73,7 +83,7 @@ def _listen(settings: Settings) -> socket.socket:
         ) from exc
 
 
-async def _run(app: FastAPI, listener: socket.socket, url: str) -> None:
+async def _run(app: FastAPI, watch: Watch, listener: socket.socket, url: str) -> None:
     # The access log is our own (web.edge): uvicorn's has paths and queries, which are personal.
     config = uvicorn.Config(
         app,
@@ -83,7 +93,7 @@ async def _run(app: FastAPI, listener: socket.socket, url: str) -> None:
         timeout_graceful_shutdown=GRACE,
         lifespan="off",
     )
-    server = _AnnouncedServer(config, url)
+    server = _Server(config, watch, url)
     # After a graceful stop uvicorn raises the signal again; without this the process would die
     # of it before the database is let go of.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,14 +101,19 @@ async def _run(app: FastAPI, listener: socket.socket, url: str) -> None:
     await server.serve(sockets=[listener])
 
 
-class _AnnouncedServer(uvicorn.Server):
-    """Announces readiness at the moment when requests are accepted, not before."""
+class _Server(uvicorn.Server):
+    """Announces readiness when requests are accepted, not before; ends streams when it stops."""
 
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, watch: Watch, url: str) -> None:
         super().__init__(config)
+        self._watch = watch
         self._url = url
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         ready(self._url)
         log.info("serving on %s", self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._watch.end()  # a stream would go on for its whole time of grace
+        await super().shutdown(sockets)

@@ -40,6 +40,8 @@ async def start(request: Request, visit: CurrentVisit) -> Response:
     """Straight to the work, if the role has any here."""
     if visit.may(Permission.VIEW_APPEALS):
         return RedirectResponse("/appeals", SEE_OTHER)
+    if visit.may(Permission.VIEW_LIVE):
+        return RedirectResponse("/live", SEE_OTHER)
     return page(request, "web/start.html")
 
 

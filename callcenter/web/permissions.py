@@ -13,6 +13,7 @@ class Permission(StrEnum):
     SIGNED_IN = "signed_in"  #: a sign-in, whatever the role
     VIEW_APPEALS = "appeals.view"  #: the register of appeals and their timelines
     SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
+    VIEW_LIVE = "live.view"  #: who waits and what each consultant is doing now
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
 
@@ -40,14 +41,14 @@ _ALL_OF_A_CALL = _EVERYBODY | {
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS},
-    Role.SENIOR: _ALL_OF_A_CALL,
+    Role.SENIOR: _ALL_OF_A_CALL | {Permission.VIEW_LIVE},
     Role.RECORDS_OFFICER: _ALL_OF_A_CALL,
-    Role.HEAD: _ALL_OF_A_CALL,
+    Role.HEAD: _ALL_OF_A_CALL | {Permission.VIEW_LIVE},
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
     Role.AUTHORITY: _EVERYBODY,
     Role.STATE_BODY: _EVERYBODY,
     # Runs the system, and so has no business with what callers said.
-    Role.ADMINISTRATOR: _EVERYBODY,
+    Role.ADMINISTRATOR: _EVERYBODY | {Permission.VIEW_LIVE},
     # Checks what others did; for that the masked number is enough.
     Role.AUDITOR: _EVERYBODY | {Permission.VIEW_APPEALS},
 }

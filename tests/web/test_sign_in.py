@@ -272,7 +272,9 @@ async def test_nobody_is_sent_to_another_site(
 
 
 async def test_a_role_without_work_here_is_told_so(enter: Enter) -> None:
-    async with enter(Role.ADMINISTRATOR) as client:
+    async with enter(Role.KNOWLEDGE_EDITOR) as client:
         assert (await client.get("/")).status_code == 200
+    async with enter(Role.ADMINISTRATOR) as client:
+        assert (await client.get("/")).headers["location"] == "/live"
     async with enter(Role.HEAD) as client:
         assert (await client.get("/")).headers["location"] == "/appeals"

@@ -86,6 +86,7 @@ PATHS = (
     "/appeals?number=1",
     f"/appeals?number={make(26, 99)}",
     "/appeals?before=x",
+    "/live",
     "/nowhere",
 )
 

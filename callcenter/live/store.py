@@ -1,0 +1,85 @@
+"""Where live figures are read: the desk in Redis, and the calls of today in PostgreSQL."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.consultants import store as consultants
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.history import pause_reasons
+from callcenter.live.figures import GOAL, Alarmed, DeskNow, TodayNow, WaitingCall
+from callcenter.web.words import ZONE
+
+ALARMS = 5  # newest alarms that are looked at
+
+# The events of a call are found by its appeal, and only those of calls that reached a consultant
+# are looked at.
+_TODAY = text(
+    """
+    SELECT appeal.outcome,
+        count(*) AS calls,
+        count(moments.connected) AS answered,
+        count(*) FILTER (WHERE moments.connected - moments.waiting <= :goal) AS in_time
+    FROM appeal LEFT JOIN LATERAL (
+        SELECT min(at) FILTER (WHERE kind = 'waiting') AS waiting,
+            min(at) FILTER (WHERE kind = 'connected') AS connected
+        FROM appeal_event
+        WHERE appeal_id = appeal.id AND appeal.consultant_id IS NOT NULL
+            AND kind IN ('waiting', 'connected')
+    ) AS moments ON true
+    WHERE appeal.received_at >= :since AND appeal.channel = 'call'
+    GROUP BY appeal.outcome
+    """
+)
+
+
+async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
+    """What the desk knows now. Raises DeskClosed or RedisError; has no limit of time of its own."""
+    async with redis.pipeline(transaction=True) as together:
+        together.time()
+        together.hgetall("desk:calls")
+        together.hgetall("desk:roster")
+        together.zrange("desk:controllers", 0, -1, withscores=True)
+        together.lrange("desk:alarms", 0, ALARMS - 1)
+        clock, calls, roster, controllers, alarms = await together.execute()
+    at = clock[0] + clock[1] / 1_000_000
+    alive = {name for name, until in controllers if until > at}
+    return DeskNow(
+        at=at,
+        waiting=_waiting(calls, alive),
+        duties=await duty.everyone(),
+        languages={extension: spoken.split() for extension, spoken in roster.items()},
+        controllers=len(alive),
+        alarms=[Alarmed(**json.loads(alarm)) for alarm in alarms],
+    )
+
+
+def _waiting(calls: Mapping[str, str], alive: set[str]) -> list[WaitingCall]:
+    """Calls of controllers that live: what a dead one left is taken away by the desk later."""
+    entries = [entry.split(" ") for entry in calls.values()]
+    return [
+        WaitingCall(language, float(arrived))
+        for controller, language, arrived in entries
+        if controller in alive
+    ]
+
+
+async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
+    """Calls that came in since midnight in Asia/Almaty, and names of consultants and pauses."""
+    since = now.astimezone(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = await connection.execute(_TODAY, {"since": since, "goal": timedelta(seconds=GOAL)})
+    counted = rows.all()
+    return TodayNow(
+        outcomes={row.outcome: row.calls for row in counted},
+        answered=sum(row.answered for row in counted),
+        in_time=sum(row.in_time for row in counted),
+        names={each.extension: each.name for each in await consultants.active(connection)},
+        reasons={
+            each.code: {"kk": each.name_kk, "ru": each.name_ru}
+            for each in await pause_reasons(connection)
+        },
+    )

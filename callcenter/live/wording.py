@@ -1,0 +1,119 @@
+"""How live figures are said to people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from callcenter.appeals.wording import LANGUAGES, OUTCOMES
+from callcenter.live.figures import GOAL, Alarmed, Figures, OnDuty, Waiting
+from callcenter.web.words import N_, Words, length
+
+#: Each group with the sign that tells it from the others where colours do not.
+GROUPS = {
+    "free": ("●", N_("Free")),
+    "ringing": ("◔", N_("Being rung")),
+    "talking": ("◆", N_("Talking")),
+    "wrap_up": ("✎", N_("After a conversation")),
+    "paused": ("‖", N_("On a pause")),
+    "held_back": ("▲", N_("Ready, but offered nothing")),
+    "signed_out": ("○", N_("Signed out")),
+}
+
+WHY = {
+    "offered": N_("a call is given"),
+    "ringing": N_("the telephone rings"),
+    "telephone_not_registered": N_("the telephone is not connected"),
+    "telephone_in_use": N_("the telephone is in use"),
+    "resting": N_("did not answer just now"),
+}
+
+#: Reasons that the desk gives by itself; those of pauses are named by the center.
+REASONS = {
+    "missed": N_("did not answer two calls in a row"),
+    "telephone": N_("the telephone is not connected"),
+    "off_roster": N_("disabled as a consultant"),
+}
+
+ALARMS = {"nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:")}
+
+
+TALL = 5  #: callers that fill the picture, so that one caller does not look like a crowd
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of the picture; y is that of its upper edge, downwards."""
+
+    x: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Words for one language, and the shapes of the picture."""
+
+    words: Words
+
+    def language(self, language: str) -> str:
+        return self.words(LANGUAGES[language])
+
+    def outcome(self, outcome: str) -> str:
+        return self.words(OUTCOMES.get(outcome, N_("other")))
+
+    def group(self, group: str) -> str:
+        return self.words(GROUPS[group][1])
+
+    def sign(self, group: str) -> str:
+        return GROUPS[group][0]
+
+    def why(self, figures: Figures, consultant: OnDuty) -> str:
+        """Why no call is offered, where the group alone does not say it."""
+        reason = consultant.reason or ""
+        message = WHY.get(consultant.why or "") or REASONS.get(reason)
+        if message is not None:
+            return self.words(message)
+        if reason not in figures.reasons:
+            return ""
+        # The center names its reasons in its two languages; the code is in English.
+        return figures.reasons[reason].get(self.words.language, reason.replace("_", " "))
+
+    def alarm(self, alarm: Alarmed) -> str:
+        at = self.words.clock(datetime.fromtimestamp(alarm.at, UTC))
+        what = self.words(ALARMS.get(alarm.kind, N_("An alarm:")))
+        return f"{at} {what} {self.language(alarm.language)}"
+
+    def time(self, seconds: int) -> str:
+        return length(timedelta(seconds=seconds))
+
+    def clock(self, at: float) -> str:
+        return self.words.clock(datetime.fromtimestamp(at, UTC))
+
+    def level(self, waiting: Waiting) -> str:
+        """How bad it is: `calm`, `waiting`, or `late` when somebody waits longer than the goal."""
+        if waiting.longest is None:
+            return "calm"
+        return "late" if waiting.longest > GOAL else "waiting"
+
+    def percent(self, part: int, whole: int) -> str:
+        return f"{100 * part // whole}%" if whole else "–"
+
+    def bars(self, history: Sequence[int | None]) -> list[Bar]:
+        """The picture of how many waited: bars in a box of 600 by 100, for what is known."""
+        most = max((count for count in history if count), default=0)
+        top = max(most, TALL)
+        width = 600 / max(len(history), 1)
+        return [
+            Bar(
+                x=round(n * width, 1),
+                y=round(100 - 100 * count / top, 1),
+                height=round(100 * count / top, 1),
+            )
+            for n, count in enumerate(history)
+            if count is not None
+        ]
+
+    def most(self, history: Sequence[int | None]) -> str:
+        """The most that waited at once, as far as it is known."""
+        known = [count for count in history if count is not None]
+        return str(max(known)) if known else "–"

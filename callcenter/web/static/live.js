@@ -1,0 +1,32 @@
+// Keeps the board up to date. Without this file the page loads itself anew every three seconds.
+"use strict";
+
+const SILENCE = 4000; // milliseconds without an event after which nothing counts as known
+const AGAIN = 3000; // milliseconds before the next try, where the browser has given up
+
+const board = document.getElementById("board");
+const lost = document.getElementById("lost");
+let heard = Date.now();
+
+function show(known) {
+  // Old figures must not be taken for new ones.
+  board.hidden = !known;
+  lost.hidden = known;
+}
+
+function listen() {
+  const events = new EventSource(board.dataset.events);
+  events.onmessage = (event) => {
+    heard = Date.now();
+    board.innerHTML = event.data; // escaped by the server, and no script runs from it
+    show(true);
+  };
+  events.onerror = () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN);
+  };
+}
+
+setInterval(() => {
+  if (Date.now() - heard > SILENCE) show(false);
+}, 500);
+listen();
