@@ -70,19 +70,22 @@ class House:
         """A telephone at the operator's trunk."""
         return Phone(address=OPERATOR, server=self.switch.sip, user=number)
 
-    @asynccontextmanager
-    async def consultant(
-        self, extension: str = "201", *, rings: bool = True
-    ) -> AsyncIterator[Phone]:
-        """A consultant's softphone, registered, and known as free."""
-        phone = Phone(
+    def softphone(self, extension: str, *, rings: bool = True) -> Phone:
+        """A consultant's telephone, not registered yet."""
+        return Phone(
             address=CONSULTANTS,
             server=self.switch.sip,
             user=extension,
             password=PASSWORD,
             rings=rings,
         )
-        async with phone:
+
+    @asynccontextmanager
+    async def consultant(
+        self, extension: str = "201", *, rings: bool = True
+    ) -> AsyncIterator[Phone]:
+        """A consultant's softphone, registered, and known as free."""
+        async with self.softphone(extension, rings=rings) as phone:
             await phone.register()
             await until(lambda: self._is_idle(extension), f"{extension} is free")
             yield phone

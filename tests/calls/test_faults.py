@@ -19,7 +19,7 @@ from callcenter.demo.phone import Phone
 from callcenter.demo.sound import loudness
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.settings import Settings
-from tests.asterisk.switch import CONSULTANTS, PASSWORD, with_free_ports
+from tests.asterisk.switch import with_free_ports
 from tests.calls.house import (
     CALLER_TONE,
     CONSULTANT_TONE,
@@ -171,11 +171,6 @@ async def test_a_conversation_outlives_its_controller_unbroken_and_is_recorded_w
 async def answered_call(caller: Call, consultant: Phone) -> Call:
     await caller.press("0")
     return await consultant.next_call(20)
-
-
-def softphone(house: House, extension: str) -> Phone:
-    """A consultant's telephone of which nobody waits that the desk knows."""
-    return Phone(address=CONSULTANTS, server=house.switch.sip, user=extension, password=PASSWORD)
 
 
 STAGES = ["greeting", "menu", "waiting"]
@@ -413,7 +408,7 @@ async def test_when_redis_is_emptied_who_waits_is_served_all_the_same(
             await house.hears(waiting, "kk", "queue_hold")
             await house.redis.flushall()
             # Offered the caller at once, so never seen as free.
-            async with softphone(house, "201") as consultant:
+            async with house.softphone("201") as consultant:
                 await consultant.register()
                 await house.talk_shortly(await consultant.next_call(20))
                 await waiting.ended()
@@ -467,7 +462,7 @@ async def test_without_ami_the_conversation_goes_on_and_nobody_is_sent_to_1414(
         house.unified_center() as center,
         house.caller(number) as caller,
     ):
-        async with softphone(house, "201") as consultant:
+        async with house.softphone("201") as consultant:
             await consultant.register()
             leg = await answered_call(caller, consultant)
             if when == "before":

@@ -1,0 +1,268 @@
+"""What a caller who waits hears, is asked, and may do (R1, R2, R15), on the real Asterisk."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callcenter.consultants.states import State
+from callcenter.demo.call import Call
+from callcenter.demo.sound import RATE, Pcm, encode, resembles, tone
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.prompts import Prompts
+from callcenter.line.prompts.build import build
+from callcenter.settings import Settings
+from tests.calls.house import HEARD, House, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SEVERAL = 20.0  # seconds within which several prompts were played
+
+
+@contextmanager
+def times(house: House, **seconds: float) -> Iterator[None]:
+    """Other times of the call within the block."""
+    changed = house.settings.model_copy(update=seconds)
+    for controller in house.controllers:
+        controller.settings = changed
+    try:
+        yield
+    finally:
+        for controller in house.controllers:
+            controller.settings = house.settings
+
+
+async def hears_again(house: House, call: Call, language: str, prompt: str) -> None:
+    """Wait until a prompt is heard that begins after now."""
+    sought, since = house.prompt(language, prompt), call.heard.last_packet_at
+
+    async def heard() -> bool:
+        return resembles(call.heard.pcm(since), sought) > HEARD
+
+    await until(heard, f"the caller hears {language}/{prompt} again", SEVERAL)
+
+
+async def test_place_and_expected_wait_are_told_at_once_and_again_in_the_callers_language(
+    house: House,
+) -> None:
+    await house.redis.set("desk:handling", 130)
+    try:
+        with times(house, announce_every=1.0, patience=60):
+            async with (
+                house.paused_consultant("202"),
+                house.caller("+77030000001") as first,
+                house.caller("+77030000002") as second,
+            ):
+                await first.press("21")
+                await house.hears(first, "ru", "queue_hold")
+                await house.hears(first, "ru", "queue_next")
+                await second.press("21")
+                await house.hears(second, "ru", "queue_position")
+                for prompt in ("number_2", "queue_wait", "number_5"):
+                    await house.hears(second, "ru", prompt)
+                await hears_again(house, second, "ru", "queue_position")
+                await first.hang_up()
+                await hears_again(house, second, "ru", "queue_next")
+                assert not house.was_heard(second, "kk", "queue_position")
+    finally:
+        await house.redis.delete("desk:handling")
+    assert (await house.appeal("+77030000002")).outcome == Outcome.LEFT_WAITING
+
+
+async def test_what_conversations_take_is_learned_from_them(house: House) -> None:
+    await house.redis.delete("desk:handling")
+    async with house.consultant("201") as consultant, house.caller("+77030000003") as caller:
+        await caller.press("0")
+        await house.talk_shortly(await consultant.next_call())
+        await caller.ended()
+
+    async def learned() -> bool:
+        return 0 < float(await house.redis.get("desk:handling") or 0) < 10
+
+    await until(learned, "the desk knows what the conversation took")
+    await house.redis.delete("desk:handling")
+
+
+async def test_whoever_waits_long_is_asked_and_may_go_to_1414(house: House) -> None:
+    with times(house, ask_every=1.0, patience=60):
+        async with (
+            house.paused_consultant("201"),
+            house.unified_center() as center,
+            house.caller("+77030000004") as caller,
+        ):
+            await caller.press("11")
+            await house.hears(caller, "kk", "offer_unified_center", SEVERAL)
+            await caller.press("3")
+            leg = await center.next_call(SEVERAL)
+            assert house.was_heard(caller, "kk", "nobody_free")
+            await house.talk_shortly(leg)
+            await caller.ended()
+    appeal = await house.appeal("+77030000004")
+    assert appeal.outcome == Outcome.REDIRECTED
+    choices = [e.detail for e in await house.events(appeal) if e.kind == Moment.CHOICE]
+    assert choices[-1] == {"choice": "unified_center", "how": "key"}
+
+
+async def test_when_1414_fails_after_that_choice_the_caller_waits_on_in_the_same_place(
+    house: House,
+) -> None:
+    with times(house, ask_every=1.0, patience=60):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.unified_center() as center,
+            house.caller("+77030000005") as caller,
+        ):
+            await caller.press("11")
+            await house.hears(caller, "kk", "offer_unified_center", SEVERAL)
+            (before,) = await house.redis.zrange("desk:waiting", 0, -1, withscores=True)
+            await caller.press("3")
+            await (await center.next_call(SEVERAL)).reject(486)
+            await house.hears(caller, "kk", "transfer_failed_back")
+            await until(lambda: _waits(house), "the caller waits again")
+            assert await house.redis.zrange("desk:waiting", 0, -1, withscores=True) == [before]
+            await duty.ask("201", State.READY, by="user:test")
+            await until(lambda: _rings(house, "+77030000005"), "a consultant is rung")
+    assert (await house.appeal("+77030000005")).outcome == Outcome.LEFT_RINGING
+
+
+async def test_keys_pressed_to_the_music_and_silence_to_the_question_change_nothing(
+    house: House,
+) -> None:
+    with times(house, announce_every=1.0, ask_every=4.0, key_timeout=0.5, patience=60):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.unified_center() as center,
+            house.caller("+77030000006") as caller,
+        ):
+            await caller.press("11")
+            await house.hears(caller, "kk", "queue_next")
+            await caller.press("0123456789*#3")
+            await house.hears(caller, "kk", "offer_stay", SEVERAL)
+            await hears_again(house, caller, "kk", "queue_next")
+            assert center.calls == []
+            await hears_again(house, caller, "kk", "offer_unified_center")
+            await caller.press("07")
+            await hears_again(house, caller, "kk", "queue_next")
+            await duty.ask("201", State.READY, by="user:test")
+            await until(lambda: _rings(house, "+77030000006"), "a consultant is rung")
+            assert center.calls == []
+    assert (await house.appeal("+77030000006")).outcome == Outcome.LEFT_RINGING
+
+
+async def test_nobody_signed_in_is_told_at_once_alarms_and_1414_may_be_chosen(
+    house: House,
+) -> None:
+    await house.redis.delete("desk:alarms")
+    async with house.unified_center() as center, house.caller("+77030000007") as caller:
+        await caller.press("21")
+        await house.hears(caller, "ru", "nobody_speaks_ru")
+        await house.hears(caller, "ru", "offer_unified_center")
+        await caller.press("3")
+        await house.talk_shortly(await center.next_call(SEVERAL))
+        await caller.ended()
+        assert not house.was_heard(caller, "ru", "connecting")
+        assert not house.was_heard(caller, "ru", "offer_kk")
+    assert (await house.appeal("+77030000007")).outcome == Outcome.REDIRECTED
+    (alarm,) = await house.redis.lrange("desk:alarms", 0, -1)
+    assert json.loads(alarm).items() >= {"kind": "nobody_signed_in", "language": "ru"}.items()
+
+
+async def test_the_other_language_is_used_when_the_caller_agrees_and_it_is_counted(
+    house: House,
+) -> None:
+    async with house.consultant("202") as consultant, house.caller("+77030000008") as caller:
+        await caller.press("11")
+        await house.hears(caller, "kk", "nobody_speaks_kk")
+        await house.hears(caller, "kk", "offer_ru")
+        assert consultant.calls == []
+        await caller.press("5")
+        leg = await consultant.next_call()
+        assert leg.invite is not None
+        assert "111 ru" in leg.invite.need("From")
+        await house.talk_shortly(leg)
+        await house.hears(caller, "kk", "goodbye")
+        await caller.ended()
+    appeal = await house.appeal("+77030000008")
+    assert appeal.outcome == Outcome.TALKED
+    assert appeal.language == "kk"
+    agreed = [e.detail for e in await house.events(appeal) if e.kind == Moment.OTHER_LANGUAGE]
+    assert agreed == [{"language": "ru"}]
+
+
+async def test_silence_when_nobody_is_signed_in_waits_for_whoever_signs_in(house: House) -> None:
+    with times(house, patience=60):
+        async with house.caller("+77030000009") as caller:
+            await caller.press("11")
+            await house.hears(caller, "kk", "offer_stay", SEVERAL)
+            async with house.softphone("203") as consultant:
+                await consultant.register()
+                await house.talk_shortly(await consultant.next_call(SEVERAL))
+                await caller.ended()
+    assert (await house.appeal("+77030000009")).outcome == Outcome.TALKED
+
+
+@pytest.fixture(scope="session")
+def humming(short_folder: Path) -> Prompts:
+    """Every prompt in its real length, but one tone: what is silent then is none of its words."""
+    made = Settings(_env_file=None, var=short_folder / "humming")
+    build(made, lambda done, total: None)
+    for language in ("kk", "ru"):
+        for file in (made.prompts / language).glob("*.alaw"):
+            file.write_bytes(encode(tone(700, file.stat().st_size / RATE), "PCMA"))
+    return Prompts.load(made)
+
+
+@contextmanager
+def spoken_by(house: House, prompts: Prompts) -> Iterator[None]:
+    before = [controller.prompts for controller in house.controllers]
+    for controller in house.controllers:
+        controller.prompts = prompts
+    try:
+        yield
+    finally:
+        for controller, own in zip(house.controllers, before, strict=True):
+            controller.prompts = own
+
+
+def longest_silence(heard: Pcm) -> float:
+    """Seconds of the longest stretch in which no 10 ms are louder than -60 dBFS."""
+    blocks = heard[: len(heard) // 80 * 80].reshape(-1, 80).astype(np.float64)
+    loud = np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) > 32.8)
+    edges = np.concatenate(([-1], loud, [len(blocks)]))
+    return float(np.max(np.diff(edges)) - 1) / 100
+
+
+async def test_a_waiting_caller_never_hears_silence_between_words_and_music(
+    house: House, humming: Prompts
+) -> None:
+    await house.redis.set("desk:handling", 600)
+    with (
+        spoken_by(house, humming),
+        times(house, announce_every=1.0, ask_every=12.0, key_timeout=2.0, patience=60),
+    ):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.caller("+77030000010") as caller,
+        ):
+            await caller.press("11")
+            await until(lambda: _waits(house), "the caller waits")
+            await asyncio.sleep(45)  # words, music and questions, several times
+            await duty.ask("201", State.READY, by="user:test")
+            await until(lambda: _rings(house, "+77030000010"), "a consultant is rung")
+            await asyncio.sleep(1)
+            heard = caller.heard.pcm()
+    await house.redis.delete("desk:handling")
+    assert longest_silence(heard[round(0.5 * RATE) :]) < 0.3
+
+
+async def _waits(house: House) -> bool:
+    return await house.redis.zcard("desk:waiting") == 1
+
+
+async def _rings(house: House, number: str) -> bool:
+    appeal = await house.live_appeal(number)
+    return appeal is not None and Moment.RINGING in await house.moments(appeal)
