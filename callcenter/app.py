@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
@@ -12,15 +13,18 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import store as appeals
-from callcenter.appeals.callers import read_caller
+from callcenter.appeals.callers import Caller, read_caller
 from callcenter.appeals.store import EventRow
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.asterisk.switchboard import Switchboard
+from callcenter.attendance import Attendance
+from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
+from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
 from callcenter.errors import NotReady, WeFailed
@@ -41,6 +45,8 @@ from callcenter.up import notify
 
 log = logging.getLogger(__name__)
 
+LINE = "111"  # what callers dial; consultants dial feature codes
+RINGS_BACK = timedelta(minutes=30)  # within which a caller lost by our fault goes before others
 START = 30.0  # seconds within which a controller must be connected with the switch
 
 
@@ -84,7 +90,7 @@ class Controller:
         self.settings = settings
         self.name = name
         self.engine = engine
-        self.desk = Desk(redis, name)
+        self.desk = Desk(redis, name, settings)
         self.queue = Queue(redis)
         self.prompts = Prompts.load(settings)
         self.journal = Journal(self._write)
@@ -103,10 +109,13 @@ class Controller:
             name,
             read_secret(settings.secrets_folder, "ari"),
             Recorder(self.ami),
-            on_call=lambda channel: self._spawn(self._serve(channel), self.calls),
+            on_call=self._take_call,
             on_stranded=lambda channel_ids: self.recovery.take(channel_ids),
         )
         self.recovery = Recovery(self.switchboard, engine, settings.spool)
+        self.attendance = Attendance(
+            self.desk, DutyDesk(redis, settings), engine, self.switchboard, self.prompts
+        )
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()
@@ -114,6 +123,7 @@ class Controller:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve calls until `stop` is set; then claim no more and end what is left in order."""
         self.desk.on_empty = self._tell_desk
+        self.desk.on_withdrawn = self.switchboard.stop_ringing
         async with AsyncExitStack() as stack:
             background = await stack.enter_async_context(asyncio.TaskGroup())
             writing = background.create_task(self.journal.run())
@@ -123,6 +133,7 @@ class Controller:
                 background.create_task(self.desk.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
+                background.create_task(self.attendance.keep()),
             ]
             await self._until_connected()
             self.ready.set()
@@ -148,9 +159,16 @@ class Controller:
         among.add(task)
         task.add_done_callback(among.discard)
 
+    def _take_call(self, channel: Channel) -> None:
+        if channel.dialled == LINE:
+            self._spawn(self._serve(channel), self.calls)
+        else:
+            self._spawn(self.attendance.serve(channel), self._errands)
+
     async def _serve(self, channel: Channel) -> None:
         """One call, whatever happens in it: a record, one outcome, nothing left in the switch."""
-        record = self.journal.opened(channel.id, read_caller(channel.number))
+        caller = read_caller(channel.number)
+        record = self.journal.opened(channel.id, caller)
         call = Call(
             leg=channel,
             record=record,
@@ -160,6 +178,7 @@ class Controller:
             queue=self.queue,
             times=self.settings,
         )
+        self._spawn(self._look_back(call, caller), self._errands)
         outcome = Outcome.LOST_TO_A_FAULT
         try:
             outcome = await inbound_call(call)
@@ -176,6 +195,17 @@ class Controller:
         finally:
             self.switchboard.forget(channel)
             record.closed(outcome)
+
+    async def _look_back(self, call: Call, caller: Caller) -> None:
+        """Beside the call, which does not wait for it, find out whether it makes good a fault."""
+        if caller.kind != "number" or caller.number is None:
+            return
+        try:
+            async with unit_of_work(self.engine) as connection:
+                since = datetime.now(UTC) - RINGS_BACK
+                call.lost_before = await appeals.was_lost(connection, caller.number, since)
+        except (WeFailed, SQLAlchemyError, OSError) as exc:
+            log.error("call %s: cannot look back: %s", call.leg.id, type(exc).__name__)
 
     async def _give_to_fallback(self, channel: Channel, record: CallRecord, why: str) -> Outcome:
         try:
@@ -211,7 +241,8 @@ class Controller:
         stamp = time.time()
         try:
             async with unit_of_work(self.engine) as connection:
-                await self.desk.tell_roster(await consultants.active(connection))
+                known = await history.last_changes(connection)
+                await self.desk.tell_roster(await consultants.active(connection), known)
             states = await self.ami.device_states()
             telephones = {
                 device.removeprefix("PJSIP/"): state

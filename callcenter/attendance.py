@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants import history
+from callcenter.consultants.desk import Desk
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.history import Change
 from callcenter.errors import WeFailed
@@ -23,8 +24,14 @@ class Attendance:
     """One controller's part in it. `keep` must be running for states to reach the database."""
 
     def __init__(
-        self, duty: DutyDesk, engine: AsyncEngine, switchboard: Switchboard, sounds: Sounds
+        self,
+        desk: Desk,
+        duty: DutyDesk,
+        engine: AsyncEngine,
+        switchboard: Switchboard,
+        sounds: Sounds,
     ) -> None:
+        self._desk = desk
         self._duty = duty
         self._engine = engine
         self._switchboard = switchboard
@@ -41,6 +48,8 @@ class Attendance:
             if extension is None or channel.dialled not in CODES:
                 log.error("channel %s dialled what is no feature code", channel.id)
                 return
+            # AMI tells this too, but perhaps later: no call must come in between.
+            await self._desk.tell_devices({extension: "INUSE"}, channel.began_at)
             refused = await feature_code(
                 channel, self._sounds, self._duty, extension=extension, dialled=channel.dialled
             )

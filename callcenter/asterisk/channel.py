@@ -39,6 +39,7 @@ class Channel:
         self.name = name
         self.number = number
         self.dialled = ""  #: of an incoming channel: the extension in the dialplan
+        self.began_at = 0.0  #: of an incoming channel: epoch seconds by the switch's clock
         self._ari = ari
         self._news = asyncio.Event()
         self._keys: deque[str] = deque(maxlen=KEYS_KEPT)

@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,6 +89,7 @@ class Switchboard:
             told = event["channel"]
             channel = Channel(self.ari, channel_id, told["name"], told["caller"]["number"])
             channel.dialled = told["dialplan"]["exten"]
+            channel.began_at = datetime.fromisoformat(told["creationtime"]).timestamp()
             if channel_id.startswith(CALLED):  # answered when nobody waited for it any more
                 self._spawn(channel.hang_up())
             else:
