@@ -188,7 +188,7 @@ async def test_a_caller_of_a_killed_controller_falls_back_once_it_is_back(
             await house.hears(caller, "ru", "emergency_hint")
         elif stage == "waiting":
             await caller.press("0")
-            await house.hears(caller, "kk", "connecting")
+            await has_happened(house, number, Moment.WAITING)
         await line.kill()
         await line.start()
         await falls_back(house, caller)

@@ -1,6 +1,8 @@
 """What a caller hears, and when, from the RTP that reached the caller (items 7 and 14)."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -27,8 +29,17 @@ AFTER_THE_CHOICE = (
 CHOICES = {"kk": "1", "ru": "2"}
 
 
+@asynccontextmanager
+async def busy_consultant(house: House) -> AsyncIterator[None]:
+    """Somebody is signed in who speaks both languages, and talks with another caller."""
+    async with house.consultant("204") as consultant, house.caller("+77050000000") as other:
+        await other.press("0")
+        await (await consultant.next_call()).answer()
+        yield
+
+
 async def test_a_key_interrupts_a_prompt_within_200_milliseconds(house: House) -> None:
-    async with house.caller("+77050000001") as caller:
+    async with busy_consultant(house), house.caller("+77050000001") as caller:
         await house.hears(caller, "kk", "greeting")
         language = await pressed(caller, "2")
         await house.hears(caller, "ru", "emergency_hint")
@@ -66,7 +77,7 @@ def heard_at(house: House, call: Call, language: str, prompt: str) -> float:
 
 
 async def test_a_waiting_caller_never_hears_silence_for_long(house: House) -> None:
-    async with house.caller("+77050000002") as caller:
+    async with busy_consultant(house), house.caller("+77050000002") as caller:
         await caller.press("0")
         waits_since = time.monotonic()
         # To the end of the house's patience, and 1414, where nobody answers.
@@ -90,7 +101,7 @@ async def test_after_the_choice_a_caller_hears_only_the_language_of_choice(
 ) -> None:
     number = "+77050000003" if language == "kk" else "+77050000004"
     other = "ru" if language == "kk" else "kk"
-    async with house.caller(number) as caller:
+    async with busy_consultant(house), house.caller(number) as caller:
         await house.hears(caller, "kk", "greeting")
         chosen_at = await pressed(caller, CHOICES[language])
         await house.hears(caller, language, "emergency_hint")

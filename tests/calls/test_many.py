@@ -87,7 +87,7 @@ async def answer_calls(phone: Phone, chance: random.Random, delays: list[float])
         while True:
             leg = await phone.next_call(1000)
             if delays:
-                tasks.create_task(talk(leg, chance.choice(delays), chance.uniform(0.0, 2.0)))
+                tasks.create_task(talk(leg, chance.choice(delays), chance.uniform(0.0, 4.0)))
             else:
                 tasks.create_task(refuse(leg, chance.choice([486, 603, 480])))
 
@@ -127,11 +127,11 @@ async def everything_is_told(house: House, numbers: list[str]) -> None:
         outcomes[outcome] += 1
         await recordings_match(house, number, moments)
     # All of it was really tried.
+    outcomes["in the queue"] = outcomes[Outcome.LEFT_WAITING] + outcomes[Outcome.LEFT_RINGING]
     for outcome in (
         Outcome.LEFT_IN_GREETING,
         Outcome.LEFT_IN_MENU,
-        Outcome.LEFT_WAITING,
-        Outcome.LEFT_RINGING,
+        "in the queue",
         Outcome.TALKED,
         Outcome.REDIRECTED,
     ):
