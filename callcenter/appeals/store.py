@@ -6,7 +6,7 @@ writing it once left. Times are aware; languages are `kk` and `ru`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals import number
 from callcenter.appeals.tables import appeal, appeal_event
 
+LONGEST_CALL = timedelta(hours=3)
 YEAR_ZONE = ZoneInfo("Asia/Almaty")
 
 # Rooms do not import each other; of a consultant we need only what is shown beside the appeal.
@@ -201,6 +202,18 @@ async def close_appeal(
 async def live(connection: AsyncConnection) -> list[LiveAppeal]:
     """Appeals without an outcome, the oldest first."""
     return [LiveAppeal(*row) for row in await connection.execute(_LIVE)]
+
+
+async def was_lost(connection: AsyncConnection, caller_number: str, since: datetime) -> bool:
+    """Whether a call of this number ended since then by our fault."""
+    lost = select(appeal.c.id).where(
+        # No call is longer; this bound is what an index serves.
+        appeal.c.received_at > since - LONGEST_CALL,
+        appeal.c.ended_at > since,
+        appeal.c.caller_number == caller_number,
+        appeal.c.outcome == "lost_to_a_fault",
+    )
+    return (await connection.execute(lost.limit(1))).first() is not None
 
 
 def _shown() -> Select[Any]:

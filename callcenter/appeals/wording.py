@@ -59,6 +59,7 @@ REASONS = {
     "unreachable": N_("unreachable"),
     "congestion": N_("the network was overloaded"),
     "left": N_("hung up at once"),
+    "lost_before": N_("served first, for our fault ended the call before"),
     "not_claimed": N_("none of our software answered"),
     "nothing_recorded": N_("nothing was recorded"),
     "recording_not_proved_stopped": N_("the recording could not be stopped for certain"),

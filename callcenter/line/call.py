@@ -49,6 +49,7 @@ class Call:
     if_left: Outcome = Outcome.LEFT_IN_GREETING
     notice_heard: bool = False
     recording_unproved: bool = False
+    lost_before: bool = False  #: our fault ended the caller's last call, a short while ago
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
 
     @property

@@ -129,11 +129,11 @@ class Desk(Protocol):
     """Who waits and who is free."""
 
     def place(
-        self, call_id: str, language: str, *, arrived: float
+        self, call_id: str, language: str, *, arrived: float, urgent: bool
     ) -> AbstractAsyncContextManager[Place]:
         """A place in the queue for those who speak `language`; given up with the block.
 
-        `arrived` is in epoch seconds: whoever came earlier is served earlier.
+        `arrived` is in epoch seconds: whoever came earlier is served earlier, after the urgent.
         """
 
 

@@ -28,14 +28,20 @@ class End(Enum):
 async def consultation(call: Call) -> End:
     """Wait, ring free consultants who speak the language one after another, and talk.
 
-    A caller who comes back keeps the place, and so does one who agrees to another language.
+    A caller who comes back keeps the place, and so does one who agrees to another language; one
+    whose last call was lost by our fault goes before others.
     """
     if call.waits_since is None:
         call.waits_since = time.time()
     while True:
         _wait(call)
         async with (
-            call.desk.place(call.leg.id, call.wanted_language, arrived=call.waits_since) as place,
+            call.desk.place(
+                call.leg.id,
+                call.wanted_language,
+                arrived=call.waits_since,
+                urgent=call.lost_before,
+            ) as place,
             AsyncExitStack() as consultant_side,
         ):
             found = await while_there(call.leg, _answered_or_chosen(call, place, consultant_side))
@@ -109,5 +115,5 @@ def _not_answered(call: Call, consultant: Consultant, why: NotAnswered) -> None:
 
 
 def _wait(call: Call) -> None:
-    call.record.moment(Moment.WAITING)
+    call.record.moment(Moment.WAITING, **({"why": "lost_before"} if call.lost_before else {}))
     call.if_left = Outcome.LEFT_WAITING

@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
 
+from callcenter.appeals import store as appeals
 from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.demo.sound import RATE, Pcm, encode, resembles, tone
@@ -16,6 +19,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.prompts import Prompts
 from callcenter.line.prompts.build import build
 from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
 from tests.calls.house import HEARD, House, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -203,6 +207,45 @@ async def test_silence_when_nobody_is_signed_in_waits_for_whoever_signs_in(house
                 await house.talk_shortly(await consultant.next_call(SEVERAL))
                 await caller.ended()
     assert (await house.appeal("+77030000009")).outcome == Outcome.TALKED
+
+
+async def test_a_caller_lost_by_our_fault_who_rings_back_goes_before_others(house: House) -> None:
+    number = "+77030000011"
+    await lose(house, number)
+    with times(house, patience=60):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.caller("+77030000012") as earlier,
+            house.caller(number) as back,
+        ):
+            await earlier.press("11")
+            await house.hears(earlier, "kk", "queue_next")
+            await back.press("11")
+            await house.hears(back, "kk", "queue_next")
+            await duty.ask("201", State.READY, by="user:test")
+            await until(lambda: _rings(house, number), "a consultant is rung for the one lost")
+            assert not await _rings(house, "+77030000012")
+    appeal = await house.appeal(number)
+    (waiting,) = [e for e in await house.events(appeal) if e.kind == Moment.WAITING]
+    assert waiting.detail == {"why": "lost_before"}
+
+
+async def lose(house: House, number: str) -> None:
+    """Put down that our fault ended a call of this number a minute ago."""
+    at, appeal_id = datetime.now(UTC) - timedelta(minutes=1), uuid4()
+    async with unit_of_work(house.engine) as connection:
+        await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=f"lost-{appeal_id}",
+            channel="call",
+            caller_kind="number",
+            caller_number=number,
+            received_at=at,
+        )
+        await appeals.close_appeal(
+            connection, appeal_id=appeal_id, outcome=Outcome.LOST_TO_A_FAULT, ended_at=at
+        )
 
 
 @pytest.fixture(scope="session")

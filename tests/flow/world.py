@@ -84,7 +84,7 @@ class World:
 
     @asynccontextmanager
     async def place(
-        self, call_id: str, language: str, *, arrived: float
+        self, call_id: str, language: str, *, arrived: float, urgent: bool
     ) -> AsyncIterator["FakePlace"]:
         self.places.append((language, arrived))
         with self.holding("place"):

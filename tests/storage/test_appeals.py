@@ -181,3 +181,32 @@ async def test_an_unknown_language_is_refused(engine: AsyncEngine) -> None:
         await open_one(connection, "a", appeal_id=appeal_id)
         with pytest.raises(IntegrityError, match="ck_appeal_language"):
             await store.set_language(connection, appeal_id=appeal_id, language="en")
+
+
+async def test_only_a_call_of_the_same_number_lost_lately_counts_as_lost(
+    engine: AsyncEngine,
+) -> None:
+    now = datetime.now(UTC)
+    lost = "lost_to_a_fault"
+    calls = [
+        ("+77010000001", lost, 10),
+        ("+77010000002", lost, 40),
+        ("+77010000003", "talked", 10),
+        ("+77010000004", lost, 31),
+    ]
+    async with unit_of_work(engine) as connection:
+        for caller, outcome, minutes in calls:
+            at, appeal_id = now - timedelta(minutes=minutes), uuid4()
+            await store.open_appeal(
+                connection,
+                appeal_id=appeal_id,
+                call_id=str(appeal_id),
+                channel="call",
+                caller_kind="number",
+                caller_number=caller,
+                received_at=at - timedelta(hours=1),
+            )
+            await store.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=at)
+        since = now - timedelta(minutes=30)
+        was_lost = [await store.was_lost(connection, caller, since) for caller, _, _ in calls]
+    assert was_lost == [True, False, False, False]
