@@ -20,7 +20,9 @@ class Action(StrEnum):
     RECORDING_LISTENED = (
         "web:recording:listened"  #: subject: the recording; detail: id of the appeal
     )
+    DUTY_CHANGED = "web:consultant:duty_changed"  #: by a supervisor; detail: state, reason
     USER_ADDED = "command:user:added"  #: detail: role
+    USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_DISABLED = "command:user:disabled"
     USER_ENABLED = "command:user:enabled"
     USER_PASSWORD_SET = "command:user:password_set"  # noqa: S105 - the name of an action

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
+from callcenter.consultants import store as consultants
 from callcenter.errors import AskedWrongly
 from callcenter.settings import read_settings
 from callcenter.storage.engine import open_database, unit_of_work
@@ -84,6 +85,34 @@ def password(name: str, password_file: Path | None) -> None:
 
     _in_database(work)
     click.echo(f"{name} has a new password{told}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("extension")
+def link(name: str, extension: str) -> None:
+    """Say that NAME is the consultant EXTENSION, who then may sign in there by the pages."""
+
+    async def work(connection: AsyncConnection) -> None:
+        consultant_id = await consultants.id_of(connection, extension)
+        await store.link_consultant(connection, name=name, consultant_id=consultant_id)
+        await _note(connection, Action.USER_LINKED, name, extension=extension)
+
+    _in_database(work)
+    click.echo(f"{name} is consultant {extension}")
+
+
+@command.command()
+@click.argument("name")
+def unlink(name: str) -> None:
+    """Say that NAME is no consultant any more."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await store.link_consultant(connection, name=name, consultant_id=None)
+        await _note(connection, Action.USER_LINKED, name)
+
+    _in_database(work)
+    click.echo(f"{name} is no consultant")
 
 
 def _set_active(name: str, *, active: bool) -> None:

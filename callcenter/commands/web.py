@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import api as appeals_api
 from callcenter.appeals import pages as appeals_pages
+from callcenter.consultants import api as consultants_api
 from callcenter.errors import NotReady
 from callcenter.live import api as live_api
 from callcenter.live import pages as live_pages
@@ -32,6 +33,7 @@ GRACE = 10
 ROOMS = (
     Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
     Room("recordings", (recordings_api.router,)),
+    Room("consultants", (consultants_api.router,)),
     Room("live", (live_pages.router, live_api.router), live_pages.TEMPLATES),
 )
 

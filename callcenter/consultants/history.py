@@ -127,8 +127,9 @@ async def pause_reasons(connection: AsyncConnection) -> list[PauseReason]:
     return [PauseReason(row.code, row.name_kk, row.name_ru) for row in rows]
 
 
-async def check_reason(connection: AsyncConnection, code: str) -> None:
-    """Raises AskedWrongly unless the center keeps this reason of a pause."""
+async def check_reason(connection: AsyncConnection, code: str) -> str:
+    """The code, if the center keeps this reason of a pause; else AskedWrongly."""
     codes = [reason.code for reason in await pause_reasons(connection)]
     if code not in codes:
         raise AskedWrongly(f"the reason of a pause must be one of {', '.join(codes)}")
+    return code

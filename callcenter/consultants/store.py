@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.consultants.accounts import check_extension, check_languages, check_name
 from callcenter.consultants.tables import consultant
 from callcenter.errors import AskedWrongly
+from callcenter.web.tables import web_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,28 @@ async def active(connection: AsyncConnection) -> list[Consultant]:
 async def everyone(connection: AsyncConnection) -> list[Consultant]:
     """Active or not, by extension."""
     return await _read(connection, _query())
+
+
+async def id_of(connection: AsyncConnection, extension: str) -> UUID:
+    """The id of a consultant, active or not. Raises AskedWrongly for an unknown extension."""
+    found = await connection.execute(
+        select(consultant.c.id).where(consultant.c.extension == extension)
+    )
+    consultant_id: UUID | None = found.scalar_one_or_none()
+    if consultant_id is None:
+        raise AskedWrongly(f"no consultant has the extension {extension}")
+    return consultant_id
+
+
+async def extension_of_user(connection: AsyncConnection, user_id: UUID) -> str | None:
+    """The extension of the consultant that a person who signs in to the pages is; or None."""
+    found = await connection.execute(
+        select(consultant.c.extension)
+        .join(web_user, web_user.c.consultant_id == consultant.c.id)
+        .where(web_user.c.id == user_id)
+    )
+    extension: str | None = found.scalar_one_or_none()
+    return extension
 
 
 async def add(

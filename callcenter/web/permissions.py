@@ -14,6 +14,8 @@ class Permission(StrEnum):
     VIEW_APPEALS = "appeals.view"  #: the register of appeals and their timelines
     SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
     VIEW_LIVE = "live.view"  #: who waits and what each consultant is doing now
+    OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
+    SUPERVISE = "duty.supervise"  #: to see what consultants do and did, and to send to a pause
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
 
@@ -40,10 +42,10 @@ _ALL_OF_A_CALL = _EVERYBODY | {
 }
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
-    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS},
-    Role.SENIOR: _ALL_OF_A_CALL | {Permission.VIEW_LIVE},
+    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS, Permission.OWN_DUTY},
+    Role.SENIOR: _ALL_OF_A_CALL | {Permission.VIEW_LIVE, Permission.OWN_DUTY, Permission.SUPERVISE},
     Role.RECORDS_OFFICER: _ALL_OF_A_CALL,
-    Role.HEAD: _ALL_OF_A_CALL | {Permission.VIEW_LIVE},
+    Role.HEAD: _ALL_OF_A_CALL | {Permission.VIEW_LIVE, Permission.SUPERVISE},
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
     Role.AUTHORITY: _EVERYBODY,
     Role.STATE_BODY: _EVERYBODY,

@@ -94,6 +94,24 @@ async def set_password(connection: AsyncConnection, *, name: str, password_hash:
     await _change(connection, name, password_hash=password_hash)
 
 
+async def link_consultant(
+    connection: AsyncConnection, *, name: str, consultant_id: UUID | None
+) -> None:
+    """Make a person that consultant, or nobody; the person has to sign in again.
+
+    Raises AskedWrongly when there is nobody of this name, or somebody else is that consultant.
+    """
+    taken = await connection.execute(
+        select(web_user.c.name).where(
+            web_user.c.consultant_id == consultant_id, web_user.c.name != name
+        )
+    )
+    other = taken.scalar_one_or_none() if consultant_id is not None else None
+    if other is not None:
+        raise AskedWrongly(f"user {other} is that consultant: unlink {other} first")
+    await _change(connection, name, consultant_id=consultant_id)
+
+
 async def _change(connection: AsyncConnection, name: str, **values: object) -> None:
     changed = await connection.execute(
         update(web_user).where(web_user.c.name == name).values(**values).returning(web_user.c.id)

@@ -33,6 +33,12 @@ EXPECTED = {
     ("GET", "/live/events"): Permission.VIEW_LIVE,
     ("GET", "/api/v1/live"): Permission.VIEW_LIVE,
     ("GET", "/api/v1/live/events"): Permission.VIEW_LIVE,
+    ("GET", "/api/v1/pause-reasons"): Permission.SIGNED_IN,
+    ("GET", "/api/v1/duty"): Permission.OWN_DUTY,
+    ("POST", "/api/v1/duty"): Permission.OWN_DUTY,
+    ("GET", "/api/v1/consultants/duty"): Permission.SUPERVISE,
+    ("POST", "/api/v1/consultants/{extension}/duty"): Permission.SUPERVISE,
+    ("GET", "/api/v1/consultants/{extension}/hours"): Permission.SUPERVISE,
     ("GET", "/appeals/{number}"): Permission.VIEW_APPEALS,
     ("GET", "/api/openapi.json"): Permission.SIGNED_IN,
     ("GET", "/api/v1/appeals"): Permission.VIEW_APPEALS,
@@ -53,7 +59,9 @@ def test_every_route_has_the_permission_that_is_expected(app: FastAPI) -> None:
 async def test_every_route_lets_in_whom_it_should(
     app: FastAPI, enter: Enter, call: Call, role: Role | None
 ) -> None:
-    values = {"number": call.number, "recording_id": str(call.recording), "name": "style.css"}
+    values = {"number": call.number, "recording_id": str(call.recording), "name": "style.css"} | {
+        "extension": "201"
+    }
     granted = GRANTS[role] if role else {Permission.OPEN}
     for context in iter_route_contexts(app.routes):
         route = context.original_route

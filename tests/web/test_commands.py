@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.pool import NullPool
 
 from callcenter.audit.tables import audit_entry
 from callcenter.cli import callcenter
+from callcenter.consultants.tables import consultant
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import database_address
@@ -90,6 +92,24 @@ def test_what_was_asked_wrongly_is_refused_and_leaves_no_trace(
     assert "is not one of" in run("users", "add", "aigul", "--role", "king")
     assert run("users", "list") == ""
     assert audited(settings) == []
+
+
+def test_a_person_is_linked_to_a_consultant_and_unlinked(run: Run, settings: Settings) -> None:
+    run("users", "add", "aigul", "--role", "consultant")
+    engine = create_engine(database_address(settings), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(consultant).values(
+                id=uuid4(), extension="201", name="A", languages=["kk"], digest="0" * 32
+            )
+        )
+    assert run("users", "link", "aigul", "201") == "aigul is consultant 201\n"
+    assert run("users", "unlink", "aigul") == "aigul is no consultant\n"
+    with pytest.raises(AskedWrongly, match="no consultant has the extension 202"):
+        run("users", "link", "aigul", "202")
+    with pytest.raises(AskedWrongly, match="no user nobody"):
+        run("users", "link", "nobody", "201")
+    assert audited(settings)[1:] == [("command:user:linked", "user:aigul")] * 2
 
 
 def test_a_name_is_given_once(run: Run) -> None:
