@@ -38,6 +38,7 @@ ALARMS = {"nobody_signed_in": N_("Somebody waits, and nobody at work speaks the 
 
 
 TALL = 5  #: callers that fill the picture, so that one caller does not look like a crowd
+LOW = 2.0  #: height of a bar for nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +100,17 @@ class Wording:
         return f"{100 * part // whole}%" if whole else "–"
 
     def bars(self, history: Sequence[int | None]) -> list[Bar]:
-        """The picture of how many waited: bars in a box of 600 by 100, for what is known."""
-        most = max((count for count in history if count), default=0)
-        top = max(most, TALL)
+        """The picture of how many waited: bars in a box of 600 by 100.
+
+        What was not known has no bar; nobody waiting has a low one.
+        """
+        top = max((count for count in history if count is not None), default=0)
         width = 600 / max(len(history), 1)
         return [
-            Bar(
-                x=round(n * width, 1),
-                y=round(100 - 100 * count / top, 1),
-                height=round(100 * count / top, 1),
-            )
+            Bar(round(n * width, 1), round(100 - height, 1), round(height, 1))
             for n, count in enumerate(history)
             if count is not None
+            for height in [max(100 * count / max(top, TALL), LOW)]
         ]
 
     def most(self, history: Sequence[int | None]) -> str:
