@@ -9,6 +9,13 @@ import pytest_asyncio
 from callcenter.line.prompts.build import build
 from callcenter.settings import Settings
 from tests.asterisk.switch import with_free_ports
+from tests.calls.fragile import (  # noqa: F401 fixtures
+    fragile,
+    fragile_house,
+    line,
+    postgres_server,
+    redis_server,
+)
 from tests.calls.house import House, link_prompts, open_house
 from tests.services import new_database
 

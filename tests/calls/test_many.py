@@ -128,14 +128,14 @@ async def everything_is_told(house: House, numbers: list[str]) -> None:
         await recordings_match(house, number, moments)
     # All of it was really tried.
     outcomes["in the queue"] = outcomes[Outcome.LEFT_WAITING] + outcomes[Outcome.LEFT_RINGING]
-    for outcome in (
+    for seen in (
         Outcome.LEFT_IN_GREETING,
         Outcome.LEFT_IN_MENU,
         "in the queue",
         Outcome.TALKED,
         Outcome.REDIRECTED,
     ):
-        assert outcomes[outcome] > 0, outcomes
+        assert outcomes[seen] > 0, outcomes
     files = {path.name for path in house.settings.spool.glob("*.raw")}
     async with house.engine.connect() as connection:
         rows = await connection.exec_driver_sql("SELECT spool_name, state FROM recording")

@@ -1,0 +1,147 @@
+"""A house of which every part can be stopped, and what a test looks at then."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest_asyncio
+from pydantic import SecretStr
+
+from callcenter.demo.call import Call
+from callcenter.demo.phone import Phone
+from callcenter.demo.sound import loudness
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.settings import Settings
+from tests.asterisk.switch import with_free_ports
+from tests.calls.house import (
+    CALLER_TONE,
+    CONSULTANT_TONE,
+    House,
+    link_prompts,
+    open_house,
+    until,
+)
+from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def redis_server(short_folder: Path) -> AsyncIterator[OwnRedis]:
+    server = OwnRedis(short_folder)
+    await server.start()
+    yield server
+    await server.kill()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_server(short_folder: Path) -> AsyncIterator[OwnPostgres]:
+    server = OwnPostgres(short_folder / "own-pg")
+    await asyncio.to_thread(server.start_first, Settings(_env_file=None, var=short_folder))
+    yield server
+    await asyncio.to_thread(server.end)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fragile_house(
+    short_folder: Path, redis_server: OwnRedis, postgres_server: OwnPostgres, built_prompts: Path
+) -> AsyncIterator[House]:
+    base = Settings(
+        _env_file=None,
+        var=short_folder / "fragile",
+        recordings=short_folder / "fragile" / "recordings",
+        database_url=SecretStr(postgres_server.url),
+        redis_url=SecretStr(redis_server.url),
+        key_timeout=3.0,
+        ring_timeout=15.0,
+        wrap_up=0,
+        patience=60.0,
+        unified_ring_timeout=3.0,
+    )
+    settings = with_free_ports(base)
+    link_prompts(settings, built_prompts)
+    async with open_house(settings, controllers=()) as house:
+        yield house
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fragile(fragile_house: House) -> AsyncIterator[House]:
+    """A house without a controller; each test brings its own. Nothing may be left."""
+    yield fragile_house
+    await fragile_house.switch.nothing_left()
+    assert await unfinished(fragile_house) == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def line(fragile: House) -> AsyncIterator[Line]:
+    """The controller line-1 of the fragile house, as a process."""
+    async with running_line(fragile.settings, "line-1") as running:
+        yield running
+
+
+async def unfinished(house: House) -> list[str]:
+    """Recordings of which the register still says that they are being made."""
+    query = "SELECT spool_name FROM recording WHERE state = 'recording'"
+    async with house.engine.connect() as connection:
+        return list((await connection.exec_driver_sql(query)).scalars())
+
+
+async def connected(house: House, caller: Call, consultant: Phone) -> Call:
+    """The consultant's leg of a conversation in which both hear each other."""
+    await caller.press("0")
+    leg = await consultant.next_call(20)
+    await leg.answer()
+    await both_hear(caller, leg)
+    return leg
+
+
+async def both_hear(caller: Call, leg: Call) -> None:
+    """Wait until each hears the tone that the other begins to send now, and nothing was lost."""
+    caller.send_tone(CALLER_TONE)
+    leg.send_tone(CONSULTANT_TONE)
+    await asyncio.gather(hears_tone(caller, CONSULTANT_TONE), hears_tone(leg, CALLER_TONE))
+
+
+async def hears_tone(call: Call, hertz: float) -> None:
+    since = time.monotonic()
+
+    async def heard() -> bool:
+        sound = call.heard.pcm(since)
+        return len(sound) > 1600 and loudness(sound[-1600:], hertz) > -30
+
+    await until(heard, f"a tone of {hertz:g} Hz is heard")
+
+
+def lost_packets(call: Call, since: float) -> int:
+    """How many packets of the switch's stream are missing, or belong to another stream."""
+    packets = [packet for packet in call.heard.packets if packet.arrived_at >= since]
+    return sum(
+        (after.sequence - before.sequence) % 65536 != 1 or after.ssrc != before.ssrc
+        for before, after in pairwise(packets)
+    )
+
+
+async def falls_back(house: House, caller: Call) -> None:
+    """The dialplan's own fallback greets whole in Russian too; our greeting never does."""
+    await house.hears(caller, "ru", "greeting", 20)
+
+
+async def answered_call(caller: Call, consultant: Phone) -> Call:
+    await caller.press("0")
+    return await consultant.next_call(20)
+
+
+async def has_happened(house: House, number: str, moment: Moment) -> None:
+    async def noted() -> bool:
+        appeal = await house.live_appeal(number)
+        return appeal is not None and moment in await house.moments(appeal)
+
+    await until(noted, f"{moment} of {number} is in the database")
+
+
+async def served(house: House, extension: str, number: str) -> None:
+    """An ordinary call from beginning to end."""
+    async with house.consultant(extension) as consultant, house.caller(number) as caller:
+        await house.talk_shortly(await answered_call(caller, consultant))
+        await caller.ended()
+    assert (await house.appeal(number)).outcome == Outcome.TALKED
