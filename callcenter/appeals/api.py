@@ -43,6 +43,10 @@ class Appeal(BaseModel):
     received_at: datetime
     ended_at: datetime | None
     outcome: str | None = Field(description="none while the call lasts")
+    urgent: list[Literal["silent", "danger"]] = Field(
+        description="why the call went before others, as the caller told by key: cannot speak, "
+        "in danger; empty if it did not"
+    )
 
 
 class Page(BaseModel):
@@ -118,6 +122,7 @@ def _fields(row: AppealRow, visit: Visit) -> dict[str, Any]:
         "received_at": row.received_at,
         "ended_at": row.ended_at,
         "outcome": row.outcome,
+        "urgent": row.urgent,
     }
 
 

@@ -60,6 +60,7 @@ class AppealRow:
     received_at: datetime
     ended_at: datetime | None
     outcome: str | None
+    urgent: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ _ADD_EVENTS = text(
 _BY_ID: ColumnElement[bool] = appeal.c.id == bindparam("appeal")
 _SET_LANGUAGE = update(appeal).where(_BY_ID).values(language=bindparam("chosen"))
 _SET_CONSULTANT = update(appeal).where(_BY_ID).values(consultant_id=bindparam("talked_with"))
+_SET_URGENT = update(appeal).where(_BY_ID).values(urgent=bindparam("told"))
 _CLOSE = (
     update(appeal)
     .where(_BY_ID, appeal.c.outcome.is_(None))
@@ -179,6 +181,13 @@ async def set_language(connection: AsyncConnection, *, appeal_id: UUID, language
     await connection.execute(_SET_LANGUAGE, {"appeal": appeal_id, "chosen": language})
 
 
+async def set_urgent(
+    connection: AsyncConnection, *, appeal_id: UUID, urgent: Sequence[str]
+) -> None:
+    """Settle why the appeal is urgent, in the order of telling: `silent`, `danger` or both."""
+    await connection.execute(_SET_URGENT, {"appeal": appeal_id, "told": list(urgent)})
+
+
 async def set_consultant(
     connection: AsyncConnection, *, appeal_id: UUID, consultant_id: UUID
 ) -> None:
@@ -231,6 +240,7 @@ def _shown() -> Select[Any]:
         appeal.c.received_at,
         appeal.c.ended_at,
         appeal.c.outcome,
+        appeal.c.urgent,
     ).select_from(appeal.outerjoin(_consultant, _consultant.c.id == appeal.c.consultant_id))
 
 

@@ -1,6 +1,7 @@
 """The register of appeals (R12, R25): one row for every contact, its events, and the numbers."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
@@ -30,11 +31,19 @@ appeal = Table(
     Column("caller_kind", Text, nullable=False, comment="number, short, withheld or unreadable"),
     Column("caller_number", Text, comment="E.164, or the short number"),
     Column("consultant_id", Uuid, ForeignKey("consultant.id"), comment="who talked last"),
+    Column(
+        "urgent",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="why, in the order of telling: silent, danger",
+    ),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("outcome", Text, comment="exactly one, see line.outcomes; null while the call lives"),
     CheckConstraint("number ~ '^[0-9]{10}$'", name="number"),
     CheckConstraint("language IN ('kk', 'ru')", name="language"),
+    CheckConstraint("urgent <@ ARRAY['silent', 'danger']", name="urgent"),
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="outcome"),
     Index("ix_appeal_received_at", "received_at"),
     Index("ix_appeal_live", "received_at", postgresql_where="outcome IS NULL"),

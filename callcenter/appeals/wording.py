@@ -19,6 +19,7 @@ OUTCOMES = {
     "talked": N_("Talked with a consultant"),
     "redirected": N_("Redirected to 1414"),
     "fallback": N_("Served by the reserve"),
+    "blocked": N_("Turned away, the number is blocked"),
     "lost_to_a_fault": N_("Lost to a fault"),
 }
 
@@ -30,11 +31,14 @@ MOMENTS = {
     "notice": N_("Notice of recording"),
     "menu": N_("Menu"),
     "choice": N_("Choice in the menu"),
+    "blocked": N_("The caller was told that the number is blocked"),
+    "urgent": N_("The call became urgent"),
     "waiting": N_("Waiting for a consultant"),
     "other_language": N_("Agreed to a consultant in the other language"),
     "ringing": N_("A consultant is being rung"),
     "unanswered": N_("The consultant did not answer"),
     "connected": N_("Talk with a consultant began"),
+    "key": N_("The caller pressed a key"),
     "recording_started": N_("Recording started"),
     "recording_stopped": N_("Recording stopped"),
     "recording_failed": N_("Recording failed"),
@@ -45,6 +49,14 @@ MOMENTS = {
     "fallback": N_("Served by the reserve"),
     "ended": N_("Call ended"),
 }
+
+URGENCIES = {
+    "silent": N_("cannot speak"),
+    "danger": N_("in danger"),
+}
+
+# What a caller who cannot speak is told to answer with.
+KEYS = {"1": N_("1, yes"), "2": N_("2, no")}
 
 CHOICES = {
     "consultant": N_("to speak with a consultant"),
@@ -92,6 +104,10 @@ class Wording:
             return self.words(N_("in progress"))
         return self._known(OUTCOMES, row.outcome) or self.words(N_("other"))
 
+    def urgent(self, row: AppealRow) -> str:
+        """Why the appeal is urgent; empty when it is not."""
+        return ", ".join(self._known(URGENCIES, urgency) for urgency in row.urgent)
+
     def length(self, row: AppealRow) -> str:
         """From the first second to the last, whoever was talked with."""
         return length(row.ended_at - row.received_at) if row.ended_at else "–"
@@ -105,6 +121,8 @@ class Wording:
         parts = [
             self._known(LANGUAGES, detail.get("language")),
             self._known(CHOICES, detail.get("choice")),
+            self._known(URGENCIES, detail.get("reason")),
+            self._known(KEYS, detail.get("key")) or str(detail.get("key", "")),
             self._known(OUTCOMES, detail.get("outcome")),
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail

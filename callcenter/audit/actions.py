@@ -7,7 +7,8 @@ class Action(StrEnum):
     """Something that a person did or saw, named `source:subject:action`.
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
-    subject  the kind of thing it was done to: session, appeal, recording, user
+    subject  the kind of thing it was done to: session, appeal, recording, consultant,
+             user, block
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -21,6 +22,8 @@ class Action(StrEnum):
         "web:recording:listened"  #: subject: the recording; detail: id of the appeal
     )
     DUTY_CHANGED = "web:consultant:duty_changed"  #: by a supervisor; detail: state, reason
+    NUMBER_BLOCKED = "web:block:made"  #: subject: the block; detail: number (masked), until, reason
+    BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_DISABLED = "command:user:disabled"

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.abuse import api as abuse_api
+from callcenter.abuse import pages as abuse_pages
 from callcenter.appeals import api as appeals_api
 from callcenter.appeals import pages as appeals_pages
 from callcenter.consultants import api as consultants_api
@@ -32,6 +34,7 @@ GRACE = 10
 
 ROOMS = (
     Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
+    Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room("recordings", (recordings_api.router,)),
     Room("consultants", (consultants_api.router,)),
     Room("live", (live_pages.router, live_api.router), live_pages.TEMPLATES),

@@ -1,4 +1,4 @@
-"""What can become of a call (R25): the closed sets of its moments and of its outcomes."""
+"""What can become of a call (R25): the closed sets of its moments, outcomes and urgencies."""
 
 from enum import StrEnum
 
@@ -13,11 +13,14 @@ class Moment(StrEnum):
     NOTICE = "notice"  #: notice of recording played; detail: whole (false: cut by a key)
     MENU = "menu"  #: main menu began
     CHOICE = "choice"  #: what the caller chose; detail: choice
+    BLOCKED = "blocked"  #: calls from this number are not taken for a time: the caller is told
+    URGENT = "urgent"  #: the caller told why the call is urgent; detail: reason
     WAITING = "waiting"  #: the caller waits for a consultant
     OTHER_LANGUAGE = "other_language"  #: agreed to a consultant in another; detail: language
     RINGING = "ringing"  #: a consultant's phone is being rung; detail: consultant
     UNANSWERED = "unanswered"  #: it was not answered; detail: consultant, why
     CONNECTED = "connected"  #: caller and consultant hear each other; detail: consultant
+    KEY = "key"  #: key of a caller whose call is urgent, talking with a consultant; detail: key
     RECORDING_STARTED = "recording_started"  #: proved started; detail: recording
     RECORDING_STOPPED = "recording_stopped"  #: proved stopped; detail: recording
     RECORDING_FAILED = "recording_failed"  #: could not be proved started; detail: why
@@ -40,4 +43,12 @@ class Outcome(StrEnum):
     TALKED = "talked"  #: spoke with a consultant
     REDIRECTED = "redirected"  #: went to the Unified Contact Center
     FALLBACK = "fallback"  #: served by the dialplan alone
+    BLOCKED = "blocked"  #: was told that calls from this number are not taken for a time
     LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed
+
+
+class Urgency(StrEnum):
+    """Why a call goes before others, told by the caller's keys."""
+
+    SILENT = "silent"  #: the caller cannot speak
+    DANGER = "danger"  #: the caller is in danger

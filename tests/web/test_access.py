@@ -1,6 +1,7 @@
 """Who may go where: every route of the site, as every role and as nobody."""
 
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -9,8 +10,11 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.staticfiles import StaticFiles
 
+from callcenter.abuse import store as blocks
+from callcenter.abuse.blocks import Reason
 from callcenter.errors import WeFailed
 from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import demands, needs
 from callcenter.web.application import make_application
 from callcenter.web.permissions import GRANTS, Permission, Role, check_grants
@@ -40,6 +44,10 @@ EXPECTED = {
     ("POST", "/api/v1/consultants/{extension}/duty"): Permission.SUPERVISE,
     ("GET", "/api/v1/consultants/{extension}/hours"): Permission.SUPERVISE,
     ("GET", "/appeals/{number}"): Permission.VIEW_APPEALS,
+    ("GET", "/blocked"): Permission.BLOCK_NUMBERS,
+    ("POST", "/blocked"): Permission.BLOCK_NUMBERS,
+    ("POST", "/blocked/{block_id}/lift"): Permission.BLOCK_NUMBERS,
+    ("GET", "/api/v1/blocked"): Permission.BLOCK_NUMBERS,
     ("GET", "/api/openapi.json"): Permission.SIGNED_IN,
     ("GET", "/api/v1/appeals"): Permission.VIEW_APPEALS,
     ("GET", "/api/v1/appeals/{number}"): Permission.VIEW_APPEALS,
@@ -57,10 +65,14 @@ def test_every_route_has_the_permission_that_is_expected(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("role", [None, *Role], ids=lambda role: role.value if role else "nobody")
 async def test_every_route_lets_in_whom_it_should(
-    app: FastAPI, enter: Enter, call: Call, role: Role | None
+    app: FastAPI, enter: Enter, engine: AsyncEngine, call: Call, role: Role | None
 ) -> None:
-    values = {"number": call.number, "recording_id": str(call.recording), "name": "style.css"} | {
-        "extension": "201"
+    values = {
+        "number": call.number,
+        "recording_id": str(call.recording),
+        "name": "style.css",
+        "extension": "201",
+        "block_id": str(await block_somebody(engine)),
     }
     granted = GRANTS[role] if role else {Permission.OPEN}
     for context in iter_route_contexts(app.routes):
@@ -86,6 +98,18 @@ async def test_every_route_lets_in_whom_it_should(
                 assert answer.status_code == 401, where
             else:
                 assert is_to_sign_in(answer.headers.get("location")), where
+
+
+async def block_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        made = await blocks.block(
+            connection,
+            number="+77010000099",
+            length=timedelta(hours=1),
+            reason=Reason.PRANKS,
+            author="user:somebody",
+        )
+    return made.id
 
 
 def is_to_sign_in(location: str | None) -> bool:

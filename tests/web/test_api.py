@@ -54,6 +54,14 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
     assert set(described["paths"]) == {
         "/api/v1/appeals",
         "/api/v1/appeals/{number}",
+        "/api/v1/blocked",
+        "/api/v1/consultants/duty",
+        "/api/v1/consultants/{extension}/duty",
+        "/api/v1/consultants/{extension}/hours",
+        "/api/v1/duty",
+        "/api/v1/live",
+        "/api/v1/live/events",
+        "/api/v1/pause-reasons",
         "/api/v1/recordings/{recording_id}/audio",
     }
 

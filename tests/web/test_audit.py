@@ -77,7 +77,7 @@ def test_every_action_follows_the_grammar() -> None:
     for action in Action:
         source, subject, done = action.value.split(":")
         assert source in ("web", "command")
-        assert subject in ("session", "appeal", "recording", "user")
+        assert subject in ("session", "appeal", "recording", "consultant", "user", "block")
         assert done.replace("_", "").isalpha()
 
 

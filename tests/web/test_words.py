@@ -22,7 +22,7 @@ from callcenter.appeals.store import AppealRow, EventRow, add_events
 from callcenter.appeals.wording import Wording, shown_number
 from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.menu import Wish
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import words
 from callcenter.web.permissions import Role
@@ -77,6 +77,7 @@ def strip(text: str) -> str:
 def test_every_moment_outcome_and_choice_has_words() -> None:
     assert set(wording.MOMENTS) == {moment.value for moment in Moment}
     assert set(wording.OUTCOMES) == {outcome.value for outcome in Outcome}
+    assert set(wording.URGENCIES) == {urgency.value for urgency in Urgency}
     assert set(wording.CHOICES) == {wish.value for wish in Wish}
 
 
@@ -87,6 +88,7 @@ PATHS = (
     f"/appeals?number={make(26, 99)}",
     "/appeals?before=x",
     "/live",
+    "/blocked",
     "/nowhere",
 )
 
@@ -144,6 +146,8 @@ async def add_every_moment(engine: AsyncEngine, call: Call) -> None:
         + [{"why": why} for why in [*wording.REASONS, "cause_99"]]
         + [{"how": how} for how in wording.HOW]
         + [{"outcome": outcome} for outcome in wording.OUTCOMES]
+        + [{"reason": reason} for reason in wording.URGENCIES]
+        + [{"key": key} for key in [*wording.KEYS, "7"]]
         + [{"whole": False}]
     )
     kinds = [*Moment, *["of_the_future"] * len(details)]
@@ -232,7 +236,19 @@ def test_no_text_is_taken_for_a_cursor_by_mistake(text: str) -> None:
 
 def row(kind: str, number: str | None) -> AppealRow:
     return AppealRow(
-        uuid4(), "2600000017", "call", None, None, kind, number, None, None, RECEIVED, None, None
+        uuid4(),
+        "2600000017",
+        "call",
+        None,
+        None,
+        kind,
+        number,
+        None,
+        None,
+        RECEIVED,
+        None,
+        None,
+        (),
     )
 
 
