@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callcenter.abuse.blocklist import Blocklist
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import Caller, read_caller
 from callcenter.appeals.store import EventRow
@@ -92,6 +93,7 @@ class Controller:
         self.engine = engine
         self.desk = Desk(redis, name, settings)
         self.queue = Queue(redis)
+        self.blocklist = Blocklist(settings, engine)
         self.prompts = Prompts.load(settings)
         self.journal = Journal(self._write)
         self.ami = Ami(
@@ -131,6 +133,7 @@ class Controller:
             jobs = [
                 writing,
                 background.create_task(self.desk.run()),
+                background.create_task(self.blocklist.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
                 background.create_task(self.attendance.keep()),
@@ -177,6 +180,7 @@ class Controller:
             desk=self.desk,
             queue=self.queue,
             times=self.settings,
+            blocked=self.blocklist.blocks(caller.number),
         )
         self._spawn(self._look_back(call, caller), self._errands)
         outcome = Outcome.LOST_TO_A_FAULT
@@ -298,6 +302,8 @@ async def _write_change(connection: AsyncConnection, entry: journal.Entry) -> No
             await appeals.set_language(
                 connection, appeal_id=entry.appeal_id, language=entry.language
             )
+        case journal.BecameUrgent():
+            await appeals.set_urgent(connection, appeal_id=entry.appeal_id, urgent=entry.urgencies)
         case journal.ConsultantSettled():
             await appeals.set_consultant(
                 connection, appeal_id=entry.appeal_id, consultant_id=entry.consultant_id

@@ -4,8 +4,8 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused
 from callcenter.line.ports import LegGone, LegLost, NotAnswered
@@ -43,6 +43,7 @@ class Channel:
         self._ari = ari
         self._news = asyncio.Event()
         self._keys: deque[str] = deque(maxlen=KEYS_KEPT)
+        self._watchers: list[Callable[[str], bool]] = []
         self._playing: str | None = None
         self._answered = False
         self._withdrawn = False
@@ -55,8 +56,7 @@ class Channel:
         """Take in one event about this channel; never blocks."""
         match event["type"]:
             case "ChannelDtmfReceived":
-                if len(self._keys) < KEYS_KEPT:
-                    self._keys.append(event["digit"])
+                self._pressed(event["digit"])
             case "PlaybackFinished":
                 playback = event["playback"]
                 if playback["id"] == self._playing:
@@ -72,6 +72,11 @@ class Channel:
             case "StasisEnd":
                 self._finish(LegGone(f"channel {self.id} hung up"))
         self._news.set()
+
+    def _pressed(self, key: str) -> None:
+        taken = any(take(key) for take in self._watchers)
+        if not taken and len(self._keys) < KEYS_KEPT:
+            self._keys.append(key)
 
     def lost(self) -> None:
         """Asterisk knows nothing of this channel any more, and no goodbye was heard."""
@@ -149,6 +154,15 @@ class Channel:
         except TimeoutError:
             return None
         return self._keys.popleft()
+
+    @contextmanager
+    def watched(self, take: Callable[[str], bool]) -> Iterator[None]:
+        """Within the block `take` is given each key as it is pressed, before anybody else."""
+        self._watchers.append(take)
+        try:
+            yield
+        finally:
+            self._watchers.remove(take)
 
     @asynccontextmanager
     async def music(self) -> AsyncIterator[None]:

@@ -141,13 +141,13 @@ class Switchboard:
 
     @asynccontextmanager
     async def ring(
-        self, extension: str, caller: Leg, language: str, timeout: float
+        self, extension: str, caller: Leg, shown: str, timeout: float
     ) -> AsyncIterator[Channel]:
-        """A consultant's channel, once answered; the telephone shows 111 and the language."""
-        shown = f'"111 {language}" <111>'
+        """A consultant's channel, once answered; the telephone shows 111 and `shown`."""
+        name = f'"111 {shown}" <111>'
         channel = self._ringing[extension] = self._new_channel()
         try:
-            async with self._called(channel, f"PJSIP/{extension}", caller, shown, timeout):
+            async with self._called(channel, f"PJSIP/{extension}", caller, name, timeout):
                 yield channel
         finally:
             if self._ringing.get(extension) is channel:

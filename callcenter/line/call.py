@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from callcenter.line.outcomes import Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Desk, Leg, LegGone, Queue, Record, Sounds, Switch
 
 T = TypeVar("T")
@@ -35,7 +35,11 @@ class Times(Protocol):
 
 @dataclass
 class Call:
-    """A caller, from answer to outcome. `if_left` is the outcome should the caller leave now."""
+    """A caller, from answer to outcome. `if_left` is the outcome should the caller leave now.
+
+    `blocked`: calls from this number are not taken for a time. `urgencies` are in the order in
+    which they were told; `urgent` is set with the first.
+    """
 
     leg: Leg
     record: Record
@@ -44,13 +48,17 @@ class Call:
     desk: Desk
     queue: Queue
     times: Times
+    blocked: bool = False
     language: str = "kk"
+    language_settled: bool = False
     other_language: str | None = None  #: of the consultants, once the caller has agreed to it
     if_left: Outcome = Outcome.LEFT_IN_GREETING
     notice_heard: bool = False
     recording_unproved: bool = False
     lost_before: bool = False  #: our fault ended the caller's last call, a short while ago
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
+    urgencies: list[Urgency] = field(default_factory=list)
+    urgent: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def wanted_language(self) -> str:
@@ -61,6 +69,14 @@ class Call:
         """Play prompts in the caller's language; a key ends them and is returned."""
         sounds = [self.sounds.sound(self.language, prompt) for prompt in prompts]
         return await self.leg.play(sounds, until_key=until_key)
+
+    def becomes_urgent(self, why: Urgency) -> None:
+        """Put down why the call is urgent; more than once is once."""
+        if why not in self.urgencies:
+            self.urgencies.append(why)
+            self.record.moment(Moment.URGENT, reason=why.value)
+            self.record.urgent(self.urgencies)
+            self.urgent.set()
 
 
 async def while_there(leg: Leg, work: Coroutine[Any, Any, T]) -> T:

@@ -15,6 +15,7 @@ from callcenter.line.announce import (
 from callcenter.line.call import Call
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Standing
+from callcenter.line.urgency import words_at_first
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ class _Company:
     async def keep(self) -> Choice:
         if not self._greeted:
             standing = await self._standing()
-            if standing is None or standing.speakers:
-                await self._call.say("connecting", until_key=False)
+            if standing is None or standing.speakers or self._call.urgencies:
+                await self._call.say(words_at_first(self._call), until_key=False)
             elif (choice := await self._ask(standing)) is not Choice.STAY:
                 return choice
             self._greeted = True

@@ -5,10 +5,23 @@ becomes of the call then was written down beforehand, as `call.if_left`.
 """
 
 from callcenter.line.call import Call
-from callcenter.line.menu import Wish, choose_language, give_notice, main_menu
+from callcenter.line.menu import (
+    Wish,
+    choose_language,
+    give_notice,
+    main_menu,
+    settle_by_default,
+    turn_away,
+)
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.redirect import redirected
+from callcenter.line.urgency import (
+    DANGER_KEYS,
+    URGENT_KEYS,
+    danger_at_any_time,
+    unless_urgent,
+)
 from callcenter.line.waiting import End, consultation
 
 _NOTICES = {End.REDIRECT: "transfer_ecc", End.UNIFIED_CENTER: "nobody_free"}
@@ -23,20 +36,33 @@ async def inbound_call(call: Call) -> Outcome:
     try:
         await call.leg.answer()
         call.record.moment(Moment.ANSWERED)
-        if await choose_language(call):
-            wish = await main_menu(call, typed=await give_notice(call))
-        else:
-            await call.say("err_to_agent")
-            wish = Wish.CONSULTANT
-        return await _fulfil(call, wish)
+        with danger_at_any_time(call):
+            return await _served(call)
     except LegLost:
         return Outcome.LOST_TO_A_FAULT
     except LegGone:
         return call.if_left
 
 
+async def _served(call: Call) -> Outcome:
+    if call.blocked:
+        await unless_urgent(call, DANGER_KEYS, turn_away(call))
+        if not call.urgencies:
+            return Outcome.BLOCKED
+    wish = await unless_urgent(call, URGENT_KEYS, _opening(call))
+    settle_by_default(call)
+    return await _fulfil(call, wish or Wish.CONSULTANT)
+
+
+async def _opening(call: Call) -> Wish:
+    if await choose_language(call):
+        return await main_menu(call, typed=await give_notice(call))
+    await call.say("err_to_agent")
+    return Wish.CONSULTANT
+
+
 async def _fulfil(call: Call, wish: Wish) -> Outcome:
-    if wish is Wish.UNIFIED_CENTER and await redirected(call):
+    if wish is Wish.UNIFIED_CENTER and await _redirected(call):
         return Outcome.REDIRECTED
     while True:
         match await consultation(call):
@@ -44,11 +70,21 @@ async def _fulfil(call: Call, wish: Wish) -> Outcome:
                 await call.say("goodbye")
                 return Outcome.TALKED
             case End.REDIRECT | End.UNIFIED_CENTER as end:
-                if await redirected(call, notice=_NOTICES[end]):
+                if await _redirected(call, notice=_NOTICES[end]):
                     return Outcome.REDIRECTED
             case End.FAILED:
                 await call.say("consultant_lost", until_key=False)
             case End.NOBODY:
-                if await redirected(call, notice="nobody_free", failure="nobody_reached"):
-                    return Outcome.REDIRECTED
-                return Outcome.NOBODY_FREE
+                went = await _redirected(call, notice="nobody_free", failure="nobody_reached")
+                if went is not None:
+                    return Outcome.REDIRECTED if went else Outcome.NOBODY_FREE
+
+
+async def _redirected(
+    call: Call, *, notice: str = "transfer_ecc", failure: str = "transfer_failed_back"
+) -> bool | None:
+    """As `redirected`; None when the caller told of danger before 1414 answered."""
+    redirection = redirected(call, notice=notice, failure=failure)
+    if call.urgencies:  # who sends an urgent caller to 1414 knows of the urgency
+        return await redirection
+    return await unless_urgent(call, {}, redirection)

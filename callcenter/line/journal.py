@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from callcenter.appeals.callers import Caller
 from callcenter.errors import WeFailed
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,14 @@ class Happened:
 class LanguageSettled:
     appeal_id: UUID
     language: str
+
+
+@dataclass(frozen=True, slots=True)
+class BecameUrgent:
+    """All that was told so far of why a call is urgent."""
+
+    appeal_id: UUID
+    urgencies: tuple[Urgency, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ Entry = (
     Opened
     | Happened
     | LanguageSettled
+    | BecameUrgent
     | ConsultantSettled
     | RecordingBegan
     | RecordingEnded
@@ -199,6 +208,9 @@ class CallRecord:
 
     def language(self, language: str) -> None:
         self._journal.put(LanguageSettled(self.appeal_id, language))
+
+    def urgent(self, urgencies: Sequence[Urgency]) -> None:
+        self._journal.put(BecameUrgent(self.appeal_id, tuple(urgencies)))
 
     def consultant(self, consultant_id: UUID) -> None:
         self._journal.put(ConsultantSettled(self.appeal_id, consultant_id))

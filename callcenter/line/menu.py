@@ -2,7 +2,7 @@
 
 The state language comes first. A caller who presses nothing, or twice something else, may be
 unable to do better: that caller gets Kazakh and a consultant, and is never hung up on. 0 is a
-consultant anywhere.
+consultant anywhere. Keys of urgent callers are said here and heard in `urgency`.
 """
 
 from enum import StrEnum
@@ -14,6 +14,7 @@ LANGUAGES = {"1": "kk", "2": "ru"}
 CONSULTANT_KEY = "0"
 REPEAT_KEY = "9"
 TRIES = 2
+KEYS_IGNORED = 10  # of a blocked caller, before the call ends
 REPEATS = 5  # a caller who keeps asking for the menu is better served by a person
 
 
@@ -41,6 +42,8 @@ async def choose_language(call: Call) -> bool:
         call.sounds.sound("kk", "lang_choice"),
         call.sounds.sound("ru", "greeting_short"),
         call.sounds.sound("ru", "lang_choice"),
+        call.sounds.sound("kk", "urgent_keys"),
+        call.sounds.sound("ru", "urgent_keys"),
     ]
     for attempt in range(TRIES):
         key = await _ask(call, opening)
@@ -51,8 +54,24 @@ async def choose_language(call: Call) -> bool:
             break
         if attempt + 1 < TRIES:
             await _say_in_both(call, "err_noinput" if key is None else "err_invalid")
-    _settle(call, "kk", "default")
+    settle_by_default(call)
     return False
+
+
+def settle_by_default(call: Call) -> None:
+    """Kazakh for a caller who chose no language; nothing changes for one who did."""
+    if not call.language_settled:
+        _settle(call, "kk", "default")
+
+
+async def turn_away(call: Call) -> None:
+    """Tell a blocked caller so, in both languages, and where to call in danger."""
+    call.if_left = Outcome.BLOCKED
+    call.record.moment(Moment.BLOCKED)
+    await _say_in_both(call, "blocked")
+    for _ in range(KEYS_IGNORED):  # what was pressed meanwhile must not cut off the key of danger
+        if await call.leg.key(call.times.key_timeout) is None:
+            return
 
 
 async def give_notice(call: Call) -> str | None:
@@ -70,7 +89,8 @@ async def give_notice(call: Call) -> str | None:
 async def main_menu(call: Call, typed: str | None) -> Wish:
     """What the call is for; `typed` is a key pressed before the menu began."""
     call.record.moment(Moment.MENU)
-    menu = [call.sounds.sound(call.language, "menu_main")]
+    prompts = ("menu_main", "urgent_keys", "danger_stars")
+    menu = [call.sounds.sound(call.language, prompt) for prompt in prompts]
     wrong = repeats = 0
     key = typed or await _ask(call, menu)
     while key not in WISHES:
@@ -100,6 +120,7 @@ async def _say_in_both(call: Call, prompt: str) -> None:
 
 def _settle(call: Call, language: str, how: str) -> None:
     call.language = language
+    call.language_settled = True
     call.record.language(language)
     call.record.moment(Moment.LANGUAGE, language=language, how=how)
     call.if_left = Outcome.LEFT_IN_MENU

@@ -5,14 +5,14 @@ Every method of a leg raises `LegGone` when that leg has hung up, `LegLost` when
 without a goodbye (the switch failed); both may be caught as `LegGone`.
 """
 
-from collections.abc import Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
 from callcenter.errors import CallcenterError, WeFailed
-from callcenter.line.outcomes import Moment
+from callcenter.line.outcomes import Moment, Urgency
 
 
 class LegGone(CallcenterError):
@@ -47,6 +47,12 @@ class Leg(Protocol):
     async def key(self, timeout: float) -> str | None:
         """The next key, pressed already or within `timeout` seconds."""
 
+    def watched(self, take: Callable[[str], bool]) -> AbstractContextManager[None]:
+        """Within the block each key is given to `take` as it is pressed, whoever asks for keys.
+
+        What it takes (True) nobody else gets. The outermost of several blocks is asked first.
+        """
+
     def music(self) -> AbstractAsyncContextManager[None]:
         """Music on hold for as long as the block lasts."""
 
@@ -64,11 +70,12 @@ class Switch(Protocol):
     """What connects legs."""
 
     def ring(
-        self, extension: str, caller: Leg, language: str, timeout: float
+        self, extension: str, caller: Leg, shown: str, timeout: float
     ) -> AbstractAsyncContextManager[Leg]:
         """A consultant's leg once answered; hung up at the end. Raises NotAnswered.
 
-        The telephone shows the caller's language, so that the greeting is in it.
+        The telephone shows 111 and `shown`: the caller's language, so that the greeting is in it,
+        and why the call is urgent. Letters, digits and spaces of ASCII only.
         """
 
     def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
@@ -180,6 +187,8 @@ class Record(Protocol):
     def moment(self, moment: Moment, **detail: str | bool | float) -> None: ...
 
     def language(self, language: str) -> None: ...
+
+    def urgent(self, urgencies: Sequence[Urgency]) -> None: ...
 
     def consultant(self, consultant_id: UUID) -> None: ...
 

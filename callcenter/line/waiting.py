@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from enum import Enum, auto
+from typing import Any
 
 from callcenter.line.announce import Choice
 from callcenter.line.call import Call, while_there
@@ -11,6 +13,7 @@ from callcenter.line.company import kept_company
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
 from callcenter.line.talk import talked_until_redirect
+from callcenter.line.urgency import shown, unless_urgent
 
 Answered = tuple[Consultant, Leg]
 
@@ -29,23 +32,23 @@ async def consultation(call: Call) -> End:
     """Wait, ring free consultants who speak the language one after another, and talk.
 
     A caller who comes back keeps the place, and so does one who agrees to another language; one
-    whose last call was lost by our fault goes before others.
+    whose last call was lost by our fault goes before others, and so does one who tells of danger.
     """
     if call.waits_since is None:
         call.waits_since = time.time()
     while True:
         _wait(call)
+        urgent = call.lost_before or bool(call.urgencies)
         async with (
             call.desk.place(
-                call.leg.id,
-                call.wanted_language,
-                arrived=call.waits_since,
-                urgent=call.lost_before,
+                call.leg.id, call.wanted_language, arrived=call.waits_since, urgent=urgent
             ) as place,
             AsyncExitStack() as consultant_side,
         ):
-            found = await while_there(call.leg, _answered_or_chosen(call, place, consultant_side))
-            match found:
+            search = _first_to_answer(call, place, urgent, consultant_side)
+            match await while_there(call.leg, _answered_or_chosen(call, search)):
+                case None if call.urgencies and not urgent:
+                    continue
                 case None:
                     return End.NOBODY
                 case Choice.UNIFIED_CENTER:
@@ -64,10 +67,10 @@ async def _talk(call: Call, consultant: Consultant, leg: Leg) -> End:
 
 
 async def _answered_or_chosen(
-    call: Call, place: Place, consultant_side: AsyncExitStack
+    call: Call, searching: Coroutine[Any, Any, Answered | None]
 ) -> Answered | Choice | None:
     """Whatever comes first; an answer that comes together with a choice is taken."""
-    search = asyncio.create_task(_first_to_answer(call, place, consultant_side))
+    search = asyncio.create_task(searching)
     company = asyncio.create_task(kept_company(call))
     try:
         await asyncio.wait((search, company), return_when=asyncio.FIRST_COMPLETED)
@@ -83,12 +86,16 @@ async def _answered_or_chosen(
 
 
 async def _first_to_answer(
-    call: Call, place: Place, consultant_side: AsyncExitStack
+    call: Call, place: Place, urgent: bool, consultant_side: AsyncExitStack
 ) -> Answered | None:
-    """The consultant who answered, with the leg, which lives as long as `consultant_side`."""
+    """The consultant who answered, with the leg, which lives as long as `consultant_side`.
+
+    None when nobody did, or when the call became urgent and the place is not an `urgent` one.
+    """
     patience_ends = time.monotonic() + call.times.patience
     while (left := patience_ends - time.monotonic()) > 0:
-        consultant = await place.offer(left)
+        offer = place.offer(left)
+        consultant = await (offer if urgent else unless_urgent(call, {}, offer))
         if consultant is None:
             break
         call.record.moment(Moment.RINGING, consultant=consultant.extension)
@@ -97,7 +104,7 @@ async def _first_to_answer(
         try:
             leg = await consultant_side.enter_async_context(
                 call.switch.ring(
-                    consultant.extension, call.leg, call.wanted_language, call.times.ring_timeout
+                    consultant.extension, call.leg, shown(call), call.times.ring_timeout
                 )
             )
         except NotAnswered as why:

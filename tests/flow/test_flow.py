@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from callcenter.errors import WeFailed
 from callcenter.line.flow import inbound_call
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import LegGone, LegLost, NotAnswered
+from callcenter.line.urgency import KEYS_A_SECOND, KEYS_KEPT, KeyLimit
 from tests.flow.world import Story, World
 
 PATIENCE = 100  # turns in which a caller has heard and answered all that is asked
+SERVED = (Outcome.TALKED, Outcome.REDIRECTED, Outcome.NOBODY_FREE, Outcome.BLOCKED)
 ENDLESS = 2000  # turns of the loop that no story takes
 
 BUSY = NotAnswered("busy")
@@ -22,7 +24,7 @@ LATE = NotAnswered("no_answer")
 ENDINGS = {
     "talked": (Story({"lang_choice": "2", "menu_main": "1"}, consultants=[""]), Outcome.TALKED),
     "no key at all": (Story(consultants=["5"]), Outcome.TALKED),
-    "wrong keys": (Story({"lang_choice": "78"}, consultants=[""]), Outcome.TALKED),
+    "wrong keys": (Story({"lang_choice": "7#"}, consultants=[""]), Outcome.TALKED),
     "a consultant at once": (Story({"lang_choice": "0"}, consultants=[""]), Outcome.TALKED),
     "wrong in the menu": (
         Story({"lang_choice": "1", "menu_main": "7*"}, consultants=[""]),
@@ -95,6 +97,38 @@ ENDINGS = {
         ),
         Outcome.TALKED,
     ),
+    "cannot speak": (Story({"lang_choice": "5"}, consultants=[LATE, ""]), Outcome.TALKED),
+    "in danger": (Story({"lang_choice": "2", "menu_main": "8"}, consultants=[""]), Outcome.TALKED),
+    "danger in the notice": (
+        Story({"lang_choice": "2"}, {"emergency_hint": "**"}, consultants=[""]),
+        Outcome.TALKED,
+    ),
+    "danger while waiting": (
+        Story({"lang_choice": "0"}, {"connecting": "**"}, consultants=[LATE, LATE, LATE, ""]),
+        Outcome.TALKED,
+    ),
+    "danger on the way to 1414": (
+        Story(
+            {"lang_choice": "2", "menu_main": "3"},
+            {"transfer_ecc": "**"},
+            consultants=[""],
+            unified_center=[""],
+        ),
+        Outcome.TALKED,
+    ),
+    "danger when nobody was there": (
+        Story({"lang_choice": "0"}, {"nobody_free": "**"}, unified_center=[BUSY]),
+        Outcome.NOBODY_FREE,
+    ),
+    "an urgent caller is sent to 1414": (
+        Story({"lang_choice": "8"}, consultants=["*14"], unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "blocked": (Story({"blocked": "15"}, blocked=True, consultants=[""]), Outcome.BLOCKED),
+    "blocked, and in danger": (
+        Story({"blocked": "18"}, blocked=True, consultants=[""]),
+        Outcome.TALKED,
+    ),
 }
 of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(), ids=ENDINGS)
 
@@ -151,6 +185,7 @@ def left_after(moments: list[Moment]) -> Outcome:
     left = Outcome.LEFT_IN_GREETING
     for moment in moments:
         left = {
+            Moment.BLOCKED: Outcome.BLOCKED,
             Moment.LANGUAGE: Outcome.LEFT_IN_MENU,
             Moment.WAITING: Outcome.LEFT_WAITING,
             Moment.RINGING: Outcome.LEFT_RINGING,
@@ -183,7 +218,7 @@ async def test_whoever_was_called_may_leave_at_every_step(story: Story, outcome:
             leg.leaves(LegGone("hung up"))
 
     async for _, call in cuts(story, leave):
-        assert await call in (Outcome.TALKED, Outcome.REDIRECTED, Outcome.NOBODY_FREE)
+        assert await call in SERVED
 
 
 @of_each_ending
@@ -204,15 +239,32 @@ async def test_every_operation_may_fail(story: Story, outcome: Outcome) -> None:
 
 KEYS = st.sampled_from([*"0123456789*#", None])
 NEVER_ANSWERED = st.sampled_from([BUSY, LATE, NotAnswered("unreachable")])
+INTERRUPTED = [
+    "greeting",
+    "emergency_hint",
+    "recording_notice",
+    "err_invalid",
+    "connecting",
+    "transfer_ecc",
+    "nobody_free",
+    "goodbye",
+    "blocked",
+]
 STORIES = st.builds(
     Story,
     presses=st.fixed_dictionaries(
-        {}, optional={"lang_choice": st.lists(KEYS, max_size=4), "menu_main": st.lists(KEYS)}
+        {},
+        optional={
+            "lang_choice": st.lists(KEYS, max_size=4),
+            "menu_main": st.lists(KEYS),
+            "blocked": st.lists(KEYS, max_size=20),
+        },
     ),
     interrupts=st.dictionaries(
-        st.sampled_from(["greeting", "emergency_hint", "recording_notice", "err_invalid"]),
-        st.sampled_from("0123456789*#"),
+        st.sampled_from(INTERRUPTED),
+        st.text("0123456789*#", min_size=1, max_size=4) | st.just("**"),
     ),
+    blocked=st.booleans(),
     consultants=st.lists(st.one_of(st.text("145*", max_size=8), NEVER_ANSWERED), max_size=4),
     unified_center=st.lists(st.one_of(st.just(""), NEVER_ANSWERED), max_size=3),
     recording_starts=st.booleans(),
@@ -226,9 +278,10 @@ def test_whatever_people_do_the_call_ends_once_and_leaves_nothing(story: Story) 
         world = World(story)
         outcome = await told(world)
         # Nobody hung up and nothing failed, so the call was served, or nobody was there.
-        assert outcome in (Outcome.TALKED, Outcome.REDIRECTED, Outcome.NOBODY_FREE)
-        assert world.record.moments.count(Moment.LANGUAGE) == 1
-        assert len(world.record.languages) == 1
+        assert outcome in SERVED
+        settled = 0 if outcome is Outcome.BLOCKED else 1
+        assert world.record.moments.count(Moment.LANGUAGE) == settled
+        assert len(world.record.languages) == settled
 
     asyncio.run(tell())
 
@@ -241,13 +294,9 @@ def test_after_the_choice_only_the_language_of_the_call_is_heard(story: Story) -
         return world
 
     world = asyncio.run(tell())
-    (language,) = world.record.languages
-    heard = world.leg.heard
-    beginning = [
-        i for i, sound in enumerate(heard) if sound.endswith(("greeting_short", "/lang_choice"))
-    ]
-    last = max([*beginning, *(i for i, s in enumerate(heard) if s == "kk/greeting")])
-    assert all(each.startswith(f"{language}/") for each in heard[last + 3 :])
+    for language in world.record.languages:
+        chosen = world.record.heard_before_language
+        assert all(each.startswith(f"{language}/") for each in world.leg.heard[chosen:])
 
 
 @given(STORIES)
@@ -267,14 +316,19 @@ def test_nobody_is_sent_to_1414_while_a_recording_may_be_running(story: Story) -
 async def test_the_prompts_of_a_call_come_in_the_order_of_the_rules() -> None:
     world = World(ENDINGS["talked"][0])
     await told(world)
-    assert [sound for sound in world.leg.heard if sound != "ru/queue_hold"] == [
+    of_the_queue = {"ru/queue_hold", "ru/queue_next"}
+    assert [sound for sound in world.leg.heard if sound not in of_the_queue] == [
         "kk/greeting",
         "kk/lang_choice",
         "ru/greeting_short",
         "ru/lang_choice",
+        "kk/urgent_keys",
+        "ru/urgent_keys",
         "ru/emergency_hint",
         "ru/recording_notice",
         "ru/menu_main",
+        "ru/urgent_keys",
+        "ru/danger_stars",
         "ru/connecting",
         "ru/goodbye",
     ]
@@ -295,7 +349,7 @@ async def test_a_silent_caller_is_asked_twice_in_both_languages_and_gets_a_consu
     await told(world)
     assert world.record.languages == ["kk"]
     assert world.leg.heard.count("kk/lang_choice") == 2
-    assert world.leg.heard[4:6] == ["kk/err_noinput", "ru/err_noinput"]
+    assert world.leg.heard[6:8] == ["kk/err_noinput", "ru/err_noinput"]
     assert world.record.consultants == [world.offered[0].id]
 
 
@@ -336,3 +390,85 @@ async def test_the_other_language_is_used_once_the_caller_has_agreed_and_is_coun
         "language": "ru"
     }
     assert call.language == "kk"
+
+
+async def test_a_caller_who_cannot_speak_skips_the_menus_and_may_answer_by_key() -> None:
+    world = World(ENDINGS["cannot speak"][0])
+    await told(world)
+    assert world.urgent_places == [True]
+    assert world.shown == ["kk SILENT"] * 2
+    assert world.record.urgencies == [Urgency.SILENT]
+    assert "kk/silent_words" in world.leg.heard
+    assert not {"kk/menu_main", "kk/connecting", "kk/err_to_agent"} & set(world.leg.heard)
+    assert Moment.MENU not in world.record.moments
+
+
+async def test_a_caller_in_danger_keeps_the_language_that_was_chosen() -> None:
+    world = World(ENDINGS["in danger"][0])
+    await told(world)
+    assert world.urgent_places == [True]
+    assert world.shown == ["ru DANGER"]
+    assert world.record.languages == ["ru"]
+    assert "ru/danger_words" in world.leg.heard
+
+
+async def test_danger_told_while_waiting_leads_to_an_urgent_place() -> None:
+    world = World(ENDINGS["danger while waiting"][0])
+    await told(world)
+    assert world.urgent_places == [False, True]
+    assert world.places[0] == world.places[1]
+    assert world.shown[-1] == "kk DANGER"
+    assert world.leg.heard.index("kk/connecting") < world.leg.heard.index("kk/danger_words")
+
+
+async def test_danger_told_on_the_way_to_1414_leads_to_a_consultant_instead() -> None:
+    world = World(ENDINGS["danger on the way to 1414"][0])
+    await told(world)
+    assert Moment.REDIRECTED not in world.record.moments
+    assert Moment.CONNECTED in world.record.moments
+    assert world.record.urgencies == [Urgency.DANGER]
+
+
+async def test_a_consultant_may_send_an_urgent_caller_to_1414() -> None:
+    world = World(ENDINGS["an urgent caller is sent to 1414"][0])
+    await told(world)
+    assert Moment.REDIRECTED in world.record.moments
+
+
+async def test_a_blocked_caller_hears_why_and_is_never_connected() -> None:
+    world = World(ENDINGS["blocked"][0])
+    await told(world)
+    assert world.leg.heard == ["kk/blocked", "ru/blocked"]
+    assert world.called == []
+    assert world.places == []
+    assert world.record.moments == [Moment.ANSWERED, Moment.BLOCKED]
+
+
+async def test_a_blocked_caller_in_danger_is_connected_and_the_consultant_knows() -> None:
+    world = World(ENDINGS["blocked, and in danger"][0])
+    await told(world)
+    assert world.urgent_places == [True]
+    assert world.shown == ["kk DANGER BLOCKED"]
+    assert "kk/greeting" not in world.leg.heard
+
+
+async def test_a_blocked_caller_who_keeps_pressing_keys_does_not_hold_the_line() -> None:
+    story = Story({"blocked": "1" * 100}, blocked=True)
+    assert await told(World(story)) == Outcome.BLOCKED
+
+
+@given(st.lists(st.floats(0, 10)), st.floats(0, 1e9))
+def test_of_a_flood_of_keys_few_are_kept_and_of_a_slow_hand_all(
+    pauses: list[float], begin: float
+) -> None:
+    limit = KeyLimit()
+    times = [begin + sum(pauses[: n + 1]) for n in range(len(pauses))]
+    kept = [at for at in times if limit.admits(at)]
+    assert all(late - early >= 1 for early, late in zip(kept, kept[KEYS_A_SECOND:], strict=False))
+    for at in set(times) - set(kept):
+        assert len([each for each in kept if at - 1 < each <= at]) >= KEYS_A_SECOND
+
+
+def test_no_more_than_the_set_number_of_keys_is_kept() -> None:
+    limit = KeyLimit()
+    assert sum(limit.admits(float(second)) for second in range(2 * KEYS_KEPT)) == KEYS_KEPT

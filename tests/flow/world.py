@@ -4,17 +4,23 @@ Nothing here takes time, so a test can cut the story at each turn and look at wh
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
-from callcenter.line.outcomes import Moment
+from callcenter.line.outcomes import Moment, Urgency
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, RecordingUnproved
 
+HINTS = {"urgent_keys", "danger_stars"}  #: said after a question, and part of it
 TURNS = 2  #: turns of the loop that each operation takes
 
 
@@ -34,6 +40,8 @@ class Story:
     signed_in: frozenset[str] = frozenset({"kk", "ru"})
     #: Turns of the loop for which the caller waits when no consultant is free.
     patience: int = 0
+    #: Whether the number is blocked.
+    blocked: bool = False
     recording_starts: bool = True
     recording_stops: bool = True
 
@@ -46,9 +54,11 @@ class World:
         self.held: list[str] = []
         self.operations = 0
         self.places: list[tuple[str, float]] = []  #: language and time of arrival
+        self.urgent_places: list[bool] = []  #: of each place, whether it is an urgent one
+        self.shown: list[str] = []  #: what the telephone of each consultant who was rung shows
         self.alarms: list[str] = []
-        self.record = Record()
         self.leg = CallerLeg(self, story)
+        self.record = Record(self.leg.heard)
         self.called: list[FakeLeg] = []
         self.offered = [FakeConsultant(f"20{n}") for n in range(len(story.consultants))]
         self._story = story
@@ -58,7 +68,8 @@ class World:
         self._offers = iter(self.offered)
 
     def call(self) -> Call:
-        return Call(self.leg, self.record, self, self, self, self, TIMES)
+        parts = (self.leg, self.record, self, self, self, self, TIMES)
+        return Call(*parts, blocked=self._story.blocked)
 
     async def operation(self) -> None:
         number, self.operations = self.operations, self.operations + 1
@@ -87,6 +98,7 @@ class World:
         self, call_id: str, language: str, *, arrived: float, urgent: bool
     ) -> AsyncIterator["FakePlace"]:
         self.places.append((language, arrived))
+        self.urgent_places.append(urgent)
         with self.holding("place"):
             place = FakePlace(self)
             try:
@@ -122,8 +134,9 @@ class World:
 
     @asynccontextmanager
     async def ring(
-        self, extension: str, caller: Leg, language: str, timeout: float
+        self, extension: str, caller: Leg, shown: str, timeout: float
     ) -> AsyncIterator["FakeLeg"]:
+        self.shown.append(shown)
         async with self._called(next(self._consultants)) as leg:
             yield leg
 
@@ -223,6 +236,9 @@ class FakeLeg:
     async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
         raise AssertionError("only the caller is spoken to")
 
+    def watched(self, take: Callable[[str], bool]) -> AbstractContextManager[None]:
+        raise AssertionError("only the caller's keys are watched")
+
     def music(self) -> AbstractAsyncContextManager[None]:
         raise AssertionError("only the caller is played to")
 
@@ -245,6 +261,7 @@ class CallerLeg(FakeLeg):
         self._ended = asyncio.Event()
         self._presses = {prompt: list(keys) for prompt, keys in story.presses.items()}
         self._interrupts = dict(story.interrupts)
+        self._watchers: list[Callable[[str], bool]] = []
 
     async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
         with self._world.holding("playback"):
@@ -252,15 +269,32 @@ class CallerLeg(FakeLeg):
                 await self.step()
                 self.heard.append(sound)
                 prompt = sound.partition("/")[2]
-                if until_key and prompt in self._interrupts:
+                keys = [key for key in self._interrupts.pop(prompt, "") if self.pressed(key)]
+                if until_key and keys:
                     self.cut_short.append(sound)
-                    return self._interrupts.pop(prompt)
+                    return keys[0]
             return None
 
     async def key(self, timeout: float) -> str | None:
         await self.step()
-        keys = self._presses.get(self.heard[-1].partition("/")[2])
-        return keys.pop(0) if keys else None
+        asked = [prompt for each in self.heard if (prompt := each.partition("/")[2]) not in HINTS]
+        keys = self._presses.get(asked[-1])
+        return self.pressed(keys.pop(0)) if keys else None
+
+    def pressed(self, key: str | None) -> str | None:
+        """The key, unless somebody who watches takes it."""
+        if key and any(take(key) for take in self._watchers):
+            return None
+        return key
+
+    @contextmanager
+    def watched(self, take: Callable[[str], bool]) -> Iterator[None]:
+        self._watchers.append(take)
+        with self._world.holding("watcher"):
+            try:
+                yield
+            finally:
+                self._watchers.remove(take)
 
     def music(self) -> AbstractAsyncContextManager[None]:
         return self._music()
@@ -320,10 +354,12 @@ class FakePlace:
 class Record:
     """What was kept of the call."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
         self.moments: list[Moment] = []
         self.details: list[dict[str, str | bool | float]] = []
         self.languages: list[str] = []
+        self.urgencies: list[Urgency] = []
         self.consultants: list[UUID] = []
         self.recordings: dict[UUID, bool] = {}  #: by id, whether it was said to be stopped
 
@@ -333,6 +369,10 @@ class Record:
 
     def language(self, language: str) -> None:
         self.languages.append(language)
+        self.heard_before_language = len(self._heard)
+
+    def urgent(self, urgencies: Sequence[Urgency]) -> None:
+        self.urgencies = list(urgencies)
 
     def consultant(self, consultant_id: UUID) -> None:
         self.consultants.append(consultant_id)
