@@ -1,11 +1,12 @@
 """Does a call cost more when there are more calls, more consultants, more appeals? It must not."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.results import Sample, table
-from tests.bench.rig import rig
+from tests.bench.rig import rig, use
 from tests.bench.sides import Product, Stock
 from tests.bench.telephones import SECOND_KEY
 
@@ -13,8 +14,10 @@ RATE = 4.0
 AT_ONCE = (10, 100, 300)
 CONSULTANTS = (10, 500)
 APPEALS = (10_000, 1_000_000)
-SECONDS = 20.0
+SECONDS = 15.0
 SHORT_TALK = 0.5  # so that ten consultants are enough
+FREE = 10  # consultants
+BEGIN, LONG_TALK = 15.0, 90.0  # those who only talk: new ones a second, and for how long
 
 Say = Callable[[str], None]
 
@@ -22,36 +25,32 @@ Say = Callable[[str], None]
 async def growth(built: Path, say: Say, keep: Callable[[Sequence[Sample]], None]) -> list[Sample]:
     """A sample for each size of each kind."""
     samples: list[Sample] = []
-    for count in AT_ONCE:
-        talk = count / RATE - SECOND_KEY
-        samples.append(await _one("calls at once", count, Stock(count + 20), talk, built))
-        say(_line(samples[-1]))
-        keep(samples)
-    for count in CONSULTANTS:
-        samples.append(await _one("consultants", count, Stock(count), SHORT_TALK, built))
-        say(_line(samples[-1]))
-        keep(samples)
-    for count in APPEALS:
-        stock = Stock(CONSULTANTS[0], count)
-        samples.append(await _one("appeals", count, stock, SHORT_TALK, built))
-        say(_line(samples[-1]))
+    sizes = [("calls at once", count, Stock(count + FREE), count) for count in AT_ONCE]
+    sizes += [("consultants", count, Stock(count), 0) for count in CONSULTANTS]
+    sizes += [("appeals", count, Stock(FREE, count), 0) for count in APPEALS]
+    for kind, size, stock, talking in sizes:
+        samples.append(await _one(kind, size, stock, talking, built))
+        say(f"{kind} {size}: {samples[-1].total_cpu:.1f} ms a call")
         keep(samples)
     return samples
 
 
-async def _one(kind: str, size: int, stock: Stock, talk: float, built: Path) -> Sample:
+async def _one(kind: str, size: int, stock: Stock, talking: int, built: Path) -> Sample:
+    """Short calls at a steady rate, while so many others are in conversation."""
     async with rig(Product, stock, built) as running:
-        seconds = max(SECONDS, talk + SECONDS / 2)
-        sample = await running.measure(kind, RATE, seconds, talk)
+        pauses = iter([1 / BEGIN] * talking)
+        others = asyncio.create_task(running.load(pauses, LONG_TALK, lambda _: True))
+        if talking:
+            await asyncio.sleep(talking / BEGIN + SECOND_KEY + 2)
+            running.idle = await use(running.side)  # what the others use is not these calls' cost
+        sample = await running.measure(kind, RATE, SECONDS, SHORT_TALK)
+        others.cancel()
+        await asyncio.gather(others, return_exceptions=True)
     return replace(sample, more={"size": size})
 
 
-def _line(sample: Sample) -> str:
-    return f"{sample.kind} {sample.more['size']:g}: {sample.total_cpu:.1f} ms a call"
-
-
 def shown(samples: Sequence[Sample]) -> str:
-    """One row for each size. Asterisk's own share grows with the seconds that are talked."""
+    """One row for each size."""
     names = list(samples[0].cpu)
     heads = ("what", "size", *names, "ours without the switch", "answer p95", "ring p95", "failed")
     rows = [heads]

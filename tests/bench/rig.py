@@ -161,14 +161,15 @@ async def rig(
             ):
                 await consultants.register(extensions(stock.consultants))
                 await side.consultants_free()
-                running = Rig(side, callers, consultants, await _idle(side))
+                running = Rig(side, callers, consultants, await use(side))
                 with _steady():
                     yield running
         finally:
             await side.stop()
 
 
-async def _idle(side: Side) -> dict[str, float]:
+async def use(side: Side) -> dict[str, float]:
+    """CPU seconds a second that each process uses with what it has to do now."""
     await asyncio.sleep(1)  # what starting left to do
     roots = side.roots()
     begun, before = time.monotonic(), cpu_seconds(roots)

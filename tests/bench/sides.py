@@ -42,18 +42,21 @@ CDR_TABLE = """
         channel text, dstchannel text, lastapp text, lastdata text, duration int, billsec int,
         disposition text, amaflags int, accountcode text, uniqueid text, userfield text)
 """
+# Only the latest: callers are no key of the register, and asking must not cost what is measured.
 MOMENTS = """
     SELECT a.caller_number, e.detail->>'consultant', extract(epoch FROM e.at)
     FROM appeal a JOIN appeal_event e ON e.appeal_id = a.id AND e.kind = 'ringing'
-    WHERE a.caller_number = ANY(%s)
+    WHERE a.caller_number = ANY(%s) AND a.received_at > now() - interval '1 hour'
 """
 KEPT = """
     SELECT a.caller_number, a.outcome, r.state, r.duration_ms, r.bytes
-    FROM appeal a LEFT JOIN recording r ON r.appeal_id = a.id WHERE a.caller_number = ANY(%s)
+    FROM appeal a LEFT JOIN recording r ON r.appeal_id = a.id
+    WHERE a.caller_number = ANY(%s) AND a.received_at > now() - interval '1 hour'
 """
 UNFINISHED = """
     SELECT count(*) FROM unnest(%s::text[]) AS n (number)
-    LEFT JOIN appeal a ON a.caller_number = n.number LEFT JOIN recording r ON r.appeal_id = a.id
+    LEFT JOIN appeal a ON a.caller_number = n.number AND a.received_at > now() - interval '1 hour'
+    LEFT JOIN recording r ON r.appeal_id = a.id
     WHERE a.outcome IS NULL OR r.state IN ('recording', 'closed')
 """
 
@@ -107,8 +110,9 @@ class _Copy:
     def __init__(self, folder: Path, prompts: Path, stock: Stock) -> None:
         """`prompts` are built already; `folder` must have a short path, for its sockets."""
         self.stock = stock
+        # A consultant is free again at once after a call, as with app_queue.
+        settings = Settings(_env_file=None, var=folder, recordings=folder / "recordings", wrap_up=0)
         # Ports of RTP for a thousand calls and more, below those that the kernel gives out.
-        settings = Settings(_env_file=None, var=folder, recordings=folder / "recordings")
         self.settings = with_free_ports(settings, rtp_start=10000, rtp_end=31999)
         folder.mkdir(parents=True)
         self.settings.prompts.symlink_to(prompts)

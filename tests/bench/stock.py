@@ -26,7 +26,7 @@ APPEALS = text(
                             received_at, ended_at, outcome)
         SELECT gen_random_uuid(), '00' || lpad(n::text, 8, '0'), 'call', 'kk', 'number',
                '+7702' || lpad(n::text, 7, '0'), at, at + interval '4 minutes', 'talked'
-        FROM generate_series(:first, :last) AS n,
+        FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n,
              LATERAL (SELECT now() - interval '1 day' - n * interval '1 minute' AS at) AS moment
         RETURNING id, received_at
     )
@@ -61,6 +61,11 @@ async def _fill(consultants: int, appeals: int) -> None:
         async with unit_of_work(engine) as connection:
             last = min(first + EACH - 1, appeals)
             await connection.execute(APPEALS, {"first": first, "last": last})
+    # Else the server would do it by itself, in the middle of a measurement.
+    tidying = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with tidying.connect() as connection:
+        await connection.execute(text("SET statement_timeout = 0"))
+        await connection.execute(text("VACUUM ANALYZE"))
     await engine.dispose()
 
 
