@@ -14,13 +14,14 @@ from callcenter.consultants.states import ASKABLE, ENGAGED, MOVES, State, why_no
 
 EXTENSIONS = ("201", "202")
 CALLS = ("one", "two", "three")
-TELEPHONES = ("NOT_INUSE", "INUSE", "RINGING", "UNAVAILABLE", "BUSY")
+# Mostly free, or hardly anything would happen.
+TELEPHONES = ("NOT_INUSE", "NOT_INUSE", "NOT_INUSE", "INUSE", "RINGING", "UNAVAILABLE", "BUSY")
 CONTROLLER = "line-1"
 PAST = 0.0
 
 
 class Machine:
-    """One controller, two consultants, three calls, on an emptied Redis."""
+    """One controller, two consultants at work, three calls, on an emptied Redis."""
 
     def __init__(self, redis: Redis, rules: PlainRules) -> None:
         self.redis = redis
@@ -29,6 +30,7 @@ class Machine:
         redis.flushdb()
         self.roster(EXTENSIONS)
         self.do("tick", CONTROLLER)
+        self.everybody_can_work_again()
 
     def do(self, *arguments: str) -> None:
         """Errors of our own making are no surprise; any other of the script fails the test."""
@@ -139,7 +141,7 @@ def _roster(extensions: tuple[str, ...]) -> Event:
 
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(_telephone, _extensions, st.sampled_from(TELEPHONES)),
-    st.builds(_ask, _extensions, st.sampled_from(sorted(ASKABLE))),
+    st.builds(_ask, _extensions, st.sampled_from((State.READY, *sorted(ASKABLE)))),
     st.builds(_wait, _calls),
     st.builds(_stage, _calls, st.sampled_from(("ringing", "talking"))),
     st.builds(_leave, _calls, st.sampled_from(("unused", "unanswered", "talked"))),

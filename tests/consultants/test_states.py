@@ -275,7 +275,7 @@ def test_no_sequence_of_events_makes_a_ghost(redis_url: str, sign_in: bool) -> N
     with BlockingRedis.from_url(f"{redis_url}?db=3", decode_responses=True) as redis:
 
         @settings(max_examples=150, deadline=None)
-        @given(st.lists(EVENTS, max_size=40), st.sampled_from((0.0, 30.0)))
+        @given(st.lists(EVENTS, min_size=5, max_size=60), st.sampled_from((0.0, 30.0)))
         def play(events: list[Callable[[Machine], None]], wrap_up: float) -> None:
             machine = Machine(redis, PlainRules(sign_in_required=sign_in, wrap_up=wrap_up))
             for event in events:
