@@ -122,7 +122,7 @@ async def test_an_event_may_come_before_the_answer_to_the_request_that_caused_it
     """Ids are ours and are listened for before asking, so no StasisStart is missed."""
 
     async def call() -> None:
-        async with line.board._called("Local/silence@line/n", await line.incoming(), "111", 10):
+        async with called(line, "Local/silence@line/n", await line.incoming(), "111", 10):
             pass
 
     for _ in range(20):
@@ -167,7 +167,7 @@ async def test_a_hang_up_during_an_operation_ends_it_and_every_later_one(
 
 async def test_a_hang_up_while_a_telephone_rings_leaves_no_ringing_telephone(line: Line) -> None:
     async def ring(call: Channel) -> None:
-        async with line.board._called("Local/ringing@line/n", call, "111", 30):
+        async with called(line, "Local/ringing@line/n", call, "111", 30):
             raise AssertionError("nobody answers")
 
     for _ in range(10):
@@ -189,7 +189,7 @@ async def test_a_telephone_that_is_not_answered_says_why(
 ) -> None:
     call = await line.incoming()
     with pytest.raises(NotAnswered, match=reason):
-        async with line.board._called(f"Local/{extension}@line/n", call, "111", 1):
+        async with called(line, f"Local/{extension}@line/n", call, "111", 1):
             raise AssertionError("nobody answers")
     await call.hang_up()
     await line.nothing_is_left()
@@ -206,7 +206,7 @@ async def test_a_hang_up_while_two_are_being_connected_leaves_no_bridge(
     for _ in range(10):
         call = await line.incoming()
         await call.answer()
-        async with line.board._called("Local/silence@line/n", call, "111", 10) as other:
+        async with called(line, "Local/silence@line/n", call, "111", 10) as other:
             talking = asyncio.create_task(over_and_over(lambda a=call, b=other: talk(a, b)))  # type: ignore[misc]
             await asyncio.sleep(0)
             if who == "caller":
@@ -219,13 +219,23 @@ async def test_a_hang_up_while_two_are_being_connected_leaves_no_bridge(
     await line.nothing_is_left()
 
 
+@asynccontextmanager
+async def called(
+    line: Line, endpoint: str, caller: Channel, shown: str, timeout: float
+) -> AsyncIterator[Channel]:
+    """A channel of any technology that the switchboard calls as it calls its own parties."""
+    channel = line.board._new_channel()
+    async with line.board._called(channel, endpoint, caller, shown, timeout):
+        yield channel
+
+
 @pytest.mark.parametrize("given_up_at", ["channels/called-", "bridges", "/addChannel"])
 async def test_giving_up_while_a_request_is_under_way_leaves_nothing_of_what_it_did(
     line: Line, monkeypatch: pytest.MonkeyPatch, given_up_at: str
 ) -> None:
     async def talk(call: Channel) -> None:
         async with (
-            line.board._called("Local/silence@line/n", call, "111", 10) as other,
+            called(line, "Local/silence@line/n", call, "111", 10) as other,
             line.board.connected(call, other),
         ):
             await call.gone()

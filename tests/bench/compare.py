@@ -26,8 +26,8 @@ HOLD_SECONDS = 30.0
 CONSULTANTS = 300  # they talk 4 s: enough for 70 calls a second
 FROM, TO, GROWTH = 10.0, 70.0, 2.5  # calls a second, and by how much it grows in each second
 FIRST_HOLD = 0.9  # of the rate at which the growing load broke
-STEP = 1.1  # to the next rate that is tried
-TRIES = 6  # rates held or not, until one holds
+UP, DOWN = 1.1, 0.8  # to the next rate that is tried, after one that held or did not
+TRIES = 4  # rates, until one holds
 
 Say = Callable[[str], None]
 
@@ -70,7 +70,7 @@ async def _round(running: Rig, number: int, holds: int, say: Say) -> AsyncIterat
         held = held or sample.holds
         if held and attempt >= holds:
             return
-        rate = max(1.0, round(rate * STEP if sample.holds else rate / STEP))
+        rate = max(1.0, round(rate * (UP if sample.holds else DOWN)))
 
 
 async def breaking(running: Rig) -> float:
