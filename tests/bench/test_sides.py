@@ -24,7 +24,8 @@ async def test_a_side_serves_and_records_every_call(
         sample = await running.measure("fixed", rate=2.0, seconds=2.0, talk=1.5)
     assert sample.calls == 4
     assert sample.faults == {}
-    assert (sample.missing, sample.off) == (0, 0)
+    assert sample.missing == 0
+    assert sample.difference.worst < 1000  # each recording was compared with its own conversation
     assert sample.recorded > 0
     assert 0 < sample.answer.p50 < 5000
     assert 0 < sample.ring.p50 < 5000
