@@ -169,7 +169,7 @@ async def test_nobody_free_leads_to_1414_with_notice(house: House) -> None:
     async with house.unified_center() as center, house.caller("+77010000010") as caller:
         await caller.press("11")
         leg = await center.next_call(20)
-        assert house.was_heard(caller, "kk", "nobody_free")
+        await house.hears(caller, "kk", "nobody_free")
         await house.talk_shortly(leg)
         await caller.ended()
     assert (await house.appeal("+77010000010")).outcome == Outcome.REDIRECTED
@@ -241,7 +241,7 @@ async def test_the_consultant_redirects_to_1414_and_recording_stops_first(house:
         await leg.press("*14")
         await leg.ended()
         received = await center.next_call(20)
-        assert house.was_heard(caller, "kk", "transfer_ecc")
+        await house.hears(caller, "kk", "transfer_ecc")
         await received.answer()
         await house.hears_something(received)
         assert house.switch.open_recordings() == []
@@ -258,7 +258,7 @@ async def test_the_consultant_redirects_to_1414_and_recording_stops_first(house:
 async def test_no_key_twice_leads_to_a_consultant_in_kazakh(house: House) -> None:
     async with house.consultant("203") as consultant, house.caller("+77010000014") as caller:
         leg = await consultant.next_call(90)
-        assert house.was_heard(caller, "ru", "err_noinput")
+        await house.hears(caller, "ru", "err_noinput")
         await house.talk_shortly(leg)
         await caller.ended()
     appeal = await house.appeal("+77010000014")

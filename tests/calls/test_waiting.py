@@ -104,7 +104,7 @@ async def test_whoever_waits_long_is_asked_and_may_go_to_1414(house: House) -> N
             await house.hears(caller, "kk", "offer_unified_center", SEVERAL)
             await caller.press("3")
             leg = await center.next_call(SEVERAL)
-            assert house.was_heard(caller, "kk", "nobody_free")
+            await house.hears(caller, "kk", "nobody_free")
             await house.talk_shortly(leg)
             await caller.ended()
     appeal = await house.appeal("+77030000004")
