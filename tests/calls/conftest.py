@@ -59,5 +59,6 @@ async def shared_house(
 @pytest_asyncio.fixture(loop_scope="session")
 async def house(shared_house: House) -> AsyncIterator[House]:
     """The house; after the test nothing of its calls may be left."""
+    await shared_house.awake()
     yield shared_house
     await shared_house.nothing_left()

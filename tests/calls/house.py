@@ -198,6 +198,20 @@ class House:
         await self.hears_something(leg)
         await leg.hang_up()
 
+    async def awake(self) -> None:
+        """Wait until all controllers serve: the loop they live in stood still between two tests."""
+
+        async def serving() -> bool:
+            connected = all(
+                each.ami.connected.is_set() and each.switchboard.ari.connected.is_set()
+                for each in self.controllers
+            )
+            seconds, _ = await self.redis.time()
+            alive = await self.redis.zcount("desk:controllers", seconds + 2, "+inf")
+            return connected and alive >= len(self.controllers)
+
+        await until(serving, "all controllers serve")
+
     async def nothing_left(self) -> None:
         """No channel, bridge, file, task, lease or place in the queue is left."""
         await self.switch.nothing_left()
