@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,7 @@ class Stock:
     appeals: int = 0
 
 
-class _Copy:
+class _Copy(ABC):
     """What both sides have in common: a supervisor, a database, the switch's console."""
 
     name = ""
@@ -120,8 +121,9 @@ class _Copy:
         self.said: list[str] = []
         self._supervisor = Supervisor(self.settings, self.plan, self.said.append)
 
+    @abstractmethod
     def plan(self, settings: Settings, around: Surroundings) -> Plan:
-        raise NotImplementedError
+        """What this side starts."""
 
     @property
     def accounts(self) -> list[Any]:
