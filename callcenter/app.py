@@ -25,7 +25,9 @@ from callcenter.attendance import Attendance
 from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
+from callcenter.consultants.dispatch import Mailbox
 from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
 from callcenter.errors import NotReady, WeFailed
@@ -93,6 +95,7 @@ class Controller:
         self.engine = engine
         self.desk = Desk(redis, name, settings)
         self.queue = Queue(redis)
+        self.mailbox = Mailbox(redis, name, self._give_order)
         self.blocklist = Blocklist(settings, engine)
         self.prompts = Prompts.load(settings)
         self.journal = Journal(self._write)
@@ -120,6 +123,7 @@ class Controller:
         )
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
+        self._under_way: dict[str, Call] = {}
         self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -133,6 +137,7 @@ class Controller:
             jobs = [
                 writing,
                 background.create_task(self.desk.run()),
+                background.create_task(self.mailbox.run()),
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
@@ -183,6 +188,7 @@ class Controller:
             blocked=self.blocklist.blocks(caller.number),
         )
         self._spawn(self._look_back(call, caller), self._errands)
+        self._under_way[channel.id] = call
         outcome = Outcome.LOST_TO_A_FAULT
         try:
             outcome = await inbound_call(call)
@@ -197,8 +203,15 @@ class Controller:
             log.exception("call %s: our part failed; the dialplan goes on", channel.id)
             outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
         finally:
+            del self._under_way[channel.id]
             self.switchboard.forget(channel)
             record.closed(outcome)
+
+    async def _give_order(self, call_id: str, order: Order) -> Answer:
+        call = self._under_way.get(call_id)
+        if call is None:
+            raise OrderRefused("this call is over")
+        return await call.orders.give(order)
 
     async def _look_back(self, call: Call, caller: Caller) -> None:
         """Beside the call, which does not wait for it, find out whether it makes good a fault."""

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         description="Where a call redirected to the Unified Contact Center (1414) is sent",
     )
 
+    network_uri: str = Field(
+        "sip:{number}@127.0.0.2:5060",
+        pattern=r"^sip:\{number\}@[A-Za-z0-9.-]+(:\d{1,5})?$",
+        description="Where the operator takes the calls that we make; {number} is who is called",
+    )
+
     # The call
     controllers: int = Field(2, ge=1, le=16, description="Number of `callcenter line` processes")
     claim_timeout: Seconds = Field(0.5, description="After this without a claim, fall back")

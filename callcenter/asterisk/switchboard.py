@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import math
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 #: Ids that we choose begin so; what a caller's channel is called is the switch's own choice.
 CALLED, TALK = "called-", "talk-"
+_NUMBER = re.compile(r"\+?[0-9]{2,15}")  # E.164, and the short numbers of services
 _CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the controller's name
 
 
@@ -57,6 +59,7 @@ class Switchboard:
             on_connected=self._catch_up,
         )
         self.claiming = True
+        self._network_uri = settings.network_uri
         self._recorder = recorder
         self._on_call = on_call
         self._on_stranded = on_stranded
@@ -166,12 +169,25 @@ class Switchboard:
         async with self._called(channel, "PJSIP/unified-center", caller, "111", timeout):
             yield channel
 
+    @asynccontextmanager
+    async def call_number(
+        self, number: str, shown: str, timeout: float, *, beside: Leg | None = None
+    ) -> AsyncIterator[Channel]:
+        """The channel of a telephone number, once answered: digits, + first where international."""
+        if not (_NUMBER.fullmatch(number) and _NUMBER.fullmatch(shown)):
+            raise NotAnswered("no_number")
+        channel = self._new_channel()
+        endpoint = f"PJSIP/network/{self._network_uri.format(number=number)}"
+        name = f'"{shown}" <{shown}>'
+        async with self._called(channel, endpoint, beside, name, timeout):
+            yield channel
+
     def _new_channel(self) -> Channel:
         return self.channel(f"{CALLED}{uuid.uuid4()}-{self.ari.application}")
 
     @asynccontextmanager
     async def _called(
-        self, channel: Channel, endpoint: str, caller: Leg, shown: str, timeout: float
+        self, channel: Channel, endpoint: str, beside: Leg | None, shown: str, timeout: float
     ) -> AsyncIterator[None]:
         try:
             try:
@@ -183,7 +199,7 @@ class Switchboard:
                             "endpoint": endpoint,
                             "app": self.ari.application,
                             "callerId": shown,
-                            "originator": caller.id,
+                            **({"originator": beside.id} if beside else {}),
                             "timeout": str(math.ceil(timeout) + 5),  # ours ends it; the net
                         },
                     )

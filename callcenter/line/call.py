@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from callcenter.consultants.orders import Orders
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Desk, Leg, LegGone, Queue, Record, Sounds, Switch
 
@@ -59,6 +60,7 @@ class Call:
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
     urgencies: list[Urgency] = field(default_factory=list)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
+    orders: Orders = field(default_factory=Orders)  #: of its consultant and of supervisors
 
     @property
     def wanted_language(self) -> str:

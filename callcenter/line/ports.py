@@ -81,6 +81,15 @@ class Switch(Protocol):
     def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:
         """1414's leg once answered; hung up at the end. Raises NotAnswered."""
 
+    def call_number(
+        self, number: str, shown: str, timeout: float, *, beside: Leg | None = None
+    ) -> AbstractAsyncContextManager[Leg]:
+        """The leg of a telephone number, called by the operator, once it has answered.
+
+        Hung up at the end. `shown` is the number that the called party sees; `beside` is the leg
+        in whose call this one is. Raises NotAnswered.
+        """
+
     def connected(
         self, one: Leg, other: Leg, *, keys_to_us: bool = True
     ) -> AbstractAsyncContextManager[None]:

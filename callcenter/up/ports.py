@@ -31,16 +31,17 @@ class Port:
 
 
 UNIFIED_CENTER = "127.0.0.3"  #: where a copy on free ports expects 1414
+NETWORK = "127.0.0.2"  #: where it expects the operator, who takes the calls that it makes
 
 
 def with_free_ports(settings: Settings, **changed: object) -> Settings:
     """The same settings with ports that are free now, and `changed` on top: for a passing copy."""
     with ExitStack() as stack:
         tcp = [stack.enter_context(socket.socket()) for _ in range(3)]
-        udp = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)]
+        udp = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(3)]
         for each in (*tcp, *udp):
             each.bind(("127.0.0.1", 0))
-        web, ari, ami, sip, center = (each.getsockname()[1] for each in (*tcp, *udp))
+        web, ari, ami, sip, center, network = (each.getsockname()[1] for each in (*tcp, *udp))
     # Below the ports that the kernel gives out; Asterisk itself skips what is in use.
     rtp = 10000 + 1000 * secrets.randbelow(22)
     values = settings.model_dump() | {
@@ -51,6 +52,7 @@ def with_free_ports(settings: Settings, **changed: object) -> Settings:
         "rtp_start": rtp,
         "rtp_end": rtp + 999,
         "unified_center_uri": f"sip:1414@{UNIFIED_CENTER}:{center}",
+        "network_uri": f"sip:{{number}}@{NETWORK}:{network}",
     }
     return Settings(_env_file=None, **(values | changed))
 

@@ -70,6 +70,11 @@ class Switch:
         return int(self.settings.unified_center_uri.rpartition(":")[2])
 
     @property
+    def network_port(self) -> int:
+        """The port at OPERATOR to which the calls that we make go."""
+        return int(self.settings.network_uri.rpartition(":")[2])
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 

@@ -115,6 +115,12 @@ class House:
             user="1414",
         )
 
+    def network(self, number: str) -> Phone:
+        """The telephone that every call to the network reaches: only one at a time."""
+        return Phone(
+            address=OPERATOR, port=self.switch.network_port, server=self.switch.sip, user=number
+        )
+
     async def _is_idle(self, extension: str) -> bool:
         return await self.redis.zscore("desk:idle", extension) is not None
 

@@ -36,6 +36,8 @@ class Story:
     consultants: Sequence[str | NotAnswered] = ()
     #: Whether 1414 answers (and hangs up after a while), each time it is called, or why not.
     unified_center: Sequence[str | NotAnswered] = ()
+    #: Likewise the telephones of the network.
+    network: Sequence[str | NotAnswered] = ()
     #: Languages of the consultants who are signed in.
     signed_in: frozenset[str] = frozenset({"kk", "ru"})
     #: Turns of the loop for which the caller waits when no consultant is free.
@@ -65,6 +67,7 @@ class World:
         self._fails_at = fails_at
         self._consultants = iter(story.consultants)
         self._unified_center = iter(story.unified_center)
+        self._network = iter(story.network)
         self._offers = iter(self.offered)
 
     def call(self) -> Call:
@@ -143,6 +146,13 @@ class World:
     @asynccontextmanager
     async def call_unified_center(self, caller: Leg, timeout: float) -> AsyncIterator["FakeLeg"]:
         async with self._called(next(self._unified_center, NotAnswered("busy"))) as leg:
+            yield leg
+
+    @asynccontextmanager
+    async def call_number(
+        self, number: str, shown: str, timeout: float, *, beside: Leg | None = None
+    ) -> AsyncIterator["FakeLeg"]:
+        async with self._called(next(self._network, NotAnswered("busy"))) as leg:
             yield leg
 
     @asynccontextmanager

@@ -32,6 +32,7 @@ def test_without_consultants_only_the_trunks_are_left() -> None:
     assert re.findall(r"^\[([^]]+)\]\(leg\)", files["pjsip.conf"], re.MULTILINE) == [
         "operator",
         "unified-center",
+        "network",
     ]
     assert "member =>" not in files["queues.conf"]
 

@@ -1,0 +1,153 @@
+"""Orders on their way, through Redis, to the controller that has the call, and answers back.
+
+An order is carried out once or not at all: nobody repeats it, and one that is late is dropped.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from callcenter.consultants.orders import Answer, Order, OrderRefused
+from callcenter.consultants.script import LIMIT, DeskClosed
+from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
+
+log = logging.getLogger(__name__)
+
+ANSWER_LIMIT = 5.0  # seconds in which an order must have been answered
+LISTEN = 1.0  # seconds for which one request for orders waits
+
+
+class NoCall(OrderRefused):
+    """This consultant is not with a caller now."""
+
+
+class Dispatch:
+    """Gives orders, from any process."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def to_consultant(self, extension: str, order: Order) -> Answer:
+        """What the call of this consultant answers.
+
+        Raises NoCall when there is none, OrderRefused (or another AskedWrongly, as a message) when
+        the call does not do it, DeskClosed when Redis does not answer, WeFailed when the call
+        failed at it or was not heard of for five seconds.
+        """
+        try:
+            async with asyncio.timeout(LIMIT):
+                holder = await self._redis.hget("desk:holders", extension)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise DeskClosed(f"cannot find the call of {extension}: {exc or 'no answer'}") from exc
+        if holder is None:
+            raise NoCall
+        call_id, controller = str(holder).split(" ")
+        return await self._send(controller, call_id, order)
+
+    async def _send(self, controller: str, call_id: str, order: Order) -> Answer:
+        order_id = uuid4().hex
+        letter = json.dumps(
+            {
+                "id": order_id,
+                "call": call_id,
+                "what": order.what,
+                "by": order.by,
+                "detail": dict(order.detail),
+                "until": time.time() + ANSWER_LIMIT,
+            }
+        )
+        mailbox = f"orders:{controller}"
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT + LIMIT):
+                async with self._redis.pipeline(transaction=True) as together:
+                    together.rpush(mailbox, letter)
+                    together.expire(mailbox, int(2 * ANSWER_LIMIT))
+                    await together.execute()
+                answered = await self._redis.blpop([f"orders:answer:{order_id}"], ANSWER_LIMIT)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise DeskClosed(f"cannot ask the call: {exc or 'no answer'}") from exc
+        if answered is None:
+            raise WeFailed("the call did not answer: see whether it was done before you ask again")
+        return _read_answer(str(answered[1]))
+
+
+def _read_answer(told: str) -> Answer:
+    answer = json.loads(told)
+    if "refused" in answer:
+        raise OrderRefused(answer["refused"])
+    if "failed" in answer:
+        raise WeFailed(answer["failed"])
+    return {str(key): str(value) for key, value in answer["done"].items()}
+
+
+class Mailbox:
+    """Takes the orders for the calls of one controller. `run` must be running."""
+
+    def __init__(
+        self, redis: Redis, controller: str, give: Callable[[str, Order], Awaitable[Answer]]
+    ) -> None:
+        """`give` is told the id of a call and the order, and answers as `Orders.give`."""
+        self._redis = redis
+        self._mailbox = f"orders:{controller}"
+        self._give = give
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Carry out orders until cancelled; outlives Redis being away."""
+        try:
+            while True:
+                letter = await self._next()
+                if letter is not None:
+                    task = asyncio.create_task(self._carry_out(letter))
+                    self._busy.add(task)
+                    task.add_done_callback(self._busy.discard)
+        finally:
+            for task in self._busy:
+                task.cancel()
+
+    async def _next(self) -> str | None:
+        try:
+            async with asyncio.timeout(LISTEN + LIMIT):
+                came = await self._redis.blpop([self._mailbox], LISTEN)
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.error("orders cannot be heard: %s", exc or "no answer")
+            await asyncio.sleep(LISTEN)
+            return None
+        return str(came[1]) if came else None
+
+    async def _carry_out(self, letter: str) -> None:
+        try:
+            told = json.loads(letter)
+            order = Order(told["what"], told["by"], told["detail"])
+            if told["until"] < time.time():
+                log.warning("order %s came too late and is dropped", order.what)
+                return
+            answer = await self._answer(told["call"], order)
+            answers = f"orders:answer:{told['id']}"
+            async with asyncio.timeout(LIMIT), self._redis.pipeline(transaction=True) as together:
+                together.rpush(answers, json.dumps(answer))
+                together.expire(answers, int(2 * ANSWER_LIMIT))
+                await together.execute()
+        except (ValueError, KeyError, TypeError) as exc:
+            log.error("an order that cannot be read is dropped: %r", exc)
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.error("an order's answer is lost: %s", exc or "no answer")
+
+    async def _answer(self, call_id: str, order: Order) -> dict[str, object]:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT):
+                return {"done": dict(await self._give(call_id, order))}
+        except AskedWrongly as exc:
+            return {"refused": str(exc)}
+        except (CallcenterError, TimeoutError) as exc:
+            log.error("order %s failed: %s", order.what, exc or "took too long")
+            return {"failed": str(exc) or "it took too long: see what the call is doing"}
+        except Exception:
+            log.exception("order %s: our part failed", order.what)
+            return {"failed": "our part failed at it: see what the call is doing"}

@@ -1,0 +1,39 @@
+"""Calls that we make to the telephone network, on the real Asterisk."""
+
+import asyncio
+
+import pytest
+
+from callcenter.demo.call import Call
+from callcenter.demo.phone import Phone
+from callcenter.line.ports import NotAnswered
+from tests.calls.house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_number_is_called_by_the_operator_and_sees_what_we_show(house: House) -> None:
+    board = house.controllers[0].switchboard
+    async with house.network("+77017654321") as phone, asyncio.TaskGroup() as tasks:
+        answering = tasks.create_task(_answered(phone))
+        async with board.call_number("+77017654321", "111", 10):
+            called = await answering
+            assert called.invite is not None
+            assert "<sip:111@" in called.invite.need("From")
+            assert called.invite.uri.startswith("sip:+77017654321@")
+        await called.ended()
+    await house.nothing_left()
+
+
+async def _answered(phone: Phone) -> Call:
+    called = await phone.next_call()
+    await called.answer()
+    return called
+
+
+@pytest.mark.parametrize("number", ["", "12345678901234567", "77;x", "1@evil", "+7701\n", "1{"])
+async def test_what_is_no_number_is_not_called(house: House, number: str) -> None:
+    board = house.controllers[0].switchboard
+    with pytest.raises(NotAnswered, match="no_number"):
+        async with board.call_number(number, "111", 10):
+            pass
