@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+#: The beginning of a number in E.164, or a whole short number; see `dialling.numbers`.
+Listed = Annotated[str, Field(pattern=r"^(\+[1-9][0-9]{0,14}|[0-9]{2,5})$")]
 
 
 class Settings(BaseSettings):
@@ -79,6 +81,14 @@ class Settings(BaseSettings):
         "sip:{number}@127.0.0.2:5060",
         pattern=r"^sip:\{number\}@[A-Za-z0-9.-]+(:\d{1,5})?$",
         description="Where the operator takes the calls that we make; {number} is who is called",
+    )
+    numbers_allowed: tuple[Listed, ...] = Field(
+        (),
+        description="Numbers that may be called although the plan of Kazakhstan is against it: "
+        "beginnings as in +998, or short numbers (JSON list)",
+    )
+    numbers_refused: tuple[Listed, ...] = Field(
+        (), description="Numbers that are never called, in the same form; the longer entry counts"
     )
 
     # The call
