@@ -119,7 +119,7 @@ class Controller:
         )
         self.recovery = Recovery(self.switchboard, engine, settings.spool)
         self.attendance = Attendance(
-            self.desk, DutyDesk(redis, settings), engine, self.switchboard, self.prompts
+            self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
         )
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
@@ -141,7 +141,6 @@ class Controller:
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
-                background.create_task(self.attendance.keep()),
             ]
             await self._until_connected()
             self.ready.set()

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 CHANGES = "desk:changes"
 BATCH = 500  # changes written down in one transaction
-PAUSE = 1.0  # seconds after a fault, and at most between two looks for changes
+LINGER = 0.5  # seconds between two looks for changes: those of many calls are written together
+PAUSE = 1.0  # seconds after a fault
 
 
 class DutyDesk:
@@ -63,24 +64,28 @@ class DutyDesk:
         ]
 
     async def hand_over(self, keep: Callable[[Sequence[Change]], Awaitable[None]]) -> None:
-        """Until cancelled, give every change to `keep`, which may be given one again.
+        """Until cancelled, give every change to `keep`, many at once; it may be given one again.
 
         A change leaves Redis only when it was kept, so no death of a process loses one; several
         processes may do this at once. `keep` raises WeFailed when it should be tried again.
         """
         while True:
             try:
-                async with asyncio.timeout(PAUSE + LIMIT):
-                    streams: Any = await self._redis.xread(
-                        {CHANGES: "0"}, count=BATCH, block=int(PAUSE * 1000)
-                    )
-                for _, entries in streams:
-                    await keep([_change(fields) for _, fields in entries])
-                    async with asyncio.timeout(LIMIT):
-                        await self._redis.xdel(CHANGES, *(entry for entry, _ in entries))
+                if await self._hand_over_some(keep) < BATCH:
+                    await asyncio.sleep(LINGER)
             except (WeFailed, RedisError, OSError, TimeoutError) as exc:
                 log.error("changes of consultants' states wait: %s", exc or "no answer")
                 await asyncio.sleep(PAUSE)
+
+    async def _hand_over_some(self, keep: Callable[[Sequence[Change]], Awaitable[None]]) -> int:
+        """Returns how many changes, the oldest, are not in Redis any more."""
+        async with asyncio.timeout(LIMIT):
+            entries: Any = await self._redis.xrange(CHANGES, count=BATCH)
+        if entries:
+            await keep([change for _, fields in entries if (change := _change(fields))])
+            async with asyncio.timeout(LIMIT):
+                await self._redis.xdel(CHANGES, *(entry for entry, _ in entries))
+        return len(entries)
 
 
 def _duty(
@@ -105,11 +110,16 @@ def _duty(
     )
 
 
-def _change(fields: Mapping[str, str]) -> Change:
-    return Change(
-        extension=fields["extension"],
-        state=State(fields["state"]),
-        reason=None if fields["reason"] == "-" else fields["reason"],
-        at=datetime.fromtimestamp(float(fields["at"]), UTC),
-        by=fields["by"],
-    )
+def _change(fields: Mapping[str, str]) -> Change | None:
+    """None for what another version of us wrote and we cannot read: it must not hold up the rest"""
+    try:
+        return Change(
+            extension=fields["extension"],
+            state=State(fields["state"]),
+            reason=None if fields["reason"] == "-" else fields["reason"],
+            at=datetime.fromtimestamp(float(fields["at"]), UTC),
+            by=fields["by"],
+        )
+    except (KeyError, ValueError) as exc:
+        log.critical("a change of a state is lost: %r", exc)
+        return None

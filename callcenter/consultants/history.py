@@ -3,15 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from sqlalchemy import func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, func, literal, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.consultants.states import State
 from callcenter.consultants.tables import consultant, consultant_state, pause_reason
 from callcenter.errors import AskedWrongly
+
+# One statement with one parameter, whatever the number of changes.
+_KEEP = text(
+    """
+    INSERT INTO consultant_state (consultant_id, at, state, reason, changed_by)
+    SELECT consultant.id, change.at, change.state, change.reason, change.changed_by
+    FROM jsonb_to_recordset(:changes)
+        AS change (extension text, at timestamptz, state text, reason text, changed_by text)
+        JOIN consultant USING (extension)
+    ON CONFLICT DO NOTHING
+    """
+).bindparams(bindparam("changes", type_=JSONB))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +47,17 @@ class PauseReason:
 
 async def keep(connection: AsyncConnection, changes: Sequence[Change]) -> None:
     """Write changes down; may be repeated. Changes of unknown extensions are left out."""
-    known = await connection.execute(
-        select(consultant.c.extension, consultant.c.id).where(
-            consultant.c.extension.in_({change.extension for change in changes})
-        )
-    )
-    ids: dict[str, UUID] = {row.extension: row.id for row in known}
     rows = [
         {
-            "consultant_id": ids[change.extension],
-            "at": change.at,
+            "extension": change.extension,
+            "at": change.at.isoformat(),
             "state": change.state.value,
             "reason": change.reason,
             "changed_by": change.by,
         }
         for change in changes
-        if change.extension in ids
     ]
-    if rows:
-        await connection.execute(insert(consultant_state).on_conflict_do_nothing(), rows)
+    await connection.execute(_KEEP, {"changes": rows})
 
 
 async def last_changes(connection: AsyncConnection) -> Mapping[str, Change]:

@@ -1,5 +1,6 @@
 """What consultants dial and do, on the real Asterisk: who is offered a call, and who is not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from callcenter.consultants import history
 from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.jobs import keep_history
 from callcenter.consultants.states import ENGAGED, MISSED, TELEPHONE, Duty, State, why_no_calls
 from callcenter.consultants.tables import consultant, consultant_state
 from callcenter.demo.call import Call
@@ -164,7 +166,10 @@ async def kept(house: House, extension: str) -> list[str]:
     async def handed_over() -> bool:
         return not await house.redis.xlen("desk:changes")
 
+    keeping = asyncio.create_task(keep_history(DutyDesk(house.redis, house.settings), house.engine))
     await until(handed_over, "all changes are in the database")
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
     query = (
         select(consultant_state.c.state)
         .join(consultant)
