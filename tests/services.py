@@ -80,8 +80,10 @@ def new_database(postgres: Path, template: str = TEMPLATE) -> Iterator[str]:
     """The URL of a database that exists within the block."""
     name = next(_names)
     _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _url(postgres, name)
-    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    try:
+        yield _url(postgres, name)
+    finally:
+        _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

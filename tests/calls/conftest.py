@@ -8,7 +8,6 @@ import pytest_asyncio
 
 from callcenter.line.prompts.build import build
 from callcenter.settings import Settings
-from tests.asterisk.switch import with_free_ports
 from tests.calls.fragile import (  # noqa: F401 fixtures
     fragile,
     fragile_house,
@@ -16,7 +15,7 @@ from tests.calls.fragile import (  # noqa: F401 fixtures
     postgres_server,
     redis_server,
 )
-from tests.calls.house import House, link_prompts, open_house
+from tests.calls.house import House, open_house
 from tests.services import new_database
 
 SHORT = 8000 * 14 // 10  # bytes of A-law: 1.4 seconds, of which a listener compares the first
@@ -38,10 +37,9 @@ async def shared_house(
     short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
 ) -> AsyncIterator[House]:
     with new_database(postgres) as database:
-        base = Settings(
-            _env_file=None,
-            var=short_folder / "house",
-            recordings=short_folder / "house" / "recordings",
+        async with open_house(
+            short_folder / "house",
+            built_prompts,
             database_url=database,
             redis_url=f"{redis_url}?db=1",
             key_timeout=1.0,
@@ -49,10 +47,7 @@ async def shared_house(
             wrap_up=0,
             patience=6.0,
             unified_ring_timeout=2.0,
-        )
-        settings = with_free_ports(base)
-        link_prompts(settings, built_prompts)
-        async with open_house(settings) as house:
+        ) as house:
             yield house
 
 

@@ -7,19 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest_asyncio
-from pydantic import SecretStr
 
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import loudness
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.settings import Settings
-from tests.asterisk.switch import with_free_ports
 from tests.calls.house import (
     CALLER_TONE,
     CONSULTANT_TONE,
     House,
-    link_prompts,
     open_house,
     until,
 )
@@ -46,21 +43,18 @@ async def postgres_server(short_folder: Path) -> AsyncIterator[OwnPostgres]:
 async def fragile_house(
     short_folder: Path, redis_server: OwnRedis, postgres_server: OwnPostgres, built_prompts: Path
 ) -> AsyncIterator[House]:
-    base = Settings(
-        _env_file=None,
-        var=short_folder / "fragile",
-        recordings=short_folder / "fragile" / "recordings",
-        database_url=SecretStr(postgres_server.url),
-        redis_url=SecretStr(redis_server.url),
+    async with open_house(
+        short_folder / "fragile",
+        built_prompts,
+        controllers=(),
+        database_url=postgres_server.url,
+        redis_url=redis_server.url,
         key_timeout=3.0,
         ring_timeout=15.0,
         wrap_up=0,
         patience=60.0,
         unified_ring_timeout=3.0,
-    )
-    settings = with_free_ports(base)
-    link_prompts(settings, built_prompts)
-    async with open_house(settings, controllers=()) as house:
+    ) as house:
         yield house
 
 

@@ -33,7 +33,15 @@ from callcenter.recordings.store import RecordingRow
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.redis import open_redis
-from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD, UNIFIED_CENTER, Switch, account
+from tests.asterisk.switch import (
+    CONSULTANTS,
+    OPERATOR,
+    PASSWORD,
+    UNIFIED_CENTER,
+    Switch,
+    account,
+    with_free_ports,
+)
 
 log = logging.getLogger(__name__)
 
@@ -241,9 +249,21 @@ async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float = L
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, controllers: Sequence[str] = ("line-1", "line-2")
+    folder: Path,
+    prompts: Path,
+    controllers: Sequence[str] = ("line-1", "line-2"),
+    **chosen: object,
 ) -> AsyncIterator[House]:
-    """A house with its crew on the roster, ready for calls."""
+    """A house in a new folder with a short path, its crew on the roster, ready for calls.
+
+    `prompts` are built already; `chosen` are settings, among them the two servers, which are
+    there and whose Redis is emptied.
+    """
+    settings = with_free_ports(
+        Settings(_env_file=None, var=folder, recordings=folder / "recordings"), **chosen
+    )
+    settings.spool.mkdir(parents=True)
+    settings.prompts.symlink_to(prompts)
     engine, redis = open_database(settings), open_redis(settings)
     await redis.flushdb()
     async with unit_of_work(engine) as connection:
@@ -255,7 +275,6 @@ async def open_house(
                 languages=languages,
                 digest=digest_of(extension, PASSWORD),
             )
-    settings.spool.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(redis.aclose)
@@ -290,9 +309,3 @@ async def running_controller(
 
 def kinds(*moments: Moment) -> list[str]:
     return [moment.value for moment in moments]
-
-
-def link_prompts(settings: Settings, built: Path) -> None:
-    """Give a test the prompts that were built once for all."""
-    settings.var.mkdir(parents=True, exist_ok=True)
-    settings.prompts.symlink_to(built)

@@ -18,10 +18,9 @@ from callcenter.demo.call import Call
 from callcenter.demo.faults import Refused
 from callcenter.demo.phone import Phone
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from tests.asterisk.switch import CONSULTANTS, PASSWORD, STRANGER, with_free_ports
-from tests.calls.house import House, link_prompts, open_house, running_controller, until
+from tests.asterisk.switch import CONSULTANTS, PASSWORD, STRANGER
+from tests.calls.house import House, open_house, running_controller, until
 from tests.calls.parts import running_line
 from tests.services import new_database
 
@@ -34,10 +33,10 @@ async def strict_house(
 ) -> AsyncIterator[House]:
     """A house in which calls are offered only to consultants who signed in."""
     with new_database(postgres) as database:
-        base = Settings(
-            _env_file=None,
-            var=short_folder / "strict",
-            recordings=short_folder / "strict" / "recordings",
+        async with open_house(
+            short_folder / "strict",
+            built_prompts,
+            controllers=(),
             database_url=database,
             redis_url=f"{redis_url}?db=2",
             key_timeout=1.0,
@@ -47,10 +46,7 @@ async def strict_house(
             sign_in_required=True,
             wrap_up=1.0,
             away_limit=0.5,
-        )
-        settings = with_free_ports(base)
-        link_prompts(settings, built_prompts)
-        async with open_house(settings, controllers=()) as house:
+        ) as house:
             yield house
 
 

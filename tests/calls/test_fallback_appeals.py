@@ -23,9 +23,7 @@ from callcenter.demo.sound import loudness
 from callcenter.ledger.jobs import account_for_calls, ledger_of
 from callcenter.line.outcomes import Outcome
 from callcenter.recordings.jobs import keep
-from callcenter.settings import Settings
 from callcenter.storage.jobs import Tools
-from callcenter.up.ports import with_free_ports
 from tests.asterisk.switch import CONSULTANTS, PASSWORD
 from tests.calls.house import (
     CALLER_TONE,
@@ -49,12 +47,13 @@ async def empty_house(
     short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
 ) -> AsyncIterator[House]:
     """A house whose controllers are all away; they may come for a test."""
-    folder = short_folder / "empty"
+    prompts = short_folder / "shortest-prompts"
+    cut_short(built_prompts, prompts)
     with new_database(postgres) as database:
-        base = Settings(
-            _env_file=None,
-            var=folder,
-            recordings=folder / "recordings",
+        async with open_house(
+            short_folder / "empty",
+            prompts,
+            controllers=(),
             database_url=database,
             redis_url=f"{redis_url}?db=2",
             claim_timeout=0.2,
@@ -62,10 +61,7 @@ async def empty_house(
             ring_timeout=5.0,
             wrap_up=0,
             unified_ring_timeout=2.0,
-        )
-        settings = with_free_ports(base)
-        cut_short(built_prompts, settings.prompts)
-        async with open_house(settings, controllers=()) as house:
+        ) as house:
             yield house
 
 
