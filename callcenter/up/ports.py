@@ -1,12 +1,16 @@
-"""Are the ports that the settings name free? Asked once, before anything is started."""
+"""Are the ports that the settings name free? Asked once, before anything is started.
+
+Copies that run for a while only, of the demo and of tests, get ports from here.
+"""
 
 import errno
-import secrets
 import socket
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 
 import psutil
 
@@ -30,42 +34,76 @@ class Port:
         return f"{protocol} port {self.number} on {self.address}"
 
 
+LOOPBACK = "127.0.0.1"
 UNIFIED_CENTER = "127.0.0.3"  #: where a copy on free ports expects 1414
 NETWORK = "127.0.0.2"  #: where it expects the operator, who takes the calls that it makes
 
+# Below the ports that the kernel gives out: nobody gets one of these by chance.
+_PASSING = range(10000, 32000)
+_OF_A_PROCESS = 500
+_FOR_SERVERS = 100  # the others are for RTP, of which Asterisk itself skips what is in use
+
 
 def with_free_ports(settings: Settings, **changed: object) -> Settings:
-    """The same settings with ports that are free now, and `changed` on top: for a passing copy."""
-    with ExitStack() as stack:
-        tcp = [stack.enter_context(socket.socket()) for _ in range(3)]
-        udp = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(3)]
-        for each in (*tcp, *udp):
-            each.bind(("127.0.0.1", 0))
-        web, ari, ami, sip, center, network = (each.getsockname()[1] for each in (*tcp, *udp))
-    # Below the ports that the kernel gives out; Asterisk itself skips what is in use.
-    rtp = 10000 + 1000 * secrets.randbelow(22)
+    """The same settings with ports of this process, and `changed` on top: for a passing copy.
+
+    Raises NotReady when so many processes have passing copies that no ports are left.
+    """
+    rtp = _ports_of_this_process()[_FOR_SERVERS:]
+    center = free_port(socket.SOCK_DGRAM, UNIFIED_CENTER)
+    network = free_port(socket.SOCK_DGRAM, NETWORK)
     values = settings.model_dump() | {
-        "web_port": web,
-        "ari_port": ari,
-        "ami_port": ami,
-        "sip_port": sip,
-        "rtp_start": rtp,
-        "rtp_end": rtp + 999,
+        "web_port": free_port(),
+        "ari_port": free_port(),
+        "ami_port": free_port(),
+        "sip_port": free_port(socket.SOCK_DGRAM),
+        "rtp_start": rtp[0],
+        "rtp_end": rtp[-1],
         "unified_center_uri": f"sip:1414@{UNIFIED_CENTER}:{center}",
         "network_uri": f"sip:{{number}}@{NETWORK}:{network}",
     }
     return Settings(_env_file=None, **(values | changed))
 
 
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM, address: str = LOOPBACK) -> int:
+    """A port that nothing uses now, and that no other process is given while this one lives.
+
+    This process is given it again only after all its others. Raises NotReady when none is free.
+    """
+    for _ in range(_FOR_SERVERS):
+        number = next(_turns())
+        with suppress(OSError):
+            _try(kind, address, number)
+            return number
+    raise NotReady("all ports that this process may give to passing copies are in use")
+
+
+@cache
+def _ports_of_this_process() -> range:
+    """Whoever binds the first of them has all of them."""
+    # From above: RTP of a product with its default settings begins below.
+    for start in reversed(_PASSING[::_OF_A_PROCESS]):
+        with suppress(OSError), socket.socket() as guard:
+            guard.bind((LOOPBACK, start))
+            # It stays open, and bound, until the process ends in whatever way.
+            guard.detach()
+            return range(start, start + _OF_A_PROCESS)
+    raise NotReady(f"no ports are left between {_PASSING[0]} and {_PASSING[-1]} for passing copies")
+
+
+@cache
+def _turns() -> Iterator[int]:
+    return cycle(_ports_of_this_process()[1:_FOR_SERVERS])
+
+
 def ports(settings: Settings) -> list[Port]:
     """The ports that are needed one by one. RTP takes what is free in its range."""
     web, sip = str(settings.web_address), str(settings.sip_address)
-    loopback = "127.0.0.1"
     tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
     return [
         Port(tcp, web, settings.web_port, "CALLCENTER_WEB_PORT", "CALLCENTER_WEB_ADDRESS"),
-        Port(tcp, loopback, settings.ari_port, "CALLCENTER_ARI_PORT"),
-        Port(tcp, loopback, settings.ami_port, "CALLCENTER_AMI_PORT"),
+        Port(tcp, LOOPBACK, settings.ari_port, "CALLCENTER_ARI_PORT"),
+        Port(tcp, LOOPBACK, settings.ami_port, "CALLCENTER_AMI_PORT"),
         Port(udp, sip, settings.sip_port, "CALLCENTER_SIP_PORT", "CALLCENTER_SIP_ADDRESS"),
     ]
 
@@ -82,17 +120,21 @@ def check_ports(wanted: Sequence[Port]) -> None:
 
 
 def check_port(port: Port) -> None:
+    try:
+        _try(port.kind, port.address, port.number)
+    except OSError as exc:
+        raise _explain(port, exc) from exc
+
+
+def _try(kind: socket.SocketKind, address: str, number: int) -> None:
     """Binds the port for a moment, as its part will."""
-    with socket.socket(socket.AF_INET, port.kind) as trial:
-        if port.kind == socket.SOCK_STREAM:
+    with socket.socket(socket.AF_INET, kind) as trial:
+        if kind == socket.SOCK_STREAM:
             # Connections that have just ended do not keep a server from starting again.
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((port.address, port.number))
-            if port.kind == socket.SOCK_STREAM:
-                trial.listen(1)
-        except OSError as exc:
-            raise _explain(port, exc) from exc
+        trial.bind((address, number))
+        if kind == socket.SOCK_STREAM:
+            trial.listen(1)
 
 
 def _explain(port: Port, exc: OSError) -> AskedWrongly | NotReady:

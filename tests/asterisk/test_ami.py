@@ -10,7 +10,8 @@ import pytest
 
 from callcenter.asterisk.ami import Ami, Fields, Refused, Unreachable
 from callcenter.errors import AskedWrongly, NotReady
-from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, free_port
+from callcenter.up.ports import free_port
+from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk
 from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 

@@ -3,19 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
-from callcenter.asterisk.program import find_asterisk
-from callcenter.settings import Settings
 from tests.phones.exchange import Exchange, exchange
 
 
 @pytest.fixture(scope="session")
 def running_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    folder: Path = tmp_path_factory.mktemp("exchange")
-    with exchange(find_asterisk(Settings(_env_file=None)), folder) as running:
+    with exchange(tmp_path_factory.mktemp("exchange")) as running:
         yield running
 
 

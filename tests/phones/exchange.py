@@ -1,7 +1,6 @@
 """A small real Asterisk for the telephone to be tried on: each extension does one thing."""
 
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from callcenter.asterisk.program import Program
+from callcenter.asterisk.program import find_asterisk
+from callcenter.demo.sip import Place
 from callcenter.demo.sound import Pcm, encode, tone
+from callcenter.settings import Settings
+from callcenter.up.ports import with_free_ports
 
 PASSWORD = secrets.token_hex(8)
 
@@ -119,19 +121,22 @@ def melody() -> Pcm:
 class Exchange:
     """A running Asterisk of this test session."""
 
-    def __init__(self, program: Program, folder: Path) -> None:
-        self.server = ("127.0.0.1", _free_udp_port())
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._program = program
+        self._settings = with_free_ports(Settings(_env_file=None))
+        self._program = find_asterisk(self._settings)
+
+    @property
+    def server(self) -> Place:
+        return str(self._settings.sip_address), self._settings.sip_port
 
     def write(self) -> None:
-        rtp = 20000 + 4 * secrets.randbelow(2000)
         values = {
             "folder": self.folder,
             "program": self._program,
             "sip": self.server[1],
-            "rtp": rtp,
-            "rtp_end": rtp + 1999,
+            "rtp": self._settings.rtp_start,
+            "rtp_end": self._settings.rtp_end,
             "password": PASSWORD,
             "modules": "\n".join(f"load = {name}.so" for name in _MODULES.split()),
         }
@@ -160,9 +165,9 @@ class Exchange:
 
 
 @contextmanager
-def exchange(program: Program, folder: Path) -> Iterator[Exchange]:
+def exchange(folder: Path) -> Iterator[Exchange]:
     """Starts Asterisk in `folder`, and stops it at the end."""
-    switch = Exchange(program, folder)
+    switch = Exchange(folder)
     switch.write()
     output = folder / "output"
     with (
@@ -178,10 +183,3 @@ def exchange(program: Program, folder: Path) -> Iterator[Exchange]:
             yield switch
         finally:
             process.kill()
-
-
-def _free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -6,12 +6,12 @@ What is tested with it are the clients of ARI and AMI, so the configuration here
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from callcenter.settings import ROOT
+from callcenter.up.ports import free_port
 
 TREE = ROOT / "var" / "asterisk-tree"
 USER, SECRET = "callcenter", "a secret of the tests"
@@ -43,13 +43,6 @@ exten => offer,1,StasisBroadcast(500,^line-.*)
  same => n,UserEvent(AfterStasis,Status:${STASISSTATUS})
  same => n,Wait(60)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class BareAsterisk:

@@ -1,13 +1,17 @@
 import os
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from callcenter.errors import AskedWrongly, NotReady
 from callcenter.settings import Settings
-from callcenter.up.ports import check_ports, ports
+from callcenter.up.ports import check_ports, free_port, ports, with_free_ports
+from tests.up.rig import script
 
 Taking = Callable[[socket.SocketKind, str], int]
 
@@ -31,21 +35,8 @@ def take() -> Iterator[Taking]:
         holder.close()
 
 
-def free(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
-        return port
-
-
 def settings_with(tmp_path: Path, **changes: object) -> Settings:
-    values: dict[str, object] = {
-        "web_port": free(),
-        "ari_port": free(),
-        "ami_port": free(),
-        "sip_port": free(socket.SOCK_DGRAM),
-    }
-    return Settings.model_validate({"var": tmp_path, **values, **changes})
+    return with_free_ports(Settings(_env_file=None, var=tmp_path), **changes)
 
 
 def test_free_ports_are_no_hindrance(tmp_path: Path) -> None:
@@ -81,7 +72,7 @@ def test_an_address_that_the_machine_does_not_have_is_named(tmp_path: Path) -> N
 
 
 def test_one_number_for_two_ports_is_refused_by_name(tmp_path: Path) -> None:
-    port = free()
+    port = free_port()
     settings = settings_with(tmp_path, ari_port=port, ami_port=port)
     with pytest.raises(AskedWrongly, match=f"ARI_PORT and CALLCENTER_AMI_PORT are both {port}"):
         check_ports(ports(settings))
@@ -96,3 +87,43 @@ def test_connections_that_have_ended_do_not_hold_a_port(tmp_path: Path) -> None:
             accepted.close()
             assert client.recv(1) == b""
     check_ports(ports(settings_with(tmp_path, web_port=port)))
+
+
+def test_a_port_is_given_only_while_nothing_uses_it() -> None:
+    used: list[int] = []
+    with ExitStack() as stack:
+
+        def use_all() -> None:
+            while True:
+                holder = stack.enter_context(socket.socket())
+                holder.bind(("127.0.0.1", number := free_port()))
+                used.append(number)
+
+        with pytest.raises(NotReady, match="are in use"):
+            use_all()
+    assert len(set(used)) == len(used) > 10
+    assert free_port() in used
+
+
+def test_no_two_processes_are_given_the_same_ports(tmp_path: Path) -> None:
+    program = script(
+        """
+        import sys
+        from callcenter.settings import Settings
+        from callcenter.up.ports import with_free_ports
+        settings = with_free_ports(Settings(_env_file=None))
+        print(settings.web_port, settings.ari_port, settings.ami_port, settings.sip_port,
+              settings.unified_center_uri.rpartition(":")[2],
+              *range(settings.rtp_start, settings.rtp_end + 1), flush=True)
+        sys.stdin.read()
+        """
+    )
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(subprocess.Popen(program, stdin=PIPE, stdout=PIPE, text=True))
+            for _ in range(4)
+        ]
+        given = [each.stdout.readline().split() for each in running if each.stdout]
+    numbers = [number for each in given for number in each]
+    assert all(len(each) > 100 for each in given)
+    assert len(set(numbers)) == len(numbers)

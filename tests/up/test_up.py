@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from callcenter.settings import Settings
+from callcenter.up.ports import with_free_ports
 from callcenter.up.product import ours
 from callcenter.up.supervisor import environment
 from tests.up.rig import processes_of, wait_until_gone
@@ -52,22 +53,7 @@ class Running:
 @pytest.fixture
 def own_settings(settings: Settings) -> Settings:
     """Settings on free ports."""
-    kinds = {"web_port": 1, "ari_port": 1, "ami_port": 1, "sip_port": 2, "rtp_start": 2}
-    trials = {name: socket.socket(socket.AF_INET, kind) for name, kind in kinds.items()}
-    for trial in trials.values():
-        trial.bind(("127.0.0.1", 0))
-    numbers = {name: trial.getsockname()[1] for name, trial in trials.items()}
-    for trial in trials.values():
-        trial.close()
-    start = min(numbers["rtp_start"], 65000)
-    return Settings.model_validate(
-        {
-            **settings.model_dump(exclude_none=True),
-            **numbers,
-            "rtp_start": start,
-            "rtp_end": start + 100,
-        }
-    )
+    return with_free_ports(settings)
 
 
 @pytest.fixture

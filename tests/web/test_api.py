@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -71,7 +71,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
     [
         ("/api/v1/appeals/2600000000", 404),
         ("/api/v1/appeals/1", 404),
-        (f"/api/v1/recordings/{uuid4()}/audio", 404),
+        (f"/api/v1/recordings/{UUID(int=0)}/audio", 404),
         ("/api/v1/recordings/1/audio", 404),
         ("/api/v1/appeals?cursor=x", 400),
         ("/api/v1/appeals?limit=0", 400),

@@ -24,6 +24,7 @@ from callcenter.consultants.tables import consultant
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import database_address
+from callcenter.up.ports import free_port
 from callcenter.web.permissions import Role
 
 Run = Callable[..., str]
@@ -122,11 +123,6 @@ def test_every_role_can_be_given(run: Run) -> None:
     for role in Role:
         run("users", "add", f"one-{role.value}", "--role", role.value)
     assert len(run("users", "list").splitlines()) == len(Role)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -36,12 +36,13 @@ from callcenter.live.watch import Reading, Watch
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.redis import open_redis
+from callcenter.up.ports import free_port
 from callcenter.web.permissions import Role
 from callcenter.web.words import LANGUAGES, ZONE
 from tests.calls.parts import OwnRedis
 from tests.web.browser import sign_in, visible
 from tests.web.conftest import PASSWORD, Enter, add_user, browse
-from tests.web.test_commands import free_port, serving, wait_until_ready
+from tests.web.test_commands import serving, wait_until_ready
 
 LIMIT = 10.0  # seconds
 
