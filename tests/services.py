@@ -96,9 +96,16 @@ def empty_database(postgres: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_url(short_folder: Path) -> Iterator[str]:
     """The URL of a running Redis."""
-    socket = short_folder / "redis.sock"
+    with redis_server(short_folder) as url:
+        yield url
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """The URL of a Redis that runs within the block; the path of the folder must be short."""
+    socket = folder / "redis.sock"
     program = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
-    with subprocess.Popen([*program, "--dir", str(short_folder)], stdout=subprocess.DEVNULL) as run:
+    with subprocess.Popen([*program, "--dir", str(folder)], stdout=subprocess.DEVNULL) as run:
         try:
             deadline = time.monotonic() + 10
             while not socket.exists():

@@ -1,16 +1,16 @@
 """Who waits and who is free, in Redis, shared by all controllers: a consultant is leased, once.
 
 Order: the first caller by `order.py` gets the consultant who has been idle longest among those who
-speak the caller's language. Free means: on the roster, ready (see `states.py`), the telephone
-registered and not in a call, not leased. A lease ends with the place that holds it or, five seconds
-after the last sign of life, with its controller. All of it can be lost and is then rebuilt from
-PostgreSQL and the switch.
+speak the caller's language and have the skill wanted, if one is. Free means: on the roster, ready
+(see `states.py`), the telephone registered and not in a call, not leased. A lease ends with the
+place that holds it or, five seconds after the last sign of life, with its controller. All of it can
+be lost and is then rebuilt from PostgreSQL and the switch.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -20,13 +20,14 @@ from redis.exceptions import RedisError
 from callcenter.consultants.history import Change
 from callcenter.consultants.order import score
 from callcenter.consultants.script import LIMIT, DeskClosed, PlainRules, Rules, Script
+from callcenter.consultants.skills import LOWEST, as_words, want
 from callcenter.consultants.states import State
 from callcenter.consultants.store import Consultant
 
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between signs of life
-ASK_AGAIN = 2.0  # seconds after which a waiting call is put down again, should Redis have lost it
+ASK_AGAIN = 2.0  # seconds after which a waiting call is put down again: else the desk forgets it
 PLAIN_RULES = PlainRules()
 NOTHING_KNOWN: Mapping[str, Change] = MappingProxyType({})
 
@@ -64,6 +65,7 @@ class Desk:
             told += [
                 each.extension,
                 " ".join(each.languages),
+                as_words(each.skills),
                 *_as_known(known.get(each.extension)),
             ]
         await self._do("roster", *told)
@@ -77,15 +79,28 @@ class Desk:
 
     @asynccontextmanager
     async def place(
-        self, call_id: str, language: str, *, arrived: float | None = None, urgent: bool = False
+        self,
+        call_id: str,
+        language: str,
+        *,
+        arrived: float | None = None,
+        urgent: bool = False,
+        skill: str | None = None,
+        level: int = LOWEST,
+        consultant: str | None = None,
+        preferred: str | None = None,
     ) -> AsyncIterator["Place"]:
         """A place in the queue; it and any lease it led to end with the block.
 
-        `arrived` is in epoch seconds, now by default: a caller who comes back keeps it.
+        `arrived` is in epoch seconds, now by default: a caller who comes back keeps it. Wanted is
+        who speaks the language and has `skill` at `level` or higher, or nobody but `consultant`
+        (an extension, whatever the language). `preferred` is taken when free and fitting as the
+        call begins to wait; otherwise it changes nothing.
         """
         arrival = time.time() if arrived is None else arrived
         order = f"{score(arrival, urgent=urgent):.6f}"
-        how = (self._controller, language, order, f"{arrival:.6f}")
+        wanted = want(language, skill, level, consultant)
+        how = (self._controller, language, order, f"{arrival:.6f}", wanted, preferred or "")
         place = Place(self._do, call_id, how)
         self._places[call_id] = place
         try:
@@ -97,7 +112,8 @@ class Desk:
     async def _tick(self) -> None:
         while True:
             try:
-                known = await self._do("tick", self._controller, *self._places)
+                holding = [call for call, place in self._places.items() if place.consultant]
+                known = await self._do("tick", self._controller, *holding)
                 if not known and self.on_empty is not None:
                     await self.on_empty()
             except DeskClosed as exc:
@@ -150,8 +166,8 @@ def _as_known(last: Change | None) -> tuple[str, str, str]:
 class Place:
     """One call's place in the queue, and its lease of a consultant once there is one."""
 
-    def __init__(self, do: Script, call_id: str, how: tuple[str, str, str, str]) -> None:
-        """`how` the call waits: controller, language, place by `order.score`, arrival."""
+    def __init__(self, do: Script, call_id: str, how: Sequence[str]) -> None:
+        """`how` the call waits, as the operation `wait` of desk.lua has it."""
         self.call_id = call_id
         self.consultant: Consultant | None = None
         self._do = do

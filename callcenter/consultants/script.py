@@ -1,4 +1,7 @@
-"""The desk's one script in Redis (`desk.lua`), with the rules of the center and the legal moves."""
+"""The desk's one script in Redis, with the rules of the center and the legal moves.
+
+Its parts are `states.lua`, `matching.lua` and `desk.lua`, in this order.
+"""
 
 import asyncio
 import re
@@ -12,7 +15,10 @@ from redis.exceptions import RedisError, ResponseError
 from callcenter.consultants.states import MOVES, IllegalMove
 from callcenter.errors import AskedWrongly, WeFailed
 
-TEXT = Path(__file__).with_suffix(".lua").with_stem("desk").read_text(encoding="utf-8")
+TEXT = "".join(
+    Path(__file__).with_name(f"{part}.lua").read_text(encoding="utf-8")
+    for part in ("states", "matching", "desk")
+)
 LIMIT = 2.0  # seconds for Redis to answer
 
 _ILLEGAL = re.compile(r"ILLEGAL (\w+) (\w+)")
@@ -71,7 +77,7 @@ class Script:
 
 
 def _preface(rules: Rules) -> str:
-    """Lua that the script begins with; all of it on one line, so that errors name lines of ours."""
+    """Lua that the script begins with."""
     legal = ", ".join(
         f"['{before} {after}'] = true"
         for before, afters in MOVES.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from callcenter.consultants.accounts import LANGUAGES
 from callcenter.consultants.alarms import Alarm, raise_alarm
 from callcenter.consultants.script import DeskClosed
 
@@ -24,7 +25,7 @@ class Standing:
 
     position: int  #: 1 is next; 0: it does not wait, as when a consultant is being rung for it
     expected_wait: float | None  #: seconds; None while nothing is known to foretell it from
-    speakers: int  #: consultants signed in who speak the language
+    speakers: int  #: consultants signed in who speak the language, on a pause or not
     other_languages: frozenset[str]  #: in which somebody is signed in
 
 
@@ -42,7 +43,7 @@ class Queue:
         """
         try:
             async with asyncio.timeout(LIMIT):
-                answer = await self._script(args=[call_id, language])
+                answer = await self._script(args=[call_id, language, *LANGUAGES])
         except (RedisError, OSError, TimeoutError) as exc:
             raise DeskClosed(f"cannot look at the queue: {str(exc) or 'no answer'}") from exc
         return _read(answer, language)
@@ -60,21 +61,23 @@ class Queue:
             log.error("the alarm reaches nobody: %s", str(exc) or "no answer")
 
 
-def expected_wait(position: int, handling: float | None, speakers: int) -> float | None:
+def expected_wait(position: int, handling: float | None, working: int) -> float | None:
     """Seconds until the caller at `position` is served; None when it cannot be foretold.
 
-    `handling` is what a conversation takes in seconds, if known; `speakers` work at once.
+    `handling` is what a conversation takes in seconds, if known; `working` consultants take calls
+    at once.
     """
-    if handling is None or speakers == 0 or position == 0:
+    if handling is None or working == 0 or position == 0:
         return None
-    return position * handling / speakers
+    return position * handling / working
 
 
 def _read(answer: Sequence[int | str], language: str) -> Standing:
     """See standing.lua for the answer."""
-    position, handling, *counts = answer
-    signed_in = dict(zip(map(str, counts[0::2]), map(int, counts[1::2]), strict=True))
-    speakers = signed_in.pop(language, 0)
+    position, handling, working, *present = answer
+    at_work = dict(zip(LANGUAGES, map(int, present), strict=True))
+    speakers = at_work.pop(language, 0)
     known = float(handling) if handling else None
-    wait = expected_wait(int(position), known, speakers)
-    return Standing(int(position), wait, speakers, frozenset(signed_in))
+    wait = expected_wait(int(position), known, int(working))
+    others = frozenset(other for other, count in at_work.items() if count)
+    return Standing(int(position), wait, speakers, others)

@@ -1,6 +1,6 @@
 """What a consultant is doing now: the states, the moves between them, and why no call comes.
 
-The desk (`desk.lua`) makes the moves; it is given the table of this module and refuses others.
+The desk (`states.lua`) makes the moves; it is given the table of this module and refuses others.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Consultants in PostgreSQL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +25,7 @@ class Consultant:
     languages: tuple[str, ...]
     digest: str
     active: bool
+    skills: Mapping[str, int] = field(default_factory=dict)  #: levels, by the code of the skill
 
 
 def _query() -> Select[Any]:

@@ -63,7 +63,7 @@ def _waiting(calls: Mapping[str, str], alive: set[str]) -> list[WaitingCall]:
     entries = [entry.split(" ") for entry in calls.values()]
     return [
         WaitingCall(language, float(arrived))
-        for controller, language, arrived in entries
+        for controller, language, arrived, _ in entries
         if controller in alive
     ]
 

@@ -12,6 +12,7 @@ import click
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT
 from tests.bench import compare as comparing
+from tests.bench import desk as distributing
 from tests.bench import events as eventing
 from tests.bench import figures as figuring
 from tests.bench import growth as growing
@@ -86,6 +87,12 @@ def growth() -> None:
     keep = Keeper("growth")
     click.echo("\n" + growing.shown(asyncio.run(growing.growth(prompts(), say, keep))))
     click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+def desk() -> None:
+    """What an operation of the desk costs Redis, with more consultants and more callers."""
+    click.echo("\n" + distributing.costs(say))
 
 
 @main.command()

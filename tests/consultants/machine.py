@@ -13,23 +13,33 @@ from callcenter.consultants.script import TEXT, PlainRules, _preface
 from callcenter.consultants.states import ASKABLE, ENGAGED, MOVES, State, why_no_calls
 
 EXTENSIONS = ("201", "202")
-CALLS = ("one", "two", "three")
+CALLS = {"one": "line-1", "two": "line-1", "three": "line-2"}  # and the controllers that serve them
+CONTROLLERS = ("line-1", "line-2")
+#: Languages and skills of everybody: what the center may make of the two.
+CREWS = (
+    {"201": ("kk ru", "lawyer:3"), "202": ("kk ru", "")},
+    {"201": ("kk", ""), "202": ("ru", "lawyer:5 children:1")},
+    {"201": ("kk ru", "lawyer:2")},
+)
+WANTS = ("kk", "kk", "ru", "kk:lawyer:3", "ru:lawyer:1", "ru:children:2", "@202")
 # Mostly free, or hardly anything would happen.
 TELEPHONES = ("NOT_INUSE", "NOT_INUSE", "NOT_INUSE", "INUSE", "RINGING", "UNAVAILABLE", "BUSY")
-CONTROLLER = "line-1"
 PAST = 0.0
 
 
 class Machine:
-    """One controller, two consultants at work, three calls, on an emptied Redis."""
+    """Two controllers, two consultants at work, three calls, on an emptied Redis."""
 
     def __init__(self, redis: Redis, rules: PlainRules) -> None:
         self.redis = redis
         self._script = redis.register_script(_preface(rules) + TEXT)
         self._stamp = 0
+        self._crew = CREWS[0]
+        self._telephones: dict[str, str] = {}
+        self._wanted: dict[str, str] = {}
+        self._held: set[tuple[str, str]] = set()
+        self._begun: dict[str, State] = {}  # states from which the changes that Redis has begin
         redis.flushdb()
-        self.roster(EXTENSIONS)
-        self.do("tick", CONTROLLER)
         self.everybody_can_work_again()
 
     def do(self, *arguments: str) -> None:
@@ -40,23 +50,64 @@ class Machine:
             if str(exc) != "OFFROSTER" and str(exc) != "ILLEGAL signed_out paused":
                 raise
 
-    def roster(self, extensions: tuple[str, ...]) -> None:
-        told = [value for each in extensions for value in (each, "kk ru", "", "", "")]
+    def roster(self, crew: dict[str, tuple[str, str]]) -> None:
+        self._crew = crew
+        self._tell_roster({})
+
+    def _tell_roster(self, known: dict[str, str]) -> None:
+        told: list[str] = []
+        for extension, (languages, skills) in self._crew.items():
+            state, since, reason, _ = known.get(extension, "   ").split(" ")
+            told += [extension, languages, skills, state, reason, since]
         self.do("roster", *told)
 
     def telephone(self, extension: str, state: str) -> None:
         self._stamp += 1
+        self._telephones[extension] = state
         self.do("devices", extension, state, str(self._stamp))
 
+    def wait(self, call: str, want: str, place: str, preferred: str) -> None:
+        if call not in self._hash("held"):  # else it changes nothing
+            self._wanted[call] = want
+        self.do("wait", call, CALLS[call], want[:2], place, "1", want, preferred)
+
     def time_passes(self) -> None:
-        """Leases that nobody renews, rests, wrap-ups and absences all come to their ends."""
-        for key in ("leases", "wrap_up", "gone"):
+        """What nobody renews, rests, wrap-ups and absences all come to their ends."""
+        for key in ("leases", "asked", "wrap_up", "gone"):
             for member in self._members(key):
                 self.redis.zadd(f"desk:{key}", {member: PAST})
-        self.do("tick", CONTROLLER)
+        self.do("tick", CONTROLLERS[0])
+
+    def dies(self, controller: str) -> None:
+        """A controller is killed: what it held and asked for ends five seconds later."""
+        calls = [call for call, of in CALLS.items() if of == controller]
+        for call, extension in self._hash("held").items():
+            if call in calls:
+                self.redis.zadd("desk:leases", {extension: PAST})
+        for call in calls:
+            self.redis.zadd("desk:asked", {call: PAST}, xx=True)
+        self.redis.delete(f"desk:offers:{controller}")
+        self.do("tick", next(other for other in CONTROLLERS if other != controller))
+        assert not set(calls) & (self._members("waiting") | set(self._hash("held")))
+
+    def redis_loses_all(self) -> None:
+        """A controller sees it at its next tick, and tells what PostgreSQL and the switch know."""
+        known = self._hash("states")
+        self.redis.flushdb()
+        self.do("tick", CONTROLLERS[0])
+        self._begun = {ext: State(entry.split(" ")[0]) for ext, entry in known.items()}
+        for extension in EXTENSIONS:
+            if extension not in self._crew:
+                self._begun.pop(extension, None)
+        self._tell_roster(known)
+        for extension, state in self._telephones.items():
+            self.telephone(extension, state)
 
     def check(self) -> None:
-        """Every consultant can be reached, or it is said why not; every lease has two ends."""
+        """Every consultant can be reached, or it is said why not; every lease has two ends.
+
+        And nobody who is idle fits anybody who waits.
+        """
         held = self._hash("held")
         holders = {ext: entry.split(" ")[0] for ext, entry in self._hash("holders").items()}
         assert {call: ext for ext, call in holders.items()} == held
@@ -79,6 +130,44 @@ class Machine:
             if extension not in on_roster:
                 assert duty.state in ENGAGED | {State.SIGNED_OUT}, duty
         self._check_history(states)
+        self._check_lists(states)
+        self._check_waiting(idle)
+
+    def _check_lists(self, states: dict[str, str]) -> None:
+        """The lists say of everybody what the entries do."""
+        due: dict[str, set[str]] = defaultdict(set)
+        idle = self._members("idle")
+        for extension, (languages, skills) in self._crew.items():
+            state = State(states.get(extension, "signed_out").split(" ")[0])
+            away = self._telephones.get(extension) in (None, "UNAVAILABLE")
+            for language in languages.split():
+                if state is not State.SIGNED_OUT and not away:
+                    due[f"desk:present:{language}"].add(extension)
+                    if state is not State.PAUSED:
+                        due[f"desk:working:{language}"].add(extension)
+                if extension in idle:
+                    for list_ in (language, *(f"{language}:{skill}" for skill in skills.split())):
+                        due[f"desk:idle:{list_}"].add(extension)
+        for call, entry in self._hash("calls").items():
+            due["desk:wants"].add(entry.split(" ")[3])
+            due[f"desk:waiting:{entry.split(' ')[3]}"].add(call)
+        found: dict[str, set[str]] = {}
+        for pattern in ("present:*", "working:*", "idle:*", "wants", "waiting:*"):
+            for key in self.redis.scan_iter(f"desk:{pattern}"):
+                is_set = self.redis.type(key) == "set"
+                read: Any = self.redis.smembers(key) if is_set else self.redis.zrange(key, 0, -1)
+                found[key] = set(read)
+        assert found == due
+
+    def _check_waiting(self, idle: set[str]) -> None:
+        calls, held = self._hash("calls"), self._hash("held")
+        assert set(calls) == self._members("waiting") == self._members("asked")
+        assert not set(calls) & set(held)
+        for call, extension in set(held.items()) - self._held:
+            assert fits(self._crew[extension], extension, self._wanted[call])
+        self._held = set(held.items())
+        for entry in calls.values():
+            assert not [each for each in idle if fits(self._crew[each], each, entry.split(" ")[3])]
 
     def _check_history(self, states: dict[str, str]) -> None:
         told: dict[str, list[tuple[float, State]]] = defaultdict(list)
@@ -87,7 +176,7 @@ class Machine:
             told[fields["extension"]].append((float(fields["at"]), State(fields["state"])))
         for extension, changes in told.items():
             assert changes == sorted(changes, key=lambda change: change[0])
-            before = State.SIGNED_OUT
+            before = self._begun.get(extension, State.SIGNED_OUT)
             for _, after in changes:
                 assert after is before or after in MOVES[before]
                 before = after
@@ -95,7 +184,7 @@ class Machine:
 
     def everybody_can_work_again(self) -> None:
         """Whatever happened before, nobody is lost for ever."""
-        self.roster(EXTENSIONS)
+        self.roster(CREWS[0])
         for call in CALLS:
             self.do("leave", call, "unused", "0")
         for extension in EXTENSIONS:
@@ -111,8 +200,19 @@ class Machine:
         return set(self.redis.zrange(f"desk:{key}", 0, -1))  # type: ignore[arg-type]
 
 
+def fits(crew: tuple[str, str], extension: str, want: str) -> bool:
+    """The rule of matching.lua once more, in other words."""
+    if want.startswith("@"):
+        return want == f"@{extension}"
+    language, *wanted = want.split(":")
+    languages, skills = crew
+    levels = dict(skill.split(":") for skill in skills.split())
+    can = not wanted or int(levels.get(wanted[0], 0)) >= int(wanted[1])
+    return language in languages.split() and can
+
+
 Event = Callable[[Machine], None]
-_extensions, _calls = st.sampled_from(EXTENSIONS), st.sampled_from(CALLS)
+_extensions, _calls = st.sampled_from(EXTENSIONS), st.sampled_from(tuple(CALLS))
 
 
 def _telephone(extension: str, state: str) -> Event:
@@ -123,8 +223,12 @@ def _ask(extension: str, wanted: State) -> Event:
     return lambda machine: machine.do("ask", extension, wanted.value, "lunch", "self")
 
 
-def _wait(call: str) -> Event:
-    return lambda machine: machine.do("wait", call, CONTROLLER, "kk", "1", "1")
+def _wait(call: str, want: str, place: str, preferred: str) -> Event:
+    return lambda machine: machine.wait(call, want, place, preferred)
+
+
+def _dies(controller: str) -> Event:
+    return lambda machine: machine.dies(controller)
 
 
 def _stage(call: str, stage: str) -> Event:
@@ -135,17 +239,25 @@ def _leave(call: str, became: str) -> Event:
     return lambda machine: machine.do("leave", call, became, "1")
 
 
-def _roster(extensions: tuple[str, ...]) -> Event:
-    return lambda machine: machine.roster(extensions)
+def _roster(crew: dict[str, tuple[str, str]]) -> Event:
+    return lambda machine: machine.roster(crew)
 
 
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(_telephone, _extensions, st.sampled_from(TELEPHONES)),
     st.builds(_ask, _extensions, st.sampled_from((State.READY, *sorted(ASKABLE)))),
-    st.builds(_wait, _calls),
+    st.builds(
+        _wait,
+        _calls,
+        st.sampled_from(WANTS),
+        st.sampled_from(("1", "2")),
+        st.sampled_from(("", *EXTENSIONS)),
+    ),
     st.builds(_stage, _calls, st.sampled_from(("ringing", "talking"))),
     st.builds(_leave, _calls, st.sampled_from(("unused", "unanswered", "talked"))),
-    st.builds(_roster, st.sampled_from((EXTENSIONS, EXTENSIONS[:1]))),
+    st.builds(_roster, st.sampled_from(CREWS)),
+    st.builds(_dies, st.sampled_from(CONTROLLERS)),
     st.just(Machine.time_passes),
-    st.just(lambda machine: machine.do("tick", CONTROLLER, *CALLS)),
+    st.just(Machine.redis_loses_all),
+    st.just(lambda machine: machine.do("tick", CONTROLLERS[0], *CALLS)),
 )

@@ -18,8 +18,9 @@ FREE, TALKING, AWAY = "NOT_INUSE", "INUSE", "UNAVAILABLE"
 PATIENCE = 5.0
 
 
-def consultant(extension: int | str, *languages: str) -> Consultant:
-    return Consultant(uuid4(), str(extension), "Aigul", languages or ("kk", "ru"), "", True)
+def consultant(extension: int | str, *languages: str, **skills: int) -> Consultant:
+    spoken = languages or ("kk", "ru")
+    return Consultant(uuid4(), str(extension), "Aigul", spoken, "", True, skills)
 
 
 @asynccontextmanager
@@ -172,8 +173,8 @@ async def test_what_a_dead_controller_held_is_free_again_and_its_callers_are_for
     async with desk(redis, "line-2", consultant(201)) as living:
         async with desk(redis, "line-1", consultant(201)) as dying:
             await dying.tell_devices({"201": FREE}, 1)
-            await dying._do("wait", "held", "line-1", "kk", "0")
-            await dying._do("wait", "waiting", "line-1", "kk", "1")
+            await dying._do("wait", "held", "line-1", "kk", "0", "0", "kk", "")
+            await dying._do("wait", "waiting", "line-1", "kk", "1", "1", "kk", "")
             assert await redis.hgetall("desk:held") == {"held": "201"}
         async with living.place("call", "kk") as place:
             assert await place.offer(10) is not None
@@ -220,3 +221,93 @@ async def test_urgent_callers_come_first_and_whoever_comes_back_keeps_the_place(
         await opened.tell_devices({"201": FREE}, 1)
         await asyncio.gather(*callers)
     assert served == ["ages", "urgent", "back", "ordinary"]
+
+
+async def test_a_wanted_skill_is_had_at_the_level_or_higher_whoever_is_idle_longest(
+    redis: Redis,
+) -> None:
+    crew = (
+        consultant(201),
+        consultant(202, lawyer=1),
+        consultant(203, "ru", lawyer=5),
+        consultant(204, lawyer=4, children=2),
+        consultant(205, lawyer=3),
+    )
+    async with desk(redis, "line-1", *crew) as opened, AsyncExitStack() as places:
+        for number in range(5):
+            await opened.tell_devices({str(201 + number): FREE}, 1)
+        for expected in ("204", "205", None):
+            place = await places.enter_async_context(
+                opened.place(f"call-{expected}", "kk", skill="lawyer", level=3)
+            )
+            offered = await place.offer(0.2)
+            assert (offered.extension if offered else None) == expected
+
+
+async def test_whoever_becomes_free_takes_the_first_of_all_whom_they_fit(redis: Redis) -> None:
+    now = time.time()
+    served: list[str] = []
+
+    async def caller(opened: Desk, name: str, arrived: float, skill: str | None) -> None:
+        async with opened.place(name, "kk", arrived=arrived, skill=skill, level=2) as place:
+            assert await place.offer(PATIENCE) is not None
+            served.append(name)
+
+    async with desk(redis, "line-1", consultant(201, lawyer=2)) as opened:
+        callers = [
+            asyncio.create_task(caller(opened, *who))
+            for who in (
+                ("third", now - 1, "lawyer"),
+                ("first", now - 3, "lawyer"),
+                ("second", now - 2, None),
+            )
+        ]
+        await until_waiting(redis, len(callers))
+        await opened.tell_devices({"201": FREE}, 1)
+        await asyncio.gather(*callers)
+    assert served == ["first", "second", "third"]
+
+
+async def test_the_preferred_consultant_is_taken_if_free_and_fitting_and_else_anybody_at_once(
+    redis: Redis,
+) -> None:
+    async with (
+        desk(redis, "line-1", consultant(201), consultant(202), consultant(203, "ru")) as opened,
+        AsyncExitStack() as places,
+    ):
+        for extension in ("201", "202", "203"):
+            await opened.tell_devices({extension: FREE}, 1)
+        for preferred, expected in (("202", "202"), ("203", "201")):
+            place = await places.enter_async_context(
+                opened.place(f"call-{preferred}", "kk", preferred=preferred)
+            )
+            offered = await place.offer(PATIENCE)
+            assert offered is not None
+            assert offered.extension == expected
+
+
+async def test_one_consultant_is_waited_for_whatever_others_are_free(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201), consultant(202)) as opened:
+        await opened.tell_devices({"201": FREE, "202": TALKING}, 1)
+        async with opened.place("call", "kk", consultant="202") as place:
+            assert await place.offer(0.3) is None
+            await opened.tell_devices({"202": FREE}, 2)
+            offered = await place.offer(PATIENCE)
+            assert offered is not None
+            assert offered.extension == "202"
+
+
+async def test_skills_that_change_count_at_once_and_the_time_idle_stays(redis: Redis) -> None:
+    async with desk(redis, "line-1", consultant(201), consultant(202, lawyer=1)) as opened:
+        for extension in ("201", "202"):
+            await opened.tell_devices({extension: FREE}, 1)
+        since = await redis.zscore("desk:idle", "201")
+        async with opened.place("call", "kk", skill="lawyer", level=2) as place:
+            assert await place.offer(0.2) is None
+            waiting = asyncio.create_task(place.offer(PATIENCE))
+            await until_waiting(redis, 1)
+            await opened.tell_roster([consultant(201), consultant(202, lawyer=2)])
+            offered = await waiting
+            assert offered is not None
+            assert offered.extension == "202"
+        assert await redis.zscore("desk:idle", "201") == since

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -11,8 +12,10 @@ from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import KEPT
 from callcenter.consultants.desk import Desk, Place
-from callcenter.consultants.script import DeskClosed
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.script import DeskClosed, PlainRules
 from callcenter.consultants.standing import Queue, expected_wait
+from callcenter.consultants.states import State
 from tests.consultants.test_desk import AWAY, FREE, TALKING, consultant, desk
 
 
@@ -43,10 +46,11 @@ async def test_an_urgent_caller_stands_before_those_who_came_earlier(redis: Redi
 
 async def test_callers_of_a_controller_that_died_are_not_counted(redis: Redis) -> None:
     async with desk(redis, "line-1", consultant(201)) as opened, AsyncExitStack() as places:
-        await opened._do("wait", "orphan", "line-dead", "kk", "1")
-        # A free consultant is needed for the desk to find out; until then the orphan is listed.
-        assert await redis.zscore("desk:waiting", "orphan") == 1
+        await opened._do("wait", "orphan", "line-dead", "kk", "1", "1", "kk", "")
         await queued(places, opened, "call", "kk")
+        assert (await Queue(redis).standing("call", "kk")).position == 2
+        await redis.zadd("desk:asked", {"orphan": time.time() - 1})  # as five seconds later
+        await opened._do("tick", "line-1")
         assert (await Queue(redis).standing("call", "kk")).position == 1
 
 
@@ -76,6 +80,23 @@ async def test_what_conversations_take_foretells_the_wait(redis: Redis) -> None:
         assert (await Queue(redis).standing("call-1", "kk")).expected_wait is None
         await redis.set("desk:handling", 120)
         assert (await Queue(redis).standing("call-1", "kk")).expected_wait == 240
+
+
+async def test_who_is_on_a_pause_shortens_no_wait_but_is_there(redis: Redis) -> None:
+    async with (
+        desk(redis, "line-1", consultant(201), consultant(202)) as opened,
+        AsyncExitStack() as places,
+    ):
+        await opened.tell_devices({"201": TALKING, "202": FREE}, 1)
+        await redis.set("desk:handling", 120)
+        duty = DutyDesk(redis, PlainRules())
+        await duty.ask("202", State.PAUSED, by="self", reason="lunch")
+        await queued(places, opened, "call", "kk")
+        standing = await Queue(redis).standing("call", "kk")
+        assert (standing.expected_wait, standing.speakers) == (120, 2)
+        await duty.ask("201", State.PAUSED, by="self", reason="lunch")
+        standing = await Queue(redis).standing("call", "kk")
+        assert (standing.expected_wait, standing.speakers) == (None, 2)
 
 
 async def test_a_redis_that_does_not_answer_is_given_up_soon(redis: Redis) -> None:

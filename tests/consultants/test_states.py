@@ -210,7 +210,7 @@ async def test_a_dead_controller_leaves_nobody_ringing_and_a_conversation_talkin
         dying = Desk(redis, "line-2", SIGN_IN)
         await dying._do("tick", "line-2")
         for call in ("one", "two"):
-            await dying._do("wait", call, "line-2", "kk", "1", "1")
+            await dying._do("wait", call, "line-2", "kk", "1", "1", "kk", "")
             await dying._do("stage", call, "ringing")
         talks = str(await redis.hget("desk:held", "two"))
         await dying._do("stage", "two", "talking")

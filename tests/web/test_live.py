@@ -134,7 +134,7 @@ async def test_a_caller_of_a_dead_controller_does_not_count_as_waiting(
 ) -> None:
     async with line(redis, settings, "line-1") as desk, waiting(desk, "kk", 1):
         await until(lambda: _count(watch, 1), "one waits")
-        await redis.hset("desk:calls", "orphan", f"line-9 kk {time.time() - 500}")
+        await redis.hset("desk:calls", "orphan", f"line-9 kk {time.time() - 500} kk")
         await asyncio.sleep(0.5)  # longer than what was read counts as fresh
         seen = (await watch.now()).desk
         assert seen is not None
