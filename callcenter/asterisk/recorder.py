@@ -9,9 +9,6 @@ What proves what was measured on Asterisk 22.10 (docs/decisions/0003-recording-i
 """
 
 import asyncio
-import errno
-import fcntl
-import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +17,7 @@ from pathlib import Path
 from callcenter.asterisk.ami import Ami, Refused, Unreachable
 from callcenter.errors import WeFailed
 from callcenter.line.ports import RecordingUnproved
+from callcenter.recordings.spool import is_closed
 
 START_LIMIT = 2.0  # seconds for the file to appear; it takes about one millisecond
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
@@ -84,7 +82,7 @@ class Recorder:
             async with asyncio.timeout(STOP_LIMIT):
                 if not gone:
                     await self._ask_to_stop(channel, file)
-                await _until(lambda: _is_closed(file))
+                await _until(lambda: is_closed(file))
         except (TimeoutError, OSError) as exc:
             raise RecordingUnproved(
                 f"cannot prove that {file.name} is closed: {str(exc) or 'still being written'}"
@@ -115,17 +113,3 @@ async def _until(true: Callable[[], bool]) -> None:
 
 def _exists(file: Path) -> bool:
     return file.exists()
-
-
-def _is_closed(file: Path) -> bool:
-    """Whether no process has the file open for writing: only then is a read lease granted."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as exc:
-        if exc.errno != errno.EAGAIN:
-            raise
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import soundfile
 
 from callcenter.errors import WeFailed
+from callcenter.recordings.spool import is_closed
 
 RATE = 8000
 CHANNELS = 2
@@ -32,6 +33,10 @@ class Unfit(WeFailed):
 
 class BeingKept(WeFailed):
     """Another worker is keeping this recording at this moment."""
+
+
+class StillWritten(WeFailed):
+    """The switch has not closed the file yet: what comes after would be missing."""
 
 
 class Unlike(WeFailed):
@@ -52,8 +57,8 @@ def keep(raw: Path, target: Path) -> Kept:
 
     May be repeated and killed at any moment: the target appears under its name only when it is
     on the disk and reads back as the raw file. Raises Unfit when the raw file is missing, empty
-    or partial, BeingKept when another process is at it, Unlike when reading back differs, OSError
-    when the disk fails or is full.
+    or partial, StillWritten when it is not closed, BeingKept when another process is at it,
+    Unlike when reading back differs, OSError when the disk fails or is full.
     """
     with _held(raw) as source:
         frames = _frames(source)
@@ -86,6 +91,9 @@ def _held(raw: Path) -> Iterator[BinaryIO]:
             fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise BeingKept from exc
+        # A recording may be noted as ended without proof of it, as when AMI was cut.
+        if not is_closed(raw):
+            raise StillWritten
         yield source
 
 

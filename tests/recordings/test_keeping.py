@@ -20,6 +20,14 @@ from tests.services import CALLCENTER
 START = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
 AUDIO = bytes(range(256)) * 8000  # 64 s: several blocks
 
+# Writes a sound into a file for each line it reads, and has it open meanwhile, as the switch has.
+STILL_WRITING = """
+import sys
+with open(sys.argv[1], "wb", buffering=0) as file:
+    for line in sys.stdin:
+        file.write(bytes(range(256)) * 4000)
+        print("written", flush=True)
+"""
 # Runs the job and dies, as by SIGKILL, right after the named step returned for the nth time.
 KEEP_UNTIL_KILLED = """
 import asyncio, os, pkgutil, sys
@@ -139,6 +147,28 @@ async def test_keeping_twice_is_keeping_once(tools: Tools) -> None:
     before = await row_of(tools, recording_id)
     await keep(tools, recording_id)
     assert await row_of(tools, recording_id) == before
+    await is_kept(tools, recording_id)
+
+
+async def test_a_file_that_is_still_written_waits_and_is_kept_whole(tools: Tools) -> None:
+    recording_id = await recorded(tools, None)
+    file = tools.settings.spool / f"{recording_id}.raw"
+    switch = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", STILL_WRITING, file),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert switch.stdin is not None
+    assert switch.stdout is not None
+    for _ in range(2):
+        switch.stdin.write(b"on\n")
+        assert await switch.stdout.readline() == b"written\n"
+        with pytest.raises(flac.StillWritten):
+            await keep(tools, recording_id)
+        assert (await row_of(tools, recording_id)).state == "closed"
+    switch.stdin.close()
+    assert await switch.wait() == 0
+    await keep(tools, recording_id)
     await is_kept(tools, recording_id)
 
 
