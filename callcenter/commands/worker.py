@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 # Importing a room's jobs is what makes the worker know them.
-import callcenter.ledger.jobs
-import callcenter.recordings.jobs  # noqa: F401
+import callcenter.ledger.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
+from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.jobs import Tools, connected, work
@@ -29,18 +29,19 @@ async def _serve(settings: Settings) -> None:
     try:
         async with connected(settings) as app:
             ready("waiting for jobs")
-            history = keep_history(DutyDesk(redis, settings), engine)
-            await _while_running(work(app, Tools(settings, engine)), history)
+            await _until_one_ends(
+                work(app, Tools(settings, engine)),
+                keep_history(DutyDesk(redis, settings), engine),
+                Keeper(settings, engine).run(),
+            )
     finally:
         await redis.aclose()
         await engine.dispose()
 
 
-async def _while_running(
-    work: Coroutine[Any, Any, None], beside: Coroutine[Any, Any, None]
-) -> None:
-    """Until `work` ends, with `beside` under way; what fails in either is raised."""
-    tasks = asyncio.create_task(work), asyncio.create_task(beside)
+async def _until_one_ends(*labours: Coroutine[Any, Any, None]) -> None:
+    """Jobs end on SIGTERM; whatever else ends has failed, and the others must not hide it."""
+    tasks = [asyncio.create_task(labour) for labour in labours]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

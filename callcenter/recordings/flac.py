@@ -5,11 +5,9 @@ right what the caller hears. These functions block; everything goes by blocks, s
 grow with the length.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -29,10 +27,6 @@ BLOCK_FRAMES = 64 * 1024
 
 class Unfit(WeFailed):
     """The raw file cannot become a recording."""
-
-
-class BeingKept(WeFailed):
-    """Another worker is keeping this recording at this moment."""
 
 
 class StillWritten(WeFailed):
@@ -55,12 +49,13 @@ class Kept:
 def keep(raw: Path, target: Path) -> Kept:
     """Make `target`, whole and verified, from `raw`, which stays as it is.
 
-    May be repeated and killed at any moment: the target appears under its name only when it is
-    on the disk and reads back as the raw file. Raises Unfit when the raw file is missing, empty
-    or partial, StillWritten when it is not closed, BeingKept when another process is at it,
-    Unlike when reading back differs, OSError when the disk fails or is full.
+    May be repeated and killed at any moment, but not run twice at once: the target appears under
+    its name only when it is on the disk and reads back as the raw file; `sync` its folder before
+    you rely on the name. Raises Unfit when the raw file is missing, empty or partial,
+    StillWritten when it is not closed, Unlike when reading back differs, OSError when the disk
+    fails or is full.
     """
-    with _held(raw) as source:
+    with _closed(raw) as source:
         frames = _frames(source)
         folder = target.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +64,6 @@ def keep(raw: Path, target: Path) -> Kept:
         _verify(source, unfinished)
         kept = Kept(sha256_of(unfinished), unfinished.stat().st_size, frames * 1000 // RATE)
         unfinished.replace(target)
-        _sync(folder)
     return kept
 
 
@@ -79,22 +73,25 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def _held(raw: Path) -> Iterator[BinaryIO]:
-    """The raw file, held against other workers; the kernel lets go when a process is killed."""
+def sync(folder: Path) -> None:
+    """Put the names in a folder on the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _closed(raw: Path) -> BinaryIO:
+    """The raw file, proved closed: one may be noted as ended without proof, as when AMI was cut."""
     try:
         source = raw.open("rb")
     except FileNotFoundError as exc:
         raise Unfit("the file that the switch should have written is missing") from exc
-    with source:
-        try:
-            fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise BeingKept from exc
-        # A recording may be noted as ended without proof of it, as when AMI was cut.
-        if not is_closed(raw):
-            raise StillWritten
-        yield source
+    if not is_closed(raw):
+        source.close()
+        raise StillWritten
+    return source
 
 
 def _frames(source: BinaryIO) -> int:
@@ -135,12 +132,3 @@ def _verify(source: BinaryIO, unfinished: Path) -> None:
                 raise Unlike
         if len(flac.read(1)):
             raise Unlike
-
-
-def _sync(folder: Path) -> None:
-    """Put the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

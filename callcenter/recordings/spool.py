@@ -3,7 +3,38 @@
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from callcenter.errors import WeFailed
+
+
+class Held(WeFailed):
+    """Another worker has the spool."""
+
+
+@contextmanager
+def held(spool: Path) -> Iterator[None]:
+    """The spool is this worker's alone; it is made when it is not there. Raises Held, OSError.
+
+    The kernel lets go of it when the process is killed.
+    """
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(spool, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise Held from exc
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def recorded(spool: Path) -> list[str]:
+    """The names of the files that the switch has recorded, or records. Raises OSError."""
+    return [each.name for each in os.scandir(spool) if each.name.endswith(".raw")]
 
 
 def is_closed(file: Path) -> bool:

@@ -1,20 +1,29 @@
 """Recordings in PostgreSQL: from the first moment of a file to its place in the store."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Text,
+    Uuid,
+    all_,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
 from callcenter.recordings.tables import recording
-from callcenter.storage.jobs import enqueue
-
-KEEP = "recordings.keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,51 @@ class RecordingRow:
     fault: str | None
 
 
-def _query() -> Select[Any]:
-    """Columns in the order of RecordingRow."""
-    return select(*(recording.c[name] for name in RecordingRow.__slots__))
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a closed recording; the other fields are those of RecordingRow."""
+
+    id: UUID
+    state: Literal["stored", "failed"]
+    store_name: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    duration_ms: int | None = None
+    fault: str | None = None
+
+
+_columns = [recording.c[name] for name in RecordingRow.__slots__]
+_query = select(*_columns)
+_CLOSE = (
+    update(recording)
+    .where(recording.c.id == bindparam("recording"), recording.c.state == "recording")
+    .values(state="closed", ended_at=bindparam("ended"))
+)
+_CLOSED = (
+    _query.where(
+        # No parameter: a plan made for any state could not use the index of this one.
+        recording.c.state == literal_column("'closed'"),
+        recording.c.id != all_(bindparam("besides", type_=ARRAY(Uuid))),
+    )
+    .order_by(recording.c.ended_at)
+    .limit(bindparam("limit"))
+)
+_STORED_FROM = _query.where(
+    recording.c.state == "stored",
+    recording.c.spool_name == any_(bindparam("names", type_=ARRAY(Text))),
+)
+# One statement with one parameter, whatever the number of rows.
+_given = (
+    func.jsonb_to_recordset(bindparam("settled", type_=JSONB))
+    .table_valued(*(column(name, recording.c[name].type) for name in Settled.__slots__))
+    .render_derived("given", with_types=True)
+)
+_SETTLE = (
+    update(recording)
+    .where(recording.c.id == _given.c.id, recording.c.state == "closed")
+    .values({name: _given.c[name] for name in Settled.__slots__ if name != "id"})
+    .returning(*_columns)
+)
 
 
 async def begin(
@@ -73,66 +124,42 @@ async def begin(
 
 
 async def close(connection: AsyncConnection, *, recording_id: UUID, ended_at: datetime) -> None:
-    """Note that the switch has closed the file, and have it kept by a worker. Repeatable.
-
-    The job is enqueued in the same transaction: both happen or none does.
-    """
-    result = await connection.execute(
-        update(recording)
-        .where(recording.c.id == recording_id, recording.c.state == "recording")
-        .values(state="closed", ended_at=ended_at)
-    )
-    if result.rowcount == 1:
-        await enqueue(connection, KEEP, recording_id=str(recording_id))
+    """Note that nothing more is recorded; a worker keeps it within seconds. Repeatable."""
+    await connection.execute(_CLOSE, {"recording": recording_id, "ended": ended_at})
 
 
-async def mark_stored(
-    connection: AsyncConnection,
-    *,
-    recording_id: UUID,
-    store_name: str,
-    sha256: str,
-    size: int,
-    duration_ms: int,
-) -> None:
-    """Note that a closed recording is in the store, verified. Nothing else changes later."""
-    await connection.execute(
-        update(recording)
-        .where(recording.c.id == recording_id, recording.c.state == "closed")
-        .values(
-            state="stored",
-            store_name=store_name,
-            sha256=sha256,
-            bytes=size,
-            duration_ms=duration_ms,
-        )
-    )
+async def closed(
+    connection: AsyncConnection, *, besides: Collection[UUID], limit: int
+) -> list[RecordingRow]:
+    """Recordings that are neither stored nor failed, those that were closed first, first."""
+    rows = await connection.execute(_CLOSED, {"besides": list(besides), "limit": limit})
+    return [RecordingRow(*row) for row in rows]
 
 
-async def mark_failed(connection: AsyncConnection, *, recording_id: UUID, fault: str) -> None:
-    """Note why a closed recording will never be in the store."""
-    await connection.execute(
-        update(recording)
-        .where(recording.c.id == recording_id, recording.c.state == "closed")
-        .values(state="failed", fault=fault)
-    )
+async def settle(connection: AsyncConnection, settled: Sequence[Settled]) -> list[RecordingRow]:
+    """Note what became of closed recordings, for ever; returns those that are stored now."""
+    if not settled:
+        return []
+    rows = [asdict(each) | {"id": str(each.id)} for each in settled]
+    found = [RecordingRow(*row) for row in await connection.execute(_SETTLE, {"settled": rows})]
+    return [row for row in found if row.state == "stored"]
 
 
-async def closed_before(connection: AsyncConnection, moment: datetime) -> list[UUID]:
-    """Recordings that were closed before this moment and are neither stored nor failed."""
-    rows = await connection.execute(
-        select(recording.c.id).where(recording.c.state == "closed", recording.c.ended_at < moment)
-    )
-    return list(rows.scalars())
+async def stored_from(
+    connection: AsyncConnection, spool_names: Sequence[str]
+) -> list[RecordingRow]:
+    """Recordings that are stored, of those that the switch wrote to these files."""
+    rows = await connection.execute(_STORED_FROM, {"names": list(spool_names)})
+    return [RecordingRow(*row) for row in rows]
 
 
 async def of_appeal(connection: AsyncConnection, appeal_id: UUID) -> list[RecordingRow]:
     """Recordings of an appeal, in the order of their start."""
-    query = _query().where(recording.c.appeal_id == appeal_id).order_by(recording.c.started_at)
+    query = _query.where(recording.c.appeal_id == appeal_id).order_by(recording.c.started_at)
     return [RecordingRow(*row) for row in await connection.execute(query)]
 
 
 async def find(connection: AsyncConnection, recording_id: UUID) -> RecordingRow | None:
     """The recording with this id."""
-    row = (await connection.execute(_query().where(recording.c.id == recording_id))).one_or_none()
+    row = (await connection.execute(_query.where(recording.c.id == recording_id))).one_or_none()
     return None if row is None else RecordingRow(*row)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 
 from callcenter.storage.metadata import metadata
@@ -33,4 +34,6 @@ recording = Table(
     CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed')", name="state"),
     CheckConstraint("(state = 'stored') = (sha256 IS NOT NULL)", name="stored"),
     Index("ix_recording_appeal_id", "appeal_id"),
+    # The queue of those who keep recordings.
+    Index("ix_recording_closed", "ended_at", postgresql_where=text("state = 'closed'")),
 )

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.types import JSONValue
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.errors import NotReady
@@ -22,12 +21,6 @@ from callcenter.storage.engine import CONNECT_ARGUMENTS
 # This connector is never opened: `enqueue` writes through connections of others, and a worker
 # brings its own (see `connected`).
 jobs = App(connector=PsycopgConnector())
-
-
-_UNFINISHED = text(
-    "SELECT args ->> :argument FROM procrastinate_jobs"
-    " WHERE task_name = :task AND status IN ('todo', 'doing')"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +69,6 @@ async def enqueue(connection: AsyncConnection, task: str, **arguments: JSONValue
     raw = await connection.get_raw_connection()
     deferrer = jobs.configure_task(task, connection=raw.driver_connection)
     await deferrer.defer_async(**arguments)
-
-
-async def unfinished(connection: AsyncConnection, task: str, argument: str) -> set[str]:
-    """Values of an argument among the jobs of this task that wait or run."""
-    rows = await connection.execute(_UNFINISHED, {"task": task, "argument": argument})
-    return set(rows.scalars())
 
 
 async def work(app: App, tools: Tools) -> None:

@@ -22,7 +22,7 @@ from callcenter.demo.phone import Phone
 from callcenter.demo.sound import loudness
 from callcenter.ledger.jobs import account_for_calls, ledger_of
 from callcenter.line.outcomes import Outcome
-from callcenter.recordings.jobs import keep
+from callcenter.recordings.keeping import Keeper
 from callcenter.storage.jobs import Tools
 from tests.asterisk.switch import CONSULTANTS, PASSWORD
 from tests.calls.house import (
@@ -129,7 +129,7 @@ async def talking(house: House, number: str, consultant: Phone) -> AsyncIterator
 
 async def is_kept_in_two_channels(house: House, appeal: AppealRow) -> None:
     (recording,) = await house.recordings(appeal)
-    await keep(Tools(house.settings, house.engine), recording.id)
+    await Keeper(house.settings, house.engine).keep_closed()
     (recording,) = await house.recordings(appeal)
     assert recording.state == "stored", recording.fault
     assert recording.store_name is not None

@@ -1,4 +1,3 @@
-import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -61,16 +60,6 @@ def test_a_file_that_is_no_recording_is_named_and_left(
         flac.keep(raw, target)
     assert not target.exists()
     assert raw.exists() == (content is not None)
-
-
-def test_a_file_that_another_worker_holds_is_not_touched(tmp_path: Path) -> None:
-    raw = tmp_path / "raw"
-    raw.write_bytes(b"\0" * SECOND)
-    with raw.open("rb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(flac.BeingKept):
-            flac.keep(raw, tmp_path / "kept.flac")
-    assert list(tmp_path.iterdir()) == [raw]
 
 
 def test_a_store_that_cheats_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

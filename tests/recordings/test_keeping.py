@@ -1,20 +1,23 @@
 import asyncio
 import os
 import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import store as appeals
-from callcenter.errors import AskedWrongly, WeFailed
-from callcenter.recordings import flac, store
-from callcenter.recordings.jobs import Altered, keep, look_for_lost
+from callcenter.errors import AskedWrongly
+from callcenter.recordings import flac, keeping, spool, store
+from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, connected
+from callcenter.storage.jobs import Tools
 from tests.services import CALLCENTER
 
 START = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
@@ -28,14 +31,12 @@ with open(sys.argv[1], "wb", buffering=0) as file:
         file.write(bytes(range(256)) * 4000)
         print("written", flush=True)
 """
-# Runs the job and dies, as by SIGKILL, right after the named step returned for the nth time.
+# Keeps and dies, as by SIGKILL, right after the named step returned for the first time.
 KEEP_UNTIL_KILLED = """
 import asyncio, os, pkgutil, sys
-from uuid import UUID
-from callcenter.recordings.jobs import keep
+from callcenter.recordings.keeping import Keeper
 from callcenter.settings import read_settings
 from callcenter.storage.engine import open_database
-from callcenter.storage.jobs import Tools
 
 owner, _, name = sys.argv[1].rpartition(".")
 owner = pkgutil.resolve_name(owner)
@@ -51,18 +52,19 @@ def fatal(*args, **kwargs):
     die(result)
 setattr(owner, name, fatal)
 settings = read_settings()
-asyncio.run(keep(Tools(settings, open_database(settings)), UUID(sys.argv[2])))
+asyncio.run(Keeper(settings, open_database(settings)).keep_closed())
 """
 STEPS = [
-    "callcenter.recordings.jobs._read",
+    "callcenter.recordings.store.closed",
     "callcenter.recordings.flac.soundfile.SoundFile.write",
     "callcenter.recordings.flac._encode",
     "callcenter.recordings.flac._verify",
     "callcenter.recordings.flac.sha256_of",
-    "callcenter.recordings.flac._sync",
-    "callcenter.recordings.store.mark_stored",
-    "callcenter.recordings.jobs._store",
-    "callcenter.recordings.jobs._remove_raw",
+    "callcenter.recordings.flac.keep",
+    "callcenter.recordings.flac.sync",
+    "callcenter.recordings.store.settle",
+    "callcenter.recordings.keeping.Keeper._keep_all",
+    "callcenter.recordings.keeping.Keeper._remove_raw",
 ]
 
 
@@ -78,6 +80,14 @@ def environment(settings: Settings) -> dict[str, str]:
 def tools(settings: Settings, engine: AsyncEngine) -> Tools:
     settings.spool.mkdir(parents=True)
     return Tools(settings, engine)
+
+
+async def keep(tools: Tools) -> None:
+    """What a worker does that has just been started, until nothing is due."""
+    keeper = Keeper(tools.settings, tools.engine)
+    await keeper.tidy()
+    while await keeper.keep_closed():
+        pass
 
 
 async def recorded(tools: Tools, content: bytes | None = AUDIO, *, close: bool = True) -> UUID:
@@ -109,19 +119,29 @@ async def recorded(tools: Tools, content: bytes | None = AUDIO, *, close: bool =
     return recording_id
 
 
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker, killed at the end."""
+    process = await asyncio.create_subprocess_exec(*CALLCENTER, "worker", env=environment(settings))
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def kept_by_workers(tools: Tools, recording_id: UUID) -> None:
+    async with asyncio.timeout(20):
+        while (await row_of(tools, recording_id)).state != "stored":
+            await asyncio.sleep(0.05)
+
+
 async def row_of(tools: Tools, recording_id: UUID) -> store.RecordingRow:
     async with unit_of_work(tools.engine) as connection:
         row = await store.find(connection, recording_id)
     assert row is not None
     return row
-
-
-async def jobs_of(tools: Tools) -> list[tuple[str, str, str]]:
-    async with unit_of_work(tools.engine) as connection:
-        rows = await connection.execute(
-            text("SELECT task_name, status, args ->> 'recording_id' FROM procrastinate_jobs")
-        )
-        return [(name, status, argument) for name, status, argument in rows]
 
 
 async def is_kept(tools: Tools, recording_id: UUID) -> None:
@@ -137,15 +157,15 @@ async def is_kept(tools: Tools, recording_id: UUID) -> None:
 
 async def test_a_closed_recording_is_kept_and_its_raw_file_removed(tools: Tools) -> None:
     recording_id = await recorded(tools)
-    await keep(tools, recording_id)
+    await keep(tools)
     await is_kept(tools, recording_id)
 
 
 async def test_keeping_twice_is_keeping_once(tools: Tools) -> None:
     recording_id = await recorded(tools)
-    await keep(tools, recording_id)
+    await keep(tools)
     before = await row_of(tools, recording_id)
-    await keep(tools, recording_id)
+    await keep(tools)
     assert await row_of(tools, recording_id) == before
     await is_kept(tools, recording_id)
 
@@ -163,12 +183,11 @@ async def test_a_file_that_is_still_written_waits_and_is_kept_whole(tools: Tools
     for _ in range(2):
         switch.stdin.write(b"on\n")
         assert await switch.stdout.readline() == b"written\n"
-        with pytest.raises(flac.StillWritten):
-            await keep(tools, recording_id)
+        await keep(tools)
         assert (await row_of(tools, recording_id)).state == "closed"
     switch.stdin.close()
     assert await switch.wait() == 0
-    await keep(tools, recording_id)
+    await keep(tools)
     await is_kept(tools, recording_id)
 
 
@@ -180,19 +199,89 @@ async def test_a_worker_killed_after_any_step_loses_nothing(tools: Tools, step: 
         "-c",
         KEEP_UNTIL_KILLED,
         step,
-        str(recording_id),
         env=environment(tools.settings),
     )
     assert await killed.wait() == 77
-    await keep(tools, recording_id)
+    await keep(tools)
     await is_kept(tools, recording_id)
 
 
-async def test_workers_that_keep_the_same_recording_do_no_harm(tools: Tools) -> None:
+async def test_many_recordings_are_kept_in_rounds_and_a_bad_one_holds_up_none(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "BATCH", 3)
+    bad = [await recorded(tools) for _ in range(4)]
+    for each in bad:
+        (tools.settings.recordings / f"2026/02/28/.{each}.flac.part").mkdir(parents=True)
+    good = [await recorded(tools) for _ in range(7)]
+    keeper = Keeper(tools.settings, tools.engine)
+    while await keeper.keep_closed():
+        pass
+    assert {(await row_of(tools, each)).state for each in good} == {"stored"}
+    assert {(await row_of(tools, each)).state for each in bad} == {"closed"}
+    left = {file.name for file in tools.settings.spool.iterdir()}
+    assert left == {f"{each}.raw" for each in bad}
+
+
+async def test_what_could_not_be_kept_is_tried_again(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recording_id = await recorded(tools)
-    await asyncio.gather(*(keep(tools, recording_id) for _ in range(4)), return_exceptions=True)
-    await keep(tools, recording_id)
+    hindrance = tools.settings.recordings / f"2026/02/28/.{recording_id}.flac.part"
+    hindrance.mkdir(parents=True)
+    monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
+    keeper = Keeper(tools.settings, tools.engine)
+    for _ in range(3):
+        assert await keeper.keep_closed()
+    assert (await row_of(tools, recording_id)).state == "closed"
+    hindrance.rmdir()
+    assert await keeper.keep_closed()
     await is_kept(tools, recording_id)
+
+
+async def test_one_worker_has_the_spool_and_another_takes_over_when_it_is_killed(
+    tools: Tools,
+) -> None:
+    async with worker(tools.settings) as first:
+        await kept_by_workers(tools, await recorded(tools))
+        with pytest.raises(spool.Held), spool.held(tools.settings.spool):
+            pass
+        async with worker(tools.settings):
+            first.kill()
+            await kept_by_workers(tools, await recorded(tools))
+
+
+async def test_a_stopped_keeper_has_let_go_of_everything(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that encodes has ended when the spool is free again."""
+    for _ in range(3):
+        await recorded(tools)
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    keep_file = flac.keep
+
+    def slow_keep(raw: Path, target: Path) -> flac.Kept:
+        begun.set()
+        assert go_on.wait(10)
+        kept = keep_file(raw, target)
+        ended.set()
+        return kept
+
+    monkeypatch.setattr(flac, "keep", slow_keep)
+    running = asyncio.create_task(Keeper(tools.settings, tools.engine).run())
+    assert await asyncio.to_thread(begun.wait, 10)
+    running.cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(spool.Held), spool.held(tools.settings.spool):
+        pass
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ended.is_set()
+    with spool.held(tools.settings.spool):
+        monkeypatch.undo()
+        await keep(tools)
+    assert list(tools.settings.spool.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -203,7 +292,7 @@ async def test_a_file_that_is_no_recording_fails_it_and_stays(
 ) -> None:
     recording_id = await recorded(tools, content)
     for _ in range(2):
-        await keep(tools, recording_id)
+        await keep(tools)
     row = await row_of(tools, recording_id)
     assert (row.state, row.sha256) == ("failed", None)
     assert fault in (row.fault or "")
@@ -211,44 +300,35 @@ async def test_a_file_that_is_no_recording_fails_it_and_stays(
     assert left == ([] if content is None else [content])
 
 
-async def test_a_raw_file_is_not_removed_when_the_stored_one_was_altered(tools: Tools) -> None:
+async def test_a_raw_file_is_not_removed_when_the_stored_one_was_altered(
+    tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
     recording_id = await recorded(tools)
     raw = tools.settings.spool / (await row_of(tools, recording_id)).spool_name
-    await keep(tools, recording_id)
+    await keep(tools)
     raw.write_bytes(AUDIO)
     stored = tools.settings.recordings / f"2026/02/28/{recording_id}.flac"
     stored.write_bytes(stored.read_bytes() + b"\0")
-    with pytest.raises(Altered):
-        await keep(tools, recording_id)
+    await keep(tools)
     assert raw.exists()
+    assert "is not what was stored" in caplog.text
 
 
 async def test_an_open_recording_is_not_read(tools: Tools) -> None:
     recording_id = await recorded(tools, close=False)
-    with pytest.raises(WeFailed, match="not closed"):
-        await keep(tools, recording_id)
+    await keep(tools)
     assert (await row_of(tools, recording_id)).state == "recording"
+    assert (tools.settings.spool / f"{recording_id}.raw").exists()
 
 
-async def test_closing_twice_enqueues_one_job(tools: Tools) -> None:
+async def test_closing_again_moves_nothing(tools: Tools) -> None:
     recording_id = await recorded(tools)
     async with unit_of_work(tools.engine) as connection:
-        await store.close(connection, recording_id=recording_id, ended_at=START)
-    assert await jobs_of(tools) == [("recordings.keep", "todo", str(recording_id))]
-
-
-async def test_a_rolled_back_closing_leaves_no_job(tools: Tools) -> None:
-    recording_id = await recorded(tools, close=False)
-
-    async def close_and_fail() -> None:
-        async with unit_of_work(tools.engine) as connection:
-            await store.close(connection, recording_id=recording_id, ended_at=START)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await close_and_fail()
-    assert await jobs_of(tools) == []
-    assert (await row_of(tools, recording_id)).state == "recording"
+        await store.close(
+            connection, recording_id=recording_id, ended_at=START + timedelta(hours=1)
+        )
+    row = await row_of(tools, recording_id)
+    assert (row.state, row.ended_at) == ("closed", START)
 
 
 async def test_a_path_is_no_spool_name(tools: Tools) -> None:
@@ -264,48 +344,10 @@ async def test_a_path_is_no_spool_name(tools: Tools) -> None:
             )
 
 
-async def test_a_recording_that_lost_its_job_gets_one(tools: Tools) -> None:
-    recording_id = await recorded(tools)
-    async with unit_of_work(tools.engine) as connection:
-        await connection.execute(text("DELETE FROM procrastinate_jobs"))
-    for later in (timedelta(seconds=59), timedelta(seconds=61), timedelta(seconds=62)):
-        async with unit_of_work(tools.engine) as connection:
-            await look_for_lost(connection, START + later)
-        expected = [] if later < timedelta(minutes=1) else [str(recording_id)]
-        assert [argument for _, _, argument in await jobs_of(tools)] == expected
-
-
-async def test_a_job_of_a_worker_that_died_is_done_by_another(tools: Tools) -> None:
-    await recorded(tools)
-    async with unit_of_work(tools.engine) as connection:
-        # As it is left when a worker is gone and another has noticed that it has no heartbeat.
-        await connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
-    async with connected(tools.settings) as app:
-        await app.configure_task("jobs.rescue").defer_async(timestamp=0)
-        await app.run_worker_async(
-            wait=False, install_signal_handlers=False, additional_context={"tools": tools}
-        )
-        await app.run_worker_async(
-            wait=False, install_signal_handlers=False, additional_context={"tools": tools}
-        )
-    statuses = {name: status for name, status, _ in await jobs_of(tools)}
-    assert statuses["recordings.keep"] == "succeeded"
-
-
 async def test_the_worker_keeps_recordings_and_ends_on_sigterm(tools: Tools) -> None:
-    recording_id = await recorded(tools)
-    worker = await asyncio.create_subprocess_exec(
-        *CALLCENTER, "worker", env=environment(tools.settings)
-    )
-    try:
-        async with asyncio.timeout(20):
-            while (await row_of(tools, recording_id)).state != "stored":
-                assert worker.returncode is None
-                await asyncio.sleep(0.05)
-            worker.terminate()
-            assert await worker.wait() == 0
-    finally:
-        if worker.returncode is None:
-            worker.kill()
-            await worker.wait()
+    async with worker(tools.settings) as process:
+        recording_id = await recorded(tools)
+        await kept_by_workers(tools, recording_id)
+        process.terminate()
+        assert await process.wait() == 0
     await is_kept(tools, recording_id)

@@ -1,0 +1,171 @@
+"""From the closed file to the store: what a worker does with recordings, round after round.
+
+The register is the queue: whatever is `closed` there is due. Only one worker at a time keeps what
+is in a spool, so no file of the store is ever made twice. See docs/decisions/0012.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.errors import WeFailed
+from callcenter.recordings import flac, spool, store
+from callcenter.recordings.store import RecordingRow, Settled
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0  # seconds: the longest that a recording waits while nothing else is kept
+TIDY_EVERY = 60.0  # seconds
+BATCH = 32  # recordings of one round
+LAST_DELAY = 256.0  # seconds; 2, 4, 8 ... until then, between attempts at one that cannot be kept
+STILL_WRITTEN_DELAY = 2.0  # seconds; Asterisk closes it when the conversation ends
+
+Result = TypeVar("Result")
+
+
+class Altered(WeFailed):
+    """The stored recording is not what was stored; the raw file is left where it is."""
+
+
+@dataclass(slots=True)
+class PutOff:
+    """A recording that could not be kept: so many attempts, the next one at `due` (monotonic)."""
+
+    attempts: int = 0
+    due: float = 0.0
+
+
+class Keeper:
+    """A worker's care for the recordings of its machine's switch."""
+
+    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+        self._spool = settings.spool
+        self._store = settings.recordings
+        self._engine = engine
+        self._put_off: dict[UUID, PutOff] = {}
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Keep recordings until cancelled, which takes as long as the one that is at hand."""
+        while True:
+            try:
+                with spool.held(self._spool):
+                    await self._keep_on()
+            except spool.Held:  # the other worker may end: stand by
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def keep_closed(self) -> bool:
+        """Bring the next closed recordings into the store and remove their raw files.
+
+        False when none is due. May be killed at any moment and repeated. A file that is missing,
+        empty or partial makes its recording `failed`, and is left where it is; whatever else is
+        wrong with one is tried again later. Raises NotReady and SQLAlchemyError.
+        """
+        async with unit_of_work(self._engine) as connection:
+            rows = await store.closed(connection, besides=self._not_due(), limit=BATCH)
+        if not rows:
+            return False
+        settled = await self._in_thread(lambda: self._keep_all(rows))
+        async with unit_of_work(self._engine) as connection:
+            stored = await store.settle(connection, settled)
+        await self._in_thread(lambda: self._remove_raw(stored))
+        return True
+
+    async def tidy(self) -> None:
+        """Remove the raw files that a worker left which was killed just before removing them.
+
+        Raises NotReady, SQLAlchemyError and OSError.
+        """
+        names = await self._in_thread(lambda: spool.recorded(self._spool))
+        async with unit_of_work(self._engine) as connection:
+            stored = await store.stored_from(connection, names)
+        await self._in_thread(lambda: self._remove_raw(stored))
+
+    async def _keep_on(self) -> None:
+        tidied = float("-inf")
+        while True:
+            try:
+                if time.monotonic() - tidied >= TIDY_EVERY:
+                    await self.tidy()
+                    tidied = time.monotonic()
+                while await self.keep_closed():
+                    pass
+            except (WeFailed, SQLAlchemyError, OSError) as exc:
+                log.error("recordings wait to be kept: %s", exc)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        """As asyncio.to_thread, but the thread has ended when this does, cancelled or not.
+
+        Otherwise it would go on writing when another worker has the spool already.
+        """
+        working = asyncio.create_task(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            self._stopping = True
+            await asyncio.wait([working])
+            raise
+
+    def _keep_all(self, rows: Sequence[RecordingRow]) -> list[Settled]:
+        settled = []
+        for row in rows:
+            if self._stopping:
+                break
+            try:
+                settled.append(self._keep(row))
+            except Exception as exc:  # a fault of one must not keep the others waiting
+                self._try_later(row.id, exc)
+            else:
+                self._put_off.pop(row.id, None)
+        for folder in {
+            (self._store / each.store_name).parent for each in settled if each.store_name
+        }:
+            flac.sync(folder)
+        return settled
+
+    def _keep(self, row: RecordingRow) -> Settled:
+        name = f"{row.started_at.astimezone(UTC):%Y/%m/%d}/{row.id}.flac"
+        try:
+            kept = flac.keep(self._spool / row.spool_name, self._store / name)
+        except flac.Unfit as exc:
+            log.error("recording %s failed: %s", row.id, exc)
+            return Settled(row.id, "failed", fault=str(exc))
+        return Settled(row.id, "stored", name, kept.sha256, kept.bytes, kept.duration_ms)
+
+    def _try_later(self, recording_id: UUID, exc: Exception) -> None:
+        put_off = self._put_off.setdefault(recording_id, PutOff())
+        put_off.attempts += 1
+        if isinstance(exc, flac.StillWritten):
+            put_off.due = time.monotonic() + STILL_WRITTEN_DELAY
+            if put_off.attempts == 1:
+                log.warning("recording %s waits: %s", recording_id, exc)
+        else:
+            put_off.due = time.monotonic() + min(2.0**put_off.attempts, LAST_DELAY)
+            log.error("recording %s cannot be kept yet", recording_id, exc_info=exc)
+
+    def _not_due(self) -> list[UUID]:
+        now = time.monotonic()
+        return [each for each, put_off in self._put_off.items() if put_off.due > now]
+
+    def _remove_raw(self, stored: Sequence[RecordingRow]) -> None:
+        for row in stored:
+            try:
+                if (
+                    row.store_name is None
+                    or flac.sha256_of(self._store / row.store_name) != row.sha256
+                ):
+                    raise Altered
+                (self._spool / row.spool_name).unlink(missing_ok=True)
+            except (Altered, OSError) as exc:
+                log.critical("the raw file of recording %s stays: %s", row.id, exc)

@@ -1,0 +1,45 @@
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.ledger import jobs as _  # noqa: F401 the worker knows these
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools, connected, enqueue
+
+ACCOUNT = "ledger.account_for_calls"
+
+
+async def statuses(engine: AsyncEngine) -> dict[str, str]:
+    async with unit_of_work(engine) as connection:
+        rows = await connection.execute(text("SELECT task_name, status FROM procrastinate_jobs"))
+        return {row.task_name: row.status for row in rows}
+
+
+async def test_a_rolled_back_change_leaves_no_job(engine: AsyncEngine) -> None:
+    async def change_and_fail() -> None:
+        async with unit_of_work(engine) as connection:
+            await enqueue(connection, ACCOUNT, timestamp=0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await change_and_fail()
+    assert await statuses(engine) == {}
+
+
+async def test_a_job_of_a_worker_that_died_is_done_by_another(
+    engine: AsyncEngine, settings: Settings
+) -> None:
+    async with unit_of_work(engine) as connection:
+        await enqueue(connection, ACCOUNT, timestamp=0)
+        # As it is left when a worker is gone and another has noticed that it has no heartbeat.
+        await connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+    async with connected(settings) as app:
+        await app.configure_task("jobs.rescue").defer_async(timestamp=0)
+        for _ in range(2):
+            await app.run_worker_async(
+                wait=False,
+                install_signal_handlers=False,
+                additional_context={"tools": Tools(settings, engine)},
+            )
+    assert (await statuses(engine))[ACCOUNT] == "succeeded"
