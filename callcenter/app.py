@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.abuse.blocklist import Blocklist
+from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import Caller, read_caller
 from callcenter.appeals.store import EventRow
@@ -337,4 +338,10 @@ async def _write_change(connection: AsyncConnection, entry: journal.Entry) -> No
                 appeal_id=entry.appeal_id,
                 outcome=entry.outcome,
                 ended_at=entry.at,
+            )
+        case journal.OutgoingCarried():
+            await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)
+        case journal.OutgoingClosed():
+            await outgoing.close(
+                connection, entry.outgoing_id, outcome=entry.outcome, ended_at=entry.at
             )

@@ -7,14 +7,17 @@ gets its one outcome (R25).
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
-from callcenter.appeals.store import EventRow, LiveAppeal
+from callcenter.appeals.store import EventRow
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.switchboard import CALLED, Switchboard, caller_of
 from callcenter.errors import WeFailed
@@ -69,7 +72,7 @@ class Recovery:
                 before = await self._switchboard.ari.request("GET", "channels")
                 there = {channel["id"] for channel in before}
                 async with unit_of_work(self._engine) as connection:
-                    live = {a.call_id for a in await appeals.live(connection) if a.call_id}
+                    live = set(await _live(connection))
                 for call_id in (live - there) & missing:
                     log.error("call %s ended without a word; its appeal says so", call_id)
                     await self._close(call_id, Outcome.LOST_TO_A_FAULT)
@@ -93,7 +96,7 @@ class Recovery:
             outcome = await _until_one_leaves(channels) or outcome or Outcome.TALKED
         for channel in channels:
             self._switchboard.forget(channel)
-            if channel.id == caller_id and outcome is None:
+            if channel.id == caller_id and outcome is None and not caller_id.startswith(CALLED):
                 await self._fall_back(channel)
             else:
                 await channel.hang_up()
@@ -105,8 +108,8 @@ class Recovery:
         """What a call had come to, as far as it was written: None before a conversation."""
         try:
             async with unit_of_work(self._engine) as connection:
-                appeal = await _live_appeal(connection, call_id)
-                events = [] if appeal is None else await appeals.events(connection, appeal.id)
+                call = (await _live(connection)).get(call_id)
+                events = [] if call is None else await call.events(connection)
         except DATABASE_FAULTS as exc:
             log.error("cannot read what became of call %s: %s", call_id, exc)
             return None
@@ -129,15 +132,15 @@ class Recovery:
             log.error("cannot note the outcome of call %s: %s", call_id, exc)
 
     async def _close(self, call_id: str, outcome: Outcome) -> None:
-        """Give the appeal of a call its outcome, and what was recorded to the worker."""
+        """Give a call its outcome on its appeal, and what was recorded to the worker."""
         async with unit_of_work(self._engine) as connection:
-            appeal = await _live_appeal(connection, call_id)
-            if appeal is None:
+            call = (await _live(connection)).get(call_id)
+            if call is None:
                 return
             running = [
                 each
-                for each in await recordings.of_appeal(connection, appeal.id)
-                if each.state == "recording"
+                for each in await recordings.of_appeal(connection, call.appeal_id)
+                if each.state == "recording" and each.started_at >= call.began_at
             ]
         for recording in running:
             try:
@@ -146,21 +149,49 @@ class Recovery:
                 log.error("call %s: %s", call_id, exc)
         now = datetime.now(UTC)
         async with unit_of_work(self._engine) as connection:
-            events = await appeals.events(connection, appeal.id)
-            seq = max((event.seq for event in events), default=0)
+            events = await call.events(connection)
+            seq = max((event.seq for event in events), default=call.first_moment - 1) + 1
             detail = {"outcome": outcome.value, "how": "recovered"}
-            ended = EventRow(appeal.id, seq + 1, now, Moment.ENDED, detail)
-            if await appeals.close_appeal(
-                connection, appeal_id=appeal.id, outcome=outcome, ended_at=now
-            ):
+            ended = EventRow(call.appeal_id, seq, now, Moment.ENDED, detail)
+            if await call.close(connection, outcome, now):
                 await appeals.add_events(connection, [ended])
             for recording in running:
                 await recordings.close(connection, recording_id=recording.id, ended_at=now)
 
 
-async def _live_appeal(connection: AsyncConnection, call_id: str) -> LiveAppeal | None:
-    live = await appeals.live(connection)
-    return next((appeal for appeal in live if appeal.call_id == call_id), None)
+@dataclass(frozen=True, slots=True)
+class _LiveCall:
+    """A call without an outcome: the one that opened an appeal, or one of ours about it."""
+
+    appeal_id: UUID
+    began_at: datetime
+    outgoing_id: UUID | None = None
+    first_moment: int = 1
+
+    async def events(self, connection: AsyncConnection) -> list[EventRow]:
+        """Its moments among those of the appeal."""
+        mine = range(self.first_moment, self.first_moment + outgoing.MOMENTS)
+        return [e for e in await appeals.events(connection, self.appeal_id) if e.seq in mine]
+
+    async def close(self, connection: AsyncConnection, outcome: Outcome, at: datetime) -> bool:
+        if self.outgoing_id is not None:
+            return await outgoing.close(connection, self.outgoing_id, outcome=outcome, ended_at=at)
+        return await appeals.close_appeal(
+            connection, appeal_id=self.appeal_id, outcome=outcome, ended_at=at
+        )
+
+
+async def _live(connection: AsyncConnection) -> dict[str, _LiveCall]:
+    """All calls without an outcome, by the switch's id of the leg that lives as long."""
+    opened = {
+        appeal.call_id: _LiveCall(appeal.id, appeal.received_at)
+        for appeal in await appeals.live(connection)
+        if appeal.call_id
+    }
+    return opened | {
+        call.call_id: _LiveCall(call.appeal_id, call.began_at, call.id, call.first_moment)
+        for call in await outgoing.live(connection)
+    }
 
 
 async def _until_one_leaves(channels: Sequence[Channel]) -> Outcome | None:

@@ -123,7 +123,7 @@ async def open_appeal(
     connection: AsyncConnection,
     *,
     appeal_id: UUID,
-    call_id: str,
+    call_id: str | None,
     channel: str,
     caller_kind: str,
     caller_number: str | None,
@@ -133,7 +133,8 @@ async def open_appeal(
 
     The year of the number is that of `received_at` in Asia/Almaty. Numbers of a year are
     consecutive. A call that already has an appeal keeps it: its number is returned and none is
-    used up. Others who open appeals wait until this transaction ends: keep it short.
+    used up; `call_id` is None for what is no call to us. Others who
+    open appeals wait until this transaction ends: keep it short.
     """
     year = received_at.astimezone(YEAR_ZONE).year % 100
     row = (await connection.execute(_TAKE_NUMBER, {"call_id": call_id, "year": year})).one()

@@ -25,7 +25,7 @@ appeal = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("number", Text, nullable=False, unique=True, comment="ten digits, see appeals.number"),
-    Column("channel", Text, nullable=False, comment="how it came: call"),
+    Column("channel", Text, nullable=False, comment="how it came: call, outgoing"),
     Column("call_id", Text, unique=True, comment="the switch's unique id of the caller's channel"),
     Column("language", Text, comment="kk or ru, once chosen"),
     Column("caller_kind", Text, nullable=False, comment="number, short, withheld or unreadable"),
@@ -46,6 +46,7 @@ appeal = Table(
     CheckConstraint("urgent <@ ARRAY['silent', 'danger']", name="urgent"),
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="outcome"),
     Index("ix_appeal_received_at", "received_at"),
+    Index("ix_appeal_caller_number", "caller_number", "received_at"),
     Index("ix_appeal_live", "received_at", postgresql_where="outcome IS NULL"),
 )
 
@@ -59,6 +60,25 @@ appeal_event = Table(
     Column("kind", Text, nullable=False, comment="see line.outcomes.Moment"),
     Column("detail", JSONB, nullable=False),
     UniqueConstraint("appeal_id", "seq"),
+)
+
+outgoing_call = Table(
+    "outgoing_call",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id", ondelete="CASCADE"), nullable=False),
+    Column("ordinal", Integer, nullable=False, comment="1 is the appeal's first"),
+    Column("number", Text, nullable=False, comment="E.164, or a short number"),
+    Column("consultant_id", Uuid, ForeignKey("consultant.id"), comment="who called"),
+    Column("call_id", Text, nullable=False, comment="the switch's id of a leg that lives as long"),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("outcome", Text, comment="exactly one, see line.outcomes; null while the call lives"),
+    CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="outcome"),
+    UniqueConstraint("appeal_id", "ordinal"),
+    Index("ix_outgoing_call_number", "number", "began_at"),
+    Index("ix_outgoing_call_consultant_id", "consultant_id", "began_at"),
+    Index("ix_outgoing_call_live", "began_at", postgresql_where="outcome IS NULL"),
 )
 
 appeal_counter = Table(

@@ -20,6 +20,8 @@ OUTCOMES = {
     "redirected": N_("Redirected to 1414"),
     "fallback": N_("Served by the reserve"),
     "blocked": N_("Turned away, the number is blocked"),
+    "not_reached": N_("The called party did not answer"),
+    "given_up": N_("Given up before an answer"),
     "lost_to_a_fault": N_("Lost to a fault"),
 }
 
@@ -46,6 +48,9 @@ MOMENTS = {
     "redirect_ringing": N_("1414 is being called"),
     "redirect_failed": N_("1414 did not take the call"),
     "redirected": N_("Connected with 1414"),
+    "calling": N_("A consultant calls"),
+    "reached": N_("The called party answered"),
+    "not_reached": N_("The called party did not answer"),
     "fallback": N_("Served by the reserve"),
     "ended": N_("Call ended"),
 }
@@ -71,6 +76,8 @@ REASONS = {
     "unreachable": N_("unreachable"),
     "congestion": N_("the network was overloaded"),
     "left": N_("hung up at once"),
+    "no_number": N_("not a telephone number"),
+    "withdrawn": N_("given up"),
     "lost_before": N_("served first, for our fault ended the call before"),
     "not_claimed": N_("none of our software answered"),
     "nothing_recorded": N_("nothing was recorded"),
@@ -81,6 +88,8 @@ HOW = {
     "key": N_("by key"),
     "default": N_("without a key"),
     "recovered": N_("found later"),
+    "dialled": N_("dialled on the telephone"),
+    "asked": N_("from the page"),
 }
 
 
@@ -127,6 +136,7 @@ class Wording:
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail
             else "",
+            str(detail.get("number", "")),
             self._known(REASONS, detail.get("why")),
             self._known(HOW, detail.get("how")),
             self.words(N_("cut short by a key")) if detail.get("whole") is False else "",

@@ -92,6 +92,25 @@ class Closed:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingCarried:
+    """Another leg lives as long as an outgoing call from now on."""
+
+    appeal_id: UUID
+    outgoing_id: UUID
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingClosed:
+    """A call of ours ended with its one outcome."""
+
+    appeal_id: UUID
+    outgoing_id: UUID
+    outcome: Outcome
+    at: datetime
+
+
 Entry = (
     Opened
     | Happened
@@ -101,8 +120,10 @@ Entry = (
     | RecordingBegan
     | RecordingEnded
     | Closed
+    | OutgoingCarried
+    | OutgoingClosed
 )
-AT_ONCE = (Opened, RecordingBegan, RecordingEnded, Closed)
+AT_ONCE = (Opened, RecordingBegan, RecordingEnded, Closed, OutgoingCarried, OutgoingClosed)
 
 
 class EntryRefused(WeFailed):
@@ -143,6 +164,10 @@ class Journal:
         self.put(Opened(record.appeal_id, call_id, caller, datetime.now(UTC)))
         record.moment(Moment.RECEIVED)
         return record
+
+    def outgoing(self, outgoing_id: UUID, appeal_id: UUID, first: int) -> "OutgoingRecord":
+        """The record of a call of ours, which the database knows; `first` is its first `seq`."""
+        return OutgoingRecord(self, appeal_id, outgoing_id, first)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -195,10 +220,10 @@ class Journal:
 class CallRecord:
     """What is kept of one call (`callcenter.line.ports.Record`)."""
 
-    def __init__(self, journal: Journal, appeal_id: UUID) -> None:
+    def __init__(self, journal: Journal, appeal_id: UUID, first: int = 1) -> None:
         self.appeal_id = appeal_id
         self._journal = journal
-        self._seq = itertools.count(1)
+        self._seq = itertools.count(first)
 
     def moment(self, moment: Moment, **detail: str | bool | float) -> None:
         """Note that something happened now."""
@@ -227,3 +252,22 @@ class CallRecord:
         """The call is over; nothing is put down after this."""
         self.moment(Moment.ENDED, outcome=outcome.value)
         self._journal.put(Closed(self.appeal_id, outcome, datetime.now(UTC)))
+
+
+class OutgoingRecord(CallRecord):
+    """What is kept of a call of ours, on the appeal that it is about."""
+
+    def __init__(self, journal: Journal, appeal_id: UUID, outgoing_id: UUID, first: int) -> None:
+        super().__init__(journal, appeal_id, first)
+        self._outgoing_id = outgoing_id
+
+    def carried_by(self, leg_id: str) -> None:
+        """This leg lives as long as the call from now on."""
+        self._journal.put(OutgoingCarried(self.appeal_id, self._outgoing_id, leg_id))
+
+    def closed(self, outcome: Outcome) -> None:
+        """The call is over; the outcome of an appeal that came before it stays."""
+        self.moment(Moment.ENDED, outcome=outcome.value)
+        self._journal.put(
+            OutgoingClosed(self.appeal_id, self._outgoing_id, outcome, datetime.now(UTC))
+        )

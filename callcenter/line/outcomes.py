@@ -28,6 +28,9 @@ class Moment(StrEnum):
     REDIRECT_RINGING = "redirect_ringing"  #: 1414 is being called
     REDIRECT_FAILED = "redirect_failed"  #: 1414 did not take the call; detail: why
     REDIRECTED = "redirected"  #: the caller is connected to 1414
+    CALLING = "calling"  #: a consultant calls; detail: consultant, number (masked), how
+    REACHED = "reached"  #: the called party answered; what follows is a conversation
+    NOT_REACHED = "not_reached"  #: the called party did not answer; detail: why
     FALLBACK = "fallback"  #: served by the dialplan alone, our software being down
     ENDED = "ended"  #: detail: outcome
 
@@ -44,6 +47,8 @@ class Outcome(StrEnum):
     REDIRECTED = "redirected"  #: went to the Unified Contact Center
     FALLBACK = "fallback"  #: served by the dialplan alone
     BLOCKED = "blocked"  #: was told that calls from this number are not taken for a time
+    NOT_REACHED = "not_reached"  #: of a call of ours: the called party did not answer
+    GIVEN_UP = "given_up"  #: of a call of ours: the consultant left before anybody answered
     LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed
 
 
