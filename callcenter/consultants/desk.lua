@@ -128,14 +128,34 @@ function operation.stage() -- call, ringing or talking: how far the offer has co
   end
 end
 
+-- call, controller, extension: the consultant calls somebody, and is offered nobody meanwhile
+function operation.occupy()
+  local call, extension = ARGV[2], ARGV[4]
+  if not on_roster(extension) then return redis.error_reply('OFFROSTER') end
+  local state, reason = standing(extension)
+  local held = redis.call('HEXISTS', 'desk:held', call) == 1
+  if held or ENGAGED[state] or not LEGAL[state .. ' talking'] then
+    return redis.error_reply('NOTFREE ' .. state)
+  end
+  redis.call('ZADD', 'desk:leases', now + LEASE, extension)
+  redis.call('HSET', 'desk:holders', extension, call .. ' ' .. ARGV[3])
+  redis.call('HSET', 'desk:held', call, extension)
+  move(extension, 'talking', '-', 'self')
+  if state ~= 'ready' then -- who was on a pause goes on with it
+    redis.call('HSET', 'desk:after', extension, table.concat({state, reason, 'desk'}, ' '))
+  end
+  consider(extension)
+end
+
 local function handled(seconds)
   local average = tonumber(redis.call('GET', 'desk:handling')) or seconds
   redis.call('SET', 'desk:handling', average + (seconds - average) / 20)
 end
 
-function operation.leave() -- call, became of its lease (unused, unanswered, talked), seconds of talk
+-- call, what became of its lease (unused, unanswered, talked), seconds of talk with a caller
+function operation.leave()
   local call = ARGV[2]
-  if ARGV[3] == 'talked' then handled(tonumber(ARGV[4])) end
+  if ARGV[3] == 'talked' and ARGV[4] then handled(tonumber(ARGV[4])) end
   forget(call)
   local extension = redis.call('HGET', 'desk:held', call)
   if extension then

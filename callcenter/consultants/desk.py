@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from redis.asyncio import Redis
@@ -41,6 +42,7 @@ class Desk:
         self._do = Script(redis, rules)
         self._roster: dict[str, Consultant] = {}
         self._places: dict[str, Place] = {}
+        self._occupied: dict[str, Occupation] = {}
         #: Awaited when Redis has lost everything: tell roster and devices again.
         self.on_empty: Callable[[], Awaitable[None]] | None = None
         #: Told the extension of a consultant who is not to be rung any more; must not block.
@@ -109,10 +111,32 @@ class Desk:
             await asyncio.shield(place.leave())
             del self._places[call_id]
 
+    @asynccontextmanager
+    async def occupied(self, call_id: str, extension: str) -> AsyncIterator["Occupation"]:
+        """Within the block the consultant is with somebody whom they call, and offered nobody.
+
+        Of an offer and this one wins. Afterwards who was on a pause is so again. Raises NotFree,
+        NotOnRoster, DeskClosed.
+        """
+        await self._do("occupy", call_id, self._controller, extension)
+        self._occupied[call_id] = occupation = Occupation()
+        try:
+            yield occupation
+        finally:
+            del self._occupied[call_id]
+            await asyncio.shield(self._end(call_id, occupation))
+
+    async def _end(self, call_id: str, occupation: "Occupation") -> None:
+        try:
+            await self._do("leave", call_id, "talked" if occupation.talked else "unused")
+        except DeskClosed as exc:  # the lease ends by itself
+            log.error("%s", exc)
+
     async def _tick(self) -> None:
         while True:
             try:
                 holding = [call for call, place in self._places.items() if place.consultant]
+                holding += self._occupied
                 known = await self._do("tick", self._controller, *holding)
                 if not known and self.on_empty is not None:
                     await self.on_empty()
@@ -161,6 +185,13 @@ def _as_known(last: Change | None) -> tuple[str, str, str]:
     if last is None:
         return "", "", ""
     return last.state.value, last.reason or "-", f"{last.at.timestamp():.6f}"
+
+
+@dataclass(slots=True)
+class Occupation:
+    """A consultant with somebody whom they call; wrap-up follows if the two `talked`."""
+
+    talked: bool = False
 
 
 class Place:

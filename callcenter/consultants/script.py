@@ -21,6 +21,7 @@ TEXT = "".join(
 )
 LIMIT = 2.0  # seconds for Redis to answer
 
+_NOT_FREE = re.compile(r"NOTFREE (\w+)")
 _ILLEGAL = re.compile(r"ILLEGAL (\w+) (\w+)")
 
 
@@ -30,6 +31,13 @@ class DeskClosed(WeFailed):
 
 class NotOnRoster(AskedWrongly):
     """There is no active consultant with this extension: `callcenter consultants list` has all."""
+
+
+class NotFree(AskedWrongly):
+    """The consultant is not signed in, or with somebody already."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"a consultant who is {state} cannot call anybody now")
 
 
 class Rules(Protocol):
@@ -61,7 +69,8 @@ class Script:
     async def __call__(self, operation: str, *arguments: str) -> Any:
         """What the operation returns; 0 or 1 for most: whether the desk knows a roster.
 
-        Raises IllegalMove, NotOnRoster, and DeskClosed when Redis does not answer in 2 seconds.
+        Raises IllegalMove, NotFree, NotOnRoster, and DeskClosed when Redis does not answer in
+        2 seconds.
         """
         try:
             async with asyncio.timeout(LIMIT):
@@ -69,6 +78,8 @@ class Script:
         except ResponseError as exc:
             if illegal := _ILLEGAL.search(str(exc)):
                 raise IllegalMove(illegal[1], illegal[2]) from exc
+            if engaged := _NOT_FREE.search(str(exc)):
+                raise NotFree(engaged[1]) from exc
             if str(exc).startswith("OFFROSTER"):
                 raise NotOnRoster from exc
             raise DeskClosed(f"cannot do {operation} at the desk: {exc}") from exc

@@ -64,20 +64,26 @@ local function sign_in_or_out(extension) -- as the telephone and the roster have
   end
 end
 
+local function wrap_up(extension)
+  move(extension, 'wrap_up', '-', 'desk')
+  redis.call('ZADD', 'desk:wrap_up', now + RULES.wrap_up, extension)
+end
+
 local function settle(extension, how) -- the lease is over: what comes after it
   local after = redis.call('HGET', 'desk:after', extension)
   redis.call('HDEL', 'desk:after', extension)
   local missed = 0
   if how == 'unanswered' then missed = redis.call('HINCRBY', 'desk:missed', extension, 1) end
   if how == 'talked' then redis.call('HDEL', 'desk:missed', extension) end
-  if after then
+  if after == 'wrap_up - desk' then
+    wrap_up(extension)
+  elseif after then
     move(extension, string.match(after, '^(%S+) (%S+) (%S+)$'))
   elseif missed >= MISSES then
     redis.call('HDEL', 'desk:missed', extension)
     move(extension, 'paused', 'missed', 'desk')
   elseif how == 'talked' and RULES.wrap_up > 0 then
-    move(extension, 'wrap_up', '-', 'desk')
-    redis.call('ZADD', 'desk:wrap_up', now + RULES.wrap_up, extension)
+    wrap_up(extension)
   else
     move(extension, 'ready', '-', 'desk')
     if how == 'unanswered' then redis.call('ZADD', 'desk:leases', now + REST, extension) end

@@ -17,22 +17,23 @@ class State(StrEnum):
     READY = "ready"  #: at work, and offered calls while the telephone is free
     OFFERED = "offered"  #: a caller has been given to this consultant, the telephone rings next
     RINGING = "ringing"  #: the telephone rings
-    TALKING = "talking"  #: with a caller
+    TALKING = "talking"  #: with a caller, or calling somebody
     WRAP_UP = "wrap_up"  #: after a conversation, for a set time that the consultant may end
     PAUSED = "paused"  #: at work, and offered nothing; the reason says why
 
 
 _FREE = frozenset({State.READY, State.PAUSED, State.SIGNED_OUT})
 
-#: Every move that there is. An offer may go over to any later state, for a word may be lost.
+#: Every move that there is. An offer may go over to any later state, for a word may be lost. Who
+#: is at work and not engaged may call somebody.
 MOVES: Mapping[State, frozenset[State]] = {
     State.SIGNED_OUT: frozenset({State.READY}),
-    State.READY: frozenset({State.OFFERED, State.PAUSED, State.SIGNED_OUT}),
+    State.READY: frozenset({State.OFFERED, State.TALKING, State.PAUSED, State.SIGNED_OUT}),
     State.OFFERED: _FREE | {State.RINGING, State.TALKING, State.WRAP_UP},
     State.RINGING: _FREE | {State.TALKING, State.WRAP_UP},
     State.TALKING: _FREE | {State.WRAP_UP},
-    State.WRAP_UP: _FREE,
-    State.PAUSED: frozenset({State.READY, State.SIGNED_OUT}),
+    State.WRAP_UP: _FREE | {State.TALKING},
+    State.PAUSED: frozenset({State.READY, State.TALKING, State.SIGNED_OUT}),
 }
 
 #: With a caller, or about to be: what is asked for now comes afterwards, or ends the offer.

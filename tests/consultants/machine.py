@@ -15,6 +15,7 @@ from callcenter.consultants.states import ASKABLE, ENGAGED, MOVES, State, why_no
 EXTENSIONS = ("201", "202")
 CALLS = {"one": "line-1", "two": "line-1", "three": "line-2"}  # and the controllers that serve them
 CONTROLLERS = ("line-1", "line-2")
+OUTGOING = {"out": "line-1", "further": "line-2"}  # calls that consultants make
 #: Languages and skills of everybody: what the center may make of the two.
 CREWS = (
     {"201": ("kk ru", "lawyer:3"), "202": ("kk ru", "")},
@@ -47,7 +48,8 @@ class Machine:
         try:
             self._script(args=arguments)
         except ResponseError as exc:
-            if str(exc) != "OFFROSTER" and str(exc) != "ILLEGAL signed_out paused":
+            refused = ("OFFROSTER", "ILLEGAL signed_out paused", "NOTFREE ")
+            if not str(exc).startswith(refused):
                 raise
 
     def roster(self, crew: dict[str, tuple[str, str]]) -> None:
@@ -80,7 +82,7 @@ class Machine:
 
     def dies(self, controller: str) -> None:
         """A controller is killed: what it held and asked for ends five seconds later."""
-        calls = [call for call, of in CALLS.items() if of == controller]
+        calls = [call for call, of in (CALLS | OUTGOING).items() if of == controller]
         for call, extension in self._hash("held").items():
             if call in calls:
                 self.redis.zadd("desk:leases", {extension: PAST})
@@ -164,6 +166,8 @@ class Machine:
         assert set(calls) == self._members("waiting") == self._members("asked")
         assert not set(calls) & set(held)
         for call, extension in set(held.items()) - self._held:
+            if call in OUTGOING:
+                continue
             assert fits(self._crew[extension], extension, self._wanted[call])
         self._held = set(held.items())
         for entry in calls.values():
@@ -185,8 +189,8 @@ class Machine:
     def everybody_can_work_again(self) -> None:
         """Whatever happened before, nobody is lost for ever."""
         self.roster(CREWS[0])
-        for call in CALLS:
-            self.do("leave", call, "unused", "0")
+        for call in (*CALLS, *OUTGOING):
+            self.do("leave", call, "unused")
         for extension in EXTENSIONS:
             self.telephone(extension, "NOT_INUSE")
             self.do("ask", extension, "ready", "-", "self")
@@ -213,6 +217,7 @@ def fits(crew: tuple[str, str], extension: str, want: str) -> bool:
 
 Event = Callable[[Machine], None]
 _extensions, _calls = st.sampled_from(EXTENSIONS), st.sampled_from(tuple(CALLS))
+_outgoing = st.sampled_from(tuple(OUTGOING))
 
 
 def _telephone(extension: str, state: str) -> Event:
@@ -239,6 +244,14 @@ def _leave(call: str, became: str) -> Event:
     return lambda machine: machine.do("leave", call, became, "1")
 
 
+def _occupy(call: str, extension: str) -> Event:
+    return lambda machine: machine.do("occupy", call, OUTGOING[call], extension)
+
+
+def _end(call: str, became: str) -> Event:
+    return lambda machine: machine.do("leave", call, became)
+
+
 def _roster(crew: dict[str, tuple[str, str]]) -> Event:
     return lambda machine: machine.roster(crew)
 
@@ -255,6 +268,8 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(_stage, _calls, st.sampled_from(("ringing", "talking"))),
     st.builds(_leave, _calls, st.sampled_from(("unused", "unanswered", "talked"))),
+    st.builds(_occupy, _outgoing, _extensions),
+    st.builds(_end, _outgoing, st.sampled_from(("unused", "talked"))),
     st.builds(_roster, st.sampled_from(CREWS)),
     st.builds(_dies, st.sampled_from(CONTROLLERS)),
     st.just(Machine.time_passes),

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.history import Change
-from callcenter.consultants.script import NotOnRoster, PlainRules
+from callcenter.consultants.script import NotFree, NotOnRoster, PlainRules
 from callcenter.consultants.states import ENGAGED, MISSED, TELEPHONE, IllegalMove, State
 from callcenter.errors import WeFailed
 from tests.consultants.machine import EVENTS, Machine
@@ -104,6 +104,88 @@ async def test_wrap_up_is_ended_early_by_the_consultant(redis: Redis) -> None:
             assert await place.offer(0.2) is None
             assert await duty.ask("201", State.READY, by="self") is State.READY
             assert await place.offer(PATIENCE) is not None
+
+
+async def test_who_calls_somebody_is_offered_nobody_and_wraps_up_if_they_talked(
+    redis: Redis,
+) -> None:
+    rules = PlainRules(wrap_up=60)
+    for talked, after in ((True, State.WRAP_UP), (False, State.READY)):
+        await redis.flushdb()
+        async with at_desk(redis, rules, "201") as (desk, duty):
+            async with desk.occupied("out", "201") as occupation, desk.place("in", "kk") as place:
+                assert (await duty.of("201")).state is State.TALKING
+                assert await place.offer(0.2) is None
+                occupation.talked = talked
+            assert (await duty.of("201")).state is after
+            assert await redis.get("desk:handling") is None
+
+
+@pytest.mark.parametrize("talked", [True, False])
+async def test_who_calls_somebody_from_a_pause_goes_on_with_it_unless_they_asked_otherwise(
+    redis: Redis, talked: bool
+) -> None:
+    async with at_desk(redis, PlainRules(wrap_up=60), "201") as (desk, duty):
+        await duty.ask("201", State.PAUSED, by="self", reason="lunch")
+        async with desk.occupied("out", "201") as occupation:
+            occupation.talked = talked
+        paused = await duty.of("201")
+        assert (paused.state, paused.reason) == (State.PAUSED, "lunch")
+        async with desk.occupied("out", "201"):
+            await duty.ask("201", State.READY, by="self")
+        assert (await duty.of("201")).state is State.READY
+
+
+async def test_who_calls_nobody_to_the_end_in_wrap_up_has_wrap_up_again(redis: Redis) -> None:
+    async with at_desk(redis, PlainRules(wrap_up=60), "201") as (desk, duty):
+        async with desk.occupied("out", "201") as occupation:
+            occupation.talked = True
+        async with desk.occupied("again", "201"):
+            assert (await duty.of("201")).after is State.WRAP_UP
+        assert (await duty.of("201")).state is State.WRAP_UP
+        assert await redis.zcard("desk:wrap_up") == 1
+
+
+async def test_who_is_not_at_work_or_with_somebody_cannot_call(redis: Redis) -> None:
+    async with at_desk(redis, SIGN_IN, "201") as (desk, duty):
+        with pytest.raises(NotFree, match="signed_out"):
+            async with desk.occupied("out", "201"):
+                pass
+        with pytest.raises(NotOnRoster):
+            async with desk.occupied("out", "999"):
+                pass
+        await duty.ask("201", State.READY, by="self")
+        async with desk.place("in", "kk") as place:
+            assert await place.offer(PATIENCE) is not None
+            with pytest.raises(NotFree, match="offered"):
+                async with desk.occupied("out", "201"):
+                    pass
+            assert (await duty.of("201")).state is State.OFFERED
+
+
+async def test_of_an_offer_and_a_call_at_the_same_time_exactly_one_wins(redis: Redis) -> None:
+    won = {True: 0, False: 0}
+    for turn in range(40):
+        await redis.flushdb()
+        async with at_desk(redis, PLAIN, "201") as (desk, _):
+
+            async def calls(desk: Desk = desk, turn: int = turn) -> bool:
+                await asyncio.sleep(random.random() / 500)
+                try:
+                    async with desk.occupied(f"out-{turn}", "201"):
+                        await asyncio.sleep(0.05)
+                except NotFree:
+                    return False
+                return True
+
+            calling = asyncio.create_task(calls())
+            await asyncio.sleep(random.random() / 500)
+            async with desk.place("in", "kk") as place:
+                offered = await place.offer(0.03) is not None
+                called = await calling
+            assert called != offered
+            won[called] += 1
+    assert all(won.values()), won
 
 
 async def test_two_offers_in_a_row_that_ring_out_pause_and_say_why(redis: Redis) -> None:
