@@ -7,7 +7,7 @@ anywhere, run twice, or run beside another: every line counts once.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.ledger import parse
 from callcenter.errors import WeFailed
 from callcenter.ledger import files, settling, store
-from callcenter.ledger.calls import take
+from callcenter.ledger.calls import LedgerCall, take
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -93,10 +93,21 @@ async def _read_on(tools: Tools) -> bool:
         if garbage:
             log.error("%d lines of the ledger are no events; passed over", garbage)
         calls = await store.calls(connection, {line.call_id for line in lines})
-        changed = [call for line in lines if (call := take(calls, line)) is not None]
-        await store.save(connection, list({call.call_id: call for call in changed}.values()))
+        changed = {call.call_id: call for line in lines if (call := take(calls, line)) is not None}
+        over = [call for call in changed.values() if call.ended_at is not None]
+        done = await _accounted_for(connection, over)
+        await store.save(
+            connection, [call for call in changed.values() if call.call_id not in done]
+        )
+        await store.drop(connection, done)
         await store.move(connection, ledger, piece.after)
     return True
+
+
+async def _accounted_for(connection: AsyncConnection, over: Sequence[LedgerCall]) -> set[str]:
+    """Nearly all that are over: a controller served them, and wrote everything down itself."""
+    known = await store.with_appeal(connection, [call.call_id for call in over])
+    return {call.call_id for call in over if call.call_id in known and not call.in_fallback}
 
 
 async def _notice_lost(tools: Tools) -> None:
@@ -130,9 +141,7 @@ async def _settle_all(tools: Tools, grace: timedelta) -> None:
             calls = await store.over_since(connection, grace, after=after, limit=BATCH)
             if not calls:
                 return
-            known = await store.with_appeal(connection, [call.call_id for call in calls])
-            # Nearly all: a controller served the call, and wrote everything down itself.
-            done = {c.call_id for c in calls if c.call_id in known and not c.in_fallback}
+            done = await _accounted_for(connection, calls)
             await store.drop(connection, done)
         after = calls[-1].call_id
         for call in calls:

@@ -6,8 +6,8 @@ from pathlib import Path
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, any_, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.tables import appeal
@@ -18,6 +18,20 @@ from callcenter.ledger.tables import ledger_call, ledger_position
 # Any number will do, as long as it stays the same for ever and is no other's (migrations/env.py).
 _ONE_AT_A_TIME = 111_000_002
 _TURN = text("SELECT pg_try_advisory_xact_lock(:number)")
+
+# Each statement has one parameter, whatever the number of calls: it is built and planned once.
+_ids = any_(bindparam("ids", type_=ARRAY(Text)))
+_CALLS = select(ledger_call.c.call).where(ledger_call.c.call_id == _ids)
+_WITH_APPEAL = select(appeal.c.call_id).where(appeal.c.call_id == _ids)
+_DROP = delete(ledger_call).where(ledger_call.c.call_id == _ids)
+_SAVE = text(
+    """
+    INSERT INTO ledger_call (call_id, call, over_at)
+    SELECT call_id, call, CASE WHEN over THEN now() END
+    FROM jsonb_to_recordset(:calls) AS given (call_id text, call jsonb, over boolean)
+    ON CONFLICT (call_id) DO UPDATE SET call = excluded.call, over_at = excluded.over_at
+    """
+).bindparams(bindparam("calls", type_=JSONB))
 
 _call = TypeAdapter(LedgerCall)
 
@@ -50,9 +64,7 @@ async def move(connection: AsyncConnection, ledger: Path, to: Position) -> None:
 
 async def calls(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, LedgerCall]:
     """Those of these calls that are not accounted for yet."""
-    rows = await connection.execute(
-        select(ledger_call.c.call).where(ledger_call.c.call_id.in_(call_ids))
-    )
+    rows = await connection.execute(_CALLS, {"ids": list(call_ids)})
     found = map(_call.validate_python, rows.scalars())
     return {call.call_id: call for call in found}
 
@@ -64,17 +76,11 @@ async def save(connection: AsyncConnection, changed: Sequence[LedgerCall]) -> No
             {
                 "call_id": call.call_id,
                 "call": _call.dump_python(call, mode="json"),
-                "over_at": None if call.ended_at is None else func.now(),
+                "over": call.ended_at is not None,
             }
             for call in changed
         ]
-        statement = insert(ledger_call).values(rows)
-        given = statement.excluded
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["call_id"], set_={"call": given.call, "over_at": given.over_at}
-            )
-        )
+        await connection.execute(_SAVE, {"calls": rows})
 
 
 async def in_progress(connection: AsyncConnection) -> set[str]:
@@ -109,13 +115,13 @@ async def over_since(
 
 async def with_appeal(connection: AsyncConnection, call_ids: Collection[str]) -> set[str]:
     """Those of these calls that have an appeal."""
-    rows = await connection.execute(select(appeal.c.call_id).where(appeal.c.call_id.in_(call_ids)))
+    rows = await connection.execute(_WITH_APPEAL, {"ids": list(call_ids)})
     return set(rows.scalars())
 
 
 async def drop(connection: AsyncConnection, call_ids: Collection[str]) -> None:
     """Forget calls that are accounted for."""
-    await connection.execute(delete(ledger_call).where(ledger_call.c.call_id.in_(call_ids)))
+    await connection.execute(_DROP, {"ids": list(call_ids)})
 
 
 async def extend(connection: AsyncConnection, appeal_id: UUID, ended_at: datetime) -> None:

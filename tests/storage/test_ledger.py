@@ -127,14 +127,12 @@ async def everything(tools: Tools) -> dict[str, list[Any]]:
         "events": "SELECT call_id, seq, at, kind, detail FROM appeal_event"
         " JOIN appeal ON appeal.id = appeal_id ORDER BY call_id, seq",
         "recordings": "SELECT * FROM recording ORDER BY spool_name",
-        "jobs": "SELECT task_name, args FROM procrastinate_jobs ORDER BY args",
         "open": "SELECT call_id, call FROM ledger_call ORDER BY call_id",
         "position": "SELECT bytes_read FROM ledger_position",
     }
     async with unit_of_work(tools.engine) as connection:
         found = {
-            name: [tuple(row) for row in await connection.execute(text(query))]
-            for name, query in queries.items()
+            name: list(await connection.execute(text(query))) for name, query in queries.items()
         }
     files = sorted((file.name, file.stat().st_size) for file in tools.settings.spool.iterdir())
     return found | {"files": files}
@@ -234,7 +232,7 @@ async def test_several_workers_at_once_do_what_one_does(tools: Tools) -> None:
     await account(tools)
     found = await everything(tools)
     assert await outcomes(tools) == ENDED
-    assert len(found["recordings"]) == len(found["jobs"]) == 2
+    assert [row.state for row in found["recordings"]] == ["closed", "closed"]
     numbers = [number for _, number, *_ in found["appeals"]]
     assert len({number[:9] for number in numbers}) == len(ENDED)
     assert max(int(number[2:9]) for number in numbers) == len(ENDED)
@@ -264,7 +262,7 @@ async def test_killed_anywhere_nothing_is_lost_or_twice(tools: Tools, step: str,
     found = await everything(tools)
     assert await outcomes(tools) == ENDED
     assert [event[3] for event in found["events"]].count("ended") == len(ENDED)
-    assert len(found["recordings"]) == len(found["jobs"]) == 2
+    assert [row.state for row in found["recordings"]] == ["closed", "closed"]
     assert [call_id for call_id, _ in found["open"]] == [KILLED]
     assert [name for name, size in found["files"] if not size] == []
 
@@ -338,6 +336,18 @@ async def test_a_call_that_a_controller_wrote_down_stays_as_it_is(tools: Tools) 
     await account(tools)
     after = await everything(tools)
     assert after | {"position": []} == before
+
+
+@pytest.mark.parametrize("first", [0, 3])
+async def test_a_call_that_a_controller_wrote_down_is_forgotten_as_soon_as_it_is_over(
+    tools: Tools, first: int
+) -> None:
+    await as_a_controller(tools, LEFT, [Moment.RECEIVED, Moment.ENDED], "left_in_menu")
+    lines = [each for each in lines_of(LEFT) if b"FALLBACK" not in each]
+    for part, still_open in (lines[:first], {LEFT} if first else set()), (lines[first:], set()):
+        write(tools, part)
+        await account_for_calls(tools, timedelta(hours=1))
+        assert {row.call_id for row in (await everything(tools))["open"]} == still_open
 
 
 @pytest.mark.parametrize("outcome", ["fallback", "lost_to_a_fault", None])
