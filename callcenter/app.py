@@ -31,6 +31,7 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
+from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.errors import NotReady, WeFailed
 from callcenter.line import journal
 from callcenter.line.call import Call
@@ -39,6 +40,7 @@ from callcenter.line.journal import CallRecord, EntryRefused, Journal
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone
 from callcenter.line.prompts import Prompts
+from callcenter.promises import store as promises
 from callcenter.recordings import store as recordings
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
@@ -98,6 +100,7 @@ class Controller:
         self.queue = Queue(redis)
         self.mailbox = Mailbox(redis, name, self._give_order)
         self.blocklist = Blocklist(settings, engine)
+        self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
         self.journal = Journal(self._write)
         self.ami = Ami(
@@ -185,6 +188,8 @@ class Controller:
             desk=self.desk,
             queue=self.queue,
             times=self.settings,
+            number=self._may_call(channel.number),
+            may_call=self._may_call,
             blocked=self.blocklist.blocks(caller.number),
         )
         self._spawn(self._look_back(call, caller), self._errands)
@@ -206,6 +211,15 @@ class Controller:
             del self._under_way[channel.id]
             self.switchboard.forget(channel)
             record.closed(outcome)
+
+    def _may_call(self, number: str) -> str | None:
+        """The number in E.164 when the line may call it: a whole one, allowed, and not blocked."""
+        try:
+            checked = self.numbers.check(number)
+        except NumberRefused:
+            return None
+        is_wanted = checked.startswith("+") and not self.blocklist.blocks(checked)
+        return checked if is_wanted else None
 
     async def _give_order(self, call_id: str, order: Order) -> Answer:
         call = self._under_way.get(call_id)
@@ -333,11 +347,31 @@ async def _write_change(connection: AsyncConnection, entry: journal.Entry) -> No
         case journal.RecordingEnded():
             await recordings.close(connection, recording_id=entry.recording_id, ended_at=entry.at)
         case journal.Closed():
+            if entry.outcome is Outcome.TALKED:
+                await promises.serve(connection, appeal_id=entry.appeal_id, at=entry.at)
             await appeals.close_appeal(
                 connection,
                 appeal_id=entry.appeal_id,
                 outcome=entry.outcome,
                 ended_at=entry.at,
+            )
+        case _:
+            await _write_what_is_ours(connection, entry)
+
+
+async def _write_what_is_ours(connection: AsyncConnection, entry: journal.Entry) -> None:
+    """What was promised to callers, and calls that we make."""
+    match entry:
+        case journal.CallbackPromised():
+            await promises.promise_callback(
+                connection,
+                promise_id=entry.promise_id,
+                appeal_id=entry.appeal_id,
+                number=entry.number,
+                language=entry.language,
+                urgent=entry.urgent,
+                arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
+                promised_at=entry.at,
             )
         case journal.OutgoingCarried():
             await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)

@@ -4,7 +4,7 @@ The write side is for the journal of calls and may be repeated: writing a batch 
 writing it once left. Times are aware; languages are `kk` and `ru`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     column,
+    func,
     select,
     table,
     text,
@@ -26,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import number
+from callcenter.appeals.outgoing import first_moment
 from callcenter.appeals.tables import appeal, appeal_event
 
 LONGEST_CALL = timedelta(hours=3)
@@ -175,6 +177,22 @@ async def add_events(connection: AsyncConnection, events: Sequence[EventRow]) ->
             for event in events
         ]
         await connection.execute(_ADD_EVENTS, {"events": rows})
+
+
+async def append_event(
+    connection: AsyncConnection,
+    *,
+    appeal_id: UUID,
+    at: datetime,
+    kind: str,
+    detail: Mapping[str, Any],
+) -> None:
+    """Add a moment after all of the call that opened the appeal, which is over."""
+    newest = select(func.coalesce(func.max(appeal_event.c.seq), 0) + 1).where(
+        appeal_event.c.appeal_id == appeal_id, appeal_event.c.seq < first_moment(1)
+    )
+    seq = (await connection.execute(newest)).scalar_one()
+    await add_events(connection, [EventRow(appeal_id, seq, at, kind, dict(detail))])
 
 
 async def set_language(connection: AsyncConnection, *, appeal_id: UUID, language: str) -> None:

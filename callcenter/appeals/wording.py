@@ -18,6 +18,7 @@ OUTCOMES = {
     "nobody_free": N_("Nobody was free"),
     "talked": N_("Talked with a consultant"),
     "redirected": N_("Redirected to 1414"),
+    "callback": N_("Will be called back"),
     "fallback": N_("Served by the reserve"),
     "blocked": N_("Turned away, the number is blocked"),
     "not_reached": N_("The called party did not answer"),
@@ -44,6 +45,9 @@ MOMENTS = {
     "recording_started": N_("Recording started"),
     "recording_stopped": N_("Recording stopped"),
     "recording_failed": N_("Recording failed"),
+    "callback_promised": N_("A callback was promised"),
+    "callback_not_asked": N_("The caller did not say that calling back is safe"),
+    "callback_replaced": N_("A later request for a callback replaced this one"),
     "redirect_notice": N_("Notice of redirection to 1414"),
     "redirect_ringing": N_("1414 is being called"),
     "redirect_failed": N_("1414 did not take the call"),
@@ -67,6 +71,12 @@ CHOICES = {
     "consultant": N_("to speak with a consultant"),
     "status": N_("to learn how an appeal stands"),
     "unified_center": N_("public services (1414)"),
+    "callback": N_("to be called back"),
+}
+
+NUMBERS = {
+    "own": N_("to the number of the call"),
+    "other": N_("to another number"),
 }
 
 REASONS = {
@@ -130,6 +140,10 @@ class Wording:
         parts = [
             self._known(LANGUAGES, detail.get("language")),
             self._known(CHOICES, detail.get("choice")),
+            self._known(NUMBERS, detail.get("number")),
+            self.words(N_("appeal %(number)s"), number=detail["appeal"])
+            if "appeal" in detail
+            else "",
             self._known(URGENCIES, detail.get("reason")),
             self._known(KEYS, detail.get("key")) or str(detail.get("key", "")),
             self._known(OUTCOMES, detail.get("outcome")),

@@ -41,6 +41,7 @@ class Choice(Enum):
     STAY = auto()  #: to keep waiting
     UNIFIED_CENTER = auto()  #: 1414 instead of waiting
     OTHER_LANGUAGE = auto()  #: a consultant who speaks another language
+    CALLBACK = auto()  #: to be called back instead of waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,15 @@ class Question:
         return Choice.STAY if key is None else self.keys.get(key, Choice.STAY)
 
 
-_INSTEAD = {"3": Choice.UNIFIED_CENTER, "1": Choice.STAY}
-_OFFERS = ("offer_unified_center", "offer_stay")
+# In the menu 5 and 8 tell of urgency: no question gives these keys another meaning.
+_INSTEAD = {"2": Choice.CALLBACK, "3": Choice.UNIFIED_CENTER, "1": Choice.STAY}
+_OFFERS = ("callback_offer", "offer_unified_center", "offer_stay")
 
 #: Every wait is bounded: the caller may end it in another way than by hanging up.
 STILL_WAITING = Question(_OFFERS, _INSTEAD)
+
+#: When neither a consultant nor 1414 could be reached: the last that the line has to offer.
+NOBODY_REACHED = Question(("callback_offer",), {"2": Choice.CALLBACK})
 
 
 def nobody_there(language: str, other: str | None) -> Question:
@@ -70,4 +75,4 @@ def nobody_there(language: str, other: str | None) -> Question:
     told = (f"nobody_speaks_{language}", "emergency_hint")
     if other is None:
         return Question((*told, *_OFFERS), _INSTEAD)
-    return Question((*told, f"offer_{other}", *_OFFERS), {"5": Choice.OTHER_LANGUAGE, **_INSTEAD})
+    return Question((*told, f"offer_{other}", *_OFFERS), {"6": Choice.OTHER_LANGUAGE, **_INSTEAD})

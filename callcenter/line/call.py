@@ -1,7 +1,7 @@
 """One call in our hands: its leg, its language, and what becomes of it if the caller leaves now."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -34,6 +34,10 @@ class Times(Protocol):
     def spool(self) -> Path: ...
 
 
+def _nothing(number: str) -> str | None:  # noqa: ARG001
+    return None
+
+
 @dataclass
 class Call:
     """A caller, from answer to outcome. `if_left` is the outcome should the caller leave now.
@@ -49,6 +53,8 @@ class Call:
     desk: Desk
     queue: Queue
     times: Times
+    number: str | None = None  #: from which the caller calls, if it is one that we may call
+    may_call: Callable[[str], str | None] = _nothing  #: the number as it is called, if it may be
     blocked: bool = False
     language: str = "kk"
     language_settled: bool = False

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds before company is tried again that failed
 LOOK = 0.5  # seconds between two looks whether the consultant who is being rung has answered
+_INSTEAD_OF_WAITING = (Choice.UNIFIED_CENTER, Choice.CALLBACK)
 
 
 async def kept_company(call: Call) -> Choice:
@@ -36,6 +37,20 @@ async def kept_company(call: Call) -> Choice:
         except WeFailed as exc:
             log.error("call %s waits without words or music: %s", call.leg.id, exc)
             await asyncio.sleep(AGAIN)
+
+
+async def asked(call: Call, question: Question) -> Choice:
+    """What the caller chooses; silence keeps waiting. Raises LegGone."""
+    while await call.leg.key(0):
+        pass  # pressed to the music: no answer to what was not asked yet
+    key = await call.say(*question.prompts)
+    if key is None:
+        async with call.leg.music():
+            key = await call.leg.key(call.times.key_timeout)
+    choice = question.choice(key)
+    if choice in _INSTEAD_OF_WAITING:
+        call.record.moment(Moment.CHOICE, choice=choice.name.lower(), how="key")
+    return choice
 
 
 class _Company:
@@ -108,24 +123,12 @@ class _Company:
             if not self._told_nobody:
                 await call.queue.nobody_signed_in(call.leg.id, call.wanted_language)
             self._told_nobody = True
-        choice = question.choice(await self._key(question))
+        choice = await asked(call, question)
         self._ask_at = time.monotonic() + call.times.ask_every
-        if choice is Choice.UNIFIED_CENTER:
-            call.record.moment(Moment.CHOICE, choice="unified_center", how="key")
         if choice is Choice.OTHER_LANGUAGE and other is not None:
             call.other_language = other
             call.record.moment(Moment.OTHER_LANGUAGE, language=other)
         return choice
-
-    async def _key(self, question: Question) -> str | None:
-        call = self._call
-        while await call.leg.key(0):
-            pass  # pressed to the music: no answer to what was not asked yet
-        key = await call.say(*question.prompts)
-        if key is None:
-            async with call.leg.music():
-                key = await call.leg.key(call.times.key_timeout)
-        return key
 
     async def _music(self) -> None:
         """Music until words are due and nobody is being rung."""

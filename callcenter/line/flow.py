@@ -4,7 +4,9 @@ Hang-up is an exception at whatever the caller was doing, caught here and nowher
 becomes of the call then was written down beforehand, as `call.if_left`.
 """
 
+from callcenter.line.announce import NOBODY_REACHED, Choice
 from callcenter.line.call import Call
+from callcenter.line.company import asked
 from callcenter.line.menu import (
     Wish,
     choose_language,
@@ -15,6 +17,7 @@ from callcenter.line.menu import (
 )
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost
+from callcenter.line.promise import callback_promised
 from callcenter.line.redirect import redirected
 from callcenter.line.urgency import (
     DANGER_KEYS,
@@ -64,20 +67,50 @@ async def _opening(call: Call) -> Wish:
 async def _fulfil(call: Call, wish: Wish) -> Outcome:
     if wish is Wish.UNIFIED_CENTER and await _redirected(call):
         return Outcome.REDIRECTED
+    return await served(call)
+
+
+async def served(call: Call) -> Outcome:
+    """From "I want a consultant" to the one outcome, the caller being there. Raises LegGone."""
     while True:
-        match await consultation(call):
-            case End.TALKED:
-                await call.say("goodbye")
-                return Outcome.TALKED
-            case End.REDIRECT | End.UNIFIED_CENTER as end:
-                if await _redirected(call, notice=_NOTICES[end]):
-                    return Outcome.REDIRECTED
-            case End.FAILED:
-                await call.say("consultant_lost", until_key=False)
-            case End.NOBODY:
-                went = await _redirected(call, notice="nobody_free", failure="nobody_reached")
-                if went is not None:
-                    return Outcome.REDIRECTED if went else Outcome.NOBODY_FREE
+        outcome = await _after(call, await consultation(call))
+        if outcome is not None:
+            return outcome
+
+
+async def _after(call: Call, end: End) -> Outcome | None:
+    """None when the caller is to be served again."""
+    match end:
+        case End.TALKED:
+            await call.say("goodbye")
+            return Outcome.TALKED
+        case End.REDIRECT | End.UNIFIED_CENTER:
+            return Outcome.REDIRECTED if await _redirected(call, notice=_NOTICES[end]) else None
+        case End.CALLBACK:
+            return Outcome.CALLBACK if await _promised(call) else None
+        case End.FAILED:
+            await call.say("consultant_lost", until_key=False)
+            return None
+        case End.NOBODY:
+            went = await _redirected(call, notice="nobody_free", failure="transfer_failed")
+            if went is None:
+                return None
+            return Outcome.REDIRECTED if went else await _last_offer(call)
+
+
+async def _last_offer(call: Call) -> Outcome:
+    """Neither a consultant nor 1414 was reached: no wait goes on for ever."""
+    if await asked(call, NOBODY_REACHED) is Choice.CALLBACK and await callback_promised(call):
+        return Outcome.CALLBACK
+    await call.say("nobody_reached", until_key=False)
+    return Outcome.NOBODY_FREE
+
+
+async def _promised(call: Call) -> bool:
+    """As `callback_promised`; a caller who tells of danger meanwhile is not kept by questions."""
+    if call.urgencies:
+        return await callback_promised(call)
+    return bool(await unless_urgent(call, {}, callback_promised(call)))
 
 
 async def _redirected(

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 LAZY = 0.25  # seconds that an ordinary moment may wait for company
 FIRST_DELAY, LAST_DELAY = 0.2, 5.0  # seconds between attempts to reach the database
 BATCH = 500  # entries written in one transaction
+SURELY = 3.0  # seconds for an entry to be in the database: a caller hears nothing meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,19 @@ class RecordingEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackPromised:
+    """A number is to be called back; `arrived`, in epoch seconds, is the place that it keeps."""
+
+    appeal_id: UUID
+    promise_id: UUID
+    number: str
+    language: str
+    urgent: bool
+    arrived: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A call ended with its one outcome."""
 
@@ -119,11 +133,20 @@ Entry = (
     | ConsultantSettled
     | RecordingBegan
     | RecordingEnded
+    | CallbackPromised
     | Closed
     | OutgoingCarried
     | OutgoingClosed
 )
-AT_ONCE = (Opened, RecordingBegan, RecordingEnded, Closed, OutgoingCarried, OutgoingClosed)
+AT_ONCE = (
+    Opened,
+    RecordingBegan,
+    RecordingEnded,
+    CallbackPromised,
+    Closed,
+    OutgoingCarried,
+    OutgoingClosed,
+)
 
 
 class EntryRefused(WeFailed):
@@ -140,6 +163,7 @@ class Journal:
         """
         self._write = write
         self._entries: list[Entry] = []
+        self._awaited: dict[int, asyncio.Future[None]] = {}  # by the id() of the entry
         self._some = asyncio.Event()
         self._urgent = asyncio.Event()
         self._idle = asyncio.Event()
@@ -157,6 +181,22 @@ class Journal:
         self._idle.clear()
         if isinstance(entry, AT_ONCE):
             self._urgent.set()
+
+    async def keep(self, entry: Entry) -> None:
+        """Put an entry, and return when it is in the database.
+
+        Raises WeFailed when that is not certain within three seconds (the entry may yet be
+        written), EntryRefused when it will never be.
+        """
+        kept = self._awaited[id(entry)] = asyncio.get_running_loop().create_future()
+        self.put(entry)
+        try:
+            async with asyncio.timeout(SURELY):
+                await kept
+        except TimeoutError:
+            raise WeFailed("the database has not kept it within seconds") from None
+        finally:
+            del self._awaited[id(entry)]
 
     def opened(self, call_id: str, caller: Caller) -> "CallRecord":
         """Open the record of a call that has just come in."""
@@ -200,13 +240,24 @@ class Journal:
         delay = FIRST_DELAY
         while True:
             try:
-                return await self._write(batch)
+                await self._write(batch)
+                return self._written(batch)
             except EntryRefused:
                 raise
             except WeFailed as exc:
                 log.error("%d entries of the journal wait: %s", self.depth, exc)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_DELAY)
+
+    def _written(self, batch: Sequence[Entry], fault: EntryRefused | None = None) -> None:
+        """Tell whoever awaits one of these entries."""
+        for entry in batch if self._awaited else ():
+            kept = self._awaited.get(id(entry))
+            if kept is not None and not kept.done():
+                if fault is None:
+                    kept.set_result(None)
+                else:
+                    kept.set_exception(fault)
 
     async def _write_one_by_one(self, batch: Sequence[Entry]) -> None:
         """A bad entry must not hold up the others; that it is missing is said, by its id."""
@@ -215,6 +266,7 @@ class Journal:
                 await self._write_stubbornly([entry])
             except EntryRefused as exc:
                 log.critical("%s of appeal %s lost: %s", type(entry).__name__, entry.appeal_id, exc)
+                self._written([entry], exc)
 
 
 class CallRecord:
@@ -247,6 +299,15 @@ class CallRecord:
 
     def recording_stopped(self, recording_id: UUID) -> None:
         self._journal.put(RecordingEnded(self.appeal_id, recording_id, datetime.now(UTC)))
+
+    async def callback_promised(
+        self, *, number: str, language: str, arrived: float, urgent: bool
+    ) -> None:
+        """Return when it is in the database. Raises WeFailed when that is not certain."""
+        now = datetime.now(UTC)
+        await self._journal.keep(
+            CallbackPromised(self.appeal_id, uuid4(), number, language, urgent, arrived, now)
+        )
 
     def closed(self, outcome: Outcome) -> None:
         """The call is over; nothing is put down after this."""

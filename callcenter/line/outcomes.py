@@ -24,6 +24,9 @@ class Moment(StrEnum):
     RECORDING_STARTED = "recording_started"  #: proved started; detail: recording
     RECORDING_STOPPED = "recording_stopped"  #: proved stopped; detail: recording
     RECORDING_FAILED = "recording_failed"  #: could not be proved started; detail: why
+    CALLBACK_PROMISED = "callback_promised"  #: kept, then the caller was told; detail: number
+    CALLBACK_NOT_ASKED = "callback_not_asked"  #: the caller did not say that calling is safe
+    CALLBACK_REPLACED = "callback_replaced"  #: by a later one for the number; detail: appeal
     REDIRECT_NOTICE = "redirect_notice"  #: notice of redirection to 1414 played to its end (R15)
     REDIRECT_RINGING = "redirect_ringing"  #: 1414 is being called
     REDIRECT_FAILED = "redirect_failed"  #: 1414 did not take the call; detail: why
@@ -45,6 +48,7 @@ class Outcome(StrEnum):
     NOBODY_FREE = "nobody_free"  #: waited to the end, nobody took the call, 1414 neither
     TALKED = "talked"  #: spoke with a consultant
     REDIRECTED = "redirected"  #: went to the Unified Contact Center
+    CALLBACK = "callback"  #: will be called back, which was promised
     FALLBACK = "fallback"  #: served by the dialplan alone
     BLOCKED = "blocked"  #: was told that calls from this number are not taken for a time
     NOT_REACHED = "not_reached"  #: of a call of ours: the called party did not answer

@@ -204,3 +204,12 @@ class Record(Protocol):
     def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None: ...
 
     def recording_stopped(self, recording_id: UUID) -> None: ...
+
+    async def callback_promised(
+        self, *, number: str, language: str, arrived: float, urgent: bool
+    ) -> None:
+        """Return when it is kept for good that this number is called back.
+
+        `arrived`, in epoch seconds, is the place that is kept. Raises WeFailed, within seconds,
+        when it is not certain.
+        """

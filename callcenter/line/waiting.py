@@ -24,8 +24,12 @@ class End(Enum):
     TALKED = auto()  #: the consultant hung up
     REDIRECT = auto()  #: the consultant asked for 1414
     UNIFIED_CENTER = auto()  #: the caller chose 1414 instead of waiting
+    CALLBACK = auto()  #: the caller would rather be called back
     FAILED = auto()  #: the consultant was lost before the two heard each other
     NOBODY = auto()  #: patience ended before anybody answered
+
+
+_ENDS = {Choice.UNIFIED_CENTER: End.UNIFIED_CENTER, Choice.CALLBACK: End.CALLBACK}
 
 
 async def consultation(call: Call) -> End:
@@ -51,8 +55,8 @@ async def consultation(call: Call) -> End:
                     continue
                 case None:
                     return End.NOBODY
-                case Choice.UNIFIED_CENTER:
-                    return End.UNIFIED_CENTER
+                case Choice() as choice if choice in _ENDS:
+                    return _ENDS[choice]
                 case (consultant, leg):
                     return await _talk(call, consultant, leg)
 

@@ -185,7 +185,7 @@ async def test_the_other_language_is_used_when_the_caller_agrees_and_it_is_count
         await house.hears(caller, "kk", "nobody_speaks_kk")
         await house.hears(caller, "kk", "offer_ru")
         assert consultant.calls == []
-        await caller.press("5")
+        await caller.press("6")
         leg = await consultant.next_call()
         assert leg.invite is not None
         assert "111 ru" in leg.invite.need("From")

@@ -1,7 +1,7 @@
 """The rule of a call without a switch: every ending, and every ending cut at every step."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -15,11 +15,37 @@ from callcenter.line.urgency import KEYS_A_SECOND, KEYS_KEPT, KeyLimit
 from tests.flow.world import Story, World
 
 PATIENCE = 100  # turns in which a caller has heard and answered all that is asked
-SERVED = (Outcome.TALKED, Outcome.REDIRECTED, Outcome.NOBODY_FREE, Outcome.BLOCKED)
+SERVED = (
+    Outcome.TALKED,
+    Outcome.REDIRECTED,
+    Outcome.NOBODY_FREE,
+    Outcome.CALLBACK,
+    Outcome.BLOCKED,
+)
 ENDLESS = 2000  # turns of the loop that no story takes
 
 BUSY = NotAnswered("busy")
 LATE = NotAnswered("no_answer")
+
+
+def asks_for_callback(
+    presses: Mapping[str, Sequence[str | None]],
+    interrupts: Mapping[str, str] | None = None,
+    *,
+    number: str | None = "+77011234567",
+    promises_kept: bool = True,
+) -> Story:
+    """Nobody is signed in; who is promised nothing goes to 1414 when asked again."""
+    return Story(
+        {"lang_choice": "0", "offer_stay": "23", **presses},
+        dict(interrupts or {}),
+        unified_center=[""],
+        signed_in=frozenset(),
+        patience=3 * PATIENCE,
+        number=number,
+        promises_kept=promises_kept,
+    )
+
 
 ENDINGS = {
     "talked": (Story({"lang_choice": "2", "menu_main": "1"}, consultants=[""]), Outcome.TALKED),
@@ -76,13 +102,36 @@ ENDINGS = {
     ),
     "1414 after the other language": (
         Story(
-            {"lang_choice": "0", "offer_stay": "53", "queue_next": "3"},
+            {"lang_choice": "0", "offer_stay": "63", "queue_next": "3"},
             consultants=[LATE],
             unified_center=[""],
             signed_in=frozenset({"ru"}),
             patience=PATIENCE,
         ),
         Outcome.REDIRECTED,
+    ),
+    "a callback": (asks_for_callback({"callback_safe": "1"}), Outcome.CALLBACK),
+    "a callback to another number": (
+        asks_for_callback({"callback_safe": "21", "callback_enter": "7*77017654321#"}),
+        Outcome.CALLBACK,
+    ),
+    "a callback to no number of ours": (
+        asks_for_callback({"callback_enter": "42#42#42#"}, number=None),
+        Outcome.REDIRECTED,
+    ),
+    "a callback is not safe": (asks_for_callback({"callback_safe": "3"}), Outcome.REDIRECTED),
+    "no word whether a callback is safe": (asks_for_callback({}), Outcome.REDIRECTED),
+    "a callback cannot be kept": (
+        asks_for_callback({"callback_safe": "1"}, promises_kept=False),
+        Outcome.REDIRECTED,
+    ),
+    "danger while a callback is agreed on": (
+        asks_for_callback({}, {"callback_number": "**"}),
+        Outcome.REDIRECTED,
+    ),
+    "a callback at the very end": (
+        Story({"lang_choice": "0", "callback_offer": "2", "callback_safe": "1"}),
+        Outcome.CALLBACK,
     ),
     "recording does not start": (
         Story({"lang_choice": "0"}, consultants=[""], recording_starts=False),
@@ -190,6 +239,7 @@ def left_after(moments: list[Moment]) -> Outcome:
             Moment.WAITING: Outcome.LEFT_WAITING,
             Moment.RINGING: Outcome.LEFT_RINGING,
             Moment.CONNECTED: Outcome.TALKED,
+            Moment.CALLBACK_PROMISED: Outcome.CALLBACK,
             Moment.REDIRECTED: Outcome.REDIRECTED,
         }.get(moment, left)
     return left
@@ -376,7 +426,7 @@ async def test_who_tries_1414_in_vain_comes_back_to_the_same_place_in_the_queue(
 
 async def test_the_other_language_is_used_once_the_caller_has_agreed_and_is_counted() -> None:
     story = Story(
-        {"lang_choice": "0", "offer_stay": "5"}, signed_in=frozenset({"ru"}), patience=PATIENCE
+        {"lang_choice": "0", "offer_stay": "6"}, signed_in=frozenset({"ru"}), patience=PATIENCE
     )
     world = World(story)
     call = world.call()
@@ -472,3 +522,40 @@ def test_of_a_flood_of_keys_few_are_kept_and_of_a_slow_hand_all(
 def test_no_more_than_the_set_number_of_keys_is_kept() -> None:
     limit = KeyLimit()
     assert sum(limit.admits(float(second)) for second in range(2 * KEYS_KEPT)) == KEYS_KEPT
+
+
+async def test_a_callback_is_promised_to_the_number_that_was_read_back_and_confirmed() -> None:
+    world = World(ENDINGS["a callback to another number"][0])
+    await told(world)
+    assert world.record.promised == ["+77017654321"]
+    read = world.leg.heard[world.leg.heard.index("kk/callback_number", -20) :]
+    digits = [each.removeprefix("kk/number_") for each in read if "/number_" in each]
+    assert "".join(digits) == "87017654321"
+    assert read[-2:] == ["kk/callback_ok", "kk/goodbye"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["a callback is not safe", "no word whether a callback is safe", "a callback cannot be kept"],
+)
+async def test_without_a_yes_or_a_kept_promise_no_callback_is_told_of(ending: str) -> None:
+    world = World(ENDINGS[ending][0])
+    await told(world)
+    assert world.record.promised == []
+    assert "kk/callback_ok" not in world.leg.heard
+    assert Moment.CALLBACK_PROMISED not in world.record.moments
+    assert len({arrived for _, arrived in world.places}) == 1  # the place is kept
+
+
+async def test_danger_told_while_a_callback_is_agreed_on_leads_to_an_urgent_place() -> None:
+    world = World(ENDINGS["danger while a callback is agreed on"][0])
+    await told(world)
+    assert world.urgent_places[-1] is True
+    assert world.record.promised == []
+
+
+async def test_who_hangs_up_before_the_promise_is_kept_has_left_waiting() -> None:
+    story = ENDINGS["a callback"][0]
+    async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
+        if not world.record.promised:
+            assert await call is not Outcome.CALLBACK

@@ -44,6 +44,9 @@ class Story:
     patience: int = 0
     #: Whether the number is blocked.
     blocked: bool = False
+    #: The caller's own number; None when it is withheld.
+    number: str | None = "+77011234567"
+    promises_kept: bool = True
     recording_starts: bool = True
     recording_stops: bool = True
 
@@ -60,10 +63,10 @@ class World:
         self.shown: list[str] = []  #: what the telephone of each consultant who was rung shows
         self.alarms: list[str] = []
         self.leg = CallerLeg(self, story)
-        self.record = Record(self.leg.heard)
+        self.record = Record(self)
         self.called: list[FakeLeg] = []
         self.offered = [FakeConsultant(f"20{n}") for n in range(len(story.consultants))]
-        self._story = story
+        self.story = story
         self._fails_at = fails_at
         self._consultants = iter(story.consultants)
         self._unified_center = iter(story.unified_center)
@@ -72,7 +75,7 @@ class World:
 
     def call(self) -> Call:
         parts = (self.leg, self.record, self, self, self, self, TIMES)
-        return Call(*parts, blocked=self._story.blocked)
+        return Call(*parts, blocked=self.story.blocked, number=self.story.number, may_call=may_call)
 
     async def operation(self) -> None:
         number, self.operations = self.operations, self.operations + 1
@@ -116,7 +119,7 @@ class World:
         await self.operation()
         offered = next(self._offers, None)
         if offered is None:
-            for _ in range(self._story.patience):
+            for _ in range(self.story.patience):
                 await asyncio.sleep(0)
         return offered
 
@@ -125,8 +128,8 @@ class World:
     async def standing(self, call_id: str, language: str) -> "FakeStanding":
         await self.operation()
         return FakeStanding(
-            speakers=int(language in self._story.signed_in),
-            other_languages=self._story.signed_in - {language},
+            speakers=int(language in self.story.signed_in),
+            other_languages=self.story.signed_in - {language},
         )
 
     async def nobody_signed_in(self, call_id: str, language: str) -> None:
@@ -188,7 +191,7 @@ class World:
 
     async def start_recording(self, caller: Leg, file: Path) -> None:
         await self.operation()
-        if not self._story.recording_starts:
+        if not self.story.recording_starts:
             raise RecordingUnproved("as the story goes")
         self.held.append("recording")
 
@@ -197,8 +200,12 @@ class World:
             await asyncio.sleep(0)
         if "recording" in self.held:
             self.held.remove("recording")
-        if not (self._story.recording_starts and self._story.recording_stops):
+        if not (self.story.recording_starts and self.story.recording_stops):
             raise RecordingUnproved("as the story goes")
+
+
+def may_call(number: str) -> str | None:
+    return "+" + number if len(number) == 11 and number[0] == "7" else None
 
 
 class FakeLeg:
@@ -364,8 +371,9 @@ class FakePlace:
 class Record:
     """What was kept of the call."""
 
-    def __init__(self, heard: list[str]) -> None:
-        self._heard = heard
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.promised: list[str] = []  #: numbers
         self.moments: list[Moment] = []
         self.details: list[dict[str, str | bool | float]] = []
         self.languages: list[str] = []
@@ -379,7 +387,7 @@ class Record:
 
     def language(self, language: str) -> None:
         self.languages.append(language)
-        self.heard_before_language = len(self._heard)
+        self.heard_before_language = len(self._world.leg.heard)
 
     def urgent(self, urgencies: Sequence[Urgency]) -> None:
         self.urgencies = list(urgencies)
@@ -393,6 +401,14 @@ class Record:
     def recording_stopped(self, recording_id: UUID) -> None:
         assert self.recordings[recording_id] is False, "stopped twice"
         self.recordings[recording_id] = True
+
+    async def callback_promised(
+        self, *, number: str, language: str, arrived: float, urgent: bool
+    ) -> None:
+        await self._world.operation()
+        if not self._world.story.promises_kept:
+            raise WeFailed("as the story goes")
+        self.promised.append(number)
 
 
 @dataclass(frozen=True)

@@ -40,17 +40,18 @@ def test_every_question_exists_in_both_languages_and_always_offers_to_stay_and_1
         for prompt in question.prompts:
             assert {f"kk/{prompt}", f"ru/{prompt}"} <= spoken
         assert question.choice("1") is Choice.STAY
+        assert question.choice("2") is Choice.CALLBACK
         assert question.choice("3") is Choice.UNIFIED_CENTER
 
 
 def test_silence_and_keys_that_mean_nothing_keep_the_caller_waiting() -> None:
     for question in QUESTIONS:
-        for key in (None, *"0246789*#"):
+        for key in (None, *"045789*#"):
             assert question.choice(key) is Choice.STAY
 
 
 def test_the_other_language_is_offered_only_where_somebody_speaks_it() -> None:
-    assert nobody_there("kk", None).choice("5") is Choice.STAY
-    assert nobody_there("kk", "ru").choice("5") is Choice.OTHER_LANGUAGE
+    assert nobody_there("kk", None).choice("6") is Choice.STAY
+    assert nobody_there("kk", "ru").choice("6") is Choice.OTHER_LANGUAGE
     assert "offer_ru" in nobody_there("kk", "ru").prompts
     assert not {"offer_kk", "offer_ru"} & set(nobody_there("ru", None).prompts)

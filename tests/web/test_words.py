@@ -78,7 +78,7 @@ def test_every_moment_outcome_and_choice_has_words() -> None:
     assert set(wording.MOMENTS) == {moment.value for moment in Moment}
     assert set(wording.OUTCOMES) == {outcome.value for outcome in Outcome}
     assert set(wording.URGENCIES) == {urgency.value for urgency in Urgency}
-    assert set(wording.CHOICES) == {wish.value for wish in Wish}
+    assert set(wording.CHOICES) == {*(wish.value for wish in Wish), "callback"}
 
 
 PATHS = (
@@ -149,6 +149,8 @@ async def add_every_moment(engine: AsyncEngine, call: Call) -> None:
         + [{"reason": reason} for reason in wording.URGENCIES]
         + [{"key": key} for key in [*wording.KEYS, "7"]]
         + [{"whole": False}]
+        + [{"number": whose} for whose in wording.NUMBERS]
+        + [{"appeal": "2600000017"}]
     )
     kinds = [*Moment, *["of_the_future"] * len(details)]
     added = [

@@ -1,0 +1,209 @@
+"""Promises in PostgreSQL: made, claimed by one controller, attempted, ended. Times are aware."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.tables import appeal
+from callcenter.promises.states import Kind, State
+from callcenter.promises.tables import promise
+
+#: How long a claim lasts unless it is renewed. Another controller goes on after it.
+CLAIM = timedelta(seconds=20)
+REPLACED = "callback_replaced"  # the moment of an appeal, see line.outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A promise that one controller takes care of. `number` is personal data: never log it."""
+
+    id: UUID
+    kind: Kind
+    appeal_id: UUID
+    number: str | None
+    language: str
+    urgent: bool
+    arrived_at: datetime
+    attempts: int
+
+
+async def promise_callback(
+    connection: AsyncConnection,
+    *,
+    promise_id: UUID,
+    appeal_id: UUID,
+    number: str,
+    language: str,
+    urgent: bool,
+    arrived_at: datetime,
+    promised_at: datetime,
+) -> None:
+    """Promise to call this number back. Repeatable.
+
+    An open promise for the same number is replaced by this one, which takes over its place in the
+    queue and its urgency; the earlier appeal says so.
+    """
+    # Two calls that promise for one number at once would else fail at the unique index.
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(number))))
+    known = await connection.execute(select(promise.c.id).where(promise.c.id == promise_id))
+    if known.first() is not None:
+        return
+    before = await _replaced(connection, number, promised_at)
+    for earlier in before:
+        given = await connection.execute(select(appeal.c.number).where(appeal.c.id == appeal_id))
+        await appeals.append_event(
+            connection,
+            appeal_id=earlier.appeal_id,
+            at=promised_at,
+            kind=REPLACED,
+            detail={"appeal": given.scalar_one()},
+        )
+    await connection.execute(
+        insert(promise).values(
+            id=promise_id,
+            kind=Kind.CALLBACK.value,
+            appeal_id=appeal_id,
+            number=number,
+            language=language,
+            urgent=urgent or any(earlier.urgent for earlier in before),
+            arrived_at=min([arrived_at, *(earlier.arrived_at for earlier in before)]),
+            promised_at=promised_at,
+            state=State.OPEN.value,
+            due_at=promised_at,
+        )
+    )
+
+
+async def _replaced(connection: AsyncConnection, number: str, at: datetime) -> Sequence[Any]:
+    result = await connection.execute(
+        update(promise)
+        .where(promise.c.number == number, promise.c.state == State.OPEN.value)
+        .values(state=State.REPLACED.value, ended_at=at)
+        .returning(promise.c.appeal_id, promise.c.arrived_at, promise.c.urgent)
+    )
+    return result.all()
+
+
+async def serve(connection: AsyncConnection, *, appeal_id: UUID, at: datetime) -> None:
+    """Whoever talked with a consultant in the call of this appeal is owed no callback any more.
+
+    That is the number from which the call came, and the one that was agreed on in the call.
+    """
+    number = select(appeal.c.caller_number).where(appeal.c.id == appeal_id).scalar_subquery()
+    await connection.execute(
+        update(promise)
+        .where(
+            or_(promise.c.number == number, promise.c.appeal_id == appeal_id),
+            promise.c.state == State.OPEN.value,
+        )
+        .values(state=State.SERVED.value, ended_at=at)
+    )
+
+
+async def claim(
+    connection: AsyncConnection, controller: str, now: datetime, limit: int
+) -> list[Claimed]:
+    """Take care of promises whose attempt is due and of which no living controller takes care.
+
+    The longest waiting first. The call in which a promise was made must be over.
+    """
+    due = (
+        select(promise.c.id)
+        .join(appeal, appeal.c.id == promise.c.appeal_id)
+        .where(
+            promise.c.state == State.OPEN.value,
+            promise.c.due_at <= now,
+            or_(promise.c.claimed_until.is_(None), promise.c.claimed_until < now),
+            appeal.c.outcome.is_not(None),
+        )
+        .order_by(promise.c.arrived_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=promise)
+    )
+    rows = await connection.execute(
+        update(promise)
+        .where(promise.c.id.in_(due))
+        .values(claimed_by=controller, claimed_until=now + CLAIM)
+        .returning(
+            promise.c.id,
+            promise.c.kind,
+            promise.c.appeal_id,
+            promise.c.number,
+            promise.c.language,
+            promise.c.urgent,
+            promise.c.arrived_at,
+            promise.c.attempts,
+        )
+    )
+    claimed = [Claimed(row[0], Kind(row[1]), *row[2:]) for row in rows]
+    return sorted(claimed, key=lambda each: each.arrived_at)
+
+
+async def renew(
+    connection: AsyncConnection, controller: str, now: datetime, promise_ids: Iterable[UUID]
+) -> set[UUID]:
+    """Go on taking care of these; returns those that are this controller's and still open."""
+    rows = await connection.execute(
+        update(promise)
+        .where(promise.c.id.in_(list(promise_ids)), _held_by(controller))
+        .values(claimed_until=now + CLAIM)
+        .returning(promise.c.id)
+    )
+    return set(rows.scalars())
+
+
+async def release(
+    connection: AsyncConnection, controller: str, promise_ids: Iterable[UUID] | None = None
+) -> None:
+    """Let others take care of these; None: of all that this controller ever claimed."""
+    whose = _held_by(controller)
+    if promise_ids is not None:
+        whose &= promise.c.id.in_(list(promise_ids))
+    await connection.execute(update(promise).where(whose).values(claimed_until=None))
+
+
+async def attempt(
+    connection: AsyncConnection,
+    controller: str,
+    promise_id: UUID,
+    now: datetime,
+    pause: timedelta,
+) -> bool:
+    """Begin an attempt: counted before anybody is called, so that a death in it is one attempt.
+
+    The next attempt is due after `pause`. False when the promise is not this controller's (any
+    more): then nobody may be called.
+    """
+    result = await connection.execute(
+        update(promise)
+        .where(promise.c.id == promise_id, _held_by(controller), promise.c.claimed_until > now)
+        .values(attempts=promise.c.attempts + 1, due_at=now + pause, claimed_until=now + CLAIM)
+    )
+    return result.rowcount == 1
+
+
+async def end(
+    connection: AsyncConnection,
+    promise_id: UUID,
+    state: State,
+    at: datetime,
+    by: str | None = None,
+) -> bool:
+    """End an open promise; False when it had ended before."""
+    result = await connection.execute(
+        update(promise)
+        .where(promise.c.id == promise_id, promise.c.state == State.OPEN.value)
+        .values(state=state.value, ended_at=at, ended_by=by)
+    )
+    return result.rowcount == 1
+
+
+def _held_by(controller: str) -> ColumnElement[bool]:
+    return (promise.c.claimed_by == controller) & (promise.c.state == State.OPEN.value)

@@ -1,0 +1,166 @@
+"""Promises in PostgreSQL: one open for each number, each taken care of by one controller."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.promises import store
+from callcenter.promises.states import State, pause_after
+from callcenter.promises.store import CLAIM, Claimed
+from callcenter.promises.tables import promise
+from callcenter.storage.engine import unit_of_work
+
+NUMBER = "+77010000001"
+NOW = datetime.now(UTC).replace(microsecond=0)
+MINUTE = timedelta(minutes=1)
+
+
+async def call_of(engine: AsyncEngine, *, number: str = NUMBER, is_over: bool = True) -> UUID:
+    """An appeal whose call is over, or not yet."""
+    appeal_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=str(appeal_id),
+            channel="call",
+            caller_kind="number",
+            caller_number=number,
+            received_at=NOW,
+        )
+        if is_over:
+            await appeals.close_appeal(
+                connection, appeal_id=appeal_id, outcome="callback", ended_at=NOW
+            )
+    return appeal_id
+
+
+async def made(
+    engine: AsyncEngine,
+    *,
+    number: str = NUMBER,
+    arrived_at: datetime = NOW,
+    urgent: bool = False,
+    appeal_id: UUID | None = None,
+) -> UUID:
+    promise_id = uuid4()
+    appeal_id = appeal_id or await call_of(engine, number=number)
+    async with unit_of_work(engine) as connection:
+        for _ in range(2):  # the journal may write an entry twice
+            await store.promise_callback(
+                connection,
+                promise_id=promise_id,
+                appeal_id=appeal_id,
+                number=number,
+                language="kk",
+                urgent=urgent,
+                arrived_at=arrived_at,
+                promised_at=NOW,
+            )
+    return promise_id
+
+
+async def claimed(
+    engine: AsyncEngine, controller: str, now: datetime = NOW, limit: int = 10
+) -> list[Claimed]:
+    async with unit_of_work(engine) as connection:
+        return await store.claim(connection, controller, now, limit)
+
+
+async def state_of(engine: AsyncEngine, promise_id: UUID) -> State:
+    async with unit_of_work(engine) as connection:
+        row = await connection.execute(select(promise.c.state).where(promise.c.id == promise_id))
+        return State(row.scalar_one())
+
+
+async def test_each_promise_is_claimed_by_one_controller_the_longest_waiting_first(
+    engine: AsyncEngine,
+) -> None:
+    late = await made(engine, number="+77010000001", arrived_at=NOW)
+    early = await made(engine, number="+77010000002", arrived_at=NOW - MINUTE)
+    assert [each.id for each in await claimed(engine, "line-1")] == [early, late]
+    assert await claimed(engine, "line-2") == []
+
+
+async def test_what_a_dead_controller_took_care_of_is_taken_over_when_its_claim_ends(
+    engine: AsyncEngine,
+) -> None:
+    promise_id = await made(engine)
+    await claimed(engine, "line-1")
+    assert await claimed(engine, "line-2", NOW + CLAIM) == []
+    (taken,) = await claimed(engine, "line-2", NOW + CLAIM + timedelta(seconds=1))
+    assert taken.id == promise_id
+    async with unit_of_work(engine) as connection:
+        assert await store.renew(connection, "line-1", NOW, [promise_id]) == set()
+        assert not await store.attempt(connection, "line-1", promise_id, NOW, MINUTE)
+
+
+async def test_a_controller_that_begins_again_gives_back_what_it_had(engine: AsyncEngine) -> None:
+    await made(engine)
+    await claimed(engine, "line-1")
+    async with unit_of_work(engine) as connection:
+        await store.release(connection, "line-1")
+    assert len(await claimed(engine, "line-2")) == 1
+
+
+async def test_an_attempt_is_counted_before_it_and_the_next_is_due_later(
+    engine: AsyncEngine,
+) -> None:
+    promise_id = await made(engine)
+    await claimed(engine, "line-1")
+    async with unit_of_work(engine) as connection:
+        assert await store.attempt(connection, "line-1", promise_id, NOW, 5 * MINUTE)
+        await store.release(connection, "line-1", [promise_id])
+    assert await claimed(engine, "line-2", NOW + 4 * MINUTE) == []
+    (again,) = await claimed(engine, "line-2", NOW + 5 * MINUTE)
+    assert (again.attempts, again.arrived_at) == (1, NOW)
+
+
+async def test_nobody_is_called_while_the_call_of_the_promise_goes_on(engine: AsyncEngine) -> None:
+    await made(engine, appeal_id=await call_of(engine, is_over=False))
+    assert await claimed(engine, "line-1") == []
+
+
+async def test_a_second_request_replaces_the_first_and_takes_over_its_place(
+    engine: AsyncEngine,
+) -> None:
+    appeal_id = await call_of(engine)
+    first = await made(engine, arrived_at=NOW - MINUTE, urgent=True, appeal_id=appeal_id)
+    second = await made(engine)
+    assert await state_of(engine, first) is State.REPLACED
+    (open_one,) = await claimed(engine, "line-1")
+    assert (open_one.id, open_one.arrived_at, open_one.urgent) == (second, NOW - MINUTE, True)
+    async with unit_of_work(engine) as connection:
+        (event,) = await appeals.events(connection, appeal_id)
+    assert event.kind == "callback_replaced"
+    assert len(event.detail["appeal"]) == 10
+
+
+async def test_who_rang_again_and_talked_is_owed_nothing_more(engine: AsyncEngine) -> None:
+    promise_id, other = await made(engine), await made(engine, number="+77010000009")
+    async with unit_of_work(engine) as connection:
+        await store.serve(connection, appeal_id=await call_of(engine), at=NOW)
+    assert await state_of(engine, promise_id) is State.SERVED
+    assert await state_of(engine, other) is State.OPEN
+
+
+async def test_a_promise_ends_once(engine: AsyncEngine) -> None:
+    promise_id = await made(engine)
+    async with unit_of_work(engine) as connection:
+        assert await store.end(connection, promise_id, State.KEPT, NOW)
+        assert not await store.end(connection, promise_id, State.CLOSED, NOW, by="user:aigul")
+    assert await state_of(engine, promise_id) is State.KEPT
+    assert await claimed(engine, "line-1", NOW + 1000 * MINUTE) == []
+
+
+@given(st.lists(st.floats(1, 86400), max_size=9))
+def test_there_is_one_attempt_more_than_there_are_pauses(pauses: list[float]) -> None:
+    attempts = [pause_after(attempt, pauses) for attempt in range(1, len(pauses) + 2)]
+    assert [each.total_seconds() for each in attempts[:-1] if each] == pytest.approx(pauses)
+    assert attempts[-1] is None
