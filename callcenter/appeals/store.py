@@ -227,6 +227,12 @@ async def close_appeal(
     return result.rowcount == 1
 
 
+async def number_of_call(connection: AsyncConnection, call_id: str) -> str | None:
+    """The number of the appeal that a call opened; None while it is not written yet."""
+    found = await connection.execute(_NUMBER_OF_CALL, {"call_id": call_id})
+    return found.scalar_one_or_none()
+
+
 async def live(connection: AsyncConnection) -> list[LiveAppeal]:
     """Appeals without an outcome, the oldest first."""
     return [LiveAppeal(*row) for row in await connection.execute(_LIVE)]

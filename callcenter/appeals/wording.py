@@ -48,6 +48,8 @@ MOMENTS = {
     "callback_promised": N_("A callback was promised"),
     "callback_not_asked": N_("The caller did not say that calling back is safe"),
     "callback_replaced": N_("A later request for a callback replaced this one"),
+    "supervised": N_("A supervisor is with the conversation"),
+    "supervision_ended": N_("The supervisor left the conversation"),
     "redirect_notice": N_("Notice of redirection to 1414"),
     "redirect_ringing": N_("1414 is being called"),
     "redirect_failed": N_("1414 did not take the call"),
@@ -66,6 +68,11 @@ URGENCIES = {
 
 # What a caller who cannot speak is told to answer with.
 KEYS = {"1": N_("1, yes"), "2": N_("2, no")}
+
+MODES = {
+    "listen": N_("listens"),
+    "whisper": N_("speaks to the consultant alone"),
+}
 
 CHOICES = {
     "consultant": N_("to speak with a consultant"),
@@ -151,6 +158,8 @@ class Wording:
             if "consultant" in detail
             else "",
             str(detail.get("number", "")),
+            self._known(MODES, detail.get("mode")),
+            str(detail.get("by", "")).removeprefix("user:"),
             self._known(REASONS, detail.get("why")),
             self._known(HOW, detail.get("how")),
             self.words(N_("cut short by a key")) if detail.get("whole") is False else "",

@@ -14,14 +14,16 @@ from typing import Any, Protocol
 
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused
 from callcenter.asterisk.channel import Channel
+from callcenter.errors import WeFailed
 from callcenter.line.ports import Leg, LegGone, NotAnswered
 from callcenter.settings import Settings
 
 log = logging.getLogger(__name__)
 
 #: Ids that we choose begin so; what a caller's channel is called is the switch's own choice.
-CALLED, TALK = "called-", "talk-"
+CALLED, TALK, OVERHEARD = "called-", "talk-", "overheard-"
 _NUMBER = re.compile(r"\+?[0-9]{2,15}")  # E.164, and the short numbers of services
+SNOOP = 2.0  # seconds for the switch's ear to be there; it takes about two milliseconds
 _CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the controller's name
 
 
@@ -137,6 +139,7 @@ class Switchboard:
         for each in codes:
             self._spawn(Channel(self.ari, each).hang_up())
         stranded -= codes
+        await self._drop_ears()
         if stranded:
             await self._on_stranded(stranded)
 
@@ -226,16 +229,8 @@ class Switchboard:
         """
         bridge = f"{TALK}{one.id}-{next(self._bridges)}"
         try:
-            await self.ari.request(
-                "POST",
-                "bridges",
-                {
-                    # Else packets may be passed on below Asterisk, and nobody would see the keys.
-                    "type": "mixing,dtmf_events" if keys_to_us else "mixing",
-                    "bridgeId": bridge,
-                    "name": self.ari.application,
-                },
-            )
+            # Else packets may be passed on below Asterisk, and nobody would see the keys.
+            await self._build(bridge, "mixing,dtmf_events" if keys_to_us else "mixing")
             await self._join(bridge, one, keys_to_us)
             try:
                 await self._join(bridge, other, keys_to_us)
@@ -244,6 +239,54 @@ class Switchboard:
             yield
         finally:
             await asyncio.shield(self.destroy(bridge))
+
+    @asynccontextmanager
+    async def overheard(
+        self, party: Leg, listener: Leg, *, whispering: bool
+    ) -> AsyncIterator[None]:
+        """`listener` hears what `party` says and hears, and is heard by nobody or by `party`.
+
+        The ear is a channel of the switch's own, like one that was called: whoever finds it left
+        behind hangs it up.
+        """
+        ear = self._new_channel()
+        bridge = f"{OVERHEARD}{ear.id}"
+        try:
+            await self._snoop(party, ear, "out" if whispering else "none")
+            await self._build(bridge, "mixing")
+            try:
+                await self._join(bridge, ear, absorb=True)
+            except LegGone:
+                raise LegGone(f"channel {party.id} hung up") from None
+            try:
+                await self._join(bridge, listener, absorb=True)
+            except LegGone:
+                raise NotAnswered("left") from None
+            yield
+        finally:
+            try:
+                await asyncio.shield(self.destroy(bridge))
+                await asyncio.shield(ear.hang_up())
+            finally:
+                self.forget(ear)
+
+    async def _snoop(self, party: Leg, ear: Channel, whisper: str) -> None:
+        how = {"spy": "both", "whisper": whisper, "app": self.ari.application}
+        try:
+            async with asyncio.timeout(SNOOP):
+                await self.ari.request("POST", f"channels/{party.id}/snoop/{ear.id}", how)
+                await ear.answered()
+        except (Gone, Refused, NotAnswered):
+            raise LegGone(f"channel {party.id} hung up") from None
+        except TimeoutError:
+            raise WeFailed(f"the switch did not begin to listen to {party.id}") from None
+
+    async def _build(self, bridge: str, kind: str) -> None:
+        await self.ari.request(
+            "POST",
+            "bridges",
+            {"type": kind, "bridgeId": bridge, "name": self.ari.application},
+        )
 
     async def _join(self, bridge: str, leg: Leg, absorb: bool) -> None:
         try:
@@ -264,8 +307,16 @@ class Switchboard:
             if bridge["id"].startswith(TALK) and bridge["name"] == self.ari.application
         }
 
+    async def _drop_ears(self) -> None:
+        """Let go what an earlier life listened with; the ears themselves are stranded channels."""
+        for bridge in await self.ari.request("GET", "bridges"):
+            ear = bridge["id"].removeprefix(OVERHEARD)
+            is_left = ear != bridge["id"] and ear not in self._channels
+            if is_left and bridge["name"] == self.ari.application:
+                await self.destroy(bridge["id"])
+
     async def destroy(self, bridge: str) -> None:
-        """End a conversation's bridge; its legs stay."""
+        """End a bridge; its legs stay."""
         try:
             await self.ari.request("DELETE", f"bridges/{bridge}", within=2.0)
         except Gone:

@@ -8,7 +8,7 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             user, block
+             conversation, user, block
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -21,6 +21,7 @@ class Action(StrEnum):
     RECORDING_LISTENED = (
         "web:recording:listened"  #: subject: the recording; detail: id of the appeal
     )
+    SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
     DUTY_CHANGED = "web:consultant:duty_changed"  #: by a supervisor; detail: state, reason
     NUMBER_BLOCKED = "web:block:made"  #: subject: the block; detail: number (masked), until, reason
     BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -27,6 +28,14 @@ class NoCall(OrderRefused):
     """This consultant is not with a caller now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A call in the hands of a controller."""
+
+    id: str
+    controller: str
+
+
 class Dispatch:
     """Gives orders, from any process."""
 
@@ -34,12 +43,11 @@ class Dispatch:
         self._redis = redis
 
     async def to_consultant(self, extension: str, order: Order) -> Answer:
-        """What the call of this consultant answers.
+        """What the call of this consultant answers. Raises what `held_by` and `to_call` raise."""
+        return await self.to_call(await self.held_by(extension), order)
 
-        Raises NoCall when there is none, OrderRefused (or another AskedWrongly, as a message) when
-        the call does not do it, DeskClosed when Redis does not answer, WeFailed when the call
-        failed at it or was not heard of for five seconds.
-        """
+    async def held_by(self, extension: str) -> Held:
+        """The call that this consultant is with now. Raises NoCall, DeskClosed."""
         try:
             async with asyncio.timeout(LIMIT):
                 holder = await self._redis.hget("desk:holders", extension)
@@ -47,22 +55,27 @@ class Dispatch:
             raise DeskClosed(f"cannot find the call of {extension}: {exc or 'no answer'}") from exc
         if holder is None:
             raise NoCall
-        call_id, controller = str(holder).split(" ")
-        return await self._send(controller, call_id, order)
+        return Held(*str(holder).split(" "))
 
-    async def _send(self, controller: str, call_id: str, order: Order) -> Answer:
+    async def to_call(self, call: Held, order: Order) -> Answer:
+        """What this call answers.
+
+        Raises OrderRefused (or another AskedWrongly, as a message) when the call is over or does
+        not do it, DeskClosed when Redis does not answer, WeFailed when the call failed at it or
+        was not heard of for five seconds.
+        """
         order_id = uuid4().hex
         letter = json.dumps(
             {
                 "id": order_id,
-                "call": call_id,
+                "call": call.id,
                 "what": order.what,
                 "by": order.by,
                 "detail": dict(order.detail),
                 "until": time.time() + ANSWER_LIMIT,
             }
         )
-        mailbox = f"orders:{controller}"
+        mailbox = f"orders:{call.controller}"
         try:
             async with asyncio.timeout(ANSWER_LIMIT + LIMIT):
                 async with self._redis.pipeline(transaction=True) as together:

@@ -4,10 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from callcenter.errors import AskedWrongly
 
+#: A supervisor's order; detail: `mode`, and `extension` of the supervisor's own telephone.
+SUPERVISE = "supervise"
+
 Answer = Mapping[str, str]  #: what is said to the one who asked
+
+
+class Mode(StrEnum):
+    """What a supervisor does with a conversation. Names are kept on appeals: never rename one."""
+
+    LISTEN = "listen"  #: hears both, is heard by nobody
+    WHISPER = "whisper"  #: hears both, is heard by the consultant and by no recording
+    LEAVE = "leave"  #: is with it no more
 
 
 @dataclass(frozen=True, slots=True)

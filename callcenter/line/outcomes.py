@@ -27,6 +27,8 @@ class Moment(StrEnum):
     CALLBACK_PROMISED = "callback_promised"  #: kept, then the caller was told; detail: number
     CALLBACK_NOT_ASKED = "callback_not_asked"  #: the caller did not say that calling is safe
     CALLBACK_REPLACED = "callback_replaced"  #: by a later one for the number; detail: appeal
+    SUPERVISED = "supervised"  #: a supervisor is with it; detail: mode, by, supervisor
+    SUPERVISION_ENDED = "supervision_ended"  #: detail: supervisor, why (was not reached)
     REDIRECT_NOTICE = "redirect_notice"  #: notice of redirection to 1414 played to its end (R15)
     REDIRECT_RINGING = "redirect_ringing"  #: 1414 is being called
     REDIRECT_FAILED = "redirect_failed"  #: 1414 did not take the call; detail: why

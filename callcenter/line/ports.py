@@ -99,6 +99,15 @@ class Switch(Protocol):
         Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
         """
 
+    def overheard(
+        self, party: Leg, listener: Leg, *, whispering: bool
+    ) -> AbstractAsyncContextManager[None]:
+        """Within the block `listener` hears all that `party` says and hears.
+
+        Nobody hears the listener; when `whispering`, `party` alone does, and no recording has it.
+        Raises LegGone when `party` has hung up, NotAnswered when the listener has.
+        """
+
     async def start_recording(self, caller: Leg, file: Path) -> None:
         """Record in two channels what the caller says and hears, until stopped or hung up.
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from callcenter.line.call import Call, to_the_end, while_there
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, LegGone, RecordingUnproved
+from callcenter.line.supervision import supervised
 from callcenter.line.urgency import keys_of_a_conversation
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ async def talked_until_redirect(call: Call, consultant: Consultant, leg: Leg) ->
         call.record.consultant(consultant.id)
         call.if_left = Outcome.TALKED
         call.record.moment(Moment.CONNECTED, consultant=consultant.extension)
-        async with _recording(call, consultant):
+        async with supervised(call, leg), _recording(call, consultant):
             with keys_of_a_conversation(call):
                 return await while_there(call.leg, _redirect_keyed(call, leg))
 

@@ -16,6 +16,7 @@ class Permission(StrEnum):
     VIEW_LIVE = "live.view"  #: who waits and what each consultant is doing now
     OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
     SUPERVISE = "duty.supervise"  #: to see what consultants do and did, and to send to a pause
+    HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
@@ -41,7 +42,12 @@ _ALL_OF_A_CALL = _EVERYBODY | {
     Permission.SEE_CALLER_NUMBER,
     Permission.LISTEN,
 }
-_SUPERVISOR = {Permission.VIEW_LIVE, Permission.SUPERVISE, Permission.BLOCK_NUMBERS}
+_SUPERVISOR = {
+    Permission.VIEW_LIVE,
+    Permission.SUPERVISE,
+    Permission.HEAR_CALLS,
+    Permission.BLOCK_NUMBERS,
+}
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS, Permission.OWN_DUTY},

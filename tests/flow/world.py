@@ -189,6 +189,14 @@ class World:
             finally:
                 await asyncio.sleep(0)
 
+    @asynccontextmanager
+    async def overheard(
+        self, party: Leg, listener: Leg, *, whispering: bool
+    ) -> AsyncIterator[None]:
+        with self.holding("ear"):
+            await self.operation()
+            yield
+
     async def start_recording(self, caller: Leg, file: Path) -> None:
         await self.operation()
         if not self.story.recording_starts:

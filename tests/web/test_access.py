@@ -37,6 +37,7 @@ EXPECTED = {
     ("GET", "/live/events"): Permission.VIEW_LIVE,
     ("GET", "/api/v1/live"): Permission.VIEW_LIVE,
     ("GET", "/api/v1/live/events"): Permission.VIEW_LIVE,
+    ("POST", "/api/v1/conversations/{extension}/supervision"): Permission.HEAR_CALLS,
     ("GET", "/api/v1/pause-reasons"): Permission.SIGNED_IN,
     ("GET", "/api/v1/duty"): Permission.OWN_DUTY,
     ("POST", "/api/v1/duty"): Permission.OWN_DUTY,

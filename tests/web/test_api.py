@@ -58,6 +58,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/consultants/duty",
         "/api/v1/consultants/{extension}/duty",
         "/api/v1/consultants/{extension}/hours",
+        "/api/v1/conversations/{extension}/supervision",
         "/api/v1/duty",
         "/api/v1/live",
         "/api/v1/live/events",

@@ -1,0 +1,99 @@
+"""A supervisor with a conversation under way: hears it, and may whisper to the consultant.
+
+The supervisor's own telephone is rung. Modes are changed without hanging up, and the two who talk
+notice nothing of a supervisor who comes, listens and goes. One supervisor at a time.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order, OrderRefused
+from callcenter.errors import WeFailed
+from callcenter.line.call import Call, while_there
+from callcenter.line.outcomes import Moment
+from callcenter.line.ports import Leg, LegGone, NotAnswered
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def supervised(call: Call, consultant: Leg) -> AsyncIterator[None]:
+    """Within the block supervisors may be with the conversation; none is after it."""
+    supervision = Supervision(call, consultant)
+    with call.orders.taken_by(supervision.take):
+        try:
+            yield
+        finally:
+            await supervision.end()
+
+
+class Supervision:
+    """The supervisor of one conversation, if there is one."""
+
+    def __init__(self, call: Call, consultant: Leg) -> None:
+        self._call = call
+        self._consultant = consultant
+        self._mode = Mode.LEAVE
+        self._by = ""
+        self._changed = asyncio.Event()
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def take(self, order: Order) -> Answer | None:
+        """Begin, or change the mode; returns at once, while the supervisor's telephone rings.
+
+        Raises OrderRefused when another supervisor is there already, or none is who could leave.
+        """
+        if order.what != SUPERVISE:
+            return None
+        mode = Mode(order.detail["mode"])
+        is_there = self._under_way is not None and not self._under_way.done()
+        if is_there and order.by != self._by:
+            raise OrderRefused("another supervisor is with this conversation")
+        if not is_there and mode is Mode.LEAVE:
+            raise OrderRefused("you are not with this conversation")
+        self._mode, self._by = mode, order.by
+        self._changed.set()
+        if not is_there:
+            self._under_way = asyncio.create_task(self._supervise(order.detail["extension"]))
+        return {"mode": mode.value, "state": "changed" if is_there else "ringing"}
+
+    async def end(self) -> None:
+        """The conversation is over: return when the supervisor has been let go."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
+
+    async def _supervise(self, extension: str) -> None:
+        """Whatever becomes of the supervisor, the conversation goes on."""
+        call = self._call
+        ring = call.switch.ring(extension, call.leg, "SUPERVISION", call.times.ring_timeout)
+        try:
+            async with ring as leg:
+                try:
+                    await while_there(leg, self._through_modes(leg, extension))
+                finally:
+                    call.record.moment(Moment.SUPERVISION_ENDED, supervisor=extension)
+        except NotAnswered as why:
+            call.record.moment(Moment.SUPERVISION_ENDED, supervisor=extension, why=str(why))
+        except LegGone:
+            return
+        except WeFailed as exc:
+            log.error("call %s: supervision ended: %s", call.leg.id, exc)
+        except Exception:
+            log.exception("call %s: our part failed at supervision", call.leg.id)
+
+    async def _through_modes(self, leg: Leg, extension: str) -> None:
+        while (mode := self._mode) is not Mode.LEAVE:
+            self._changed.clear()
+            async with self._as(mode, leg):
+                self._call.record.moment(
+                    Moment.SUPERVISED, mode=mode.value, by=self._by, supervisor=extension
+                )
+                while self._mode is mode:
+                    await self._changed.wait()
+                    self._changed.clear()
+
+    def _as(self, mode: Mode, leg: Leg) -> AbstractAsyncContextManager[None]:
+        return self._call.switch.overheard(self._consultant, leg, whispering=mode is Mode.WHISPER)

@@ -1,0 +1,73 @@
+"""Being with a conversation: the audit log has its entry before anything is heard."""
+
+from typing import Annotated
+
+from fastapi import Form
+from pydantic import StringConstraints
+
+from callcenter.appeals import store as appeals
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record
+from callcenter.consultants import store as consultants
+from callcenter.consultants.dispatch import Dispatch
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order
+from callcenter.consultants.states import ENGAGED
+from callcenter.errors import AskedWrongly
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.errors import SignInNeeded
+from callcenter.web.site import Site, Visit
+
+ReasonGiven = Annotated[
+    str,
+    Form(),
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=200),
+]
+
+
+class NoTelephone(AskedWrongly):
+    """You have no telephone here: `callcenter users link` gives you a consultant's."""
+
+
+class InACall(AskedWrongly):
+    """You are in a call yourself."""
+
+
+async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason: str) -> Answer:
+    """Begin to be with a consultant's conversation, change how, or leave it.
+
+    Raises NoTelephone, InACall, and what `Dispatch` raises. The audit log has the entry whatever
+    the answer, for whoever asks may have heard something by then.
+    """
+    own = await _own_telephone(site, visit)
+    if (await DutyDesk(site.redis, site.settings).of(own)).state in ENGAGED:
+        raise InACall
+    dispatch = Dispatch(site.redis)
+    call = await dispatch.held_by(extension)
+    async with unit_of_work(site.engine) as connection:
+        number = await appeals.number_of_call(connection, call.id)
+        await record(
+            connection,
+            who=visit.who,
+            action=Action.SUPERVISED,
+            subject=f"appeal:{number or 'unknown'}",
+            detail={
+                "consultant": extension,
+                "call": call.id,
+                "mode": mode.value,
+                "reason": reason,
+            },
+            from_address=visit.address,
+        )
+    order = Order(SUPERVISE, visit.who, {"mode": mode.value, "extension": own})
+    return await dispatch.to_call(call, order)
+
+
+async def _own_telephone(site: Site, visit: Visit) -> str:
+    if visit.user is None:
+        raise SignInNeeded
+    async with unit_of_work(site.engine) as connection:
+        own = await consultants.extension_of_user(connection, visit.user.id)
+    if own is None:
+        raise NoTelephone
+    return own
