@@ -3,20 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.abuse.blocklist import Blocklist
-from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import Caller, read_caller
-from callcenter.appeals.store import EventRow
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.recorder import Recorder
@@ -33,21 +31,19 @@ from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.errors import NotReady, WeFailed
-from callcenter.line import journal
 from callcenter.line.call import Call
 from callcenter.line.flow import inbound_call
-from callcenter.line.journal import CallRecord, EntryRefused, Journal
+from callcenter.line.journal import CallRecord, Journal
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone
 from callcenter.line.prompts import Prompts
-from callcenter.promises import store as promises
-from callcenter.recordings import store as recordings
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import once, open_database, unit_of_work
 from callcenter.storage.redis import open_redis
 from callcenter.up import notify
+from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +98,8 @@ class Controller:
         self.blocklist = Blocklist(settings, engine)
         self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
-        self.journal = Journal(self._write)
+        self.writing = Writing(engine)
+        self.journal = Journal(self.writing.write)
         self.ami = Ami(
             port=settings.ami_port,
             user="callcenter",
@@ -135,6 +132,7 @@ class Controller:
         self.desk.on_empty = self._tell_desk
         self.desk.on_withdrawn = self.switchboard.stop_ringing
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.writing.close)
             background = await stack.enter_async_context(asyncio.TaskGroup())
             writing = background.create_task(self.journal.run())
             await stack.enter_async_context(self.ami)
@@ -283,99 +281,3 @@ class Controller:
             await self.desk.tell_devices(telephones, stamp)
         except (WeFailed, SQLAlchemyError, OSError) as exc:
             log.error("the desk does not know who is there: %s", exc)
-
-    # What is kept
-
-    async def _write(self, entries: Sequence[journal.Entry]) -> None:
-        try:
-            async with unit_of_work(self.engine) as connection:
-                await write_entries(connection, entries)
-        except (IntegrityError, DataError, ProgrammingError) as exc:
-            raise EntryRefused(f"the database refuses: {type(exc.orig).__name__}") from exc
-        except (SQLAlchemyError, OSError) as exc:
-            raise WeFailed(f"the database failed: {type(exc).__name__}") from exc
-
-
-async def write_entries(connection: AsyncConnection, entries: Sequence[journal.Entry]) -> None:
-    """Put entries of the journal where they belong, in their order; may be repeated.
-
-    Moments only refer to their appeal, so they go last, all in one statement.
-    """
-    moments = []
-    for entry in entries:
-        match entry:
-            case journal.Happened():
-                moments.append(
-                    EventRow(entry.appeal_id, entry.seq, entry.at, entry.moment, entry.detail)
-                )
-            case journal.Opened():
-                await appeals.open_appeal(
-                    connection,
-                    appeal_id=entry.appeal_id,
-                    call_id=entry.call_id,
-                    channel="call",
-                    caller_kind=entry.caller.kind,
-                    caller_number=entry.caller.number,
-                    received_at=entry.at,
-                )
-            case _:
-                await _write_change(connection, entry)
-    await appeals.add_events(connection, moments)
-
-
-async def _write_change(connection: AsyncConnection, entry: journal.Entry) -> None:
-    match entry:
-        case journal.LanguageSettled():
-            await appeals.set_language(
-                connection, appeal_id=entry.appeal_id, language=entry.language
-            )
-        case journal.BecameUrgent():
-            await appeals.set_urgent(connection, appeal_id=entry.appeal_id, urgent=entry.urgencies)
-        case journal.ConsultantSettled():
-            await appeals.set_consultant(
-                connection, appeal_id=entry.appeal_id, consultant_id=entry.consultant_id
-            )
-        case journal.RecordingBegan():
-            await recordings.begin(
-                connection,
-                recording_id=entry.recording_id,
-                appeal_id=entry.appeal_id,
-                consultant_id=entry.consultant_id,
-                spool_name=entry.file,
-                started_at=entry.at,
-            )
-        case journal.RecordingEnded():
-            await recordings.close(connection, recording_id=entry.recording_id, ended_at=entry.at)
-        case journal.Closed():
-            if entry.outcome is Outcome.TALKED:
-                await promises.serve(connection, appeal_id=entry.appeal_id, at=entry.at)
-            await appeals.close_appeal(
-                connection,
-                appeal_id=entry.appeal_id,
-                outcome=entry.outcome,
-                ended_at=entry.at,
-            )
-        case _:
-            await _write_what_is_ours(connection, entry)
-
-
-async def _write_what_is_ours(connection: AsyncConnection, entry: journal.Entry) -> None:
-    """What was promised to callers, and calls that we make."""
-    match entry:
-        case journal.CallbackPromised():
-            await promises.promise_callback(
-                connection,
-                promise_id=entry.promise_id,
-                appeal_id=entry.appeal_id,
-                number=entry.number,
-                language=entry.language,
-                urgent=entry.urgent,
-                arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
-                promised_at=entry.at,
-            )
-        case journal.OutgoingCarried():
-            await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)
-        case journal.OutgoingClosed():
-            await outgoing.close(
-                connection, entry.outgoing_id, outcome=entry.outcome, ended_at=entry.at
-            )

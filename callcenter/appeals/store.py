@@ -1,7 +1,7 @@
 """The register of appeals in PostgreSQL.
 
-The write side is for the journal of calls and may be repeated: writing a batch twice leaves what
-writing it once left. Times are aware; languages are `kk` and `ru`.
+The write side is for the journal of calls, many rows in a statement, and may be repeated: writing
+a batch twice leaves what writing it once left. Times are aware; languages are `kk` and `ru`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,24 +11,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    bindparam,
-    column,
-    func,
-    select,
-    table,
-    text,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Select, column, func, select, table, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import number
 from callcenter.appeals.outgoing import first_moment
 from callcenter.appeals.tables import appeal, appeal_event
+from callcenter.storage.engine import Transaction, as_json, within
 
 LONGEST_CALL = timedelta(hours=3)
 YEAR_ZONE = ZoneInfo("Asia/Almaty")
@@ -76,49 +65,152 @@ class EventRow:
     detail: dict[str, Any]
 
 
-# A known call takes no number: the upsert selects nothing then. The row of the counter stays
-# locked until the transaction ends, which is what makes numbers consecutive: keep it short.
-_TAKE_NUMBER = text(
-    """
-    WITH known AS (SELECT number FROM appeal WHERE call_id = :call_id),
-    taken AS (
-        INSERT INTO appeal_counter (year, last)
-        SELECT :year, 1 WHERE NOT EXISTS (SELECT FROM known)
-        ON CONFLICT (year) DO UPDATE SET last = appeal_counter.last + 1
-        RETURNING last
-    )
-    SELECT (SELECT number FROM known) AS known, (SELECT last FROM taken) AS taken
-    """
-)
-_GIVE_NUMBER_BACK = text("UPDATE appeal_counter SET last = last - 1 WHERE year = :year")
-_INSERT = (
-    insert(appeal).on_conflict_do_nothing(index_elements=["call_id"]).returning(appeal.c.number)
-)
-_NUMBER_OF_CALL = select(appeal.c.number).where(appeal.c.call_id == bindparam("call_id"))
-# One statement with one parameter, whatever the number of rows: half the CPU of executemany.
-_ADD_EVENTS = text(
-    """
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A call, or another contact, that came in; `call_id` is None for what is no call to us."""
+
+    appeal_id: UUID
+    call_id: str | None
+    channel: str
+    caller_kind: str
+    caller_number: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was settled of an appeal; None leaves it as it is."""
+
+    appeal_id: UUID
+    language: str | None = None
+    consultant_id: UUID | None = None
+    urgent: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How and when a call ended."""
+
+    appeal_id: UUID
+    outcome: str
+    ended_at: datetime
+
+
+# The counters of the years stay locked until the transaction ends: that is what makes numbers
+# consecutive, and lets nobody open a call between our look whether it is known and our opening it.
+_LOCK_COUNTERS = """
+    INSERT INTO appeal_counter (year, last)
+    SELECT year, 0 FROM unnest(CAST(%(years)s AS smallint[])) AS year
+    ON CONFLICT (year) DO UPDATE SET last = appeal_counter.last
+    RETURNING year, last
+"""
+_KNOWN = "SELECT call_id, number FROM appeal WHERE call_id = ANY(%(calls)s)"
+_OPEN = """
+    INSERT INTO appeal (id, number, channel, call_id, caller_kind, caller_number, received_at)
+    SELECT * FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb))
+        AS new (appeal_id uuid, number text, channel text, call_id text, caller_kind text,
+            caller_number text, received_at timestamptz)
+"""
+_COUNT = """
+    UPDATE appeal_counter SET last = new.last
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (year smallint, last integer)
+    WHERE appeal_counter.year = new.year
+"""
+_CHANGE = """
+    UPDATE appeal SET
+        language = coalesce(new.language, appeal.language),
+        consultant_id = coalesce(new.consultant_id, appeal.consultant_id),
+        urgent = coalesce(new.urgent, appeal.urgent)
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb))
+        AS new (appeal_id uuid, language text, consultant_id uuid, urgent text[])
+    WHERE appeal.id = new.appeal_id
+"""
+_CLOSE = """
+    UPDATE appeal SET outcome = new.outcome, ended_at = new.ended_at
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb))
+        AS new (appeal_id uuid, outcome text, ended_at timestamptz)
+    WHERE appeal.id = new.appeal_id AND appeal.outcome IS NULL
+    RETURNING appeal.id
+"""
+_ADD_EVENTS = """
     INSERT INTO appeal_event (appeal_id, seq, at, kind, detail)
-    SELECT appeal_id, seq, at, kind, detail
-    FROM jsonb_to_recordset(:events)
+    SELECT * FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb))
         AS event (appeal_id uuid, seq integer, at timestamptz, kind text, detail jsonb)
     ON CONFLICT (appeal_id, seq) DO NOTHING
-    """
-).bindparams(bindparam("events", type_=JSONB))
-_BY_ID: ColumnElement[bool] = appeal.c.id == bindparam("appeal")
-_SET_LANGUAGE = update(appeal).where(_BY_ID).values(language=bindparam("chosen"))
-_SET_CONSULTANT = update(appeal).where(_BY_ID).values(consultant_id=bindparam("talked_with"))
-_SET_URGENT = update(appeal).where(_BY_ID).values(urgent=bindparam("told"))
-_CLOSE = (
-    update(appeal)
-    .where(_BY_ID, appeal.c.outcome.is_(None))
-    .values(outcome=bindparam("became"), ended_at=bindparam("ended"))
-)
+"""
 _LIVE = (
     select(appeal.c.id, appeal.c.call_id, appeal.c.received_at)
     .where(appeal.c.outcome.is_(None))
     .order_by(appeal.c.received_at)
 )
+
+
+async def open_appeals(transaction: Transaction, openings: Sequence[Opening]) -> list[str]:
+    """Open appeals and return their numbers of ten digits (see appeals.number), in that order.
+
+    The year of a number is that of `received_at` in Asia/Almaty. Numbers of a year are
+    consecutive. A call that already has an appeal keeps it: its number is returned and none is
+    used up. Others who open appeals wait until this transaction ends: keep it short.
+    """
+    if not openings:
+        return []
+    years = sorted({_year(opening) for opening in openings})
+    last = dict(await transaction.run(_LOCK_COUNTERS, years=years))
+    calls = [opening.call_id for opening in openings]
+    known: dict[str | None, str] = dict(await transaction.run(_KNOWN, calls=calls))
+    numbers, rows = [], []
+    for opening in openings:
+        given = known.get(opening.call_id)
+        if given is None:
+            year = _year(opening)
+            last[year] += 1
+            given = number.make(year, last[year])
+            rows.append(_columns(opening) | {"number": given})
+            if opening.call_id is not None:
+                known[opening.call_id] = given
+        numbers.append(given)
+    if rows:
+        await transaction.run(_OPEN, rows=as_json(rows))
+        counters = [{"year": year, "last": count} for year, count in last.items()]
+        await transaction.run(_COUNT, rows=as_json(counters))
+    return numbers
+
+
+async def change_appeals(transaction: Transaction, changes: Sequence[Change]) -> None:
+    """Settle what is told; of several changes of one appeal the later ones win."""
+    together: dict[UUID, dict[str, object]] = {}
+    for change in changes:
+        told = {name: value for name, value in _columns(change).items() if value is not None}
+        together.setdefault(change.appeal_id, {}).update(told)
+    if together:
+        await transaction.run(_CHANGE, rows=as_json(list(together.values())))
+
+
+async def close_appeals(transaction: Transaction, closings: Sequence[Closing]) -> set[UUID]:
+    """Give appeals their outcomes; the first one of each stays for ever.
+
+    Returns those that were closed by this: others had an outcome already, or do not exist.
+    """
+    first: dict[UUID, dict[str, object]] = {}
+    for closing in closings:
+        first.setdefault(closing.appeal_id, _columns(closing))
+    if not first:
+        return set()
+    return {row[0] for row in await transaction.run(_CLOSE, rows=as_json(list(first.values())))}
+
+
+async def put_events(transaction: Transaction, events: Sequence[EventRow]) -> None:
+    """Add moments, of one appeal or of many; those already there (appeal_id, seq) stay as is."""
+    if events:
+        await transaction.run(_ADD_EVENTS, rows=as_json([_columns(event) for event in events]))
+
+
+def _columns(row: Opening | Change | Closing | EventRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _year(opening: Opening) -> int:
+    return opening.received_at.astimezone(YEAR_ZONE).year % 100
 
 
 async def open_appeal(
@@ -131,52 +223,14 @@ async def open_appeal(
     caller_number: str | None,
     received_at: datetime,
 ) -> str:
-    """Open the appeal of a call and return its number of ten digits (see appeals.number).
-
-    The year of the number is that of `received_at` in Asia/Almaty. Numbers of a year are
-    consecutive. A call that already has an appeal keeps it: its number is returned and none is
-    used up; `call_id` is None for what is no call to us. Others who
-    open appeals wait until this transaction ends: keep it short.
-    """
-    year = received_at.astimezone(YEAR_ZONE).year % 100
-    row = (await connection.execute(_TAKE_NUMBER, {"call_id": call_id, "year": year})).one()
-    if row.known is not None:
-        return str(row.known)
-    given = number.make(year, row.taken)
-    inserted = await connection.execute(
-        _INSERT,
-        {
-            "id": appeal_id,
-            "number": given,
-            "channel": channel,
-            "call_id": call_id,
-            "caller_kind": caller_kind,
-            "caller_number": caller_number,
-            "received_at": received_at,
-        },
-    )
-    if inserted.scalar_one_or_none() is not None:
-        return given
-    # Another transaction opened the same call after our first look. The counter is still locked
-    # by us, so the number that we took is the last one.
-    await connection.execute(_GIVE_NUMBER_BACK, {"year": year})
-    return str((await connection.execute(_NUMBER_OF_CALL, {"call_id": call_id})).scalar_one())
+    """As `open_appeals`, of one; returns its number."""
+    opening = Opening(appeal_id, call_id, channel, caller_kind, caller_number, received_at)
+    return (await open_appeals(within(connection), [opening]))[0]
 
 
 async def add_events(connection: AsyncConnection, events: Sequence[EventRow]) -> None:
-    """Add moments, of one appeal or of many; those already there (appeal_id, seq) stay as is."""
-    if events:
-        rows = [
-            {
-                "appeal_id": str(event.appeal_id),
-                "seq": event.seq,
-                "at": event.at.isoformat(),
-                "kind": event.kind,
-                "detail": event.detail,
-            }
-            for event in events
-        ]
-        await connection.execute(_ADD_EVENTS, {"events": rows})
+    """As `put_events`."""
+    await put_events(within(connection), events)
 
 
 async def append_event(
@@ -197,39 +251,34 @@ async def append_event(
 
 async def set_language(connection: AsyncConnection, *, appeal_id: UUID, language: str) -> None:
     """Settle the language of the appeal: `kk` or `ru`."""
-    await connection.execute(_SET_LANGUAGE, {"appeal": appeal_id, "chosen": language})
+    await change_appeals(within(connection), [Change(appeal_id, language=language)])
 
 
 async def set_urgent(
     connection: AsyncConnection, *, appeal_id: UUID, urgent: Sequence[str]
 ) -> None:
     """Settle why the appeal is urgent, in the order of telling: `silent`, `danger` or both."""
-    await connection.execute(_SET_URGENT, {"appeal": appeal_id, "told": list(urgent)})
+    await change_appeals(within(connection), [Change(appeal_id, urgent=urgent)])
 
 
 async def set_consultant(
     connection: AsyncConnection, *, appeal_id: UUID, consultant_id: UUID
 ) -> None:
     """Note who talked with the caller; the last one stays."""
-    await connection.execute(_SET_CONSULTANT, {"appeal": appeal_id, "talked_with": consultant_id})
+    await change_appeals(within(connection), [Change(appeal_id, consultant_id=consultant_id)])
 
 
 async def close_appeal(
     connection: AsyncConnection, *, appeal_id: UUID, outcome: str, ended_at: datetime
 ) -> bool:
-    """Give the appeal its outcome; the first one stays for ever.
-
-    True when this was it, False when the appeal had an outcome already (or does not exist).
-    """
-    result = await connection.execute(
-        _CLOSE, {"appeal": appeal_id, "became": outcome, "ended": ended_at}
-    )
-    return result.rowcount == 1
+    """As `close_appeals`, of one: True when this was it."""
+    closing = Closing(appeal_id, outcome, ended_at)
+    return bool(await close_appeals(within(connection), [closing]))
 
 
 async def number_of_call(connection: AsyncConnection, call_id: str) -> str | None:
     """The number of the appeal that a call opened; None while it is not written yet."""
-    found = await connection.execute(_NUMBER_OF_CALL, {"call_id": call_id})
+    found = await connection.execute(select(appeal.c.number).where(appeal.c.call_id == call_id))
     return found.scalar_one_or_none()
 
 

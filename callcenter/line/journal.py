@@ -1,8 +1,8 @@
 """What is kept of calls, on its way to the database: in order, in batches, never in a call's way.
 
 A call writes down a moment and goes on; this journal writes them all, a quarter of a second later
-at the latest, an opening, a closing and a recording at once. While the database is away entries
-wait, in order, with their original times.
+at the latest, an opening, a closing and a recording after a tenth: so the entries of many calls
+share a transaction. While the database is away they wait, in order, with their original times.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from callcenter.line.outcomes import Moment, Outcome, Urgency
 log = logging.getLogger(__name__)
 
 LAZY = 0.25  # seconds that an ordinary moment may wait for company
+SOON = 0.1  # seconds that what is `URGENT` may wait
 FIRST_DELAY, LAST_DELAY = 0.2, 5.0  # seconds between attempts to reach the database
 BATCH = 500  # entries written in one transaction
 SURELY = 3.0  # seconds for an entry to be in the database: a caller hears nothing meanwhile
@@ -138,7 +139,7 @@ Entry = (
     | OutgoingCarried
     | OutgoingClosed
 )
-AT_ONCE = (
+URGENT = (
     Opened,
     RecordingBegan,
     RecordingEnded,
@@ -166,6 +167,7 @@ class Journal:
         self._awaited: dict[int, asyncio.Future[None]] = {}  # by the id() of the entry
         self._some = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -179,7 +181,7 @@ class Journal:
         self._entries.append(entry)
         self._some.set()
         self._idle.clear()
-        if isinstance(entry, AT_ONCE):
+        if isinstance(entry, URGENT):
             self._urgent.set()
 
     async def keep(self, entry: Entry) -> None:
@@ -190,6 +192,7 @@ class Journal:
         """
         kept = self._awaited[id(entry)] = asyncio.get_running_loop().create_future()
         self.put(entry)
+        self._write_at_once()
         try:
             async with asyncio.timeout(SURELY):
                 await kept
@@ -225,15 +228,22 @@ class Journal:
 
     async def written(self) -> None:
         """Return when everything put so far is in the database."""
-        self._urgent.set()
+        self._write_at_once()
         await self._idle.wait()
+
+    def _write_at_once(self) -> None:
+        self._urgent.set()
+        self._at_once.set()
 
     async def _wait_for_entries(self) -> None:
         await self._some.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAZY):
                 await self._urgent.wait()
+                async with asyncio.timeout(SOON):
+                    await self._at_once.wait()
         self._urgent.clear()
+        self._at_once.clear()
 
     async def _write_stubbornly(self, batch: Sequence[Entry]) -> None:
         """Try until the batch is written; raises EntryRefused only."""

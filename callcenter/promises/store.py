@@ -1,6 +1,6 @@
 """Promises in PostgreSQL: made, claimed by one controller, attempted, ended. Times are aware."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +14,17 @@ from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
 from callcenter.promises.states import Kind, State
 from callcenter.promises.tables import promise
+from callcenter.storage.engine import Transaction, as_json, within
 
 #: How long a claim lasts unless it is renewed. Another controller goes on after it.
 CLAIM = timedelta(seconds=20)
+_SERVE = """
+    UPDATE promise SET state = 'served', ended_at = new.at
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (appeal_id uuid, at timestamptz)
+        JOIN appeal ON appeal.id = new.appeal_id
+    WHERE promise.state = 'open'
+        AND (promise.number = appeal.caller_number OR promise.appeal_id = appeal.id)
+"""
 REPLACED = "callback_replaced"  # the moment of an appeal, see line.outcomes
 
 
@@ -91,20 +99,20 @@ async def _replaced(connection: AsyncConnection, number: str, at: datetime) -> S
     return result.all()
 
 
-async def serve(connection: AsyncConnection, *, appeal_id: UUID, at: datetime) -> None:
-    """Whoever talked with a consultant in the call of this appeal is owed no callback any more.
+async def serve_all(transaction: Transaction, talked: Mapping[UUID, datetime]) -> None:
+    """Whoever talked with a consultant in the call of an appeal is owed no callback any more.
 
     That is the number from which the call came, and the one that was agreed on in the call.
+    `talked` has the ends of the calls by their appeals.
     """
-    number = select(appeal.c.caller_number).where(appeal.c.id == appeal_id).scalar_subquery()
-    await connection.execute(
-        update(promise)
-        .where(
-            or_(promise.c.number == number, promise.c.appeal_id == appeal_id),
-            promise.c.state == State.OPEN.value,
-        )
-        .values(state=State.SERVED.value, ended_at=at)
-    )
+    if talked:
+        rows = [{"appeal_id": appeal_id, "at": at} for appeal_id, at in talked.items()]
+        await transaction.run(_SERVE, rows=as_json(rows))
+
+
+async def serve(connection: AsyncConnection, *, appeal_id: UUID, at: datetime) -> None:
+    """As `serve_all`, of one."""
+    await serve_all(within(connection), {appeal_id: at})
 
 
 async def claim(

@@ -1,6 +1,6 @@
 """Recordings in PostgreSQL: from the first moment of a file to its place in the store."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +19,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
 from callcenter.recordings.tables import recording
+from callcenter.storage.engine import Transaction, as_json, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,17 @@ class RecordingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """The switch is told to record to `spool_name`, a file name in Settings.spool."""
+
+    id: UUID
+    appeal_id: UUID
+    consultant_id: UUID | None
+    spool_name: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What became of a closed recording; the other fields are those of RecordingRow."""
 
@@ -63,11 +75,18 @@ class Settled:
 
 _columns = [recording.c[name] for name in RecordingRow.__slots__]
 _query = select(*_columns)
-_CLOSE = (
-    update(recording)
-    .where(recording.c.id == bindparam("recording"), recording.c.state == "recording")
-    .values(state="closed", ended_at=bindparam("ended"))
-)
+_BEGIN = """
+    INSERT INTO recording (id, appeal_id, consultant_id, spool_name, state, started_at)
+    SELECT id, appeal_id, consultant_id, spool_name, 'recording', started_at
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new
+        (id uuid, appeal_id uuid, consultant_id uuid, spool_name text, started_at timestamptz)
+    ON CONFLICT (id) DO NOTHING
+"""
+_CLOSE = """
+    UPDATE recording SET state = 'closed', ended_at = new.ended_at
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (id uuid, ended_at timestamptz)
+    WHERE recording.id = new.id AND recording.state = 'recording'
+"""
 _CLOSED = (
     _query.where(
         # No parameter: a plan made for any state could not use the index of this one.
@@ -95,6 +114,25 @@ _SETTLE = (
 )
 
 
+async def begin_all(transaction: Transaction, beginnings: Sequence[Beginning]) -> None:
+    """Note that the switch records to files of these names in Settings.spool. Repeatable.
+
+    Raises AskedWrongly when one is not a plain name.
+    """
+    for each in beginnings:
+        if Path(each.spool_name).name != each.spool_name:
+            raise AskedWrongly(f"{each.spool_name!r} is not a plain file name in the spool")
+    if beginnings:
+        await transaction.run(_BEGIN, rows=as_json([asdict(each) for each in beginnings]))
+
+
+async def close_all(transaction: Transaction, ended: Mapping[UUID, datetime]) -> None:
+    """Note that nothing more is recorded; a worker keeps it within seconds. Repeatable."""
+    if ended:
+        rows = [{"id": identity, "ended_at": at} for identity, at in ended.items()]
+        await transaction.run(_CLOSE, rows=as_json(rows))
+
+
 async def begin(
     connection: AsyncConnection,
     *,
@@ -104,28 +142,14 @@ async def begin(
     spool_name: str,
     started_at: datetime,
 ) -> None:
-    """Note that the switch records to `spool_name`, a file name in Settings.spool. Repeatable.
-
-    Raises AskedWrongly when it is not a plain name.
-    """
-    if Path(spool_name).name != spool_name:
-        raise AskedWrongly(f"{spool_name!r} is not a plain file name in the spool")
-    await connection.execute(
-        insert(recording).on_conflict_do_nothing(index_elements=["id"]),
-        {
-            "id": recording_id,
-            "appeal_id": appeal_id,
-            "consultant_id": consultant_id,
-            "spool_name": spool_name,
-            "state": "recording",
-            "started_at": started_at,
-        },
-    )
+    """As `begin_all`, of one."""
+    beginning = Beginning(recording_id, appeal_id, consultant_id, spool_name, started_at)
+    await begin_all(within(connection), [beginning])
 
 
 async def close(connection: AsyncConnection, *, recording_id: UUID, ended_at: datetime) -> None:
-    """Note that nothing more is recorded; a worker keeps it within seconds. Repeatable."""
-    await connection.execute(_CLOSE, {"recording": recording_id, "ended": ended_at})
+    """As `close_all`, of one."""
+    await close_all(within(connection), {recording_id: ended_at})
 
 
 async def closed(

@@ -1,0 +1,122 @@
+"""From the journal into the tables: a batch of entries is one transaction, a kind one statement."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals import outgoing
+from callcenter.appeals import store as appeals
+from callcenter.appeals.store import Change, Closing, EventRow, Opening
+from callcenter.errors import WeFailed
+from callcenter.line import journal
+from callcenter.line.journal import Entry, EntryRefused
+from callcenter.line.outcomes import Outcome
+from callcenter.promises import store as promises
+from callcenter.recordings import store as recordings
+from callcenter.recordings.store import Beginning
+from callcenter.storage.direct import Direct
+from callcenter.storage.engine import Transaction
+
+#: Errors of psycopg's and of SQLAlchemy's that come again however often the same is written.
+AT_FAULT = (
+    *(psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError),
+    *(IntegrityError, DataError, ProgrammingError),
+)
+Kind = TypeVar("Kind")
+
+
+class Writing:
+    """One journal's way to the database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._database = Direct(engine)
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write a batch in one transaction; may be repeated.
+
+        Raises EntryRefused when the entries are at fault, another WeFailed when it is not.
+        """
+        try:
+            async with self._database.transaction() as transaction:
+                await write_entries(transaction, entries)
+        except AT_FAULT as exc:
+            raise EntryRefused(f"the database refuses: {_name(exc)}") from exc
+        except (psycopg.Error, SQLAlchemyError, OSError) as exc:
+            raise WeFailed(f"the database failed: {_name(exc)}") from exc
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+def _name(exc: Exception) -> str:
+    """Of the driver's error: messages may hold callers' numbers."""
+    return type(getattr(exc, "orig", None) or exc).__name__
+
+
+async def write_entries(transaction: Transaction, entries: Sequence[Entry]) -> None:
+    """Kind by kind, and what others refer to first: an appeal, then all that is said of it."""
+
+    def all_of(kind: type[Kind]) -> list[Kind]:
+        return [entry for entry in entries if isinstance(entry, kind)]
+
+    openings = [
+        Opening(e.appeal_id, e.call_id, "call", e.caller.kind, e.caller.number, e.at)
+        for e in all_of(journal.Opened)
+    ]
+    beginnings = [
+        Beginning(e.recording_id, e.appeal_id, e.consultant_id, e.file, e.at)
+        for e in all_of(journal.RecordingBegan)
+    ]
+    moments = [
+        EventRow(e.appeal_id, e.seq, e.at, e.moment, e.detail) for e in all_of(journal.Happened)
+    ]
+    closings = [Closing(e.appeal_id, e.outcome, e.at) for e in all_of(journal.Closed)]
+    ended = {e.recording_id: e.at for e in all_of(journal.RecordingEnded)}
+    await appeals.open_appeals(transaction, openings)
+    await appeals.change_appeals(transaction, [*filter(None, map(_change, entries))])
+    await recordings.begin_all(transaction, beginnings)
+    await recordings.close_all(transaction, ended)
+    await appeals.put_events(transaction, moments)
+    await _write_what_is_ours(transaction.connection, entries)
+    talked = {e.appeal_id: e.at for e in all_of(journal.Closed) if e.outcome is Outcome.TALKED}
+    await promises.serve_all(transaction, talked)
+    await appeals.close_appeals(transaction, closings)
+
+
+async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+    """What was promised to callers, and calls that we make: seldom, so one by one."""
+    for entry in entries:
+        match entry:
+            case journal.CallbackPromised():
+                await promises.promise_callback(
+                    connection,
+                    promise_id=entry.promise_id,
+                    appeal_id=entry.appeal_id,
+                    number=entry.number,
+                    language=entry.language,
+                    urgent=entry.urgent,
+                    arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
+                    promised_at=entry.at,
+                )
+            case journal.OutgoingCarried():
+                await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)
+            case journal.OutgoingClosed():
+                await outgoing.close(
+                    connection, entry.outgoing_id, outcome=entry.outcome, ended_at=entry.at
+                )
+
+
+def _change(entry: Entry) -> Change | None:
+    match entry:
+        case journal.LanguageSettled():
+            return Change(entry.appeal_id, language=entry.language)
+        case journal.BecameUrgent():
+            return Change(entry.appeal_id, urgent=entry.urgencies)
+        case journal.ConsultantSettled():
+            return Change(entry.appeal_id, consultant_id=entry.consultant_id)
+        case _:
+            return None
