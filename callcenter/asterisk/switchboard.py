@@ -7,12 +7,12 @@ import math
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from callcenter.asterisk.ari import Ari, Event, Gone, Refused
+from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable
 from callcenter.asterisk.channel import Channel
 from callcenter.errors import WeFailed
 from callcenter.line.ports import Leg, LegGone, NotAnswered
@@ -238,7 +238,16 @@ class Switchboard:
                 raise NotAnswered("left") from None
             yield
         finally:
-            await asyncio.shield(self.destroy(bridge))
+            await asyncio.shield(self._part(bridge, one, other))
+
+    async def _part(self, bridge: str, *legs: Leg) -> None:
+        # One by one: what is played to a leg while its bridge is being destroyed, Asterisk
+        # forgets without a word. A leg that was taken out is free when the answer comes.
+        for leg in legs:
+            with suppress(Gone, Refused, Unreachable):  # or it has left by itself
+                path = f"bridges/{bridge}/removeChannel"
+                await self.ari.request("POST", path, {"channel": leg.id}, within=2.0)
+        await self.destroy(bridge)
 
     @asynccontextmanager
     async def overheard(
