@@ -26,6 +26,7 @@
 -- desk:calls        hash  call -> "CONTROLLER LANGUAGE ARRIVAL WANT"
 -- desk:offers:NAME  list  "CALL EXTENSION", for the controller of this name to take; with a third
 --                         word, withdrawn, the consultant is not to be rung any more
+-- desk:holds        hash  language or all -> "UNTIL BY REASON", a queue that is held back
 -- desk:controllers  zset  controller -> until when it counts as alive
 
 local function release(extension)
@@ -165,6 +166,28 @@ function operation.leave()
   end
 end
 
+function operation.hold_back() -- language or all, seconds, by, reason
+  redis.call('HSET', 'desk:holds', ARGV[2],
+    table.concat({string.format('%.6f', now + ARGV[3]), ARGV[4], ARGV[5]}, ' '))
+end
+
+function operation.let_on() -- language or all
+  if redis.call('HDEL', 'desk:holds', ARGV[2]) == 1 then look_again() end
+end
+
+-- call, extension, by: one who waits is given to a consultant who is free or past the conversation
+function operation.hand_out()
+  local call, extension = ARGV[2], ARGV[3]
+  if not on_roster(extension) then return redis.error_reply('OFFROSTER') end
+  if redis.call('HEXISTS', 'desk:calls', call) == 0 then return redis.error_reply('NOTWAITING') end
+  if standing(extension) == 'wrap_up' and telephone(extension) == 'NOT_INUSE' then
+    move(extension, 'ready', '-', ARGV[4])
+    consider(extension)
+  end
+  if not is_idle(extension) then return redis.error_reply('NOTFREE ' .. standing(extension)) end
+  lease(call, extension)
+end
+
 local function lease_ended(extension) -- nobody renewed it, or a rest is over
   release(extension)
   local state = standing(extension)
@@ -187,6 +210,13 @@ function operation.tick() -- controller, its calls that hold a consultant: it re
   for _, extension in due('desk:wrap_up', now) do
     move(extension, 'ready', '-', 'desk')
     consider(extension)
+  end
+  local queues = redis.call('HGETALL', 'desk:holds')
+  for i = 1, #queues, 2 do
+    if tonumber(string.match(queues[i + 1], '^%S+')) <= now then
+      redis.call('HDEL', 'desk:holds', queues[i])
+      look_again()
+    end
   end
   for _, extension in due('desk:gone', now - RULES.away_limit) do
     if not ENGAGED[standing(extension)] then

@@ -110,13 +110,49 @@ local function first(list) -- member and score
   return found[1], tonumber(found[2])
 end
 
-local function first_waiting(want)
-  local call, place = first('desk:waiting:' .. want)
-  while call and tonumber(redis.call('ZSCORE', 'desk:asked', call) or 0) < now do
-    forget(call) -- its controller died
-    call, place = first('desk:waiting:' .. want)
+local holds -- queues that are held back now, once it has been asked
+
+local function held_back(language)
+  if not holds then
+    holds = {}
+    local entries = redis.call('HGETALL', 'desk:holds')
+    for i = 1, #entries, 2 do
+      holds[entries[i]] = tonumber(string.match(entries[i + 1], '^%S+')) > now
+    end
   end
-  return call, place
+  return holds.all or holds[language]
+end
+
+local function may_go(call, want) -- who was chosen by name, and urgent calls, are never held back
+  local entry = redis.call('HGET', 'desk:calls', call) or ''
+  local language, arrival = string.match(entry, '^%S* (%S*) (%S*)')
+  if string.sub(want, 1, 1) == '@' or not held_back(language) then return true end
+  return tonumber(redis.call('ZSCORE', 'desk:waiting', call)) < tonumber(arrival)
+end
+
+local function look_again() -- at everybody who is idle, for more callers may go now
+  for _, extension in ipairs(redis.call('ZRANGE', 'desk:idle', 0, -1)) do
+    table.insert(freed, extension)
+  end
+end
+
+local function is_dead(call) -- as its controller is
+  return tonumber(redis.call('ZSCORE', 'desk:asked', call) or 0) < now
+end
+
+local function first_waiting(want)
+  local list = 'desk:waiting:' .. want
+  local call, place = first(list)
+  while call and is_dead(call) do
+    forget(call)
+    call, place = first(list)
+  end
+  if not call or may_go(call, want) then return call, place end
+  for _, each in ipairs(redis.call('ZRANGE', list, 0, -1)) do -- only while a queue is held back
+    if may_go(each, want) and not is_dead(each) then
+      return each, tonumber(redis.call('ZSCORE', list, each))
+    end
+  end
 end
 
 local function serve(extension) -- somebody who is idle takes the first of those who wait, if any fits
@@ -146,6 +182,7 @@ local function longest_idle(want)
 end
 
 local function find(call, want, preferred) -- a consultant for a call that waits, if any is idle
+  if not may_go(call, want) then return end
   local known = preferred ~= '' and is_idle(preferred) and fits(preferred, want)
   local extension = known and preferred or longest_idle(want)
   if extension then lease(call, extension) end

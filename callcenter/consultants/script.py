@@ -37,7 +37,11 @@ class NotFree(AskedWrongly):
     """The consultant is not signed in, or with somebody already."""
 
     def __init__(self, state: str) -> None:
-        super().__init__(f"a consultant who is {state} cannot call anybody now")
+        super().__init__(f"a consultant who is {state} cannot call or be given anybody now")
+
+
+class NotWaiting(AskedWrongly):
+    """This call does not wait any more."""
 
 
 class Rules(Protocol):
@@ -69,8 +73,8 @@ class Script:
     async def __call__(self, operation: str, *arguments: str) -> Any:
         """What the operation returns; 0 or 1 for most: whether the desk knows a roster.
 
-        Raises IllegalMove, NotFree, NotOnRoster, and DeskClosed when Redis does not answer in
-        2 seconds.
+        Raises IllegalMove, NotFree, NotOnRoster, NotWaiting, and DeskClosed when Redis does not
+        answer in 2 seconds.
         """
         try:
             async with asyncio.timeout(LIMIT):
@@ -80,6 +84,8 @@ class Script:
                 raise IllegalMove(illegal[1], illegal[2]) from exc
             if engaged := _NOT_FREE.search(str(exc)):
                 raise NotFree(engaged[1]) from exc
+            if str(exc).startswith("NOTWAITING"):
+                raise NotWaiting from exc
             if str(exc).startswith("OFFROSTER"):
                 raise NotOnRoster from exc
             raise DeskClosed(f"cannot do {operation} at the desk: {exc}") from exc

@@ -48,7 +48,7 @@ class Machine:
         try:
             self._script(args=arguments)
         except ResponseError as exc:
-            refused = ("OFFROSTER", "ILLEGAL signed_out paused", "NOTFREE ")
+            refused = ("OFFROSTER", "NOTWAITING", "ILLEGAL signed_out paused", "NOTFREE ")
             if not str(exc).startswith(refused):
                 raise
 
@@ -73,8 +73,17 @@ class Machine:
             self._wanted[call] = want
         self.do("wait", call, CALLS[call], want[:2], place, "1", want, preferred)
 
+    def hand_out(self, call: str, extension: str) -> None:
+        """A supervisor may give a call to somebody who does not fit."""
+        before = self._hash("held")
+        self.do("hand_out", call, extension, "user:aliya")
+        if before != self._hash("held"):
+            self._held.add((call, extension))
+
     def time_passes(self) -> None:
         """What nobody renews, rests, wrap-ups and absences all come to their ends."""
+        for queue, entry in self._hash("holds").items():
+            self.redis.hset("desk:holds", queue, f"{PAST} {entry.split(' ', 1)[1]}")
         for key in ("leases", "asked", "wrap_up", "gone"):
             for member in self._members(key):
                 self.redis.zadd(f"desk:{key}", {member: PAST})
@@ -108,7 +117,7 @@ class Machine:
     def check(self) -> None:
         """Every consultant can be reached, or it is said why not; every lease has two ends.
 
-        And nobody who is idle fits anybody who waits.
+        And nobody who is idle fits anybody who waits and is not held back.
         """
         held = self._hash("held")
         holders = {ext: entry.split(" ")[0] for ext, entry in self._hash("holders").items()}
@@ -170,8 +179,16 @@ class Machine:
                 continue
             assert fits(self._crew[extension], extension, self._wanted[call])
         self._held = set(held.items())
-        for entry in calls.values():
-            assert not [each for each in idle if fits(self._crew[each], each, entry.split(" ")[3])]
+        for call, entry in calls.items():
+            if not self._is_held_back(call, entry):
+                want = entry.split(" ")[3]
+                assert not [each for each in idle if fits(self._crew[each], each, want)]
+
+    def _is_held_back(self, call: str, entry: str) -> bool:
+        _, language, arrival, want = entry.split(" ")
+        is_urgent = float(self.redis.zscore("desk:waiting", call) or 0) < float(arrival)
+        holds = self._hash("holds")
+        return not is_urgent and not want.startswith("@") and bool({"all", language} & set(holds))
 
     def _check_history(self, states: dict[str, str]) -> None:
         told: dict[str, list[tuple[float, State]]] = defaultdict(list)
@@ -217,6 +234,7 @@ def fits(crew: tuple[str, str], extension: str, want: str) -> bool:
 
 Event = Callable[[Machine], None]
 _extensions, _calls = st.sampled_from(EXTENSIONS), st.sampled_from(tuple(CALLS))
+_queues = st.sampled_from(("kk", "ru", "all"))
 _outgoing = st.sampled_from(tuple(OUTGOING))
 
 
@@ -252,6 +270,18 @@ def _end(call: str, became: str) -> Event:
     return lambda machine: machine.do("leave", call, became)
 
 
+def _hold_back(queue: str) -> Event:
+    return lambda machine: machine.do("hold_back", queue, "600", "user:aliya", "a drill")
+
+
+def _let_on(queue: str) -> Event:
+    return lambda machine: machine.do("let_on", queue)
+
+
+def _hand_out(call: str, extension: str) -> Event:
+    return lambda machine: machine.hand_out(call, extension)
+
+
 def _roster(crew: dict[str, tuple[str, str]]) -> Event:
     return lambda machine: machine.roster(crew)
 
@@ -263,13 +293,16 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         _wait,
         _calls,
         st.sampled_from(WANTS),
-        st.sampled_from(("1", "2")),
+        st.sampled_from(("0", "1", "2")),
         st.sampled_from(("", *EXTENSIONS)),
     ),
     st.builds(_stage, _calls, st.sampled_from(("ringing", "talking"))),
     st.builds(_leave, _calls, st.sampled_from(("unused", "unanswered", "talked"))),
     st.builds(_occupy, _outgoing, _extensions),
     st.builds(_end, _outgoing, st.sampled_from(("unused", "talked"))),
+    st.builds(_hold_back, _queues),
+    st.builds(_let_on, _queues),
+    st.builds(_hand_out, _calls, _extensions),
     st.builds(_roster, st.sampled_from(CREWS)),
     st.builds(_dies, st.sampled_from(CONTROLLERS)),
     st.just(Machine.time_passes),

@@ -1,0 +1,84 @@
+"""What supervisors do with those who wait: hold a queue back for a time, hand a call out.
+
+A queue is that of one language, or all of them. While it is held back no offers are made from it;
+callers wait on and hear what they hear. Urgent calls are never held back, nor is one that wants a
+certain consultant.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from callcenter.consultants.accounts import LANGUAGES
+from callcenter.consultants.script import LIMIT, DeskClosed, Rules, Script
+from callcenter.errors import AskedWrongly
+
+ALL = "all"
+QUEUES = (*LANGUAGES, ALL)
+SHORTEST, LONGEST = 1.0, 3600.0  # seconds for which a queue may be held back
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A queue that is held back: until when (epoch seconds), by whom (`user:NAME`) and why."""
+
+    queue: str
+    until: float
+    by: str
+    reason: str
+
+
+class Directing:
+    """What may be done with those who wait, from any process."""
+
+    def __init__(self, redis: Redis, rules: Rules) -> None:
+        self._redis = redis
+        self._script = Script(redis, rules)
+
+    async def hold_back(self, queue: str, seconds: float, *, by: str, reason: str) -> None:
+        """Make no offers from a queue for so long; asked again it is so long from now.
+
+        Raises AskedWrongly for a queue or time that there is not, DeskClosed.
+        """
+        _check_queue(queue)
+        if not SHORTEST <= seconds <= LONGEST:
+            raise AskedWrongly(f"a queue is held back for {SHORTEST:g} to {LONGEST:g} seconds")
+        await self._script("hold_back", queue, f"{seconds:.3f}", by, reason)
+
+    async def let_on(self, queue: str) -> None:
+        """Make offers again; asked twice is asked once. Raises AskedWrongly, DeskClosed."""
+        _check_queue(queue)
+        await self._script("let_on", queue)
+
+    async def hand_out(self, call_id: str, extension: str, *, by: str) -> None:
+        """Offer a call that waits to this consultant now, whatever languages they speak.
+
+        Raises NotWaiting; NotFree unless the consultant is free or past a conversation;
+        NotOnRoster, DeskClosed.
+        """
+        await self._script("hand_out", call_id, extension, by)
+
+    async def holds(self) -> list[Hold]:
+        """The queues that are held back now. Raises DeskClosed."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                seconds, microseconds = await self._redis.time()
+                entries = await self._redis.hgetall("desk:holds")
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise DeskClosed(f"cannot read what is held back: {exc or 'no answer'}") from exc
+        told = {str(queue): str(entry) for queue, entry in entries.items()}
+        return read_holds(told, seconds + microseconds / 1_000_000)
+
+
+def read_holds(entries: dict[str, str], now: float) -> list[Hold]:
+    """The holds in force at this moment, from what the desk keeps."""
+    split = [(queue, *entry.split(" ", 2)) for queue, entry in sorted(entries.items())]
+    holds = [Hold(queue, float(until), by, reason) for queue, until, by, reason in split]
+    return [hold for hold in holds if hold.until > now]
+
+
+def _check_queue(queue: str) -> None:
+    if queue not in QUEUES:
+        raise AskedWrongly(f"there is no queue {queue!r}: use one of {', '.join(QUEUES)}")
