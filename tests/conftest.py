@@ -1,3 +1,14 @@
-"""What every test may ask for."""
+"""What every test may ask for, and what holds for all of them."""
+
+import signal
+
+from hypothesis import settings
 
 pytest_plugins = ["tests.services"]
+
+# How long an example takes is the machine's affair: it has other tests to run meanwhile.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
+
+# A run that is told to end takes down what it has started, as after Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)

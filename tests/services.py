@@ -23,7 +23,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.settings import Settings
+from callcenter.line.prompts.build import build
+from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.migrate import migrate
 from callcenter.storage.redis import open_redis
@@ -66,6 +67,17 @@ def postgres(short_folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def whole_prompts() -> Path:
+    """All prompts of both languages. Made once for all runs, since it takes ten seconds of a core.
+
+    Whoever comes while they are made waits; what would come out differently is made again.
+    """
+    made = Settings(_env_file=None, var=ROOT / "var" / "tests")
+    build(made, lambda done, total: None)
+    return made.prompts
 
 
 @pytest.fixture

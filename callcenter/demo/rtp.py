@@ -150,6 +150,19 @@ class Heard:
                 timeline[begin : begin + len(sound) - skipped] = sound[skipped:]
         return timeline
 
+    def joined(self, since: float | None = None) -> Pcm:
+        """The sound that arrived from `since` on, without regard to when each packet came.
+
+        For telling what was played: a machine that stands still for a moment does not tear it.
+        """
+        sounds = [
+            decode(packet.payload, codec)
+            for packet in self.packets
+            if (codec := _CODECS.get(packet.payload_type))
+            and (since is None or packet.arrived_at >= since)
+        ]
+        return np.concatenate([np.zeros(0, np.int16), *sounds])
+
     def _pieces(self) -> Iterator[tuple[int, Pcm]]:
         """The sound of each packet, with its place in samples since the start of the clock."""
         anchor: tuple[int, int, int] | None = None  # ssrc, timestamp, place

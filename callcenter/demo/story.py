@@ -192,7 +192,7 @@ async def _hears(settings: Settings, call: Call, prompt: str) -> None:
     reference: Pcm = decode(path.read_bytes(), "PCMA")
 
     async def heard() -> bool:
-        return resembles(call.heard.pcm(), reference) > 0.8
+        return resembles(call.heard.joined(), reference) > 0.8
 
     await _until(heard, f"the caller hears {prompt}")
 

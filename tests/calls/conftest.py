@@ -1,13 +1,12 @@
 """One house for all tests of calls, proved empty after each."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from callcenter.line.prompts.build import build
-from callcenter.settings import Settings
 from tests.calls.fragile import (  # noqa: F401 fixtures
     fragile,
     fragile_house,
@@ -22,14 +21,13 @@ SHORT = 8000 * 14 // 10  # bytes of A-law: 1.4 seconds, of which a listener comp
 
 
 @pytest.fixture(scope="session")
-def built_prompts(short_folder: Path) -> Path:
-    """All prompts of both languages, made once with espeak-ng, cut short: tests are in a hurry."""
-    made = Settings(_env_file=None, var=short_folder / "prompts-of-tests")
-    build(made, lambda done, total: None)
+def built_prompts(short_folder: Path, whole_prompts: Path) -> Path:
+    """All prompts of both languages, cut short: tests are in a hurry."""
+    made = shutil.copytree(whole_prompts, short_folder / "prompts")
     for language in ("kk", "ru"):
-        for file in (made.prompts / language).glob("*.alaw"):
+        for file in (made / language).glob("*.alaw"):
             file.write_bytes(file.read_bytes()[:SHORT])
-    return made.prompts
+    return made
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -188,7 +188,7 @@ class House:
 
     def was_heard(self, call: Call, language: str, prompt: str) -> bool:
         """Whether the beginning of a prompt was among the sound that reached the caller."""
-        return resembles(call.heard.pcm(), self.prompt(language, prompt)) > HEARD
+        return resembles(call.heard.joined(), self.prompt(language, prompt)) > HEARD
 
     async def hears(self, call: Call, language: str, prompt: str, limit: float = LIMIT) -> None:
         """Wait until the caller has heard the first second of a prompt."""

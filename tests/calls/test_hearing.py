@@ -110,7 +110,7 @@ async def test_after_the_choice_a_caller_hears_only_the_language_of_choice(
         await until_repeated(house, caller, language)
         await caller.press("7")
         await caller.ended(30)
-        sound = caller.heard.pcm(chosen_at)
+        sound = caller.heard.joined(chosen_at)
     assert (await house.appeal(number)).outcome == Outcome.NOBODY_FREE
     # As a whole: some begin with the same words.
     own = {p: resembles(sound, house.prompt(language, p), seconds=None) for p in AFTER_THE_CHOICE}
@@ -126,6 +126,6 @@ async def until_repeated(house: House, call: Call, language: str) -> None:
     told_at = heard_at(house, call, language, "err_noinput")
 
     async def heard() -> bool:
-        return resembles(call.heard.pcm(told_at), menu) > HEARD
+        return resembles(call.heard.joined(told_at), menu) > HEARD
 
     await until(heard, "the menu is repeated")

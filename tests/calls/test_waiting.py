@@ -47,7 +47,7 @@ async def hears_again(house: House, call: Call, language: str, prompt: str) -> N
     sought, since = house.prompt(language, prompt), call.heard.last_packet_at
 
     async def heard() -> bool:
-        return resembles(call.heard.pcm(since), sought) > HEARD
+        return resembles(call.heard.joined(since), sought) > HEARD
 
     await until(heard, f"the caller hears {language}/{prompt} again", SEVERAL)
 

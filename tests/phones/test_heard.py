@@ -56,6 +56,17 @@ def test_a_pause_is_kept_in_the_timeline_as_silence() -> None:
     assert heard.longest_gap(since=BEGAN + 1) == pytest.approx(0.02)
 
 
+def test_what_was_played_is_whole_whatever_pauses_the_machine_made() -> None:
+    heard = listener()
+    for frame in range(20):
+        heard.take(packet(frame), BEGAN + frame * 0.02 + frame // 7 * 0.5)
+    assert np.array_equal(heard.joined(), decode(SOUND[: 20 * FRAME], "PCMA"))
+    assert np.array_equal(
+        heard.joined(since=BEGAN + 0.5), decode(SOUND[7 * FRAME : 20 * FRAME], "PCMA")
+    )
+    assert len(listener().joined()) == 0
+
+
 def test_a_stream_from_another_source_goes_where_it_arrived() -> None:
     heard = listener()
     heard.take(packet(0), BEGAN)
