@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         120, description="A consultant whose telephone is away for so long is signed out"
     )
 
+    silent_telephone: int = Field(
+        15,
+        ge=2,
+        le=300,
+        description="Seconds after which a consultant's telephone that sends no sound is dead",
+    )
+
     # The fallback
     fallback_patience: Seconds = Field(120, description="Waiting in the dialplan's own queue")
 

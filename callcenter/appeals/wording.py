@@ -50,6 +50,12 @@ MOMENTS = {
     "callback_replaced": N_("A later request for a callback replaced this one"),
     "supervised": N_("A supervisor is with the conversation"),
     "supervision_ended": N_("The supervisor left the conversation"),
+    "held": N_("The caller was put on hold"),
+    "resumed": N_("The caller was taken off hold"),
+    "muted": N_("The consultant switched the microphone off"),
+    "unmuted": N_("The consultant switched the microphone on"),
+    "consultant_lost": N_("The consultant was lost"),
+    "caller_lost": N_("The connection with the caller broke off"),
     "redirect_notice": N_("Notice of redirection to 1414"),
     "redirect_ringing": N_("1414 is being called"),
     "redirect_failed": N_("1414 did not take the call"),
@@ -107,6 +113,7 @@ HOW = {
     "recovered": N_("found later"),
     "dialled": N_("dialled on the telephone"),
     "asked": N_("from the page"),
+    "telephone": N_("by the button of the telephone"),
 }
 
 
@@ -147,7 +154,7 @@ class Wording:
         parts = [
             self._known(LANGUAGES, detail.get("language")),
             self._known(CHOICES, detail.get("choice")),
-            self._known(NUMBERS, detail.get("number")),
+            self._known(NUMBERS, detail.get("number")) or str(detail.get("number", "")),
             self.words(N_("appeal %(number)s"), number=detail["appeal"])
             if "appeal" in detail
             else "",
@@ -157,7 +164,6 @@ class Wording:
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail
             else "",
-            str(detail.get("number", "")),
             self._known(MODES, detail.get("mode")),
             str(detail.get("by", "")).removeprefix("user:"),
             self._known(REASONS, detail.get("why")),

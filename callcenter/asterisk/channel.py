@@ -23,6 +23,9 @@ WHY_NOT_ANSWERED = {
     27: "unreachable",
     34: "congestion",
 }
+#: Causes (Q.850) that the network gives for a party that it has lost.
+CUT_OFF = frozenset({27, 38, 41, 102})
+DEVICE = 1  #: Asterisk's own word for a hang-up by RTP timeout (AST_SOFTHANGUP_DEV)
 _numbers = itertools.count(1)
 
 
@@ -47,7 +50,9 @@ class Channel:
         self._playing: str | None = None
         self._answered = False
         self._withdrawn = False
+        self._hold_takers: list[Callable[[bool], None]] = []
         self._cause: int | None = None
+        self._is_cut_off = False
         self._end: LegGone | None = None
 
     # What Asterisk tells
@@ -66,6 +71,10 @@ class Channel:
             case "StasisStart":
                 self.name = event["channel"]["name"]
                 self._answered = True
+            case "ChannelHold" | "ChannelUnhold" as kind:
+                self._holds(kind == "ChannelHold")
+            case "ChannelHangupRequest":
+                self._is_cut_off = self._is_cut_off or _is_cut_off(event)
             case "ChannelDestroyed":
                 self._cause = event["cause"]
                 self._finish(LegGone(f"channel {self.id} hung up"))
@@ -77,6 +86,10 @@ class Channel:
         taken = any(take(key) for take in self._watchers)
         if not taken and len(self._keys) < KEYS_KEPT:
             self._keys.append(key)
+
+    def _holds(self, is_held: bool) -> None:
+        for take in self._hold_takers:
+            take(is_held)
 
     def lost(self) -> None:
         """Asterisk knows nothing of this channel any more, and no goodbye was heard."""
@@ -101,6 +114,11 @@ class Channel:
     @property
     def is_gone(self) -> bool:
         return self._end is not None
+
+    @property
+    def died(self) -> bool:
+        """Whether it ended without a goodbye: no packet came any more, or the way was cut."""
+        return self._end is not None and self._is_cut_off
 
     async def answer(self) -> None:
         """Answer the incoming call: 200 OK goes out."""
@@ -164,6 +182,27 @@ class Channel:
         finally:
             self._watchers.remove(take)
 
+    @contextmanager
+    def holds(self, take: Callable[[bool], None]) -> Iterator[None]:
+        """Within the block `take` is told when the telephone holds (re-INVITE) and resumes."""
+        self._hold_takers.append(take)
+        try:
+            yield
+        finally:
+            self._hold_takers.remove(take)
+
+    async def mute(self, muted: bool) -> None:
+        """Whether what this party says is dropped. Raises LegGone."""
+        await self._do("POST" if muted else "DELETE", "mute", direction="in")
+
+    async def hint(self, sounds: Sequence[str]) -> None:
+        """Play to this party alone, also in a bridge, and return at once; a fault is logged."""
+        playback = f"hint-{self.id}-{next(_numbers)}"
+        try:
+            await self._do("POST", f"play/{playback}", media=",".join(sounds))
+        except (LegGone, Refused):
+            return
+
     @asynccontextmanager
     async def music(self) -> AsyncIterator[None]:
         """Music on hold within the block."""
@@ -214,3 +253,9 @@ class Channel:
     async def _wait_for_news(self) -> None:
         self._news.clear()
         await self._news.wait()
+
+
+def _is_cut_off(hangup: Event) -> bool:
+    """Whether a hang-up was nobody's goodbye (seen: a BYE is not `soft`, ARI's own is 32)."""
+    cause = hangup.get("cause")
+    return cause == DEVICE if hangup.get("soft") else cause in CUT_OFF

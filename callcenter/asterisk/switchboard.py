@@ -220,6 +220,26 @@ class Switchboard:
                 self.forget(channel)
 
     @asynccontextmanager
+    async def room(self, caller: Leg, *, keys_to_us: bool = True) -> AsyncIterator["Room"]:
+        """A bridge for a caller's conversation, with nobody in it; destroyed with the block."""
+        bridge = f"{TALK}{caller.id}-{next(self._bridges)}"
+        room = Room(self.ari, bridge, keys_to_us)
+        try:
+            # Else packets may be passed on below Asterisk, and nobody would see the keys.
+            await self._build(bridge, "mixing,dtmf_events" if keys_to_us else "mixing")
+            yield room
+        finally:
+            await asyncio.shield(self._part(room, bridge))
+
+    async def _part(self, room: "Room", bridge: str) -> None:
+        # One by one: what is played to a leg while its bridge is being destroyed, Asterisk
+        # forgets without a word. A leg that was taken out is free when the answer comes.
+        for leg in room.inside:
+            with suppress(Unreachable):
+                await room.leave(leg)
+        await self.destroy(bridge)
+
+    @asynccontextmanager
     async def connected(
         self, one: Leg, other: Leg, *, keys_to_us: bool = True
     ) -> AsyncIterator[None]:
@@ -227,27 +247,13 @@ class Switchboard:
 
         Raises LegGone when `one` has hung up meanwhile, NotAnswered when `other` has.
         """
-        bridge = f"{TALK}{one.id}-{next(self._bridges)}"
-        try:
-            # Else packets may be passed on below Asterisk, and nobody would see the keys.
-            await self._build(bridge, "mixing,dtmf_events" if keys_to_us else "mixing")
-            await self._join(bridge, one, keys_to_us)
+        async with self.room(one, keys_to_us=keys_to_us) as room:
+            await room.enter(one)
             try:
-                await self._join(bridge, other, keys_to_us)
+                await room.enter(other)
             except LegGone:
                 raise NotAnswered("left") from None
             yield
-        finally:
-            await asyncio.shield(self._part(bridge, one, other))
-
-    async def _part(self, bridge: str, *legs: Leg) -> None:
-        # One by one: what is played to a leg while its bridge is being destroyed, Asterisk
-        # forgets without a word. A leg that was taken out is free when the answer comes.
-        for leg in legs:
-            with suppress(Gone, Refused, Unreachable):  # or it has left by itself
-                path = f"bridges/{bridge}/removeChannel"
-                await self.ari.request("POST", path, {"channel": leg.id}, within=2.0)
-        await self.destroy(bridge)
 
     @asynccontextmanager
     async def overheard(
@@ -263,12 +269,13 @@ class Switchboard:
         try:
             await self._snoop(party, ear, "out" if whispering else "none")
             await self._build(bridge, "mixing")
+            room = Room(self.ari, bridge, absorb=True)
             try:
-                await self._join(bridge, ear, absorb=True)
+                await room.enter(ear)
             except LegGone:
                 raise LegGone(f"channel {party.id} hung up") from None
             try:
-                await self._join(bridge, listener, absorb=True)
+                await room.enter(listener)
             except LegGone:
                 raise NotAnswered("left") from None
             yield
@@ -296,16 +303,6 @@ class Switchboard:
             "bridges",
             {"type": kind, "bridgeId": bridge, "name": self.ari.application},
         )
-
-    async def _join(self, bridge: str, leg: Leg, absorb: bool) -> None:
-        try:
-            await self.ari.request(
-                "POST",
-                f"bridges/{bridge}/addChannel",
-                {"channel": leg.id, "absorbDTMF": str(absorb).lower()},
-            )
-        except (Gone, Refused):
-            raise LegGone(f"channel {leg.id} hung up") from None
 
     async def talks(self) -> dict[str, set[str]]:
         """This controller's conversations in the switch now: ids of channels by id of bridge."""
@@ -347,6 +344,41 @@ class Switchboard:
     async def recording_closed(self, file: Path) -> None:
         """Return when it is proved closed, its channel having gone. Raises RecordingUnproved."""
         await self._recorder.stop("", file, gone=True)
+
+
+class Room:
+    """A bridge of Asterisk (`callcenter.line.ports.Room`)."""
+
+    def __init__(self, ari: Ari, bridge: str, absorb: bool) -> None:
+        """`absorb`: the others do not hear the keys that somebody in it presses."""
+        self._ari = ari
+        self._bridge = bridge
+        self._absorb = absorb
+        self._inside: dict[str, Leg] = {}
+
+    @property
+    def inside(self) -> list[Leg]:
+        """Who was put in and not taken out; any of them may have hung up."""
+        return list(self._inside.values())
+
+    async def enter(self, leg: Leg) -> None:
+        """Put a leg into the bridge. Raises LegGone."""
+        try:
+            await self._ari.request(
+                "POST",
+                f"bridges/{self._bridge}/addChannel",
+                {"channel": leg.id, "absorbDTMF": str(self._absorb).lower()},
+            )
+            self._inside[leg.id] = leg
+        except (Gone, Refused):
+            raise LegGone(f"channel {leg.id} hung up") from None
+
+    async def leave(self, leg: Leg) -> None:
+        """Take a leg out of the bridge; no error when it has hung up or is not in it."""
+        self._inside.pop(leg.id, None)
+        path = f"bridges/{self._bridge}/removeChannel"
+        with suppress(Gone, Refused):
+            await self._ari.request("POST", path, {"channel": leg.id}, within=2.0)
 
 
 def caller_of(bridge: str) -> str:

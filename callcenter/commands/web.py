@@ -16,6 +16,7 @@ from callcenter.abuse import pages as abuse_pages
 from callcenter.appeals import api as appeals_api
 from callcenter.appeals import pages as appeals_pages
 from callcenter.consultants import api as consultants_api
+from callcenter.consultants import calls
 from callcenter.errors import NotReady
 from callcenter.live import api as live_api
 from callcenter.live import pages as live_pages
@@ -36,7 +37,7 @@ ROOMS = (
     Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room("recordings", (recordings_api.router,)),
-    Room("consultants", (consultants_api.router,)),
+    Room("consultants", (consultants_api.router, calls.router)),
     Room("live", (live_pages.router, live_api.router), live_pages.TEMPLATES),
 )
 

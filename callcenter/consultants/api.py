@@ -69,7 +69,7 @@ async def list_reasons(site: CurrentSite) -> list[Reason]:
 @router.get("/api/v1/duty", dependencies=[needs(Permission.OWN_DUTY)])
 async def read_own(site: CurrentSite, visit: CurrentVisit, desk: CurrentDesk) -> DutyNow:
     """What you are doing, as the desk knows it."""
-    return _now(await desk.of(await _own_extension(site, visit)))
+    return _now(await desk.of(await own_extension(site, visit)))
 
 
 @router.post("/api/v1/duty", dependencies=[needs(Permission.OWN_DUTY)])
@@ -81,7 +81,7 @@ async def change_own(
     reason: ReasonCode = None,
 ) -> DutyNow:
     """Sign in or go on (`ready`), pause with a reason, or sign out."""
-    extension = await _own_extension(site, visit)
+    extension = await own_extension(site, visit)
     wanted = State(state)
     why = await _checked_reason(site, wanted, reason)
     await desk.ask(extension, wanted, by="self", reason=why)
@@ -136,7 +136,8 @@ async def read_hours(
     ]
 
 
-async def _own_extension(site: CurrentSite, visit: CurrentVisit) -> str:
+async def own_extension(site: CurrentSite, visit: CurrentVisit) -> str:
+    """The extension of whoever asks. Raises AskedWrongly for somebody who is no consultant."""
     if visit.user is None:
         raise SignInNeeded
     async with unit_of_work(site.engine) as connection:

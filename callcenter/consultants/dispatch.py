@@ -30,10 +30,11 @@ class NoCall(OrderRefused):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A call in the hands of a controller."""
+    """A consultant's call, in the hands of a controller."""
 
     id: str
     controller: str
+    consultant: str
 
 
 class Dispatch:
@@ -55,7 +56,8 @@ class Dispatch:
             raise DeskClosed(f"cannot find the call of {extension}: {exc or 'no answer'}") from exc
         if holder is None:
             raise NoCall
-        return Held(*str(holder).split(" "))
+        call_id, controller = str(holder).split(" ")
+        return Held(call_id, controller, extension)
 
     async def to_call(self, call: Held, order: Order) -> Answer:
         """What this call answers.
@@ -72,6 +74,7 @@ class Dispatch:
                 "what": order.what,
                 "by": order.by,
                 "detail": dict(order.detail),
+                "consultant": call.consultant,
                 "until": time.time() + ANSWER_LIMIT,
             }
         )
@@ -137,7 +140,7 @@ class Mailbox:
     async def _carry_out(self, letter: str) -> None:
         try:
             told = json.loads(letter)
-            order = Order(told["what"], told["by"], told["detail"])
+            order = Order(told["what"], told["by"], told["detail"], told["consultant"])
             if told["until"] < time.time():
                 log.warning("order %s came too late and is dropped", order.what)
                 return

@@ -24,11 +24,15 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Something to be done with a call. `by` is `self` (its consultant) or `user:NAME`."""
+    """Something to be done with a call. `by` is `self` (its consultant) or `user:NAME`.
+
+    `consultant` is the extension of the consultant whose call it is.
+    """
 
     what: str
     by: str
     detail: Mapping[str, str] = field(default_factory=dict)
+    consultant: str = ""
 
 
 class OrderRefused(AskedWrongly):

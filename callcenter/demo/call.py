@@ -129,12 +129,15 @@ class Call:
             await self._station.transactions.request(cancel, to)
         await _within(self._over, GIVE_UP, "the other side did not end the cancelled call")
 
-    async def hang_up(self) -> None:
-        """Ends the call, at whatever stage it is; does nothing when it is over."""
+    async def hang_up(self, reason: str | None = None) -> None:
+        """Ends the call, at whatever stage it is; does nothing when it is over.
+
+        `reason` goes into the header Reason of a BYE, as in `Q.850;cause=38`.
+        """
         if self.is_over:
             return
         if self._is_answered:
-            await self._bye()
+            await self._bye(reason)
         elif self._incoming is not None:
             await self.reject(480)
         else:
@@ -326,10 +329,11 @@ class Call:
 
     # --- how ---
 
-    async def _bye(self) -> None:
+    async def _bye(self, reason: str | None = None) -> None:
         self._mark("bye_sent")
+        why = (("Reason", reason),) if reason else ()
         try:
-            await self._station.ask(self._dialog, lambda more: self._request("BYE", more))
+            await self._station.ask(self._dialog, lambda more: self._request("BYE", (*why, *more)))
         finally:
             # Whatever they said (481 when our BYEs crossed): for us the call is over.
             self._finish("us", "BYE")

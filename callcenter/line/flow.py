@@ -19,6 +19,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.promise import callback_promised
 from callcenter.line.redirect import redirected
+from callcenter.line.talk import Parting
 from callcenter.line.urgency import (
     DANGER_KEYS,
     URGENT_KEYS,
@@ -27,7 +28,7 @@ from callcenter.line.urgency import (
 )
 from callcenter.line.waiting import End, consultation
 
-_NOTICES = {End.REDIRECT: "transfer_ecc", End.UNIFIED_CENTER: "nobody_free"}
+_NOTICES = {Parting.REDIRECT: "transfer_ecc", End.UNIFIED_CENTER: "nobody_free"}
 
 
 async def inbound_call(call: Call) -> Outcome:
@@ -44,6 +45,8 @@ async def inbound_call(call: Call) -> Outcome:
     except LegLost:
         return Outcome.LOST_TO_A_FAULT
     except LegGone:
+        if call.leg.died:
+            call.record.moment(Moment.CALLER_LOST)
         return call.if_left
 
 
@@ -78,17 +81,21 @@ async def served(call: Call) -> Outcome:
             return outcome
 
 
-async def _after(call: Call, end: End) -> Outcome | None:
+async def _after(call: Call, end: End | Parting) -> Outcome | None:
     """None when the caller is to be served again."""
     match end:
-        case End.TALKED:
+        case Parting.TALKED:
             await call.say("goodbye")
             return Outcome.TALKED
-        case End.REDIRECT | End.UNIFIED_CENTER:
+        case Parting.REDIRECT | End.UNIFIED_CENTER:
             return Outcome.REDIRECTED if await _redirected(call, notice=_NOTICES[end]) else None
         case End.CALLBACK:
             return Outcome.CALLBACK if await _promised(call) else None
         case End.FAILED:
+            await call.say("consultant_lost", until_key=False)
+            return None
+        case Parting.LOST:
+            call.lost_before = True
             await call.say("consultant_lost", until_key=False)
             return None
         case End.NOBODY:

@@ -20,6 +20,12 @@ class Moment(StrEnum):
     RINGING = "ringing"  #: a consultant's phone is being rung; detail: consultant
     UNANSWERED = "unanswered"  #: it was not answered; detail: consultant, why
     CONNECTED = "connected"  #: caller and consultant hear each other; detail: consultant
+    HELD = "held"  #: the caller is set aside and hears music; detail: how (key, telephone, asked)
+    RESUMED = "resumed"  #: the caller is back with the consultant
+    MUTED = "muted"  #: the caller does not hear the consultant, who hears the caller
+    UNMUTED = "unmuted"
+    CONSULTANT_LOST = "consultant_lost"  #: the consultant's telephone died; detail: consultant
+    CALLER_LOST = "caller_lost"  #: the caller's leg ended without a goodbye
     KEY = "key"  #: key of a caller whose call is urgent, talking with a consultant; detail: key
     RECORDING_STARTED = "recording_started"  #: proved started; detail: recording
     RECORDING_STOPPED = "recording_stopped"  #: proved stopped; detail: recording

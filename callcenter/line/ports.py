@@ -38,6 +38,10 @@ class Leg(Protocol):
     def id(self) -> str:
         """The switch's unique id of this leg."""
 
+    @property
+    def died(self) -> bool:
+        """Whether it ended without a goodbye: the telephone, or the way to it, is dead."""
+
     async def answer(self) -> None:
         """Answer an incoming leg."""
 
@@ -53,8 +57,17 @@ class Leg(Protocol):
         What it takes (True) nobody else gets. The outermost of several blocks is asked first.
         """
 
+    def holds(self, take: Callable[[bool], None]) -> AbstractContextManager[None]:
+        """Within the block `take` is told when the telephone holds (True) and resumes (False)."""
+
     def music(self) -> AbstractAsyncContextManager[None]:
         """Music on hold for as long as the block lasts."""
+
+    async def mute(self, muted: bool) -> None:
+        """Whether what this party says is heard by nobody."""
+
+    async def hint(self, sounds: Sequence[str]) -> None:
+        """Play to this party alone, whoever it talks with. Returns at once; a fault is logged."""
 
     async def gone(self) -> None:
         """Return when the leg has hung up; raises LegLost when it vanished."""
@@ -64,6 +77,16 @@ class Leg(Protocol):
 
     async def leave_to_fallback(self) -> None:
         """Give the leg to the dialplan's own fallback, which needs none of our software."""
+
+
+class Room(Protocol):
+    """Where legs hear each other."""
+
+    async def enter(self, leg: Leg) -> None:
+        """From now on the leg hears the others, and they hear it. Raises LegGone."""
+
+    async def leave(self, leg: Leg) -> None:
+        """From now on it hears nobody; no error when it has hung up."""
 
 
 class Switch(Protocol):
@@ -88,6 +111,12 @@ class Switch(Protocol):
 
         Hung up at the end. `shown` is the number that the called party sees; `beside` is the leg
         in whose call this one is. Raises NotAnswered.
+        """
+
+    def room(self, caller: Leg) -> AbstractAsyncContextManager[Room]:
+        """A room for a caller's conversation, with nobody in it; keys in it are for us.
+
+        At the end everybody has left it, and their legs go on.
         """
 
     def connected(

@@ -6,7 +6,7 @@ notice nothing of a supervisor who comes, listens and goes. One supervisor at a 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order, OrderRefused
@@ -19,8 +19,11 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def supervised(call: Call, consultant: Leg) -> AsyncIterator[None]:
-    """Within the block supervisors may be with the conversation; none is after it."""
+async def supervised(call: Call, consultant: Callable[[], Leg]) -> AsyncIterator[None]:
+    """Within the block supervisors may be with the conversation; none is after it.
+
+    `consultant` tells whose leg it is now.
+    """
     supervision = Supervision(call, consultant)
     with call.orders.taken_by(supervision.take):
         try:
@@ -32,7 +35,7 @@ async def supervised(call: Call, consultant: Leg) -> AsyncIterator[None]:
 class Supervision:
     """The supervisor of one conversation, if there is one."""
 
-    def __init__(self, call: Call, consultant: Leg) -> None:
+    def __init__(self, call: Call, consultant: Callable[[], Leg]) -> None:
         self._call = call
         self._consultant = consultant
         self._mode = Mode.LEAVE
@@ -96,4 +99,4 @@ class Supervision:
                     self._changed.clear()
 
     def _as(self, mode: Mode, leg: Leg) -> AbstractAsyncContextManager[None]:
-        return self._call.switch.overheard(self._consultant, leg, whispering=mode is Mode.WHISPER)
+        return self._call.switch.overheard(self._consultant(), leg, whispering=mode is Mode.WHISPER)

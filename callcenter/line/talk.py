@@ -1,81 +1,124 @@
-"""Caller and consultant hear each other, and the conversation is recorded (R17)."""
+"""Caller and consultant hear each other, and the conversation is recorded (R17).
 
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import UUID, uuid4
+What the consultant asks for, by a code (`talk_keys.py`), the softphone's hold button or the pages,
+is done in the order in which it was asked.
+"""
 
-from callcenter.line.call import Call, to_the_end, while_there
-from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import Consultant, Leg, LegGone, RecordingUnproved
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum, auto
+
+from callcenter.consultants.orders import Order, OrderRefused
+from callcenter.line.call import Call, while_there
+from callcenter.line.conversation import OVER, Asked, Conversation, Left, Talker, conversation
+from callcenter.line.outcomes import Moment
 from callcenter.line.supervision import supervised
 from callcenter.line.urgency import keys_of_a_conversation
 
-log = logging.getLogger(__name__)
 
-KEYS_APART = 3.0  # seconds within which the next key of a feature code must follow
+class Parting(Enum):
+    """How a conversation ended, the caller still being there."""
+
+    TALKED = auto()  #: the consultant hung up
+    REDIRECT = auto()  #: the consultant asked for 1414
+    LOST = auto()  #: the consultant's telephone died, or left a caller who was told to wait
 
 
-async def talked_until_redirect(call: Call, consultant: Consultant, leg: Leg) -> bool:
+async def talked(call: Call, talker: Talker) -> Parting:
     """The conversation, from both being connected to the consultant's leaving.
 
-    True when the consultant keyed the redirection to 1414, False when the consultant hung up.
-    Raises NotAnswered when the consultant was gone before the two heard each other.
+    Raises LegGone when the caller left, NotAnswered when the consultant was gone before the two
+    heard each other.
     """
-    async with call.switch.connected(call.leg, leg):
-        call.record.consultant(consultant.id)
-        call.if_left = Outcome.TALKED
-        call.record.moment(Moment.CONNECTED, consultant=consultant.extension)
-        async with supervised(call, leg), _recording(call, consultant):
-            with keys_of_a_conversation(call):
-                return await while_there(call.leg, _redirect_keyed(call, leg))
+    async with (
+        conversation(call, talker, _CARRIED_OUT) as talk,
+        supervised(call, lambda: talk.talker.leg),
+    ):
+        with keys_of_a_conversation(call):
+            return await while_there(call.leg, _until_parting(talk))
 
 
-async def _redirect_keyed(call: Call, consultant: Leg) -> bool:
-    wanted = call.times.redirect_keys
-    typed = ""
+async def _until_parting(talk: Conversation) -> Parting:
+    """One thing after another, as it is asked for or happens."""
+    while True:
+        match await talk.next():
+            case Asked() as asked:
+                parting = await _carry_out(talk, asked)
+            case Left(who):
+                parting = _talker_left(talk, who)
+        if parting is not None:
+            return parting
+
+
+async def _carry_out(talk: Conversation, asked: Asked) -> Parting | None:
+    """Do what was asked, and answer; a refused code is heard by the consultant alone."""
+    order = asked.order
     try:
-        while True:
-            key = await consultant.key(KEYS_APART)
-            typed = (typed + key)[-len(wanted) :] if key else ""
-            if typed == wanted:
-                return True
-    except LegGone:
-        return False
-
-
-@asynccontextmanager
-async def _recording(call: Call, consultant: Consultant) -> AsyncIterator[None]:
-    """One recording of one conversation; a fault of it never ends the conversation.
-
-    The recording is registered before it starts, so that no file can be left that nobody knows.
-    """
-    recording_id = uuid4()
-    name = f"{recording_id}.raw"
-    call.record.recording_started(recording_id, consultant.id, name)
-    try:
-        await _start_recording(call, recording_id, name)
-        yield
+        parting = await _CARRIED_OUT[order.what](talk, order)
+        asked.done(talk.state())
+        return parting
+    except OrderRefused as exc:
+        asked.refuse(str(exc))
+        if order.detail.get("how") == "key":
+            await talk.tell_talker("not_now")
+        return None
     finally:
-        await to_the_end(_stop_recording(call, recording_id, name))
+        asked.refuse(OVER)
 
 
-async def _start_recording(call: Call, recording_id: UUID, name: str) -> None:
-    try:
-        await call.switch.start_recording(call.leg, call.times.spool / name)
-        call.record.moment(Moment.RECORDING_STARTED, recording=str(recording_id))
-    except RecordingUnproved as exc:
-        log.error("call %s: %s", call.leg.id, exc)
-        call.record.moment(Moment.RECORDING_FAILED, recording=str(recording_id), why=str(exc))
+def _talker_left(talk: Conversation, talker: Talker) -> Parting:
+    if talker.leg.died or talk.is_aside:
+        talk.call.record.moment(Moment.CONSULTANT_LOST, consultant=talker.name)
+        return Parting.LOST
+    return Parting.TALKED
 
 
-async def _stop_recording(call: Call, recording_id: UUID, name: str) -> None:
-    try:
-        await call.switch.stop_recording(call.leg, call.times.spool / name)
-        call.record.moment(Moment.RECORDING_STOPPED, recording=str(recording_id))
-    except RecordingUnproved as exc:
-        # Field complaint 25: what cannot be proved stopped must not go on to somebody outside.
-        call.recording_unproved = True
-        log.error("call %s: %s", call.leg.id, exc)
-        call.record.moment(Moment.RECORDING_FAILED, recording=str(recording_id), why=str(exc))
-    call.record.recording_stopped(recording_id)
+# What a consultant may ask for
+
+
+async def _hold(talk: Conversation, order: Order) -> None:
+    await talk.set_aside(**_how(order))
+
+
+async def _resume(talk: Conversation, order: Order) -> None:
+    await talk.bring_back(**_how(order))
+
+
+async def _hold_or_resume(talk: Conversation, order: Order) -> None:
+    await (_resume if talk.is_aside else _hold)(talk, order)
+
+
+async def _mute(talk: Conversation, order: Order) -> None:
+    await talk.mute(True, **_how(order))
+
+
+async def _unmute(talk: Conversation, order: Order) -> None:
+    await talk.mute(False, **_how(order))
+
+
+async def _mute_or_unmute(talk: Conversation, order: Order) -> None:
+    await (_unmute if talk.is_muted else _mute)(talk, order)
+
+
+async def _redirect(_talk: Conversation, _order: Order) -> Parting:
+    return Parting.REDIRECT
+
+
+async def _nothing(_talk: Conversation, _order: Order) -> None:
+    """How things stand is answered to every order."""
+
+
+_CARRIED_OUT: Mapping[str, Callable[[Conversation, Order], Awaitable[Parting | None]]] = {
+    "status": _nothing,
+    "hold": _hold,
+    "resume": _resume,
+    "hold_or_resume": _hold_or_resume,
+    "mute": _mute,
+    "unmute": _unmute,
+    "mute_or_unmute": _mute_or_unmute,
+    "redirect": _redirect,
+}
+
+
+def _how(order: Order) -> dict[str, str]:
+    """How it was asked for, as a detail of moments."""
+    return {"how": order.detail.get("how", "asked")}

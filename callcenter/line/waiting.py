@@ -10,19 +10,18 @@ from typing import Any
 from callcenter.line.announce import Choice
 from callcenter.line.call import Call, while_there
 from callcenter.line.company import kept_company
+from callcenter.line.conversation import Talker
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
-from callcenter.line.talk import talked_until_redirect
+from callcenter.line.talk import Parting, talked
 from callcenter.line.urgency import shown, unless_urgent
 
 Answered = tuple[Consultant, Leg]
 
 
 class End(Enum):
-    """How a consultation ended, the caller still being there."""
+    """How a consultation ended without a conversation, the caller still being there."""
 
-    TALKED = auto()  #: the consultant hung up
-    REDIRECT = auto()  #: the consultant asked for 1414
     UNIFIED_CENTER = auto()  #: the caller chose 1414 instead of waiting
     CALLBACK = auto()  #: the caller would rather be called back
     FAILED = auto()  #: the consultant was lost before the two heard each other
@@ -32,7 +31,7 @@ class End(Enum):
 _ENDS = {Choice.UNIFIED_CENTER: End.UNIFIED_CENTER, Choice.CALLBACK: End.CALLBACK}
 
 
-async def consultation(call: Call) -> End:
+async def consultation(call: Call) -> End | Parting:
     """Wait, ring free consultants who speak the language one after another, and talk.
 
     A caller who comes back keeps the place, and so does one who agrees to another language; one
@@ -43,12 +42,12 @@ async def consultation(call: Call) -> End:
     while True:
         _wait(call)
         urgent = call.lost_before or bool(call.urgencies)
-        async with (
-            call.desk.place(
-                call.leg.id, call.wanted_language, arrived=call.waits_since, urgent=urgent
-            ) as place,
-            AsyncExitStack() as consultant_side,
-        ):
+        async with AsyncExitStack() as consultant_side:
+            place = await consultant_side.enter_async_context(
+                call.desk.place(
+                    call.leg.id, call.wanted_language, arrived=call.waits_since, urgent=urgent
+                )
+            )
             search = _first_to_answer(call, place, urgent, consultant_side)
             match await while_there(call.leg, _answered_or_chosen(call, search)):
                 case None if call.urgencies and not urgent:
@@ -58,16 +57,15 @@ async def consultation(call: Call) -> End:
                 case Choice() as choice if choice in _ENDS:
                     return _ENDS[choice]
                 case (consultant, leg):
-                    return await _talk(call, consultant, leg)
+                    return await _talk(call, Talker(consultant, leg, consultant_side))
 
 
-async def _talk(call: Call, consultant: Consultant, leg: Leg) -> End:
+async def _talk(call: Call, talker: Talker) -> End | Parting:
     try:
-        redirect = await talked_until_redirect(call, consultant, leg)
+        return await talked(call, talker)
     except NotAnswered as why:
-        _not_answered(call, consultant, why)
+        _not_answered(call, talker.consultant, why)
         return End.FAILED
-    return End.REDIRECT if redirect else End.TALKED
 
 
 async def _answered_or_chosen(

@@ -44,6 +44,7 @@ async def shared_house(
             ring_timeout=2.0,
             wrap_up=0,
             patience=6.0,
+            silent_telephone=4,
             unified_ring_timeout=2.0,
         ) as house:
             yield house

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
@@ -51,7 +52,7 @@ async def test_an_order_reaches_the_call_and_its_answer_comes_back(
     with controller.orders.taken_by(take):
         answer = await Dispatch(redis).to_consultant(EXTENSION, ASKED)
     assert answer == {"state": "ringing"}
-    assert taken == [ASKED]
+    assert taken == [replace(ASKED, consultant=EXTENSION)]
     assert controller.given == [CALL]
     assert await redis.keys("orders:*") == []
 
@@ -97,7 +98,15 @@ async def test_a_controller_that_died_is_not_waited_for_for_ever(
 async def test_letters_that_are_late_or_garbage_are_dropped_and_disturb_nobody(
     redis: Redis, controller: Controller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    late = {"id": "x", "call": CALL, "what": "w", "by": "self", "detail": {}, "until": time.time()}
+    late: dict[str, object] = {
+        "id": "x",
+        "call": CALL,
+        "what": "w",
+        "by": "self",
+        "detail": {},
+        "consultant": "",
+    }
+    late["until"] = time.time()
     for letter in ("{", "[]", '{"id": 1}', "\x00" * 70_000, json.dumps(late)):
         await redis.rpush(f"orders:{CONTROLLER}", letter)
 

@@ -76,6 +76,18 @@ ENDINGS = {
         Story({"lang_choice": "0"}, consultants=["5*14"], unified_center=[""]),
         Outcome.REDIRECTED,
     ),
+    "held and resumed, muted and unmuted": (
+        Story({"lang_choice": "0"}, consultants=["*5*5*6*6"]),
+        Outcome.TALKED,
+    ),
+    "the consultant leaves a caller who is held": (
+        Story({"lang_choice": "0"}, consultants=["*6*5", "*6"]),
+        Outcome.TALKED,
+    ),
+    "1414 for a caller who is held": (
+        Story({"lang_choice": "0"}, consultants=["*5*14"], unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
     "1414 busy for the consultant": (
         Story({"lang_choice": "0"}, consultants=["*14", ""], unified_center=[BUSY]),
         Outcome.TALKED,

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
-    AbstractContextManager,
     asynccontextmanager,
     contextmanager,
 )
@@ -174,6 +173,16 @@ class World:
                 await asyncio.sleep(0)
 
     @asynccontextmanager
+    async def room(self, caller: Leg) -> AsyncIterator["FakeRoom"]:
+        with self.holding("bridge"):
+            try:
+                await self.operation()
+                room = FakeRoom(self)
+                yield room
+            finally:
+                await asyncio.sleep(0)
+
+    @asynccontextmanager
     async def connected(
         self, one: Leg, other: Leg, *, keys_to_us: bool = True
     ) -> AsyncIterator[None]:
@@ -216,8 +225,30 @@ def may_call(number: str) -> str | None:
     return "+" + number if len(number) == 11 and number[0] == "7" else None
 
 
+class FakeRoom:
+    """Who hears each other."""
+
+    def __init__(self, world: World) -> None:
+        self.inside: list[FakeLeg] = []
+        self._world = world
+
+    async def enter(self, leg: Leg) -> None:
+        assert isinstance(leg, FakeLeg)
+        await leg.step()
+        assert leg not in self.inside
+        assert "music" not in self._world.held or leg is not self._world.leg
+        self.inside.append(leg)
+
+    async def leave(self, leg: Leg) -> None:
+        assert isinstance(leg, FakeLeg)
+        await self._world.operation()
+        self.inside.remove(leg)
+
+
 class FakeLeg:
     """Somebody who was called: presses keys, then hangs up."""
+
+    died = False
 
     def __init__(self, world: World, keys: str = "") -> None:
         self.id = f"leg-{len(world.called)}"
@@ -225,6 +256,7 @@ class FakeLeg:
         self._world = world
         self._keys = list(keys)
         self._ended = asyncio.Event()
+        self._watchers: list[Callable[[str], bool]] = []
 
     def must_be_there(self) -> None:
         if self.end is not None:
@@ -241,16 +273,15 @@ class FakeLeg:
         self.must_be_there()
 
     async def key(self, timeout: float) -> str | None:
-        await self.step()
-        if not self._keys:
-            self.leaves(LegGone("hung up"))
-        self.must_be_there()
-        return self._keys.pop(0)
+        raise AssertionError("only the caller is asked for keys")
 
     async def gone(self) -> None:
-        if self is not self._world.leg:
+        while self is not self._world.leg and self.end is None:
             await self._world.operation()
-            self.leaves(LegGone("hung up"))
+            if self._keys:
+                self.pressed(self._keys.pop(0))
+            else:
+                self.leaves(LegGone("hung up"))
         await self._ended.wait()
         if isinstance(self.end, LegLost):
             raise self.end
@@ -261,8 +292,31 @@ class FakeLeg:
     async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
         raise AssertionError("only the caller is spoken to")
 
-    def watched(self, take: Callable[[str], bool]) -> AbstractContextManager[None]:
-        raise AssertionError("only the caller's keys are watched")
+    def pressed(self, key: str | None) -> str | None:
+        """The key, unless somebody who watches takes it."""
+        if key and any(take(key) for take in self._watchers):
+            return None
+        return key
+
+    @contextmanager
+    def watched(self, take: Callable[[str], bool]) -> Iterator[None]:
+        self._watchers.append(take)
+        with self._world.holding("watcher"):
+            try:
+                yield
+            finally:
+                self._watchers.remove(take)
+
+    @contextmanager
+    def holds(self, take: Callable[[bool], None]) -> Iterator[None]:
+        with self._world.holding("ear for the hold button"):
+            yield
+
+    async def mute(self, muted: bool) -> None:
+        await self.step()
+
+    async def hint(self, sounds: Sequence[str]) -> None:
+        await self._world.operation()
 
     def music(self) -> AbstractAsyncContextManager[None]:
         raise AssertionError("only the caller is played to")
@@ -305,21 +359,6 @@ class CallerLeg(FakeLeg):
         asked = [prompt for each in self.heard if (prompt := each.partition("/")[2]) not in HINTS]
         keys = self._presses.get(asked[-1])
         return self.pressed(keys.pop(0)) if keys else None
-
-    def pressed(self, key: str | None) -> str | None:
-        """The key, unless somebody who watches takes it."""
-        if key and any(take(key) for take in self._watchers):
-            return None
-        return key
-
-    @contextmanager
-    def watched(self, take: Callable[[str], bool]) -> Iterator[None]:
-        self._watchers.append(take)
-        with self._world.holding("watcher"):
-            try:
-                yield
-            finally:
-                self._watchers.remove(take)
 
     def music(self) -> AbstractAsyncContextManager[None]:
         return self._music()

@@ -41,6 +41,8 @@ EXPECTED = {
     ("GET", "/api/v1/pause-reasons"): Permission.SIGNED_IN,
     ("GET", "/api/v1/duty"): Permission.OWN_DUTY,
     ("POST", "/api/v1/duty"): Permission.OWN_DUTY,
+    ("GET", "/api/v1/calls/mine"): Permission.OWN_DUTY,
+    ("POST", "/api/v1/calls/mine/{what}"): Permission.OWN_DUTY,
     ("GET", "/api/v1/consultants/duty"): Permission.SUPERVISE,
     ("POST", "/api/v1/consultants/{extension}/duty"): Permission.SUPERVISE,
     ("GET", "/api/v1/consultants/{extension}/hours"): Permission.SUPERVISE,
@@ -72,6 +74,7 @@ async def test_every_route_lets_in_whom_it_should(
         "number": call.number,
         "recording_id": str(call.recording),
         "name": "style.css",
+        "what": "hold",
         "extension": "201",
         "block_id": str(await block_somebody(engine)),
     }

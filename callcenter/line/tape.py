@@ -1,0 +1,64 @@
+"""The recording of one consultant's conversation, proved started and proved stopped (R17)."""
+
+import logging
+from uuid import uuid4
+
+from callcenter.line.call import Call
+from callcenter.line.outcomes import Moment
+from callcenter.line.ports import Consultant, RecordingUnproved
+
+log = logging.getLogger(__name__)
+
+
+class Tape:
+    """One recording; a fault of it never ends the conversation."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._id = uuid4()
+        self._file = call.times.spool / f"{self._id}.raw"
+        self._is_over = True
+
+    async def start(self, consultant: Consultant) -> bool:
+        """Whether it is proved that it runs.
+
+        It is registered before it starts, so that no file can be left that nobody knows.
+        """
+        self._is_over = False
+        self._call.record.recording_started(self._id, consultant.id, self._file.name)
+        try:
+            await self._call.switch.start_recording(self._call.leg, self._file)
+        except RecordingUnproved as exc:
+            self._failed(exc)
+            return False
+        self._call.record.moment(Moment.RECORDING_STARTED, recording=str(self._id))
+        return True
+
+    async def stop(self, *, for_good: bool = True) -> bool:
+        """Whether it is proved that nothing more is recorded; said once is said for good.
+
+        When it cannot be proved and this is not `for_good`, it counts as running.
+        """
+        if self._is_over:
+            return not self._call.recording_unproved
+        proved = await self._stopped()
+        if proved or for_good:
+            self._is_over = True
+            self._call.record.recording_stopped(self._id)
+        if for_good and not proved:
+            # Field complaint 25: what cannot be proved stopped must not go on to somebody outside.
+            self._call.recording_unproved = True
+        return proved
+
+    async def _stopped(self) -> bool:
+        try:
+            await self._call.switch.stop_recording(self._call.leg, self._file)
+        except RecordingUnproved as exc:
+            self._failed(exc)
+            return False
+        self._call.record.moment(Moment.RECORDING_STOPPED, recording=str(self._id))
+        return True
+
+    def _failed(self, exc: RecordingUnproved) -> None:
+        log.error("call %s: %s", self._call.leg.id, exc)
+        self._call.record.moment(Moment.RECORDING_FAILED, recording=str(self._id), why=str(exc))

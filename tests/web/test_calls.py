@@ -1,0 +1,89 @@
+"""One's own call by the API: what reaches the controller, and whose call it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.consultants import store
+from callcenter.consultants.dispatch import Mailbox
+from callcenter.consultants.orders import Answer, Order, OrderRefused
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.permissions import Role
+from tests.web.conftest import Enter
+from tests.web.test_duty import DIGEST, link, post
+
+STATE = {"caller": "aside", "muted": "no"}
+
+
+@pytest.fixture
+async def given(redis: Redis) -> AsyncIterator[list[tuple[str, Order]]]:
+    """What was asked of the call of 201, which refuses to be redirected."""
+    asked: list[tuple[str, Order]] = []
+
+    async def give(call_id: str, order: Order) -> Answer:
+        asked.append((call_id, order))
+        if order.what == "redirect":
+            raise OrderRefused("not now")
+        return STATE
+
+    await redis.hset("desk:holders", "201", "1764000000.1 line-1")
+    running = asyncio.create_task(Mailbox(redis, "line-1", give).run())
+    yield asked
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def consultant(enter: Enter, engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
+    """The browser of consultant 201."""
+    async with unit_of_work(engine) as connection:
+        for extension in ("201", "202"):
+            await store.add(
+                connection, extension=extension, name="A", languages=["kk"], digest=DIGEST
+            )
+    async with enter(Role.CONSULTANT) as client:
+        await link(engine, Role.CONSULTANT, "201")
+        yield client
+
+
+async def test_ones_own_call_is_held_and_looked_at(
+    consultant: httpx.AsyncClient, given: list[tuple[str, Order]]
+) -> None:
+    answer = await post(consultant, "/api/v1/calls/mine/hold")
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["caller"], answer.json()["muted"]) == ("aside", False)
+    assert (await consultant.get("/api/v1/calls/mine")).json() == answer.json()
+    assert [(call, order.what, order.consultant) for call, order in given] == [
+        ("1764000000.1", "hold", "201"),
+        ("1764000000.1", "status", "201"),
+    ]
+
+
+async def test_what_the_call_refuses_is_said(
+    consultant: httpx.AsyncClient, given: list[tuple[str, Order]]
+) -> None:
+    answer = await post(consultant, "/api/v1/calls/mine/redirect")
+    assert answer.status_code == 400
+    assert "not now" in answer.text
+    assert len(given) == 1
+
+
+async def test_what_is_no_order_reaches_no_call(
+    consultant: httpx.AsyncClient, given: list[tuple[str, Order]]
+) -> None:
+    assert (await post(consultant, "/api/v1/calls/mine/explode")).status_code == 404
+    assert given == []
+
+
+async def test_nobody_touches_the_call_of_somebody_else(
+    consultant: httpx.AsyncClient, engine: AsyncEngine, given: list[tuple[str, Order]]
+) -> None:
+    await link(engine, Role.CONSULTANT, "202")
+    answer = await post(consultant, "/api/v1/calls/mine/hold")
+    assert answer.status_code == 400
+    assert "not with a caller" in answer.text
+    assert given == []
