@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
@@ -13,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.abuse.blocklist import Blocklist
-from callcenter.appeals import store as appeals
-from callcenter.appeals.callers import Caller, read_caller
+from callcenter.appeals.callers import read_caller
+from callcenter.appeals.losses import Losses
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.recorder import Recorder
@@ -48,7 +47,6 @@ from callcenter.writing import Writing
 log = logging.getLogger(__name__)
 
 LINE = "111"  # what callers dial; consultants dial feature codes
-RINGS_BACK = timedelta(minutes=30)  # within which a caller lost by our fault goes before others
 START = 30.0  # seconds within which a controller must be connected with the switch
 
 
@@ -96,6 +94,7 @@ class Controller:
         self.queue = Queue(redis)
         self.mailbox = Mailbox(redis, name, self._give_order)
         self.blocklist = Blocklist(settings, engine)
+        self.losses = Losses(engine)
         self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
         self.writing = Writing(engine)
@@ -141,6 +140,7 @@ class Controller:
                 background.create_task(self.desk.run()),
                 background.create_task(self.mailbox.run()),
                 background.create_task(self.blocklist.run()),
+                background.create_task(self.losses.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
             ]
@@ -189,8 +189,8 @@ class Controller:
             number=self._may_call(channel.number),
             may_call=self._may_call,
             blocked=self.blocklist.blocks(caller.number),
+            lost_before=self.losses.include(caller),
         )
-        self._spawn(self._look_back(call, caller), self._errands)
         self._under_way[channel.id] = call
         outcome = Outcome.LOST_TO_A_FAULT
         try:
@@ -209,6 +209,8 @@ class Controller:
             del self._under_way[channel.id]
             self.switchboard.forget(channel)
             record.closed(outcome)
+            if outcome is Outcome.LOST_TO_A_FAULT:
+                self.losses.add(caller)
 
     def _may_call(self, number: str) -> str | None:
         """The number in E.164 when the line may call it: a whole one, allowed, and not blocked."""
@@ -224,17 +226,6 @@ class Controller:
         if call is None:
             raise OrderRefused("this call is over")
         return await call.orders.give(order)
-
-    async def _look_back(self, call: Call, caller: Caller) -> None:
-        """Beside the call, which does not wait for it, find out whether it makes good a fault."""
-        if caller.kind != "number" or caller.number is None:
-            return
-        try:
-            async with unit_of_work(self.engine) as connection:
-                since = datetime.now(UTC) - RINGS_BACK
-                call.lost_before = await appeals.was_lost(connection, caller.number, since)
-        except (WeFailed, SQLAlchemyError, OSError) as exc:
-            log.error("call %s: cannot look back: %s", call.leg.id, type(exc).__name__)
 
     async def _give_to_fallback(self, channel: Channel, record: CallRecord, why: str) -> Outcome:
         try:

@@ -6,12 +6,12 @@ a batch twice leaves what writing it once left. Times are aware; languages are `
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, column, func, select, table, tuple_
+from sqlalchemy import Select, bindparam, column, func, literal_column, select, table, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import number
@@ -19,7 +19,6 @@ from callcenter.appeals.outgoing import first_moment
 from callcenter.appeals.tables import appeal, appeal_event
 from callcenter.storage.engine import Transaction, as_json, within
 
-LONGEST_CALL = timedelta(hours=3)
 YEAR_ZONE = ZoneInfo("Asia/Almaty")
 
 # Rooms do not import each other; of a consultant we need only what is shown beside the appeal.
@@ -142,6 +141,16 @@ _LIVE = (
     select(appeal.c.id, appeal.c.call_id, appeal.c.received_at)
     .where(appeal.c.outcome.is_(None))
     .order_by(appeal.c.received_at)
+)
+_LOST = (
+    select(appeal.c.caller_number, appeal.c.ended_at)
+    .where(
+        # No parameter: a plan made for any outcome could not use the index of this one.
+        appeal.c.outcome == literal_column("'lost_to_a_fault'"),
+        appeal.c.ended_at > bindparam("since"),
+        appeal.c.caller_kind == "number",
+    )
+    .order_by(appeal.c.ended_at)
 )
 
 
@@ -287,16 +296,10 @@ async def live(connection: AsyncConnection) -> list[LiveAppeal]:
     return [LiveAppeal(*row) for row in await connection.execute(_LIVE)]
 
 
-async def was_lost(connection: AsyncConnection, caller_number: str, since: datetime) -> bool:
-    """Whether a call of this number ended since then by our fault."""
-    lost = select(appeal.c.id).where(
-        # No call is longer; this bound is what an index serves.
-        appeal.c.received_at > since - LONGEST_CALL,
-        appeal.c.ended_at > since,
-        appeal.c.caller_number == caller_number,
-        appeal.c.outcome == "lost_to_a_fault",
-    )
-    return (await connection.execute(lost.limit(1))).first() is not None
+async def lost_since(connection: AsyncConnection, since: datetime) -> dict[str, datetime]:
+    """Numbers of which a call ended after that moment by our fault, and when."""
+    rows = await connection.execute(_LOST, {"since": since})
+    return {row.caller_number: row.ended_at for row in rows}
 
 
 def _shown() -> Select[Any]:

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from callcenter.appeals import store as appeals
+from callcenter.appeals.callers import read_caller
 from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.demo.sound import RATE, Pcm, encode, resembles, tone
@@ -248,6 +249,11 @@ async def lose(house: House, number: str) -> None:
         await appeals.close_appeal(
             connection, appeal_id=appeal_id, outcome=Outcome.LOST_TO_A_FAULT, ended_at=at
         )
+
+    async def is_known() -> bool:
+        return all(each.losses.include(read_caller(number)) for each in house.controllers)
+
+    await until(is_known, "the controllers know of it")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,6 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import number, store
+from callcenter.appeals.callers import read_caller
+from callcenter.appeals.losses import Losses
 from callcenter.consultants import store as consultants
 from callcenter.storage.engine import unit_of_work
 
@@ -207,6 +209,26 @@ async def test_only_a_call_of_the_same_number_lost_lately_counts_as_lost(
                 received_at=at - timedelta(hours=1),
             )
             await store.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=at)
-        since = now - timedelta(minutes=30)
-        was_lost = [await store.was_lost(connection, caller, since) for caller, _, _ in calls]
-    assert was_lost == [True, False, False, False]
+    losses = Losses(engine)
+    reading = asyncio.create_task(losses.run())
+    first = read_caller(calls[0][0])
+    async with asyncio.timeout(10):
+        while not losses.include(first):
+            await asyncio.sleep(0.01)
+    assert [losses.include(read_caller(caller)) for caller, _, _ in calls] == [
+        *(True, False, False, False)
+    ]
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_what_we_lost_ourselves_counts_at_once_but_not_for_whoever_withholds_the_number(
+    engine: AsyncEngine,
+) -> None:
+    losses = Losses(engine)
+    known, withheld = read_caller("+77010000001"), read_caller("anonymous")
+    for caller in (known, withheld):
+        losses.add(caller)
+    assert losses.include(known)
+    assert not losses.include(withheld)
+    assert not losses.include(read_caller("+77010000002"))

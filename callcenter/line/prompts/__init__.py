@@ -52,7 +52,7 @@ class Prompts:
 
     def sound(self, language: str, prompt: str) -> str:
         """What ARI's play takes. Raises AskedWrongly when there is no such prompt."""
-        return f"sound:{self._folder / name(language, prompt)}"
+        return f"sound:{self._folder}/{name(language, prompt)}"
 
     def length(self, language: str, prompt: str) -> float:
         """Seconds. Raises AskedWrongly when there is no such prompt."""
