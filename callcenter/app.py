@@ -23,19 +23,22 @@ from callcenter.attendance import Attendance
 from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
-from callcenter.consultants.dispatch import Mailbox
+from callcenter.consultants.dispatch import NO_CALL, Mailbox
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
+from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.errors import NotReady, WeFailed
 from callcenter.line.call import Call
+from callcenter.line.codes import CODES, extension_of
 from callcenter.line.flow import inbound_call
-from callcenter.line.journal import CallRecord, Journal
+from callcenter.line.journal import CallRecord, Journal, OutgoingRecord
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import LegGone
+from callcenter.line.ports import Leg, LegGone
 from callcenter.line.prompts import Prompts
+from callcenter.outbound import CallsOut
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
@@ -46,7 +49,6 @@ from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
 
-LINE = "111"  # what callers dial; consultants dial feature codes
 START = 30.0  # seconds within which a controller must be connected with the switch
 
 
@@ -124,6 +126,17 @@ class Controller:
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
         self._under_way: dict[str, Call] = {}
+        self.calls_out = CallsOut(
+            settings,
+            self.numbers,
+            self.desk,
+            engine,
+            self.journal,
+            self.switchboard,
+            self.prompts,
+            self._conversation,
+            self._under_way,
+        )
         self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -169,10 +182,29 @@ class Controller:
         task.add_done_callback(among.discard)
 
     def _take_call(self, channel: Channel) -> None:
-        if channel.dialled == LINE:
+        if extension_of(channel.name) is None:
             self._spawn(self._serve(channel), self.calls)
-        else:
+        elif channel.dialled in CODES:
             self._spawn(self.attendance.serve(channel), self._errands)
+        else:
+            self._spawn(self.calls_out.dialled(channel), self.calls)
+
+    def _conversation(self, leg: Leg, record: OutgoingRecord, begun: Begun) -> Call:
+        """The call of somebody whom a consultant called."""
+        return Call(
+            leg=leg,
+            record=record,
+            sounds=self.prompts,
+            switch=self.switchboard,
+            desk=self.desk,
+            queue=self.queue,
+            times=self.settings,
+            number=self._may_call(begun.call.number),
+            may_call=self._may_call,
+            language=begun.language or "kk",
+            language_settled=True,
+            notice_heard=True,
+        )
 
     async def _serve(self, channel: Channel) -> None:
         """One call, whatever happens in it: a record, one outcome, nothing left in the switch."""
@@ -222,6 +254,10 @@ class Controller:
         return checked if is_wanted else None
 
     async def _give_order(self, call_id: str, order: Order) -> Answer:
+        if call_id == NO_CALL:
+            begun: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            self._spawn(self.calls_out.asked(order, begun), self.calls)
+            return await begun
         call = self._under_way.get(call_id)
         if call is None:
             raise OrderRefused("this call is over")

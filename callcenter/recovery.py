@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from callcenter.storage.engine import unit_of_work
 log = logging.getLogger(__name__)
 
 SWEEP = 15.0  # seconds between two looks for appeals whose call is no more
+NEW = timedelta(minutes=2)  # within which a call of ours has a leg in the switch
 DATABASE_FAULTS = (WeFailed, SQLAlchemyError, OSError)
 
 
@@ -72,7 +73,8 @@ class Recovery:
                 before = await self._switchboard.ari.request("GET", "channels")
                 there = {channel["id"] for channel in before}
                 async with unit_of_work(self._engine) as connection:
-                    live = set(await _live(connection))
+                    known = await _live(connection)
+                live = {call_id for call_id, call in known.items() if not call.is_new}
                 for call_id in (live - there) & missing:
                     log.error("call %s ended without a word; its appeal says so", call_id)
                     await self._close(call_id, Outcome.LOST_TO_A_FAULT)
@@ -167,6 +169,11 @@ class _LiveCall:
     began_at: datetime
     outgoing_id: UUID | None = None
     first_moment: int = 1
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it may be a call of ours for which the consultant is being rung."""
+        return self.outgoing_id is not None and datetime.now(UTC) - self.began_at < NEW
 
     async def events(self, connection: AsyncConnection) -> list[EventRow]:
         """Its moments among those of the appeal."""

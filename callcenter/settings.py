@@ -91,6 +91,15 @@ class Settings(BaseSettings):
         (), description="Numbers that are never called, in the same form; the longer entry counts"
     )
 
+    shown_number: str = Field(
+        "111", pattern=r"^\+?[0-9]{2,15}$", description="What people see whom the line calls"
+    )
+    called_ring_timeout: Seconds = Field(40, description="How long somebody whom we call is rung")
+    calls_by_consultant: int = Field(60, ge=1, description="Calls of a consultant within an hour")
+    calls_to_number: int = Field(
+        6, ge=1, description="Calls of all consultants to one number within an hour"
+    )
+
     # The call
     controllers: int = Field(2, ge=1, le=16, description="Number of `callcenter line` processes")
     claim_timeout: Seconds = Field(0.5, description="After this without a claim, fall back")

@@ -6,9 +6,10 @@ The moments of the call that opened an appeal are counted from 1, those of its o
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.tables import appeal, outgoing_call
@@ -131,11 +132,17 @@ async def close(
 async def live(connection: AsyncConnection) -> list[Outgoing]:
     """Calls without an outcome, the oldest first."""
     rows = await connection.execute(
-        select(*(outgoing_call.c[name] for name in Outgoing.__slots__))
-        .where(outgoing_call.c.outcome.is_(None))
-        .order_by(outgoing_call.c.began_at)
+        _query().where(outgoing_call.c.outcome.is_(None)).order_by(outgoing_call.c.began_at)
     )
     return [Outgoing(*row) for row in rows]
+
+
+async def last_to(connection: AsyncConnection, number: str) -> Outgoing | None:
+    """The newest call to a number."""
+    query = _query().where(outgoing_call.c.number == number)
+    newest = query.order_by(outgoing_call.c.began_at.desc()).limit(1)
+    row = (await connection.execute(newest)).one_or_none()
+    return None if row is None else Outgoing(*row)
 
 
 async def last_about(
@@ -153,6 +160,11 @@ async def last_about(
         .limit(1)
     )
     return found.scalar_one_or_none()
+
+
+def _query() -> Select[Any]:
+    """Columns in the order of Outgoing."""
+    return select(*(outgoing_call.c[name] for name in Outgoing.__slots__))
 
 
 async def _alone(connection: AsyncConnection) -> None:

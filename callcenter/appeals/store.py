@@ -340,6 +340,12 @@ async def find(connection: AsyncConnection, number: str) -> AppealRow | None:
     return None if row is None else AppealRow(*row)
 
 
+async def by_id(connection: AsyncConnection, appeal_id: UUID) -> AppealRow | None:
+    """The appeal with this id."""
+    row = (await connection.execute(_shown().where(appeal.c.id == appeal_id))).one_or_none()
+    return None if row is None else AppealRow(*row)
+
+
 async def events(connection: AsyncConnection, appeal_id: UUID) -> list[EventRow]:
     """The moments of an appeal, in their order."""
     rows = await connection.execute(

@@ -1,5 +1,6 @@
 """How an appeal and its moments are said to people: the pages' words for the register's values."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,6 +8,8 @@ from datetime import timedelta
 from callcenter.appeals.callers import mask
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.web.words import N_, Words, length
+
+_MASKED = re.compile(r"[0-9+* ]*")  # a number as moments have it, see callers.mask
 
 LANGUAGES = {"kk": N_("Kazakh"), "ru": N_("Russian")}
 
@@ -164,6 +167,7 @@ class Wording:
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail
             else "",
+            number if _MASKED.fullmatch(number := str(detail.get("number", ""))) else "",
             self._known(MODES, detail.get("mode")),
             str(detail.get("by", "")).removeprefix("user:"),
             self._known(REASONS, detail.get("why")),

@@ -12,9 +12,11 @@ from callcenter.line.ports import LegGone, LegLost, NotAnswered
 
 log = logging.getLogger(__name__)
 
+RINGING = "tone:ring"  # of indications.conf
 KEYS_KEPT = 32  # keys typed ahead; a flood beyond that is not somebody choosing
 WHY_NOT_ANSWERED = {
     3: "unreachable",
+    16: "left",  # it had answered, and hung up before we knew
     17: "busy",
     18: "no_answer",
     19: "no_answer",
@@ -211,6 +213,16 @@ class Channel:
             yield
         finally:
             await asyncio.shield(self._quietly("DELETE", f"channels/{self.id}/moh"))
+
+    @asynccontextmanager
+    async def ringing(self) -> AsyncIterator[None]:
+        """The tone of a telephone that rings somewhere, within the block."""
+        playback = f"play-{self.id}-{next(_numbers)}"
+        await self._do("POST", f"play/{playback}", media=RINGING)
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._quietly("DELETE", f"playbacks/{playback}"))
 
     async def gone(self) -> None:
         """Return when the channel has hung up; raises LegLost when it vanished."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable
 from callcenter.asterisk.channel import Channel
 from callcenter.errors import WeFailed
+from callcenter.line.codes import extension_of
 from callcenter.line.ports import Leg, LegGone, NotAnswered
 from callcenter.settings import Settings
 
@@ -121,7 +122,7 @@ class Switchboard:
     async def _catch_up(self) -> None:
         """After each connection: who vanished, who finished, who was left behind."""
         channels = await self.ari.request("GET", "channels")
-        there = {channel["id"]: channel["dialplan"]["exten"] for channel in channels}
+        there = {channel["id"]: channel["name"] for channel in channels}
         for channel in list(self._channels.values()):
             if channel.id not in there:
                 channel.lost()
@@ -134,11 +135,16 @@ class Switchboard:
         stranded = (set(mine["channel_ids"]) | ringing) & set(there)
         stranded |= {caller_of(bridge) for bridge in talks}
         stranded -= set(self._channels)
-        # A consultant who dialled a feature code is no caller: the fallback is not for them.
-        codes = {each for each in stranded if there.get(each, "").startswith("*")}
-        for each in codes:
+        # A consultant who dialled a code or a number is no caller: the fallback is not for them.
+        talking = {each for legs in talks.values() for each in legs}
+        dialled = {
+            each
+            for each in stranded - talking
+            if extension_of(there.get(each, "")) and not each.startswith(CALLED)
+        }
+        for each in dialled:
             self._spawn(Channel(self.ari, each).hang_up())
-        stranded -= codes
+        stranded -= dialled
         await self._drop_ears()
         if stranded:
             await self._on_stranded(stranded)
@@ -147,7 +153,7 @@ class Switchboard:
 
     @asynccontextmanager
     async def ring(
-        self, extension: str, caller: Leg, shown: str, timeout: float
+        self, extension: str, caller: Leg | None, shown: str, timeout: float
     ) -> AsyncIterator[Channel]:
         """A consultant's channel, once answered; the telephone shows 111 and `shown`."""
         name = f'"111 {shown}" <111>'

@@ -6,6 +6,7 @@ An order is carried out once or not at all: nobody repeats it, and one that is l
 import asyncio
 import json
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 log = logging.getLogger(__name__)
 
 ANSWER_LIMIT = 5.0  # seconds in which an order must have been answered
+NO_CALL = "-"  #: stands for the id of a call in an order that is to begin one
 LISTEN = 1.0  # seconds for which one request for orders waits
 
 
@@ -58,6 +60,22 @@ class Dispatch:
             raise NoCall
         call_id, controller = str(holder).split(" ")
         return Held(call_id, controller, extension)
+
+    async def to_a_controller(self, order: Order) -> Answer:
+        """What one of the controllers that live answers, which may begin a call.
+
+        Raises as `to_consultant`, and WeFailed when no controller lives.
+        """
+        try:
+            async with asyncio.timeout(LIMIT):
+                seconds, _ = await self._redis.time()
+                alive = await self._redis.zrange("desk:controllers", seconds, "+inf", byscore=True)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise DeskClosed(f"cannot find a controller: {exc or 'no answer'}") from exc
+        if not alive:
+            raise WeFailed("no controller of calls is there: start `callcenter line`")
+        controller = str(random.choice(alive))  # noqa: S311
+        return await self.to_call(Held(NO_CALL, controller, ""), order)
 
     async def to_call(self, call: Held, order: Order) -> Answer:
         """What this call answers.

@@ -22,7 +22,7 @@ class Code:
     reason: str = ""
 
 
-#: `dialplan/extensions.conf.j2` admits these. *10 signs in, *11 goes on: one wish, two habits.
+#: *10 signs in, *11 goes on: one wish, two habits.
 CODES: Mapping[str, Code] = {
     "*10": Code(State.READY, "duty_ready"),
     "*11": Code(State.READY, "duty_ready"),

@@ -76,13 +76,13 @@ async def _fulfil(call: Call, wish: Wish) -> Outcome:
 async def served(call: Call) -> Outcome:
     """From "I want a consultant" to the one outcome, the caller being there. Raises LegGone."""
     while True:
-        outcome = await _after(call, await consultation(call))
+        outcome = await after(call, await consultation(call))
         if outcome is not None:
             return outcome
 
 
-async def _after(call: Call, end: End | Parting) -> Outcome | None:
-    """None when the caller is to be served again."""
+async def after(call: Call, end: End | Parting) -> Outcome | None:
+    """What became of the call when a consultation ended so; None: the caller is served again."""
     match end:
         case Parting.TALKED:
             await call.say("goodbye")

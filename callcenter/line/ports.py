@@ -69,6 +69,9 @@ class Leg(Protocol):
     async def hint(self, sounds: Sequence[str]) -> None:
         """Play to this party alone, whoever it talks with. Returns at once; a fault is logged."""
 
+    def ringing(self) -> AbstractAsyncContextManager[None]:
+        """The sound of a telephone that rings somewhere, for as long as the block lasts."""
+
     async def gone(self) -> None:
         """Return when the leg has hung up; raises LegLost when it vanished."""
 
@@ -93,12 +96,13 @@ class Switch(Protocol):
     """What connects legs."""
 
     def ring(
-        self, extension: str, caller: Leg, shown: str, timeout: float
+        self, extension: str, caller: Leg | None, shown: str, timeout: float
     ) -> AbstractAsyncContextManager[Leg]:
         """A consultant's leg once answered; hung up at the end. Raises NotAnswered.
 
         The telephone shows 111 and `shown`: the caller's language, so that the greeting is in it,
-        and why the call is urgent. Letters, digits and spaces of ASCII only.
+        and why the call is urgent. Letters, digits and spaces of ASCII only. Nobody is the caller
+        when consultants are rung for calls of their own.
         """
 
     def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:

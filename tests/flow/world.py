@@ -139,7 +139,7 @@ class World:
 
     @asynccontextmanager
     async def ring(
-        self, extension: str, caller: Leg, shown: str, timeout: float
+        self, extension: str, caller: Leg | None, shown: str, timeout: float
     ) -> AsyncIterator["FakeLeg"]:
         self.shown.append(shown)
         async with self._called(next(self._consultants)) as leg:
@@ -320,6 +320,9 @@ class FakeLeg:
 
     def music(self) -> AbstractAsyncContextManager[None]:
         raise AssertionError("only the caller is played to")
+
+    def ringing(self) -> AbstractAsyncContextManager[None]:
+        raise AssertionError("a caller never hears ringing")
 
     async def hang_up(self) -> None:
         self.leaves(LegGone("hung up"))

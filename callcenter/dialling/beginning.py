@@ -1,0 +1,136 @@
+"""Before a number is called: may it be, is it called too often, and which appeal is it about."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals import outgoing, store
+from callcenter.appeals.callers import read_caller
+from callcenter.appeals.number import parse
+from callcenter.appeals.outgoing import Outgoing
+from callcenter.dialling.numbers import NumberPolicy
+from callcenter.errors import AskedWrongly
+
+RECENT = timedelta(days=30)  #: an appeal is what a consultant dials about for so long
+_HOUR = timedelta(hours=1)
+
+
+class TooOften(AskedWrongly):
+    """There were too many calls within the hour: wait before you call again."""
+
+
+class NoSuchAppeal(AskedWrongly):
+    """There is no appeal with this number."""
+
+
+class NobodyToCall(AskedWrongly):
+    """The caller of this appeal gave no number: say which number to call."""
+
+
+class Limits(Protocol):
+    """How many calls may be made within an hour; `callcenter.settings` has it."""
+
+    @property
+    def calls_by_consultant(self) -> int: ...
+    @property
+    def calls_to_number(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a consultant asks for: a number as it was written, an appeal's number, or both.
+
+    Without a number the caller of the appeal is called.
+    """
+
+    number: str | None
+    appeal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that is about to be made, as it is written down."""
+
+    call: Outgoing
+    appeal: str
+    language: str | None
+
+
+async def begin(
+    connection: AsyncConnection,
+    policy: NumberPolicy,
+    limits: Limits,
+    wanted: Wanted,
+    *,
+    consultant_id: UUID,
+    call_id: str,
+) -> Begun:
+    """Write down that the call is made now, unless it may not be.
+
+    About the appeal named, or the newest one of that number which this consultant had in the last
+    thirty days, or a new one. Raises NumberRefused, TooOften, NoSuchAppeal, NobodyToCall.
+    """
+    now = datetime.now(UTC)
+    row = None if wanted.appeal is None else await _find(connection, wanted.appeal)
+    written = wanted.number or (row.caller_number if row else None)
+    if not written:
+        raise NobodyToCall
+    number = policy.check(written)
+    await _check_limits(connection, limits, number, consultant_id, now)
+    if row is None:
+        row = await _about(connection, number, consultant_id, now)
+    call = await outgoing.begin(
+        connection,
+        appeal_id=row.id,
+        call_id=call_id,
+        number=number,
+        consultant_id=consultant_id,
+        began_at=now,
+    )
+    return Begun(call, row.number, row.language)
+
+
+async def _find(connection: AsyncConnection, written: str) -> store.AppealRow:
+    row = await store.find(connection, parse(written))
+    if row is None:
+        raise NoSuchAppeal
+    return row
+
+
+async def _check_limits(
+    connection: AsyncConnection, limits: Limits, number: str, consultant_id: UUID, now: datetime
+) -> None:
+    """Short numbers are services: 102 is called as often as it is needed."""
+    by = await outgoing.made_since(connection, now - _HOUR, consultant_id=consultant_id)
+    if by >= limits.calls_by_consultant:
+        raise TooOften
+    to = await outgoing.made_since(connection, now - _HOUR, number=number)
+    if number.startswith("+") and to >= limits.calls_to_number:
+        raise TooOften
+
+
+async def _about(
+    connection: AsyncConnection, number: str, consultant_id: UUID, now: datetime
+) -> store.AppealRow:
+    appeal_id = await outgoing.last_about(
+        connection, consultant_id=consultant_id, number=number, since=now - RECENT
+    )
+    if appeal_id is None:
+        appeal_id = uuid4()
+        await store.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=None,
+            channel=outgoing.CHANNEL,
+            caller_kind=read_caller(number).kind,
+            caller_number=number,
+            received_at=now,
+        )
+        await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=consultant_id)
+    row = await store.by_id(connection, appeal_id)
+    if row is None:
+        raise NoSuchAppeal
+    return row

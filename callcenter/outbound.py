@@ -1,0 +1,195 @@
+"""Calls of consultants to numbers: dialled on the softphone, or asked for from the pages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.switchboard import Switchboard
+from callcenter.consultants import store as consultants
+from callcenter.consultants.desk import Desk
+from callcenter.consultants.orders import Answer, Order
+from callcenter.dialling.beginning import Begun, TooOften, Wanted, begin
+from callcenter.dialling.numbers import NumberPolicy, NumberRefused
+from callcenter.errors import CallcenterError, WeFailed
+from callcenter.line.call import Call
+from callcenter.line.codes import LANGUAGES, extension_of
+from callcenter.line.journal import Journal, OutgoingRecord
+from callcenter.line.outbound import Outgoing, outgoing_call
+from callcenter.line.outcomes import Outcome
+from callcenter.line.ports import Leg, LegGone, Sounds
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+
+log = logging.getLogger(__name__)
+
+#: What a consultant hears who dialled in vain; of all else: not possible now.
+_REFUSALS: Mapping[type[CallcenterError], str] = {
+    NumberRefused: "call_refused",
+    TooOften: "call_too_often",
+}
+
+Conversation = Callable[[Leg, OutgoingRecord, Begun], Call]
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """The consultant who calls."""
+
+    id: UUID
+    extension: str
+
+
+class CallsOut:
+    """One controller's part in it. What it cannot do changes nothing, and is said."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        numbers: NumberPolicy,
+        desk: Desk,
+        engine: AsyncEngine,
+        journal: Journal,
+        switchboard: Switchboard,
+        sounds: Sounds,
+        conversation: Conversation,
+        under_way: MutableMapping[str, Call],
+    ) -> None:
+        """`conversation` makes the call of a called leg; `under_way` has them by the desk's id."""
+        self._settings = settings
+        self._policy = numbers
+        self._desk = desk
+        self._engine = engine
+        self._journal = journal
+        self._switchboard = switchboard
+        self._sounds = sounds
+        self._conversation = conversation
+        self._under_way = under_way
+
+    async def dialled(self, channel: Channel) -> None:
+        """Call what a consultant dialled; whatever happens, nothing is left in the switch."""
+        extension = extension_of(channel.name)
+        try:
+            if extension is None:
+                log.error("channel %s is no consultant's", channel.id)
+                return
+            # AMI tells this too, but perhaps later: no call must come in between.
+            await self._desk.tell_devices({extension: "INUSE"}, channel.began_at)
+            wanted = Wanted(self._policy.check(channel.dialled))
+            await self._call(extension, wanted, "dialled", channel.id, _answered(channel))
+        except LegGone:
+            return
+        except CallcenterError as exc:
+            log.warning("a call of consultant %s refused: %s", extension, exc)
+            await self._tell_refused(channel, exc)
+        finally:
+            await channel.hang_up()
+            self._switchboard.forget(channel)
+
+    async def asked(self, order: Order, begun: "asyncio.Future[Answer]") -> None:
+        """Ring the consultant, then the number; `begun` is answered before the telephone rings.
+
+        Its exception says why there is no call.
+        """
+        extension = order.detail["extension"]
+        wanted = Wanted(order.detail.get("number"), order.detail.get("appeal"))
+        ring = self._switchboard.ring(extension, None, "CALL", self._settings.ring_timeout)
+        try:
+            await self._call(extension, wanted, "asked", f"outgoing-{uuid4()}", ring, begun)
+        except CallcenterError as exc:
+            if not begun.done():
+                begun.set_exception(exc)
+        finally:
+            begun.cancel()  # nothing happens to one that is answered
+
+    async def _call(
+        self,
+        extension: str,
+        wanted: Wanted,
+        how: str,
+        leg_id: str,
+        own: AbstractAsyncContextManager[Leg],
+        begun: "asyncio.Future[Answer] | None" = None,
+    ) -> None:
+        call_id = f"outgoing-{uuid4()}"
+        async with AsyncExitStack() as side:
+            occupied = self._desk.occupied(call_id, extension)
+            occupation = await side.enter_async_context(occupied)
+            consultant, start = await self._begin(extension, wanted, leg_id)
+            record = self._journal.outgoing(
+                start.call.id, start.call.appeal_id, start.call.first_moment
+            )
+            if begun is not None and not begun.done():
+                begun.set_result({"call": str(start.call.id), "appeal": start.appeal})
+
+            def conversation(leg: Leg) -> Call:
+                call = self._conversation(leg, record, start)
+                self._under_way[call_id] = self._under_way[leg.id] = call
+                served.append(leg.id)
+                return call
+
+            served = [call_id]
+            outcome = Outcome.LOST_TO_A_FAULT
+            try:
+                outcome = await outgoing_call(
+                    Outgoing(
+                        consultant=consultant,
+                        number=start.call.number,
+                        shown=self._settings.shown_number,
+                        how=how,
+                        language=start.language,
+                        record=record,
+                        occupation=occupation,
+                        side=side,
+                        switch=self._switchboard,
+                        sounds=self._sounds,
+                        ring_timeout=self._settings.called_ring_timeout,
+                        conversation=conversation,
+                    ),
+                    own,
+                )
+            except WeFailed as exc:
+                log.error("call %s of consultant %s: %s", start.call.id, extension, exc)
+            finally:
+                for known in served:
+                    self._under_way.pop(known, None)
+                record.closed(outcome)
+
+    async def _begin(self, extension: str, wanted: Wanted, leg_id: str) -> tuple[_Who, Begun]:
+        try:
+            async with unit_of_work(self._engine) as connection:
+                who = _Who(await consultants.id_of(connection, extension), extension)
+                return who, await begin(
+                    connection,
+                    self._policy,
+                    self._settings,
+                    wanted,
+                    consultant_id=who.id,
+                    call_id=leg_id,
+                )
+        except (SQLAlchemyError, OSError) as exc:
+            raise WeFailed(f"the database failed: {type(exc).__name__}") from exc
+
+    async def _tell_refused(self, channel: Channel, why: CallcenterError) -> None:
+        prompt = _REFUSALS.get(type(why), "duty_refused")
+        try:
+            await channel.answer()
+            sounds = [self._sounds.sound(each, prompt) for each in LANGUAGES]
+            await channel.play(sounds, until_key=False)
+        except (LegGone, WeFailed) as exc:
+            log.info("the refusal is not heard: %s", exc)
+
+
+@asynccontextmanager
+async def _answered(channel: Channel) -> AsyncIterator[Leg]:
+    await channel.answer()
+    try:
+        yield channel
+    finally:
+        await asyncio.shield(channel.hang_up())
