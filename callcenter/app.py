@@ -20,6 +20,7 @@ from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.attendance import Attendance
+from callcenter.callbacks import Callbacks, PromiseRecord
 from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
@@ -35,10 +36,11 @@ from callcenter.line.call import Call
 from callcenter.line.codes import CODES, extension_of
 from callcenter.line.flow import inbound_call
 from callcenter.line.journal import CallRecord, Journal, OutgoingRecord
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Leg, LegGone
 from callcenter.line.prompts import Prompts
 from callcenter.outbound import CallsOut
+from callcenter.promises.store import Claimed
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
@@ -123,9 +125,20 @@ class Controller:
         self.attendance = Attendance(
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
         )
+        self._under_way: dict[str, Call] = {}
+        self.callbacks = Callbacks(
+            settings,
+            name,
+            engine,
+            self.desk,
+            self.journal,
+            self.switchboard,
+            self._called_back,
+            self.blocklist.blocks,
+            self._under_way,
+        )
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
-        self._under_way: dict[str, Call] = {}
         self.calls_out = CallsOut(
             settings,
             self.numbers,
@@ -158,9 +171,12 @@ class Controller:
                 background.create_task(self.recovery.sweep()),
             ]
             await self._until_connected()
+            calling_back = background.create_task(self.callbacks.run())
             self.ready.set()
             await stop.wait()
             self.switchboard.claiming = False
+            calling_back.cancel()
+            await asyncio.wait((calling_back,))
             await self._end_calls()
             await self.journal.written()
             for job in jobs:
@@ -243,6 +259,28 @@ class Controller:
             record.closed(outcome)
             if outcome is Outcome.LOST_TO_A_FAULT:
                 self.losses.add(caller)
+
+    def _called_back(self, leg: Leg, record: PromiseRecord, owed: Claimed) -> Call:
+        """The call of whoever picked up when we called back."""
+        call = Call(
+            leg=leg,
+            record=record,
+            sounds=self.prompts,
+            switch=self.switchboard,
+            desk=self.desk,
+            queue=self.queue,
+            times=self.settings,
+            number=owed.number,
+            may_call=self._may_call,
+            is_callback=True,
+            language=owed.language,
+            language_settled=True,
+            waits_since=owed.arrived_at.timestamp(),
+            urgencies=[Urgency(each) for each in owed.urgencies],
+        )
+        if call.urgencies:
+            call.urgent.set()
+        return call
 
     def _may_call(self, number: str) -> str | None:
         """The number in E.164 when the line may call it: a whole one, allowed, and not blocked."""

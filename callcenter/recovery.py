@@ -77,7 +77,10 @@ class Recovery:
                 live = {call_id for call_id, call in known.items() if not call.is_new}
                 for call_id in (live - there) & missing:
                     log.error("call %s ended without a word; its appeal says so", call_id)
-                    await self._close(call_id, Outcome.LOST_TO_A_FAULT)
+                    is_promised = await self._became(call_id) is Outcome.CALLBACK
+                    await self._close(
+                        call_id, Outcome.CALLBACK if is_promised else Outcome.LOST_TO_A_FAULT
+                    )
                 missing = live - there
             except DATABASE_FAULTS as exc:
                 log.error("cannot look for lost calls: %s", exc)
@@ -172,7 +175,7 @@ class _LiveCall:
 
     @property
     def is_new(self) -> bool:
-        """Whether it may be a call of ours for which the consultant is being rung."""
+        """Whether it may be a call of ours for which somebody is being rung."""
         return self.outgoing_id is not None and datetime.now(UTC) - self.began_at < NEW
 
     async def events(self, connection: AsyncConnection) -> list[EventRow]:
@@ -218,4 +221,6 @@ def _outcome_of(events: Sequence[EventRow]) -> Outcome | None:
         return Outcome.REDIRECTED
     if Moment.CONNECTED in kinds:
         return Outcome.TALKED
+    if Moment.CALLBACK_PROMISED in kinds:
+        return Outcome.CALLBACK
     return None

@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     calls_to_number: int = Field(
         6, ge=1, description="Calls of all consultants to one number within an hour"
     )
+    callback_pauses: tuple[Seconds, ...] = Field(
+        (300, 900, 3600),
+        description="From one attempt to call back to the next: there is one more (JSON list)",
+    )
 
     # The call
     controllers: int = Field(2, ge=1, le=16, description="Number of `callcenter line` processes")

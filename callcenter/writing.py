@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID
 
 import psycopg
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
@@ -14,8 +15,9 @@ from callcenter.appeals.store import Change, Closing, EventRow, Opening
 from callcenter.errors import WeFailed
 from callcenter.line import journal
 from callcenter.line.journal import Entry, EntryRefused
-from callcenter.line.outcomes import Outcome
+from callcenter.line.outcomes import Moment
 from callcenter.promises import store as promises
+from callcenter.promises.states import State
 from callcenter.recordings import store as recordings
 from callcenter.recordings.store import Beginning
 from callcenter.storage.direct import Direct
@@ -82,8 +84,7 @@ async def write_entries(transaction: Transaction, entries: Sequence[Entry]) -> N
     await recordings.close_all(transaction, ended)
     await appeals.put_events(transaction, moments)
     await _write_what_is_ours(transaction.connection, entries)
-    talked = {e.appeal_id: e.at for e in all_of(journal.Closed) if e.outcome is Outcome.TALKED}
-    await promises.serve_all(transaction, talked)
+    await promises.serve_all(transaction, _heard_a_consultant(moments))
     await appeals.close_appeals(transaction, closings)
 
 
@@ -102,12 +103,27 @@ async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Ent
                     arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
                     promised_at=entry.at,
                 )
+            case journal.PromiseEnded():
+                await promises.end(connection, entry.promise_id, State(entry.state), entry.at)
             case journal.OutgoingCarried():
                 await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)
             case journal.OutgoingClosed():
                 await outgoing.close(
                     connection, entry.outgoing_id, outcome=entry.outcome, ended_at=entry.at
                 )
+
+
+def _heard_a_consultant(moments: Sequence[EventRow]) -> dict[UUID, datetime]:
+    """When, by the appeal of the caller who rang.
+
+    As soon as the two hear each other, and not when the call is over: the consultant, free again,
+    would at once call back the one with whom they have just talked.
+    """
+    return {
+        moment.appeal_id: moment.at
+        for moment in moments
+        if moment.kind == Moment.CONNECTED and moment.seq < outgoing.first_moment(1)
+    }
 
 
 def _change(entry: Entry) -> Change | None:

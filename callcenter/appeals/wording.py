@@ -25,6 +25,7 @@ OUTCOMES = {
     "fallback": N_("Served by the reserve"),
     "blocked": N_("Turned away, the number is blocked"),
     "not_reached": N_("The called party did not answer"),
+    "declined": N_("Whoever picked up did not want the call"),
     "given_up": N_("Given up before an answer"),
     "lost_to_a_fault": N_("Lost to a fault"),
 }
@@ -50,6 +51,8 @@ MOMENTS = {
     "recording_failed": N_("Recording failed"),
     "callback_promised": N_("A callback was promised"),
     "callback_not_asked": N_("The caller did not say that calling back is safe"),
+    "callback_calling": N_("Calling back as promised"),
+    "callback_confirmed": N_("Whoever picked up confirmed the callback"),
     "callback_replaced": N_("A later request for a callback replaced this one"),
     "supervised": N_("A supervisor is with the conversation"),
     "supervision_ended": N_("The supervisor left the conversation"),
@@ -158,6 +161,9 @@ class Wording:
             self._known(LANGUAGES, detail.get("language")),
             self._known(CHOICES, detail.get("choice")),
             self._known(NUMBERS, detail.get("number")) or str(detail.get("number", "")),
+            self.words(N_("attempt %(count)s"), count=detail["attempt"])
+            if "attempt" in detail
+            else "",
             self.words(N_("appeal %(number)s"), number=detail["appeal"])
             if "appeal" in detail
             else "",

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from callcenter.consultants.orders import Orders
 from callcenter.line.outcomes import Moment, Outcome, Urgency
-from callcenter.line.ports import Desk, Leg, LegGone, Queue, Record, Sounds, Switch
+from callcenter.line.ports import Desk, Leg, LegGone, Place, Queue, Record, Sounds, Switch
 
 T = TypeVar("T")
 
@@ -55,6 +55,8 @@ class Call:
     times: Times
     number: str | None = None  #: from which the caller calls, if it is one that we may call
     may_call: Callable[[str], str | None] = _nothing  #: the number as it is called, if it may be
+    held: Place | None = None  #: of a callback: it has a consultant before anybody is called
+    is_callback: bool = False
     blocked: bool = False
     language: str = "kk"
     language_settled: bool = False

@@ -99,6 +99,16 @@ class CallbackPromised:
 
 
 @dataclass(frozen=True, slots=True)
+class PromiseEnded:
+    """A promise is open no more; `state` is one of promises.states."""
+
+    appeal_id: UUID
+    promise_id: UUID
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A call ended with its one outcome."""
 
@@ -135,6 +145,7 @@ Entry = (
     | RecordingBegan
     | RecordingEnded
     | CallbackPromised
+    | PromiseEnded
     | Closed
     | OutgoingCarried
     | OutgoingClosed
@@ -144,6 +155,7 @@ URGENT = (
     RecordingBegan,
     RecordingEnded,
     CallbackPromised,
+    PromiseEnded,
     Closed,
     OutgoingCarried,
     OutgoingClosed,

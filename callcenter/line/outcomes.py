@@ -32,6 +32,8 @@ class Moment(StrEnum):
     RECORDING_FAILED = "recording_failed"  #: could not be proved started; detail: why
     CALLBACK_PROMISED = "callback_promised"  #: kept, then the caller was told; detail: number
     CALLBACK_NOT_ASKED = "callback_not_asked"  #: the caller did not say that calling is safe
+    CALLBACK_CALLING = "callback_calling"  #: the number is being called; detail: attempt
+    CALLBACK_CONFIRMED = "callback_confirmed"  #: who picked up said that the call was asked for
     CALLBACK_REPLACED = "callback_replaced"  #: by a later one for the number; detail: appeal
     SUPERVISED = "supervised"  #: a supervisor is with it; detail: mode, by, supervisor
     SUPERVISION_ENDED = "supervision_ended"  #: detail: supervisor, why (was not reached)
@@ -60,6 +62,7 @@ class Outcome(StrEnum):
     FALLBACK = "fallback"  #: served by the dialplan alone
     BLOCKED = "blocked"  #: was told that calls from this number are not taken for a time
     NOT_REACHED = "not_reached"  #: of a call of ours: the called party did not answer
+    DECLINED = "declined"  #: of a callback: whoever picked up did not want it
     GIVEN_UP = "given_up"  #: of a call of ours: the consultant left before anybody answered
     LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed
 

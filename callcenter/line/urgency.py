@@ -92,7 +92,8 @@ def words_at_first(call: Call) -> str:
 def shown(call: Call) -> str:
     """What the consultant's telephone shows of the caller, in letters of ASCII."""
     words = [call.wanted_language, *(urgency.name for urgency in call.urgencies)]
-    return " ".join([*words, "BLOCKED"] if call.blocked else words)
+    marks = {"CALLBACK": call.is_callback, "BLOCKED": call.blocked}
+    return " ".join([*words, *(mark for mark, is_so in marks.items() if is_so)])
 
 
 @contextmanager

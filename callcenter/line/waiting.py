@@ -1,20 +1,24 @@
 """From "I want a consultant" to a consultant's voice: the queue, and ringing one after another."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum, auto
 from typing import Any
 
+from callcenter.errors import WeFailed
 from callcenter.line.announce import Choice
-from callcenter.line.call import Call, while_there
+from callcenter.line.call import Call, to_the_end, while_there
 from callcenter.line.company import kept_company
 from callcenter.line.conversation import Talker
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
 from callcenter.line.talk import Parting, talked
 from callcenter.line.urgency import shown, unless_urgent
+
+log = logging.getLogger(__name__)
 
 Answered = tuple[Consultant, Leg]
 
@@ -44,9 +48,7 @@ async def consultation(call: Call) -> End | Parting:
         urgent = call.lost_before or bool(call.urgencies)
         async with AsyncExitStack() as consultant_side:
             place = await consultant_side.enter_async_context(
-                call.desk.place(
-                    call.leg.id, call.wanted_language, arrived=call.waits_since, urgent=urgent
-                )
+                _place(call, call.waits_since, urgent)
             )
             search = _first_to_answer(call, place, urgent, consultant_side)
             match await while_there(call.leg, _answered_or_chosen(call, search)):
@@ -58,6 +60,24 @@ async def consultation(call: Call) -> End | Parting:
                     return _ENDS[choice]
                 case (consultant, leg):
                     return await _talk(call, Talker(consultant, leg, consultant_side))
+
+
+@asynccontextmanager
+async def _place(call: Call, arrived: float, urgent: bool) -> AsyncIterator[Place]:
+    """The place that the call holds already, once; else one of its own."""
+    if call.held is None:
+        wanted = call.wanted_language
+        async with call.desk.place(call.leg.id, wanted, arrived=arrived, urgent=urgent) as place:
+            yield place
+        return
+    held, call.held = call.held, None
+    try:
+        yield held
+    finally:
+        try:
+            await to_the_end(held.give_back(unanswered=False))
+        except WeFailed as exc:  # without the desk the lease ends by itself
+            log.error("call %s: %s", call.leg.id, exc)
 
 
 async def _talk(call: Call, talker: Talker) -> End | Parting:

@@ -17,7 +17,7 @@ from callcenter.promises.tables import promise
 from callcenter.storage.engine import Transaction, as_json, within
 
 #: How long a claim lasts unless it is renewed. Another controller goes on after it.
-CLAIM = timedelta(seconds=20)
+CLAIM = timedelta(seconds=10)
 _SERVE = """
     UPDATE promise SET state = 'served', ended_at = new.at
     FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (appeal_id uuid, at timestamptz)
@@ -35,11 +35,12 @@ class Claimed:
     id: UUID
     kind: Kind
     appeal_id: UUID
-    number: str | None
+    number: str
     language: str
     urgent: bool
     arrived_at: datetime
     attempts: int
+    urgencies: Sequence[str]
 
 
 async def promise_callback(
@@ -100,10 +101,10 @@ async def _replaced(connection: AsyncConnection, number: str, at: datetime) -> S
 
 
 async def serve_all(transaction: Transaction, talked: Mapping[UUID, datetime]) -> None:
-    """Whoever talked with a consultant in the call of an appeal is owed no callback any more.
+    """Whoever talks with a consultant in the call of an appeal is owed no callback any more.
 
     That is the number from which the call came, and the one that was agreed on in the call.
-    `talked` has the ends of the calls by their appeals.
+    `talked` says since when, by appeal.
     """
     if talked:
         rows = [{"appeal_id": appeal_id, "at": at} for appeal_id, at in talked.items()]
@@ -135,6 +136,7 @@ async def claim(
         .limit(limit)
         .with_for_update(skip_locked=True, of=promise)
     )
+    urgencies = select(appeal.c.urgent).where(appeal.c.id == promise.c.appeal_id).scalar_subquery()
     rows = await connection.execute(
         update(promise)
         .where(promise.c.id.in_(due))
@@ -148,6 +150,7 @@ async def claim(
             promise.c.urgent,
             promise.c.arrived_at,
             promise.c.attempts,
+            urgencies,
         )
     )
     claimed = [Claimed(row[0], Kind(row[1]), *row[2:]) for row in rows]

@@ -46,6 +46,8 @@ async def shared_house(
             patience=6.0,
             silent_telephone=4,
             unified_ring_timeout=2.0,
+            called_ring_timeout=3.0,
+            callback_pauses=(1.0,),
         ) as house:
             yield house
 

@@ -54,6 +54,8 @@ async def fragile_house(
         wrap_up=0,
         patience=60.0,
         unified_ring_timeout=3.0,
+        called_ring_timeout=3.0,
+        callback_pauses=(1.0,),
     ) as house:
         yield house
 

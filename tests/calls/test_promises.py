@@ -1,5 +1,7 @@
 """Callers who would rather be called back (field complaints 10 to 12), on the real switch."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from sqlalchemy import delete, select
 
@@ -7,7 +9,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.promises.states import State
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import unit_of_work
-from tests.calls.house import House
+from tests.calls.house import House, until
 from tests.calls.test_waiting import SEVERAL, times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,8 +24,14 @@ async def open_promises(house: House) -> list[str]:
 
 
 async def forget_promises(house: House) -> None:
+    """Owe nobody anything, and wait until the desk knows."""
     async with unit_of_work(house.engine) as connection:
         await connection.execute(delete(promise))
+
+    async def forgotten() -> bool:
+        return not await house.redis.exists("desk:waiting")
+
+    await until(forgotten, "no promise waits at the desk")
 
 
 async def test_the_promise_is_kept_before_the_caller_hears_it(house: House) -> None:
@@ -36,7 +44,9 @@ async def test_the_promise_is_kept_before_the_caller_hears_it(house: House) -> N
     await forget_promises(house)
 
 
-async def promised_to_own_number(house: House, number: str) -> None:
+async def promised_to_own_number(
+    house: House, number: str, before_the_end: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Somebody calls while nobody is signed in, and is promised a callback."""
     async with house.caller(number) as caller:
         await caller.press("11")
@@ -48,7 +58,10 @@ async def promised_to_own_number(house: House, number: str) -> None:
         await caller.press("1")
         await house.hears(caller, "kk", "callback_ok")
         assert await open_promises(house) == [number]
-        await caller.ended()
+        if before_the_end is None:
+            await caller.ended()
+        else:
+            await before_the_end()
 
 
 async def test_another_number_is_checked_and_read_back_digit_by_digit(house: House) -> None:

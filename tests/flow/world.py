@@ -393,28 +393,30 @@ class FakeConsultant:
 class FakePlace:
     def __init__(self, world: World) -> None:
         self._world = world
-        self._leased = False
+        self._leased: FakeConsultant | None = None
 
     async def offer(self, timeout: float) -> FakeConsultant | None:
+        if self._leased is not None:
+            return self._leased
         consultant = await self._world.next_offer()
         if consultant is not None:
-            self._leased = True
+            self._leased = consultant
             self._world.held.append("lease")
         return consultant
 
     def rings(self) -> None:
-        assert self._leased
+        assert self._leased is not None
 
     def answered(self) -> None:
-        assert self._leased
+        assert self._leased is not None
 
     async def give_back(self, *, unanswered: bool) -> None:
         await self._world.operation()
         self.end_lease()
 
     def end_lease(self) -> None:
-        if self._leased:
-            self._leased = False
+        if self._leased is not None:
+            self._leased = None
             self._world.held.remove("lease")
 
 
@@ -451,6 +453,9 @@ class Record:
     def recording_stopped(self, recording_id: UUID) -> None:
         assert self.recordings[recording_id] is False, "stopped twice"
         self.recordings[recording_id] = True
+
+    def carried_by(self, leg_id: str) -> None:
+        assert leg_id == self._world.leg.id
 
     async def callback_promised(
         self, *, number: str, language: str, arrived: float, urgent: bool

@@ -151,6 +151,7 @@ async def add_every_moment(engine: AsyncEngine, call: Call) -> None:
         + [{"whole": False}]
         + [{"number": whose} for whose in wording.NUMBERS]
         + [{"appeal": "2600000017"}]
+        + [{"attempt": "2"}]
     )
     kinds = [*Moment, *["of_the_future"] * len(details)]
     added = [
