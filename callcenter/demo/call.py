@@ -7,7 +7,8 @@ from typing import Literal
 
 from callcenter.demo import sdp
 from callcenter.demo.dialog import Dialog, dialog_of_invite
-from callcenter.demo.faults import CallOver, NoAnswer, Refused
+from callcenter.demo.faults import NoAnswer, Refused
+from callcenter.demo.progress import Progress, Side, within
 from callcenter.demo.rtp import KEYS, Heard
 from callcenter.demo.sip import Content, Headers, Place, Request, Response, token
 from callcenter.demo.sound import Codec
@@ -16,10 +17,8 @@ from callcenter.demo.transactions import GIVE_UP
 from callcenter.demo.voice import Voice
 from callcenter.errors import AskedWrongly, CallcenterError
 
-Side = Literal["us", "them"]
 
-
-class Call:
+class Call(Progress):
     """What a person can do with a call, and what came of it.
 
     `moments` holds `time.monotonic()` of what has happened so far: invite_sent, trying, ringing,
@@ -38,28 +37,18 @@ class Call:
         *,
         incoming: tuple[Request, Place] | None = None,
     ) -> None:
-        self.moments: dict[str, float] = {}
-        self.ended_by: Side | None = None
-        self.ended_reason: str | None = None
+        super().__init__()
         self._station, self._dialog, self._on_over = station, dialog, on_over
         self._incoming = incoming  # their INVITE, and where it came from
         self._sent: Request | None = None  # our first INVITE, the last try of it
         self._voice = Voice(station.place[0], codecs, self._hear_first)
         self._offered: sdp.Session | None = None
-        self._failure: CallcenterError | None = None
-        self._is_answered = self._is_cancelled = False
-        self._ringing, self._progressed = asyncio.Event(), asyncio.Event()
-        self._acknowledged, self._over = asyncio.Event(), asyncio.Event()
-        self._settled = asyncio.Event()  # answered or over
+        self._is_cancelled = False
 
     @property
     def heard(self) -> Heard:
         """Everything received by RTP, also after the end of the call."""
         return self._voice.media.heard
-
-    @property
-    def is_over(self) -> bool:
-        return self._over.is_set()
 
     @property
     def call_id(self) -> str:
@@ -73,21 +62,6 @@ class Call:
 
     # --- what a person does ---
 
-    async def ringing(self, timeout: float = 10) -> None:
-        """Returns once it rings on the other side (180), or is answered without ringing.
-
-        Raises Refused or NoAnswer.
-        """
-        await self._wait(self._ringing, timeout, "the call did not ring")
-
-    async def answered(self, timeout: float = 10) -> None:
-        """Returns once the other side has answered. Raises Refused (with `status`) or NoAnswer."""
-        await self._wait(self._settled, timeout, "the call was not answered")
-
-    async def ended(self, timeout: float = 10) -> None:
-        """Returns once the call is over, in whatever way: see `ended_by` and `ended_reason`."""
-        await _within(self._over, timeout, "the call did not end")
-
     async def answer(self) -> None:
         """Answers a call to us; returns when the other side has acknowledged.
 
@@ -99,7 +73,7 @@ class Call:
         self.respond(200, body)
         self._set_answered()
         try:
-            await _within(self._acknowledged, GIVE_UP, "our answer was not acknowledged")
+            await within(self._acknowledged, GIVE_UP, "our answer was not acknowledged")
         except TimeoutError as exc:
             raise NoAnswer("the other side never acknowledged our answer to its call") from exc
         self._must_be_alive()
@@ -120,14 +94,14 @@ class Call:
             raise AskedWrongly("only a call that we placed can be cancelled")
         self._is_cancelled = True
         # RFC 3261, 9.1: no CANCEL before the other side has shown that it knows of the call
-        await _within(self._progressed, GIVE_UP, "the other side does not know of the call")
+        await within(self._progressed, GIVE_UP, "the other side does not know of the call")
         invite = self._sent
         if invite is not None and not self._settled.is_set():
             cancel = self._dialog.request("CANCEL", invite.every("Via")[0], cseq=invite.cseq[0])
             self._mark("cancel_sent")
             to = self._station.next_hop(self._dialog)
             await self._station.transactions.request(cancel, to)
-        await _within(self._over, GIVE_UP, "the other side did not end the cancelled call")
+        await within(self._over, GIVE_UP, "the other side did not end the cancelled call")
 
     async def hang_up(self, reason: str | None = None) -> None:
         """Ends the call, at whatever stage it is; does nothing when it is over.
@@ -360,53 +334,16 @@ class Call:
     def _request(self, method: str, headers: Headers, body: Content | None = None) -> Request:
         return self._dialog.request(method, self._station.via(), headers=headers, body=body)
 
-    def _mark(self, moment: str) -> None:
-        self.moments.setdefault(moment, time.monotonic())
-
     def _hear_first(self, at: float) -> None:
         self.moments["first_rtp"] = at
-
-    def _must_be_alive(self) -> None:
-        if self.is_over:
-            raise CallOver(f"the call was over: {self.ended_reason}")
-
-    def _must_talk(self) -> None:
-        self._must_be_alive()
-        if not self._is_answered:
-            raise AskedWrongly("the call is not answered yet")
 
     def _must_ring_here(self) -> None:
         self._must_be_alive()
         if self._incoming is None or self._is_answered:
             raise AskedWrongly("only a call that rings here can be answered or rejected, and once")
 
-    async def _wait(self, event: asyncio.Event, timeout: float, otherwise: str) -> None:
-        await _within(event, timeout, otherwise)
-        if self._failure is not None:
-            raise self._failure
-        if not self._is_answered:
-            self._must_be_alive()
-
-    def _set_answered(self) -> None:
-        self._is_answered = True
-        self._ringing.set()
-        self._settled.set()
-
     def _finish(self, by: Side, reason: str) -> None:
-        if self.is_over:
-            return
-        self._mark("ended")
-        self.ended_by, self.ended_reason = by, reason
-        self._voice.media.close()
-        for event in (self._ringing, self._progressed, self._acknowledged, self._settled):
-            event.set()
-        self._over.set()
-        self._on_over(self)
-
-
-async def _within(event: asyncio.Event, timeout: float, otherwise: str) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    except TimeoutError as exc:
-        raise TimeoutError(f"{otherwise} within {timeout:g} s") from exc
+        if not self.is_over:
+            self._set_over(by, reason)
+            self._voice.media.close()
+            self._on_over(self)
