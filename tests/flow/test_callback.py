@@ -9,7 +9,7 @@ import pytest
 from callcenter.line.callback import Callback, called_back
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered
-from tests.flow.test_flow import BUSY, ENDLESS, LATE, assert_nothing_left
+from tests.flow.endings import BUSY, ENDLESS, LATE, assert_nothing_left
 from tests.flow.world import FakeLeg, Story, World
 
 ENDINGS = {

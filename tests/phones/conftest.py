@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from callcenter.demo.phone import Phone
 from tests.phones.exchange import Exchange, exchange
+from tests.phones.telephones import consultants_phone
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,16 @@ async def switch(running_exchange: Exchange) -> AsyncIterator[Exchange]:
     while await asyncio.to_thread(running_exchange.has_channels):
         assert time.monotonic() < deadline, running_exchange.cli("core show channels concise")
         await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def caller(switch: Exchange) -> AsyncIterator[Phone]:
+    async with Phone(server=switch.server) as phone:
+        yield phone
+
+
+@pytest.fixture
+async def consultant(switch: Exchange) -> AsyncIterator[Phone]:
+    async with consultants_phone(switch) as phone:
+        await phone.register()
+        yield phone

@@ -2,97 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from callcenter.demo import sound
-from callcenter.demo.call import Call
-from callcenter.demo.faults import CallOver, NoAnswer, Refused
+from callcenter.demo.faults import CallOver, Refused
 from callcenter.demo.phone import Phone
-from callcenter.demo.sip import Place
-from callcenter.errors import AskedWrongly, NotReady
+from callcenter.errors import AskedWrongly
 from tests.phones.exchange import PASSWORD, Exchange, melody
-from tests.phones.sockets import Socket, opened
+from tests.phones.telephones import consultants_phone, hears
 from tests.protocol.polling import until
-
-
-@pytest.fixture
-async def caller(switch: Exchange) -> AsyncIterator[Phone]:
-    async with Phone(server=switch.server) as phone:
-        yield phone
-
-
-@asynccontextmanager
-async def consultants_phone(
-    switch: Exchange, password: str | None = PASSWORD, *, rings: bool = True
-) -> AsyncIterator[Phone]:
-    async with Phone(
-        address="127.0.0.4", server=switch.server, user="201", password=password, rings=rings
-    ) as phone:
-        yield phone
-
-
-@pytest.fixture
-async def consultant(switch: Exchange) -> AsyncIterator[Phone]:
-    async with consultants_phone(switch) as phone:
-        await phone.register()
-        yield phone
-
-
-async def hears(call: Call, hertz: float) -> None:
-    """Returns when half a second of this tone, and hardly anything else, was heard."""
-
-    def heard() -> bool:
-        pcm = call.heard.pcm()[-4000:]
-        return len(pcm) == 4000 and sound.loudness(pcm, hertz) > sound.level(pcm) - 1 > -20
-
-    await until(heard, f"{hertz} Hz are heard")
-
-
-# --- registration ---
-
-
-async def test_a_registration_is_known_to_the_switch_until_it_is_taken_back(
-    switch: Exchange, consultant: Phone
-) -> None:
-    contact = f"sip:201@127.0.0.4:{consultant.place[1]}"
-    assert contact in switch.cli("pjsip show contacts")
-    await consultant.unregister()
-    assert contact not in switch.cli("pjsip show contacts")
-
-
-async def test_a_registered_telephone_answers_when_it_is_asked_whether_it_is_there(
-    switch: Exchange, consultant: Phone
-) -> None:
-    await until(lambda: "Avail" in switch.cli("pjsip show contacts"), "OPTIONS are answered")
-
-
-async def test_leaving_a_telephone_takes_its_registration_back(switch: Exchange) -> None:
-    async with consultants_phone(switch) as phone:
-        await phone.register()
-    assert "201@127.0.0.4" not in switch.cli("pjsip show contacts")
-
-
-@pytest.mark.parametrize("password", ["wrong", None])
-async def test_a_wrong_password_is_refused(switch: Exchange, password: str | None) -> None:
-    async with consultants_phone(switch, password) as phone:
-        with pytest.raises(Refused, match="REGISTER was refused: 401") as caught:
-            await phone.register()
-        assert caught.value.status == 401
-        call = await phone.call("echo")
-        with pytest.raises(Refused, match="INVITE was refused: 401"):
-            await call.answered()
-
-
-async def test_a_call_that_is_challenged_is_made_with_the_password(switch: Exchange) -> None:
-    async with consultants_phone(switch) as phone:
-        call = await phone.call("echo")
-        await call.answered()
-        call.send_tone(700)
-        await hears(call, 700)
-
 
 # --- a call of ours ---
 
@@ -131,16 +50,16 @@ async def test_a_telephone_that_stops_sending_hears_no_echo(caller: Phone) -> No
 async def test_what_was_played_is_recognised_whole_and_nothing_else_is(caller: Phone) -> None:
     call = await caller.call("play")
     await call.answered()
-    await until(lambda: len(call.heard.pcm()) >= 8000 * 3, "three seconds are heard")
-    assert sound.resembles(call.heard.pcm(), melody(), seconds=None) > 0.99
-    assert sound.resembles(call.heard.pcm(), melody()[::-1].copy()) < 0.5
+    await until(lambda: len(call.heard.joined()) >= 8000 * 3, "three seconds are heard")
+    assert sound.resembles(call.heard.joined(), melody(), seconds=None) > 0.99
+    assert sound.resembles(call.heard.joined(), melody()[::-1].copy()) < 0.5
 
 
 async def test_sound_before_the_answer_is_heard(caller: Phone) -> None:
     call = await caller.call("early")
     await call.answered()
     assert call.moments["answered"] - call.moments["first_rtp"] > 2.5
-    assert sound.resembles(call.heard.pcm(), melody(), seconds=None) > 0.99
+    assert sound.resembles(call.heard.joined(), melody(), seconds=None) > 0.99
 
 
 @pytest.mark.parametrize(("number", "status"), [("busy", 486), ("nonesuch", 404)])
@@ -287,7 +206,7 @@ async def test_a_call_originated_by_the_switch_is_answered(
     await call.answer()
     await call.ended()
     assert call.ended_by == "them"
-    assert sound.resembles(call.heard.pcm(), melody(), seconds=None) > 0.98
+    assert sound.resembles(call.heard.joined(), melody(), seconds=None) > 0.98
 
 
 async def test_a_rejected_call_tells_the_caller_why(caller: Phone, consultant: Phone) -> None:
@@ -339,98 +258,3 @@ async def test_a_call_without_a_codec_in_common_is_refused(switch: Exchange, cal
         call = await caller.call("consultant")
         with pytest.raises(Refused):
             await call.answered()
-
-
-# --- a bad network ---
-
-
-class Relay(Socket):
-    """A network that loses the first copy of everything that passes it."""
-
-    def __init__(self, server: Place) -> None:
-        super().__init__()
-        self.server, self.lost = server, 0
-        self._seen: set[bytes] = set()
-        self._client: Place | None = None
-
-    def datagram_received(self, data: bytes, addr: Place) -> None:
-        if addr != self.server:
-            self._client = addr
-        if data not in self._seen:
-            self._seen.add(data)
-            self.lost += 1
-            return
-        to = self._client if addr == self.server else self.server
-        self.transport.sendto(data, to)
-
-
-async def test_whatever_is_lost_once_is_said_again(switch: Exchange) -> None:
-    # The relay has the trunk's address, because Asterisk sees the relay.
-    async with opened(Relay(switch.server), "127.0.0.2") as relay:
-        async with Phone(server=relay.place) as phone:
-            call = await phone.call("echo")
-            await call.answered()
-            call.send_tone(440)
-            await hears(call, 440)
-            await call.hang_up()
-        assert relay.lost >= 2
-
-
-async def test_a_silent_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callcenter.demo.transactions.GIVE_UP", 0.2)
-    async with opened(Socket(), "127.0.0.9") as nobody, Phone(server=nobody.place) as phone:
-        with pytest.raises(NoAnswer, match=f"nothing at 127.0.0.9:{nobody.place[1]}.* REGISTER"):
-            await phone.register()
-        call = await phone.call("echo")
-        with pytest.raises(NoAnswer, match="INVITE"):
-            await call.answered()
-
-
-async def test_garbage_and_strange_requests_do_not_disturb(switch: Exchange, caller: Phone) -> None:
-    call = await caller.call("echo")
-    await call.answered()
-    strange = (
-        "BYE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a>;tag=1\r\n"
-        f"To: <sip:b>;tag=2\r\nCall-ID: {call.call_id}\r\nCSeq: 1 BYE\r\n\r\n"
-    )
-    async with opened(Socket(), "127.0.0.9") as stranger:
-        for data in (b"\0\r\n", b"garbage", b"\xff" * 1400, b"INVITE x SIP/2.0\r\n\r\n"):
-            stranger.transport.sendto(data, caller.place)
-        stranger.transport.sendto(strange.encode(), caller.place)
-        await until(lambda: caller.garbage == 3, "garbage is counted")
-        call.send_tone(440)
-        await hears(call, 440)
-    assert not call.is_over
-
-
-async def test_a_port_in_use_is_named(switch: Exchange, caller: Phone) -> None:
-    with pytest.raises(NotReady, match=f":{caller.place[1]}"):
-        async with Phone(server=switch.server, port=caller.place[1]):
-            pass
-
-
-# --- many ---
-
-
-async def test_fifty_calls_at_once_hear_each_their_own_tone(switch: Exchange) -> None:
-    async with Phone(server=switch.server) as phone:
-        calls = [await phone.call("echo") for _ in range(50)]
-        await asyncio.gather(*(call.answered(20) for call in calls))
-        for number, call in enumerate(calls):
-            call.send_tone(400 + 50 * number)
-        for number, call in enumerate(calls):
-            await hears(call, 400 + 50 * number)
-        await asyncio.gather(*(call.hang_up() for call in calls))
-        assert phone.calls == []
-
-
-async def test_leaving_a_telephone_ends_its_calls_at_every_stage(
-    switch: Exchange, consultant: Phone
-) -> None:
-    async with Phone(server=switch.server) as phone:
-        calls = [await phone.call(number) for number in ("echo", "ring", "consultant")]
-        await calls[0].answered()
-        await calls[1].ringing()
-        calls.append(await phone.call("echo"))
-    assert [call.ended_by for call in calls] == ["us"] * 4
-    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -3,144 +3,36 @@
 No switch runs here, so a call without an end stays open; tests/calls has the whole of it.
 """
 
-import asyncio
-import json
-import os
-import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.consultants import store as consultants
-from callcenter.ledger import jobs, store
 from callcenter.ledger.jobs import account_for_calls, ledger_of
 from callcenter.ledger.settling import FIRST_SEQ
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import store as recordings
-from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
-from callcenter.up.ports import with_free_ports
-from tests.services import CALLCENTER
-
-RECORDED = Path(__file__).parent.parent / "protocol" / "recorded" / "ledger.jsonl"
-LINES = RECORDED.read_bytes().splitlines(keepends=True)
-TALKED, LEFT_A_TALK, REDIRECTED = "1795534963.0", "1795534966.2", "1795534969.4"
-BUSY, LEFT, KILLED = "1795534973.6", "1795534976.8", "1795534977.9"
-ENDED = {
-    TALKED: "fallback",
-    LEFT_A_TALK: "fallback",
-    REDIRECTED: "redirected",
-    BUSY: "fallback",
-    LEFT: "fallback",
-}
-AUDIO = bytes(range(256)) * 100
-NOW = timedelta()
-
-# Does the work and dies, as by SIGKILL, right after the named step returned for the nth time.
-DYING = """
-import asyncio, inspect, os, pkgutil, sys
-from datetime import timedelta
-from callcenter.ledger import jobs
-from callcenter.settings import read_settings
-from callcenter.storage.engine import open_database
-from callcenter.storage.jobs import Tools
-
-jobs.SWITCH_LIMIT = 0.1
-owner, _, name = sys.argv[1].rpartition(".")
-owner, left = pkgutil.resolve_name(owner), int(sys.argv[2])
-step = getattr(owner, name)
-def count(result):
-    global left
-    left -= 1
-    if left == 0:
-        os._exit(77)
-    return result
-if inspect.iscoroutinefunction(step):
-    async def counted(*args, **kwargs):
-        return count(await step(*args, **kwargs))
-else:
-    def counted(*args, **kwargs):
-        return count(step(*args, **kwargs))
-setattr(owner, name, counted)
-settings = read_settings()
-asyncio.run(jobs.account_for_calls(Tools(settings, open_database(settings)), timedelta()))
-"""
-STEPS = [
-    ("callcenter.ledger.files.read", 1),
-    ("callcenter.ledger.store.save", 1),
-    ("callcenter.ledger.store.move", 1),
-    ("callcenter.ledger.jobs._read_on", 1),
-    ("callcenter.ledger.settling._appeal_of", 1),
-    ("callcenter.appeals.store.add_events", 2),
-    ("callcenter.recordings.store.close", 1),
-    ("callcenter.ledger.settling._recording", 3),  # an empty file was removed
-    ("callcenter.ledger.store.drop", 3),
-    ("callcenter.ledger.jobs._settle", 2),
-]
-
-
-@pytest.fixture
-def tools(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> Tools:
-    """A worker's tools with the recorded spool, and a switch that does not answer."""
-    monkeypatch.setattr(jobs, "SWITCH_LIMIT", 0.1)
-    here = with_free_ports(settings)
-    ledger_of(here).parent.mkdir(parents=True)
-    here.spool.mkdir(parents=True)
-    for call_id in (TALKED, LEFT_A_TALK, KILLED):
-        raw(here, call_id).write_bytes(AUDIO)
-    for call_id in (REDIRECTED, BUSY):
-        raw(here, call_id).write_bytes(b"")
-    return Tools(here, engine)
-
-
-def raw(settings: Settings, call_id: str) -> Path:
-    return settings.spool / f"fallback-{call_id}.raw"
-
-
-def lines_of(*call_ids: str) -> list[bytes]:
-    return [each for each in LINES if json.loads(each)["linkedid"] in call_ids]
-
-
-def write(tools: Tools, lines: list[bytes]) -> None:
-    with ledger_of(tools.settings).open("ab") as file:
-        file.write(b"".join(lines))
-
-
-async def account(tools: Tools) -> None:
-    await account_for_calls(tools, NOW)
-
-
-async def everything(tools: Tools) -> dict[str, list[Any]]:
-    """All that may come of a ledger, without what is made anew each time."""
-    queries = {
-        "appeals": "SELECT call_id, number, channel, language, caller_kind, caller_number,"
-        " consultant_id, received_at, ended_at, outcome FROM appeal ORDER BY call_id",
-        "events": "SELECT call_id, seq, at, kind, detail FROM appeal_event"
-        " JOIN appeal ON appeal.id = appeal_id ORDER BY call_id, seq",
-        "recordings": "SELECT * FROM recording ORDER BY spool_name",
-        "open": "SELECT call_id, call FROM ledger_call ORDER BY call_id",
-        "position": "SELECT bytes_read FROM ledger_position",
-    }
-    async with unit_of_work(tools.engine) as connection:
-        found = {
-            name: list(await connection.execute(text(query))) for name, query in queries.items()
-        }
-    files = sorted((file.name, file.stat().st_size) for file in tools.settings.spool.iterdir())
-    return found | {"files": files}
-
-
-async def outcomes(tools: Tools) -> dict[str, str]:
-    rows = (await everything(tools))["appeals"]
-    return {call_id: outcome for call_id, *_, outcome in rows}
+from tests.storage.recorded import (
+    AUDIO,
+    ENDED,
+    KILLED,
+    LEFT,
+    LEFT_A_TALK,
+    LINES,
+    TALKED,
+    account,
+    everything,
+    lines_of,
+    outcomes,
+    raw,
+    write,
+)
 
 
 async def appeal_of(tools: Tools, call_id: str) -> tuple[AppealRow, list[EventRow]]:
@@ -224,56 +116,6 @@ async def test_a_second_run_and_another_reading_of_all_lines_change_nothing(tool
     ]
     await account(tools)
     assert await everything(tools) == before
-
-
-async def test_several_workers_at_once_do_what_one_does(tools: Tools) -> None:
-    write(tools, LINES)
-    await asyncio.gather(*(account(tools) for _ in range(5)))
-    await account(tools)
-    found = await everything(tools)
-    assert await outcomes(tools) == ENDED
-    assert [row.state for row in found["recordings"]] == ["closed", "closed"]
-    numbers = [number for _, number, *_ in found["appeals"]]
-    assert len({number[:9] for number in numbers}) == len(ENDED)
-    assert max(int(number[2:9]) for number in numbers) == len(ENDED)
-
-
-async def test_while_a_worker_is_at_the_ledger_others_leave_it_alone(tools: Tools) -> None:
-    write(tools, LINES[:-1])
-    await account_for_calls(tools, timedelta(hours=1))
-    before = await everything(tools)
-    write(tools, LINES[-1:])
-    async with unit_of_work(tools.engine) as connection:
-        assert await store.my_turn(connection)
-        await account(tools)
-        assert await everything(tools) == before
-    await account(tools)
-    assert await outcomes(tools) == ENDED
-
-
-@pytest.mark.parametrize(("step", "nth"), STEPS)
-async def test_killed_anywhere_nothing_is_lost_or_twice(tools: Tools, step: str, nth: int) -> None:
-    write(tools, LINES)
-    dying = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", DYING, step, str(nth)), env=environment(tools.settings)
-    )
-    assert await dying.wait() == 77
-    await account(tools)
-    found = await everything(tools)
-    assert await outcomes(tools) == ENDED
-    assert [event[3] for event in found["events"]].count("ended") == len(ENDED)
-    assert [row.state for row in found["recordings"]] == ["closed", "closed"]
-    assert [call_id for call_id, _ in found["open"]] == [KILLED]
-    assert [name for name, size in found["files"] if not size] == []
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    return os.environ | {
-        "CALLCENTER_VAR": str(settings.var),
-        "CALLCENTER_RECORDINGS": str(settings.recordings),
-        "CALLCENTER_DATABASE_URL": settings.database,
-        "CALLCENTER_AMI_PORT": str(settings.ami_port),
-    }
 
 
 async def test_a_recording_without_a_sound_is_removed_and_one_that_is_missing_is_told(
@@ -396,30 +238,3 @@ async def test_a_call_that_cannot_be_written_down_does_not_keep_others_from_it(
     expected = {call_id: outcome for call_id, outcome in ENDED.items() if call_id != TALKED}
     assert await outcomes(tools) == expected | {"other": "talked"}
     assert {call_id for call_id, _ in (await everything(tools))["open"]} == {TALKED, KILLED}
-
-
-async def test_a_worker_begins_with_the_ledger(tools: Tools) -> None:
-    write(tools, LINES)
-    worker = await asyncio.create_subprocess_exec(
-        *CALLCENTER, "worker", env=environment(tools.settings)
-    )
-
-    async def has_read() -> bool:
-        assert worker.returncode is None
-        return bool((await everything(tools))["position"])
-
-    try:
-        await until(has_read, "the ledger is read")
-        worker.terminate()
-        assert await worker.wait() == 0
-    finally:
-        if worker.returncode is None:
-            worker.kill()
-            await worker.wait()
-    assert {call_id for call_id, _ in (await everything(tools))["open"]} == {*ENDED, KILLED}
-
-
-async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float = 20.0) -> None:
-    async with asyncio.timeout(limit):
-        while not await true():
-            await asyncio.sleep(0.05)

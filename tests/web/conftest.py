@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals import store as appeals
 from callcenter.commands.web import application
 from callcenter.consultants.tables import consultant
+from callcenter.live.watch import Watch
 from callcenter.recordings.tables import recording
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -169,3 +170,9 @@ async def call(settings: Settings, engine: AsyncEngine) -> Call:
             )
         )
     return Call(appeal_id, number, heard, audio)
+
+
+@pytest.fixture
+def watch(app: FastAPI) -> Watch:
+    found: Watch = app.state.watch
+    return found

@@ -1,0 +1,227 @@
+"""A story for each ending of a call, and how to tell one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+from callcenter.line.flow import inbound_call
+from callcenter.line.outcomes import Outcome
+from callcenter.line.ports import NotAnswered
+from tests.flow.world import Story, World
+
+PATIENCE = 100  # turns in which a caller has heard and answered all that is asked
+
+
+SERVED = (
+    Outcome.TALKED,
+    Outcome.REDIRECTED,
+    Outcome.NOBODY_FREE,
+    Outcome.CALLBACK,
+    Outcome.BLOCKED,
+)
+
+
+ENDLESS = 2000  # turns of the loop that no story takes
+
+
+BUSY = NotAnswered("busy")
+
+
+LATE = NotAnswered("no_answer")
+
+
+def asks_for_callback(
+    presses: Mapping[str, Sequence[str | None]],
+    interrupts: Mapping[str, str] | None = None,
+    *,
+    number: str | None = "+77011234567",
+    promises_kept: bool = True,
+) -> Story:
+    """Nobody is signed in; who is promised nothing goes to 1414 when asked again."""
+    return Story(
+        {"lang_choice": "0", "offer_stay": "23", **presses},
+        dict(interrupts or {}),
+        unified_center=[""],
+        signed_in=frozenset(),
+        patience=3 * PATIENCE,
+        number=number,
+        promises_kept=promises_kept,
+    )
+
+
+ENDINGS = {
+    "talked": (Story({"lang_choice": "2", "menu_main": "1"}, consultants=[""]), Outcome.TALKED),
+    "no key at all": (Story(consultants=["5"]), Outcome.TALKED),
+    "wrong keys": (Story({"lang_choice": "7#"}, consultants=[""]), Outcome.TALKED),
+    "a consultant at once": (Story({"lang_choice": "0"}, consultants=[""]), Outcome.TALKED),
+    "wrong in the menu": (
+        Story({"lang_choice": "1", "menu_main": "7*"}, consultants=[""]),
+        Outcome.TALKED,
+    ),
+    "the menu again and again": (
+        Story({"lang_choice": "1", "menu_main": "9" * 9}, consultants=[""]),
+        Outcome.TALKED,
+    ),
+    "the second consultant": (
+        Story({"lang_choice": "0"}, consultants=[LATE, BUSY, ""]),
+        Outcome.TALKED,
+    ),
+    "1414 by the menu": (
+        Story({"lang_choice": "2", "menu_main": "3"}, unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "1414 is busy": (
+        Story({"lang_choice": "1", "menu_main": "3"}, consultants=[""], unified_center=[BUSY]),
+        Outcome.TALKED,
+    ),
+    "1414 by the consultant": (
+        Story({"lang_choice": "0"}, consultants=["5*14"], unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "held and resumed, muted and unmuted": (
+        Story({"lang_choice": "0"}, consultants=["*5*5*6*6"]),
+        Outcome.TALKED,
+    ),
+    "the consultant leaves a caller who is held": (
+        Story({"lang_choice": "0"}, consultants=["*6*5", "*6"]),
+        Outcome.TALKED,
+    ),
+    "1414 for a caller who is held": (
+        Story({"lang_choice": "0"}, consultants=["*5*14"], unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "1414 busy for the consultant": (
+        Story({"lang_choice": "0"}, consultants=["*14", ""], unified_center=[BUSY]),
+        Outcome.TALKED,
+    ),
+    "nobody, but 1414": (Story({"lang_choice": "0"}, unified_center=[""]), Outcome.REDIRECTED),
+    "nobody at all": (Story({"lang_choice": "0"}, unified_center=[BUSY]), Outcome.NOBODY_FREE),
+    "1414 instead of waiting": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "3"},
+            unified_center=[""],
+            signed_in=frozenset(),
+            patience=PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
+    "1414 instead of waiting is busy": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "33"},
+            unified_center=[BUSY, ""],
+            signed_in=frozenset({"ru"}),
+            patience=PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
+    "1414 after the other language": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "63", "queue_next": "3"},
+            consultants=[LATE],
+            unified_center=[""],
+            signed_in=frozenset({"ru"}),
+            patience=PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
+    "a callback": (asks_for_callback({"callback_safe": "1"}), Outcome.CALLBACK),
+    "a callback to another number": (
+        asks_for_callback({"callback_safe": "21", "callback_enter": "7*77017654321#"}),
+        Outcome.CALLBACK,
+    ),
+    "a callback to no number of ours": (
+        asks_for_callback({"callback_enter": "42#42#42#"}, number=None),
+        Outcome.REDIRECTED,
+    ),
+    "a callback is not safe": (asks_for_callback({"callback_safe": "3"}), Outcome.REDIRECTED),
+    "no word whether a callback is safe": (asks_for_callback({}), Outcome.REDIRECTED),
+    "a callback cannot be kept": (
+        asks_for_callback({"callback_safe": "1"}, promises_kept=False),
+        Outcome.REDIRECTED,
+    ),
+    "danger while a callback is agreed on": (
+        asks_for_callback({}, {"callback_number": "**"}),
+        Outcome.REDIRECTED,
+    ),
+    "a callback at the very end": (
+        Story({"lang_choice": "0", "callback_offer": "2", "callback_safe": "1"}),
+        Outcome.CALLBACK,
+    ),
+    "recording does not start": (
+        Story({"lang_choice": "0"}, consultants=[""], recording_starts=False),
+        Outcome.TALKED,
+    ),
+    "recording does not stop": (
+        Story(
+            {"lang_choice": "0"},
+            consultants=["*14", ""],
+            unified_center=[""],
+            recording_stops=False,
+        ),
+        Outcome.TALKED,
+    ),
+    "cannot speak": (Story({"lang_choice": "5"}, consultants=[LATE, ""]), Outcome.TALKED),
+    "in danger": (Story({"lang_choice": "2", "menu_main": "8"}, consultants=[""]), Outcome.TALKED),
+    "danger in the notice": (
+        Story({"lang_choice": "2"}, {"emergency_hint": "**"}, consultants=[""]),
+        Outcome.TALKED,
+    ),
+    "danger while waiting": (
+        Story({"lang_choice": "0"}, {"connecting": "**"}, consultants=[LATE, LATE, LATE, ""]),
+        Outcome.TALKED,
+    ),
+    "danger on the way to 1414": (
+        Story(
+            {"lang_choice": "2", "menu_main": "3"},
+            {"transfer_ecc": "**"},
+            consultants=[""],
+            unified_center=[""],
+        ),
+        Outcome.TALKED,
+    ),
+    "danger when nobody was there": (
+        Story({"lang_choice": "0"}, {"nobody_free": "**"}, unified_center=[BUSY]),
+        Outcome.NOBODY_FREE,
+    ),
+    "an urgent caller is sent to 1414": (
+        Story({"lang_choice": "8"}, consultants=["*14"], unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "blocked": (Story({"blocked": "15"}, blocked=True, consultants=[""]), Outcome.BLOCKED),
+    "blocked, and in danger": (
+        Story({"blocked": "18"}, blocked=True, consultants=[""]),
+        Outcome.TALKED,
+    ),
+}
+
+
+async def told(world: World) -> Outcome:
+    """The outcome of the whole story; proves that nothing is left of it."""
+    outcome = await inbound_call(world.call())
+    assert_nothing_left(world)
+    return outcome
+
+
+def assert_nothing_left(world: World) -> None:
+    assert world.held == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert all(world.record.recordings.values()), "a recording was not said to be stopped"
+
+
+async def cuts(
+    story: Story, how: Callable[[World, asyncio.Task[Outcome]], object]
+) -> AsyncIterator[tuple[World, asyncio.Task[Outcome]]]:
+    """The story cut after no turn of the loop, after one, and so on; each call is over."""
+    for turns in range(ENDLESS):
+        world = World(story)
+        call = asyncio.create_task(inbound_call(world.call()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if call.done():
+            assert turns > 10, "the story was never cut"
+            await call
+            return
+        how(world, call)
+        await asyncio.wait((call,))
+        assert_nothing_left(world)
+        yield world, call
+    raise AssertionError("the story does not end")

@@ -1,0 +1,30 @@
+"""The telephones of the tests, and what they hear."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from callcenter.demo import sound
+from callcenter.demo.call import Call
+from callcenter.demo.phone import Phone
+from tests.phones.exchange import PASSWORD, Exchange
+from tests.protocol.polling import until
+
+
+@asynccontextmanager
+async def consultants_phone(
+    switch: Exchange, password: str | None = PASSWORD, *, rings: bool = True
+) -> AsyncIterator[Phone]:
+    async with Phone(
+        address="127.0.0.4", server=switch.server, user="201", password=password, rings=rings
+    ) as phone:
+        yield phone
+
+
+async def hears(call: Call, hertz: float) -> None:
+    """Returns when half a second of this tone, and hardly anything else, was heard."""
+
+    def heard() -> bool:
+        pcm = call.heard.pcm()[-4000:]
+        return len(pcm) == 4000 and sound.loudness(pcm, hertz) > sound.level(pcm) - 1 > -20
+
+    await until(heard, f"{hertz} Hz are heard")

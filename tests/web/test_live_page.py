@@ -1,0 +1,85 @@
+"""The page of live figures: words, signs, and what is not known."""
+
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.consultants.alarms import Alarm, raise_alarm
+from callcenter.consultants.tables import consultant
+from callcenter.live.watch import Watch
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.redis import open_redis
+from callcenter.web.words import LANGUAGES
+from tests.web.browser import visible
+from tests.web.live import line, person, until, waiting
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_page_says_what_is_not_known_and_shows_no_figure_for_it(
+    app: FastAPI, head: httpx.AsyncClient, redis: Redis, tmp_path: Path, language: str
+) -> None:
+    gone = open_redis(
+        Settings(_env_file=None, redis_url=SecretStr(f"unix://{tmp_path / 'none.sock'}"))
+    )
+    site = app.state.site
+    app.state.watch = Watch(site.engine, gone, site.settings)
+    head.headers["accept-language"] = language
+    answer = await head.get("/live")
+    told = {
+        "kk": "Кезек жүйесі жауап бермейді",
+        "ru": "Система очереди не отвечает",
+        "en": "The queue does not answer",
+    }
+    text = visible(answer.text)
+    assert told[language] in text
+    assert answer.text.count('class="figure unknown"') == 2
+    assert re.search(r'class="figure (calm|waiting|late)"', answer.text) is None
+    assert (await head.get("/api/v1/live")).json()["desk"] is None
+    await gone.aclose()
+
+
+async def test_the_page_shows_figures_in_words_and_signs_and_runs_nothing_inline(
+    head: httpx.AsyncClient, redis: Redis, settings: Settings
+) -> None:
+    head.headers["accept-language"] = "ru"
+    async with line(redis, settings, "line-1", person("201", "ru")) as desk:
+        await raise_alarm(redis, Alarm.NOBODY_SIGNED_IN, "kk")
+        async with waiting(desk, "kk", 90):
+
+            async def shown() -> bool:
+                return "▲ дольше 20 секунд" in visible((await head.get("/live")).text)
+
+            await until(shown, "the long wait is on the page")
+            answer = await head.get("/live")
+    text = visible(answer.text)
+    for part in ("1 Ожидают", "свободны: 1", "свободны: 0", "1 Свободны 201", "0 Не на смене"):
+        assert part in text
+    assert "никто не говорит на языке: Казахский" in text
+    assert re.search(r"Самое долгое ожидание", text)
+    assert re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", answer.text) is None
+    assert '<noscript><meta http-equiv="refresh"' in answer.text
+    assert "connect-src 'self'" in answer.headers["content-security-policy"]
+
+
+async def test_the_names_of_consultants_are_escaped(
+    app: FastAPI, engine: AsyncEngine, head: httpx.AsyncClient, redis: Redis, settings: Settings
+) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            insert(consultant).values(
+                id=uuid4(), extension="201", name="<script>x", languages=["kk"], digest="-"
+            )
+        )
+    async with line(redis, settings, "line-1", person("201")):
+        page = (await head.get("/live")).text
+    assert "&lt;script&gt;x" in page
+    assert "<script>x" not in page
