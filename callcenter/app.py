@@ -51,6 +51,7 @@ from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
 
+RETELL = 60.0  # seconds after which the desk is told again, should a word have been lost
 START = 30.0  # seconds within which a controller must be connected with the switch
 
 
@@ -165,6 +166,7 @@ class Controller:
                 writing,
                 background.create_task(self.desk.run()),
                 background.create_task(self.mailbox.run()),
+                background.create_task(self._retell_desk()),
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.losses.run()),
                 background.create_task(self.switchboard.ari.run()),
@@ -329,6 +331,11 @@ class Controller:
             await self.desk.tell_devices({extension: state}, stamp)
         except DeskClosed as exc:
             log.error("%s", exc)
+
+    async def _retell_desk(self) -> None:
+        while True:
+            await asyncio.sleep(RETELL)
+            await self._tell_desk()
 
     async def _tell_desk(self) -> None:
         """Roster from PostgreSQL, telephones from the switch. Logs what cannot be told."""

@@ -127,6 +127,12 @@ class Settings(BaseSettings):
     away_limit: Seconds = Field(
         120, description="A consultant whose telephone is away for so long is signed out"
     )
+    page_limit: Seconds = Field(
+        90, description="Who signed in by the page and has it closed for so long is paused"
+    )
+    return_limit: float = Field(
+        60, ge=0, le=1440, description="Minutes in which who rings back gets the same consultant"
+    )
 
     silent_telephone: int = Field(
         15,

@@ -8,7 +8,7 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             conversation, user, block
+             conversation, user, block, skill, pause_reason
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -23,6 +23,9 @@ class Action(StrEnum):
     )
     SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
     DUTY_CHANGED = "web:consultant:duty_changed"  #: by a supervisor; detail: state, reason
+    CONSULTANT_CHANGED = "web:consultant:changed"  #: detail: languages, skills with levels
+    SKILL_KEPT = "web:skill:kept"  #: added or changed; subject: its code; detail: names, active
+    PAUSE_REASON_KEPT = "web:pause_reason:kept"  #: the same of a reason of pauses
     NUMBER_BLOCKED = "web:block:made"  #: subject: the block; detail: number (masked), until, reason
     BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
     USER_ADDED = "command:user:added"  #: detail: role

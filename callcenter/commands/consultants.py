@@ -1,7 +1,7 @@
 """`callcenter consultants`: who may be offered a call."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import click
@@ -15,9 +15,13 @@ from callcenter.consultants.accounts import (
     digest_of,
     new_password,
 )
+from callcenter.consultants.roster import tell_changes
+from callcenter.consultants.script import DeskClosed, Script
+from callcenter.consultants.skills import as_words, read_skills
 from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
-from callcenter.settings import read_settings
-from callcenter.storage.engine import once
+from callcenter.settings import Settings, read_settings
+from callcenter.storage.engine import once, open_database
+from callcenter.storage.redis import open_redis
 
 password_file = click.option(
     "--password-file",
@@ -50,10 +54,33 @@ def add(extension: str, name: str, languages: str, password_file: Path | None) -
 
 @command.command("list")
 def list_consultants() -> None:
-    """Show all consultants: extension, name, languages, whether active."""
+    """Show all consultants: extension, languages, whether active, name, skills with levels."""
     for each in asyncio.run(once(read_settings(), store.everyone)):
         state = "active" if each.active else "disabled"
-        click.echo(f"{each.extension:<7} {','.join(each.languages):<6} {state:<9} {each.name}")
+        shown = f"{each.extension:<7} {','.join(each.languages):<6} {state:<9} {each.name}"
+        click.echo(f"{shown}  {as_words(each.skills)}".rstrip())
+
+
+@command.command()
+@click.argument("extension")
+@click.argument("skills", nargs=-1)
+def skills(extension: str, skills: tuple[str, ...]) -> None:
+    """Give the consultant EXTENSION these SKILLS (lawyer:3 children:1) and no others."""
+    told = read_skills(" ".join(skills))
+    asyncio.run(_set_skills(read_settings(), extension, told))
+    click.echo(f"{extension} has {as_words(told) or 'no skills'}")
+
+
+async def _set_skills(settings: Settings, extension: str, skills: Mapping[str, int]) -> None:
+    await once(settings, lambda connection: store.set_skills(connection, extension, skills))
+    engine, redis = open_database(settings), open_redis(settings)
+    try:
+        await tell_changes(Script(redis, settings), engine)
+    except DeskClosed:
+        click.echo("this is kept; calls are given by it within a minute of Redis being there")
+    finally:
+        await redis.aclose()
+        await engine.dispose()
 
 
 @command.command()

@@ -52,10 +52,17 @@ def add(name: str, role: str, password_file: Path | None) -> None:
 
 @command.command("list")
 def list_users() -> None:
-    """Show everybody: name, role, whether active, since when."""
-    for user in _in_database(store.all_users):
+    """Show everybody: name, role, whether active, since when, and which consultant they are."""
+
+    async def work(connection: AsyncConnection) -> tuple[list[store.User], dict[str, str]]:
+        return await store.all_users(connection), await consultants.users(connection)
+
+    everybody, linked = _in_database(work)
+    extensions = {name: extension for extension, name in linked.items()}
+    for user in everybody:
         state = "active" if user.active else "disabled"
-        click.echo(f"{user.name:<40} {user.role.value:<18} {state:<9} {user.created_at:%Y-%m-%d}")
+        shown = f"{user.name:<40} {user.role.value:<18} {state:<9} {user.created_at:%Y-%m-%d}"
+        click.echo(f"{shown} {extensions.get(user.name, '')}".rstrip())
 
 
 @command.command()

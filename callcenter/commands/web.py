@@ -17,8 +17,11 @@ from callcenter.appeals import api as appeals_api
 from callcenter.appeals import pages as appeals_pages
 from callcenter.consultants import api as consultants_api
 from callcenter.consultants import calls
+from callcenter.consultants import pages as consultants_pages
+from callcenter.consultants.duty import DutyDesk
 from callcenter.errors import NotReady
 from callcenter.live import api as live_api
+from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
 from callcenter.live.watch import Watch
 from callcenter.recordings import api as recordings_api
@@ -37,8 +40,12 @@ ROOMS = (
     Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room("recordings", (recordings_api.router,)),
-    Room("consultants", (consultants_api.router, calls.router)),
-    Room("live", (live_pages.router, live_api.router), live_pages.TEMPLATES),
+    Room(
+        "consultants",
+        (consultants_api.router, consultants_pages.router, calls.router),
+        consultants_pages.TEMPLATES,
+    ),
+    Room("live", (live_pages.router, live_own.router, live_api.router), live_pages.TEMPLATES),
 )
 
 log = logging.getLogger("callcenter.web")
@@ -69,10 +76,14 @@ async def serve(settings: Settings) -> None:
         app = application(settings, engine, redis)
         watch: Watch = app.state.watch
         with _listen(settings) as listener:
-            async with watch.running():
-                await _run(
-                    app, watch, listener, f"http://{settings.web_address}:{settings.web_port}"
-                )
+            url = f"http://{settings.web_address}:{settings.web_port}"
+            served = asyncio.create_task(DutyDesk(redis, settings).pages_served())
+            try:
+                async with watch.running():
+                    await _run(app, watch, listener, url)
+            finally:
+                served.cancel()
+                await asyncio.wait((served,))
     finally:
         await redis.aclose()
         await engine.dispose()

@@ -8,9 +8,11 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
-from callcenter.consultants import history, store
+from callcenter.consultants import history, managing, store, terms
 from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.skills import read_skills
 from callcenter.consultants.states import ASKED, Duty, State, why_no_calls
+from callcenter.consultants.terms import Kind, Term
 from callcenter.errors import AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -19,6 +21,10 @@ from callcenter.web.permissions import Permission
 from callcenter.web.site import CurrentSite, CurrentVisit
 
 router = APIRouter(tags=["consultants"])
+
+
+class NotAConsultant(AskedWrongly):
+    """you are no consultant yet: `callcenter users link` makes you one"""
 
 
 class DutyNow(BaseModel):
@@ -33,12 +39,23 @@ class DutyNow(BaseModel):
     why_no_calls: str | None = Field(description="none: calls are offered; else the cause")
 
 
-class Reason(BaseModel):
-    """A reason of a pause that the center keeps."""
+class ListedTerm(BaseModel):
+    """An entry of a list that the center keeps: a skill, or a reason of a pause."""
 
     code: str
     name_kk: str
     name_ru: str
+
+
+class Person(BaseModel):
+    """A consultant. `skills` are levels (5 is the best) by the code of the skill."""
+
+    extension: str
+    name: str
+    languages: list[str]
+    skills: dict[str, int]
+    active: bool
+    user: str | None = Field(description="who signs in to the pages as this consultant")
 
 
 class Lasted(BaseModel):
@@ -54,16 +71,82 @@ def duty_desk(site: CurrentSite) -> DutyDesk:
     return DutyDesk(site.redis, site.settings)
 
 
+def typed_term(
+    code: Annotated[str, Form(max_length=40)],
+    name_kk: Annotated[str, Form(max_length=200)],
+    name_ru: Annotated[str, Form(max_length=200)],
+    active: Annotated[bool, Form()] = False,
+) -> Term:
+    """An entry of a list as a form tells it; a box that is not ticked is not sent."""
+    return Term(code, name_kk, name_ru, active)
+
+
 CurrentDesk = Annotated[DutyDesk, Depends(duty_desk)]
 ReasonCode = Annotated[str | None, Form(max_length=40)]
 
 
 @router.get("/api/v1/pause-reasons", dependencies=[needs(Permission.SIGNED_IN)])
-async def list_reasons(site: CurrentSite) -> list[Reason]:
+async def list_reasons(site: CurrentSite) -> list[ListedTerm]:
     """The reasons that may be given for a pause."""
+    return await _in_use(site, Kind.PAUSE_REASON)
+
+
+@router.get("/api/v1/skills", dependencies=[needs(Permission.SIGNED_IN)])
+async def list_skills(site: CurrentSite) -> list[ListedTerm]:
+    """The skills that consultants may have."""
+    return await _in_use(site, Kind.SKILL)
+
+
+@router.post("/api/v1/pause-reasons", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+async def put_reason(
+    site: CurrentSite, visit: CurrentVisit, term: Annotated[Term, Depends(typed_term)]
+) -> list[ListedTerm]:
+    """Add a reason, or change the one of this code; answers all that are in use."""
+    await managing.put_term(site, visit, Kind.PAUSE_REASON, term)
+    return await _in_use(site, Kind.PAUSE_REASON)
+
+
+@router.post("/api/v1/skills", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+async def put_skill(
+    site: CurrentSite, visit: CurrentVisit, term: Annotated[Term, Depends(typed_term)]
+) -> list[ListedTerm]:
+    """Add a skill, or change the one of this code; answers all that are in use."""
+    await managing.put_term(site, visit, Kind.SKILL, term)
+    return await _in_use(site, Kind.SKILL)
+
+
+@router.get("/api/v1/consultants", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+async def list_consultants(site: CurrentSite) -> list[Person]:
+    """All consultants, active or not, by extension."""
     async with unit_of_work(site.engine) as connection:
-        reasons = await history.pause_reasons(connection)
-    return [Reason(code=r.code, name_kk=r.name_kk, name_ru=r.name_ru) for r in reasons]
+        everyone = await store.everyone(connection)
+        users = await store.users(connection)
+    return [
+        Person(
+            extension=each.extension,
+            name=each.name,
+            languages=list(each.languages),
+            skills=dict(each.skills),
+            active=each.active,
+            user=users.get(each.extension),
+        )
+        for each in everyone
+    ]
+
+
+@router.post("/api/v1/consultants/{extension}", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+async def change_consultant(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    extension: str,
+    languages: Annotated[str, Form(max_length=20, description="kk, ru or kk,ru")],
+    skills: Annotated[str, Form(max_length=2000, description="lawyer:3 children:1")] = "",
+) -> list[Person]:
+    """Give a consultant these languages and skills and no others; answers all consultants."""
+    await managing.change_consultant(
+        site, visit, extension, languages.split(","), read_skills(skills)
+    )
+    return await list_consultants(site)
 
 
 @router.get("/api/v1/duty", dependencies=[needs(Permission.OWN_DUTY)])
@@ -83,7 +166,7 @@ async def change_own(
     """Sign in or go on (`ready`), pause with a reason, or sign out."""
     extension = await own_extension(site, visit)
     wanted = State(state)
-    why = await _checked_reason(site, wanted, reason)
+    why = await checked_reason(site, wanted, reason)
     await desk.ask(extension, wanted, by="self", reason=why)
     return _now(await desk.of(extension))
 
@@ -105,7 +188,7 @@ async def change_anothers(
 ) -> DutyNow:
     """Send somebody to a pause, or home; that you did is in the audit log."""
     wanted = State(state)
-    why = await _checked_reason(site, wanted, reason)
+    why = await checked_reason(site, wanted, reason)
     async with unit_of_work(site.engine) as connection:
         await desk.ask(extension, wanted, by=visit.who, reason=why)
         await record(
@@ -136,18 +219,28 @@ async def read_hours(
     ]
 
 
+async def _in_use(site: CurrentSite, kind: Kind) -> list[ListedTerm]:
+    async with unit_of_work(site.engine) as connection:
+        known = await terms.terms(connection, kind)
+    return [
+        ListedTerm(code=term.code, name_kk=term.name_kk, name_ru=term.name_ru)
+        for term in known
+        if term.active
+    ]
+
+
 async def own_extension(site: CurrentSite, visit: CurrentVisit) -> str:
-    """The extension of whoever asks. Raises AskedWrongly for somebody who is no consultant."""
+    """The extension of whoever asks. Raises NotAConsultant for somebody who is none."""
     if visit.user is None:
         raise SignInNeeded
     async with unit_of_work(site.engine) as connection:
         extension = await store.extension_of_user(connection, visit.user.id)
     if extension is None:
-        raise AskedWrongly("you are no consultant yet: `callcenter users link` makes you one")
+        raise NotAConsultant
     return extension
 
 
-async def _checked_reason(site: CurrentSite, wanted: State, reason: str | None) -> str:
+async def checked_reason(site: CurrentSite, wanted: State, reason: str | None) -> str:
     if wanted is not State.PAUSED:
         return ASKED
     async with unit_of_work(site.engine) as connection:

@@ -12,6 +12,8 @@
 -- desk:missed       hash  extension -> offers in a row that were not answered
 -- desk:wrap_up      zset  extension -> when the time after a conversation ends
 -- desk:gone         zset  extension -> since when a signed-in consultant's telephone is away
+-- desk:pages        zset  extension -> when the page by which one works was last open
+-- desk:web          there while a web process lives
 -- desk:present:LANG set   extensions of those at work who speak it, desk:working:LANG: and not paused
 -- desk:idle         zset  extension -> since when free (longest idle first)
 -- desk:idle:LANG    zset  the same of those who speak it, desk:idle:LANG:SKILL:LEVEL: and can do it
@@ -83,13 +85,15 @@ function operation.devices() -- extension, state, stamp, extension, state, stamp
   end
 end
 
-function operation.ask() -- extension, state, reason, by: what a person wants; returns the state
+function operation.ask() -- extension, state, reason, by, page (or ''); returns the state
   local extension, wanted = ARGV[2], ARGV[3]
   if not on_roster(extension) then return redis.error_reply('OFFROSTER') end
   local state = standing(extension)
   if wanted == 'ready' then
     redis.call('HDEL', 'desk:missed', extension)
     redis.call('HDEL', 'desk:after', extension)
+    redis.call('ZREM', 'desk:pages', extension)
+    if ARGV[6] == 'page' then redis.call('ZADD', 'desk:pages', now, extension) end
   end
   if state == 'talking' and wanted ~= 'ready' then
     redis.call('HSET', 'desk:after', extension, table.concat({wanted, ARGV[4], ARGV[5]}, ' '))
@@ -107,6 +111,14 @@ function operation.ask() -- extension, state, reason, by: what a person wants; r
     consider(extension)
   end
   return (standing(extension))
+end
+
+function operation.seen() -- extension: the page of a consultant is open
+  redis.call('ZADD', 'desk:pages', 'XX', now, ARGV[2])
+end
+
+function operation.web() -- a web process lives: pages can be open
+  redis.call('SET', 'desk:web', now, 'EX', LEASE)
 end
 
 function operation.wait() -- call, controller, language, place, arrival, want, preferred consultant
@@ -195,6 +207,17 @@ local function lease_ended(extension) -- nobody renewed it, or a rest is over
   consider(extension)
 end
 
+local function page_gone(extension) -- who works by a page is rung only while it is open
+  local state = standing(extension)
+  redis.call('ZREM', 'desk:pages', extension)
+  if ENGAGED[state] then
+    redis.call('HSETNX', 'desk:after', extension, 'paused page_gone desk')
+  elseif state == 'ready' or state == 'wrap_up' then
+    move(extension, 'paused', 'page_gone', 'desk')
+    consider(extension)
+  end
+end
+
 local function due(key, before)
   return ipairs(redis.call('ZRANGE', key, '-inf', before, 'BYSCORE'))
 end
@@ -226,6 +249,11 @@ function operation.tick() -- controller, its calls that hold a consultant: it re
       end
       consider(extension)
     end
+  end
+  if redis.call('EXISTS', 'desk:web') == 1 then
+    for _, extension in due('desk:pages', now - RULES.page_limit) do page_gone(extension) end
+  else -- no page can be open, and that is nobody's fault at work
+    for _, extension in due('desk:pages', now) do redis.call('ZADD', 'desk:pages', now, extension) end
   end
   redis.call('ZREMRANGEBYSCORE', 'desk:controllers', '-inf', now)
 end

@@ -13,15 +13,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from callcenter.consultants.history import Change
 from callcenter.consultants.order import score
+from callcenter.consultants.roster import NOTHING_KNOWN, tell_roster
 from callcenter.consultants.script import LIMIT, DeskClosed, PlainRules, Rules, Script
-from callcenter.consultants.skills import LOWEST, as_words, want
+from callcenter.consultants.skills import LOWEST, want
 from callcenter.consultants.states import State
 from callcenter.consultants.store import Consultant
 
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 TICK = 1.0  # seconds between signs of life
 ASK_AGAIN = 2.0  # seconds after which a waiting call is put down again: else the desk forgets it
 PLAIN_RULES = PlainRules()
-NOTHING_KNOWN: Mapping[str, Change] = MappingProxyType({})
 
 
 class Desk:
@@ -62,15 +61,7 @@ class Desk:
         `known` are the last states in the database, by extension, should Redis have lost them.
         """
         self._roster = {consultant.extension: consultant for consultant in consultants}
-        told: list[str] = []
-        for each in self._roster.values():
-            told += [
-                each.extension,
-                " ".join(each.languages),
-                as_words(each.skills),
-                *_as_known(known.get(each.extension)),
-            ]
-        await self._do("roster", *told)
+        await tell_roster(self._do, self._roster.values(), known)
 
     async def tell_devices(self, states: Mapping[str, str], stamp: float) -> None:
         """Telephones' states by extension, as Asterisk names them; `stamp` is UTC epoch seconds."""
@@ -179,12 +170,6 @@ class Desk:
             place.withdraw()
         if self.on_withdrawn is not None:
             self.on_withdrawn(extension)
-
-
-def _as_known(last: Change | None) -> tuple[str, str, str]:
-    if last is None:
-        return "", "", ""
-    return last.state.value, last.reason or "-", f"{last.at.timestamp():.6f}"
 
 
 @dataclass(slots=True)

@@ -29,16 +29,32 @@ class DutyDesk:
         self._redis = redis
         self._script = Script(redis, rules)
 
-    async def ask(self, extension: str, wanted: State, *, by: str, reason: str = ASKED) -> State:
+    async def ask(
+        self, extension: str, wanted: State, *, by: str, reason: str = ASKED, page: bool = False
+    ) -> State:
         """Have a consultant sign in or go on (READY), pause, or sign out; returns the state now.
 
         Who is with a caller goes over when the conversation ends; a telephone that rings is not
         rung any more, and the caller is given to somebody else. `reason` is that of a pause, `by`
-        is `self` or `user:NAME`. Asking twice is asking once. Raises IllegalMove, NotOnRoster,
-        DeskClosed.
+        is `self` or `user:NAME`. Who becomes ready by a `page` is paused when it is not open any
+        more, see `seen`. Asking twice is asking once. Raises IllegalMove, NotOnRoster, DeskClosed.
         """
         why = "-" if wanted is State.READY else ASKED if wanted is State.SIGNED_OUT else reason
-        return State(await self._script("ask", extension, wanted.value, why, by))
+        how = "page" if page else ""
+        return State(await self._script("ask", extension, wanted.value, why, by, how))
+
+    async def pages_served(self) -> None:
+        """Until cancelled, tell the desk that pages can be open: that a web process lives."""
+        while True:
+            try:
+                await self._script("web")
+            except DeskClosed as exc:
+                log.error("%s", exc)
+            await asyncio.sleep(PAUSE)
+
+    async def seen(self, extension: str) -> None:
+        """The page by which a consultant works is open now. Raises DeskClosed."""
+        await self._script("seen", extension)
 
     async def of(self, extension: str) -> Duty:
         """What one consultant is doing. Raises NotOnRoster, DeskClosed."""

@@ -53,6 +53,8 @@ class Rules(Protocol):
     def wrap_up(self) -> float: ...
     @property
     def away_limit(self) -> float: ...
+    @property
+    def page_limit(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class PlainRules:
     sign_in_required: bool = False
     wrap_up: float = 0
     away_limit: float = 120
+    page_limit: float = 90
 
 
 class Script:
@@ -103,5 +106,6 @@ def _preface(rules: Rules) -> str:
     return (
         f"local LEGAL = {{{legal}}} "
         f"local RULES = {{sign_in_required = {str(rules.sign_in_required).lower()}, "
-        f"wrap_up = {rules.wrap_up:f}, away_limit = {rules.away_limit:f}}} "
+        f"wrap_up = {rules.wrap_up:f}, away_limit = {rules.away_limit:f}, "
+        f"page_limit = {rules.page_limit:f}}} "
     )

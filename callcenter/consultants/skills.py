@@ -10,14 +10,22 @@ from collections.abc import Mapping
 from callcenter.errors import AskedWrongly
 
 LOWEST, HIGHEST = 1, 5  #: levels of a skill; matching.lua knows the highest as well
-CODE = re.compile(r"[a-z][a-z_]{1,39}")
+
+_SKILL = re.compile(r"([a-z][a-z_]{1,39})(?:[:=]([0-9]))?")
 
 
-def check_code(code: str) -> str:
-    """The code of a skill, if it has 2 to 40 small letters and underlines; else AskedWrongly."""
-    if not CODE.fullmatch(code):
-        raise AskedWrongly("the code of a skill has 2 to 40 small Latin letters and underlines")
-    return code
+def read_skills(words: str) -> dict[str, int]:
+    """Levels by skill from `lawyer:3 children:1`; without a level the lowest. Raises AskedWrongly.
+
+    Whether there are such skills the database knows.
+    """
+    skills: dict[str, int] = {}
+    for word in words.replace(",", " ").split():
+        found = _SKILL.fullmatch(word)
+        if found is None or found[1] in skills:
+            raise AskedWrongly("skills are told once each, as lawyer:3 children:1")
+        skills[found[1]] = check_level(int(found[2] or LOWEST))
+    return skills
 
 
 def check_level(level: int) -> int:
@@ -40,4 +48,4 @@ def want(
         return f"@{consultant}"
     if skill is None:
         return language
-    return f"{language}:{check_code(skill)}:{check_level(level)}"
+    return f"{language}:{skill}:{check_level(level)}"

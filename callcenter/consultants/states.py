@@ -42,6 +42,7 @@ ENGAGED = frozenset({State.OFFERED, State.RINGING, State.TALKING})
 ASKABLE = frozenset({State.READY, State.PAUSED, State.SIGNED_OUT})
 
 MISSED = "missed"  #: the reason of a pause: two offers in a row were not answered
+PAGE_GONE = "page_gone"  #: the reason of a pause: the page by which they work is not open any more
 ASKED = "asked"  #: the reason of being signed out: somebody asked for it
 TELEPHONE = "telephone"  #: the reason of being signed out: the telephone is not registered
 OFF_ROSTER = "off_roster"  #: the reason of being signed out: disabled as a consultant

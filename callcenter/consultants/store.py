@@ -5,14 +5,22 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.consultants.accounts import check_extension, check_languages, check_name
-from callcenter.consultants.tables import consultant
+from callcenter.consultants.skills import check_level
+from callcenter.consultants.tables import consultant, consultant_skill, skill
 from callcenter.errors import AskedWrongly
 from callcenter.web.tables import web_user
+
+
+class UnknownConsultant(AskedWrongly):
+    """No consultant has this extension."""
+
+    def __init__(self, extension: str) -> None:
+        super().__init__(f"no consultant has the extension {extension}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,12 @@ class Consultant:
 
 
 def _query() -> Select[Any]:
+    levels = (
+        select(func.json_object_agg(consultant_skill.c.skill, consultant_skill.c.level))
+        .join(skill, skill.c.code == consultant_skill.c.skill)
+        .where(consultant_skill.c.consultant_id == consultant.c.id, skill.c.active)
+        .scalar_subquery()
+    )
     return select(
         consultant.c.id,
         consultant.c.extension,
@@ -36,12 +50,21 @@ def _query() -> Select[Any]:
         consultant.c.languages,
         consultant.c.digest,
         consultant.c.active,
+        levels.label("skills"),
     ).order_by(consultant.c.extension)
 
 
 async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Consultant]:
     return [
-        Consultant(row.id, row.extension, row.name, tuple(row.languages), row.digest, row.active)
+        Consultant(
+            row.id,
+            row.extension,
+            row.name,
+            tuple(row.languages),
+            row.digest,
+            row.active,
+            row.skills or {},
+        )
         for row in await connection.execute(query)
     ]
 
@@ -56,6 +79,24 @@ async def everyone(connection: AsyncConnection) -> list[Consultant]:
     return await _read(connection, _query())
 
 
+async def find(connection: AsyncConnection, extension: str) -> Consultant:
+    """A consultant, active or not. Raises AskedWrongly for an unknown extension."""
+    found = await _read(connection, _query().where(consultant.c.extension == extension))
+    if not found:
+        raise UnknownConsultant(extension)
+    return found[0]
+
+
+async def users(connection: AsyncConnection) -> dict[str, str]:
+    """The names of those who sign in to the pages, by the extension of the consultant they are."""
+    rows = await connection.execute(
+        select(consultant.c.extension, web_user.c.name).join(
+            web_user, web_user.c.consultant_id == consultant.c.id
+        )
+    )
+    return {row.extension: row.name for row in rows}
+
+
 async def id_of(connection: AsyncConnection, extension: str) -> UUID:
     """The id of a consultant, active or not. Raises AskedWrongly for an unknown extension."""
     found = await connection.execute(
@@ -63,7 +104,7 @@ async def id_of(connection: AsyncConnection, extension: str) -> UUID:
     )
     consultant_id: UUID | None = found.scalar_one_or_none()
     if consultant_id is None:
-        raise AskedWrongly(f"no consultant has the extension {extension}")
+        raise UnknownConsultant(extension)
     return consultant_id
 
 
@@ -126,9 +167,46 @@ async def set_digest(connection: AsyncConnection, extension: str, digest: str) -
     await _change(connection, extension, digest=digest)
 
 
-async def _change(connection: AsyncConnection, extension: str, **values: bool | str) -> None:
+async def set_languages(
+    connection: AsyncConnection, extension: str, languages: Sequence[str]
+) -> None:
+    """Say which languages a consultant speaks. Raises AskedWrongly for unknown ones."""
+    await _change(connection, extension, languages=list(check_languages(languages)))
+
+
+async def set_skills(
+    connection: AsyncConnection, extension: str, skills: Mapping[str, int]
+) -> None:
+    """Say what a consultant can do, and nothing else from now on.
+
+    Raises AskedWrongly for an unknown extension, skill or level. Skills that the center does not
+    use any more are left as they are.
+    """
+    consultant_id = await id_of(connection, extension)
+    used = select(skill.c.code).where(skill.c.active)
+    await connection.execute(
+        delete(consultant_skill).where(
+            consultant_skill.c.consultant_id == consultant_id, consultant_skill.c.skill.in_(used)
+        )
+    )
+    known = set((await connection.execute(used)).scalars())
+    if unknown := sorted(set(skills) - known):
+        raise AskedWrongly(
+            f"no such skill: {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+        )
+    rows = [
+        {"consultant_id": consultant_id, "skill": code, "level": check_level(level)}
+        for code, level in skills.items()
+    ]
+    if rows:
+        await connection.execute(insert(consultant_skill), rows)
+
+
+async def _change(
+    connection: AsyncConnection, extension: str, **values: bool | str | list[str]
+) -> None:
     result = await connection.execute(
         update(consultant).where(consultant.c.extension == extension).values(values)
     )
     if result.rowcount == 0:
-        raise AskedWrongly(f"no consultant has the extension {extension}")
+        raise UnknownConsultant(extension)

@@ -1,4 +1,4 @@
-"""Consultants: who may be offered a call, and who was in which state when."""
+"""Consultants: who may be offered a call, what they can do, who was in which state when."""
 
 from sqlalchemy import (
     ARRAY,
@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -50,5 +51,26 @@ pause_reason = Table(
     Column("name_kk", Text, nullable=False),
     Column("name_ru", Text, nullable=False),
     Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
-    CheckConstraint("code ~ '^[a-z][a-z_]{1,39}$' AND code <> 'missed'", name="code"),
+    CheckConstraint(
+        "code ~ '^[a-z][a-z_]{1,39}$' AND code NOT IN ('missed', 'page_gone')", name="code"
+    ),
+)
+
+skill = Table(
+    "skill",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("name_kk", Text, nullable=False),
+    Column("name_ru", Text, nullable=False),
+    Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
+    CheckConstraint("code ~ '^[a-z][a-z_]{1,39}$'", name="code"),
+)
+
+consultant_skill = Table(
+    "consultant_skill",
+    metadata,
+    Column("consultant_id", Uuid, ForeignKey("consultant.id"), primary_key=True),
+    Column("skill", Text, ForeignKey("skill.code"), primary_key=True),
+    Column("level", SmallInteger, nullable=False, comment="1 to 5, the best"),
+    CheckConstraint("level BETWEEN 1 AND 5", name="level"),
 )

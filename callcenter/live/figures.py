@@ -90,7 +90,10 @@ class OneLanguage:
 
 @dataclass(frozen=True, slots=True)
 class OnDuty:
-    """A consultant: `why` no call is offered (None: one is), `reason` of a pause, `for_s` so."""
+    """A consultant: `why` no call is offered (None: one is), `reason` of a pause, `for_s` so.
+
+    `next` is the group after the conversation, where that was asked for.
+    """
 
     extension: str
     name: str | None
@@ -98,6 +101,7 @@ class OnDuty:
     why: str | None
     reason: str | None
     for_s: int
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,7 @@ def _on_duty(desk: DeskNow, duty: Duty, names: Mapping[str, str]) -> OnDuty:
         why=why,
         reason=duty.reason,
         for_s=max(0, math.floor(desk.at - duty.since)) if duty.since else 0,
+        next=_GROUP_OF[duty.after.value] if duty.after else None,
     )
 
 

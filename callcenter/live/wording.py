@@ -30,6 +30,7 @@ WHY = {
 #: Reasons that the desk gives by itself; those of pauses are named by the center.
 REASONS = {
     "missed": N_("did not answer two calls in a row"),
+    "page_gone": N_("the page of work was closed"),
     "telephone": N_("the telephone is not connected"),
     "off_roster": N_("disabled as a consultant"),
 }

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
     SUPERVISE = "duty.supervise"  #: to see what consultants do and did, and to send to a pause
     HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
+    MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
@@ -53,12 +54,12 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS, Permission.OWN_DUTY},
     Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | {Permission.OWN_DUTY},
     Role.RECORDS_OFFICER: _ALL_OF_A_CALL,
-    Role.HEAD: _ALL_OF_A_CALL | _SUPERVISOR,
+    Role.HEAD: _ALL_OF_A_CALL | _SUPERVISOR | {Permission.MANAGE_CONSULTANTS},
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
     Role.AUTHORITY: _EVERYBODY,
     Role.STATE_BODY: _EVERYBODY,
     # Runs the system, and so has no business with what callers said.
-    Role.ADMINISTRATOR: _EVERYBODY | {Permission.VIEW_LIVE},
+    Role.ADMINISTRATOR: _EVERYBODY | {Permission.VIEW_LIVE, Permission.MANAGE_CONSULTANTS},
     # Checks what others did; for that the masked number is enough.
     Role.AUDITOR: _EVERYBODY | {Permission.VIEW_APPEALS},
 }

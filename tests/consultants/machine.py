@@ -84,7 +84,8 @@ class Machine:
         """What nobody renews, rests, wrap-ups and absences all come to their ends."""
         for queue, entry in self._hash("holds").items():
             self.redis.hset("desk:holds", queue, f"{PAST} {entry.split(' ', 1)[1]}")
-        for key in ("leases", "asked", "wrap_up", "gone"):
+        self.do("web")
+        for key in ("leases", "asked", "wrap_up", "gone", "pages"):
             for member in self._members(key):
                 self.redis.zadd(f"desk:{key}", {member: PAST})
         self.do("tick", CONTROLLERS[0])
@@ -210,7 +211,7 @@ class Machine:
             self.do("leave", call, "unused")
         for extension in EXTENSIONS:
             self.telephone(extension, "NOT_INUSE")
-            self.do("ask", extension, "ready", "-", "self")
+            self.do("ask", extension, "ready", "-", "self", "")
         self.check()
         assert self._members("idle") == set(EXTENSIONS)
 
@@ -242,8 +243,12 @@ def _telephone(extension: str, state: str) -> Event:
     return lambda machine: machine.telephone(extension, state)
 
 
-def _ask(extension: str, wanted: State) -> Event:
-    return lambda machine: machine.do("ask", extension, wanted.value, "lunch", "self")
+def _ask(extension: str, wanted: State, page: str) -> Event:
+    return lambda machine: machine.do("ask", extension, wanted.value, "lunch", "self", page)
+
+
+def _seen(extension: str) -> Event:
+    return lambda machine: machine.do("seen", extension)
 
 
 def _wait(call: str, want: str, place: str, preferred: str) -> Event:
@@ -288,7 +293,13 @@ def _roster(crew: dict[str, tuple[str, str]]) -> Event:
 
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(_telephone, _extensions, st.sampled_from(TELEPHONES)),
-    st.builds(_ask, _extensions, st.sampled_from((State.READY, *sorted(ASKABLE)))),
+    st.builds(
+        _ask,
+        _extensions,
+        st.sampled_from((State.READY, *sorted(ASKABLE))),
+        st.sampled_from(("", "page")),
+    ),
+    st.builds(_seen, _extensions),
     st.builds(
         _wait,
         _calls,

@@ -55,7 +55,9 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/appeals",
         "/api/v1/appeals/{number}",
         "/api/v1/blocked",
+        "/api/v1/consultants",
         "/api/v1/consultants/duty",
+        "/api/v1/consultants/{extension}",
         "/api/v1/consultants/{extension}/duty",
         "/api/v1/consultants/{extension}/hours",
         "/api/v1/conversations/{extension}/supervision",
@@ -64,6 +66,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/live/events",
         "/api/v1/pause-reasons",
         "/api/v1/recordings/{recording_id}/audio",
+        "/api/v1/skills",
     }
 
 

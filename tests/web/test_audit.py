@@ -77,7 +77,8 @@ def test_every_action_follows_the_grammar() -> None:
     for action in Action:
         source, subject, done = action.value.split(":")
         assert source in ("web", "command")
-        assert subject in ("session", "appeal", "recording", "consultant", "user", "block")
+        subjects = ("session", "appeal", "recording", "consultant", "user", "block")
+        assert subject in (*subjects, "conversation", "skill", "pause_reason")
         assert done.replace("_", "").isalpha()
 
 

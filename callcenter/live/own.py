@@ -1,0 +1,136 @@
+"""The page that a consultant works by: what one is doing, why no call comes, pausing, going home.
+
+It is open for as long as its events are taken, and the desk is told so: see `DutyDesk.seen`.
+"""
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from callcenter.consultants.api import (
+    CurrentDesk,
+    NotAConsultant,
+    ReasonCode,
+    checked_reason,
+    own_extension,
+)
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.script import DeskClosed
+from callcenter.consultants.states import State
+from callcenter.consultants.terms import Kind, terms
+from callcenter.errors import AskedWrongly
+from callcenter.live.figures import Figures, OnDuty
+from callcenter.live.watch import CurrentWatch, Watch
+from callcenter.live.wording import Wording
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.access import needs
+from callcenter.web.events import EventStream
+from callcenter.web.permissions import Permission
+from callcenter.web.rendering import page
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
+
+SEEN_EVERY = 10.0  # seconds between two words to the desk that the page is open
+SEE_OTHER = 303
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.OWN_DUTY)])
+
+
+@router.get("/duty")
+async def duty(
+    request: Request, site: CurrentSite, visit: CurrentVisit, watch: CurrentWatch
+) -> Response:
+    """What you are doing now."""
+    try:
+        extension = await own_extension(site, visit)
+    except NotAConsultant:
+        return page(request, "live/no_consultant.html")
+    return await _page(request, site, extension, watch)
+
+
+@router.post("/duty")
+async def change(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    watch: CurrentWatch,
+    desk: CurrentDesk,
+    state: Annotated[Literal["ready", "paused", "signed_out"], Form()],
+    reason: ReasonCode = None,
+) -> Response:
+    """Sign in or go on, pause, or sign out; what cannot be now is said on the page."""
+    extension = await own_extension(site, visit)
+    wanted = State(state)
+    try:
+        why = await checked_reason(site, wanted, reason)
+        await desk.ask(extension, wanted, by="self", reason=why, page=True)
+    except AskedWrongly:
+        return await _page(request, site, extension, watch, wrong=True)
+    return RedirectResponse("/duty", SEE_OTHER)
+
+
+@router.get("/duty/events")
+async def duty_events(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    watch: CurrentWatch,
+    desk: CurrentDesk,
+) -> EventStream:
+    """What stands on the page, as often as it is read; the desk is told that the page is open."""
+    extension = await own_extension(site, visit)
+    return EventStream(_events(site, watch, desk, extension, language_of(request)))
+
+
+async def _page(
+    request: Request, site: Site, extension: str, watch: Watch, *, wrong: bool = False
+) -> Response:
+    async with unit_of_work(site.engine) as connection:
+        reasons = [each for each in await terms(connection, Kind.PAUSE_REASON) if each.active]
+    figures = await watch.now()
+    return page(
+        request,
+        "live/duty.html",
+        status=400 if wrong else 200,
+        say=Wording(site.words[language_of(request)]),
+        figures=figures,
+        own=_own(figures, extension),
+        reasons=reasons,
+        wrong=wrong,
+    )
+
+
+async def _events(
+    site: Site, watch: Watch, desk: DutyDesk, extension: str, language: str
+) -> AsyncGenerator[str, None]:
+    words = site.words[language]
+    template = site.templates.get_template("live/duty_board.html")
+    told = float("-inf")
+    async with aclosing(watch.listen()) as readings:
+        async for reading in readings:
+            if time.monotonic() - told >= SEEN_EVERY:
+                await _seen(desk, extension)
+                told = time.monotonic()
+            own = _own(reading.figures, extension)
+            yield template.render(_=words, say=Wording(words), figures=reading.figures, own=own)
+
+
+async def _seen(desk: DutyDesk, extension: str) -> None:
+    try:
+        await desk.seen(extension)
+    except DeskClosed as exc:
+        log.error("the desk does not know that the page of %s is open: %s", extension, exc)
+
+
+def _own(figures: Figures, extension: str) -> OnDuty | None:
+    """None when it is not known now, or when this is no consultant any more."""
+    if figures.desk is None:
+        return None
+    return next((each for each in figures.desk.consultants if each.extension == extension), None)

@@ -1,0 +1,166 @@
+"""Languages, skills and the center's own lists, changed by the head; the page of work."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.audit.tables import audit_entry
+from callcenter.consultants import store
+from callcenter.consultants.desk import Desk
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.states import PAGE_GONE, State
+from callcenter.live import own
+from callcenter.live.watch import Watch
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.permissions import Role
+from tests.web.browser import visible
+from tests.web.conftest import Enter
+from tests.web.test_duty import consultant, desk, post
+
+__all__ = ["consultant", "desk"]  # fixtures
+
+
+async def skills_of(engine: AsyncEngine, extension: str) -> dict[str, int]:
+    async with unit_of_work(engine) as connection:
+        return dict((await store.find(connection, extension)).skills)
+
+
+async def test_languages_and_skills_are_changed_on_the_page_and_the_desk_knows_at_once(
+    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, redis: Redis
+) -> None:
+    head.headers["accept-language"] = "ru"
+    form = (await head.get("/consultants/201")).text
+    assert 'name="level_psychologist"' in form
+    ticked = {"speaks_kk": "1", "speaks_ru": "1", "level_lawyer": "4", "level_children": ""}
+    answer = await post(head, "/consultants/201", **ticked)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/consultants")
+    assert await skills_of(engine, "201") == {"lawyer": 4}
+    assert await redis.hget("desk:roster", "201") == "kk ru"
+    assert await redis.hget("desk:skills", "201") == "lawyer:4"
+    assert "Юрист 4" in visible((await head.get("/consultants")).text)
+    async with unit_of_work(engine) as connection:
+        rows = await connection.execute(
+            select(audit_entry.c.subject, audit_entry.c.detail).where(
+                audit_entry.c.action == "web:consultant:changed"
+            )
+        )
+        assert [tuple(row) for row in rows] == [
+            ("consultant:201", {"languages": "kk,ru", "skills": "lawyer:4"})
+        ]
+
+
+@pytest.mark.parametrize(
+    "ticked",
+    [
+        {"level_lawyer": "4"},
+        {"speaks_kk": "1", "level_lawyer": "6"},
+        {"speaks_kk": "1", "level_lawyer": "x"},
+        {"speaks_kk": "1", "level_piloting": "1"},
+    ],
+)
+async def test_what_cannot_be_changes_nothing(
+    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, ticked: dict[str, str]
+) -> None:
+    assert (await post(head, "/consultants/201", **ticked)).status_code == 400
+    assert await skills_of(engine, "201") == {}
+    assert (await post(head, "/consultants/999", speaks_kk="1")).status_code == 404
+
+
+async def test_skills_are_changed_by_the_api_too(
+    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk
+) -> None:
+    answer = await post(
+        head, "/api/v1/consultants/202", languages="ru", skills="children:2 psychologist"
+    )
+    person = next(each for each in answer.json() if each["extension"] == "202")
+    assert person["languages"] == ["ru"]
+    assert person["skills"] == {"children": 2, "psychologist": 1}
+    for wrong in ("children:9", "children:1 children:2", "piloting:1", "; drop"):
+        fields = {"languages": "kk", "skills": wrong}
+        assert (await post(head, "/api/v1/consultants/202", **fields)).status_code == 400
+    assert await skills_of(engine, "202") == {"children": 2, "psychologist": 1}
+
+
+async def test_the_center_keeps_its_own_lists_and_nothing_is_ever_deleted(
+    head: httpx.AsyncClient, desk: Desk
+) -> None:
+    smoke = {"code": "fresh_air", "name_kk": " Таза ауа ", "name_ru": "Свежий воздух"}
+    assert (
+        await post(head, "/lists/pause_reason", new="1", active="1", **smoke)
+    ).status_code == 303
+    reasons = {each["code"]: each for each in (await head.get("/api/v1/pause-reasons")).json()}
+    assert reasons["fresh_air"]["name_kk"] == "Таза ауа"
+    assert (
+        await post(head, "/lists/pause_reason", new="1", active="1", **smoke)
+    ).status_code == 400
+    assert (await post(head, "/lists/pause_reason", **smoke)).status_code == 303
+    codes = [each["code"] for each in (await head.get("/api/v1/pause-reasons")).json()]
+    assert "fresh_air" not in codes
+    assert "Свежий воздух" in (await head.get("/lists")).text
+    for code in ("page_gone", "missed", "A", "x" * 41, "кофе"):
+        answer = await post(head, "/api/v1/pause-reasons", **smoke | {"code": code})
+        assert answer.status_code == 400, code
+    assert (await post(head, "/lists/nothing", **smoke)).status_code == 404
+
+
+async def test_a_skill_that_is_not_used_any_more_is_nobodys_and_comes_back_as_it_was(
+    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, redis: Redis
+) -> None:
+    await post(head, "/consultants/201", speaks_kk="1", level_lawyer="3")
+    lawyer = {"code": "lawyer", "name_kk": "Заңгер", "name_ru": "Юрист"}
+    await post(head, "/api/v1/skills", **lawyer)
+    assert await redis.hget("desk:skills", "201") is None
+    await post(head, "/consultants/201", speaks_kk="1", level_children="1")
+    await post(head, "/api/v1/skills", active="1", **lawyer)
+    assert await redis.hget("desk:skills", "201") == "children:1 lawyer:3"
+
+
+async def test_the_page_of_work_says_what_one_is_doing_and_why_no_call_comes(
+    consultant: httpx.AsyncClient,
+) -> None:
+    consultant.headers["accept-language"] = "en"
+    assert "No calls are offered to you." in visible((await consultant.get("/duty")).text)
+    assert (await post(consultant, "/duty", state="paused", reason="lunch")).status_code == 400
+    assert (await post(consultant, "/duty", state="ready")).status_code == 303
+    assert (await post(consultant, "/duty", state="paused", reason="lunch")).status_code == 303
+    async with asyncio.timeout(5):  # figures are half a second old at most
+        while "On a pause" not in visible((await consultant.get("/duty")).text):
+            await asyncio.sleep(0.05)
+
+
+async def test_who_is_not_linked_is_told_so(enter: Enter, desk: Desk) -> None:
+    async with enter(Role.SENIOR) as client:
+        client.headers["accept-language"] = "en"
+        assert "which consultant you are" in visible((await client.get("/duty")).text)
+
+
+async def test_the_desk_is_told_for_as_long_as_the_page_is_open(
+    app: FastAPI,
+    desk: Desk,
+    redis: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own, "SEEN_EVERY", 0.1)
+    duty = DutyDesk(redis, settings)
+    await duty.ask("201", State.READY, by="self", page=True)
+    await redis.zadd("desk:pages", {"201": 1.0})
+    watch: Watch = app.state.watch
+    async with watch.running():
+        events = own._events(app.state.site, watch, duty, "201", "kk")
+        async for shown in events:
+            assert "Бос" in shown
+            break
+        await events.aclose()
+    assert (await redis.zscore("desk:pages", "201") or 0) > 1.7e9
+    await redis.set("desk:web", "lives")
+    await redis.zadd("desk:pages", {"201": 1.0})  # closed a long time ago
+    await desk._do("tick", "line-1")
+    paused = await duty.of("201")
+    assert (paused.state, paused.reason) == (State.PAUSED, PAGE_GONE)
