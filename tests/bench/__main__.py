@@ -16,6 +16,7 @@ from tests.bench import desk as distributing
 from tests.bench import events as eventing
 from tests.bench import figures as figuring
 from tests.bench import growth as growing
+from tests.bench import keeping as keeping_recordings
 from tests.bench import load as loading
 from tests.bench import picture as drawing
 from tests.bench.machine import about
@@ -93,6 +94,12 @@ def growth() -> None:
 def desk() -> None:
     """What an operation of the desk costs Redis, with more consultants and more callers."""
     click.echo("\n" + distributing.costs(say))
+
+
+@main.command()
+def keeping() -> None:
+    """How many times faster than real time recordings are kept, and in how much memory."""
+    click.echo("\n" + keeping_recordings.shown(keeping_recordings.keeping(prompts(), say)))
 
 
 @main.command()
