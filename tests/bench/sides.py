@@ -120,6 +120,7 @@ class _Copy(ABC):
         self.settings.spool.mkdir(parents=True)
         self.said: list[str] = []
         self._supervisor = Supervisor(self.settings, self.plan, self.said.append)
+        self._database: psycopg.AsyncConnection | None = None
 
     @abstractmethod
     def plan(self, settings: Settings, around: Surroundings) -> Plan:
@@ -133,15 +134,21 @@ class _Copy(ABC):
         await self._supervisor.start()
 
     async def stop(self) -> None:
+        if self._database is not None:
+            await self._database.close()
         await self._supervisor.stop()
 
     def pid(self, name: str) -> int:
         return self._supervisor.child(name).pid
 
     async def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        async with await psycopg.AsyncConnection.connect(self.settings.database) as connection:
-            cursor = await connection.execute(query.encode(), values)
-            return await cursor.fetchall()
+        """By one connection: making each costs the server 3.5 ms, which are not the side's."""
+        if self._database is None:
+            self._database = await psycopg.AsyncConnection.connect(
+                self.settings.database, autocommit=True
+            )
+        cursor = await self._database.execute(query.encode(), values)
+        return await cursor.fetchall()
 
     async def cli(self, command: str) -> str:
         """What the switch's console answers."""
