@@ -117,18 +117,19 @@ def _blocks(source: BinaryIO) -> Iterator[npt.NDArray[np.int16]]:
 
 def _encode(source: BinaryIO, unfinished: Path) -> None:
     with open(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
+        # By the file and not by its number: libsndfile would wait for the disk once more.
         with soundfile.SoundFile(
-            file.fileno(),
+            file,
             "w",
             samplerate=RATE,
             channels=CHANNELS,
             format="FLAC",
             subtype="PCM_16",
             compression_level=COMPRESSION,
-            closefd=False,
         ) as flac:
             for block in _blocks(source):
                 flac.write(block)
+        file.flush()
         os.fsync(file.fileno())
 
 
