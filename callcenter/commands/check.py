@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from callcenter.asterisk.program import find_asterisk
 from callcenter.asterisk.render import changes, render
 from callcenter.consultants import store as consultants
 from callcenter.errors import CallcenterError, WeFailed
+from callcenter.ledger import orphans
 from callcenter.line.prompts import Prompts
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import once
@@ -105,6 +107,18 @@ def _roster(settings: Settings) -> str:
     return f"{len(crew)} active consultants"
 
 
+def _spool(settings: Settings) -> str:
+    now = datetime.now(UTC)
+    found = asyncio.run(once(settings, lambda c: orphans.find(c, settings.spool, now)))
+    if found:
+        names = ", ".join(each.name for each in found)
+        raise WeFailed(
+            f"{len(found)} recorded files in {settings.spool} belong to no call that is known: "
+            f"{names}; keep them, and see docs/operations/failures.md"
+        )
+    return "every recorded file belongs to a call"
+
+
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "disk": _disk,
     "asterisk": _asterisk,
@@ -113,4 +127,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "redis": _redis,
     "rendered": _configuration,
     "roster": _roster,
+    "spool": _spool,
 }

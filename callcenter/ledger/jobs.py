@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from procrastinate import JobContext
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.ledger import parse
 from callcenter.errors import WeFailed
-from callcenter.ledger import files, settling, store
+from callcenter.ledger import files, orphans, settling, store
 from callcenter.ledger.calls import LedgerCall, take
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 # Begins when we learn that a call is over, the database being there: a controller that could not
 # write has had time to, and Asterisk to write its last lines and to close the recording.
 GRACE = timedelta(seconds=30)
+SHOWN = 5  # names of files in one message
 BATCH = 100  # calls looked at in one transaction
 SWITCH_LIMIT = 5.0  # seconds for the switch to say which channels it has
 
@@ -42,7 +43,8 @@ class AnotherIsAtIt(WeFailed):
 async def account_for_calls(tools: Tools, grace: timedelta = GRACE) -> None:
     """Read on in the ledger, and see to it that every call that is over has its appeal.
 
-    A call is over when the ledger has its end, or when the switch does not know it any more.
+    A call is over when the ledger has its end, or when the switch does not know it any more. Files
+    of recordings that nobody knows are given to their call, or told of.
     Does nothing while another worker does it. Raises NotReady when the database is away, OSError
     when the ledger cannot be read.
     """
@@ -52,6 +54,7 @@ async def account_for_calls(tools: Tools, grace: timedelta = GRACE) -> None:
             pass
         await _notice_lost(tools)
         await _settle_all(tools, grace)
+        await _look_for_orphans(tools)
     except AnotherIsAtIt as exc:
         log.info("%s", exc)
 
@@ -159,3 +162,15 @@ async def _settle(tools: Tools, call_id: str) -> None:
     except (IntegrityError, DataError):
         # One call that cannot be written down must not keep the others from it.
         log.exception("call %s cannot be accounted for from the ledger", call_id)
+
+
+async def _look_for_orphans(tools: Tools) -> None:
+    async with _turn(tools) as connection:
+        found = await orphans.find(connection, tools.settings.spool, datetime.now(UTC))
+        homeless = [each.name for each in found if not await orphans.bind(connection, each)]
+    if homeless:
+        log.critical(
+            "%d recorded files belong to no call that is known: %s",
+            len(homeless),
+            ", ".join(homeless[:SHOWN]),
+        )

@@ -23,6 +23,11 @@ _TURN = text("SELECT pg_try_advisory_xact_lock(:number)")
 _ids = any_(bindparam("ids", type_=ARRAY(Text)))
 _CALLS = select(ledger_call.c.call).where(ledger_call.c.call_id == _ids)
 _WITH_APPEAL = select(appeal.c.call_id).where(appeal.c.call_id == _ids)
+_PENDING = (
+    select(ledger_call.c.call_id)
+    .where(ledger_call.c.call_id == _ids)
+    .union(select(appeal.c.call_id).where(appeal.c.call_id == _ids, appeal.c.outcome.is_(None)))
+)
 _DROP = delete(ledger_call).where(ledger_call.c.call_id == _ids)
 _SAVE = text(
     """
@@ -117,6 +122,23 @@ async def with_appeal(connection: AsyncConnection, call_ids: Collection[str]) ->
     """Those of these calls that have an appeal."""
     rows = await connection.execute(_WITH_APPEAL, {"ids": list(call_ids)})
     return set(rows.scalars())
+
+
+async def pending(connection: AsyncConnection, call_ids: Collection[str]) -> set[str]:
+    """Those of these calls that are not accounted for yet, or whose appeal has no outcome yet."""
+    rows = await connection.execute(_PENDING, {"ids": list(call_ids)})
+    return set(rows.scalars())
+
+
+async def ended(connection: AsyncConnection, call_id: str) -> tuple[UUID, UUID | None] | None:
+    """The appeal and the consultant of a call that is over, None when there is no such call."""
+    rows = await connection.execute(
+        select(appeal.c.id, appeal.c.consultant_id).where(
+            appeal.c.call_id == call_id, appeal.c.outcome.is_not(None)
+        )
+    )
+    row = rows.one_or_none()
+    return None if row is None else (row.id, row.consultant_id)
 
 
 async def drop(connection: AsyncConnection, call_ids: Collection[str]) -> None:

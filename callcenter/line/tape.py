@@ -6,6 +6,7 @@ from uuid import uuid4
 from callcenter.line.call import Call
 from callcenter.line.outcomes import Moment
 from callcenter.line.ports import Consultant, RecordingUnproved
+from callcenter.recordings.spool import name_for
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ class Tape:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._id = uuid4()
-        self._file = call.times.spool / f"{self._id}.raw"
+        self._file = call.times.spool / name_for(call.leg.id, self._id)
         self._is_over = True
 
     async def start(self, consultant: Consultant) -> bool:

@@ -3,11 +3,18 @@
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from callcenter.errors import WeFailed
+
+_CALL = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"  # as the ids of Asterisk's channels are
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_OF_CONVERSATION = re.compile(f"({_CALL})-({_UUID})[.]raw")
+_OF_FALLBACK = re.compile(f"fallback-({_CALL})[.]raw")
 
 
 class Held(WeFailed):
@@ -32,8 +39,27 @@ def held(spool: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def name_for(call_id: str, recording_id: UUID) -> str:
+    """The file of a conversation: whose it is can be read from it, whatever else is lost."""
+    return f"{call_id}-{recording_id}.raw"
+
+
+def read_name(name: str) -> tuple[str | None, UUID | None]:
+    """The call and the recording that a file is named after, as far as its name tells.
+
+    The dialplan names the files of the fallback after the call alone.
+    """
+    if found := _OF_CONVERSATION.fullmatch(name):
+        return found[1], UUID(found[2])
+    if found := _OF_FALLBACK.fullmatch(name):
+        return found[1], None
+    return None, None
+
+
 def recorded(spool: Path) -> list[str]:
     """The names of the files that the switch has recorded, or records. Raises OSError."""
+    if not spool.is_dir():
+        return []  # nothing was ever recorded
     return [each.name for each in os.scandir(spool) if each.name.endswith(".raw")]
 
 

@@ -96,10 +96,9 @@ _CLOSED = (
     .order_by(recording.c.ended_at)
     .limit(bindparam("limit"))
 )
-_STORED_FROM = _query.where(
-    recording.c.state == "stored",
-    recording.c.spool_name == any_(bindparam("names", type_=ARRAY(Text))),
-)
+_from_files = recording.c.spool_name == any_(bindparam("names", type_=ARRAY(Text)))
+_STORED_FROM = _query.where(recording.c.state == "stored", _from_files)
+_KNOWN_FILES = select(recording.c.spool_name).where(_from_files)
 # One statement with one parameter, whatever the number of rows.
 _given = (
     func.jsonb_to_recordset(bindparam("settled", type_=JSONB))
@@ -175,6 +174,12 @@ async def stored_from(
     """Recordings that are stored, of those that the switch wrote to these files."""
     rows = await connection.execute(_STORED_FROM, {"names": list(spool_names)})
     return [RecordingRow(*row) for row in rows]
+
+
+async def known_files(connection: AsyncConnection, spool_names: Sequence[str]) -> set[str]:
+    """Those of these files of the spool that belong to a recording of the register."""
+    rows = await connection.execute(_KNOWN_FILES, {"names": list(spool_names)})
+    return set(rows.scalars())
 
 
 async def of_appeal(connection: AsyncConnection, appeal_id: UUID) -> list[RecordingRow]:

@@ -1,0 +1,102 @@
+"""Recorded files that no row of the register knows: found, and given to their call.
+
+A controller registers a recording before it starts it. When it is killed before that is written,
+as while the database is away, the file is left: it may be the only trace of what was said.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.store import EventRow
+from callcenter.ledger import store
+from callcenter.line.outcomes import Moment
+from callcenter.recordings import spool
+from callcenter.recordings import store as recordings
+from callcenter.recordings.flac import FRAME_BYTES, RATE
+
+log = logging.getLogger(__name__)
+
+QUIET = timedelta(minutes=5)  # since the last sound: whoever was to write it down has had time to
+FIRST_SEQ = 20_001  # of the moments from here: behind those of the controller and of the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A closed file of the spool, and what it says of itself: its call and recording, if at all."""
+
+    name: str
+    call_id: str | None
+    recording_id: UUID | None
+    began_at: datetime
+    ended_at: datetime
+
+
+async def find(connection: AsyncConnection, folder: Path, now: datetime) -> list[Orphan]:
+    """Files that nobody knows and, as far as can be told, nobody will. Raises OSError.
+
+    That excludes those that are written to, or were a moment ago, and those of calls that go on
+    or that the ledger has not accounted for.
+    """
+    names = await asyncio.to_thread(spool.recorded, folder)
+    known = await recordings.known_files(connection, names)
+    unknown = [name for name in names if name not in known]
+    found = await asyncio.to_thread(_quiet, folder, unknown, now)
+    calls = [each.call_id for each in found if each.call_id is not None]
+    pending = await store.pending(connection, calls)
+    return [each for each in found if each.call_id not in pending]
+
+
+async def bind(connection: AsyncConnection, orphan: Orphan) -> bool:
+    """Give a file to the appeal of the call that it is named after, and have it kept.
+
+    False when that cannot be proved: the name says no call, the call is not in the register, or
+    the register has the recording with another file.
+    """
+    if orphan.call_id is None or orphan.recording_id is None:
+        return False
+    ended = await store.ended(connection, orphan.call_id)
+    if ended is None or await recordings.find(connection, orphan.recording_id) is not None:
+        return False
+    appeal_id, consultant_id = ended
+    await recordings.begin(
+        connection,
+        recording_id=orphan.recording_id,
+        appeal_id=appeal_id,
+        consultant_id=consultant_id,
+        spool_name=orphan.name,
+        started_at=orphan.began_at,
+    )
+    await recordings.close(connection, recording_id=orphan.recording_id, ended_at=orphan.ended_at)
+    events = await appeals.events(connection, appeal_id)
+    seq = max(FIRST_SEQ, 1 + max((event.seq for event in events), default=0))
+    detail = {"recording": str(orphan.recording_id), "how": "recovered"}
+    moments = [
+        EventRow(appeal_id, seq, orphan.began_at, Moment.RECORDING_STARTED, detail),
+        EventRow(appeal_id, seq + 1, orphan.ended_at, Moment.RECORDING_STOPPED, detail),
+    ]
+    await appeals.add_events(connection, moments)
+    log.warning("recording %s was not in the register; its call has it now", orphan.recording_id)
+    return True
+
+
+def _quiet(folder: Path, names: Sequence[str], now: datetime) -> list[Orphan]:
+    found = []
+    for name in names:
+        try:
+            about = (folder / name).stat()
+            ended_at = datetime.fromtimestamp(about.st_mtime, UTC)
+            if now - ended_at < QUIET or not spool.is_closed(folder / name):
+                continue
+        except FileNotFoundError:
+            continue
+        length = timedelta(seconds=about.st_size / FRAME_BYTES / RATE)
+        found.append(Orphan(name, *spool.read_name(name), ended_at - length, ended_at))
+    return found

@@ -1,0 +1,196 @@
+"""Recorded files that no row knows, in a real spool and a real PostgreSQL."""
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.callers import UNREADABLE
+from callcenter.appeals.store import EventRow
+from callcenter.consultants import store as consultants
+from callcenter.ledger import orphans
+from callcenter.ledger import store as ledger
+from callcenter.ledger.calls import LedgerCall
+from callcenter.ledger.jobs import account_for_calls
+from callcenter.recordings import store as recordings
+from callcenter.recordings.keeping import Keeper
+from callcenter.recordings.spool import name_for
+from callcenter.recordings.store import RecordingRow
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+
+CALL = "1795534963.0"
+TEN_SECONDS = bytes(range(256)) * 1250
+NOW = datetime.now(UTC).replace(microsecond=0)
+LONG_AGO = NOW - timedelta(hours=1)
+# Has a file open for writing until its input ends.
+WRITER = "import sys; file = open(sys.argv[1], 'ab'); print(flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def tools(settings: Settings, engine: AsyncEngine) -> Tools:
+    settings.spool.mkdir(parents=True)
+    return Tools(settings, engine)
+
+
+def left(tools: Tools, name: str, at: datetime = LONG_AGO) -> Path:
+    """A file into which the switch wrote its last sound then."""
+    file = tools.settings.spool / name
+    file.write_bytes(TEN_SECONDS)
+    os.utime(file, (at.timestamp(), at.timestamp()))
+    return file
+
+
+async def appeal(
+    tools: Tools, outcome: str | None = "talked", consultant: UUID | None = None
+) -> UUID:
+    """The appeal of the call, as far as its controller wrote it before it was killed."""
+    appeal_id = uuid4()
+    async with unit_of_work(tools.engine) as connection:
+        await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=CALL,
+            channel="call",
+            caller_kind="withheld",
+            caller_number=None,
+            received_at=LONG_AGO,
+        )
+        await appeals.add_events(connection, [EventRow(appeal_id, 1, LONG_AGO, "received", {})])
+        if consultant is not None:
+            await appeals.set_consultant(connection, appeal_id=appeal_id, consultant_id=consultant)
+        if outcome is not None:
+            await appeals.close_appeal(
+                connection, appeal_id=appeal_id, outcome=outcome, ended_at=LONG_AGO
+            )
+    return appeal_id
+
+
+async def state(tools: Tools, appeal_id: UUID) -> tuple[list[RecordingRow], list[EventRow]]:
+    async with unit_of_work(tools.engine) as connection:
+        return (
+            await recordings.of_appeal(connection, appeal_id),
+            await appeals.events(connection, appeal_id),
+        )
+
+
+async def found(tools: Tools) -> list[str]:
+    async with unit_of_work(tools.engine) as connection:
+        return [each.name for each in await orphans.find(connection, tools.settings.spool, NOW)]
+
+
+async def test_a_file_is_given_to_the_call_that_it_is_named_after_and_kept(tools: Tools) -> None:
+    async with unit_of_work(tools.engine) as connection:
+        who = (
+            await consultants.add(
+                connection, extension="1001", name="Aigul", languages=["kk"], digest="0" * 32
+            )
+        ).id
+    recording_id = uuid4()
+    file = left(tools, name_for(CALL, recording_id))
+    appeal_id = await appeal(tools, consultant=who)
+    for _ in range(2):
+        await account_for_calls(tools)
+        ((recording,), events) = await state(tools, appeal_id)
+        assert (recording.id, recording.state) == (recording_id, "closed")
+        assert (recording.started_at, recording.ended_at) == (
+            LONG_AGO - timedelta(seconds=10),
+            LONG_AGO,
+        )
+        assert recording.consultant_id == who
+        assert [event.kind for event in events] == [
+            "received",
+            "recording_started",
+            "recording_stopped",
+        ]
+        assert events[-1].detail == {"recording": str(recording_id), "how": "recovered"}
+    assert await Keeper(tools.settings, tools.engine).keep_closed()
+    ((recording,), _) = await state(tools, appeal_id)
+    assert (recording.state, recording.duration_ms) == ("stored", 10_000)
+    assert not file.exists()
+
+
+async def test_two_files_of_one_call_are_two_recordings(tools: Tools) -> None:
+    for _ in range(2):
+        left(tools, name_for(CALL, uuid4()))
+    appeal_id = await appeal(tools)
+    await account_for_calls(tools)
+    found_recordings, events = await state(tools, appeal_id)
+    assert len(found_recordings) == 2
+    assert len(events) == 5
+
+
+async def test_a_file_waits_while_its_call_goes_on(tools: Tools) -> None:
+    left(tools, name_for(CALL, uuid4()))
+    appeal_id = await appeal(tools, outcome=None)
+    assert await found(tools) == []
+    await account_for_calls(tools)
+    assert (await state(tools, appeal_id))[0] == []
+
+
+@pytest.mark.parametrize("name", [name_for(CALL, uuid4()), f"fallback-{CALL}.raw"])
+async def test_a_file_waits_for_the_ledger_to_account_for_its_call(tools: Tools, name: str) -> None:
+    left(tools, name)
+    call = LedgerCall(CALL, UNREADABLE, received_at=LONG_AGO, last_at=LONG_AGO)
+    async with unit_of_work(tools.engine) as connection:
+        await ledger.save(connection, [call])
+    assert await found(tools) == []
+    async with unit_of_work(tools.engine) as connection:
+        await ledger.drop(connection, [CALL])
+    assert await found(tools) == [name]
+
+
+@pytest.mark.parametrize("name", [f"{uuid4()}.raw", name_for("9.9", uuid4()), "odd.raw", "-.raw"])
+async def test_a_file_whose_call_cannot_be_proved_stays_and_is_told(
+    tools: Tools, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = left(tools, name)
+    appeal_id = await appeal(tools)
+    await account_for_calls(tools)
+    assert (await state(tools, appeal_id))[0] == []
+    assert file.exists()
+    assert f"1 recorded files belong to no call that is known: {name}" in caplog.text
+
+
+async def test_a_file_of_a_recording_that_has_another_one_is_told(
+    tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording_id, appeal_id = uuid4(), await appeal(tools)
+    async with unit_of_work(tools.engine) as connection:
+        await recordings.begin(
+            connection,
+            recording_id=recording_id,
+            appeal_id=appeal_id,
+            consultant_id=None,
+            spool_name="other.raw",
+            started_at=LONG_AGO,
+        )
+    before = await state(tools, appeal_id)
+    left(tools, name_for(CALL, recording_id))
+    await account_for_calls(tools)
+    assert await state(tools, appeal_id) == before
+    assert "belong to no call" in caplog.text
+
+
+async def test_a_file_that_may_still_be_written_down_is_not_touched(tools: Tools) -> None:
+    left(tools, name_for(CALL, uuid4()), NOW - orphans.QUIET + timedelta(seconds=1))
+    written = left(tools, name_for(CALL, uuid4()))
+    writer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WRITER, written),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    await writer.stdout.readline()
+    assert await found(tools) == []
+    writer.stdin.close()
+    assert await writer.wait() == 0
+    assert await found(tools) == [written.name]
