@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any
 
 from redis.asyncio import Redis
@@ -99,7 +100,7 @@ class Controller:
         self.queue = Queue(redis)
         self.mailbox = Mailbox(redis, name, self._give_order)
         self.blocklist = Blocklist(settings, engine)
-        self.losses = Losses(engine)
+        self.losses = Losses(engine, timedelta(minutes=settings.return_limit))
         self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
         self.writing = Writing(engine)
@@ -240,6 +241,7 @@ class Controller:
             may_call=self._may_call,
             blocked=self.blocklist.blocks(caller.number),
             lost_before=self.losses.include(caller),
+            had_by=self.losses.had_by(caller),
         )
         self._under_way[channel.id] = call
         outcome = Outcome.LOST_TO_A_FAULT

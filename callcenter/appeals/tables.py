@@ -48,6 +48,11 @@ appeal = Table(
     Index("ix_appeal_received_at", "received_at"),
     Index("ix_appeal_caller_number", "caller_number", "received_at"),
     Index("ix_appeal_lost", "ended_at", postgresql_where="outcome = 'lost_to_a_fault'"),
+    Index(
+        "ix_appeal_open",
+        "ended_at",
+        postgresql_where="urgent <> '{}' OR outcome = 'lost_to_a_fault'",
+    ),
     Index("ix_appeal_live", "received_at", postgresql_where="outcome IS NULL"),
 )
 

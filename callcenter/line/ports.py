@@ -187,11 +187,18 @@ class Desk(Protocol):
     """Who waits and who is free."""
 
     def place(
-        self, call_id: str, language: str, *, arrived: float, urgent: bool
+        self,
+        call_id: str,
+        language: str,
+        *,
+        arrived: float,
+        urgent: bool,
+        preferred: str | None = None,
     ) -> AbstractAsyncContextManager[Place]:
         """A place in the queue for those who speak `language`; given up with the block.
 
         `arrived` is in epoch seconds: whoever came earlier is served earlier, after the urgent.
+        The consultant with the extension `preferred` is taken if free as the call begins to wait.
         """
 
 

@@ -40,6 +40,7 @@ async def consultation(call: Call) -> End | Parting:
 
     A caller who comes back keeps the place, and so does one who agrees to another language; one
     whose last call was lost by our fault goes before others, and so does one who tells of danger.
+    Who rings back about an open appeal is given to whoever had it, if that consultant is free now.
     """
     if call.waits_since is None:
         call.waits_since = time.time()
@@ -67,7 +68,9 @@ async def _place(call: Call, arrived: float, urgent: bool) -> AsyncIterator[Plac
     """The place that the call holds already, once; else one of its own."""
     if call.held is None:
         wanted = call.wanted_language
-        async with call.desk.place(call.leg.id, wanted, arrived=arrived, urgent=urgent) as place:
+        async with call.desk.place(
+            call.leg.id, wanted, arrived=arrived, urgent=urgent, preferred=call.had_by
+        ) as place:
             yield place
         return
     held, call.held = call.held, None

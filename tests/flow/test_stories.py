@@ -217,3 +217,11 @@ async def test_who_hangs_up_before_the_promise_is_kept_has_left_waiting() -> Non
     async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
         if not world.record.promised:
             assert await call is not Outcome.CALLBACK
+
+
+async def test_who_rings_back_would_rather_have_the_consultant_of_the_open_appeal() -> None:
+    world = World(ENDINGS["1414 instead of waiting is busy"][0])
+    call = world.call()
+    call.had_by = "201"
+    assert await inbound_call(call) == Outcome.REDIRECTED
+    assert world.preferred == ["201", "201"]

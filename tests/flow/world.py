@@ -58,6 +58,7 @@ class World:
         self.held: list[str] = []
         self.operations = 0
         self.places: list[tuple[str, float]] = []  #: language and time of arrival
+        self.preferred: list[str | None] = []  #: of each place, the consultant preferred
         self.urgent_places: list[bool] = []  #: of each place, whether it is an urgent one
         self.shown: list[str] = []  #: what the telephone of each consultant who was rung shows
         self.alarms: list[str] = []
@@ -100,8 +101,15 @@ class World:
 
     @asynccontextmanager
     async def place(
-        self, call_id: str, language: str, *, arrived: float, urgent: bool
+        self,
+        call_id: str,
+        language: str,
+        *,
+        arrived: float,
+        urgent: bool,
+        preferred: str | None = None,
     ) -> AsyncIterator["FakePlace"]:
+        self.preferred.append(preferred)
         self.places.append((language, arrived))
         self.urgent_places.append(urgent)
         with self.holding("place"):

@@ -232,3 +232,42 @@ async def test_what_we_lost_ourselves_counts_at_once_but_not_for_whoever_withhol
     assert losses.include(known)
     assert not losses.include(withheld)
     assert not losses.include(read_caller("+77010000002"))
+
+
+async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
+    engine: AsyncEngine,
+) -> None:
+    now = datetime.now(UTC)
+    calls = [
+        ("+77010000001", "talked", ["danger"], 30),
+        ("+77010000001", "left_waiting", ["danger"], 5),  # nobody had this one
+        ("+77010000002", "lost_to_a_fault", [], 30),
+        ("+77010000003", "talked", [], 30),
+        ("+77010000004", "talked", ["silent"], 61),
+    ]
+    async with unit_of_work(engine) as connection:
+        had = await consultants.add(
+            connection, extension="201", name="A", languages=["kk"], digest="0" * 32
+        )
+        for number, (caller, outcome, urgent, minutes) in enumerate(calls):
+            at, appeal_id = now - timedelta(minutes=minutes), uuid4()
+            await open_one(connection, f"c-{number}", appeal_id=appeal_id)
+            await connection.exec_driver_sql(
+                "UPDATE appeal SET caller_number = %s, caller_kind = 'number' WHERE id = %s",
+                (caller, appeal_id),
+            )
+            await store.set_urgent(connection, appeal_id=appeal_id, urgent=urgent)
+            if outcome != "left_waiting":
+                await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=had.id)
+            await store.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=at)
+    losses = Losses(engine, timedelta(hours=1))
+    reading = asyncio.create_task(losses.run())
+    async with asyncio.timeout(10):
+        while losses.had_by(read_caller(calls[0][0])) is None:
+            await asyncio.sleep(0.01)
+    assert [losses.had_by(read_caller(caller)) for caller, *_ in calls] == [
+        *("201", "201", "201", None, None)
+    ]
+    assert losses.had_by(read_caller("anonymous")) is None
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
