@@ -15,7 +15,7 @@ from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.orders import Answer, Order
-from callcenter.dialling.beginning import Begun, TooOften, Wanted, begin
+from callcenter.dialling.beginning import AskedNotToBeCalled, Begun, TooOften, Wanted, begin
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.errors import CallcenterError, WeFailed
 from callcenter.line.call import Call
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _REFUSALS: Mapping[type[CallcenterError], str] = {
     NumberRefused: "call_refused",
     TooOften: "call_too_often",
+    AskedNotToBeCalled: "call_unwanted",
 }
 
 Conversation = Callable[[Leg, OutgoingRecord, Begun], Call]
@@ -98,7 +99,11 @@ class CallsOut:
         Its exception says why there is no call.
         """
         extension = order.detail["extension"]
-        wanted = Wanted(order.detail.get("number"), order.detail.get("appeal"))
+        wanted = Wanted(
+            order.detail.get("number"),
+            order.detail.get("appeal"),
+            despite_wish="despite_wish" in order.detail,
+        )
         ring = self._switchboard.ring(extension, None, "CALL", self._settings.ring_timeout)
         try:
             await self._call(extension, wanted, "asked", f"outgoing-{uuid4()}", ring, begun)

@@ -81,6 +81,7 @@ class WholeAppeal(Appeal):
 
     events: list[Event]
     recordings: list[Recording]
+    calls_unwanted: bool = Field(description="the caller asked not to be called")
 
 
 @router.get("/api/v1/appeals")
@@ -105,6 +106,7 @@ async def read_appeal(site: CurrentSite, visit: CurrentVisit, number: str) -> Wh
             Event(at=event.at, kind=event.kind, detail=event.detail) for event in viewed.events
         ],
         recordings=[_recording(recording, visit) for recording in viewed.recordings],
+        calls_unwanted=viewed.calls_unwanted,
     )
 
 

@@ -5,14 +5,15 @@ The moments of the call that opened an appeal are counted from 1, those of its o
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, func, insert, select, text, update
+from sqlalchemy import Select, delete, func, insert, select, text, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.appeals.tables import appeal, outgoing_call
+from callcenter.appeals.tables import appeal, call_unwanted, outgoing_call
 
 CHANNEL = "outgoing"  #: of an appeal that begins with a call of ours
 MOMENTS = 10_000  # of one call, at most
@@ -160,6 +161,23 @@ async def last_about(
         .limit(1)
     )
     return found.scalar_one_or_none()
+
+
+async def want_no_calls(
+    connection: AsyncConnection, number: str, *, unwanted: bool, author: str
+) -> None:
+    """Note that who has this number asked not to be called, or may be called again."""
+    await connection.execute(delete(call_unwanted).where(call_unwanted.c.number == number))
+    if unwanted:
+        now = datetime.now(UTC)
+        asked = {"number": number, "author": author, "asked_at": now}
+        await connection.execute(postgresql.insert(call_unwanted).on_conflict_do_nothing(), asked)
+
+
+async def is_unwanted(connection: AsyncConnection, number: str) -> bool:
+    """Whether who has this number asked not to be called."""
+    query = select(call_unwanted.c.number).where(call_unwanted.c.number == number)
+    return (await connection.execute(query)).first() is not None
 
 
 def _query() -> Select[Any]:

@@ -64,6 +64,7 @@ async def appeal(request: Request, site: CurrentSite, visit: CurrentVisit, numbe
         row=viewed.row,
         events=viewed.events,
         recordings=viewed.recordings,
+        calls_unwanted=viewed.calls_unwanted,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import cursor, store
+from callcenter.appeals import cursor, outgoing, store
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.recordings import store as recordings
@@ -26,6 +26,7 @@ class Viewed:
     row: store.AppealRow
     events: list[store.EventRow]
     recordings: list[recordings.RecordingRow]
+    calls_unwanted: bool  #: the caller asked not to be called
 
 
 async def newest(
@@ -59,6 +60,8 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
             row=row,
             events=await store.events(connection, row.id),
             recordings=await recordings.of_appeal(connection, row.id),
+            calls_unwanted=row.caller_number is not None
+            and await outgoing.is_unwanted(connection, row.caller_number),
         )
         await record(
             connection,

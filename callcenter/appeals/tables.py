@@ -87,6 +87,14 @@ outgoing_call = Table(
     Index("ix_outgoing_call_live", "began_at", postgresql_where="outcome IS NULL"),
 )
 
+call_unwanted = Table(
+    "call_unwanted",
+    metadata,
+    Column("number", Text, primary_key=True, comment="E.164"),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+)
+
 appeal_counter = Table(
     "appeal_counter",
     metadata,

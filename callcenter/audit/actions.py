@@ -21,6 +21,7 @@ class Action(StrEnum):
     RECORDING_LISTENED = (
         "web:recording:listened"  #: subject: the recording; detail: id of the appeal
     )
+    CALLS_UNWANTED = "web:appeal:calls_unwanted"  #: subject: the appeal's number; detail: unwanted
     SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
     DUTY_CHANGED = "web:consultant:duty_changed"  #: by a supervisor; detail: state, reason
     CONSULTANT_CHANGED = "web:consultant:changed"  #: detail: languages, skills with levels

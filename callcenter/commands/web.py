@@ -19,6 +19,8 @@ from callcenter.consultants import api as consultants_api
 from callcenter.consultants import calls
 from callcenter.consultants import pages as consultants_pages
 from callcenter.consultants.duty import DutyDesk
+from callcenter.dialling import api as dialling_api
+from callcenter.dialling import pages as dialling_pages
 from callcenter.errors import NotReady
 from callcenter.live import api as live_api
 from callcenter.live import own as live_own
@@ -39,6 +41,7 @@ GRACE = 10
 ROOMS = (
     Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
+    Room("dialling", (dialling_pages.router, dialling_api.router)),
     Room("recordings", (recordings_api.router,)),
     Room(
         "consultants",

@@ -27,7 +27,15 @@ class NoSuchAppeal(AskedWrongly):
 
 
 class NobodyToCall(AskedWrongly):
-    """The caller of this appeal gave no number: say which number to call."""
+    """There is no number of the caller: say which number to call."""
+
+
+class StillThere(AskedWrongly):
+    """The caller of this appeal is on the line, or was a moment ago."""
+
+
+class AskedNotToBeCalled(AskedWrongly):
+    """This person asked not to be called. Call only if that cannot harm them, despite the wish."""
 
 
 class Limits(Protocol):
@@ -43,11 +51,13 @@ class Limits(Protocol):
 class Wanted:
     """What a consultant asks for: a number as it was written, an appeal's number, or both.
 
-    Without a number the caller of the appeal is called.
+    Without a number the caller of the appeal is called. `despite_wish`: also one who asked not to
+    be called.
     """
 
     number: str | None
     appeal: str | None = None
+    despite_wish: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +81,19 @@ async def begin(
     """Write down that the call is made now, unless it may not be.
 
     About the appeal named, or the newest one of that number which this consultant had in the last
-    thirty days, or a new one. Raises NumberRefused, TooOften, NoSuchAppeal, NobodyToCall.
+    thirty days, or a new one. Raises NumberRefused, TooOften, NoSuchAppeal, NobodyToCall,
+    StillThere, AskedNotToBeCalled.
     """
     now = datetime.now(UTC)
     row = None if wanted.appeal is None else await _find(connection, wanted.appeal)
     written = wanted.number or (row.caller_number if row else None)
     if not written:
         raise NobodyToCall
+    if row and not wanted.number and row.outcome is None:
+        raise StillThere
     number = policy.check(written)
+    if not wanted.despite_wish and await outgoing.is_unwanted(connection, number):
+        raise AskedNotToBeCalled
     await _check_limits(connection, limits, number, consultant_id, now)
     if row is None:
         row = await _about(connection, number, consultant_id, now)

@@ -15,6 +15,7 @@ class Permission(StrEnum):
     SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
     VIEW_LIVE = "live.view"  #: who waits and what each consultant is doing now
     OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
+    CALL_OUT = "calls.make"  #: to call numbers, and to ring the callers of appeals back
     SUPERVISE = "duty.supervise"  #: to see what consultants do and did, and to send to a pause
     HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
     MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
@@ -43,6 +44,7 @@ _ALL_OF_A_CALL = _EVERYBODY | {
     Permission.SEE_CALLER_NUMBER,
     Permission.LISTEN,
 }
+_AT_THE_TELEPHONE = {Permission.OWN_DUTY, Permission.CALL_OUT}
 _SUPERVISOR = {
     Permission.VIEW_LIVE,
     Permission.SUPERVISE,
@@ -51,8 +53,8 @@ _SUPERVISOR = {
 }
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
-    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS, Permission.OWN_DUTY},
-    Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | {Permission.OWN_DUTY},
+    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS} | _AT_THE_TELEPHONE,
+    Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE,
     Role.RECORDS_OFFICER: _ALL_OF_A_CALL,
     Role.HEAD: _ALL_OF_A_CALL | _SUPERVISOR | {Permission.MANAGE_CONSULTANTS},
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,

@@ -1,0 +1,36 @@
+"""What the page of an appeal asks for: to ring its caller back, or never to."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from starlette.responses import RedirectResponse, Response
+
+from callcenter.dialling import asking
+from callcenter.web.access import needs
+from callcenter.web.permissions import Permission
+from callcenter.web.site import CurrentSite, CurrentVisit
+
+SEE_OTHER = 303
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.CALL_OUT)])
+
+
+@router.post("/appeals/{number}/ring-back")
+async def ring_back(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    despite_wish: Annotated[bool, Form()] = False,
+) -> Response:
+    """Ring the consultant, then the caller of the appeal."""
+    await asking.call(site, visit, number=None, appeal=number, despite_wish=despite_wish)
+    return RedirectResponse(f"/appeals/{number}", SEE_OTHER)
+
+
+@router.post("/appeals/{number}/no-calls")
+async def want_no_calls(
+    site: CurrentSite, visit: CurrentVisit, number: str, unwanted: Annotated[bool, Form()] = False
+) -> Response:
+    """Note whether the caller asked not to be called."""
+    await asking.want_no_calls(site, visit, number, unwanted=unwanted)
+    return RedirectResponse(f"/appeals/{number}", SEE_OTHER)
