@@ -132,12 +132,16 @@ class Ari:
         not the request. Raises Gone, Refused or Unreachable.
         """
         what = f"{method} {path}"
+        if not self.connected.is_set():
+            await self._until_connected(what, within)
+        return await self._ask(what, method, path, query or {}, body, within)
+
+    async def _until_connected(self, what: str, within: float) -> None:
         try:
             async with asyncio.timeout(within):
                 await self.connected.wait()
         except TimeoutError:
             raise Unreachable(f"{what}: not connected to Asterisk for {within:g} s") from None
-        return await self._ask(what, method, path, query or {}, body, within)
 
     async def _ask(
         self,

@@ -5,6 +5,7 @@ import logging
 import signal
 
 import click
+import uvloop
 
 from callcenter.app import run_line
 from callcenter.settings import read_settings
@@ -22,7 +23,7 @@ def command(name: str) -> None:
     if not name.startswith("line-") or not name.isascii() or "," in name or ":" in name:
         raise click.BadParameter("begin it with line-, as in line-1", param_hint="--name")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(_run(name))
+    uvloop.run(_run(name))
 
 
 async def _run(name: str) -> None:

@@ -1,8 +1,9 @@
 """What is kept of calls, on its way to the database: in order, in batches, never in a call's way.
 
 A call writes down a moment and goes on; this journal writes them all, a quarter of a second later
-at the latest, an opening, a closing and a recording after a tenth: so the entries of many calls
-share a transaction. While the database is away they wait, in order, with their original times.
+at the latest, an opening and a closing after a tenth: so the entries of many calls share a
+transaction. That a recording begins is written at once: should we be killed that moment, the file
+must be known. While the database is away entries wait, in order, with their original times.
 """
 
 import asyncio
@@ -152,7 +153,6 @@ Entry = (
 )
 URGENT = (
     Opened,
-    RecordingBegan,
     RecordingEnded,
     CallbackPromised,
     PromiseEnded,
@@ -193,7 +193,9 @@ class Journal:
         self._entries.append(entry)
         self._some.set()
         self._idle.clear()
-        if isinstance(entry, URGENT):
+        if isinstance(entry, RecordingBegan):
+            self._write_at_once()
+        elif isinstance(entry, URGENT):
             self._urgent.set()
 
     async def keep(self, entry: Entry) -> None:

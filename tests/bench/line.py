@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import click
+import uvloop
 
 from callcenter.app import run_line
 from callcenter.asterisk import ami, ari
@@ -125,7 +126,7 @@ def main(name: str, http: bool, every_event: bool, removing: bool) -> None:
     if every_event:
         take_every_event()
     count(counts)
-    asyncio.run(_run(name, settings))
+    uvloop.run(_run(name, settings))
     (settings.var / f"{name}.counts.json").write_text(json.dumps(counts))
 
 
