@@ -52,6 +52,11 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def new_folder(name: Path) -> Path:
+    """A new folder whose name begins so: a module whose tests come in parts needs several."""
+    return Path(tempfile.mkdtemp(prefix=f"{name.name}-", dir=name.parent))
+
+
 @pytest.fixture(scope="session")
 def postgres(short_folder: Path) -> Iterator[Path]:
     """The folder of the socket of a running PostgreSQL that holds a migrated template."""

@@ -56,7 +56,8 @@ class Line:
             async with asyncio.timeout(10):
                 while await self.board.ari.request("GET", kind):
                     await asyncio.sleep(0.01)
-        assert self.board.ari._pending == {}
+        # What the controller asks after a new connection may still be under way.
+        await until(lambda: not self.board.ari._pending, "every request is answered")
         for channel in self.calls:
             self.board.forget(channel)
         assert self.board._channels == {}

@@ -42,6 +42,7 @@ from tests.asterisk.switch import (
     account,
     with_free_ports,
 )
+from tests.services import new_folder
 
 log = logging.getLogger(__name__)
 
@@ -254,11 +255,12 @@ async def open_house(
     controllers: Sequence[str] = ("line-1", "line-2"),
     **chosen: object,
 ) -> AsyncIterator[House]:
-    """A house in a new folder with a short path, its crew on the roster, ready for calls.
+    """A house in a new folder of about this name, its crew on the roster, ready for calls.
 
     `prompts` are built already; `chosen` are settings, among them the two servers, which are
     there and whose Redis is emptied.
     """
+    folder = new_folder(folder)
     settings = with_free_ports(
         Settings(_env_file=None, var=folder, recordings=folder / "recordings"), **chosen
     )

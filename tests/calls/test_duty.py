@@ -44,7 +44,7 @@ async def strict_house(
             patience=60.0,
             unified_ring_timeout=2.0,
             sign_in_required=True,
-            wrap_up=1.0,
+            wrap_up=4.0,
             away_limit=0.5,
         ) as house:
             yield house
@@ -182,10 +182,10 @@ async def test_wrap_up_is_ended_early_by_a_code(house: House, line: None) -> Non
         async with house.caller("+77030000002") as caller:
             await caller.press("21")
             await house.talk_shortly(await phone.next_call(20))
+            await becomes(house, "202", State.WRAP_UP)
+            await dial(house, phone, "*11", "duty_ready")
+            assert (await duty(house, "202")).by == "self"
             await caller.ended()
-        assert (await duty(house, "202")).state is State.WRAP_UP
-        await dial(house, phone, "*11", "duty_ready")
-        assert (await duty(house, "202")).by == "self"
 
 
 async def test_two_calls_that_ring_out_pause_the_consultant_and_say_why(

@@ -33,7 +33,7 @@ from tests.calls.house import (
     running_controller,
     until,
 )
-from tests.services import new_database
+from tests.services import new_database, new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,7 +47,7 @@ async def empty_house(
     short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
 ) -> AsyncIterator[House]:
     """A house whose controllers are all away; they may come for a test."""
-    prompts = short_folder / "shortest-prompts"
+    prompts = new_folder(short_folder / "shortest") / "prompts"
     cut_short(built_prompts, prompts)
     with new_database(postgres) as database:
         async with open_house(

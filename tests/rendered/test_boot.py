@@ -17,13 +17,14 @@ from callcenter.demo.sound import encode, tone
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, Switch, account, with_free_ports
+from tests.services import new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def switch(short_folder: Path) -> AsyncIterator[Switch]:
-    settings = with_free_ports(Settings(_env_file=None, var=short_folder / "boot"))
+    settings = with_free_ports(Settings(_env_file=None, var=new_folder(short_folder / "boot")))
     (settings.prompts / "moh").mkdir(parents=True)
     (settings.prompts / "moh" / "tone.alaw").write_bytes(encode(tone(300, 1), "PCMA"))
     async with Switch(settings, [account("1001", PASSWORD)]) as running:

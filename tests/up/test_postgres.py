@@ -134,7 +134,7 @@ async def test_data_that_cannot_be_made_is_named_in_one_line(
 async def test_two_copies_run_side_by_side_and_know_nothing_of_each_other(
     copy: Supervisor, settings: Settings, short_folder: Path
 ) -> None:
-    others = settings.model_copy(update={"var": short_folder / "second"})
+    others = Settings.model_validate({**settings.model_dump(), "var": short_folder / "second"})
     second = Supervisor(others, servers, lambda line: None)
     try:
         await second.start()

@@ -88,8 +88,8 @@ async def test_a_part_that_has_its_own_way_of_stopping_is_stopped_by_it(
         from callcenter.up.notify import ready
         pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        ready("nowhere")
         try:
+            ready("nowhere")
             signal.pause()
         except KeyboardInterrupt:
             pathlib.Path(sys.argv[1]).write_text("stopped in its own way")
