@@ -8,7 +8,7 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             conversation, user, block, skill, pause_reason
+             conversation, queue, call, user, block, skill, pause_reason
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -23,6 +23,9 @@ class Action(StrEnum):
     )
     CALLS_UNWANTED = "web:appeal:calls_unwanted"  #: subject: the appeal's number; detail: unwanted
     SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
+    QUEUE_HELD_BACK = "web:queue:held_back"  #: subject: language or all; detail: minutes, reason
+    QUEUE_LET_ON = "web:queue:let_on"  #: subject: language or all
+    CALL_HANDED_OUT = "web:call:handed_out"  #: subject: the switch's id; detail: consultant
     DUTY_CHANGED = "web:consultant:duty_changed"  #: by a supervisor; detail: state, reason
     CONSULTANT_CHANGED = "web:consultant:changed"  #: detail: languages, skills with levels
     SKILL_KEPT = "web:skill:kept"  #: added or changed; subject: its code; detail: names, active

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form
 from pydantic import AwareDatetime, BaseModel, Field
 
-from callcenter.audit.actions import Action
-from callcenter.audit.store import record
 from callcenter.consultants import history, managing, store, terms
 from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.sending import send
 from callcenter.consultants.skills import read_skills
 from callcenter.consultants.states import ASKED, Duty, State, why_no_calls
 from callcenter.consultants.terms import Kind, Term
@@ -187,18 +186,7 @@ async def change_anothers(
     reason: ReasonCode = None,
 ) -> DutyNow:
     """Send somebody to a pause, or home; that you did is in the audit log."""
-    wanted = State(state)
-    why = await checked_reason(site, wanted, reason)
-    async with unit_of_work(site.engine) as connection:
-        await desk.ask(extension, wanted, by=visit.who, reason=why)
-        await record(
-            connection,
-            who=visit.who,
-            action=Action.DUTY_CHANGED,
-            subject=f"consultant:{extension}",
-            detail={"state": wanted.value, "reason": why},
-            from_address=visit.address,
-        )
+    await send(site, visit, extension, State(state), reason or "")
     return _now(await desk.of(extension))
 
 

@@ -6,28 +6,12 @@ certain consultant.
 """
 
 import asyncio
-from dataclasses import dataclass
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from callcenter.consultants.accounts import LANGUAGES
+from callcenter.consultants.holds import Hold, check_hold, check_queue, read_holds
 from callcenter.consultants.script import LIMIT, DeskClosed, Rules, Script
-from callcenter.errors import AskedWrongly
-
-ALL = "all"
-QUEUES = (*LANGUAGES, ALL)
-SHORTEST, LONGEST = 1.0, 3600.0  # seconds for which a queue may be held back
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A queue that is held back: until when (epoch seconds), by whom (`user:NAME`) and why."""
-
-    queue: str
-    until: float
-    by: str
-    reason: str
 
 
 class Directing:
@@ -42,14 +26,12 @@ class Directing:
 
         Raises AskedWrongly for a queue or time that there is not, DeskClosed.
         """
-        _check_queue(queue)
-        if not SHORTEST <= seconds <= LONGEST:
-            raise AskedWrongly(f"a queue is held back for {SHORTEST:g} to {LONGEST:g} seconds")
+        check_hold(queue, seconds)
         await self._script("hold_back", queue, f"{seconds:.3f}", by, reason)
 
     async def let_on(self, queue: str) -> None:
         """Make offers again; asked twice is asked once. Raises AskedWrongly, DeskClosed."""
-        _check_queue(queue)
+        check_queue(queue)
         await self._script("let_on", queue)
 
     async def hand_out(self, call_id: str, extension: str, *, by: str) -> None:
@@ -70,15 +52,3 @@ class Directing:
             raise DeskClosed(f"cannot read what is held back: {exc or 'no answer'}") from exc
         told = {str(queue): str(entry) for queue, entry in entries.items()}
         return read_holds(told, seconds + microseconds / 1_000_000)
-
-
-def read_holds(entries: dict[str, str], now: float) -> list[Hold]:
-    """The holds in force at this moment, from what the desk keeps."""
-    split = [(queue, *entry.split(" ", 2)) for queue, entry in sorted(entries.items())]
-    holds = [Hold(queue, float(until), by, reason) for queue, until, by, reason in split]
-    return [hold for hold in holds if hold.until > now]
-
-
-def _check_queue(queue: str) -> None:
-    if queue not in QUEUES:
-        raise AskedWrongly(f"there is no queue {queue!r}: use one of {', '.join(QUEUES)}")

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Form
 from pydantic import TypeAdapter
 
 from callcenter.consultants.orders import Answer, Mode
-from callcenter.live import supervising
+from callcenter.live import directing, supervising
 from callcenter.live.figures import Figures
-from callcenter.live.supervising import ReasonGiven
-from callcenter.live.watch import CurrentWatch, Watch
+from callcenter.live.floor import Floor
+from callcenter.live.supervising import Minutes, ReasonGiven
+from callcenter.live.watch import CurrentWatch, Reading, Watch
 from callcenter.web.access import needs
 from callcenter.web.events import EventStream
 from callcenter.web.permissions import Permission
@@ -61,11 +62,46 @@ async def supervise(
     return await supervising.supervise(site, visit, extension, mode, reason)
 
 
+@router.get("/api/v1/floor", dependencies=[needs(Permission.DIRECT)])
+async def read_floor(watch: CurrentWatch) -> Floor | None:
+    """Who talks and who waits, call by call, and queues held back; null: it is not known now."""
+    return (await watch.look()).floor
+
+
+@router.post("/api/v1/queues/{queue}/hold", dependencies=[needs(Permission.DIRECT)])
+async def hold_back(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    queue: str,
+    minutes: Minutes,
+    reason: ReasonGiven,
+) -> None:
+    """Make no offers from the queue of a language, or from `all`, for so many minutes.
+
+    Callers wait on. Urgent calls are never held back.
+    """
+    await directing.hold_back(site, visit, queue, minutes, reason)
+
+
+@router.post("/api/v1/queues/{queue}/let-on", dependencies=[needs(Permission.DIRECT)])
+async def let_on(site: CurrentSite, visit: CurrentVisit, queue: str) -> None:
+    """Make offers again before the time."""
+    await directing.let_on(site, visit, queue)
+
+
+@router.post("/api/v1/waiting/{call_id}/hand-out", dependencies=[needs(Permission.DIRECT)])
+async def hand_out(
+    site: CurrentSite, visit: CurrentVisit, call_id: str, extension: Annotated[str, Form()]
+) -> None:
+    """Give a call that waits to a consultant who is free or past a conversation, now."""
+    await directing.hand_out(site, visit, call_id, extension)
+
+
 async def _events(watch: Watch) -> AsyncGenerator[str, None]:
     async with aclosing(watch.listen()) as readings:
         async for reading in readings:
             yield reading.form("json", _json)
 
 
-def _json(figures: Figures) -> str:
-    return FIGURES.dump_json(figures).decode()
+def _json(reading: Reading) -> str:
+    return FIGURES.dump_json(reading.figures).decode()

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from callcenter.consultants.accounts import LANGUAGES
+from callcenter.consultants.holds import Hold
 from callcenter.consultants.states import Duty, State, why_no_calls
 
 GOAL = 20  #: seconds within which a caller who waits should be answered
@@ -29,11 +30,22 @@ _GROUP_OF = {why: group for group, reasons in GROUPS.items() for why in reasons}
 
 
 @dataclass(frozen=True, slots=True)
+class OfRegister:
+    """What the register says of a call that lives: `caller` is a masked number."""
+
+    appeal: str
+    language: str | None
+    caller: str | None
+    urgent: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingCall:
     """A call that waits, nobody being rung for it yet. `arrived` is in epoch seconds."""
 
     language: str
     arrived: float
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,10 @@ class Alarmed:
 
 @dataclass(frozen=True, slots=True)
 class DeskNow:
-    """What Redis says at the moment `at`: `languages` by extension, controllers that live."""
+    """What Redis says at the moment `at`: `languages` by extension, controllers that live.
+
+    `holders` are the calls that consultants are with, by extension; `holds` are queues held back.
+    """
 
     at: float
     waiting: Sequence[WaitingCall]
@@ -55,6 +70,8 @@ class DeskNow:
     languages: Mapping[str, Sequence[str]]
     controllers: int
     alarms: Sequence[Alarmed]
+    holders: Mapping[str, str] = field(default_factory=dict)
+    holds: Sequence[Hold] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,8 @@ class TodayNow:
     """What PostgreSQL says of the calls that came in since midnight in Asia/Almaty.
 
     `outcomes` has the living calls under None; `names` are those of consultants, by extension;
-    `reasons` are those of pauses that the center keeps: names by language, by code.
+    `reasons` are those of pauses that the center keeps: names by language, by code. `calls` are
+    those that live, by the switch's id.
     """
 
     outcomes: Mapping[str | None, int]
@@ -70,6 +88,7 @@ class TodayNow:
     in_time: int
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    calls: Mapping[str, OfRegister] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals.callers import mask
 from callcenter.consultants import store as consultants
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.history import pause_reasons
-from callcenter.live.figures import GOAL, Alarmed, DeskNow, TodayNow, WaitingCall
+from callcenter.consultants.holds import read_holds
+from callcenter.live.figures import GOAL, Alarmed, DeskNow, OfRegister, TodayNow, WaitingCall
 from callcenter.web.words import ZONE
 
 ALARMS = 5  # newest alarms that are looked at
@@ -37,6 +39,16 @@ _TODAY = text(
 )
 
 
+# Those that began long ago have lost their calls, and wait for the sweep that says so.
+_LIVE = text(
+    """
+    SELECT call_id, number, language, caller_number AS caller, urgent FROM appeal
+    WHERE outcome IS NULL AND call_id IS NOT NULL
+    ORDER BY received_at DESC LIMIT 1000
+    """
+)
+
+
 async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
     """What the desk knows now. Raises DeskClosed or RedisError; has no limit of time of its own."""
     async with redis.pipeline(transaction=True) as together:
@@ -45,7 +57,9 @@ async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
         together.hgetall("desk:roster")
         together.zrange("desk:controllers", 0, -1, withscores=True)
         together.lrange("desk:alarms", 0, ALARMS - 1)
-        clock, calls, roster, controllers, alarms = await together.execute()
+        together.hgetall("desk:holders")
+        together.hgetall("desk:holds")
+        clock, calls, roster, controllers, alarms, holders, holds = await together.execute()
     at = clock[0] + clock[1] / 1_000_000
     alive = {name for name, until in controllers if until > at}
     return DeskNow(
@@ -55,15 +69,17 @@ async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
         languages={extension: spoken.split() for extension, spoken in roster.items()},
         controllers=len(alive),
         alarms=[Alarmed(**json.loads(alarm)) for alarm in alarms],
+        holders={extension: holder.split(" ")[0] for extension, holder in holders.items()},
+        holds=read_holds(holds, at),
     )
 
 
 def _waiting(calls: Mapping[str, str], alive: set[str]) -> list[WaitingCall]:
     """Calls of controllers that live: what a dead one left is taken away by the desk later."""
-    entries = [entry.split(" ") for entry in calls.values()]
+    entries = [(call, *entry.split(" ")) for call, entry in calls.items()]
     return [
-        WaitingCall(language, float(arrived))
-        for controller, language, arrived, _ in entries
+        WaitingCall(language, float(arrived), call)
+        for call, controller, language, arrived, _ in entries
         if controller in alive
     ]
 
@@ -81,5 +97,11 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
         reasons={
             each.code: {"kk": each.name_kk, "ru": each.name_ru}
             for each in await pause_reasons(connection)
+        },
+        calls={
+            each.call_id: OfRegister(
+                each.number, each.language, mask(each.caller) if each.caller else None, each.urgent
+            )
+            for each in await connection.execute(_LIVE)
         },
     )

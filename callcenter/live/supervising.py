@@ -18,6 +18,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import SignInNeeded
 from callcenter.web.site import Site, Visit
 
+Minutes = Annotated[float, Form(gt=0, le=60)]
 ReasonGiven = Annotated[
     str,
     Form(),
@@ -29,6 +30,10 @@ class NoTelephone(AskedWrongly):
     """You have no telephone here: `callcenter users link` gives you a consultant's."""
 
 
+class OwnConversation(AskedWrongly):
+    """This is your own conversation."""
+
+
 class InACall(AskedWrongly):
     """You are in a call yourself."""
 
@@ -36,10 +41,12 @@ class InACall(AskedWrongly):
 async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason: str) -> Answer:
     """Begin to be with a consultant's conversation, change how, or leave it.
 
-    Raises NoTelephone, InACall, and what `Dispatch` raises. The audit log has the entry whatever
-    the answer, for whoever asks may have heard something by then.
+    Raises NoTelephone, OwnConversation, InACall, and what `Dispatch` raises. The audit log has
+    the entry whatever the answer, for whoever asks may have heard something by then.
     """
     own = await _own_telephone(site, visit)
+    if own == extension:
+        raise OwnConversation
     if (await DutyDesk(site.redis, site.settings).of(own)).state in ENGAGED:
         raise InACall
     dispatch = Dispatch(site.redis)

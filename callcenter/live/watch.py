@@ -16,6 +16,7 @@ from starlette.requests import Request
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import Rules
 from callcenter.live.figures import DeskNow, Figures, History, TodayNow, figures
+from callcenter.live.floor import Floor, floor
 from callcenter.live.store import read_desk, read_today
 from callcenter.storage.engine import unit_of_work
 
@@ -81,14 +82,15 @@ class Source(Generic[T]):
 class Reading:
     """Figures of one moment, and what they look like in the forms that listeners want."""
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: Figures, floor: Floor | None = None) -> None:
         self.figures = figures
+        self.floor = floor
         self._forms: dict[str, str] = {}
 
-    def form(self, name: str, make: Callable[[Figures], str]) -> str:
+    def form(self, name: str, make: Callable[["Reading"], str]) -> str:
         """The figures in the form of this name: made once, for all who want it."""
         if name not in self._forms:
-            self._forms[name] = make(self.figures)
+            self._forms[name] = make(self)
         return self._forms[name]
 
 
@@ -114,8 +116,12 @@ class Watch:
 
     async def now(self) -> Figures:
         """The figures, none older than a second; returns within a second, whatever is away."""
+        return (await self.look()).figures
+
+    async def look(self) -> Reading:
+        """As `now`, with the floor."""
         await asyncio.gather(self._desk.look(), self._today.look())
-        return self._figures()
+        return self._reading()
 
     async def listen(self) -> AsyncGenerator[Reading, None]:
         """The figures now, then whenever they were read anew; somebody slow skips some.
@@ -128,7 +134,7 @@ class Watch:
         self._listened.set()
         try:
             published = self._published
-            yield Reading(await self.now())
+            yield await self.look()
             while self._running:
                 await published.wait()
                 if time.monotonic() - began > STREAM and self._today.known is not None:
@@ -176,13 +182,13 @@ class Watch:
             await asyncio.sleep(TODAY_EVERY)
 
     def _publish(self) -> None:
-        self._latest = Reading(self._figures())
+        self._latest = self._reading()
         before, self._published = self._published, asyncio.Event()
         before.set()
 
-    def _figures(self) -> Figures:
-        at = time.time()
-        return figures(at, self._desk.known, self._today.known, self._history.bars(at))
+    def _reading(self) -> Reading:
+        at, desk, today = time.time(), self._desk.known, self._today.known
+        return Reading(figures(at, desk, today, self._history.bars(at)), floor(desk, today))
 
 
 def watch_of(request: Request) -> Watch:

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from callcenter.appeals.wording import LANGUAGES, OUTCOMES
+from callcenter.appeals.wording import LANGUAGES, OUTCOMES, URGENCIES
+from callcenter.consultants.history import PauseReason
+from callcenter.consultants.holds import ALL, QUEUES
+from callcenter.consultants.orders import Mode
+from callcenter.live import figures
 from callcenter.live.figures import GOAL, Alarmed, Figures, OnDuty, Waiting
 from callcenter.web.words import N_, Words, length
 
@@ -35,6 +39,12 @@ REASONS = {
     "off_roster": N_("disabled as a consultant"),
 }
 
+MODES = {
+    Mode.LISTEN: (N_("Listen"), N_("you listen")),
+    Mode.WHISPER: (N_("Speak to the consultant alone"), N_("the consultant alone hears you")),
+    Mode.LEAVE: (N_("Leave"), N_("you have left")),
+}
+
 ALARMS = {"nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:")}
 
 
@@ -51,6 +61,15 @@ class Bar:
     height: float
 
 
+@dataclass(frozen=True, slots=True)
+class OfRegister:
+    """A call of the register, in words; a dash for what is not known."""
+
+    language: str
+    caller: str
+    urgent: str
+
+
 @dataclass(frozen=True)
 class Wording:
     """Words for one language, and the shapes of the picture."""
@@ -59,6 +78,34 @@ class Wording:
 
     def language(self, language: str) -> str:
         return self.words(LANGUAGES[language])
+
+    def queue(self, queue: str) -> str:
+        return self.words(N_("all queues")) if queue == ALL else self.language(queue)
+
+    def queues(self) -> Sequence[str]:
+        return QUEUES
+
+    def modes(self) -> Sequence[str]:
+        return [mode.value for mode in MODES]
+
+    def do(self, mode: str) -> str:
+        """What a supervisor does, as a button says it."""
+        return self.words(MODES[Mode(mode)][0])
+
+    def mode(self, mode: Mode) -> str:
+        return self.words(MODES[mode][1])
+
+    def of_register(self, call: figures.OfRegister | None) -> OfRegister:
+        if call is None:
+            return OfRegister("–", "–", "")
+        urgent = ", ".join(self.words(URGENCIES.get(each, N_("other"))) for each in call.urgent)
+        language = self.language(call.language) if call.language else "–"
+        return OfRegister(language, call.caller or "–", urgent)
+
+    def pause(self, reason: PauseReason) -> str:
+        """The center names its reasons in its two languages; the code is in English."""
+        names = {"kk": reason.name_kk, "ru": reason.name_ru}
+        return names.get(self.words.language, reason.code.replace("_", " "))
 
     def outcome(self, outcome: str) -> str:
         return self.words(OUTCOMES.get(outcome, N_("other")))
@@ -69,16 +116,16 @@ class Wording:
     def sign(self, group: str) -> str:
         return GROUPS[group][0]
 
-    def why(self, figures: Figures, consultant: OnDuty) -> str:
+    def why(self, now: Figures, consultant: OnDuty) -> str:
         """Why no call is offered, where the group alone does not say it."""
         reason = consultant.reason or ""
         message = WHY.get(consultant.why or "") or REASONS.get(reason)
         if message is not None:
             return self.words(message)
-        if reason not in figures.reasons:
+        if reason not in now.reasons:
             return ""
         # The center names its reasons in its two languages; the code is in English.
-        return figures.reasons[reason].get(self.words.language, reason.replace("_", " "))
+        return now.reasons[reason].get(self.words.language, reason.replace("_", " "))
 
     def alarm(self, alarm: Alarmed) -> str:
         at = self.words.clock(datetime.fromtimestamp(alarm.at, UTC))

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
     CALL_OUT = "calls.make"  #: to call numbers, and to ring the callers of appeals back
     SUPERVISE = "duty.supervise"  #: to see what consultants do and did, and to send to a pause
+    DIRECT = "queue.direct"  #: to see call by call who talks and waits, hold back and hand out
     HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
     MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
@@ -48,6 +49,7 @@ _AT_THE_TELEPHONE = {Permission.OWN_DUTY, Permission.CALL_OUT}
 _SUPERVISOR = {
     Permission.VIEW_LIVE,
     Permission.SUPERVISE,
+    Permission.DIRECT,
     Permission.HEAR_CALLS,
     Permission.BLOCK_NUMBERS,
 }

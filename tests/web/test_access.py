@@ -38,6 +38,17 @@ EXPECTED = {
     ("GET", "/api/v1/live"): Permission.VIEW_LIVE,
     ("GET", "/api/v1/live/events"): Permission.VIEW_LIVE,
     ("POST", "/api/v1/conversations/{extension}/supervision"): Permission.HEAR_CALLS,
+    ("GET", "/api/v1/floor"): Permission.DIRECT,
+    ("POST", "/api/v1/queues/{queue}/hold"): Permission.DIRECT,
+    ("POST", "/api/v1/queues/{queue}/let-on"): Permission.DIRECT,
+    ("POST", "/api/v1/waiting/{call_id}/hand-out"): Permission.DIRECT,
+    ("GET", "/live/consultants/{extension}"): Permission.SUPERVISE,
+    ("POST", "/live/consultants/{extension}/duty"): Permission.SUPERVISE,
+    ("POST", "/live/consultants/{extension}/supervision"): Permission.HEAR_CALLS,
+    ("GET", "/live/queue"): Permission.DIRECT,
+    ("POST", "/live/queue/hold"): Permission.DIRECT,
+    ("POST", "/live/queue/let-on"): Permission.DIRECT,
+    ("POST", "/live/queue/hand-out"): Permission.DIRECT,
     ("GET", "/api/v1/pause-reasons"): Permission.SIGNED_IN,
     ("POST", "/api/v1/pause-reasons"): Permission.MANAGE_CONSULTANTS,
     ("GET", "/api/v1/skills"): Permission.SIGNED_IN,
@@ -95,6 +106,8 @@ async def test_every_route_lets_in_whom_it_should(
         "what": "hold",
         "extension": "2001",  # of the consultant who talked in the call
         "kind": "skill",
+        "queue": "kk",
+        "call_id": "1.1",
         "block_id": str(await block_somebody(engine)),
     }
     granted = GRANTS[role] if role else {Permission.OPEN}

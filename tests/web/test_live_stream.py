@@ -51,10 +51,10 @@ async def test_a_slow_listener_holds_nobody_up_and_gets_the_newest_not_a_backlog
 async def test_listeners_share_what_was_read_and_made(watch: Watch) -> None:
     made = 0
 
-    def form(figures: Figures) -> str:
+    def form(reading: Reading) -> str:
         nonlocal made
         made += 1
-        return str(figures.at)
+        return str(reading.figures.at)
 
     async with watch.running(), AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(aclosing(watch.listen())) for _ in range(20)]

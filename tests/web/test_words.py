@@ -88,6 +88,7 @@ PATHS = (
     f"/appeals?number={make(26, 99)}",
     "/appeals?before=x",
     "/live",
+    "/live/queue",
     "/blocked",
     "/nowhere",
 )

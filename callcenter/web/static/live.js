@@ -18,7 +18,10 @@ function listen() {
   const events = new EventSource(board.dataset.events);
   events.onmessage = (event) => {
     heard = Date.now();
+    const at = board.contains(document.activeElement) ? document.activeElement.href : null;
     board.innerHTML = event.data; // escaped by the server, and no script runs from it
+    // Whoever was on a link stays on it, though it is another element now.
+    if (at) [...board.querySelectorAll("a")].find((link) => link.href === at)?.focus();
     show(true);
   };
   events.onerror = () => {
