@@ -84,6 +84,7 @@ KEYS = {"1": N_("1, yes"), "2": N_("2, no")}
 MODES = {
     "listen": N_("listens"),
     "whisper": N_("speaks to the consultant alone"),
+    "join": N_("speaks with both"),
 }
 
 CHOICES = {

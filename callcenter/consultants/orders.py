@@ -19,6 +19,7 @@ class Mode(StrEnum):
 
     LISTEN = "listen"  #: hears both, is heard by nobody
     WHISPER = "whisper"  #: hears both, is heard by the consultant and by no recording
+    JOIN = "join"  #: speaks with both
     LEAVE = "leave"  #: is with it no more
 
 

@@ -161,6 +161,15 @@ class Conversation:
         sound = self.call.sounds.sound(self.call.wanted_language, prompt)
         await self.talker.leg.hint([sound])
 
+    @asynccontextmanager
+    async def joined(self, leg: Leg) -> AsyncIterator[None]:
+        """Within the block this leg hears everybody, and everybody hears it. Raises LegGone."""
+        await self._room.enter(leg)
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._room.leave(leg))
+
     # Beginning and end
 
     async def begin(self) -> None:

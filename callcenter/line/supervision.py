@@ -1,4 +1,4 @@
-"""A supervisor with a conversation under way: hears it, and may whisper to the consultant.
+"""A supervisor with a conversation under way: hears it, whispers to the consultant, or joins.
 
 The supervisor's own telephone is rung. Modes are changed without hanging up, and the two who talk
 notice nothing of a supervisor who comes, listens and goes. One supervisor at a time.
@@ -6,12 +6,13 @@ notice nothing of a supervisor who comes, listens and goes. One supervisor at a 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order, OrderRefused
 from callcenter.errors import WeFailed
-from callcenter.line.call import Call, while_there
+from callcenter.line.call import while_there
+from callcenter.line.conversation import Conversation
 from callcenter.line.outcomes import Moment
 from callcenter.line.ports import Leg, LegGone, NotAnswered
 
@@ -19,13 +20,10 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def supervised(call: Call, consultant: Callable[[], Leg]) -> AsyncIterator[None]:
-    """Within the block supervisors may be with the conversation; none is after it.
-
-    `consultant` tells whose leg it is now.
-    """
-    supervision = Supervision(call, consultant)
-    with call.orders.taken_by(supervision.take):
+async def supervised(talk: Conversation) -> AsyncIterator[None]:
+    """Within the block supervisors may be with the conversation; none is after it."""
+    supervision = Supervision(talk)
+    with talk.call.orders.taken_by(supervision.take):
         try:
             yield
         finally:
@@ -35,9 +33,9 @@ async def supervised(call: Call, consultant: Callable[[], Leg]) -> AsyncIterator
 class Supervision:
     """The supervisor of one conversation, if there is one."""
 
-    def __init__(self, call: Call, consultant: Callable[[], Leg]) -> None:
-        self._call = call
-        self._consultant = consultant
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
+        self._call = talk.call
         self._mode = Mode.LEAVE
         self._by = ""
         self._changed = asyncio.Event()
@@ -99,4 +97,8 @@ class Supervision:
                     self._changed.clear()
 
     def _as(self, mode: Mode, leg: Leg) -> AbstractAsyncContextManager[None]:
-        return self._call.switch.overheard(self._consultant(), leg, whispering=mode is Mode.WHISPER)
+        if mode is Mode.JOIN:
+            return self._talk.joined(leg)
+        consultant = self._talk.talker.leg
+        whispering = mode is Mode.WHISPER
+        return self._call.switch.overheard(consultant, leg, whispering=whispering)

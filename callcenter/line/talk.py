@@ -31,7 +31,7 @@ async def talked(call: Call, talker: Talker) -> Parting:
     """
     async with (
         conversation(call, talker, _CARRIED_OUT) as talk,
-        supervised(call, lambda: talk.talker.leg),
+        supervised(talk),
     ):
         with keys_of_a_conversation(call):
             return await while_there(call.leg, _until_parting(talk))

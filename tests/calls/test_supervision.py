@@ -183,6 +183,29 @@ async def test_modes_change_without_hanging_up(house: House) -> None:
         await both_hear(both.caller, both.consultant)
 
 
+async def test_who_joins_speaks_with_both_and_is_recorded(house: House) -> None:
+    async with talk(house, "+77060000009") as both:
+        async with undisturbed(both):
+            leg = await both.begin("listen")
+            await both.ask("join")
+            await both.is_in("join")
+            await hears(both.caller, CONSULTANT_TONE, SUPERVISOR_TONE)
+            await hears(both.consultant, CALLER_TONE, SUPERVISOR_TONE)
+            await hears(leg, CALLER_TONE, CONSULTANT_TONE)
+            await both.ask("listen")
+            await both.is_in("listen")
+            await hears(both.caller, CONSULTANT_TONE, silent=(SUPERVISOR_TONE,))
+            await hears(leg, CALLER_TONE, CONSULTANT_TONE)
+            await leg.hang_up()
+            await both.ended()
+        await both.consultant.hang_up()
+        await both.caller.ended()
+    (recording,) = await house.recordings(await house.appeal("+77060000009"))
+    left, right = house.recorded(recording)
+    assert ever(right, SUPERVISOR_TONE)
+    assert not ever(left, SUPERVISOR_TONE)
+
+
 async def test_one_supervisor_at_a_time_and_none_without_a_conversation(house: House) -> None:
     async with talk(house, "+77060000004") as both:
         with pytest.raises(OrderRefused):
