@@ -17,8 +17,8 @@ from callcenter.settings import Settings
 from callcenter.web.permissions import Role
 from tests.web.browser import visible
 from tests.web.conftest import RECEIVED, Enter, open_call
+from tests.web.live import until
 from tests.web.test_duty import desk, post  # noqa: F401 a fixture
-from tests.web.test_live import until
 from tests.web.test_supervising import audited
 
 WHY = "a fire drill"

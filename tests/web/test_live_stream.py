@@ -18,8 +18,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.live.figures import Figures
-from callcenter.live.watch import Watch
+from callcenter.live.watch import Reading, Watch
 from callcenter.settings import Settings
 from callcenter.up.ports import free_port
 from callcenter.web.permissions import Role
