@@ -56,6 +56,8 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/appeals/{number}",
         "/api/v1/blocked",
         "/api/v1/consultants",
+        "/api/v1/calls/mine",
+        "/api/v1/calls/mine/{what}",
         "/api/v1/consultants/duty",
         "/api/v1/consultants/{extension}",
         "/api/v1/consultants/{extension}/duty",
