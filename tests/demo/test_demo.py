@@ -1,6 +1,7 @@
 """`callcenter demo` and `callcenter check` as a person runs them, on all real parts."""
 
 import asyncio
+import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -12,6 +13,7 @@ from callcenter.settings import Settings
 from callcenter.up.ports import with_free_ports
 from callcenter.up.product import ours, product
 from callcenter.up.supervisor import Supervisor, environment
+from tests.services import new_folder
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.fixture
 def copy(short_folder: Path, settings: Settings) -> Settings:
     """Settings of a copy that starts all its servers itself, in a folder with a short path."""
-    var = short_folder / "copy"
+    var = new_folder(short_folder / "copy")
     return with_free_ports(settings, var=var, recordings=var / "recordings")
 
 
@@ -37,8 +39,9 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings) -> N
 
 
 def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
-    copy: Settings, tmp_path: Path
+    copy: Settings, tmp_path: Path, whole_prompts: Path
 ) -> None:
+    shutil.copytree(whole_prompts, copy.var / "demo" / "prompts")
     # A worker that is not there: the recording never reaches the store.
     broken = tmp_path / "sitecustomize.py"
     broken.write_text(
@@ -58,7 +61,10 @@ def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
     assert "the demo failed: not within 20 s: the appeal has its outcome" in done.stderr
 
 
-async def test_check_says_what_is_wrong_and_then_that_all_is_well(copy: Settings) -> None:
+async def test_check_says_what_is_wrong_and_then_that_all_is_well(
+    copy: Settings, whole_prompts: Path
+) -> None:
+    shutil.copytree(whole_prompts, copy.prompts)
     first = await call(copy, "check")
     assert first.returncode == 1
     assert "cannot reach the database" in first.stdout

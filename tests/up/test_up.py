@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,8 +52,9 @@ class Running:
 
 
 @pytest.fixture
-def own_settings(settings: Settings) -> Settings:
-    """Settings on free ports."""
+def own_settings(settings: Settings, whole_prompts: Path) -> Settings:
+    """Settings on free ports, with prompts that were made before."""
+    shutil.copytree(whole_prompts, settings.prompts)
     return with_free_ports(settings)
 
 
