@@ -6,8 +6,11 @@ is in a spool, so no file of the store is ever made twice. See docs/decisions/00
 
 import asyncio
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TypeVar
@@ -29,6 +32,8 @@ TIDY_EVERY = 60.0  # seconds
 BATCH = 32  # recordings of one round
 LAST_DELAY = 256.0  # seconds; 2, 4, 8 ... until then, between attempts at one that cannot be kept
 STILL_WRITTEN_DELAY = 2.0  # seconds; Asterisk closes it when the conversation ends
+
+NICE = 10  # of 19; Linux counts it for each thread
 
 Result = TypeVar("Result")
 
@@ -54,6 +59,8 @@ class Keeper:
         self._engine = engine
         self._put_off: dict[UUID, PutOff] = {}
         self._stopping = False
+        # One thread, which encodes only what calls leave of the processors.
+        self._thread = ThreadPoolExecutor(1, "recordings", _give_way)
 
     async def run(self) -> None:
         """Keep recordings until cancelled, which takes as long as the one that is at hand."""
@@ -105,11 +112,11 @@ class Keeper:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        """As asyncio.to_thread, but the thread has ended when this does, cancelled or not.
+        """In the thread; the work has ended when this does, cancelled or not.
 
         Otherwise it would go on writing when another worker has the spool already.
         """
-        working = asyncio.create_task(asyncio.to_thread(work))
+        working = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -169,3 +176,7 @@ class Keeper:
                 (self._spool / row.spool_name).unlink(missing_ok=True)
             except (Altered, OSError) as exc:
                 log.critical("the raw file of recording %s stays: %s", row.id, exc)
+
+
+def _give_way() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

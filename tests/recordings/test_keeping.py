@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
 import pytest
@@ -237,6 +238,24 @@ async def test_what_could_not_be_kept_is_tried_again(
     hindrance.rmdir()
     assert await keeper.keep_closed()
     await is_kept(tools, recording_id)
+
+
+async def test_encoding_gives_way_to_calls_and_the_rest_of_the_worker_does_not(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await recorded(tools)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    nice = []
+    encode = flac._encode
+
+    def encode_and_tell(source: BinaryIO, unfinished: Path) -> None:
+        nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        encode(source, unfinished)
+
+    monkeypatch.setattr(flac, "_encode", encode_and_tell)
+    await keep(tools)
+    assert nice[0] > own
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
 
 
 async def test_one_worker_has_the_spool_and_another_takes_over_when_it_is_killed(
