@@ -27,6 +27,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 
 CALL = "1795534963.0"
+SOME = UUID(int=111)  # names of tests are the same in every process that runs them
 TEN_SECONDS = bytes(range(256)) * 1250
 NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -135,7 +136,7 @@ async def test_a_file_waits_while_its_call_goes_on(tools: Tools) -> None:
     assert (await state(tools, appeal_id))[0] == []
 
 
-@pytest.mark.parametrize("name", [name_for(CALL, uuid4()), f"fallback-{CALL}.raw"])
+@pytest.mark.parametrize("name", [name_for(CALL, SOME), f"fallback-{CALL}.raw"])
 async def test_a_file_waits_for_the_ledger_to_account_for_its_call(tools: Tools, name: str) -> None:
     left(tools, name)
     call = LedgerCall(CALL, UNREADABLE, received_at=LONG_AGO, last_at=LONG_AGO)
@@ -147,7 +148,7 @@ async def test_a_file_waits_for_the_ledger_to_account_for_its_call(tools: Tools,
     assert await found(tools) == [name]
 
 
-@pytest.mark.parametrize("name", [f"{uuid4()}.raw", name_for("9.9", uuid4()), "odd.raw", "-.raw"])
+@pytest.mark.parametrize("name", [f"{SOME}.raw", name_for("9.9", SOME), "odd.raw", "-.raw"])
 async def test_a_file_whose_call_cannot_be_proved_stays_and_is_told(
     tools: Tools, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
