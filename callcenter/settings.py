@@ -116,6 +116,10 @@ class Settings(BaseSettings):
     redirect_keys: str = Field(
         "*14", pattern=r"^[0-9*#]{2,6}$", description="Consultant's keys that redirect to 1414"
     )
+    survey_always: bool = Field(
+        False,
+        description="Ask for a mark after every conversation, else when the consultant keys *15",
+    )
 
     # Consultants
     sign_in_required: bool = Field(

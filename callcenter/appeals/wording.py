@@ -62,6 +62,7 @@ MOMENTS = {
     "unmuted": N_("The consultant switched the microphone on"),
     "consultant_lost": N_("The consultant was lost"),
     "caller_lost": N_("The connection with the caller broke off"),
+    "surveyed": N_("The caller judged the conversation"),
     "redirect_notice": N_("Notice of redirection to 1414"),
     "redirect_ringing": N_("1414 is being called"),
     "redirect_failed": N_("1414 did not take the call"),
@@ -175,6 +176,7 @@ class Wording:
             if "consultant" in detail
             else "",
             number if _MASKED.fullmatch(number := str(detail.get("number", ""))) else "",
+            self.words(N_("mark %(mark)s"), mark=detail["mark"]) if "mark" in detail else "",
             self._known(MODES, detail.get("mode")),
             str(detail.get("by", "")).removeprefix("user:"),
             self._known(REASONS, detail.get("why")),

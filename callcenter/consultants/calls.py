@@ -14,7 +14,7 @@ from callcenter.web.site import CurrentSite, CurrentVisit
 
 router = APIRouter(tags=["calls"])
 
-What = Literal["hold", "resume", "mute", "unmute", "redirect"]
+What = Literal["hold", "resume", "mute", "unmute", "redirect", "survey"]
 
 
 class CallNow(BaseModel):
@@ -35,7 +35,8 @@ async def change_own_call(site: CurrentSite, visit: CurrentVisit, what: What) ->
     """Do something with your call.
 
     `hold`: the caller hears music until you `resume`. `mute`: the caller does not hear you until
-    you `unmute`. `redirect`: the caller is told so and goes to 1414.
+    you `unmute`. `redirect`: the caller is told so and goes to 1414. `survey`: you leave, and the
+    caller is asked for a mark.
     """
     return await _ordered(site, visit, Order(what, "self"))
 

@@ -19,6 +19,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.promise import callback_promised
 from callcenter.line.redirect import redirected
+from callcenter.line.survey import surveyed
 from callcenter.line.talk import Parting
 from callcenter.line.urgency import (
     DANGER_KEYS,
@@ -84,7 +85,12 @@ async def served(call: Call) -> Outcome:
 async def after(call: Call, end: End | Parting) -> Outcome | None:
     """What became of the call when a consultation ended so; None: the caller is served again."""
     match end:
-        case Parting.TALKED:
+        case Parting.TALKED | Parting.SURVEY:
+            was_urgent = bool(call.urgencies)
+            if end is Parting.SURVEY or call.times.survey_always:
+                await surveyed(call)
+            if call.urgencies and not was_urgent:
+                return None
             await call.say("goodbye")
             return Outcome.TALKED
         case Parting.REDIRECT | End.UNIFIED_CENTER:

@@ -37,6 +37,7 @@ class Moment(StrEnum):
     CALLBACK_REPLACED = "callback_replaced"  #: by a later one for the number; detail: appeal
     SUPERVISED = "supervised"  #: a supervisor is with it; detail: mode, by, supervisor
     SUPERVISION_ENDED = "supervision_ended"  #: detail: supervisor, why (was not reached)
+    SURVEYED = "surveyed"  #: the caller judged the conversation; detail: mark, from 1 to 5
     REDIRECT_NOTICE = "redirect_notice"  #: notice of redirection to 1414 played to its end (R15)
     REDIRECT_RINGING = "redirect_ringing"  #: 1414 is being called
     REDIRECT_FAILED = "redirect_failed"  #: 1414 did not take the call; detail: why

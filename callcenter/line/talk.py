@@ -20,6 +20,7 @@ class Parting(Enum):
 
     TALKED = auto()  #: the consultant hung up
     REDIRECT = auto()  #: the consultant asked for 1414
+    SURVEY = auto()  #: the consultant left the caller to the question how good it was
     LOST = auto()  #: the consultant's telephone died, or left a caller who was told to wait
 
 
@@ -103,6 +104,12 @@ async def _redirect(_talk: Conversation, _order: Order) -> Parting:
     return Parting.REDIRECT
 
 
+async def _survey(talk: Conversation, _order: Order) -> Parting:
+    if talk.call.urgencies:
+        raise OrderRefused("who is in need is not asked for a mark")
+    return Parting.SURVEY
+
+
 async def _nothing(_talk: Conversation, _order: Order) -> None:
     """How things stand is answered to every order."""
 
@@ -116,6 +123,7 @@ _CARRIED_OUT: Mapping[str, Callable[[Conversation, Order], Awaitable[Parting | N
     "unmute": _unmute,
     "mute_or_unmute": _mute_or_unmute,
     "redirect": _redirect,
+    "survey": _survey,
 }
 
 

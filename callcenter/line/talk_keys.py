@@ -1,6 +1,7 @@
 """Codes that a consultant keys while talking, and the order that each is; the caller hears none.
 
 *14        to 1414, with notice
+*15        leave, and have the caller asked for a mark
 *2 EXT #   set the caller aside, and ask another consultant
 *3 EXT #   hand the caller over to another consultant, who is rung
 *4 NUM #   set the caller aside, and call somebody outside
@@ -21,6 +22,7 @@ KEYS_APART = 3.0  # seconds within which the next key of a code must follow
 LONGEST = 20  # keys; what is longer is no code
 
 BY_ITSELF: Mapping[str, Order] = {
+    "*15": Order("survey", "self"),
     "*5": Order("hold_or_resume", "self"),
     "*6": Order("mute_or_unmute", "self"),
     "*7": Order("hand_over", "self"),

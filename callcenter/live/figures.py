@@ -80,7 +80,7 @@ class TodayNow:
 
     `outcomes` has the living calls under None; `names` are those of consultants, by extension;
     `reasons` are those of pauses that the center keeps: names by language, by code. `calls` are
-    those that live, by the switch's id.
+    those that live, by the switch's id. `marks` callers gave marks with the sum `marked`.
     """
 
     outcomes: Mapping[str | None, int]
@@ -88,6 +88,8 @@ class TodayNow:
     in_time: int
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    marks: int = 0
+    marked: int = 0
     calls: Mapping[str, OfRegister] = field(default_factory=dict)
 
 
@@ -137,7 +139,10 @@ class DeskFigures:
 
 @dataclass(frozen=True, slots=True)
 class TodayFigures:
-    """Calls since midnight in Asia/Almaty; `answered_in_time` waited 20 seconds at most."""
+    """Calls since midnight in Asia/Almaty; `answered_in_time` waited 20 seconds at most.
+
+    `marks` callers judged their conversations, from 1 to 5; `average_mark` has two decimals.
+    """
 
     calls: int
     in_progress: int
@@ -145,6 +150,8 @@ class TodayFigures:
     answered_in_time: int
     abandoned: int
     outcomes: Mapping[str, int]
+    marks: int
+    average_mark: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +232,8 @@ def _today(today: TodayNow) -> TodayFigures:
         answered_in_time=today.in_time,
         abandoned=sum(outcomes.get(outcome, 0) for outcome in ABANDONED),
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
+        marks=today.marks,
+        average_mark=round(today.marked / today.marks, 2) if today.marks else None,
     )
 
 

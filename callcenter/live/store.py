@@ -25,13 +25,16 @@ _TODAY = text(
     SELECT appeal.outcome,
         count(*) AS calls,
         count(moments.connected) AS answered,
-        count(*) FILTER (WHERE moments.connected - moments.waiting <= :goal) AS in_time
+        count(*) FILTER (WHERE moments.connected - moments.waiting <= :goal) AS in_time,
+        count(moments.mark) AS marks,
+        coalesce(sum(moments.mark), 0) AS marked
     FROM appeal LEFT JOIN LATERAL (
         SELECT min(at) FILTER (WHERE kind = 'waiting') AS waiting,
-            min(at) FILTER (WHERE kind = 'connected') AS connected
+            min(at) FILTER (WHERE kind = 'connected') AS connected,
+            max((detail->>'mark')::int) FILTER (WHERE kind = 'surveyed') AS mark
         FROM appeal_event
         WHERE appeal_id = appeal.id AND appeal.consultant_id IS NOT NULL
-            AND kind IN ('waiting', 'connected')
+            AND kind IN ('waiting', 'connected', 'surveyed')
     ) AS moments ON true
     WHERE appeal.received_at >= :since AND appeal.channel = 'call'
     GROUP BY appeal.outcome
@@ -93,6 +96,8 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
         outcomes={row.outcome: row.calls for row in counted},
         answered=sum(row.answered for row in counted),
         in_time=sum(row.in_time for row in counted),
+        marks=sum(row.marks for row in counted),
+        marked=sum(row.marked for row in counted),
         names={each.extension: each.name for each in await consultants.active(connection)},
         reasons={
             each.code: {"kk": each.name_kk, "ru": each.name_ru}

@@ -145,6 +145,9 @@ class Wording:
             return "calm"
         return "late" if waiting.longest > GOAL else "waiting"
 
+    def mark(self, average: float | None) -> str:
+        return "–" if average is None else f"{average:.1f}"
+
     def percent(self, part: int, whole: int) -> str:
         return f"{100 * part // whole}%" if whole else "–"
 

@@ -73,6 +73,14 @@ ENDINGS = {
         Story({"lang_choice": "1", "menu_main": "3"}, consultants=[""], unified_center=[BUSY]),
         Outcome.TALKED,
     ),
+    "a mark": (
+        Story({"lang_choice": "0", "survey": "4"}, consultants=["*15"]),
+        Outcome.TALKED,
+    ),
+    "danger in place of a mark": (
+        Story({"lang_choice": "0"}, {"survey": "**"}, consultants=["*15", ""]),
+        Outcome.TALKED,
+    ),
     "1414 by the consultant": (
         Story({"lang_choice": "0"}, consultants=["5*14"], unified_center=[""]),
         Outcome.REDIRECTED,

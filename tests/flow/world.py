@@ -10,7 +10,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -48,6 +48,7 @@ class Story:
     promises_kept: bool = True
     recording_starts: bool = True
     recording_stops: bool = True
+    survey_always: bool = False
 
 
 class World:
@@ -74,7 +75,8 @@ class World:
         self._offers = iter(self.offered)
 
     def call(self) -> Call:
-        parts = (self.leg, self.record, self, self, self, self, TIMES)
+        times = replace(TIMES, survey_always=self.story.survey_always)
+        parts = (self.leg, self.record, self, self, self, self, times)
         return Call(*parts, blocked=self.story.blocked, number=self.story.number, may_call=may_call)
 
     async def operation(self) -> None:
@@ -483,6 +485,7 @@ class _Times:
     patience: float = 300
     unified_ring_timeout: float = 20
     redirect_keys: str = "*14"
+    survey_always: bool = False
     spool: Path = Path("/spool")
 
 

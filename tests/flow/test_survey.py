@@ -1,0 +1,70 @@
+"""The question after a conversation, without a switch: who is asked, and what becomes of it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from callcenter.line.flow import inbound_call
+from callcenter.line.outcomes import Moment, Outcome
+from tests.flow.endings import assert_nothing_left
+from tests.flow.world import Story, World
+
+
+async def told(story: Story) -> World:
+    world = World(story)
+    assert await inbound_call(world.call()) is Outcome.TALKED
+    assert_nothing_left(world)
+    return world
+
+
+def marks(world: World) -> list[object]:
+    kept = zip(world.record.moments, world.record.details, strict=True)
+    return [detail["mark"] for moment, detail in kept if moment is Moment.SURVEYED]
+
+
+@pytest.mark.parametrize("key", "12345")
+async def test_a_key_from_1_to_5_is_kept_and_thanked_for(key: str) -> None:
+    world = await told(Story({"lang_choice": "0", "survey": key}, consultants=["*15"]))
+    assert marks(world) == [int(key)]
+    assert world.leg.heard[-3:] == ["kk/survey", "kk/survey_thanks", "kk/goodbye"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked", "kept"),
+    [
+        ([None], 1, []),
+        (["9", "0"], 2, []),
+        (["#", "3"], 2, [3]),
+        (["6", None], 2, []),
+        (["7", "8", "5", "5"], 2, []),
+    ],
+)
+async def test_silence_ends_it_and_wrong_keys_after_a_second_try(
+    keys: Sequence[str | None], asked: int, kept: list[int]
+) -> None:
+    world = await told(Story({"lang_choice": "0", "survey": keys}, consultants=["*15"]))
+    assert world.leg.heard.count("kk/survey") == asked
+    assert marks(world) == kept
+    assert world.leg.heard[-1] == "kk/goodbye"
+
+
+async def test_nobody_is_asked_unless_offered_or_always() -> None:
+    for always in (False, True):
+        story = Story({"lang_choice": "0", "survey": "2"}, consultants=[""], survey_always=always)
+        assert marks(await told(story)) == ([2] if always else [])
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize("key", ["5", "8"])
+async def test_who_cannot_speak_or_is_in_danger_is_never_asked(key: str, always: bool) -> None:
+    story = Story({"lang_choice": key}, consultants=["*15"], survey_always=always)
+    world = await told(story)
+    assert "kk/survey" not in world.leg.heard
+    assert marks(world) == []
+
+
+async def test_danger_in_place_of_a_mark_leads_to_a_consultant_again() -> None:
+    story = Story({"lang_choice": "0"}, {"survey": "**"}, consultants=["*15", ""])
+    world = await told(story)
+    assert world.urgent_places == [False, True]
+    assert marks(world) == []
