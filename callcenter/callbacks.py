@@ -18,6 +18,7 @@ from callcenter.appeals import outgoing
 from callcenter.appeals.outgoing import Outgoing
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.desk import Place as DeskPlace
+from callcenter.consultants.order import CALLBACK
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
 from callcenter.line.callback import Callback, called_back
@@ -44,7 +45,7 @@ Conversation = Callable[[Leg, "PromiseRecord", Claimed], Call]
 
 def place_of(promise_id: UUID) -> str:
     """What the desk calls the place of a promise."""
-    return f"callback-{promise_id}"
+    return f"{CALLBACK}{promise_id}"
 
 
 class PromiseRecord(OutgoingRecord):

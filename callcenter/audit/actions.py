@@ -8,7 +8,7 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             conversation, queue, call, user, block, skill, pause_reason
+             conversation, queue, call, user, block, promise, skill, pause_reason
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -32,6 +32,7 @@ class Action(StrEnum):
     PAUSE_REASON_KEPT = "web:pause_reason:kept"  #: the same of a reason of pauses
     NUMBER_BLOCKED = "web:block:made"  #: subject: the block; detail: number (masked), until, reason
     BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
+    PROMISE_CLOSED = "web:promise:closed"  #: subject: the promise: nobody is called back
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_DISABLED = "command:user:disabled"

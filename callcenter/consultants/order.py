@@ -5,6 +5,9 @@
 #: nobody. The same in all controllers, or the order would depend on which one took a call.
 HEAD_START = 300.0
 
+#: With this begin the ids of places of callbacks, which nobody hears music at.
+CALLBACK = "callback-"
+
 
 def score(arrival: float, *, urgent: bool) -> float:
     """The place in the queue, the lowest first; `arrival` is in epoch seconds.

@@ -86,6 +86,8 @@ class TodayNow:
     outcomes: Mapping[str | None, int]
     answered: int
     in_time: int
+    callbacks: int = 0  #: promised and not made yet
+    callbacks_overdue: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     marks: int = 0
@@ -152,6 +154,8 @@ class TodayFigures:
     outcomes: Mapping[str, int]
     marks: int
     average_mark: float | None
+    callbacks: int  #: promised and not made yet, whenever it was
+    callbacks_overdue: int  #: of these, due for half an hour and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +235,8 @@ def _today(today: TodayNow) -> TodayFigures:
         answered=today.answered,
         answered_in_time=today.in_time,
         abandoned=sum(outcomes.get(outcome, 0) for outcome in ABANDONED),
+        callbacks=today.callbacks,
+        callbacks_overdue=today.callbacks_overdue,
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
         marks=today.marks,
         average_mark=round(today.marked / today.marks, 2) if today.marks else None,

@@ -13,9 +13,11 @@ from callcenter.consultants import store as consultants
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.history import pause_reasons
 from callcenter.consultants.holds import read_holds
+from callcenter.consultants.order import CALLBACK
 from callcenter.live.figures import GOAL, Alarmed, DeskNow, OfRegister, TodayNow, WaitingCall
 from callcenter.web.words import ZONE
 
+OVERDUE = timedelta(minutes=30)  # that a callback is due before a supervisor should look
 ALARMS = 5  # newest alarms that are looked at
 
 # The events of a call are found by its appeal, and only those of calls that reached a consultant
@@ -50,6 +52,12 @@ _LIVE = text(
     ORDER BY received_at DESC LIMIT 1000
     """
 )
+_CALLBACKS = text(
+    """
+    SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at < :late) AS overdue
+    FROM promise WHERE state = 'open'
+    """
+)
 
 
 async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
@@ -78,8 +86,13 @@ async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
 
 
 def _waiting(calls: Mapping[str, str], alive: set[str]) -> list[WaitingCall]:
-    """Calls of controllers that live: what a dead one left is taken away by the desk later."""
-    entries = [(call, *entry.split(" ")) for call, entry in calls.items()]
+    """Callers of controllers that live: what a dead one left is taken away by the desk later.
+
+    Places of callbacks are no callers who hear music.
+    """
+    entries = [
+        (call, *entry.split(" ")) for call, entry in calls.items() if not call.startswith(CALLBACK)
+    ]
     return [
         WaitingCall(language, float(arrived), call)
         for call, controller, language, arrived, _ in entries
@@ -92,12 +105,16 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
     since = now.astimezone(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
     rows = await connection.execute(_TODAY, {"since": since, "goal": timedelta(seconds=GOAL)})
     counted = rows.all()
+    late = {"late": now - OVERDUE}
+    callbacks = (await connection.execute(_CALLBACKS, late)).one()
     return TodayNow(
         outcomes={row.outcome: row.calls for row in counted},
         answered=sum(row.answered for row in counted),
         in_time=sum(row.in_time for row in counted),
         marks=sum(row.marks for row in counted),
         marked=sum(row.marked for row in counted),
+        callbacks=callbacks.waiting,
+        callbacks_overdue=callbacks.overdue,
         names={each.extension: each.name for each in await consultants.active(connection)},
         reasons={
             each.code: {"kk": each.name_kk, "ru": each.name_ru}

@@ -1,7 +1,7 @@
 """What is owed to a caller who did not wait, and what can become of it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -22,6 +22,14 @@ class State(StrEnum):
     UNREACHED = "unreached"  #: nobody confirmed the call in any attempt
     BLOCKED = "blocked"  #: calls with this number are not wanted for a time
     CLOSED = "closed"  #: a supervisor ended it
+
+
+OVERDUE = timedelta(minutes=30)  #: that an attempt is due before a supervisor should look
+
+
+def is_overdue(due_at: datetime, now: datetime) -> bool:
+    """Whether an attempt that was due then has not been made for too long."""
+    return now - due_at > OVERDUE
 
 
 def pause_after(attempt: int, pauses: Sequence[float]) -> timedelta | None:

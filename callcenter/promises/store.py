@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
-from callcenter.promises.states import Kind, State
+from callcenter.promises.states import Kind, State, is_overdue
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import Transaction, as_json, within
 
@@ -41,6 +41,30 @@ class Claimed:
     arrived_at: datetime
     attempts: int
     urgencies: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A promise as pages and the API show it; `appeal` is the number of its appeal.
+
+    `number` is personal data: mask it.
+    """
+
+    id: UUID
+    appeal: str
+    number: str
+    language: str
+    urgent: bool
+    arrived_at: datetime
+    promised_at: datetime
+    attempts: int
+    due_at: datetime
+    state: str
+    ended_at: datetime | None
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether its next attempt has been due for too long."""
+        return self.state == State.OPEN and is_overdue(self.due_at, now)
 
 
 async def promise_callback(
@@ -214,6 +238,41 @@ async def end(
         .values(state=state.value, ended_at=at, ended_by=by)
     )
     return result.rowcount == 1
+
+
+async def open_ones(connection: AsyncConnection) -> list[Promise]:
+    """Promises that are to be kept, the longest waiting first."""
+    query = _shown().where(promise.c.state == State.OPEN.value)
+    return await _read(connection, query.order_by(promise.c.arrived_at, promise.c.id))
+
+
+async def newest_ended(connection: AsyncConnection, *, limit: int) -> list[Promise]:
+    """Promises that have ended, the newest promise first."""
+    query = _shown().where(promise.c.state != State.OPEN.value)
+    newest = query.order_by(promise.c.promised_at.desc(), promise.c.id)
+    return await _read(connection, newest.limit(limit))
+
+
+def _shown() -> Select[Any]:
+    """Columns in the order of Promise."""
+    return select(
+        promise.c.id,
+        appeal.c.number,
+        promise.c.number,
+        promise.c.language,
+        promise.c.urgent,
+        promise.c.arrived_at,
+        promise.c.promised_at,
+        promise.c.attempts,
+        promise.c.due_at,
+        promise.c.state,
+        promise.c.ended_at,
+    ).join_from(promise, appeal)
+
+
+async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Promise]:
+    rows = await connection.execute(query)
+    return [Promise(*row) for row in rows]
 
 
 def _held_by(controller: str) -> ColumnElement[bool]:

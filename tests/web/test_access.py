@@ -1,6 +1,6 @@
 """Who may go where: every route of the site, as every role and as nobody."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from callcenter.abuse import store as blocks
 from callcenter.abuse.blocks import Reason
 from callcenter.errors import WeFailed
+from callcenter.promises import store as promises
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import demands, needs
@@ -76,6 +77,9 @@ EXPECTED = {
     ("POST", "/api/v1/consultants/{extension}/duty"): Permission.SUPERVISE,
     ("GET", "/api/v1/consultants/{extension}/hours"): Permission.SUPERVISE,
     ("GET", "/appeals/{number}"): Permission.VIEW_APPEALS,
+    ("GET", "/promises"): Permission.SUPERVISE,
+    ("POST", "/promises/{promise_id}/close"): Permission.SUPERVISE,
+    ("GET", "/api/v1/promises"): Permission.SUPERVISE,
     ("GET", "/blocked"): Permission.BLOCK_NUMBERS,
     ("POST", "/blocked"): Permission.BLOCK_NUMBERS,
     ("POST", "/blocked/{block_id}/lift"): Permission.BLOCK_NUMBERS,
@@ -109,6 +113,7 @@ async def test_every_route_lets_in_whom_it_should(
         "queue": "kk",
         "call_id": "1.1",
         "block_id": str(await block_somebody(engine)),
+        "promise_id": str(await promise_somebody(engine, call)),
     }
     granted = GRANTS[role] if role else {Permission.OPEN}
     for context in iter_route_contexts(app.routes):
@@ -146,6 +151,22 @@ async def block_somebody(engine: AsyncEngine) -> UUID:
             author="user:somebody",
         )
     return made.id
+
+
+async def promise_somebody(engine: AsyncEngine, call: Call) -> UUID:
+    promise_id, now = uuid4(), datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        await promises.promise_callback(
+            connection,
+            promise_id=promise_id,
+            appeal_id=call.id,
+            number="+77010000099",
+            language="kk",
+            urgent=False,
+            arrived_at=now,
+            promised_at=now,
+        )
+    return promise_id
 
 
 def is_to_sign_in(location: str | None) -> bool:

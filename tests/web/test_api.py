@@ -71,6 +71,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/waiting/{call_id}/hand-out",
         "/api/v1/live/events",
         "/api/v1/pause-reasons",
+        "/api/v1/promises",
         "/api/v1/recordings/{recording_id}/audio",
         "/api/v1/skills",
     }

@@ -90,6 +90,7 @@ PATHS = (
     "/live",
     "/live/queue",
     "/blocked",
+    "/promises",
     "/nowhere",
 )
 
