@@ -12,6 +12,7 @@ import click
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT
 from tests.bench import compare as comparing
+from tests.bench import cost as costing
 from tests.bench import desk as distributing
 from tests.bench import events as eventing
 from tests.bench import figures as figuring
@@ -69,6 +70,15 @@ def figures() -> None:
     keep = Keeper("figures")
     click.echo("\n" + figuring.shown(asyncio.run(figuring.figures(prompts(), say, keep))))
     click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+@click.option("--rate", default=10.0, show_default=True)
+@click.option("--seconds", default=15.0, show_default=True)
+def cost(rate: float, seconds: float) -> None:
+    """CPU a call of ours at one rate, by process, and commits: a quick look, in a minute."""
+    sample = asyncio.run(costing.cost(rate, seconds, prompts()))
+    click.echo(f"{comparing.line(sample)}; {sample.more['commits']:.1f} commits a call")
 
 
 @main.command()
