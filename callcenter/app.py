@@ -42,6 +42,7 @@ from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Leg, LegGone
 from callcenter.line.prompts import Prompts
 from callcenter.outbound import CallsOut
+from callcenter.plans.book import Planbook
 from callcenter.promises.store import Claimed
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
@@ -104,6 +105,7 @@ class Controller:
         self.queue = Queue(redis)
         self.mailbox = Mailbox(redis, name, self._give_order)
         self.blocklist = Blocklist(settings, engine)
+        self.plans = Planbook(settings, engine)
         self.losses = Losses(engine, timedelta(minutes=settings.return_limit))
         self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
@@ -174,6 +176,7 @@ class Controller:
                 background.create_task(self._retell_desk()),
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.losses.run()),
+                background.create_task(self.plans.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
             ]
@@ -245,7 +248,7 @@ class Controller:
             may_call=self._may_call,
             blocked=self.blocklist.blocks(caller.number),
             lost_before=self.losses.include(caller),
-            had_by=self.losses.had_by(caller),
+            had_by=self.plans.named(caller.number) or self.losses.had_by(caller),
         )
         self._under_way[channel.id] = call
         outcome = Outcome.LOST_TO_A_FAULT

@@ -65,6 +65,7 @@ async def appeal(request: Request, site: CurrentSite, visit: CurrentVisit, numbe
         events=viewed.events,
         recordings=viewed.recordings,
         calls_unwanted=viewed.calls_unwanted,
+        agreed=viewed.agreed,
     )
 
 

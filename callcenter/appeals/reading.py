@@ -27,6 +27,7 @@ class Viewed:
     events: list[store.EventRow]
     recordings: list[recordings.RecordingRow]
     calls_unwanted: bool  #: the caller asked not to be called
+    agreed: tuple[str, str] | None  #: with a frequent caller: times, and a note for who answers
 
 
 async def newest(
@@ -62,6 +63,7 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
             recordings=await recordings.of_appeal(connection, row.id),
             calls_unwanted=row.caller_number is not None
             and await outgoing.is_unwanted(connection, row.caller_number),
+            agreed=await store.agreed_with(connection, row.caller_number or ""),
         )
         await record(
             connection,

@@ -23,6 +23,7 @@ YEAR_ZONE = ZoneInfo("Asia/Almaty")
 
 # Rooms do not import each other; of a consultant we need only what is shown beside the appeal.
 _consultant = table("consultant", column("id"), column("extension"), column("name"))
+_plan = table("caller_plan", *map(column, ("number", "times", "note", "ended_at")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +363,21 @@ async def find(connection: AsyncConnection, number: str) -> AppealRow | None:
     """The appeal with this number of ten digits."""
     row = (await connection.execute(_shown().where(appeal.c.number == number))).one_or_none()
     return None if row is None else AppealRow(*row)
+
+
+async def of_call(connection: AsyncConnection, call_id: str) -> AppealRow | None:
+    """The appeal that this call opened, by the switch's id of the caller's channel."""
+    row = (await connection.execute(_shown().where(appeal.c.call_id == call_id))).one_or_none()
+    return None if row is None else AppealRow(*row)
+
+
+async def agreed_with(connection: AsyncConnection, caller_number: str) -> tuple[str, str] | None:
+    """What the plan of this caller says, if there is one: times, and a note."""
+    plan = select(_plan.c.times, _plan.c.note).where(
+        _plan.c.number == caller_number, _plan.c.ended_at.is_(None)
+    )
+    row = (await connection.execute(plan)).one_or_none()
+    return None if row is None else (row.times, row.note)
 
 
 async def by_id(connection: AsyncConnection, appeal_id: UUID) -> AppealRow | None:

@@ -31,6 +31,9 @@ class Action(StrEnum):
     SKILL_KEPT = "web:skill:kept"  #: added or changed; subject: its code; detail: names, active
     PAUSE_REASON_KEPT = "web:pause_reason:kept"  #: the same of a reason of pauses
     NUMBER_BLOCKED = "web:block:made"  #: subject: the block; detail: number (masked), until, reason
+    PLAN_MADE = "web:plan:made"  #: subject: the plan; detail: number (masked), extension
+    PLAN_REVIEWED = "web:plan:reviewed"  #: subject: the plan; detail: number (masked), review_on
+    PLAN_ENDED = "web:plan:ended"  #: subject: the plan; detail: number (masked)
     BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
     PROMISE_CLOSED = "web:promise:closed"  #: subject: the promise: nobody is called back
     USER_ADDED = "command:user:added"  #: detail: role

@@ -26,6 +26,8 @@ from callcenter.live import api as live_api
 from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
 from callcenter.live.watch import Watch
+from callcenter.plans import api as plans_api
+from callcenter.plans import pages as plans_pages
 from callcenter.promises import api as promises_api
 from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
@@ -45,6 +47,7 @@ ROOMS = (
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room("dialling", (dialling_pages.router, dialling_api.router)),
     Room("promises", (promises_pages.router, promises_api.router), promises_pages.TEMPLATES),
+    Room("plans", (plans_pages.router, plans_api.router), plans_pages.TEMPLATES),
     Room("recordings", (recordings_api.router,)),
     Room(
         "consultants",

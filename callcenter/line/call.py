@@ -67,7 +67,7 @@ class Call:
     notice_heard: bool = False
     recording_unproved: bool = False
     lost_before: bool = False  #: our fault ended the caller's last call, a short while ago
-    had_by: str | None = None  #: extension of who had the caller's open appeal, a short while ago
+    had_by: str | None = None  #: extension of who had the open appeal lately, or whom a plan names
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
     urgencies: list[Urgency] = field(default_factory=list)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)

@@ -21,6 +21,7 @@ class Permission(StrEnum):
     HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
     MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
+    MANAGE_PLANS = "plans.manage"  #: to see, make, review and end plans for frequent callers
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
 
@@ -52,6 +53,7 @@ _SUPERVISOR = {
     Permission.DIRECT,
     Permission.HEAR_CALLS,
     Permission.BLOCK_NUMBERS,
+    Permission.MANAGE_PLANS,
 }
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {

@@ -1,6 +1,6 @@
 """Who may go where: every route of the site, as every role and as nobody."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from callcenter.abuse import store as blocks
 from callcenter.abuse.blocks import Reason
 from callcenter.errors import WeFailed
+from callcenter.plans import store as plans
 from callcenter.promises import store as promises
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -80,6 +81,12 @@ EXPECTED = {
     ("GET", "/promises"): Permission.SUPERVISE,
     ("POST", "/promises/{promise_id}/close"): Permission.SUPERVISE,
     ("GET", "/api/v1/promises"): Permission.SUPERVISE,
+    ("GET", "/plans"): Permission.MANAGE_PLANS,
+    ("POST", "/plans"): Permission.MANAGE_PLANS,
+    ("POST", "/plans/{plan_id}/review"): Permission.MANAGE_PLANS,
+    ("POST", "/plans/{plan_id}/end"): Permission.MANAGE_PLANS,
+    ("GET", "/api/v1/plans"): Permission.MANAGE_PLANS,
+    ("GET", "/api/v1/calls/mine/caller"): Permission.OWN_DUTY,
     ("GET", "/blocked"): Permission.BLOCK_NUMBERS,
     ("POST", "/blocked"): Permission.BLOCK_NUMBERS,
     ("POST", "/blocked/{block_id}/lift"): Permission.BLOCK_NUMBERS,
@@ -112,6 +119,7 @@ async def test_every_route_lets_in_whom_it_should(
         "kind": "skill",
         "queue": "kk",
         "call_id": "1.1",
+        "plan_id": str(await plan_for_somebody(engine)),
         "block_id": str(await block_somebody(engine)),
         "promise_id": str(await promise_somebody(engine, call)),
     }
@@ -139,6 +147,19 @@ async def test_every_route_lets_in_whom_it_should(
                 assert answer.status_code == 401, where
             else:
                 assert is_to_sign_in(answer.headers.get("location")), where
+
+
+async def plan_for_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        return await plans.make(
+            connection,
+            number="+77019999999",
+            extension="2001",
+            times="on Fridays",
+            note="listen",
+            review_on=date(2027, 1, 1),
+            author="user:test",
+        )
 
 
 async def block_somebody(engine: AsyncEngine) -> UUID:

@@ -78,7 +78,8 @@ def test_every_action_follows_the_grammar() -> None:
         source, subject, done = action.value.split(":")
         assert source in ("web", "command")
         subjects = ("session", "appeal", "recording", "consultant", "user", "block")
-        assert subject in (*subjects, "conversation", "skill", "pause_reason")
+        more = ("conversation", "skill", "pause_reason", "plan", "queue", "call")
+        assert subject in (*subjects, *more)
         assert done.replace("_", "").isalpha()
 
 
