@@ -129,7 +129,9 @@ async def supervise(
         answer = await supervising.supervise(site, visit, extension, mode, reason)
     except AskedWrongly as exc:
         return await _consultant(request, site, watch, extension, refused=exc)
-    return await _consultant(request, site, watch, extension, mode=mode, state=answer["state"])
+    return await _consultant(
+        request, site, watch, extension, mode=mode, state=answer["state"], reason=reason
+    )
 
 
 async def _consultant(
@@ -141,6 +143,7 @@ async def _consultant(
     refused: AskedWrongly | None = None,
     mode: Mode | None = None,
     state: str | None = None,
+    reason: str = "",
 ) -> Response:
     try:
         duty = await DutyDesk(site.redis, site.settings).of(extension)
@@ -163,6 +166,7 @@ async def _consultant(
         reasons=reasons,
         mode=mode,
         state=state,
+        reason=reason,
         refused=_words_of(refused),
     )
 
