@@ -33,7 +33,9 @@ BATCH = 32  # recordings of one round
 LAST_DELAY = 256.0  # seconds; 2, 4, 8 ... until then, between attempts at one that cannot be kept
 STILL_WRITTEN_DELAY = 2.0  # seconds; Asterisk closes it when the conversation ends
 
-NICE = 10  # of 19; Linux counts it for each thread
+# Of 19; Linux counts it for each thread. A third of a call's share when all want the processors:
+# at 10 a machine that was much too busy let recordings wait for half a minute.
+NICE = 5
 
 Result = TypeVar("Result")
 
