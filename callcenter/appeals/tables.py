@@ -66,6 +66,7 @@ appeal_event = Table(
     Column("kind", Text, nullable=False, comment="see line.outcomes.Moment"),
     Column("detail", JSONB, nullable=False),
     UniqueConstraint("appeal_id", "seq"),
+    Index("ix_appeal_event_nobody_speaks", "at", postgresql_where="kind = 'nobody_speaks'"),
 )
 
 outgoing_call = Table(

@@ -41,6 +41,7 @@ MOMENTS = {
     "blocked": N_("The caller was told that the number is blocked"),
     "urgent": N_("The call became urgent"),
     "waiting": N_("Waiting for a consultant"),
+    "nobody_speaks": N_("Nobody at work spoke the caller's language"),
     "other_language": N_("Agreed to a consultant in the other language"),
     "ringing": N_("A consultant is being rung"),
     "unanswered": N_("The consultant did not answer"),

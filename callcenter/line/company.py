@@ -121,6 +121,7 @@ class _Company:
             other = next(iter(sorted(standing.other_languages)), None)
             question = nobody_there(call.wanted_language, other)
             if not self._told_nobody:
+                call.record.moment(Moment.NOBODY_SPEAKS, language=call.wanted_language)
                 await call.queue.nobody_signed_in(call.leg.id, call.wanted_language)
             self._told_nobody = True
         choice = await asked(call, question)

@@ -16,6 +16,7 @@ class Moment(StrEnum):
     BLOCKED = "blocked"  #: calls from this number are not taken for a time: the caller is told
     URGENT = "urgent"  #: the caller told why the call is urgent; detail: reason
     WAITING = "waiting"  #: the caller waits for a consultant
+    NOBODY_SPEAKS = "nobody_speaks"  #: nobody at work does: the caller heard so; detail: language
     OTHER_LANGUAGE = "other_language"  #: agreed to a consultant in another; detail: language
     RINGING = "ringing"  #: a consultant's phone is being rung; detail: consultant
     UNANSWERED = "unanswered"  #: it was not answered; detail: consultant, why

@@ -78,7 +78,8 @@ class DeskNow:
 class TodayNow:
     """What PostgreSQL says of the calls that came in since midnight in Asia/Almaty.
 
-    `outcomes` has the living calls under None; `names` are those of consultants, by extension;
+    `outcomes` has the living calls under None; `not_honoured` are those whose language nobody at
+    work spoke; `names` are those of consultants, by extension;
     `reasons` are those of pauses that the center keeps: names by language, by code. `calls` are
     those that live, by the switch's id. `marks` callers gave marks with the sum `marked`.
     """
@@ -88,6 +89,7 @@ class TodayNow:
     in_time: int
     callbacks: int = 0  #: promised and not made yet
     callbacks_overdue: int = 0
+    not_honoured: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     marks: int = 0
@@ -144,6 +146,7 @@ class TodayFigures:
     """Calls since midnight in Asia/Almaty; `answered_in_time` waited 20 seconds at most.
 
     `marks` callers judged their conversations, from 1 to 5; `average_mark` has two decimals.
+    `language_not_honoured`: the caller heard that nobody at work spoke the language.
     """
 
     calls: int
@@ -151,6 +154,7 @@ class TodayFigures:
     answered: int
     answered_in_time: int
     abandoned: int
+    language_not_honoured: int
     outcomes: Mapping[str, int]
     marks: int
     average_mark: float | None
@@ -237,6 +241,7 @@ def _today(today: TodayNow) -> TodayFigures:
         abandoned=sum(outcomes.get(outcome, 0) for outcome in ABANDONED),
         callbacks=today.callbacks,
         callbacks_overdue=today.callbacks_overdue,
+        language_not_honoured=today.not_honoured,
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
         marks=today.marks,
         average_mark=round(today.marked / today.marks, 2) if today.marks else None,

@@ -59,6 +59,13 @@ _CALLBACKS = text(
     """
 )
 
+_NOT_HONOURED = text(
+    """
+    SELECT count(DISTINCT appeal_id) FROM appeal_event
+    WHERE kind = 'nobody_speaks' AND at >= :since
+    """
+)
+
 
 async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
     """What the desk knows now. Raises DeskClosed or RedisError; has no limit of time of its own."""
@@ -107,6 +114,7 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
     counted = rows.all()
     late = {"late": now - OVERDUE}
     callbacks = (await connection.execute(_CALLBACKS, late)).one()
+    not_honoured = (await connection.execute(_NOT_HONOURED, {"since": since})).scalar_one()
     return TodayNow(
         outcomes={row.outcome: row.calls for row in counted},
         answered=sum(row.answered for row in counted),
@@ -115,6 +123,7 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
         marked=sum(row.marked for row in counted),
         callbacks=callbacks.waiting,
         callbacks_overdue=callbacks.overdue,
+        not_honoured=not_honoured,
         names={each.extension: each.name for each in await consultants.active(connection)},
         reasons={
             each.code: {"kk": each.name_kk, "ru": each.name_ru}

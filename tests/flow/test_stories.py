@@ -94,6 +94,10 @@ async def test_the_other_language_is_used_once_the_caller_has_agreed_and_is_coun
     assert [language for language, _ in world.places] == ["kk", "ru"]
     assert world.places[0][1] == world.places[1][1]
     assert "kk/queue_next" in world.leg.heard
+    assert world.record.moments.count(Moment.NOBODY_SPEAKS) == 1
+    assert world.record.details[world.record.moments.index(Moment.NOBODY_SPEAKS)] == {
+        "language": "kk"
+    }
     assert world.record.details[world.record.moments.index(Moment.OTHER_LANGUAGE)] == {
         "language": "ru"
     }

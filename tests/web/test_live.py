@@ -149,17 +149,20 @@ async def kept(
 async def test_calls_of_today_are_those_since_midnight_in_almaty(engine: AsyncEngine) -> None:
     midnight = datetime(2026, 11, 24, tzinfo=ZONE)
     noon = midnight + timedelta(hours=12)
-    await kept(engine, midnight - timedelta(seconds=1), "talked", ("waiting", 1), ("connected", 2))
+    yesterday = midnight - timedelta(seconds=30)
+    await kept(engine, yesterday, "talked", ("nobody_speaks", 1), ("waiting", 1), ("connected", 2))
     await kept(engine, midnight, "talked", ("waiting", 10), ("ringing", 12), ("connected", 30))
     await kept(engine, noon, "talked", ("waiting", 10), ("connected", 30.001))
     # Rung in vain, then waiting again: the wait began with the first of them.
     await kept(engine, noon, None, ("waiting", 5), ("waiting", 20), ("connected", 26))
-    await kept(engine, noon, "left_waiting", ("waiting", 5))
+    await kept(
+        engine, noon, "left_waiting", ("waiting", 5), ("nobody_speaks", 6), ("nobody_speaks", 99)
+    )
     await kept(engine, noon, "left_in_menu")
     async with unit_of_work(engine) as connection:
         today = await read_today(connection, noon.astimezone(UTC))
     assert today.outcomes == {"talked": 2, None: 1, "left_waiting": 1, "left_in_menu": 1}
-    assert (today.answered, today.in_time) == (3, 1)
+    assert (today.answered, today.in_time, today.not_honoured) == (3, 1, 1)
 
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])
