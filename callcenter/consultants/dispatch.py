@@ -21,6 +21,12 @@ from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 
 log = logging.getLogger(__name__)
 
+
+def first_id(call_id: str) -> str:
+    """The id by which the register knows a call; what follows + is a further place of it."""
+    return call_id.partition("+")[0]
+
+
 ANSWER_LIMIT = 5.0  # seconds in which an order must have been answered
 NO_CALL = "-"  #: stands for the id of a call in an order that is to begin one
 LISTEN = 1.0  # seconds for which one request for orders waits

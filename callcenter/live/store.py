@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.callers import mask
 from callcenter.consultants import store as consultants
+from callcenter.consultants.dispatch import first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.history import pause_reasons
 from callcenter.consultants.holds import read_holds
@@ -87,7 +88,9 @@ async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
         languages={extension: spoken.split() for extension, spoken in roster.items()},
         controllers=len(alive),
         alarms=[Alarmed(**json.loads(alarm)) for alarm in alarms],
-        holders={extension: holder.split(" ")[0] for extension, holder in holders.items()},
+        holders={
+            extension: first_id(holder.split(" ")[0]) for extension, holder in holders.items()
+        },
         holds=read_holds(holds, at),
     )
 

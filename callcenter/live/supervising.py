@@ -9,7 +9,7 @@ from callcenter.appeals import store as appeals
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.consultants import store as consultants
-from callcenter.consultants.dispatch import Dispatch
+from callcenter.consultants.dispatch import Dispatch, first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order
 from callcenter.consultants.states import ENGAGED
@@ -52,7 +52,7 @@ async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason
     dispatch = Dispatch(site.redis)
     call = await dispatch.held_by(extension)
     async with unit_of_work(site.engine) as connection:
-        number = await appeals.number_of_call(connection, call.id)
+        number = await appeals.number_of_call(connection, first_id(call.id))
         await record(
             connection,
             who=visit.who,
@@ -60,7 +60,7 @@ async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason
             subject=f"appeal:{number or 'unknown'}",
             detail={
                 "consultant": extension,
-                "call": call.id,
+                "call": first_id(call.id),
                 "mode": mode.value,
                 "reason": reason,
             },
