@@ -20,6 +20,7 @@ from tests.bench import growth as growing
 from tests.bench import keeping as keeping_recordings
 from tests.bench import load as loading
 from tests.bench import picture as drawing
+from tests.bench import ready as readying
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
 from tests.bench.results import load as read
@@ -98,6 +99,12 @@ def growth() -> None:
     keep = Keeper("growth")
     click.echo("\n" + growing.shown(asyncio.run(growing.growth(prompts(), say, keep))))
     click.echo(f"\n{_shown(keep.path)}")
+
+
+@main.command()
+def ready() -> None:
+    """From "the consultant is ready" to "their telephone rings", with 300 who wait."""
+    click.echo("\n" + readying.shown(asyncio.run(readying.ready(prompts(), say))))
 
 
 @main.command()
