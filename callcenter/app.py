@@ -267,7 +267,7 @@ class Controller:
         finally:
             del self._under_way[channel.id]
             self.switchboard.forget(channel)
-            record.closed(outcome)
+            record.closed(outcome, hung_up=call.hung_up and outcome is Outcome.TALKED)
             if outcome is Outcome.LOST_TO_A_FAULT:
                 self.losses.add(caller)
 

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.appeals import store
 from callcenter.appeals.number import parse
 from callcenter.appeals.reading import PAGE, newest, view
-from callcenter.appeals.wording import Wording
+from callcenter.appeals.wording import HANG_UPS, Wording
 from callcenter.errors import AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -66,6 +66,7 @@ async def appeal(request: Request, site: CurrentSite, visit: CurrentVisit, numbe
         recordings=viewed.recordings,
         calls_unwanted=viewed.calls_unwanted,
         agreed=viewed.agreed,
+        hang_ups=HANG_UPS if viewed.reason_missing else {},
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import cursor, outgoing, store
+from callcenter.appeals.hang_ups import A_MOMENT, unexplained
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.recordings import store as recordings
@@ -27,6 +28,7 @@ class Viewed:
     events: list[store.EventRow]
     recordings: list[recordings.RecordingRow]
     calls_unwanted: bool  #: the caller asked not to be called
+    reason_missing: bool  #: the consultant hung up and has not said why
     agreed: tuple[str, str] | None  #: with a frequent caller: times, and a note for who answers
 
 
@@ -63,6 +65,9 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
             recordings=await recordings.of_appeal(connection, row.id),
             calls_unwanted=row.caller_number is not None
             and await outgoing.is_unwanted(connection, row.caller_number),
+            reason_missing=bool(
+                await unexplained(connection, row.received_at - A_MOMENT, row.number)
+            ),
             agreed=await store.agreed_with(connection, row.caller_number or ""),
         )
         await record(

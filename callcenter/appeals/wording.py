@@ -73,6 +73,7 @@ MOMENTS = {
     "not_reached": N_("The called party did not answer"),
     "fallback": N_("Served by the reserve"),
     "ended": N_("Call ended"),
+    "hang_up_reason": N_("Why the consultant hung up"),
 }
 
 URGENCIES = {
@@ -115,6 +116,18 @@ REASONS = {
     "nothing_recorded": N_("nothing was recorded"),
     "recording_not_proved_stopped": N_("the recording could not be stopped for certain"),
 }
+
+HANG_UPS = {
+    "over": N_("all was said"),
+    "silence": N_("nobody was heard"),
+    "insults": N_("insults"),
+    "prank": N_("a prank"),
+    "wrong_number": N_("a wrong number"),
+    "machine": N_("a machine calls"),
+    "fault": N_("the sound failed"),
+}
+
+HUNG_UP = {"consultant": N_("the consultant hung up")}
 
 HOW = {
     "key": N_("by key"),
@@ -173,6 +186,8 @@ class Wording:
             self._known(URGENCIES, detail.get("reason")),
             self._known(KEYS, detail.get("key")) or str(detail.get("key", "")),
             self._known(OUTCOMES, detail.get("outcome")),
+            self._known(HUNG_UP, detail.get("hung_up")),
+            self._known(HANG_UPS, detail.get("hang_up")),
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail
             else "",

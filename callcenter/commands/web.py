@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.abuse import api as abuse_api
 from callcenter.abuse import pages as abuse_pages
 from callcenter.appeals import api as appeals_api
+from callcenter.appeals import hang_up_api
 from callcenter.appeals import pages as appeals_pages
 from callcenter.consultants import api as consultants_api
 from callcenter.consultants import calls
@@ -43,7 +44,11 @@ from callcenter.web.site import Room
 GRACE = 10
 
 ROOMS = (
-    Room("appeals", (appeals_pages.router, appeals_api.router), appeals_pages.TEMPLATES),
+    Room(
+        "appeals",
+        (appeals_pages.router, appeals_api.router, hang_up_api.router),
+        appeals_pages.TEMPLATES,
+    ),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room("dialling", (dialling_pages.router, dialling_api.router)),
     Room("promises", (promises_pages.router, promises_api.router), promises_pages.TEMPLATES),

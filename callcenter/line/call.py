@@ -66,6 +66,7 @@ class Call:
     if_left: Outcome = Outcome.LEFT_IN_GREETING
     notice_heard: bool = False
     recording_unproved: bool = False
+    hung_up: bool = False  #: the consultant ended the conversation
     lost_before: bool = False  #: our fault ended the caller's last call, a short while ago
     had_by: str | None = None  #: extension of who had the open appeal lately, or whom a plan names
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place

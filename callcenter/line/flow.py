@@ -87,6 +87,7 @@ async def after(call: Call, end: End | Parting) -> Outcome | None:
     match end:
         case Parting.TALKED | Parting.SURVEY:
             was_urgent = bool(call.urgencies)
+            call.hung_up = end is Parting.TALKED
             if end is Parting.SURVEY or call.times.survey_always:
                 await surveyed(call)
             if call.urgencies and not was_urgent:

@@ -333,9 +333,11 @@ class CallRecord:
             CallbackPromised(self.appeal_id, uuid4(), number, language, urgent, arrived, now)
         )
 
-    def closed(self, outcome: Outcome) -> None:
-        """The call is over; nothing is put down after this."""
-        self.moment(Moment.ENDED, outcome=outcome.value)
+    def closed(self, outcome: Outcome, *, hung_up: bool = False) -> None:
+        """The call is over; nothing is put down after this. `hung_up`: by the consultant."""
+        self.moment(
+            Moment.ENDED, outcome=outcome.value, **({"hung_up": "consultant"} if hung_up else {})
+        )
         self._journal.put(Closed(self.appeal_id, outcome, datetime.now(UTC)))
 
 
@@ -350,7 +352,7 @@ class OutgoingRecord(CallRecord):
         """This leg lives as long as the call from now on."""
         self._journal.put(OutgoingCarried(self.appeal_id, self._outgoing_id, leg_id))
 
-    def closed(self, outcome: Outcome) -> None:
+    def closed(self, outcome: Outcome, *, hung_up: bool = False) -> None:
         """The call is over; the outcome of an appeal that came before it stays."""
         self.moment(Moment.ENDED, outcome=outcome.value)
         self._journal.put(

@@ -47,7 +47,8 @@ class Moment(StrEnum):
     REACHED = "reached"  #: the called party answered; what follows is a conversation
     NOT_REACHED = "not_reached"  #: the called party did not answer; detail: why
     FALLBACK = "fallback"  #: served by the dialplan alone, our software being down
-    ENDED = "ended"  #: detail: outcome
+    ENDED = "ended"  #: detail: outcome, hung_up (consultant, if the consultant ended it)
+    HANG_UP_REASON = "hang_up_reason"  #: the consultant says why; detail: consultant, hang_up
 
 
 class Outcome(StrEnum):

@@ -52,6 +52,10 @@ async def test_a_russian_caller_talks_with_a_consultant_and_both_are_recorded_ap
         Moment.RECORDING_STOPPED,
         Moment.ENDED,
     )
+    assert (await house.events(appeal))[-1].detail == {
+        "outcome": Outcome.TALKED,
+        "hung_up": "consultant",
+    }
     (recording,) = await house.recordings(appeal)
     left, right = house.recorded(recording)
     middle = slice(len(left) // 3, 2 * len(left) // 3)
@@ -78,6 +82,7 @@ async def test_the_caller_ends_the_talk(house: House) -> None:
     appeal = await house.appeal("+77010000002")
     assert appeal.outcome == Outcome.TALKED
     assert appeal.language == "kk"
+    assert (await house.events(appeal))[-1].detail == {"outcome": Outcome.TALKED}
     (recording,) = await house.recordings(appeal)
     assert recording.ended_at is not None
 

@@ -154,6 +154,8 @@ async def add_every_moment(engine: AsyncEngine, call: Call) -> None:
         + [{"number": whose} for whose in wording.NUMBERS]
         + [{"appeal": "2600000017"}]
         + [{"attempt": "2"}]
+        + [{"hang_up": reason} for reason in wording.HANG_UPS]
+        + [{"hung_up": "consultant"}]
     )
     kinds = [*Moment, *["of_the_future"] * len(details)]
     added = [
