@@ -111,6 +111,24 @@ async def test_without_redis_conversations_go_on_and_who_wants_a_consultant_fall
         await until(lambda: nobody_waits(house), "nobody waits at the desk")
 
 
+async def test_who_waits_when_redis_is_killed_falls_back_and_the_next_is_served(
+    house: House, line: Line, redis_server: OwnRedis
+) -> None:
+    number = "+77020000085"
+    async with house.caller(number) as waiting:
+        await waiting.press("0")
+        await house.hears(waiting, "kk", "nobody_speaks_kk", 20)
+        await redis_server.kill()
+        try:
+            await falls_back(house, waiting)
+        finally:
+            await redis_server.start()
+        await waiting.hang_up()
+    assert (await house.appeal(number)).outcome == Outcome.FALLBACK
+    await served(house, "204", "+77020000086")
+    await until(lambda: nobody_waits(house), "nobody waits at the desk")
+
+
 async def nobody_waits(house: House) -> bool:
     return await house.redis.exists("desk:waiting", "desk:calls", "desk:held") == 0
 

@@ -1,5 +1,6 @@
 """A supervisor who listens and whispers: who hears whom, by tones, and that nobody is disturbed."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -218,6 +219,23 @@ async def test_one_supervisor_at_a_time_and_none_without_a_conversation(house: H
     await house.appeal("+77060000004")
     with pytest.raises(NoCall):
         await both.ask("listen")
+
+
+async def test_keys_mashed_by_everybody_and_a_hang_up_of_all_at_once_leave_nothing(
+    house: House,
+) -> None:
+    number = "+77060000015"
+    async with talk(house, number) as both:
+        leg = await both.begin("whisper")
+        await asyncio.gather(
+            *(call.press("0123456789*#", how="info", gap=0) for call in (both.caller, leg)),
+            both.consultant.press("1234567890", how="info", gap=0),
+            both.ask("listen"),
+        )
+        await both.is_in("listen")
+        await both_hear(both.caller, both.consultant)
+        await asyncio.gather(*(c.hang_up() for c in (both.caller, both.consultant, leg)))
+    assert (await house.appeal(number)).outcome == Outcome.TALKED
 
 
 @pytest.mark.parametrize("who", ["caller", "consultant"])
