@@ -33,7 +33,7 @@ from callcenter.storage.engine import unit_of_work
 
 log = logging.getLogger(__name__)
 
-LOOK = 1.0  # seconds between two looks for promises, and between renewals of what was claimed
+LOOK = 2.0  # seconds between two looks for promises, and between renewals of what was claimed
 MOST = 50  # promises that one controller takes care of at once
 OFFER = 60.0  # seconds; then a consultant is waited for again
 AFTER_A_FAULT = 5.0  # seconds
@@ -121,7 +121,8 @@ class Callbacks:
         async with unit_of_work(self._engine) as connection:
             if is_new:
                 await store.release(connection, self._controller)
-            mine = await store.renew(connection, self._controller, now, self._tasks)
+            known = list(self._tasks)
+            mine = await store.renew(connection, self._controller, now, known) if known else set()
             claimed = await store.claim(connection, self._controller, now, MOST - len(self._tasks))
         for promise_id in self._tasks.keys() - mine - self._calling:
             self._tasks[promise_id].cancel()  # it was ended, or another controller has it

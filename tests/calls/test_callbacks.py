@@ -3,12 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
+from callcenter.abuse import store as blocks
+from callcenter.abuse.blocks import Reason
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import outgoing_call
 from callcenter.consultants.states import State as Doing
@@ -243,3 +245,24 @@ async def test_who_rings_again_and_talks_is_not_called_back(house: House) -> Non
                 await caller.ended()
                 await became(house, promise_id, State.SERVED)
                 assert network.calls == []
+
+
+async def test_a_number_that_was_blocked_meanwhile_is_not_called(house: House) -> None:
+    number = "+77050000009"
+    async with unit_of_work(house.engine) as connection:
+        blocked = await blocks.block(
+            connection,
+            number=number,
+            length=timedelta(hours=1),
+            reason=Reason.THREATS,
+            author="user:test",
+        )
+
+    async def known() -> bool:
+        return all(each.blocklist.blocks(number) for each in house.controllers)
+
+    await until(known, "all controllers know of the block")
+    await became(house, await owe(house, number), State.BLOCKED)
+    assert await attempts(house, number) == []
+    async with unit_of_work(house.engine) as connection:
+        await blocks.lift(connection, blocked.id)

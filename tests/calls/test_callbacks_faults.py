@@ -119,3 +119,19 @@ async def test_nothing_is_promised_while_the_database_is_away(
             await asyncio.to_thread(postgres_server.start)
     await house.appeal("+77050000025")
     await forget_promises(house)
+
+
+async def test_a_controller_killed_while_the_number_rings_costs_one_attempt(
+    house: House, line: Line
+) -> None:
+    number = "+77050000027"
+    promise_id = await owe(house, number)
+    async with house.network(number) as network, house.softphone("202") as consultant:
+        await consultant.register()
+        ringing = await network.next_call(PROCESS)
+        await line.kill()
+        await line.start()
+        await ringing.ended(SEVERAL)
+        await talk(house, network, consultant)
+    await became(house, promise_id, State.KEPT)
+    assert len(await attempts(house, number)) == 2
