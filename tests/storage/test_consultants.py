@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.consultants import accounts, store
+from callcenter.consultants import accounts, skills, store
 from callcenter.errors import AskedWrongly
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -150,3 +150,24 @@ def test_what_is_asked_wrongly_is_one_clear_line(
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_skills_are_given_by_command_and_kept_though_redis_is_away(
+    database: str, settings: Settings
+) -> None:
+    assert command(settings, "add", "101", "--name", "A", "--languages", "ru").returncode == 0
+    done = command(settings, "skills", "101", "lawyer:3", "children")
+    assert done.returncode == 0, done.stderr
+    assert "within a minute of Redis being there" in done.stdout
+    assert "101 has children:1 lawyer:3" in done.stdout
+    assert "children:1 lawyer:3" in command(settings, "list").stdout
+    for wrong in (("101", "piloting:1"), ("101", "lawyer:6"), ("999", "lawyer:1")):
+        refused = command(settings, "skills", *wrong)
+        assert refused.returncode == 1, wrong
+        assert "Traceback" not in refused.stderr
+    assert "children:1 lawyer:3" in command(settings, "list").stdout
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z][a-z_]{1,39}", fullmatch=True), st.integers(1, 5)))
+def test_skills_are_read_as_they_are_written(known: dict[str, int]) -> None:
+    assert skills.read_skills(skills.as_words(known)) == known
