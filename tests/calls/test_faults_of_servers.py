@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from callcenter.line.outcomes import Moment, Outcome
+from callcenter.recordings import flac, spool
+from callcenter.recordings.keeping import Keeper
 from tests.calls.fragile import (
     answered_call,
     both_hear,
@@ -210,7 +212,11 @@ async def test_without_ami_the_conversation_goes_on_and_nobody_is_sent_to_1414(
             await leg.press("*14")
             await leg.ended()
             await house.hears(caller, "kk", "transfer_failed_back", 20)
+            if when == "during":
+                await is_not_kept_yet(house, number)
             await caller.hang_up()
+        if when == "during":
+            await is_kept_whole(house, number)
         appeal = await house.appeal(number)
         seen = await house.moments(appeal)
         assert Moment.RECORDING_FAILED in seen
@@ -218,3 +224,31 @@ async def test_without_ami_the_conversation_goes_on_and_nobody_is_sent_to_1414(
         assert center.calls == []
         failed = [e.detail for e in await house.events(appeal) if e.kind == Moment.REDIRECT_FAILED]
         assert failed == [{"why": "recording_not_proved_stopped"}]
+
+
+async def is_not_kept_yet(house: House, number: str) -> None:
+    """It ended as far as the register knows, but nobody could tell Asterisk, which writes on."""
+
+    async def is_closed() -> bool:
+        appeal = await house.live_appeal(number)
+        assert appeal is not None
+        return [each.state for each in await house.recordings(appeal)] == ["closed"]
+
+    await until(is_closed, "the recording is noted as ended", 10)
+    await Keeper(house.settings, house.engine).keep_closed()
+    assert await is_closed()
+
+
+async def is_kept_whole(house: House, number: str) -> None:
+    appeal = await house.appeal(number)
+    (recording,) = await house.recordings(appeal)
+    raw = house.settings.spool / recording.spool_name
+
+    async def is_closed() -> bool:
+        return spool.is_closed(raw)
+
+    await until(is_closed, "Asterisk has closed the file", 10)
+    length = raw.stat().st_size * 1000 // flac.FRAME_BYTES // flac.RATE
+    await Keeper(house.settings, house.engine).keep_closed()
+    (recording,) = await house.recordings(appeal)
+    assert (recording.state, recording.duration_ms) == ("stored", length)
