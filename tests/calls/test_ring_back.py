@@ -46,6 +46,11 @@ async def test_a_caller_who_was_lost_is_rung_back_in_one_action(house: House) ->
         await both_hear(called, leg)
         assert (await duty(house, "201")).state is State.TALKING
         assert not house.was_heard(called, "kk", "called_notice")
+        # All that can be done with a caller can be done with somebody who was called.
+        dispatch = Dispatch(house.redis)
+        assert (await dispatch.to_consultant("201", Order("hold", "self")))["caller"] == "aside"
+        assert (await dispatch.to_consultant("201", Order("resume", "self")))["caller"] == "here"
+        await both_hear(called, leg)
         await leg.hang_up()
         await called.ended()
     call = await ended(house, number)
