@@ -59,25 +59,36 @@ async def test_place_and_expected_wait_are_told_at_once_and_again_in_the_callers
     await house.redis.set("desk:handling", 130)
     try:
         with times(house, announce_every=1.0, patience=60):
-            async with (
-                house.paused_consultant("202"),
-                house.caller("+77030000001") as first,
-                house.caller("+77030000002") as second,
-            ):
-                await first.press("21")
-                await house.hears(first, "ru", "queue_hold")
-                await house.hears(first, "ru", "queue_next")
-                await second.press("21")
-                await house.hears(second, "ru", "queue_position")
-                for prompt in ("number_2", "queue_wait", "number_5"):
-                    await house.hears(second, "ru", prompt)
-                await hears_again(house, second, "ru", "queue_position")
-                await first.hang_up()
-                await hears_again(house, second, "ru", "queue_next")
-                assert not house.was_heard(second, "kk", "queue_position")
+            # Whoever is on a pause serves nobody: a wait is foretold from those who work.
+            async with house.consultant("202") as busy, house.caller("+77030000013") as served:
+                await served.press("21")
+                leg = await busy.next_call(SEVERAL)
+                await leg.answer()
+                await house.hears_something(leg)
+                await told_of_place_and_wait(house)
+            await house.appeal("+77030000013")
     finally:
         await house.redis.delete("desk:handling")
     assert (await house.appeal("+77030000002")).outcome == Outcome.LEFT_WAITING
+
+
+async def told_of_place_and_wait(house: House) -> None:
+    """Two callers wait for the consultant who talks; the first leaves, and the second moves up."""
+    async with (
+        house.caller("+77030000001") as first,
+        house.caller("+77030000002") as second,
+    ):
+        await first.press("21")
+        await house.hears(first, "ru", "queue_hold")
+        await house.hears(first, "ru", "queue_next")
+        await second.press("21")
+        await house.hears(second, "ru", "queue_position")
+        for prompt in ("number_2", "queue_wait", "number_5"):
+            await house.hears(second, "ru", prompt)
+        await hears_again(house, second, "ru", "queue_position")
+        await first.hang_up()
+        await hears_again(house, second, "ru", "queue_next")
+        assert not house.was_heard(second, "kk", "queue_position")
 
 
 async def test_what_conversations_take_is_learned_from_them(house: House) -> None:
