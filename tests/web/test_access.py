@@ -111,8 +111,14 @@ def test_every_route_has_the_permission_that_is_expected(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("role", [None, *Role], ids=lambda role: role.value if role else "nobody")
 async def test_every_route_lets_in_whom_it_should(
-    app: FastAPI, enter: Enter, engine: AsyncEngine, call: Call, role: Role | None
+    app: FastAPI,
+    enter: Enter,
+    engine: AsyncEngine,
+    redis: Redis,
+    call: Call,
+    role: Role | None,
 ) -> None:
+    await redis.hset("desk:roster", "2001", "kk ru")
     values = {
         "number": call.number,
         "recording_id": str(call.recording),
