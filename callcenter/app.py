@@ -26,7 +26,7 @@ from callcenter.callbacks import Callbacks, PromiseRecord
 from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
-from callcenter.consultants.dispatch import NO_CALL, Mailbox
+from callcenter.consultants.dispatch import NO_CALL, Mailbox, first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import DeskClosed
@@ -307,7 +307,7 @@ class Controller:
             begun: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             self._spawn(self.calls_out.asked(order, begun), self.calls)
             return await begun
-        call = self._under_way.get(call_id)
+        call = self._under_way.get(first_id(call_id))
         if call is None:
             raise OrderRefused("this call is over")
         return await call.orders.give(order)

@@ -86,9 +86,10 @@ class Recovery:
                 log.error("cannot look for lost calls: %s", exc)
 
     async def _see_out(self, bridge: str) -> None:
-        """Wait until one of a conversation's parties leaves, then end it in order.
+        """Wait until nobody talks with the caller, or the caller leaves; then end it in order.
 
-        Who had left before is alone now: a caller who never heard a consultant falls back.
+        A caller who never heard a consultant falls back, and so does one who was set aside: the
+        consultant cannot bring that one back any more.
         """
         caller_id = caller_of(bridge)
         here = (await self._switchboard.talks()).get(bridge, set())
@@ -96,9 +97,12 @@ class Recovery:
         # Their events are kept from here on, so whoever is there now cannot leave unnoticed.
         still = (await self._switchboard.talks()).get(bridge, set())
         outcome = await self._became(caller_id)
-        if len(still) == 2:
+        if len(still) >= 2 and caller_id in still:
             log.warning("conversation %s goes on without the controller that began it", bridge)
-            outcome = await _until_one_leaves(channels) or outcome or Outcome.TALKED
+            outcome = await _until_nobody_talks(channels, caller_id) or outcome or Outcome.TALKED
+        elif caller_id not in still and await self._is_there(caller_id):  # and was aside
+            channels.append(self._switchboard.channel(caller_id))
+            outcome = None
         for channel in channels:
             self._switchboard.forget(channel)
             if channel.id == caller_id and outcome is None and not caller_id.startswith(CALLED):
@@ -108,6 +112,10 @@ class Recovery:
         await self._switchboard.destroy(bridge)
         if outcome is not None:
             await self._note(caller_id, outcome)
+
+    async def _is_there(self, channel_id: str) -> bool:
+        channels = await self._switchboard.ari.request("GET", "channels")
+        return channel_id in {channel["id"] for channel in channels}
 
     async def _became(self, call_id: str) -> Outcome | None:
         """What a call had come to, as far as it was written: None before a conversation."""
@@ -204,14 +212,20 @@ async def _live(connection: AsyncConnection) -> dict[str, _LiveCall]:
     }
 
 
-async def _until_one_leaves(channels: Sequence[Channel]) -> Outcome | None:
-    """Return when one has hung up; the outcome when it vanished with the switch instead."""
-    leaving = [asyncio.create_task(channel.gone()) for channel in channels]
-    done, _ = await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
-    for task in leaving:
+async def _until_nobody_talks(channels: Sequence[Channel], caller_id: str) -> Outcome | None:
+    """Return when the caller has hung up, or all others have.
+
+    The outcome when they vanished with the switch instead.
+    """
+    leaving = {asyncio.create_task(each.gone()): each.id for each in channels}
+    there: set[asyncio.Task[None]] = set(leaving)
+    lost = False
+    while len(there) >= 2 and caller_id in {leaving[task] for task in there}:
+        done, there = await asyncio.wait(there, return_when=asyncio.FIRST_COMPLETED)
+        lost = lost or any(isinstance(task.exception(), LegLost) for task in done)
+    for task in there:
         task.cancel()
     await asyncio.gather(*leaving, return_exceptions=True)
-    lost = any(isinstance(task.exception(), LegLost) for task in done)
     return Outcome.LOST_TO_A_FAULT if lost else None
 
 

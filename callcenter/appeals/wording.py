@@ -64,6 +64,13 @@ MOMENTS = {
     "consultant_lost": N_("The consultant was lost"),
     "caller_lost": N_("The connection with the caller broke off"),
     "surveyed": N_("The caller judged the conversation"),
+    "guest_called": N_("The consultant is calling somebody to the conversation"),
+    "guest_answered": N_("Whoever was called has answered"),
+    "guest_failed": N_("Whoever was called is not there"),
+    "together": N_("All three talk together"),
+    "transferred": N_("Handed over to another consultant"),
+    "left_outside": N_("Left with somebody outside the center"),
+    "sent_back": N_("Sent back to the queue"),
     "redirect_notice": N_("Notice of redirection to 1414"),
     "redirect_ringing": N_("1414 is being called"),
     "redirect_failed": N_("1414 did not take the call"),
@@ -115,6 +122,8 @@ REASONS = {
     "not_claimed": N_("none of our software answered"),
     "nothing_recorded": N_("nothing was recorded"),
     "recording_not_proved_stopped": N_("the recording could not be stopped for certain"),
+    "not_free": N_("not free"),
+    "failed": N_("our part failed"),
 }
 
 HANG_UPS = {

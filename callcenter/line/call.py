@@ -72,12 +72,18 @@ class Call:
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
     urgencies: list[Urgency] = field(default_factory=list)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
+    _places: int = 0
     orders: Orders = field(default_factory=Orders)  #: of its consultant and of supervisors
 
     @property
     def wanted_language(self) -> str:
         """The language in which a consultant is to speak with the caller."""
         return self.other_language or self.language
+
+    def next_place(self) -> str:
+        """The id of another place at the desk that this call has, see `dispatch.first_id`."""
+        self._places += 1
+        return f"{self.leg.id}+{self._places}"
 
     async def say(self, *prompts: str, until_key: bool = True) -> str | None:
         """Play prompts in the caller's language; a key ends them and is returned."""

@@ -1,35 +1,25 @@
-"""A caller and the consultant: who hears whom, what is asked of the two, and who leaves.
+"""A caller, the consultant and perhaps a guest: who hears whom, what is asked, and who leaves.
 
 What is done about it is told in `talk.py`. A caller who is aside hears music and nobody else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from callcenter.consultants.orders import Answer, Order, OrderRefused
+from callcenter.errors import WeFailed
 from callcenter.line.call import Call, to_the_end
+from callcenter.line.guests import Guest, Talker
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import Consultant, Leg, LegGone, LegLost, NotAnswered, Room
+from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, Room
 from callcenter.line.talk_keys import TalkKeys
 from callcenter.line.tape import Tape
 
 OVER = "the conversation is over"
 WAITING_ORDERS = 8  # somebody who mashes the keys asks for nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Talker:
-    """A consultant with the caller. Closing `side` hangs up and ends the lease."""
-
-    consultant: Consultant
-    leg: Leg
-    side: AsyncExitStack
-
-    @property
-    def name(self) -> str:
-        return self.consultant.extension
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +44,21 @@ class Asked:
 class Left:
     """Somebody hung up, or died."""
 
-    who: Talker
+    who: Guest
+
+
+@dataclass(frozen=True, eq=False)
+class Came:
+    """Whoever was called has answered."""
+
+    guest: Guest
+
+
+@dataclass(frozen=True, eq=False)
+class NotCome:
+    """Whoever was called has not answered, for this reason."""
+
+    why: str
 
 
 class Conversation:
@@ -63,29 +67,40 @@ class Conversation:
     def __init__(self, call: Call, room: Room, talker: Talker, can: Collection[str]) -> None:
         """`can` are the orders that it knows."""
         self.call = call
-        self.talker = talker
+        self.talker: Talker | None = talker  #: who has the call; None once that one has left
+        self.guest: Guest | None = None
         self.is_aside = False  #: the caller is
         self.is_muted = False  #: the talker is
+        self.hands_over = False  #: whoever is being called gets the caller at once
         self.tape = Tape(call)
         self._can = can
         self._room = room
         self._music = AsyncExitStack()
         self._asked: asyncio.Queue[Asked] = asyncio.Queue(WAITING_ORDERS)
         self._ears = ExitStack()
+        self._coming: asyncio.Task[Guest] | None = None
+        self._is_consultant = False
 
     # What is asked, and what happens
 
-    async def next(self) -> Asked | Left:
-        """What is asked next, or who left. Cancelling loses nothing."""
+    async def next(self) -> Asked | Left | Came | NotCome:
+        """What is asked next, who left, or what became of a call to somebody.
+
+        Cancelling loses nothing.
+        """
         asked = asyncio.ensure_future(self._asked.get())
-        leaving = {asyncio.ensure_future(_gone(each.leg)): each for each in self._parties()}
+        parties = [each for each in (self.talker, self.guest) if each is not None]
+        leaving = {asyncio.ensure_future(_gone(each.leg)): each for each in parties}
+        coming = [] if self._coming is None else [self._coming]
         try:
-            await asyncio.wait((asked, *leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((asked, *leaving, *coming), return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 return asked.result()
-            left, who = next(each for each in leaving.items() if each[0].done())
-            left.result()
-            return Left(who)
+            for left, who in leaving.items():
+                if left.done():
+                    left.result()
+                    return Left(who)
+            return self._arrival(coming[0])
         finally:
             for each in (asked, *leaving):
                 each.cancel()
@@ -98,8 +113,8 @@ class Conversation:
         """
         if order.what not in self._can:
             return None
-        if order.consultant != self.talker.name:
-            raise OrderRefused("another consultant is with the caller now")
+        if self.talker is None or order.consultant != self.talker.name:
+            raise OrderRefused("another consultant has the call")
         return await self._ask(order)
 
     def _ask(self, order: Order) -> asyncio.Future[Answer]:
@@ -128,9 +143,6 @@ class Conversation:
         self._ears.enter_context(talker.leg.watched(pressed))
         self._ears.enter_context(talker.leg.holds(held))
 
-    def _parties(self) -> list[Talker]:
-        return [self.talker]
-
     # Who hears whom
 
     async def set_aside(self, **detail: str) -> None:
@@ -151,15 +163,89 @@ class Conversation:
 
     async def mute(self, muted: bool, **detail: str) -> None:
         """Whether nobody hears the talker."""
-        with suppress(LegGone):  # we shall hear of that
-            await self.talker.leg.mute(muted)
+        if self.talker is not None:
+            with suppress(LegGone):  # we shall hear of that
+                await self.talker.leg.mute(muted)
         self.is_muted = muted
         self.call.record.moment(Moment.MUTED if muted else Moment.UNMUTED, **detail)
 
     async def tell_talker(self, prompt: str) -> None:
         """Say something to the talker alone."""
-        sound = self.call.sounds.sound(self.call.wanted_language, prompt)
-        await self.talker.leg.hint([sound])
+        if self.talker is not None:
+            sound = self.call.sounds.sound(self.call.wanted_language, prompt)
+            await self.talker.leg.hint([sound])
+
+    # Guests
+
+    @property
+    def awaits_guest(self) -> bool:
+        """Whether somebody is being called."""
+        return self._coming is not None
+
+    @property
+    def awaits_consultant(self) -> bool:
+        """Whether it is a consultant who is being called."""
+        return self.awaits_guest and self._is_consultant
+
+    def call_guest(
+        self, calling: Coroutine[Any, Any, Guest], *, is_consultant: bool, hands_over: bool
+    ) -> None:
+        """Begin to call somebody; `next` tells what became of it."""
+        self._is_consultant, self.hands_over = is_consultant, hands_over
+        self._coming = asyncio.ensure_future(calling)
+
+    def _arrival(self, coming: asyncio.Task[Guest]) -> Came | NotCome:
+        self._coming = None
+        try:
+            self.guest = coming.result()
+            return Came(self.guest)
+        except NotAnswered as exc:
+            return NotCome(str(exc))
+        except WeFailed:  # as when the desk is closed: the conversation needs no desk
+            return NotCome("failed")
+
+    async def admit(self, guest: Guest) -> bool:
+        """The guest hears the talker, and the caller who is not aside; False: the guest left."""
+        with suppress(LegGone):
+            await self._room.enter(guest.leg)
+            return True
+        return False
+
+    async def dismiss_guest(self) -> None:
+        """Hang up on the guest, or call nobody any more."""
+        if self._coming is not None:
+            coming, self._coming = self._coming, None
+            await to_the_end(_call_off(coming))
+        if self.guest is not None:
+            guest, self.guest = self.guest, None
+            await guest.side.aclose()
+
+    # Who has the call
+
+    async def release_talker(self) -> None:
+        """Hang up on the talker, who goes to wrap-up."""
+        if self.talker is not None:
+            talker, self.talker = self.talker, None
+            self._ears.close()
+            await talker.side.aclose()
+
+    async def give_to(self, guest: Talker) -> None:
+        """A guest who was admitted has the call from now on, and a recording of their own."""
+        former, self.talker, self.guest = self.talker, guest, None
+        self.is_muted = False
+        self._listen_to(guest)
+        self.call.record.consultant(guest.consultant.id)
+        before, self.tape = self.tape, Tape(self.call)
+        try:
+            await self._recorded(guest)
+            await self.bring_back()
+        finally:
+            await to_the_end(before.stop())
+            if former is not None:
+                await former.side.aclose()
+
+    async def _recorded(self, talker: Talker) -> None:
+        await self.tape.start(talker.consultant)
 
     @asynccontextmanager
     async def joined(self, leg: Leg) -> AsyncIterator[None]:
@@ -172,33 +258,36 @@ class Conversation:
 
     # Beginning and end
 
-    async def begin(self) -> None:
+    async def begin(self, talker: Talker) -> None:
         """Caller and talker hear each other. Raises LegGone, NotAnswered when the talker has."""
         await self._room.enter(self.call.leg)
-        try:
-            await self._room.enter(self.talker.leg)
-        except LegGone:
-            raise NotAnswered("left") from None
-        consultant = self.talker.consultant
-        self.call.record.consultant(consultant.id)
+        if not await self.admit(talker):
+            raise NotAnswered("left")
+        self.call.record.consultant(talker.consultant.id)
         self.call.if_left = Outcome.TALKED
-        self.call.record.moment(Moment.CONNECTED, consultant=consultant.extension)
-        self._listen_to(self.talker)
-        await self.tape.start(consultant)
+        self.call.record.moment(Moment.CONNECTED, consultant=talker.name)
+        self._listen_to(talker)
+        await self._recorded(talker)
 
     async def end(self) -> None:
-        """Give back all that was taken; who asked for something yet is told that it is over."""
+        """Stop recording and music; who asked for something yet is told that it is over."""
         self._ears.close()
         while not self._asked.empty():
             self._asked.get_nowait().refuse(OVER)
         await self.tape.stop()
         await self._music.aclose()
 
+    async def part(self) -> None:
+        """Nobody but the caller is left."""
+        await self.dismiss_guest()
+        await self.release_talker()
+
     def state(self) -> Answer:
         """How things stand, for whoever asked."""
         return {
             "caller": "aside" if self.is_aside else "here",
             "muted": "yes" if self.is_muted else "no",
+            "guest": "here" if self.guest else "called" if self.awaits_guest else "none",
         }
 
 
@@ -208,16 +297,25 @@ async def conversation(
 ) -> AsyncIterator[Conversation]:
     """The caller and a consultant who has answered hear each other; the consultant is recorded.
 
-    Raises NotAnswered when the consultant was gone before that, LegGone when the caller was.
+    At the end everybody but the caller has hung up. Raises NotAnswered when the consultant was
+    gone before the two heard each other, LegGone when the caller was.
     """
-    async with call.switch.room(call.leg) as room:
+    async with AsyncExitStack() as parties, call.switch.room(call.leg) as room:
         talk = Conversation(call, room, talker, can)
+        parties.push_async_callback(talk.part)
         try:
-            await talk.begin()
+            await talk.begin(talker)
             with call.orders.taken_by(talk.take):
                 yield talk
         finally:
             await to_the_end(talk.end())
+
+
+async def _call_off(coming: asyncio.Task[Guest]) -> None:
+    coming.cancel()
+    await asyncio.wait((coming,))
+    if not coming.cancelled() and coming.exception() is None:  # answered at this moment
+        await coming.result().side.aclose()
 
 
 async def _gone(leg: Leg) -> None:

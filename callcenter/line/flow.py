@@ -86,23 +86,15 @@ async def after(call: Call, end: End | Parting) -> Outcome | None:
     """What became of the call when a consultation ended so; None: the caller is served again."""
     match end:
         case Parting.TALKED | Parting.SURVEY:
-            was_urgent = bool(call.urgencies)
-            call.hung_up = end is Parting.TALKED
-            if end is Parting.SURVEY or call.times.survey_always:
-                await surveyed(call)
-            if call.urgencies and not was_urgent:
-                return None
-            await call.say("goodbye")
-            return Outcome.TALKED
+            return await _bidden_farewell(call, asks=end is Parting.SURVEY)
         case Parting.REDIRECT | End.UNIFIED_CENTER:
             return Outcome.REDIRECTED if await _redirected(call, notice=_NOTICES[end]) else None
         case End.CALLBACK:
             return Outcome.CALLBACK if await _promised(call) else None
-        case End.FAILED:
-            await call.say("consultant_lost", until_key=False)
+        case Parting.QUEUE:
             return None
-        case Parting.LOST:
-            call.lost_before = True
+        case End.FAILED | Parting.LOST:
+            call.lost_before = call.lost_before or end is Parting.LOST
             await call.say("consultant_lost", until_key=False)
             return None
         case End.NOBODY:
@@ -110,6 +102,18 @@ async def after(call: Call, end: End | Parting) -> Outcome | None:
             if went is None:
                 return None
             return Outcome.REDIRECTED if went else await _last_offer(call)
+
+
+async def _bidden_farewell(call: Call, *, asks: bool) -> Outcome | None:
+    """None when the caller told of danger instead of a mark."""
+    was_urgent = bool(call.urgencies)
+    call.hung_up = not asks
+    if asks or call.times.survey_always:
+        await surveyed(call)
+    if call.urgencies and not was_urgent:
+        return None
+    await call.say("goodbye")
+    return Outcome.TALKED
 
 
 async def _last_offer(call: Call) -> Outcome:

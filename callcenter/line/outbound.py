@@ -12,8 +12,8 @@ from typing import Protocol
 from callcenter.appeals.callers import mask
 from callcenter.line.call import Call, while_there
 from callcenter.line.codes import LANGUAGES
-from callcenter.line.conversation import Talker
 from callcenter.line.flow import after, served
+from callcenter.line.guests import Talker
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import (
     Consultant,

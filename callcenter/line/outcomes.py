@@ -25,6 +25,13 @@ class Moment(StrEnum):
     RESUMED = "resumed"  #: the caller is back with the consultant
     MUTED = "muted"  #: the caller does not hear the consultant, who hears the caller
     UNMUTED = "unmuted"
+    GUEST_CALLED = "guest_called"  #: by the consultant; detail: consultant or number, how
+    GUEST_ANSWERED = "guest_answered"  #: and is with the consultant; detail: consultant or number
+    GUEST_FAILED = "guest_failed"  #: the caller comes back; detail: why (left: was there before)
+    TOGETHER = "together"  #: caller, consultant and guest hear each other
+    TRANSFERRED = "transferred"  #: another consultant has the call; detail: consultant
+    LEFT_OUTSIDE = "left_outside"  #: the caller is alone with somebody outside; detail: number
+    SENT_BACK = "sent_back"  #: to the queue, by the consultant; detail: language
     CONSULTANT_LOST = "consultant_lost"  #: the consultant's telephone died; detail: consultant
     CALLER_LOST = "caller_lost"  #: the caller's leg ended without a goodbye
     KEY = "key"  #: key of a caller whose call is urgent, talking with a consultant; detail: key

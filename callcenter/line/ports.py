@@ -194,8 +194,11 @@ class Desk(Protocol):
         arrived: float,
         urgent: bool,
         preferred: str | None = None,
+        consultant: str | None = None,
     ) -> AbstractAsyncContextManager[Place]:
         """A place in the queue for those who speak `language`; given up with the block.
+
+        With `consultant`, an extension, it is for nobody else.
 
         `arrived` is in epoch seconds: whoever came earlier is served earlier, after the urgent.
         The consultant with the extension `preferred` is taken if free as the call begins to wait.

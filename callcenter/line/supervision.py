@@ -99,6 +99,7 @@ class Supervision:
     def _as(self, mode: Mode, leg: Leg) -> AbstractAsyncContextManager[None]:
         if mode is Mode.JOIN:
             return self._talk.joined(leg)
-        consultant = self._talk.talker.leg
+        if self._talk.talker is None:  # who has the call has left it this moment
+            raise NotAnswered("left")
         whispering = mode is Mode.WHISPER
-        return self._call.switch.overheard(consultant, leg, whispering=whispering)
+        return self._call.switch.overheard(self._talk.talker.leg, leg, whispering=whispering)

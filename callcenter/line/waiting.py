@@ -12,7 +12,7 @@ from callcenter.errors import WeFailed
 from callcenter.line.announce import Choice
 from callcenter.line.call import Call, to_the_end, while_there
 from callcenter.line.company import kept_company
-from callcenter.line.conversation import Talker
+from callcenter.line.guests import Talker
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
 from callcenter.line.talk import Parting, talked

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from callcenter.line.flow import inbound_call
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import NotAnswered
+from tests.flow.transfers import TRANSFERS
 from tests.flow.world import Story, World
 
 PATIENCE = 100  # turns in which a caller has heard and answered all that is asked
@@ -49,6 +50,7 @@ def asks_for_callback(
 
 
 ENDINGS = {
+    **TRANSFERS,
     "talked": (Story({"lang_choice": "2", "menu_main": "1"}, consultants=[""]), Outcome.TALKED),
     "no key at all": (Story(consultants=["5"]), Outcome.TALKED),
     "wrong keys": (Story({"lang_choice": "7#"}, consultants=[""]), Outcome.TALKED),

@@ -20,6 +20,7 @@ from callcenter.line.outcomes import Moment, Urgency
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, RecordingUnproved
 
 HINTS = {"urgent_keys", "danger_stars"}  #: said after a question, and part of it
+PAUSE = 30  #: turns of the loop for which a key that is a blank waits
 TURNS = 2  #: turns of the loop that each operation takes
 
 
@@ -110,10 +111,12 @@ class World:
         arrived: float,
         urgent: bool,
         preferred: str | None = None,
+        consultant: str | None = None,
     ) -> AsyncIterator["FakePlace"]:
-        self.preferred.append(preferred)
-        self.places.append((language, arrived))
-        self.urgent_places.append(urgent)
+        if consultant is None:
+            self.preferred.append(preferred)
+            self.places.append((language, arrived))
+            self.urgent_places.append(urgent)
         with self.holding("place"):
             place = FakePlace(self)
             try:
@@ -289,6 +292,8 @@ class FakeLeg:
         while self is not self._world.leg and self.end is None:
             await self._world.operation()
             if self._keys:
+                for _ in range(PAUSE if self._keys[0] == " " else 0):
+                    await asyncio.sleep(0)
                 self.pressed(self._keys.pop(0))
             else:
                 self.leaves(LegGone("hung up"))

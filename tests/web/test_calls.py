@@ -16,7 +16,7 @@ from callcenter.web.permissions import Role
 from tests.web.conftest import Enter
 from tests.web.test_duty import DIGEST, link, post
 
-STATE = {"caller": "aside", "muted": "no"}
+STATE = {"caller": "aside", "muted": "no", "guest": "none"}
 
 
 @pytest.fixture
@@ -61,6 +61,18 @@ async def test_ones_own_call_is_held_and_looked_at(
         ("1764000000.1", "hold", "201"),
         ("1764000000.1", "status", "201"),
     ]
+
+
+async def test_a_consultant_is_named_and_a_language_is_one_of_two(
+    consultant: httpx.AsyncClient, given: list[tuple[str, Order]]
+) -> None:
+    await post(consultant, "/api/v1/calls/mine/consult", to="204")
+    await post(consultant, "/api/v1/calls/mine/queue", language="ru")
+    assert [order.detail for _, order in given] == [{"to": "204"}, {"language": "ru"}]
+    for wrong in ({"language": "en"}, {"to": "2" * 21}):
+        answer = await post(consultant, "/api/v1/calls/mine/queue", **wrong)
+        assert answer.status_code in (400, 422)
+    assert len(given) == 2
 
 
 async def test_what_the_call_refuses_is_said(

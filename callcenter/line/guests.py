@@ -1,0 +1,76 @@
+"""Who a consultant brings to a call: another consultant, or somebody outside, called by number."""
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from callcenter.line.call import Call
+from callcenter.line.ports import Consultant, Leg, NotAnswered
+from callcenter.line.urgency import shown
+
+FREE_WITHIN = 1.0  # seconds within which a consultant who is asked for must be free
+OURS = "111"  # the number that those outside are shown
+
+
+@dataclass(frozen=True, eq=False)
+class Talker:
+    """A consultant with the caller. Closing `side` hangs up and ends the lease."""
+
+    consultant: Consultant
+    leg: Leg
+    side: AsyncExitStack
+
+    @property
+    def name(self) -> str:
+        return self.consultant.extension
+
+
+@dataclass(frozen=True, eq=False)
+class Outsider:
+    """Somebody outside the center. Closing `side` hangs up."""
+
+    name: str  #: the number
+    leg: Leg
+    side: AsyncExitStack
+
+
+Guest = Talker | Outsider
+
+
+async def consultant_called(call: Call, extension: str, place_id: str) -> Talker:
+    """A certain consultant, leased at the desk so that no caller is offered there, and rung.
+
+    Raises NotAnswered: `not_free` at once, or why the telephone was not answered. Cancelling
+    gives everything back.
+    """
+    async with AsyncExitStack() as side:
+        place = await side.enter_async_context(
+            call.desk.place(
+                place_id,
+                call.wanted_language,
+                arrived=time.time(),
+                urgent=True,
+                consultant=extension,
+            )
+        )
+        consultant = await place.offer(FREE_WITHIN)
+        if consultant is None:
+            raise NotAnswered("not_free")
+        place.rings()
+        ring = call.switch.ring(extension, call.leg, shown(call), call.times.ring_timeout)
+        try:
+            leg = await side.enter_async_context(ring)
+        except NotAnswered:
+            await place.give_back(unanswered=True)
+            raise
+        place.answered()
+        return Talker(consultant, leg, side.pop_all())
+
+
+async def outsider_called(call: Call, number: str) -> Outsider:
+    """Somebody outside, who has answered. Raises NotAnswered. Cancelling gives everything back."""
+    async with AsyncExitStack() as side:
+        leg = await side.enter_async_context(
+            call.switch.call_number(number, OURS, call.times.ring_timeout, beside=call.leg)
+        )
+        return Outsider(number, leg, side.pop_all())
