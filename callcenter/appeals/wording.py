@@ -95,6 +95,7 @@ MODES = {
     "listen": N_("listens"),
     "whisper": N_("speaks to the consultant alone"),
     "join": N_("speaks with both"),
+    "take_over": N_("takes the conversation over"),
 }
 
 CHOICES = {

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from callcenter.errors import AskedWrongly
 
-#: A supervisor's order; detail: `mode`, and `extension` of the supervisor's own telephone.
+#: A supervisor's order; detail: `mode`, `extension` and `id` of the supervisor.
 SUPERVISE = "supervise"
 
 Answer = Mapping[str, str]  #: what is said to the one who asked
@@ -20,6 +20,7 @@ class Mode(StrEnum):
     LISTEN = "listen"  #: hears both, is heard by nobody
     WHISPER = "whisper"  #: hears both, is heard by the consultant and by no recording
     JOIN = "join"  #: speaks with both
+    TAKE_OVER = "take_over"  #: has the caller in the consultant's place
     LEAVE = "leave"  #: is with it no more
 
 

@@ -69,6 +69,7 @@ class Conversation:
         self.call = call
         self.talker: Talker | None = talker  #: who has the call; None once that one has left
         self.guest: Guest | None = None
+        self.taker: Talker | None = None  #: a supervisor who takes the call over
         self.is_aside = False  #: the caller is
         self.is_muted = False  #: the talker is
         self.hands_over = False  #: whoever is being called gets the caller at once
@@ -221,6 +222,11 @@ class Conversation:
             await guest.side.aclose()
 
     # Who has the call
+
+    async def taken_over(self, taker: Talker) -> None:
+        """Have a supervisor, whose leg is up, get the call. Raises OrderRefused."""
+        self.taker = taker
+        await self._ask(Order("take_over", "supervisor"))
 
     async def release_talker(self) -> None:
         """Hang up on the talker, who goes to wrap-up."""

@@ -204,6 +204,15 @@ class Desk(Protocol):
         The consultant with the extension `preferred` is taken if free as the call begins to wait.
         """
 
+    def occupied(self, call_id: str, extension: str) -> AbstractAsyncContextManager["Occupation"]:
+        """Within the block this consultant is offered nobody. Raises AskedWrongly when not free."""
+
+
+class Occupation(Protocol):
+    """A consultant who is with somebody without having been offered to them."""
+
+    talked: bool  #: and so goes to wrap-up
+
 
 class Standing(Protocol):
     """How a call stands in the queue, at one moment."""

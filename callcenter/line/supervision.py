@@ -1,4 +1,4 @@
-"""A supervisor with a conversation under way: hears it, whispers to the consultant, or joins.
+"""A supervisor with a conversation under way: listens, whispers, joins, or takes it over.
 
 The supervisor's own telephone is rung. Modes are changed without hanging up, and the two who talk
 notice nothing of a supervisor who comes, listens and goes. One supervisor at a time.
@@ -7,12 +7,15 @@ notice nothing of a supervisor who comes, listens and goes. One supervisor at a 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID
 
 from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order, OrderRefused
-from callcenter.errors import WeFailed
+from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.call import while_there
 from callcenter.line.conversation import Conversation
+from callcenter.line.guests import Talker
 from callcenter.line.outcomes import Moment
 from callcenter.line.ports import Leg, LegGone, NotAnswered
 
@@ -28,6 +31,14 @@ async def supervised(talk: Conversation) -> AsyncIterator[None]:
             yield
         finally:
             await supervision.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Somebody of the center with a telephone (`callcenter.line.ports.Consultant`)."""
+
+    id: UUID
+    extension: str
 
 
 class Supervision:
@@ -57,7 +68,7 @@ class Supervision:
         self._mode, self._by = mode, order.by
         self._changed.set()
         if not is_there:
-            self._under_way = asyncio.create_task(self._supervise(order.detail["extension"]))
+            self._under_way = asyncio.create_task(self._supervise(_supervisor(order)))
         return {"mode": mode.value, "state": "changed" if is_there else "ringing"}
 
     async def end(self) -> None:
@@ -66,19 +77,22 @@ class Supervision:
             self._under_way.cancel()
             await asyncio.gather(self._under_way, return_exceptions=True)
 
-    async def _supervise(self, extension: str) -> None:
+    async def _supervise(self, supervisor: Supervisor) -> None:
         """Whatever becomes of the supervisor, the conversation goes on."""
-        call = self._call
+        call, extension = self._call, supervisor.extension
         ring = call.switch.ring(extension, call.leg, "SUPERVISION", call.times.ring_timeout)
         try:
-            async with ring as leg:
+            async with AsyncExitStack() as side:
+                leg = await side.enter_async_context(ring)
                 try:
                     await while_there(leg, self._through_modes(leg, extension))
+                    if self._mode is Mode.TAKE_OVER:
+                        await self._take_over(Talker(supervisor, leg, side.pop_all()))
                 finally:
                     call.record.moment(Moment.SUPERVISION_ENDED, supervisor=extension)
         except NotAnswered as why:
             call.record.moment(Moment.SUPERVISION_ENDED, supervisor=extension, why=str(why))
-        except LegGone:
+        except (LegGone, OrderRefused):
             return
         except WeFailed as exc:
             log.error("call %s: supervision ended: %s", call.leg.id, exc)
@@ -86,15 +100,31 @@ class Supervision:
             log.exception("call %s: our part failed at supervision", call.leg.id)
 
     async def _through_modes(self, leg: Leg, extension: str) -> None:
-        while (mode := self._mode) is not Mode.LEAVE:
+        while (mode := self._mode) not in (Mode.LEAVE, Mode.TAKE_OVER):
             self._changed.clear()
             async with self._as(mode, leg):
-                self._call.record.moment(
-                    Moment.SUPERVISED, mode=mode.value, by=self._by, supervisor=extension
-                )
+                self._note(mode, extension)
                 while self._mode is mode:
                     await self._changed.wait()
                     self._changed.clear()
+
+    async def _take_over(self, taker: Talker) -> None:
+        """From now on the supervisor is the consultant of this call, and hung up with it."""
+        self._note(Mode.TAKE_OVER, taker.name)
+        try:
+            # Who is signed out is offered nobody in any case.
+            with suppress(AskedWrongly, WeFailed):
+                occupied = self._call.desk.occupied(self._call.next_place(), taker.name)
+                (await taker.side.enter_async_context(occupied)).talked = True
+            await self._talk.taken_over(taker)
+        finally:
+            if self._talk.talker is not taker:
+                await asyncio.shield(taker.side.aclose())
+
+    def _note(self, mode: Mode, extension: str) -> None:
+        self._call.record.moment(
+            Moment.SUPERVISED, mode=mode.value, by=self._by, supervisor=extension
+        )
 
     def _as(self, mode: Mode, leg: Leg) -> AbstractAsyncContextManager[None]:
         if mode is Mode.JOIN:
@@ -103,3 +133,7 @@ class Supervision:
             raise NotAnswered("left")
         whispering = mode is Mode.WHISPER
         return self._call.switch.overheard(self._talk.talker.leg, leg, whispering=whispering)
+
+
+def _supervisor(order: Order) -> Supervisor:
+    return Supervisor(UUID(order.detail["id"]), order.detail["extension"])

@@ -250,6 +250,15 @@ async def _redirect(talk: Conversation, _order: Order) -> Parting:
     return Parting.REDIRECT
 
 
+async def _take_over(talk: Conversation, _order: Order) -> None:
+    """A supervisor gets the caller; whoever had the call goes to wrap-up."""
+    taker, talk.taker = talk.taker, None
+    if taker is None or not await talk.admit(taker):
+        raise OrderRefused("nobody is there to take over")
+    await talk.dismiss_guest()
+    await _give_to(talk, taker)
+
+
 async def _survey(talk: Conversation, _order: Order) -> Parting:
     if talk.call.urgencies:
         raise OrderRefused("who is in need is not asked for a mark")
@@ -294,6 +303,7 @@ _CARRIED_OUT: Mapping[str, Callable[[Conversation, Order], Awaitable[Parting | N
     "queue": _queue,
     "redirect": _redirect,
     "survey": _survey,
+    "take_over": _take_over,
 }
 
 

@@ -52,6 +52,7 @@ async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason
     dispatch = Dispatch(site.redis)
     call = await dispatch.held_by(extension)
     async with unit_of_work(site.engine) as connection:
+        own_id = await consultants.id_of(connection, own)
         number = await appeals.number_of_call(connection, first_id(call.id))
         await record(
             connection,
@@ -66,7 +67,8 @@ async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason
             },
             from_address=visit.address,
         )
-    order = Order(SUPERVISE, visit.who, {"mode": mode.value, "extension": own})
+    detail = {"mode": mode.value, "extension": own, "id": str(own_id)}
+    order = Order(SUPERVISE, visit.who, detail)
     return await dispatch.to_call(call, order)
 
 

@@ -43,6 +43,7 @@ MODES = {
     Mode.LISTEN: (N_("Listen"), N_("you listen")),
     Mode.WHISPER: (N_("Speak to the consultant alone"), N_("the consultant alone hears you")),
     Mode.JOIN: (N_("Join both"), N_("both hear you")),
+    Mode.TAKE_OVER: (N_("Take over"), N_("the caller is with you")),
     Mode.LEAVE: (N_("Leave"), N_("you have left")),
 }
 

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 
+from callcenter.consultants import store as consultants
 from callcenter.consultants.dispatch import Dispatch, NoCall
+from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import SUPERVISE, Answer, Order, OrderRefused
+from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import Pcm, loudness
 from callcenter.line.outcomes import Moment, Outcome
+from callcenter.storage.engine import unit_of_work
 from tests.calls.fragile import both_hear, connected
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, until
 from tests.calls.parts import Line
@@ -36,8 +40,12 @@ class Talk:
     consultant: Call
     supervisor: Phone
 
+    async def _id(self) -> str:
+        async with unit_of_work(self.house.engine) as connection:
+            return str(await consultants.id_of(connection, "202"))
+
     async def ask(self, mode: str, by: str = "user:aliya") -> Answer:
-        order = Order(SUPERVISE, by, {"mode": mode, "extension": "202"})
+        order = Order(SUPERVISE, by, {"mode": mode, "extension": "202", "id": await self._id()})
         return await Dispatch(self.house.redis).to_consultant("201", order)
 
     async def begin(self, mode: str) -> Call:
@@ -205,6 +213,36 @@ async def test_who_joins_speaks_with_both_and_is_recorded(house: House) -> None:
     left, right = house.recorded(recording)
     assert ever(right, SUPERVISOR_TONE)
     assert not ever(left, SUPERVISOR_TONE)
+
+
+@pytest.mark.parametrize("before", ["listen", "join"])
+async def test_who_takes_over_goes_on_with_the_caller_and_has_a_recording_of_their_own(
+    house: House, before: str
+) -> None:
+    number = f"+770600000{20 + len(before)}"
+    async with talk(house, number) as both:
+        leg = await both.begin(before)
+        await both.ask("take_over")
+        await both.consultant.ended()
+        await hears(both.caller, SUPERVISOR_TONE, silent=(CONSULTANT_TONE,))
+        await hears(leg, CALLER_TONE, silent=(CONSULTANT_TONE,))
+        duty = DutyDesk(house.redis, house.settings)
+        await until(lambda: is_in_state(duty, "202", State.TALKING), "202 talks")
+        await until(lambda: is_in_state(duty, "201", State.READY), "201 is free again")
+        await leg.hang_up()
+        await both.caller.ended()
+    appeal = await house.appeal(number)
+    assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "202")
+    first, second = await house.recordings(appeal)
+    assert ever(house.recorded(first)[1], CONSULTANT_TONE)
+    left, right = house.recorded(second)
+    assert ever(left, CALLER_TONE)
+    assert ever(right, SUPERVISOR_TONE)
+    assert not ever(right[4000:], CONSULTANT_TONE)
+
+
+async def is_in_state(duty: DutyDesk, extension: str, state: State) -> bool:
+    return (await duty.of(extension)).state is state
 
 
 async def test_one_supervisor_at_a_time_and_none_without_a_conversation(house: House) -> None:

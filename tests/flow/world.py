@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from callcenter.consultants.desk import Occupation
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
 from callcenter.line.outcomes import Moment, Urgency
@@ -126,6 +127,12 @@ class World:
                     await asyncio.sleep(0)
                 finally:  # the real ones shield their ends too
                     place.end_lease()
+
+    @asynccontextmanager
+    async def occupied(self, call_id: str, extension: str) -> AsyncIterator[Occupation]:
+        with self.holding("occupation"):
+            await self.operation()
+            yield Occupation()
 
     async def next_offer(self) -> "FakeConsultant | None":
         await self.operation()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -64,14 +65,21 @@ async def audited(engine: AsyncEngine) -> list[tuple[str, str, dict[str, str]]]:
 async def test_each_mode_reaches_the_call_and_is_in_the_log_with_its_reason(
     supervisor: httpx.AsyncClient, line: Line, engine: AsyncEngine, call: Call
 ) -> None:
-    for mode in ("listen", "whisper", "leave"):
+    for mode in ("listen", "whisper", "join", "take_over", "leave"):
         answer = await post(supervisor, PATH, mode=mode, reason=f"  {REASON} ")
         assert answer.status_code == 200, answer.text
         assert answer.json() == {"mode": mode, "state": "ringing"}
-    assert [call_id for call_id, _ in line.orders] == ["call-1"] * 3
-    assert [order.detail["mode"] for _, order in line.orders] == ["listen", "whisper", "leave"]
+    assert [call_id for call_id, _ in line.orders] == ["call-1"] * 5
+    assert [order.detail["mode"] for _, order in line.orders] == [
+        "listen",
+        "whisper",
+        "join",
+        "take_over",
+        "leave",
+    ]
     for _, order in line.orders:
         assert order.detail["extension"] == "202"
+        assert UUID(order.detail["id"])
         assert order.by.startswith("user:senior-")
     assert await audited(engine) == [
         (
@@ -79,7 +87,7 @@ async def test_each_mode_reaches_the_call_and_is_in_the_log_with_its_reason(
             f"appeal:{call.number}",
             {"consultant": "201", "call": "call-1", "mode": mode, "reason": REASON},
         )
-        for mode in ("listen", "whisper", "leave")
+        for mode in ("listen", "whisper", "join", "take_over", "leave")
     ]
 
 
