@@ -19,7 +19,7 @@ from callcenter.errors import WeFailed
 from callcenter.line.ports import RecordingUnproved
 from callcenter.recordings.spool import is_closed
 
-START_LIMIT = 2.0  # seconds for the file to appear; it takes about one millisecond
+START_LIMIT = 0.8  # seconds for an answer, and for the file to appear: the consultant is told soon
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
 LOOK_EVERY = 0.005  # seconds
 
@@ -57,7 +57,8 @@ class Recorder:
                     "File": str(file),
                     # D: two channels in one file; i: the answer holds the id by which to stop
                     "Options": "Di(CALLCENTER_RECORDING)",
-                }
+                },
+                timeout=START_LIMIT,
             )
             self._running[file] = answer.fields.get("MixMonitorID", "")
         except WeFailed as exc:

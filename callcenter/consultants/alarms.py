@@ -13,6 +13,7 @@ class Alarm(StrEnum):
     """Why somebody should look now."""
 
     NOBODY_SIGNED_IN = "nobody_signed_in"  #: a caller waits and nobody there speaks the language
+    NOT_RECORDED = "not_recorded"  #: a conversation in this language goes on, perhaps unrecorded
 
 
 async def raise_alarm(redis: Redis, kind: Alarm, language: str) -> None:

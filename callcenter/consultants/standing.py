@@ -54,9 +54,20 @@ class Queue:
         It is logged in any case; never raises for Redis's sake.
         """
         log.error("call %s waits, and nobody who speaks %s is signed in", call_id, language)
+        await self._alarm(Alarm.NOBODY_SIGNED_IN, language)
+
+    async def not_recorded(self, call_id: str, language: str) -> None:
+        """Alarm the supervisors: it cannot be proved that this conversation is recorded.
+
+        It is logged in any case; never raises for Redis's sake.
+        """
+        log.error("call %s: the conversation may be unrecorded", call_id)
+        await self._alarm(Alarm.NOT_RECORDED, language)
+
+    async def _alarm(self, kind: Alarm, language: str) -> None:
         try:
             async with asyncio.timeout(LIMIT):
-                await raise_alarm(self._redis, Alarm.NOBODY_SIGNED_IN, language)
+                await raise_alarm(self._redis, kind, language)
         except (RedisError, OSError, TimeoutError) as exc:
             log.error("the alarm reaches nobody: %s", str(exc) or "no answer")
 

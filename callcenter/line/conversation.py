@@ -251,7 +251,9 @@ class Conversation:
                 await former.side.aclose()
 
     async def _recorded(self, talker: Talker) -> None:
-        await self.tape.start(talker.consultant)
+        if not await self.tape.start(talker.consultant):
+            await self.tell_talker("not_recorded")
+            await self.call.queue.not_recorded(self.call.leg.id, self.call.wanted_language)
 
     @asynccontextmanager
     async def joined(self, leg: Leg) -> AsyncIterator[None]:

@@ -47,7 +47,10 @@ MODES = {
     Mode.LEAVE: (N_("Leave"), N_("you have left")),
 }
 
-ALARMS = {"nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:")}
+ALARMS = {
+    "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
+    "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
+}
 
 
 TALL = 5  #: callers that fill the picture, so that one caller does not look like a crowd

@@ -208,6 +208,9 @@ async def test_without_ami_the_conversation_goes_on_and_nobody_is_sent_to_1414(
             if when == "during":
                 await has_happened(house, number, Moment.RECORDING_STARTED)
                 cut()
+            else:
+                await house.hears(leg, "kk", "not_recorded")
+                assert "not_recorded" in str(await house.redis.lindex("desk:alarms", 0))
             await both_hear(caller, leg)
             await leg.press("*14")
             await house.hears(leg, "kk", "not_now", 20)

@@ -151,6 +151,10 @@ class World:
             other_languages=self.story.signed_in - {language},
         )
 
+    async def not_recorded(self, call_id: str, language: str) -> None:
+        await self.operation()
+        self.alarms.append("not_recorded")
+
     async def nobody_signed_in(self, call_id: str, language: str) -> None:
         await self.operation()
         self.alarms.append(language)
