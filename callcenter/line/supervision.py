@@ -21,6 +21,8 @@ from callcenter.line.ports import Leg, LegGone, NotAnswered
 
 log = logging.getLogger(__name__)
 
+LOOK = 0.5  # seconds between two looks whether another consultant has the call
+
 
 @asynccontextmanager
 async def supervised(talk: Conversation) -> AsyncIterator[None]:
@@ -102,10 +104,13 @@ class Supervision:
     async def _through_modes(self, leg: Leg, extension: str) -> None:
         while (mode := self._mode) not in (Mode.LEAVE, Mode.TAKE_OVER):
             self._changed.clear()
+            talker = self._talk.talker
             async with self._as(mode, leg):
                 self._note(mode, extension)
-                while self._mode is mode:
-                    await self._changed.wait()
+                while self._mode is mode and self._talk.talker in (talker, None):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK):
+                            await self._changed.wait()
                     self._changed.clear()
 
     async def _take_over(self, taker: Talker) -> None:
