@@ -22,6 +22,11 @@ from callcenter.recordings.spool import is_closed
 START_LIMIT = 0.8  # seconds for an answer, and for the file to appear: the consultant is told soon
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
 LOOK_EVERY = 0.005  # seconds
+# Seconds, some packets of sound, after which a channel has forgotten its last recording. Asterisk
+# translates what a channel hears for recordings with one memory of the packets' numbers, which
+# lives as long as the channel is recorded without a break: whoever speaks after another has
+# numbers that look late to it, and would be missing from the recording for minutes.
+FORGETS = 0.1
 
 # MixMonitor splits its arguments at commas (quotes and brackets hold them together), and what
 # follows the second one is a shell command.
@@ -74,7 +79,7 @@ class Recorder:
             ) from None
 
     async def stop(self, channel: str, file: Path, *, gone: bool) -> None:
-        """Return when the file is closed, at once when it was closed before.
+        """Return when the file is closed and the channel may be recorded into the next one.
 
         `gone` says that the channel has hung up, which ends the recording by itself. Raises
         RecordingUnproved, after `STOP_LIMIT` seconds at most.
@@ -84,6 +89,8 @@ class Recorder:
                 if not gone:
                     await self._ask_to_stop(channel, file)
                 await _until(lambda: is_closed(file))
+                if not gone:
+                    await asyncio.sleep(FORGETS)
         except (TimeoutError, OSError) as exc:
             raise RecordingUnproved(
                 f"cannot prove that {file.name} is closed: {str(exc) or 'still being written'}"

@@ -243,10 +243,11 @@ class Conversation:
         self.call.record.consultant(guest.consultant.id)
         before, self.tape = self.tape, Tape(self.call)
         try:
+            # One after the other: see `callcenter.asterisk.recorder`, FORGETS.
+            await to_the_end(before.stop())
             await self._recorded(guest)
             await self.bring_back()
         finally:
-            await to_the_end(before.stop())
             if former is not None:
                 await former.side.aclose()
 

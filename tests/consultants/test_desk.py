@@ -171,11 +171,11 @@ async def test_what_a_dead_controller_held_is_free_again_and_its_callers_are_for
     redis: Redis,
 ) -> None:
     async with desk(redis, "line-2", consultant(201)) as living:
-        async with desk(redis, "line-1", consultant(201)) as dying:
-            await dying.tell_devices({"201": FREE}, 1)
-            await dying._do("wait", "held", "line-1", "kk", "0", "0", "kk", "")
-            await dying._do("wait", "waiting", "line-1", "kk", "1", "1", "kk", "")
-            assert await redis.hgetall("desk:held") == {"held": "201"}
+        await living.tell_devices({"201": FREE}, 1)
+        # Nobody hears the offers of line-1, nor renews its leases.
+        await living._do("wait", "held", "line-1", "kk", "0", "0", "kk", "")
+        await living._do("wait", "waiting", "line-1", "kk", "1", "1", "kk", "")
+        assert await redis.hgetall("desk:held") == {"held": "201"}
         async with living.place("call", "kk") as place:
             assert await place.offer(10) is not None
         assert not await redis.zcard("desk:waiting")

@@ -78,7 +78,7 @@ def test_every_action_follows_the_grammar() -> None:
         source, subject, done = action.value.split(":")
         assert source in ("web", "command")
         subjects = ("session", "appeal", "recording", "consultant", "user", "block")
-        more = ("conversation", "skill", "pause_reason", "plan", "queue", "call")
+        more = ("conversation", "skill", "pause_reason", "plan", "queue", "call", "promise")
         assert subject in (*subjects, *more)
         assert done.replace("_", "").isalpha()
 
