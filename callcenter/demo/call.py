@@ -156,6 +156,10 @@ class Call(Progress):
         """Sends packets of silence from the next 20 ms on (as every call does at first)."""
         self._voice.media.send(0)
 
+    def begin_stream_anew(self, *, back: int) -> None:
+        """Goes on in a new RTP stream, whose sequence numbers are `back` packets lower."""
+        self._voice.media.begin_anew(back=back)
+
     def stop_sending(self) -> None:
         """Sends no RTP at all, except keys, from the next 20 ms on."""
         self._voice.media.send(None)

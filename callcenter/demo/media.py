@@ -60,7 +60,7 @@ class Media:
         self._frames: list[bytes] = []
         self._keys: deque[_Press] = deque()
         self._ssrc = secrets.randbits(32)
-        self._sequence = secrets.randbits(16)
+        self._sequence = secrets.randbits(16) + 0x10000  # wrapped when sent
         self._timestamp = secrets.randbits(32)
         self._turn = 0
         self._spoke = False  # whether the last frame was sound: a packet after a pause is marked
@@ -93,6 +93,11 @@ class Media:
         """What is sent from the next frame on: a tone, silence (0), or nothing (None)."""
         self._sound = hertz
         self._prepare()
+
+    def begin_anew(self, *, back: int) -> None:
+        """A new stream, as some telephones begin after a hold, its numbers `back` packets lower."""
+        self._ssrc = secrets.randbits(32)
+        self._sequence -= back
 
     async def press(self, key: str) -> None:
         """Sends a key as telephone events; returns when its end was sent for the first time."""
