@@ -1,6 +1,7 @@
 """Secrets of this copy: each is generated once, kept in a file of its own, and never logged.
 
-`ari` and `ami` are the passwords of Asterisk's two interfaces.
+`ari` and `ami` are the passwords of Asterisk's two interfaces, `audit` is the seed of the key that
+signs heads of the audit log.
 """
 
 import os
@@ -32,7 +33,7 @@ def read_secret(folder: Path, name: str) -> str:
     path = folder / name
     try:
         if not path.exists():
-            _generate(path)
+            write_once(path, secrets.token_urlsafe(32) + "\n")
         with path.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & OTHERS:
                 raise AskedWrongly(f"{path} is open to other users: run `chmod 600 {path}`")
@@ -41,10 +42,14 @@ def read_secret(folder: Path, name: str) -> str:
         raise WeFailed(f"cannot read the secret in {path}: {exc}") from exc
 
 
-def _generate(path: Path) -> None:
+def write_once(path: Path, text: str) -> None:
+    """Make a file (mode 0600, in a folder of mode 0700), whole or not at all, if it is not there.
+
+    One that is there stays as it is, also when two processes do this at once. Raises OSError.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
         try:

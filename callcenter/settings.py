@@ -173,6 +173,11 @@ class Settings(BaseSettings):
         return self.var / "spool"
 
     @cached_property
+    def audit_heads(self) -> Path:
+        """Signed heads of the audit log, one a day: to be copied to where nobody changes them."""
+        return self.var / "audit"
+
+    @cached_property
     def postgres_folder(self) -> Path:
         """`data` and the server's socket; owned by the user that runs PostgreSQL."""
         return self.var / "postgres"

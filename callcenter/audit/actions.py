@@ -8,7 +8,7 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             conversation, queue, call, user, block, promise, skill, pause_reason
+             conversation, queue, call, user, block, plan, promise, skill, pause_reason
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.

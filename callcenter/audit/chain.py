@@ -12,6 +12,8 @@ GENESIS = bytes(32)
 #: Values in the detail of an entry: what PostgreSQL's jsonb gives back exactly as it was given.
 Detail = Mapping[str, str | int | bool | None]
 
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -41,9 +43,7 @@ def canonical(entry: Entry) -> bytes:
         dict(entry.detail),
         entry.from_address,
     ]
-    return json.dumps(
-        content, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _JSON.encode(content).encode()
 
 
 def next_hash(previous: bytes, entry: Entry) -> bytes:

@@ -1,16 +1,38 @@
-"""Writing the audit log. Reading and verifying it is built on `audit.chain`."""
+"""Writing the audit log, and reading it as it is, to be checked (`audit.checking`)."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.audit.actions import Action
 from callcenter.audit.chain import GENESIS, Detail, Entry, next_hash
+from callcenter.audit.checking import Row
 from callcenter.audit.tables import audit_entry
 
 #: The advisory lock that puts writers in a row: the word "audit" in ASCII.
 LOCK = 0x6175646974
+
+#: Rows that are read at once, to be checked.
+BATCH = 5000
+
+
+class Last(NamedTuple):
+    """The newest entry: its number and its hash, which stands for all entries up to it."""
+
+    id: int
+    hash: bytes
+
+
+async def last(connection: AsyncConnection) -> Last | None:
+    """The newest entry, or None when there is none. Entries are committed in their order."""
+    found = await connection.execute(
+        select(audit_entry.c.id, audit_entry.c.hash).order_by(audit_entry.c.id.desc()).limit(1)
+    )
+    row = found.one_or_none()
+    return Last(row.id, row.hash) if row else None
 
 
 async def record(
@@ -29,13 +51,9 @@ async def record(
     """
     # The lock is a statement of its own: the next one must see what the holder before committed.
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
-    last = (
-        await connection.execute(
-            select(audit_entry.c.id, audit_entry.c.hash).order_by(audit_entry.c.id.desc()).limit(1)
-        )
-    ).one_or_none()
+    before = await last(connection)
     entry = Entry(
-        id=last.id + 1 if last else 1,
+        id=before.id + 1 if before else 1,
         at=datetime.now(UTC),
         who=who,
         action=action.value,
@@ -52,7 +70,7 @@ async def record(
             subject=entry.subject,
             detail=dict(entry.detail),
             from_address=entry.from_address,
-            hash=next_hash(last.hash if last else GENESIS, entry),
+            hash=next_hash(before.hash if before else GENESIS, entry),
         )
     )
 
@@ -91,3 +109,24 @@ async def record_once(
             detail=detail,
             from_address=from_address,
         )
+
+
+async def stored(connection: AsyncConnection) -> AsyncIterator[list[Row]]:
+    """The whole log in its order, as it stood when this began, some thousand rows at a time.
+
+    As text: whoever tampers with a row can put into it what would end the reading, such as the time
+    `infinity`. Columns may even be NULL, if the table was changed.
+    """
+    await connection.execute(text("SET LOCAL datestyle = 'ISO'"))
+    rows = await connection.stream(_STORED)
+    async for batch in rows.partitions(BATCH):  # `yield_per` does not count for text()
+        yield [Row._make(row) for row in batch]
+
+
+_STORED = text(
+    """
+    SELECT coalesce(id, 0), at::text, who, action, subject, detail::text, from_address,
+        coalesce(hash, '')
+    FROM audit_entry ORDER BY id
+    """
+)

@@ -1,0 +1,36 @@
+"""Signing the head of the audit log, once a day."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from procrastinate import JobContext
+
+from callcenter.audit import head_files, store
+from callcenter.audit.heads import Head, key_from
+from callcenter.secrets import read_secret
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools, jobs, tools_of
+
+
+async def sign_head(tools: Tools, now: datetime) -> None:
+    """Write down, signed, what the newest entry is, unless that was done today (UTC).
+
+    May be killed anywhere, repeated, or done by two workers at once: one of them is kept. Does
+    nothing while the log is empty. Raises NotReady, AskedWrongly, WeFailed and OSError.
+    """
+    folder = tools.settings.audit_heads
+    if head_files.file_of(folder, now).exists():
+        return
+    async with unit_of_work(tools.engine) as connection:
+        last = await store.last(connection)
+    if last is None:
+        return
+    key = key_from(read_secret(tools.settings.secrets_folder, "audit"))
+    await asyncio.to_thread(head_files.keep, folder, key, Head(last.id, last.hash, now))
+
+
+@jobs.periodic(cron="*/10 * * * *")
+@jobs.task(name="audit.sign_head", pass_context=True, queueing_lock="audit.sign_head")
+async def sign_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate's)
+    """`sign_head` every ten minutes: a worker that was away at midnight makes good for it."""
+    await sign_head(tools_of(context), datetime.now(UTC))

@@ -1,0 +1,300 @@
+"""The audit log in the real PostgreSQL: what refuses changes, and what finds them."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.audit import head_files, store
+from callcenter.audit.actions import Action
+from callcenter.audit.head_files import AnotherKey
+from callcenter.audit.jobs import sign_head
+from callcenter.audit.store import record, stored
+from callcenter.cli import callcenter
+from callcenter.errors import CallcenterError
+from callcenter.settings import ROOT, Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.storage.migrate import migrate
+
+DAY = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+GUARDS_OFF = "ALTER TABLE audit_entry DISABLE TRIGGER append_only; "
+
+Verify = Callable[[], str]
+
+
+async def note(connection: AsyncConnection, subject: str) -> None:
+    await record(
+        connection,
+        who="user:aigul",
+        action=Action.APPEAL_VIEWED,
+        subject=subject,
+        detail={"by": "page", "ә": 3},
+        from_address="127.0.0.1",
+    )
+
+
+async def write(engine: AsyncEngine, entries: int) -> None:
+    for number in range(entries):
+        async with unit_of_work(engine) as connection:
+            await note(connection, f"appeal:{number}")
+
+
+async def write_and_sign(settings: Settings, at: datetime, entries: int) -> None:
+    engine = open_database(settings)
+    try:
+        await write(engine, entries)
+        await sign_head(Tools(settings, engine), at)
+    finally:
+        await engine.dispose()
+
+
+@pytest.fixture
+def log(database: str, settings: Settings) -> Settings:
+    """Twelve entries, the first six signed yesterday and ten today; the settings to reach them."""
+    asyncio.run(write_and_sign(settings, DAY - timedelta(days=1), 6))
+    asyncio.run(write_and_sign(settings, DAY, 4))
+    asyncio.run(write_and_sign(settings, DAY, 2))
+    return settings
+
+
+@pytest.fixture
+def verify(settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch) -> Verify:
+    """`callcenter audit verify` on this test's database and heads: what it says."""
+    monkeypatch.setenv("CALLCENTER_DATABASE_URL", database)
+    monkeypatch.setenv("CALLCENTER_VAR", str(settings.var))
+
+    def verify() -> str:
+        result = CliRunner().invoke(callcenter, ["audit", "verify"])
+        if isinstance(result.exception, CallcenterError):
+            return f"{result.output}{result.exception}"
+        if result.exception is not None:
+            raise result.exception
+        return result.output
+
+    return verify
+
+
+def tamper(database: str, statement: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def test_a_log_that_nobody_touched_is_told_to_be_sound(log: Settings, verify: Verify) -> None:
+    said = verify()
+    assert said.startswith("12 entries are as they were written\n2 signed heads agree, the newest")
+    assert "of 2026-11-24 for entry 10" in said
+
+
+def test_an_empty_log_and_one_without_heads_are_told_apart_from_signed_ones(
+    settings: Settings, verify: Verify
+) -> None:
+    assert verify() == (
+        "0 entries are as they were written\n"
+        "no signed head yet: that the newest entries were cut off would not be noticed\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE audit_entry SET who = 'user:asel' WHERE id = 4", ["entry 4: not what"]),
+        ("UPDATE audit_entry SET action = 'x' WHERE id = 1", ["entry 1: not what"]),
+        ("UPDATE audit_entry SET subject = subject || ' ' WHERE id = 12", ["entry 12: not what"]),
+        ("UPDATE audit_entry SET at = at + interval '1 us' WHERE id = 4", ["entry 4: not what"]),
+        ("UPDATE audit_entry SET at = 'infinity' WHERE id = 4", ["entry 4: not what"]),
+        ("UPDATE audit_entry SET at = '0044-03-15 BC' WHERE id = 4", ["entry 4: not what"]),
+        ("UPDATE audit_entry SET from_address = NULL WHERE id = 4", ["entry 4: not what"]),
+        (
+            """UPDATE audit_entry SET detail = jsonb_set(detail, '{ә}', '3.0') WHERE id = 4""",
+            ["entry 4: not what"],
+        ),
+        (
+            'UPDATE audit_entry SET detail = (\'[["by", "page"], ["ә", 3]]\')::jsonb WHERE id = 4',
+            ["entry 4: not what"],
+        ),
+        ("UPDATE audit_entry SET detail = '1e9999' WHERE id = 4", ["entry 4: not what"]),
+        (
+            "UPDATE audit_entry SET hash = sha256('') WHERE id = 4",
+            ["entry 4: not what", "entry 5: not what"],
+        ),
+        ("DELETE FROM audit_entry WHERE id = 4", ["entry 4: missing"]),
+        ("DELETE FROM audit_entry WHERE id < 4", ["entries 1 to 3: missing"]),
+        ("DELETE FROM audit_entry WHERE id > 8", ["entries 9 to 10: cut off"]),
+        ("TRUNCATE audit_entry", ["entries 1 to 10: cut off"]),
+        (
+            "UPDATE audit_entry SET id = CASE id WHEN 4 THEN 1004 ELSE 1005 END WHERE id IN (4, 5);"
+            "UPDATE audit_entry SET id = CASE id WHEN 1004 THEN 5 ELSE 4 END WHERE id > 1000",
+            ["entry 4: not what", "entry 5: not what", "entry 6: not what"],
+        ),
+        (
+            "ALTER TABLE audit_entry DROP CONSTRAINT pk_audit_entry;"
+            "INSERT INTO audit_entry SELECT * FROM audit_entry WHERE id = 4",
+            ["entry 4: there twice"],
+        ),
+        (
+            "ALTER TABLE audit_entry ALTER COLUMN who DROP NOT NULL;"
+            "UPDATE audit_entry SET who = NULL WHERE id = 4",
+            ["entry 4: not what"],
+        ),
+        (
+            "INSERT INTO audit_entry SELECT 13, at, who, action, subject, detail, from_address,"
+            " hash FROM audit_entry WHERE id = 12",
+            ["entry 13: not what"],
+        ),
+    ],
+)
+def test_whatever_is_done_to_the_table_is_found_and_its_place_told(
+    log: Settings, database: str, verify: Verify, statement: str, told: list[str]
+) -> None:
+    tamper(database, GUARDS_OFF + statement)
+    said = verify().splitlines()
+    assert [line.startswith(start) for line, start in zip(said, told, strict=False)] == [
+        True for _ in told
+    ]
+    assert said[len(told)].startswith(f"{len(told)} faults in the audit log")
+
+
+def test_entries_written_anew_with_a_sound_chain_contradict_the_heads(
+    log: Settings, database: str, verify: Verify
+) -> None:
+    tamper(database, GUARDS_OFF)
+    tamper(database, "DELETE FROM audit_entry WHERE id > 7")
+    asyncio.run(write_and_sign(log, DAY, 5))
+    assert verify().startswith("entries 7 to 10: rewritten")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nothing", b"\xff" * 200, b"callcenter-audit-head-1 99 00 now AAAA\n"]
+)
+def test_a_file_that_is_no_head_is_named(log: Settings, verify: Verify, content: bytes) -> None:
+    (log.audit_heads / "2026-11-23.head").write_bytes(content)
+    assert verify().startswith("2026-11-23.head: not signed with the key beside it")
+
+
+def test_heads_without_their_key_are_a_fault(log: Settings, verify: Verify) -> None:
+    (log.audit_heads / "key.pem").unlink()
+    assert "2026-11-24.head: not signed" in verify()
+    (log.audit_heads / "key.pem").write_text("nothing")
+    assert "holds no public key" in verify()
+
+
+def test_heads_are_verified_with_public_tools_as_the_page_says(log: Settings) -> None:
+    page = (ROOT / "docs" / "operations" / "running.md").read_text()
+    steps = page[page.index("line=$(cat 2026-11-24.head)") :].partition("```")[0]
+
+    def as_the_page_says() -> int:
+        program = ["bash", "-euc", steps]
+        return subprocess.run(
+            program, cwd=log.audit_heads, check=False, capture_output=True
+        ).returncode
+
+    head = head_files.file_of(log.audit_heads, DAY)
+    assert as_the_page_says() == 0
+    said = head.read_text()
+    head.unlink()
+    head.write_text(said.replace(" 10 ", " 11 "))
+    assert as_the_page_says() != 0
+
+
+async def test_a_head_is_signed_once_a_day_and_none_of_an_empty_log(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    tools = Tools(settings, engine)
+    await sign_head(tools, DAY)
+    assert not settings.audit_heads.exists()
+    await write(engine, 1)
+    await asyncio.gather(*(sign_head(tools, DAY) for _ in range(5)))
+    await write(engine, 1)
+    await sign_head(tools, DAY + timedelta(hours=11))
+    await sign_head(tools, DAY + timedelta(hours=12))
+    kept = head_files.read_all(settings.audit_heads)
+    assert [head.entry for head in kept.heads] == [1, 2]
+    assert kept.not_signed == []
+
+
+async def test_no_head_is_written_that_the_key_beside_it_would_not_verify(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    tools = Tools(settings, engine)
+    await write(engine, 1)
+    await sign_head(tools, DAY)
+    (settings.secrets_folder / "audit").unlink()
+    with pytest.raises(AnotherKey):
+        await sign_head(tools, DAY + timedelta(days=1))
+    assert len(list(settings.audit_heads.glob("*.head"))) == 1
+
+
+def test_the_worker_knows_the_job_that_signs() -> None:
+    from callcenter.commands import worker
+    from callcenter.storage.jobs import jobs
+
+    assert worker.command.name == "worker"
+    assert "audit.sign_head" in jobs.tasks
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entry SET who = 'x'",
+        "DELETE FROM audit_entry",
+        "TRUNCATE audit_entry",
+        "SET session_replication_role = replica; DELETE FROM audit_entry",
+    ],
+)
+def test_the_log_refuses_changes_also_by_a_superuser(
+    log: Settings, database: str, verify: Verify, statement: str
+) -> None:
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        tamper(database, statement)
+    assert verify().startswith("12 entries")
+
+
+@pytest.mark.parametrize("deed", ["UPDATE audit_entry SET who = ''", "DELETE FROM audit_entry"])
+def test_an_ordinary_role_that_owns_the_table_has_no_right_to_change_the_log(
+    settings: Settings, empty_database: str, deed: str
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"]
+    tamper(empty_database, f"CREATE ROLE {name}_owner; ALTER DATABASE {name} OWNER TO {name}_owner")
+    owned = f"{empty_database}&options=-c%20role%3D{name}_owner"
+    migrate(settings.model_copy(update={"database_url": SecretStr(owned)}))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        tamper(owned, GUARDS_OFF + deed)
+
+
+async def test_who_waits_too_long_for_another_writer_fails_and_the_chain_goes_on(
+    engine: AsyncEngine,
+) -> None:
+    async with engine.connect() as holder:
+        await holder.begin()
+        await note(holder, "of a writer that hangs")
+        async with engine.connect() as other:
+            await other.execute(text("SET LOCAL lock_timeout = 50"))
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                await note(other, "of one who cannot wait")
+        pid = (await holder.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        async with unit_of_work(engine) as killer:
+            await killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        await holder.invalidate()
+    await write(engine, 1)
+    async with unit_of_work(engine) as connection:
+        rows = [row async for batch in stored(connection) for row in batch]
+    assert [(row.id, row.subject) for row in rows] == [(1, "appeal:0")]
+
+
+async def test_the_log_is_read_in_parts_whatever_its_length(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BATCH", 5)
+    await write(engine, 12)
+    async with unit_of_work(engine) as connection:
+        parts = [[row.id for row in part] async for part in stored(connection)]
+    assert parts == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
