@@ -25,11 +25,13 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost, RecordingUnproved
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import enqueue_once
 
 log = logging.getLogger(__name__)
 
 SWEEP = 15.0  # seconds between two looks for appeals whose call is no more
 NEW = timedelta(minutes=2)  # within which a call of ours has a leg in the switch
+CHECK, CHECK_AFTER = "ledger.check_calls", timedelta(minutes=10)
 DATABASE_FAULTS = (WeFailed, SQLAlchemyError, OSError)
 
 
@@ -168,6 +170,8 @@ class Recovery:
             ended = EventRow(call.appeal_id, seq, now, Moment.ENDED, detail)
             if await call.close(connection, outcome, now):
                 await appeals.add_events(connection, [ended])
+                # Whatever was lost with our part, the switch knows it (callcenter/ledger/jobs.py).
+                await enqueue_once(connection, CHECK, after=CHECK_AFTER)
             for recording in running:
                 await recordings.close(connection, recording_id=recording.id, ended_at=now)
 

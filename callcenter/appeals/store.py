@@ -265,10 +265,13 @@ async def append_event(
     at: datetime,
     kind: str,
     detail: Mapping[str, Any],
+    ordinal: int = 0,
 ) -> None:
-    """Add a moment after all of the call that opened the appeal, which is over."""
-    newest = select(func.coalesce(func.max(appeal_event.c.seq), 0) + 1).where(
-        appeal_event.c.appeal_id == appeal_id, appeal_event.c.seq < first_moment(1)
+    """Add a moment after all of a call of the appeal that is over; 0 is that which opened it."""
+    newest = select(func.coalesce(func.max(appeal_event.c.seq) + 1, first_moment(ordinal))).where(
+        appeal_event.c.appeal_id == appeal_id,
+        appeal_event.c.seq >= first_moment(ordinal),
+        appeal_event.c.seq < first_moment(ordinal + 1),
     )
     seq = (await connection.execute(newest)).scalar_one()
     await add_events(connection, [EventRow(appeal_id, seq, at, kind, dict(detail))])

@@ -80,6 +80,7 @@ MOMENTS = {
     "not_reached": N_("The called party did not answer"),
     "fallback": N_("Served by the reserve"),
     "ended": N_("Call ended"),
+    "mended": N_("Put right by the ledger of the switch"),
     "hang_up_reason": N_("Why the consultant hung up"),
 }
 

@@ -14,19 +14,27 @@ from callcenter.app import sip_accounts
 from callcenter.asterisk.program import find_asterisk
 from callcenter.asterisk.render import changes, render
 from callcenter.consultants import store as consultants
-from callcenter.errors import CallcenterError, WeFailed
+from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 from callcenter.ledger import orphans
+from callcenter.ledger.differences import ZONE, Difference
+from callcenter.ledger.jobs import CHECKED, SETTLED, check_calls
 from callcenter.line.prompts import Prompts
 from callcenter.settings import Settings, read_settings
-from callcenter.storage.engine import once
+from callcenter.storage.engine import once, open_database
+from callcenter.storage.jobs import Tools
 from callcenter.storage.redis import open_redis
 
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # before any call of ours
 ENOUGH = 2 * 1024**3  # bytes: about three days of recordings at 6 000 calls a day
 
 
-@click.command("check")
-def command() -> None:
+@click.group("check", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
     """Tell whether this copy is fit to serve. Exit status 1 when something must be done."""
+    if context.invoked_subcommand is not None:
+        return
     settings = read_settings()
     bad = 0
     for name, look in CHECKS.items():
@@ -37,6 +45,45 @@ def command() -> None:
             click.echo(f"BAD   {name:<10} {exc}")
     if bad:
         raise WeFailed(f"{bad} of {len(CHECKS)} checks failed")
+
+
+@command.command("calls")
+@click.option("--from", "since", type=MOMENT, help="Begun from then on; two days if not said.")
+@click.option("--to", "until", type=MOMENT, help="Begun before; ten minutes ago at the latest.")
+@click.option("--mend", "mending", is_flag=True, help="Put right what can be.")
+def calls(since: datetime | None, until: datetime | None, mending: bool) -> None:
+    """Compare the register with the switch's own ledger and the recorded files.
+
+    Times are those of Asia/Almaty. Exit status 1 when differences are left.
+    """
+    settings = read_settings()
+    latest = datetime.now(UTC) - SETTLED
+    until = min(until.replace(tzinfo=ZONE), latest) if until else latest
+    since = max(since.replace(tzinfo=ZONE), EARLIEST) if since else until - CHECKED
+    if since >= until:
+        raise AskedWrongly("there is no time between --from and --to")
+    found, mended = asyncio.run(_compared(settings, since, until, mending=mending))
+    for each in found:
+        word = "mended" if each in mended else "DIFFERS"
+        click.echo(f"{word:<7} {each.kind:<30} {each.subject}  {each.why}")
+    left = len(found) - len(mended)
+    if left:
+        raise WeFailed(f"{left} differences: see docs/operations/failures.md")
+    click.echo(f"no differences left from {_local(since)} to {_local(until)}")
+
+
+async def _compared(
+    settings: Settings, since: datetime, until: datetime, *, mending: bool
+) -> tuple[list[Difference], list[Difference]]:
+    engine = open_database(settings)
+    try:
+        return await check_calls(Tools(settings, engine), since=since, until=until, mending=mending)
+    finally:
+        await engine.dispose()
+
+
+def _local(at: datetime) -> str:
+    return f"{at.astimezone(ZONE):%Y-%m-%d %H:%M}"
 
 
 def _disk(settings: Settings) -> str:

@@ -19,12 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.ledger import parse
 from callcenter.errors import WeFailed
-from callcenter.ledger import files, orphans, settling, store
+from callcenter.ledger import comparing, differences, files, orphans, settling, store
 from callcenter.ledger.calls import LedgerCall, take
+from callcenter.ledger.differences import Difference
+from callcenter.ledger.mending import mend
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, jobs, tools_of
+from callcenter.storage.jobs import Tools, enqueue_once, jobs, tools_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,10 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(seconds=30)
 SHOWN = 5  # names of files in one message
 BATCH = 100  # calls looked at in one transaction
+CHECK = "ledger.check_calls"
+# After which a call that is over is accounted for, its recording closed and files given to calls.
+SETTLED = orphans.QUIET + timedelta(minutes=5)
+CHECKED = timedelta(days=2)  # every night: so what one night could not do, the next does
 SWITCH_LIMIT = 5.0  # seconds for the switch to say which channels it has
 
 
@@ -66,6 +72,44 @@ async def account_for_calls(tools: Tools, grace: timedelta = GRACE) -> None:
 async def account_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`account_for_calls` at the worker's start and every minute."""
     await account_for_calls(tools_of(context))
+
+
+@jobs.periodic(cron="30 21 * * *")  # UTC: half past two at night in Asia/Almaty
+@jobs.task(name=CHECK, pass_context=True, queueing_lock=CHECK)
+async def check_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`check_calls` of two days, every night and after every recovery; mends, and alarms."""
+    until = datetime.now(UTC) - SETTLED
+    found, mended = await check_calls(
+        tools_of(context), since=until - CHECKED, until=until, mending=True
+    )
+    for each in mended:
+        log.warning("mended: %s %s: %s", each.kind, each.subject, each.why)
+    left = [each for each in found if each not in mended]
+    for each in left[:SHOWN]:
+        log.critical("%s %s: %s", each.kind, each.subject, each.why)
+    if left:
+        log.critical("%d differences need you: see `callcenter check calls`", len(left))
+
+
+async def check_calls(
+    tools: Tools, *, since: datetime, until: datetime, mending: bool
+) -> tuple[list[Difference], list[Difference]]:
+    """Compare calls that began from `since` to `until` with what the switch says of them.
+
+    Returns the differences, and those of them that were mended. Raises NotReady when the database
+    is away, WeFailed and OSError when files cannot be read.
+    """
+    ledger = ledger_of(tools.settings)
+    try:  # before the ledger is read: what ends meanwhile has its end there
+        live: set[str] | None = await _channels(tools.settings)
+    except WeFailed as exc:
+        log.warning("cannot ask the switch which calls go on: %s", exc)
+        live = None
+    told = await comparing.tell(
+        tools.settings, tools.engine, ledger, since=since, until=until, live=live
+    )
+    found = differences.find(told)
+    return found, await mend(tools, ledger, found) if mending else []
 
 
 def ledger_of(settings: Settings) -> Path:
@@ -159,6 +203,7 @@ async def _settle(tools: Tools, call_id: str) -> None:
             if call_id in calls:  # else another worker was here first
                 await settling.settle(connection, tools.settings.spool, calls[call_id])
                 await store.drop(connection, [call_id])
+                await enqueue_once(connection, CHECK, after=SETTLED)
     except (IntegrityError, DataError):
         # One call that cannot be written down must not keep the others from it.
         log.exception("call %s cannot be accounted for from the ledger", call_id)

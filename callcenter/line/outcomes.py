@@ -55,6 +55,7 @@ class Moment(StrEnum):
     NOT_REACHED = "not_reached"  #: the called party did not answer; detail: why
     FALLBACK = "fallback"  #: served by the dialplan alone, our software being down
     ENDED = "ended"  #: detail: outcome, hung_up (consultant, if the consultant ended it)
+    MENDED = "mended"  #: what the switch's own ledger says was put right here; detail: difference
     HANG_UP_REASON = "hang_up_reason"  #: the consultant says why; detail: consultant, hang_up
 
 

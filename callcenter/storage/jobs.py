@@ -6,11 +6,12 @@ that neither is ever without the other.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from procrastinate import App, JobContext, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.types import JSONValue
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -69,6 +70,26 @@ async def enqueue(connection: AsyncConnection, task: str, **arguments: JSONValue
     raw = await connection.get_raw_connection()
     deferrer = jobs.configure_task(task, connection=raw.driver_connection)
     await deferrer.defer_async(**arguments)
+
+
+async def enqueue_once(connection: AsyncConnection, task: str, *, after: timedelta) -> None:
+    """As `enqueue`, to be done so much later; nothing, when it waits to be done already.
+
+    Raises NotReady when the database is lost.
+    """
+    raw = await connection.get_raw_connection()
+    deferrer = jobs.configure_task(
+        task,
+        connection=raw.driver_connection,
+        queueing_lock=task,
+        schedule_in={"seconds": round(after.total_seconds())},
+    )
+    try:
+        with suppress(AlreadyEnqueued):
+            async with connection.begin_nested():
+                await deferrer.defer_async(timestamp=0)
+    except ConnectorException as exc:
+        raise NotReady(f"cannot enqueue {task}: the database fails") from exc
 
 
 async def work(app: App, tools: Tools) -> None:

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from callcenter.appeals.store import AppealRow
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import loudness
+from callcenter.ledger.differences import Kind
+from callcenter.ledger.heard import Way
 from callcenter.ledger.jobs import account_for_calls, ledger_of
 from callcenter.line.outcomes import Outcome
 from callcenter.recordings.keeping import Keeper
@@ -33,6 +35,7 @@ from tests.calls.house import (
     running_controller,
     until,
 )
+from tests.calls.test_check_calls import agrees, compared
 from tests.services import new_database, new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -303,3 +306,21 @@ async def test_twenty_calls_at_once_have_twenty_appeals_with_consecutive_numbers
     assert sequence == list(range(sequence[0], sequence[0] + 20))
     assert {"redirect_failed"} <= set(await house.moments(rows[-1]))
     assert empty_recordings(house) == []
+
+
+async def test_what_only_the_switch_knew_differs_until_it_is_accounted_for(
+    house: House, consultant: Phone
+) -> None:
+    since = datetime.now(UTC)
+    async with talking(house, "+77020000008", consultant) as (call, leg):
+        await asyncio.sleep(3)  # longer than what is tolerated
+        await leg.hang_up()
+        await call.ended()
+    await house.nothing_left()
+    _, found = await compared(house, since)
+    assert [each.kind for each in found] == [
+        Kind.CALL_WITHOUT_APPEAL,
+        Kind.FILE_WITHOUT_RECORDING,
+    ]
+    await work(house)
+    assert await agrees(house, since) == {Way.IN: 1}

@@ -183,6 +183,10 @@ async def test_a_call_whose_controller_never_comes_back_gets_its_outcome_from_an
             await caller.hang_up()
             appeal = await house.appeal("+77020000050")
     assert appeal.outcome == Outcome.LOST_TO_A_FAULT
+    async with house.engine.connect() as connection:
+        query = "SELECT status FROM procrastinate_jobs WHERE task_name = 'ledger.check_calls'"
+        jobs = list((await connection.exec_driver_sql(query)).scalars())
+    assert jobs == ["todo"]  # however many calls were recovered
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
