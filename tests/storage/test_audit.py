@@ -22,7 +22,7 @@ from callcenter.cli import callcenter
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.storage.jobs import Tools
+from callcenter.storage.jobs import Tools, connected
 from callcenter.storage.migrate import migrate
 
 DAY = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -233,12 +233,19 @@ async def test_no_head_is_written_that_the_key_beside_it_would_not_verify(
     assert len(list(settings.audit_heads.glob("*.head"))) == 1
 
 
-def test_the_worker_knows_the_job_that_signs() -> None:
+async def test_a_worker_signs_the_head(settings: Settings, engine: AsyncEngine) -> None:
     from callcenter.commands import worker
-    from callcenter.storage.jobs import jobs
 
-    assert worker.command.name == "worker"
-    assert "audit.sign_head" in jobs.tasks
+    assert worker.command.name == "worker"  # what it imports is what a worker can do
+    await write(engine, 1)
+    async with connected(settings) as app:
+        await app.configure_task("audit.sign_head").defer_async(timestamp=0)
+        await app.run_worker_async(
+            wait=False,
+            install_signal_handlers=False,
+            additional_context={"tools": Tools(settings, engine)},
+        )
+    assert [head.entry for head in head_files.read_all(settings.audit_heads).heads] == [1]
 
 
 @pytest.mark.parametrize(
