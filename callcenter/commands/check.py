@@ -20,7 +20,7 @@ from callcenter.ledger.differences import ZONE, Difference
 from callcenter.ledger.jobs import CHECKED, SETTLED, check_calls
 from callcenter.line.prompts import Prompts
 from callcenter.settings import Settings, read_settings
-from callcenter.storage.engine import once, open_database
+from callcenter.storage.engine import once, opened
 from callcenter.storage.jobs import Tools
 from callcenter.storage.redis import open_redis
 
@@ -75,11 +75,8 @@ def calls(since: datetime | None, until: datetime | None, mending: bool) -> None
 async def _compared(
     settings: Settings, since: datetime, until: datetime, *, mending: bool
 ) -> tuple[list[Difference], list[Difference]]:
-    engine = open_database(settings)
-    try:
+    async with opened(settings) as engine:
         return await check_calls(Tools(settings, engine), since=since, until=until, mending=mending)
-    finally:
-        await engine.dispose()
 
 
 def _local(at: datetime) -> str:

@@ -103,12 +103,21 @@ def as_json(rows: Sequence[Mapping[str, object]]) -> str:
 async def once(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
     """Do `work` in one transaction of a database that is opened for it: for commands.
 
+    Raises as `opened` does.
+    """
+    async with opened(settings) as engine, unit_of_work(engine) as connection:
+        return await work(connection)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """An engine for the block: for commands.
+
     Raises NotReady when the database cannot be reached or has no tables yet.
     """
     engine = open_database(settings)
     try:
-        async with unit_of_work(engine) as connection:
-            return await work(connection)
+        yield engine
     except exc.ProgrammingError as error:
         if isinstance(error.orig, UndefinedTable):
             raise NotReady("the database has no tables yet: run `callcenter migrate`") from error

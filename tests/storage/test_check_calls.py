@@ -19,14 +19,16 @@ from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import EventRow
 from callcenter.cli import callcenter
-from callcenter.errors import AskedWrongly, WeFailed
+from callcenter.errors import AskedWrongly, NotReady, WeFailed
 from callcenter.ledger.differences import Difference, Kind
 from callcenter.ledger.jobs import CHECK, CHECKED, check_calls, ledger_of
 from callcenter.recordings import store as recordings
 from callcenter.recordings.keeping import Keeper
 from callcenter.recordings.spool import name_for
+from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, connected, enqueue_once
+from callcenter.up.ports import free_port
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 IN, DIALLED, CODE = "1795600000.1", "1795600100.2", "1795600200.3"
@@ -412,6 +414,17 @@ async def test_every_night_what_can_be_is_mended_and_the_rest_alarmed(
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(callcenter, ["check", "calls", *words])
+
+
+async def test_a_database_without_tables_is_said_so(
+    empty_database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCENTER_DATABASE_URL", empty_database)
+    monkeypatch.setenv("CALLCENTER_VAR", str(settings.var))
+    monkeypatch.setenv("CALLCENTER_AMI_PORT", str(free_port()))
+    said = await asyncio.to_thread(run)
+    assert isinstance(said.exception, NotReady)
+    assert "callcenter migrate" in str(said.exception)
 
 
 async def test_the_command_lists_mends_and_tells_by_its_exit_status(
