@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.appeals.store import append_event, find
-from callcenter.appeals.tables import appeal
+from callcenter.appeals.store import alone_with, append_event, find
 from callcenter.errors import AskedWrongly
 
 A_MOMENT = timedelta(seconds=1)
@@ -75,13 +73,9 @@ async def explain(connection: AsyncConnection, number: str, extension: str, reas
     row = await find(connection, number)
     if row is None:
         raise NoHangUp
-    await _alone_with(connection, row.id)
+    await alone_with(connection, row.id)
     waiting = await unexplained(connection, row.received_at - A_MOMENT, number)
     if extension not in [each.extension for each in waiting]:
         raise NoHangUp
     detail = {"consultant": extension, "hang_up": reason.value}
     await append_event(connection, appeal_id=row.id, at=datetime.now(UTC), kind=KIND, detail=detail)
-
-
-async def _alone_with(connection: AsyncConnection, appeal_id: UUID) -> None:
-    await connection.execute(select(appeal.c.id).where(appeal.c.id == appeal_id).with_for_update())

@@ -20,6 +20,7 @@ from callcenter.appeals.tables import appeal, appeal_event
 from callcenter.storage.engine import Transaction, as_json, within
 
 YEAR_ZONE = ZoneInfo("Asia/Almaty")
+AFTERWARDS = 9_001  #: the `seq` of the first moment that is no moment of the call itself
 
 # Rooms do not import each other; of a consultant we need only what is shown beside the appeal.
 _consultant = table("consultant", column("id"), column("extension"), column("name"))
@@ -267,14 +268,25 @@ async def append_event(
     detail: Mapping[str, Any],
     ordinal: int = 0,
 ) -> None:
-    """Add a moment after all of a call of the appeal that is over; 0 is that which opened it."""
-    newest = select(func.coalesce(func.max(appeal_event.c.seq) + 1, first_moment(ordinal))).where(
+    """Add a moment after all of a call of the appeal, which may go on yet; 0 is what opened it.
+
+    As `alone_with`: of two who add one at once the second waits, or its moment would be taken for
+    the first one's and dropped. For the same reason these are counted apart from the call's own.
+    """
+    await alone_with(connection, appeal_id)
+    first = first_moment(ordinal) + AFTERWARDS - 1
+    newest = select(func.coalesce(func.max(appeal_event.c.seq) + 1, first)).where(
         appeal_event.c.appeal_id == appeal_id,
-        appeal_event.c.seq >= first_moment(ordinal),
-        appeal_event.c.seq < first_moment(ordinal + 1),
+        appeal_event.c.seq.between(first, first_moment(ordinal + 1) - 1),
     )
     seq = (await connection.execute(newest)).scalar_one()
     await add_events(connection, [EventRow(appeal_id, seq, at, kind, dict(detail))])
+
+
+async def alone_with(connection: AsyncConnection, appeal_id: UUID) -> None:
+    """Wait for others who are alone with this appeal; they wait until this transaction ends."""
+    row = select(appeal.c.id).where(appeal.c.id == appeal_id)
+    await connection.execute(row.with_for_update(key_share=True))
 
 
 async def set_language(connection: AsyncConnection, *, appeal_id: UUID, language: str) -> None:

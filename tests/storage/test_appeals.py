@@ -135,6 +135,56 @@ async def test_an_empty_batch_of_moments_is_nothing(engine: AsyncEngine) -> None
         assert (await connection.execute(text("SELECT count(*) FROM appeal_event"))).scalar() == 0
 
 
+async def test_of_two_who_add_a_moment_at_once_each_keeps_its_own(engine: AsyncEngine) -> None:
+    appeal_id = uuid4()
+
+    async def add(connection: AsyncConnection, kind: str) -> None:
+        await store.append_event(connection, appeal_id=appeal_id, at=NOON, kind=kind, detail={})
+
+    async def second() -> None:
+        async with unit_of_work(engine) as connection:
+            await add(connection, "second")
+
+    async with unit_of_work(engine) as connection:
+        await open_one(connection, "a", appeal_id=appeal_id)
+    async with unit_of_work(engine) as connection:
+        await add(connection, "first")
+        waiting = asyncio.create_task(second())
+        await until_somebody_waits(engine)
+    await waiting
+    async with unit_of_work(engine) as connection:
+        kinds = [event.kind for event in await store.events(connection, appeal_id)]
+    assert kinds == ["first", "second"]
+
+
+async def until_somebody_waits(engine: AsyncEngine) -> None:
+    """Return when a connection to this database waits for a lock of another one."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10), engine.connect() as connection:
+        while not (await connection.execute(query)).scalar_one():
+            await connection.rollback()
+            await asyncio.sleep(0.02)
+
+
+async def test_a_moment_added_during_a_call_takes_no_place_of_the_calls_own(
+    engine: AsyncEngine,
+) -> None:
+    appeal_id = uuid4()
+    own = [store.EventRow(appeal_id, seq, NOON, f"own {seq}", {}) for seq in (1, 2, 3)]
+    async with unit_of_work(engine) as connection:
+        await open_one(connection, "a", appeal_id=appeal_id)
+        await store.add_events(connection, own[:2])
+        await store.append_event(
+            connection, appeal_id=appeal_id, at=NOON, kind="callback_replaced", detail={}
+        )
+        await store.add_events(connection, own[2:])
+        kinds = [event.kind for event in await store.events(connection, appeal_id)]
+    assert kinds == ["own 1", "own 2", "own 3", "callback_replaced"]
+
+
 async def test_live_appeals_are_listed_oldest_first(engine: AsyncEngine) -> None:
     async with unit_of_work(engine) as connection:
         await open_one(connection, "young", at=NOON + timedelta(seconds=1))
