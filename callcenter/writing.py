@@ -104,7 +104,9 @@ async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Ent
                     promised_at=entry.at,
                 )
             case journal.PromiseEnded():
-                await promises.end(connection, entry.promise_id, State(entry.state), entry.at)
+                await promises.end_by_attempt(
+                    connection, entry.promise_id, State(entry.state), entry.at
+                )
             case journal.OutgoingCarried():
                 await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)
             case journal.OutgoingClosed():

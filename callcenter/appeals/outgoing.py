@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -136,6 +136,17 @@ async def live(connection: AsyncConnection) -> list[Outgoing]:
         _query().where(outgoing_call.c.outcome.is_(None)).order_by(outgoing_call.c.began_at)
     )
     return [Outgoing(*row) for row in rows]
+
+
+def under_way(
+    number: ColumnElement[Any], *, not_about: ColumnElement[Any] | None = None
+) -> ColumnElement[bool]:
+    """Whether a call to this number has no outcome yet, as a condition of a query.
+
+    `not_about`: calls about the appeal with this id do not count.
+    """
+    alive = exists().where(outgoing_call.c.number == number, outgoing_call.c.outcome.is_(None))
+    return alive if not_about is None else alive.where(outgoing_call.c.appeal_id != not_about)
 
 
 async def last_to(connection: AsyncConnection, number: str) -> Outgoing | None:

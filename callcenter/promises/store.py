@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
 from callcenter.promises.states import Kind, State, is_overdue
@@ -81,7 +82,8 @@ async def promise_callback(
     """Promise to call this number back. Repeatable.
 
     An open promise for the same number is replaced by this one, which takes over its place in the
-    queue and its urgency; the earlier appeal says so.
+    queue and its urgency; the earlier appeal says so. Should the number be called for the earlier
+    one this moment, it is not called again before the pause after that attempt.
     """
     # Two calls that promise for one number at once would else fail at the unique index.
     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(number))))
@@ -109,7 +111,7 @@ async def promise_callback(
             arrived_at=min([arrived_at, *(earlier.arrived_at for earlier in before)]),
             promised_at=promised_at,
             state=State.OPEN.value,
-            due_at=promised_at,
+            due_at=max([promised_at, *(each.due_at for each in before if each.is_under_way)]),
         )
     )
 
@@ -119,7 +121,13 @@ async def _replaced(connection: AsyncConnection, number: str, at: datetime) -> S
         update(promise)
         .where(promise.c.number == number, promise.c.state == State.OPEN.value)
         .values(state=State.REPLACED.value, ended_at=at)
-        .returning(promise.c.appeal_id, promise.c.arrived_at, promise.c.urgent)
+        .returning(
+            promise.c.appeal_id,
+            promise.c.arrived_at,
+            promise.c.urgent,
+            promise.c.due_at,
+            outgoing.under_way(promise.c.number).label("is_under_way"),
+        )
     )
     return result.all()
 
@@ -145,7 +153,8 @@ async def claim(
 ) -> list[Claimed]:
     """Take care of promises whose attempt is due and of which no living controller takes care.
 
-    The longest waiting first. The call in which a promise was made must be over.
+    The longest waiting first. The call in which a promise was made must be over, and so must one
+    to the same number about another appeal: it may be for the promise that this one replaced.
     """
     due = (
         select(promise.c.id)
@@ -155,6 +164,7 @@ async def claim(
             promise.c.due_at <= now,
             or_(promise.c.claimed_until.is_(None), promise.c.claimed_until < now),
             appeal.c.outcome.is_not(None),
+            ~outgoing.under_way(promise.c.number, not_about=promise.c.appeal_id),
         )
         .order_by(promise.c.arrived_at)
         .limit(limit)
@@ -238,6 +248,32 @@ async def end(
         .values(state=state.value, ended_at=at, ended_by=by)
     )
     return result.rowcount == 1
+
+
+async def end_by_attempt(
+    connection: AsyncConnection, promise_id: UUID, state: State, at: datetime
+) -> None:
+    """End an open promise by what came of an attempt. Repeatable.
+
+    Should the promise have been replaced during the attempt, who talked or declined the call did
+    so for the one that replaced it: the number is not called once more.
+    """
+    if await end(connection, promise_id, state, at) or state is State.UNREACHED:
+        return
+    number = (
+        select(promise.c.number)
+        .where(promise.c.id == promise_id, promise.c.state == State.REPLACED.value)
+        .scalar_subquery()
+    )
+    await connection.execute(
+        update(promise)
+        .where(
+            promise.c.number == number,
+            promise.c.state == State.OPEN.value,
+            promise.c.promised_at <= at,
+        )
+        .values(state=state.value, ended_at=at)
+    )
 
 
 async def open_ones(connection: AsyncConnection) -> list[Promise]:

@@ -144,6 +144,28 @@ async def closed(house: House, number: str) -> bool:
     return None not in await attempts(house, number)
 
 
+async def test_who_asks_again_while_the_telephone_rings_is_not_called_twice(house: House) -> None:
+    number = "+77050000011"
+    first = await owe(house, number)
+    async with house.network(number) as network, house.softphone("202") as consultant:
+        await consultant.register()
+        applicant = await network.next_call(PROCESS)
+        second = await owe(house, number)
+        await applicant.answer()
+        applicant.send_silence()
+        await house.hears(applicant, "ru", "callback_neutral")
+        await applicant.press("1")
+        leg = await consultant.next_call(SEVERAL)
+        await leg.answer()
+        await both_hear(applicant, leg)
+        await became(house, second, State.KEPT)
+        await leg.hang_up()
+        await applicant.ended()
+    await became(house, first, State.REPLACED)
+    await until(lambda: closed(house, number), "the call has an outcome")
+    assert await attempts(house, number) == [Outcome.TALKED]
+
+
 async def test_whoever_picks_up_and_says_no_learns_nothing_and_nobody_calls_again(
     house: House,
 ) -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
+from callcenter.appeals.outgoing import Outgoing
 from callcenter.promises import store
 from callcenter.promises.states import State, pause_after
 from callcenter.promises.store import CLAIM, Claimed
@@ -140,6 +142,55 @@ async def test_a_second_request_replaces_the_first_and_takes_over_its_place(
         (event,) = await appeals.events(connection, appeal_id)
     assert event.kind == "callback_replaced"
     assert len(event.detail["appeal"]) == 10
+
+
+async def replaced_while_called(engine: AsyncEngine) -> tuple[UUID, UUID, Outgoing]:
+    """The promise whose number is being called, the one that replaced it, and that call."""
+    appeal_id = await call_of(engine)
+    first = await made(engine, appeal_id=appeal_id)
+    await claimed(engine, "line-1")
+    async with unit_of_work(engine) as connection:
+        assert await store.attempt(connection, "line-1", first, NOW, 5 * MINUTE)
+        call = await outgoing.begin(
+            connection,
+            appeal_id=appeal_id,
+            call_id="callback",
+            number=NUMBER,
+            consultant_id=None,
+            began_at=NOW,
+        )
+    return first, await made(engine), call
+
+
+@pytest.mark.parametrize("became", [State.KEPT, State.DECLINED])
+async def test_who_asked_again_while_being_called_is_not_called_twice(
+    engine: AsyncEngine, became: State
+) -> None:
+    first, second, _ = await replaced_while_called(engine)
+    assert await claimed(engine, "line-2", NOW + 30 * MINUTE) == []
+    for _ in range(2):  # the journal may write an entry twice
+        async with unit_of_work(engine) as connection:
+            await store.end_by_attempt(connection, first, became, NOW + MINUTE)
+    assert await state_of(engine, first) is State.REPLACED
+    assert await state_of(engine, second) is became
+
+
+async def test_who_asked_again_while_being_called_and_is_not_reached_is_called_after_the_pause(
+    engine: AsyncEngine,
+) -> None:
+    first, second, call = await replaced_while_called(engine)
+    async with unit_of_work(engine) as connection:
+        await store.end_by_attempt(connection, first, State.UNREACHED, NOW + MINUTE)
+        await outgoing.close(connection, call.id, outcome="not_reached", ended_at=NOW + MINUTE)
+    assert await claimed(engine, "line-2", NOW + 4 * MINUTE) == []
+    assert [each.id for each in await claimed(engine, "line-2", NOW + 5 * MINUTE)] == [second]
+
+
+async def test_a_talk_ends_no_promise_that_was_made_after_it(engine: AsyncEngine) -> None:
+    first, second, _ = await replaced_while_called(engine)
+    async with unit_of_work(engine) as connection:
+        await store.end_by_attempt(connection, first, State.KEPT, NOW - MINUTE)
+    assert await state_of(engine, second) is State.OPEN
 
 
 async def test_who_rang_again_and_talked_is_owed_nothing_more(engine: AsyncEngine) -> None:
