@@ -14,20 +14,30 @@ from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
+from callcenter.consultants.desk import Occupation as DeskOccupation
 from callcenter.consultants.orders import Answer, Order
-from callcenter.dialling.beginning import AskedNotToBeCalled, Begun, TooOften, Wanted, begin
-from callcenter.dialling.numbers import NumberPolicy, NumberRefused
+from callcenter.dialling.beginning import (
+    AskedNotToBeCalled,
+    Begun,
+    TooOften,
+    Wanted,
+    begin,
+    begin_unwritten,
+)
+from callcenter.dialling.numbers import EMERGENCY, NumberPolicy, NumberRefused
 from callcenter.errors import CallcenterError, WeFailed
 from callcenter.line.call import Call
 from callcenter.line.codes import LANGUAGES, extension_of
-from callcenter.line.journal import Journal, OutgoingRecord
-from callcenter.line.outbound import Outgoing, outgoing_call
+from callcenter.line.journal import Journal, OutgoingBegan, OutgoingRecord
+from callcenter.line.outbound import Occupation, Outgoing, outgoing_call
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import Leg, LegGone, Sounds
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 
 log = logging.getLogger(__name__)
+
+WRITTEN_WITHIN = 2.0  # seconds that a call to 112 waits for the database, which writes it later
 
 #: What a consultant hears who dialled in vain; of all else: not possible now.
 _REFUSALS: Mapping[type[CallcenterError], str] = {
@@ -48,7 +58,10 @@ class _Who:
 
 
 class CallsOut:
-    """One controller's part in it. What it cannot do changes nothing, and is said."""
+    """One controller's part in it. What it cannot do changes nothing, and is said.
+
+    Emergency services are called also when neither the desk nor the database answers.
+    """
 
     def __init__(
         self,
@@ -80,9 +93,10 @@ class CallsOut:
             if extension is None:
                 log.error("channel %s is no consultant's", channel.id)
                 return
-            # AMI tells this too, but perhaps later: no call must come in between.
-            await self._desk.tell_devices({extension: "INUSE"}, channel.began_at)
             wanted = Wanted(self._policy.check(channel.dialled))
+            if wanted.number not in EMERGENCY:
+                # AMI tells this too, but perhaps later: no call must come in between.
+                await self._desk.tell_devices({extension: "INUSE"}, channel.began_at)
             await self._call(extension, wanted, "dialled", channel.id, _answered(channel))
         except LegGone:
             return
@@ -124,8 +138,7 @@ class CallsOut:
     ) -> None:
         call_id = f"outgoing-{uuid4()}"
         async with AsyncExitStack() as side:
-            occupied = self._desk.occupied(call_id, extension)
-            occupation = await side.enter_async_context(occupied)
+            occupation = await self._occupied(side, call_id, extension, wanted)
             consultant, start = await self._begin(extension, wanted, leg_id)
             record = self._journal.outgoing(
                 start.call.id, start.call.appeal_id, start.call.first_moment
@@ -166,7 +179,47 @@ class CallsOut:
                     self._under_way.pop(known, None)
                 record.closed(outcome)
 
+    async def _occupied(
+        self, side: AsyncExitStack, call_id: str, extension: str, wanted: Wanted
+    ) -> Occupation:
+        try:
+            return await side.enter_async_context(self._desk.occupied(call_id, extension))
+        except CallcenterError as exc:
+            if wanted.number not in EMERGENCY:
+                raise
+            log.error("consultant %s calls for help without the desk: %s", extension, exc)
+            return DeskOccupation()
+
     async def _begin(self, extension: str, wanted: Wanted, leg_id: str) -> tuple[_Who, Begun]:
+        if wanted.number is None or wanted.number not in EMERGENCY:
+            return await self._written(extension, wanted, leg_id)
+        # A database that hangs may hold up the end of this too, so that is not waited for.
+        writing = asyncio.create_task(self._written(extension, wanted, leg_id))
+        writing.add_done_callback(_not_awaited)
+        try:
+            done, _ = await asyncio.wait((writing,), timeout=WRITTEN_WITHIN)
+            if done:
+                return writing.result()
+        except WeFailed as exc:
+            log.error("consultant %s calls for help unwritten yet: %s", extension, exc)
+        finally:
+            writing.cancel()
+        return self._unwritten(extension, wanted.number, leg_id)
+
+    def _unwritten(self, extension: str, number: str, leg_id: str) -> tuple[_Who, Begun]:
+        """The journal has the database told, by the time this call may be over."""
+        known = self._desk.known(extension)
+        if known is None:
+            raise WeFailed(f"nobody can tell who consultant {extension} is")
+        number = self._policy.check(number)
+        begun = begin_unwritten(number, consultant_id=known.id, call_id=leg_id)
+        call = begun.call
+        self._journal.put(
+            OutgoingBegan(call.appeal_id, call.id, leg_id, number, known.id, call.began_at)
+        )
+        return _Who(known.id, extension), begun
+
+    async def _written(self, extension: str, wanted: Wanted, leg_id: str) -> tuple[_Who, Begun]:
         try:
             async with unit_of_work(self._engine) as connection:
                 who = _Who(await consultants.id_of(connection, extension), extension)
@@ -198,3 +251,9 @@ async def _answered(channel: Channel) -> AsyncIterator[Leg]:
         yield channel
     finally:
         await asyncio.shield(channel.hang_up())
+
+
+def _not_awaited(writing: "asyncio.Task[tuple[_Who, Begun]]") -> None:
+    """Nobody waits for what came too late."""
+    if not writing.cancelled():
+        writing.exception()

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
+from callcenter.appeals.outgoing import Outgoing
 from callcenter.appeals.store import Change, Closing, EventRow, Opening
+from callcenter.dialling import beginning
 from callcenter.errors import WeFailed
 from callcenter.line import journal
 from callcenter.line.journal import Entry, EntryRefused
@@ -79,6 +81,8 @@ async def write_entries(transaction: Transaction, entries: Sequence[Entry]) -> N
     closings = [Closing(e.appeal_id, e.outcome, e.at) for e in all_of(journal.Closed)]
     ended = {e.recording_id: e.at for e in all_of(journal.RecordingEnded)}
     await appeals.open_appeals(transaction, openings)
+    for begun in all_of(journal.OutgoingBegan):
+        await _write_beginning(transaction.connection, begun)
     await appeals.change_appeals(transaction, [*filter(None, map(_change, entries))])
     await recordings.begin_all(transaction, beginnings)
     await recordings.close_all(transaction, ended)
@@ -86,6 +90,21 @@ async def write_entries(transaction: Transaction, entries: Sequence[Entry]) -> N
     await _write_what_is_ours(transaction.connection, entries)
     await promises.serve_all(transaction, _heard_a_consultant(moments))
     await appeals.close_appeals(transaction, closings)
+
+
+async def _write_beginning(connection: AsyncConnection, begun: journal.OutgoingBegan) -> None:
+    call = Outgoing(
+        id=begun.outgoing_id,
+        appeal_id=begun.appeal_id,
+        ordinal=1,
+        number=begun.number,
+        consultant_id=begun.consultant_id,
+        call_id=begun.call_id,
+        began_at=begun.at,
+        ended_at=None,
+        outcome=None,
+    )
+    await beginning.write(connection, call, begun.consultant_id)
 
 
 async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Entry]) -> None:

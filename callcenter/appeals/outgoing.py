@@ -76,10 +76,15 @@ async def begin(
         None,
         None,
     )
-    await connection.execute(
-        insert(outgoing_call).values({name: getattr(made, name) for name in Outgoing.__slots__})
-    )
+    await add(connection, made)
     return made
+
+
+async def add(connection: AsyncConnection, call: Outgoing) -> None:
+    """Note a call as it is."""
+    await connection.execute(
+        insert(outgoing_call).values({name: getattr(call, name) for name in Outgoing.__slots__})
+    )
 
 
 async def made_since(

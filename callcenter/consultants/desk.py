@@ -63,6 +63,10 @@ class Desk:
         self._roster = {consultant.extension: consultant for consultant in consultants}
         await tell_roster(self._do, self._roster.values(), known)
 
+    def known(self, extension: str) -> Consultant | None:
+        """Who has this extension, from the roster told last: also while Redis is away."""
+        return self._roster.get(extension)
+
     async def tell_devices(self, states: Mapping[str, str], stamp: float) -> None:
         """Telephones' states by extension, as Asterisk names them; `stamp` is UTC epoch seconds."""
         if states:

@@ -11,7 +11,7 @@ from callcenter.appeals import outgoing, store
 from callcenter.appeals.callers import read_caller
 from callcenter.appeals.number import parse
 from callcenter.appeals.outgoing import Outgoing
-from callcenter.dialling.numbers import NumberPolicy
+from callcenter.dialling.numbers import EMERGENCY, NumberPolicy
 from callcenter.errors import AskedWrongly
 
 RECENT = timedelta(days=30)  #: an appeal is what a consultant dials about for so long
@@ -108,6 +108,20 @@ async def begin(
     return Begun(call, row.number, row.language)
 
 
+def begin_unwritten(number: str, *, consultant_id: UUID, call_id: str) -> Begun:
+    """A call that is made though nobody can write it down: `write` does so later."""
+    now = datetime.now(UTC)
+    call = Outgoing(uuid4(), uuid4(), 1, number, consultant_id, call_id, now, None, None)
+    return Begun(call, "", None)
+
+
+async def write(connection: AsyncConnection, call: Outgoing, consultant_id: UUID) -> None:
+    """Write down, about an appeal of its own, a call that began unwritten. Repeatable."""
+    if await store.by_id(connection, call.appeal_id) is None:
+        await _open(connection, call.appeal_id, call.number, consultant_id, call.began_at)
+        await outgoing.add(connection, call)
+
+
 async def _find(connection: AsyncConnection, written: str) -> store.AppealRow:
     row = await store.find(connection, parse(written))
     if row is None:
@@ -118,7 +132,9 @@ async def _find(connection: AsyncConnection, written: str) -> store.AppealRow:
 async def _check_limits(
     connection: AsyncConnection, limits: Limits, number: str, consultant_id: UUID, now: datetime
 ) -> None:
-    """Short numbers are services: 102 is called as often as it is needed."""
+    """Short numbers are services; those for emergencies are called as often as it is needed."""
+    if number in EMERGENCY:
+        return
     by = await outgoing.made_since(connection, now - _HOUR, consultant_id=consultant_id)
     if by >= limits.calls_by_consultant:
         raise TooOften
@@ -135,17 +151,23 @@ async def _about(
     )
     if appeal_id is None:
         appeal_id = uuid4()
-        await store.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=None,
-            channel=outgoing.CHANNEL,
-            caller_kind=read_caller(number).kind,
-            caller_number=number,
-            received_at=now,
-        )
-        await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=consultant_id)
+        await _open(connection, appeal_id, number, consultant_id, now)
     row = await store.by_id(connection, appeal_id)
     if row is None:
         raise NoSuchAppeal
     return row
+
+
+async def _open(
+    connection: AsyncConnection, appeal_id: UUID, number: str, consultant_id: UUID, now: datetime
+) -> None:
+    await store.open_appeal(
+        connection,
+        appeal_id=appeal_id,
+        call_id=None,
+        channel=outgoing.CHANNEL,
+        caller_kind=read_caller(number).kind,
+        caller_number=number,
+        received_at=now,
+    )
+    await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=consultant_id)

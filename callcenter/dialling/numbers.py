@@ -16,6 +16,7 @@ from callcenter.errors import AskedWrongly
 SHORT_NUMBERS = frozenset(
     {"101", "102", "103", "104", "109", "110", "112", "115", "150", "1414", "1424"}
 )
+EMERGENCY = frozenset({"101", "102", "103", "104", "112"})  #: called whatever else fails
 OURSELVES = "111"
 
 _WRITTEN = re.compile(r"[0-9+ ().\-]{2,40}")

@@ -119,6 +119,18 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class OutgoingBegan:
+    """A call of ours began while the database was away: about an appeal of its own."""
+
+    appeal_id: UUID
+    outgoing_id: UUID
+    call_id: str
+    number: str
+    consultant_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingCarried:
     """Another leg lives as long as an outgoing call from now on."""
 
@@ -148,6 +160,7 @@ Entry = (
     | CallbackPromised
     | PromiseEnded
     | Closed
+    | OutgoingBegan
     | OutgoingCarried
     | OutgoingClosed
 )
@@ -157,6 +170,7 @@ URGENT = (
     CallbackPromised,
     PromiseEnded,
     Closed,
+    OutgoingBegan,
     OutgoingCarried,
     OutgoingClosed,
 )

@@ -189,6 +189,22 @@ async def test_who_signed_out_cannot_call(house: House) -> None:
     assert await outgoing_of(house, "+77010100005") is None
 
 
+async def test_who_signed_out_can_call_for_help(house: House) -> None:
+    async with house.consultant("201") as consultant, house.network("103") as phone:
+        out = await consultant.call("*13")
+        await out.ended(20)
+        async with dialling(house, consultant, "103") as leg:
+            called = await phone.next_call()
+            await called.answer()
+            await both_hear(called, leg)
+            await called.hang_up()
+            await leg.ended()
+        back = await consultant.call("*10")
+        await back.ended(20)
+        await becomes(house, "201", State.READY)
+    assert (await ended(house, "103")).outcome == Outcome.TALKED
+
+
 async def test_a_number_is_not_called_again_and_again(house: House) -> None:
     number = "+77010100006"
     async with house.consultant("201") as consultant:

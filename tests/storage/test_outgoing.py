@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals import outgoing, store
 from callcenter.appeals.outgoing import Outgoing
 from callcenter.consultants import store as consultants
+from callcenter.dialling.beginning import TooOften, Wanted, begin
+from callcenter.dialling.numbers import EMERGENCY, NumberPolicy
+from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 
 NOON = datetime(2026, 7, 1, 7, tzinfo=UTC)
@@ -146,3 +149,28 @@ async def test_the_newest_appeal_of_a_number_with_a_consultant_is_found(
             connection, consultant_id=aigul, number=NUMBER, since=NOON - timedelta(days=30)
         )
     assert last == (wanted if found else None)
+
+
+async def test_emergency_services_are_called_as_often_as_needed_and_nobody_else(
+    engine: AsyncEngine,
+) -> None:
+    limits = Settings(_env_file=None, calls_by_consultant=1)
+
+    async def call(number: str) -> None:
+        async with unit_of_work(engine) as connection:
+            await begin(
+                connection,
+                NumberPolicy(),
+                limits,
+                Wanted(number),
+                consultant_id=aigul,
+                call_id=uuid4().hex,
+            )
+
+    async with unit_of_work(engine) as connection:
+        aigul = await a_consultant(connection)
+    for number in sorted(EMERGENCY):
+        await call(number)
+    for number in (NUMBER, "109"):
+        with pytest.raises(TooOften):
+            await call(number)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import read_caller
 from callcenter.appeals.number import is_valid
+from callcenter.appeals.outgoing import first_moment
 from callcenter.consultants import store as consultants
 from callcenter.errors import WeFailed
 from callcenter.line.journal import (
@@ -26,6 +28,9 @@ from callcenter.line.journal import (
     Journal,
     LanguageSettled,
     Opened,
+    OutgoingBegan,
+    OutgoingCarried,
+    OutgoingClosed,
     RecordingBegan,
     RecordingEnded,
 )
@@ -194,6 +199,36 @@ async def test_a_batch_that_is_cancelled_is_not_half_written(engine: AsyncEngine
     await writing.write(entries)
     await writing.close()
     await is_kept(engine, entries, consultant)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_call_that_began_while_the_database_was_away_is_written_with_an_appeal_of_its_own(
+    engine: AsyncEngine, at_once: bool
+) -> None:
+    consultant = await hire(engine)
+    appeal_id, outgoing_id = uuid4(), uuid4()
+    entries: list[Entry] = [
+        OutgoingBegan(appeal_id, outgoing_id, "leg", "102", consultant, NOON),
+        Happened(appeal_id, first_moment(1), Moment.CALLING, NOON),
+        OutgoingCarried(appeal_id, outgoing_id, "other leg"),
+        ConsultantSettled(appeal_id, consultant),
+        OutgoingClosed(appeal_id, outgoing_id, Outcome.TALKED, NOON + timedelta(minutes=1)),
+    ]
+    writing = Writing(engine)
+    for batch in [entries] if at_once else [[entry] for entry in entries]:
+        for _ in range(2):
+            await writing.write(batch)
+    await writing.close()
+    async with unit_of_work(engine) as connection:
+        row = await appeals.by_id(connection, appeal_id)
+        call = await outgoing.last_to(connection, "102")
+        events = await appeals.events(connection, appeal_id)
+    assert row is not None
+    assert call is not None
+    assert (row.channel, row.outcome, row.consultant_extension) == ("outgoing", "talked", "201")
+    assert (row.caller_number, row.received_at) == ("102", NOON)
+    assert (call.id, call.call_id, call.outcome) == (outgoing_id, "other leg", "talked")
+    assert [event.kind for event in events] == [Moment.CALLING]
 
 
 async def test_entries_of_many_calls_share_a_batch() -> None:
