@@ -294,13 +294,12 @@ class Controller:
         return call
 
     def _may_call(self, number: str) -> str | None:
-        """The number in E.164 when the line may call it: a whole one, allowed, and not blocked."""
+        """The number in E.164, or short, when the line may call it: allowed, and not blocked."""
         try:
             checked = self.numbers.check(number)
         except NumberRefused:
             return None
-        is_wanted = checked.startswith("+") and not self.blocklist.blocks(checked)
-        return checked if is_wanted else None
+        return None if self.blocklist.blocks(checked) else checked
 
     async def _give_order(self, call_id: str, order: Order) -> Answer:
         if call_id == NO_CALL:

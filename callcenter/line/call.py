@@ -55,7 +55,7 @@ class Call:
     desk: Desk
     queue: Queue
     times: Times
-    number: str | None = None  #: from which the caller calls, if it is one that we may call
+    number: str | None = None  #: from which the caller calls, if we may call it
     may_call: Callable[[str], str | None] = _nothing  #: the number as it is called, if it may be
     held: Place | None = None  #: of a callback: it has a consultant before anybody is called
     is_callback: bool = False

@@ -49,13 +49,13 @@ async def callback_promised(call: Call) -> bool:
 
 async def _safe_number(call: Call) -> str | None:
     """A number that we may call and of which the caller said that calling it is safe."""
-    number = call.number
+    number = _whole(call.number)
     for _ in range(TRIES):
         if number is None:
             typed = await _typed(call)
             if not typed:
                 return None
-            number = call.may_call(typed)
+            number = _whole(call.may_call(typed))
         if number is None:
             await call.say("callback_refused", until_key=False)
             continue
@@ -65,6 +65,11 @@ async def _safe_number(call: Call) -> str | None:
             return number if key == "1" else None
         number = None
     return None
+
+
+def _whole(number: str | None) -> str | None:
+    """The number, unless it is a short one: those are services and nobody's own."""
+    return number if number is not None and number.startswith("+") else None
 
 
 async def _typed(call: Call) -> str:

@@ -236,6 +236,19 @@ async def test_somebody_outside_helps_and_the_recording_goes_on(house: House) ->
     assert moments.count(Moment.RECORDING_STARTED) == moments.count(Moment.RECORDING_STOPPED) == 1
 
 
+async def test_an_emergency_service_is_brought_to_the_conversation(house: House) -> None:
+    async with talking(house, "+77020001013") as talk, house.network("102") as network:
+        await talk.consultant.press("*4102#")
+        await answered(await network.next_call())
+        await guest_state(house, "here")
+        await talk.consultant.press("*8")
+        await hears_tone(talk.caller, GUEST_TONE)
+        await talk.consultant.hang_up()
+        await hears_tone(talk.caller, GUEST_TONE)
+        await talk.caller.hang_up()
+    assert (await house.appeal("+77020001013")).outcome == Outcome.TALKED
+
+
 async def test_a_caller_who_is_left_with_somebody_outside_is_not_recorded(house: House) -> None:
     async with talking(house, "+77020001010") as talk, house.network(OUTSIDE) as network:
         await order(house, "201", "call", to=OUTSIDE)

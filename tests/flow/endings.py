@@ -139,7 +139,7 @@ ENDINGS = {
         Outcome.CALLBACK,
     ),
     "a callback to no number of ours": (
-        asks_for_callback({"callback_enter": "42#42#42#"}, number=None),
+        asks_for_callback({"callback_enter": "102#42#42#"}, number=None),
         Outcome.REDIRECTED,
     ),
     "a callback is not safe": (asks_for_callback({"callback_safe": "3"}), Outcome.REDIRECTED),

@@ -246,6 +246,8 @@ class World:
 
 
 def may_call(number: str) -> str | None:
+    if number == "102":
+        return number
     return "+" + number if len(number) == 11 and number[0] == "7" else None
 
 
