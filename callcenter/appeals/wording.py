@@ -202,6 +202,7 @@ class Wording:
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail
             else "",
+            self.words(N_("skill %(code)s"), code=detail["skill"]) if "skill" in detail else "",
             number if _MASKED.fullmatch(number := str(detail.get("number", ""))) else "",
             self.words(N_("mark %(mark)s"), mark=detail["mark"]) if "mark" in detail else "",
             self._known(MODES, detail.get("mode")),

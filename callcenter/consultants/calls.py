@@ -50,7 +50,7 @@ async def change_own_call(
     site: CurrentSite,
     visit: CurrentVisit,
     what: What,
-    to: Annotated[str | None, Form(max_length=20)] = None,
+    to: Annotated[str | None, Form(max_length=50)] = None,
     language: Annotated[Literal["kk", "ru"] | None, Form()] = None,
 ) -> CallNow:
     """Do something with your call; the answer tells how it stands at once.
@@ -59,7 +59,8 @@ async def change_own_call(
     `unmute`. `consult`: the consultant `to` is rung and talks with you, the caller hearing music;
     then you `hand_over`, bring all three `together`, or go `back` to the caller. `call` does the
     same with the telephone number `to`. `transfer`: the caller goes to the consultant `to` as soon
-    as that one answers. `queue`: the caller waits again, in the old place, for somebody who speaks
+    as that one answers. A consultant is an extension, or whoever is free with a skill and speaks
+    the language: `skill:lawyer`, or with its level at least `skill:lawyer:3`. `queue`: the caller waits again, in the old place, for somebody who speaks
     `language`. `redirect`: the caller is told so and goes to 1414. `survey`: you leave, and the
     caller is asked for a mark. Whoever does not answer, or leaves, lets the caller come back to
     you.

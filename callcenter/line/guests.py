@@ -1,14 +1,18 @@
 """Who a consultant brings to a call: another consultant, or somebody outside, called by number."""
 
+import re
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from callcenter.consultants.skills import LOWEST
 from callcenter.line.call import Call
 from callcenter.line.ports import Consultant, Leg, NotAnswered
 from callcenter.line.urgency import shown
 
 FREE_WITHIN = 1.0  # seconds within which a consultant who is asked for must be free
+_EXTENSION = re.compile(r"[0-9]{3,6}")
+_SKILL = re.compile(r"skill:([a-z][a-z_]{1,39})(?::([1-5]))?")
 OURS = "111"  # the number that those outside are shown
 
 
@@ -37,8 +41,34 @@ class Outsider:
 Guest = Talker | Outsider
 
 
-async def consultant_called(call: Call, extension: str, place_id: str) -> Talker:
-    """A certain consultant, leased at the desk so that no caller is offered there, and rung.
+@dataclass(frozen=True)
+class Whom:
+    """A certain consultant, by extension, or whoever is free with a skill of this level at least.
+
+    The latter also speaks the language of the call.
+    """
+
+    extension: str | None = None
+    skill: str | None = None
+    level: int = LOWEST
+
+    def detail(self) -> dict[str, str]:
+        """As a detail of moments."""
+        if self.extension is not None:
+            return {"consultant": self.extension}
+        return {"skill": f"{self.skill}:{self.level}"}
+
+
+def read_whom(written: str) -> Whom | None:
+    """Whom `204`, `skill:lawyer` or `skill:lawyer:3` means; None: nobody."""
+    if _EXTENSION.fullmatch(written):
+        return Whom(written)
+    skill = _SKILL.fullmatch(written)
+    return Whom(skill=skill[1], level=int(skill[2] or LOWEST)) if skill else None
+
+
+async def consultant_called(call: Call, whom: Whom, place_id: str) -> Talker:
+    """A consultant, leased at the desk so that no caller is offered there, and rung.
 
     Raises NotAnswered: `not_free` at once, or why the telephone was not answered. Cancelling
     gives everything back.
@@ -50,14 +80,18 @@ async def consultant_called(call: Call, extension: str, place_id: str) -> Talker
                 call.wanted_language,
                 arrived=time.time(),
                 urgent=True,
-                consultant=extension,
+                skill=whom.skill,
+                level=whom.level,
+                consultant=whom.extension,
             )
         )
         consultant = await place.offer(FREE_WITHIN)
         if consultant is None:
             raise NotAnswered("not_free")
         place.rings()
-        ring = call.switch.ring(extension, call.leg, shown(call), call.times.ring_timeout)
+        ring = call.switch.ring(
+            consultant.extension, call.leg, shown(call), call.times.ring_timeout
+        )
         try:
             leg = await side.enter_async_context(ring)
         except NotAnswered:

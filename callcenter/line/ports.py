@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from callcenter.consultants.skills import LOWEST
 from callcenter.errors import CallcenterError, WeFailed
 from callcenter.line.outcomes import Moment, Urgency
 
@@ -193,12 +194,15 @@ class Desk(Protocol):
         *,
         arrived: float,
         urgent: bool,
+        skill: str | None = None,
+        level: int = LOWEST,
         preferred: str | None = None,
         consultant: str | None = None,
     ) -> AbstractAsyncContextManager[Place]:
         """A place in the queue for those who speak `language`; given up with the block.
 
-        With `consultant`, an extension, it is for nobody else.
+        With `skill` it is for those who have it at `level` at least; with `consultant`, an
+        extension, for nobody else.
 
         `arrived` is in epoch seconds: whoever came earlier is served earlier, after the urgent.
         The consultant with the extension `preferred` is taken if free as the call begins to wait.

@@ -4,7 +4,6 @@ What the consultant asks for, by a code (`talk_keys.py`), the softphone's hold b
 is done in the order in which it was asked.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
@@ -20,12 +19,18 @@ from callcenter.line.conversation import (
     NotCome,
     conversation,
 )
-from callcenter.line.guests import Guest, Outsider, Talker, consultant_called, outsider_called
+from callcenter.line.guests import (
+    Guest,
+    Outsider,
+    Talker,
+    consultant_called,
+    outsider_called,
+    read_whom,
+)
 from callcenter.line.outcomes import Moment
 from callcenter.line.supervision import supervised
 from callcenter.line.urgency import keys_of_a_conversation
 
-_EXTENSION = re.compile(r"[0-9]{3,6}")
 LANGUAGES = ("kk", "ru")
 
 
@@ -186,14 +191,14 @@ async def _transfer(talk: Conversation, order: Order) -> None:
 
 
 async def _call_consultant(talk: Conversation, order: Order, *, hands_over: bool) -> None:
-    extension = order.detail.get("to", "")
-    if not _EXTENSION.fullmatch(extension):
-        raise OrderRefused("whom? give the extension of a consultant")
+    whom = read_whom(order.detail.get("to", ""))
+    if whom is None:
+        raise OrderRefused("whom? give the extension of a consultant, or a skill: skill:lawyer:3")
     _must_have_no_guest(talk)
     await talk.set_aside(**_how(order))
-    talk.call.record.moment(Moment.GUEST_CALLED, consultant=extension, **_how(order))
+    talk.call.record.moment(Moment.GUEST_CALLED, **whom.detail(), **_how(order))
     place = talk.call.next_place()
-    calling = consultant_called(talk.call, extension, place)
+    calling = consultant_called(talk.call, whom, place)
     talk.call_guest(calling, is_consultant=True, hands_over=hands_over)
 
 

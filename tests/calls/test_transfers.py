@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from callcenter.appeals.store import AppealRow
+from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import PLAIN_RULES
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import OrderRefused
 from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.line.outcomes import Moment, Outcome
+from callcenter.storage.engine import unit_of_work
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, until
 from tests.calls.talking import (
     GUEST_TONE,
@@ -148,6 +152,47 @@ async def test_a_transfer_needs_nobody_to_wait_for_its_end(house: House) -> None
     appeal = await house.appeal("+77020001004")
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
     assert await recorded_by(house, appeal) == ["201", "204"]
+
+
+@asynccontextmanager
+async def skilled(house: House, extension: str, **skills: int) -> AsyncIterator[None]:
+    """Within the block a consultant has these skills, and the desk knows."""
+    try:
+        await give_skills(house, extension, skills)
+        yield
+    finally:
+        await give_skills(house, extension, {})
+
+
+async def give_skills(house: House, extension: str, skills: dict[str, int]) -> None:
+    async with unit_of_work(house.engine) as connection:
+        await consultants.set_skills(connection, extension, skills)
+        crew = await consultants.active(connection)
+    for controller in house.controllers:
+        await controller.desk.tell_roster(crew)
+
+
+async def test_the_caller_goes_to_whoever_is_free_and_has_the_skill(house: House) -> None:
+    async with (
+        skilled(house, "204", lawyer=3),
+        talking(house, "+77020001014") as talk,
+        house.consultant("203") as unskilled,
+        house.consultant("204") as lawyer,
+    ):
+        await order(house, "201", "transfer", to="skill:lawyer:4")
+        await guest_state(house, "none")
+        await hears_tone(talk.caller, CONSULTANT_TONE)
+        await order(house, "201", "transfer", to="skill:lawyer:3")
+        guest = await answered(await lawyer.next_call())
+        await hears_tone(talk.caller, GUEST_TONE)
+        await talk.consultant.ended()
+        await guest.hang_up()
+        await talk.caller.ended()
+        assert unskilled.calls == []
+    appeal = await house.appeal("+77020001014")
+    assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
+    called = [e.detail for e in await house.events(appeal) if e.kind == Moment.GUEST_CALLED]
+    assert [each["skill"] for each in called] == ["lawyer:4", "lawyer:3"]
 
 
 @pytest.mark.parametrize("how", ["absent", "refuses", "silent"])

@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from callcenter.consultants.desk import Occupation
+from callcenter.consultants.skills import LOWEST
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
 from callcenter.line.outcomes import Moment, Urgency
@@ -111,10 +112,12 @@ class World:
         *,
         arrived: float,
         urgent: bool,
+        skill: str | None = None,
+        level: int = LOWEST,
         preferred: str | None = None,
         consultant: str | None = None,
     ) -> AsyncIterator["FakePlace"]:
-        if consultant is None:
+        if consultant is None and skill is None:
             self.preferred.append(preferred)
             self.places.append((language, arrived))
             self.urgent_places.append(urgent)

@@ -69,7 +69,7 @@ async def test_a_consultant_is_named_and_a_language_is_one_of_two(
     await post(consultant, "/api/v1/calls/mine/consult", to="204")
     await post(consultant, "/api/v1/calls/mine/queue", language="ru")
     assert [order.detail for _, order in given] == [{"to": "204"}, {"language": "ru"}]
-    for wrong in ({"language": "en"}, {"to": "2" * 21}):
+    for wrong in ({"language": "en"}, {"to": "2" * 51}):
         answer = await post(consultant, "/api/v1/calls/mine/queue", **wrong)
         assert answer.status_code in (400, 422)
     assert len(given) == 2
