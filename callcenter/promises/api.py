@@ -7,12 +7,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from callcenter.appeals.callers import mask
-from callcenter.promises import store
+from callcenter.promises import closing, store
 from callcenter.promises.states import State
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite
+from callcenter.web.site import CurrentSite, CurrentVisit
 
 router = APIRouter(tags=["promises"], dependencies=[needs(Permission.SUPERVISE)])
 
@@ -31,6 +31,12 @@ class Promise(BaseModel):
     due_at: datetime = Field(description="of the next attempt")
     is_overdue: bool
     state: State
+
+
+@router.post("/api/v1/promises/{promise_id}/close", status_code=204)
+async def close_promise(site: CurrentSite, visit: CurrentVisit, promise_id: UUID) -> None:
+    """Have nobody called back; a call that is under way goes on. The audit log says who did it."""
+    await closing.close(site.engine, visit, promise_id)
 
 
 @router.get("/api/v1/promises")

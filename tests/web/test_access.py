@@ -81,6 +81,8 @@ EXPECTED = {
     ("GET", "/promises"): Permission.SUPERVISE,
     ("POST", "/promises/{promise_id}/close"): Permission.SUPERVISE,
     ("GET", "/api/v1/promises"): Permission.SUPERVISE,
+    ("POST", "/api/v1/promises/{promise_id}/close"): Permission.SUPERVISE,
+    ("GET", "/hang-ups"): Permission.SUPERVISE,
     ("GET", "/api/v1/hang-ups"): Permission.SUPERVISE,
     ("POST", "/api/v1/appeals/{number}/hang-up-reason"): Permission.OWN_DUTY,
     ("POST", "/appeals/{number}/hang-up-reason"): Permission.OWN_DUTY,

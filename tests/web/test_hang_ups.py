@@ -45,6 +45,8 @@ async def test_a_hang_up_waits_for_its_reason_which_is_given_once_by_who_hung_up
     await hang_up(engine, call)
     (waiting,) = (await head.get("/api/v1/hang-ups")).json()
     assert (waiting["appeal"], waiting["extension"]) == (call.number, "2001")
+    head.headers["accept-language"] = "en"
+    assert f"{call.number} 2001" in visible((await head.get("/hang-ups")).text)
     async with enter(Role.SENIOR) as somebody_else:
         assert await give(somebody_else, call, "over") == 400
     async with enter(Role.CONSULTANT) as client:
@@ -59,6 +61,7 @@ async def test_a_hang_up_waits_for_its_reason_which_is_given_once_by_who_hung_up
         assert "Give the reason" not in page
         assert "insults, consultant 2001" in page
     assert (await head.get("/api/v1/hang-ups")).json() == []
+    assert "Every reason is given." in visible((await head.get("/hang-ups")).text)
 
 
 def test_every_reason_has_words() -> None:

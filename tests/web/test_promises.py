@@ -70,6 +70,16 @@ async def test_who_waits_for_a_call_is_shown_masked_and_may_be_closed_once(
     assert entry == f"promise:{promise_id}"
 
 
+async def test_a_promise_is_closed_once_by_the_api(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    path = f"/api/v1/promises/{await owe(engine, call)}/close"
+    token = await form_token(head, "/promises")
+    assert (await head.post(path, data={"form_token": token})).status_code == 204
+    assert (await head.get("/api/v1/promises")).json() == []
+    assert (await head.post(path, data={"form_token": token})).status_code == 404
+
+
 @pytest.mark.parametrize(("minutes", "overdue"), [(29, 0), (31, 1)])
 async def test_what_is_due_for_half_an_hour_is_overdue_on_the_page_and_in_the_figures(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call, minutes: int, overdue: int
