@@ -142,6 +142,7 @@ class Controller:
             self.journal,
             self.switchboard,
             self._called_back,
+            self.queue,
             self.blocklist.blocks,
             self._under_way,
         )

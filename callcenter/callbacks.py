@@ -19,6 +19,7 @@ from callcenter.appeals.outgoing import Outgoing
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.desk import Place as DeskPlace
 from callcenter.consultants.order import CALLBACK
+from callcenter.consultants.standing import Queue
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
 from callcenter.line.callback import Callback, called_back
@@ -83,6 +84,7 @@ class Callbacks:
         journal: Journal,
         switch: Switch,
         conversation: Conversation,
+        queue: Queue,
         is_blocked: Callable[[str | None], bool],
         under_way: dict[str, Call],
     ) -> None:
@@ -94,10 +96,12 @@ class Callbacks:
         self._journal = journal
         self._switch = switch
         self._conversation = conversation
+        self._queue = queue
         self._is_blocked = is_blocked
         self._under_way = under_way
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._calling: set[UUID] = set()
+        self._overdue: set[UUID] = set()
 
     async def run(self) -> None:
         """Take care of promises until cancelled: then calls are ended, and others may go on."""
@@ -124,11 +128,15 @@ class Callbacks:
             known = list(self._tasks)
             mine = await store.renew(connection, self._controller, now, known) if known else set()
             claimed = await store.claim(connection, self._controller, now, MOST - len(self._tasks))
+            overdue = await store.overdue(connection, now)
         for promise_id in self._tasks.keys() - mine - self._calling:
             self._tasks[promise_id].cancel()  # it was ended, or another controller has it
         for owed in claimed:
             task = self._tasks[owed.id] = asyncio.create_task(self._keep(owed))
             task.add_done_callback(partial(self._forget, owed.id))
+        new = overdue.keys() - self._overdue
+        self._overdue = set(overdue)
+        await asyncio.gather(*(self._queue.callback_overdue(each, overdue[each]) for each in new))
 
     def _forget(self, promise_id: UUID, task: asyncio.Task[None]) -> None:
         if self._tasks.get(promise_id) is task:

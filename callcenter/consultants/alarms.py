@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from redis.asyncio import Redis
 
+DAY = 86_400  # seconds
 KEPT = 100  #: newest alarms; older ones are only counted
 
 
@@ -14,6 +15,7 @@ class Alarm(StrEnum):
 
     NOBODY_SIGNED_IN = "nobody_signed_in"  #: a caller waits and nobody there speaks the language
     NOT_RECORDED = "not_recorded"  #: a conversation in this language goes on, perhaps unrecorded
+    CALLBACK_OVERDUE = "callback_overdue"  #: nobody was called back as promised, for half an hour
 
 
 async def raise_alarm(redis: Redis, kind: Alarm, language: str) -> None:
@@ -28,3 +30,9 @@ async def raise_alarm(redis: Redis, kind: Alarm, language: str) -> None:
         together.ltrim("desk:alarms", 0, KEPT - 1)
         together.hincrby("desk:alarm_counts", kind.value, 1)
         await together.execute()
+
+
+async def raise_alarm_once(redis: Redis, kind: Alarm, language: str, about: str) -> None:
+    """As `raise_alarm`, unless that was done for the same cause within a day, by whomever."""
+    if await redis.set(f"desk:alarmed:{about}", kind.value, nx=True, ex=DAY):
+        await raise_alarm(redis, kind, language)

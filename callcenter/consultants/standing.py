@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from callcenter.consultants.accounts import LANGUAGES
-from callcenter.consultants.alarms import Alarm, raise_alarm
+from callcenter.consultants.alarms import Alarm, raise_alarm, raise_alarm_once
 from callcenter.consultants.script import DeskClosed
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Queue:
         It is logged in any case; never raises for Redis's sake.
         """
         log.error("call %s waits, and nobody who speaks %s is signed in", call_id, language)
-        await self._alarm(Alarm.NOBODY_SIGNED_IN, language)
+        await _in_time(raise_alarm(self._redis, Alarm.NOBODY_SIGNED_IN, language))
 
     async def not_recorded(self, call_id: str, language: str) -> None:
         """Alarm the supervisors: it cannot be proved that this conversation is recorded.
@@ -62,14 +63,24 @@ class Queue:
         It is logged in any case; never raises for Redis's sake.
         """
         log.error("call %s: the conversation may be unrecorded", call_id)
-        await self._alarm(Alarm.NOT_RECORDED, language)
+        await _in_time(raise_alarm(self._redis, Alarm.NOT_RECORDED, language))
 
-    async def _alarm(self, kind: Alarm, language: str) -> None:
-        try:
-            async with asyncio.timeout(LIMIT):
-                await raise_alarm(self._redis, kind, language)
-        except (RedisError, OSError, TimeoutError) as exc:
-            log.error("the alarm reaches nobody: %s", str(exc) or "no answer")
+    async def callback_overdue(self, promise_id: UUID, language: str) -> None:
+        """Alarm the supervisors, once a day for each promise: nobody was called back for too long.
+
+        It is logged in any case; never raises for Redis's sake.
+        """
+        log.error("callback %s is overdue", promise_id)
+        about = f"callback:{promise_id}"
+        await _in_time(raise_alarm_once(self._redis, Alarm.CALLBACK_OVERDUE, language, about))
+
+
+async def _in_time(alarm: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(LIMIT):
+            await alarm
+    except (RedisError, OSError, TimeoutError) as exc:
+        log.error("the alarm reaches nobody: %s", str(exc) or "no answer")
 
 
 def expected_wait(position: int, handling: float | None, working: int) -> float | None:

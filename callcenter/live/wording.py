@@ -50,6 +50,7 @@ MODES = {
 ALARMS = {
     "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
+    "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
 }
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
-from callcenter.promises.states import Kind, State, is_overdue
+from callcenter.promises.states import OVERDUE, Kind, State, is_overdue
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import Transaction, as_json, within
 
@@ -189,6 +189,16 @@ async def claim(
     )
     claimed = [Claimed(row[0], Kind(row[1]), *row[2:]) for row in rows]
     return sorted(claimed, key=lambda each: each.arrived_at)
+
+
+async def overdue(connection: AsyncConnection, now: datetime) -> dict[UUID, str]:
+    """Open promises whose attempt has been due for too long, with the languages of callers."""
+    rows = await connection.execute(
+        select(promise.c.id, promise.c.language).where(
+            promise.c.state == State.OPEN.value, promise.c.due_at < now - OVERDUE
+        )
+    )
+    return {row.id: row.language for row in rows}
 
 
 async def renew(

@@ -1,5 +1,6 @@
 """Calling back as promised, on the real switch (field complaints 10 to 12, "Callback safety")."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from callcenter.abuse import store as blocks
 from callcenter.abuse.blocks import Reason
@@ -227,6 +228,24 @@ async def test_a_callback_keeps_its_place_and_never_overtakes(house: House) -> N
 async def rings(house: House, number: str) -> bool:
     appeal = await house.live_appeal(number)
     return appeal is not None and Moment.RINGING in await house.moments(appeal)
+
+
+async def test_a_callback_that_is_overdue_alarms_the_supervisors(house: House) -> None:
+    await house.redis.delete("desk:alarms")
+    promise_id = await owe(house, "+77050000012")
+    async with unit_of_work(house.engine) as connection:
+        await connection.execute(
+            update(promise)
+            .where(promise.c.id == promise_id)
+            .values(due_at=datetime.now(UTC) - timedelta(minutes=31))
+        )
+
+    async def alarmed() -> bool:
+        alarms = await house.redis.lrange("desk:alarms", 0, -1)
+        return [json.loads(each)["kind"] for each in alarms] == ["callback_overdue"]
+
+    await until(alarmed, "the supervisors are alarmed", SEVERAL)
+    await forget_promises(house)
 
 
 async def test_no_more_are_called_at_once_than_consultants_are_free(house: House) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -103,6 +104,17 @@ async def test_a_redis_that_does_not_answer_is_given_up_soon(redis: Redis) -> No
     await redis.client_pause(400, all=True)
     with pytest.raises(DeskClosed, match="cannot look at the queue: no answer"):
         await Queue(redis).standing("call", "kk")
+
+
+async def test_an_overdue_callback_alarms_once_whoever_sees_it(redis: Redis) -> None:
+    promises = uuid4(), uuid4()
+    for _ in range(2):
+        for promise_id in promises:
+            await Queue(redis).callback_overdue(promise_id, "ru")
+    kept = [json.loads(alarm) for alarm in await redis.lrange("desk:alarms", 0, -1)]
+    assert [(alarm["kind"], alarm["language"]) for alarm in kept] == [
+        ("callback_overdue", "ru")
+    ] * 2
 
 
 async def test_alarms_are_kept_with_time_and_kind_and_counted_for_ever(

@@ -91,6 +91,7 @@ PATHS = (
     "/live/queue",
     "/blocked",
     "/promises",
+    "/hang-ups",
     "/nowhere",
 )
 
