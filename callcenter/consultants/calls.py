@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from callcenter.consultants.api import own_extension
 from callcenter.consultants.dispatch import Dispatch
-from callcenter.consultants.orders import Answer, Order
+from callcenter.consultants.orders import Order
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.site import CurrentSite, CurrentVisit
@@ -19,6 +19,8 @@ What = Literal[
     "resume",
     "mute",
     "unmute",
+    "hold_or_resume",
+    "mute_or_unmute",
     "consult",
     "transfer",
     "call",
@@ -29,6 +31,8 @@ What = Literal[
     "redirect",
     "survey",
 ]
+ToWhom = Annotated[str | None, Form(max_length=50)]
+WhichLanguage = Annotated[Literal["kk", "ru"] | None, Form()]
 
 
 class CallNow(BaseModel):
@@ -50,30 +54,31 @@ async def change_own_call(
     site: CurrentSite,
     visit: CurrentVisit,
     what: What,
-    to: Annotated[str | None, Form(max_length=50)] = None,
-    language: Annotated[Literal["kk", "ru"] | None, Form()] = None,
+    to: ToWhom = None,
+    language: WhichLanguage = None,
 ) -> CallNow:
     """Do something with your call; the answer tells how it stands at once.
 
-    `hold`: the caller hears music until you `resume`. `mute`: nobody hears you until you
-    `unmute`. `consult`: the consultant `to` is rung and talks with you, the caller hearing music;
-    then you `hand_over`, bring all three `together`, or go `back` to the caller. `call` does the
-    same with the telephone number `to`. `transfer`: the caller goes to the consultant `to` as soon
-    as that one answers. A consultant is an extension, or whoever is free with a skill and speaks
-    the language: `skill:lawyer`, or with its level at least `skill:lawyer:3`. `queue`: the caller waits again, in the old place, for somebody who speaks
-    `language`. `redirect`: the caller is told so and goes to 1414. `survey`: you leave, and the
-    caller is asked for a mark. Whoever does not answer, or leaves, lets the caller come back to
-    you.
+    `hold`: the caller hears music until you `resume`. `mute`: nobody hears you until you `unmute`.
+    `hold_or_resume` and `mute_or_unmute` change from one to the other. `consult`: the consultant
+    `to` is rung and talks with you, the caller hearing music; then you `hand_over`, bring all three
+    `together`, or go `back` to the caller. `call` does the same with the telephone number `to`.
+    `transfer`: the caller goes to the consultant `to` as soon as that one answers. A consultant is
+    an extension, or whoever is free with a skill and speaks the language: `skill:lawyer`, or with
+    a level at least `skill:lawyer:3`. `queue`: the caller waits again, in the old place, for
+    somebody who speaks `language`. `redirect`: the caller is told so and goes to 1414. `survey`:
+    you leave, and the caller is asked for a mark. Whoever does not answer, or leaves, lets the
+    caller come back to you.
     """
+    return await _ordered(site, visit, order_of(what, to, language))
+
+
+def order_of(what: What, to: str | None, language: str | None) -> Order:
+    """The order of a consultant for the own call, as a form tells it."""
     detail = {"to": to, "language": language}
-    given = {name: value for name, value in detail.items() if value is not None}
-    return await _ordered(site, visit, Order(what, "self", given))
+    return Order(what, "self", {name: value for name, value in detail.items() if value})
 
 
 async def _ordered(site: CurrentSite, visit: CurrentVisit, order: Order) -> CallNow:
     extension = await own_extension(site, visit)
-    return _now(await Dispatch(site.redis).to_consultant(extension, order))
-
-
-def _now(answer: Answer) -> CallNow:
-    return CallNow.model_validate(answer)
+    return CallNow.model_validate(await Dispatch(site.redis).to_consultant(extension, order))

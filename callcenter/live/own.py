@@ -1,8 +1,9 @@
-"""The page that a consultant works by: what one is doing, why no call comes, pausing, going home.
+"""The page that a consultant works by: what one is doing, why no call comes, the own call, pausing.
 
 It is open for as long as its events are taken, and the desk is told so: see `DutyDesk.seen`.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
@@ -20,11 +21,14 @@ from callcenter.consultants.api import (
     checked_reason,
     own_extension,
 )
+from callcenter.consultants.calls import ToWhom, What, WhichLanguage, order_of
+from callcenter.consultants.dispatch import Dispatch
 from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.orders import Answer, Order
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.states import State
 from callcenter.consultants.terms import Kind, terms
-from callcenter.errors import AskedWrongly
+from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.live.figures import Figures, OnDuty
 from callcenter.live.watch import CurrentWatch, Watch
 from callcenter.live.wording import Wording
@@ -36,6 +40,8 @@ from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
 
 SEEN_EVERY = 10.0  # seconds between two words to the desk that the page is open
+CALL_EVERY = 2.0  # seconds between two looks at the call
+CALL_LIMIT = 1.0  # seconds for the call to answer; what it is doing is not known then
 SEE_OTHER = 303
 
 log = logging.getLogger(__name__)
@@ -72,7 +78,26 @@ async def change(
         why = await checked_reason(site, wanted, reason)
         await desk.ask(extension, wanted, by="self", reason=why, page=True)
     except AskedWrongly:
-        return await _page(request, site, extension, watch, wrong=True)
+        return await _page(request, site, extension, watch, wrong="duty")
+    return RedirectResponse("/duty", SEE_OTHER)
+
+
+@router.post("/duty/call/{what}")
+async def change_call(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    watch: CurrentWatch,
+    what: What,
+    to: ToWhom = None,
+    language: WhichLanguage = None,
+) -> Response:
+    """Do something with your call; what cannot be now is said on the page."""
+    extension = await own_extension(site, visit)
+    try:
+        await Dispatch(site.redis).to_consultant(extension, order_of(what, to, language))
+    except AskedWrongly:
+        return await _page(request, site, extension, watch, wrong="call")
     return RedirectResponse("/duty", SEE_OTHER)
 
 
@@ -90,7 +115,7 @@ async def duty_events(
 
 
 async def _page(
-    request: Request, site: Site, extension: str, watch: Watch, *, wrong: bool = False
+    request: Request, site: Site, extension: str, watch: Watch, *, wrong: str = ""
 ) -> Response:
     async with unit_of_work(site.engine) as connection:
         reasons = [each for each in await terms(connection, Kind.PAUSE_REASON) if each.active]
@@ -102,6 +127,7 @@ async def _page(
         say=Wording(site.words[language_of(request)]),
         figures=figures,
         own=_own(figures, extension),
+        call=await _call(site, extension),
         reasons=reasons,
         wrong=wrong,
     )
@@ -112,14 +138,29 @@ async def _events(
 ) -> AsyncGenerator[str, None]:
     words = site.words[language]
     template = site.templates.get_template("live/duty_board.html")
-    told = float("-inf")
+    told = looked = float("-inf")
+    call = None
     async with aclosing(watch.listen()) as readings:
         async for reading in readings:
             if time.monotonic() - told >= SEEN_EVERY:
                 await _seen(desk, extension)
                 told = time.monotonic()
+            if time.monotonic() - looked >= CALL_EVERY:
+                call = await _call(site, extension)
+                looked = time.monotonic()
             own = _own(reading.figures, extension)
-            yield template.render(_=words, say=Wording(words), figures=reading.figures, own=own)
+            yield template.render(
+                _=words, say=Wording(words), figures=reading.figures, own=own, call=call
+            )
+
+
+async def _call(site: Site, extension: str) -> Answer | None:
+    """How one's call stands; None: there is none, or it is not known."""
+    try:
+        async with asyncio.timeout(CALL_LIMIT):
+            return await Dispatch(site.redis).to_consultant(extension, Order("status", "self"))
+    except (CallcenterError, TimeoutError):
+        return None
 
 
 async def _seen(desk: DutyDesk, extension: str) -> None:

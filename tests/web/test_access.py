@@ -64,6 +64,7 @@ EXPECTED = {
     ("POST", "/lists/{kind}"): Permission.MANAGE_CONSULTANTS,
     ("GET", "/duty"): Permission.OWN_DUTY,
     ("POST", "/duty"): Permission.OWN_DUTY,
+    ("POST", "/duty/call/{what}"): Permission.OWN_DUTY,
     ("GET", "/duty/events"): Permission.OWN_DUTY,
     ("GET", "/api/v1/duty"): Permission.OWN_DUTY,
     ("POST", "/api/v1/duty"): Permission.OWN_DUTY,

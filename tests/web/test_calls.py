@@ -1,6 +1,7 @@
 """One's own call by the API: what reaches the controller, and whose call it is."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,6 +14,7 @@ from callcenter.consultants.dispatch import Mailbox
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.permissions import Role
+from tests.web.browser import visible
 from tests.web.conftest import Enter
 from tests.web.test_duty import DIGEST, link, post
 
@@ -82,6 +84,31 @@ async def test_what_the_call_refuses_is_said(
     assert answer.status_code == 400
     assert "not now" in answer.text
     assert len(given) == 1
+
+
+async def test_the_page_of_work_shows_ones_call_and_does_what_the_api_does(
+    consultant: httpx.AsyncClient, given: list[tuple[str, Order]]
+) -> None:
+    consultant.headers["accept-language"] = "en"
+    assert "The caller hears music and nobody else." in visible(
+        (await consultant.get("/duty")).text
+    )
+    answer = await post(consultant, "/duty/call/transfer", to="skill:lawyer:3")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/duty")
+    answer = await post(consultant, "/duty/call/redirect")
+    assert answer.status_code == 400
+    assert "This cannot be done with the call now." in visible(answer.text)
+    asked = [(order.what, dict(order.detail)) for _, order in given if order.what != "status"]
+    assert asked == [("transfer", {"to": "skill:lawyer:3"}), ("redirect", {})]
+
+
+async def test_without_a_call_the_page_of_work_has_no_buttons_for_it(
+    consultant: httpx.AsyncClient,
+) -> None:
+    page = (await consultant.get("/duty")).text
+    assert "data-call" not in page
+    assert re.search(r'<section id="call"[^>]* hidden>', page)
+    assert (await post(consultant, "/duty/call/hold")).status_code == 400
 
 
 async def test_what_is_no_order_reaches_no_call(

@@ -14,8 +14,9 @@ function step(by) {
 
 function use(what, how) {
   const found = document.querySelector(what);
-  found?.[how]();
-  return found !== null;
+  if (!found || found.closest("[hidden]")) return false;
+  found[how]();
+  return true;
 }
 
 document.addEventListener("keydown", (event) => {

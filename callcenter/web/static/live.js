@@ -6,6 +6,7 @@ const AGAIN = 3000; // milliseconds before the next try, where the browser has g
 
 const board = document.getElementById("board");
 const lost = document.getElementById("lost");
+const call = document.getElementById("call"); // what may be done with it, where there is one
 let heard = Date.now();
 
 function show(known) {
@@ -22,6 +23,7 @@ function listen() {
     board.innerHTML = event.data; // escaped by the server, and no script runs from it
     // Whoever was on a link stays on it, though it is another element now.
     if (at) [...board.querySelectorAll("a")].find((link) => link.href === at)?.focus();
+    if (call) call.hidden = board.querySelector("[data-call]") === null;
     show(true);
   };
   events.onerror = () => {
