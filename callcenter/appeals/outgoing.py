@@ -1,7 +1,8 @@
 """Calls that we make about an appeal (R10), in PostgreSQL: one row each, its moments on the appeal.
 
-The moments of the call that opened an appeal are counted from 1, those of its outgoing calls from
-10 001, 20 001 and so on: several parties may write down moments of one appeal, each repeatably.
+The moments of the call that opened an appeal are counted from 1, what the ledger knows of it from
+8 001, what was added later from 9 001, and the moments of outgoing calls from 10 001, 20 001 and so
+on: several parties may write down moments of one appeal, each repeatably.
 """
 
 from dataclasses import dataclass

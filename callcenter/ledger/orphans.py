@@ -15,7 +15,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
-from callcenter.appeals.store import EventRow
 from callcenter.ledger import store
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import spool
@@ -25,7 +24,6 @@ from callcenter.recordings.flac import FRAME_BYTES, RATE
 log = logging.getLogger(__name__)
 
 QUIET = timedelta(minutes=5)  # since the last sound: whoever was to write it down has had time to
-FIRST_SEQ = 20_001  # of the moments from here: behind those of the controller and of the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +73,14 @@ async def bind(connection: AsyncConnection, orphan: Orphan) -> bool:
         started_at=orphan.began_at,
     )
     await recordings.close(connection, recording_id=orphan.recording_id, ended_at=orphan.ended_at)
-    events = await appeals.events(connection, appeal_id)
-    seq = max(FIRST_SEQ, 1 + max((event.seq for event in events), default=0))
     detail = {"recording": str(orphan.recording_id), "how": "recovered"}
-    moments = [
-        EventRow(appeal_id, seq, orphan.began_at, Moment.RECORDING_STARTED, detail),
-        EventRow(appeal_id, seq + 1, orphan.ended_at, Moment.RECORDING_STOPPED, detail),
-    ]
-    await appeals.add_events(connection, moments)
+    for at, moment in (
+        (orphan.began_at, Moment.RECORDING_STARTED),
+        (orphan.ended_at, Moment.RECORDING_STOPPED),
+    ):
+        await appeals.append_event(
+            connection, appeal_id=appeal_id, at=at, kind=moment, detail=detail
+        )
     log.warning("recording %s was not in the register; its call has it now", orphan.recording_id)
     return True
 

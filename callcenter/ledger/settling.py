@@ -18,8 +18,8 @@ from callcenter.recordings import store as recordings
 log = logging.getLogger(__name__)
 
 #: Moments from the ledger are numbered from here: behind those that a controller wrote, whether
-#: these are in the database already or not.
-FIRST_SEQ = 10_001
+#: these are in the database already or not, and before all that came after the call.
+FIRST_SEQ = 8_001
 
 # Ids made of the call's own: whoever settles a call makes the same ones.
 _APPEALS = UUID("5f0c7e8e-7a8b-4c60-8a3a-1d2e4f6b8c11")
@@ -35,7 +35,8 @@ async def settle(connection: AsyncConnection, spool: Path, call: LedgerCall) -> 
     row = await _appeal_of(connection, call)
     is_ours = row.id == uuid5(_APPEALS, call.call_id)
     events = await appeals.events(connection, row.id)
-    if any(event.seq >= FIRST_SEQ for event in events) or not (is_ours or call.in_fallback):
+    is_settled = any(FIRST_SEQ <= event.seq < appeals.AFTERWARDS for event in events)
+    if is_settled or not (is_ours or call.in_fallback):
         return
     moments = list(call.moments if is_ours else call.since_fallback)
     if any(event.kind == Moment.FALLBACK for event in events):  # its controller gave it away

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.consultants import store as consultants
@@ -217,6 +218,39 @@ async def test_an_appeal_whose_call_went_on_in_the_fallback_gets_the_rest_once(
     assert len(before["recordings"]) == 1
     await account(tools)
     assert await everything(tools) == before
+
+
+@pytest.mark.parametrize("rung_back_first", [True, False])
+async def test_a_call_about_an_appeal_and_the_ledger_take_no_moments_of_each_other(
+    tools: Tools, rung_back_first: bool
+) -> None:
+    await as_a_controller(tools, TALKED, [Moment.RECEIVED, Moment.FALLBACK], "fallback")
+    row, _ = await appeal_of(tools, TALKED)
+
+    async def ring_back() -> None:
+        now = datetime.now(UTC)
+        async with unit_of_work(tools.engine) as connection:
+            call = await outgoing.begin(
+                connection,
+                appeal_id=row.id,
+                call_id="back",
+                number="+77010000001",
+                consultant_id=None,
+                began_at=now,
+            )
+            moment = EventRow(row.id, call.first_moment, now, Moment.CALLING, {})
+            await appeals.add_events(connection, [moment])
+
+    if rung_back_first:
+        await ring_back()
+    write(tools, lines_of(TALKED))
+    await account(tools)
+    if not rung_back_first:
+        await ring_back()
+    _, events = await appeal_of(tools, TALKED)
+    kinds = [event.kind for event in events]
+    assert kinds[:3] == [Moment.RECEIVED, Moment.FALLBACK, Moment.ANSWERED]
+    assert kinds[-2:] == [Moment.ENDED, Moment.CALLING]
 
 
 async def test_a_call_that_cannot_be_written_down_does_not_keep_others_from_it(

@@ -133,7 +133,6 @@ async def test_every_route_lets_in_whom_it_should(
         "call_id": "1.1",
         "plan_id": str(await plan_for_somebody(engine)),
         "block_id": str(await block_somebody(engine)),
-        "promise_id": str(await promise_somebody(engine, call)),
     }
     granted = GRANTS[role] if role else {Permission.OPEN}
     for context in iter_route_contexts(app.routes):
@@ -143,6 +142,8 @@ async def test_every_route_lets_in_whom_it_should(
             async with enter(role) as client:
                 # A page that everybody gets: not found, not permitted, or the sign-in.
                 token = await form_token(client, "/appeals/0") if method == "POST" else ""
+                if "{promise_id}" in route.path:  # two routes close one, and once is all that can be
+                    values["promise_id"] = str(await promise_somebody(engine, call))
                 path = route.path.format(**values)
                 answer = await client.request(
                     method, path, data={"form_token": token} if method == "POST" else None
