@@ -142,7 +142,7 @@ async def test_every_route_lets_in_whom_it_should(
             async with enter(role) as client:
                 # A page that everybody gets: not found, not permitted, or the sign-in.
                 token = await form_token(client, "/appeals/0") if method == "POST" else ""
-                if "{promise_id}" in route.path:  # two routes close one, and once is all that can be
+                if "{promise_id}" in route.path:  # two routes close one, which can be done once
                     values["promise_id"] = str(await promise_somebody(engine, call))
                 path = route.path.format(**values)
                 answer = await client.request(
