@@ -1,7 +1,7 @@
 """The state's working calendar: which days and hours terms of the law are counted in.
 
 Saturdays and Sundays are off, but for those that a decision made working days; so are the days of
-`days.json`. Each year is entered there when the state has decided it; see docs/decisions/0019.
+`days.json`. Each year is entered there when the state has decided it; see docs/decisions/0021.
 """
 
 import json
