@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 SWEEP = 15.0  # seconds between two looks for appeals whose call is no more
 NEW = timedelta(minutes=2)  # within which a call of ours has a leg in the switch
 CHECK, CHECK_AFTER = "ledger.check_calls", timedelta(minutes=10)
+PROMISED = (Outcome.CALLBACK, Outcome.MESSAGE)  # the caller had what was wanted before the fault
 DATABASE_FAULTS = (WeFailed, SQLAlchemyError, OSError)
 
 
@@ -79,9 +80,9 @@ class Recovery:
                 live = {call_id for call_id, call in known.items() if not call.is_new}
                 for call_id in (live - there) & missing:
                     log.error("call %s ended without a word; its appeal says so", call_id)
-                    is_promised = await self._became(call_id) is Outcome.CALLBACK
+                    became = await self._became(call_id)
                     await self._close(
-                        call_id, Outcome.CALLBACK if is_promised else Outcome.LOST_TO_A_FAULT
+                        call_id, became if became in PROMISED else Outcome.LOST_TO_A_FAULT
                     )
                 missing = live - there
             except DATABASE_FAULTS as exc:
@@ -241,4 +242,6 @@ def _outcome_of(events: Sequence[EventRow]) -> Outcome | None:
         return Outcome.TALKED
     if Moment.CALLBACK_PROMISED in kinds:
         return Outcome.CALLBACK
+    if Moment.MESSAGE_LEFT in kinds:
+        return Outcome.MESSAGE
     return None

@@ -113,6 +113,8 @@ class Settings(BaseSettings):
     ask_every: Seconds = Field(120, description="Waiting after which other ways are offered")
     patience: Seconds = Field(300, description="Waiting longer than this goes to 1414, with notice")
     unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
+    message_limit: Seconds = Field(120, description="The longest message that a caller may leave")
+    message_shortest: float = Field(1, ge=0, le=60, description="A shorter message is none")
     redirect_keys: str = Field(
         "*14", pattern=r"^[0-9*#]{2,6}$", description="Consultant's keys that redirect to 1414"
     )

@@ -122,6 +122,18 @@ async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Ent
                     arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
                     promised_at=entry.at,
                 )
+            case journal.MessagePromised():
+                await promises.promise_message(
+                    connection,
+                    recording_id=entry.recording_id,
+                    appeal_id=entry.appeal_id,
+                    language=entry.language,
+                    urgent=entry.urgent,
+                    arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
+                    promised_at=entry.at,
+                )
+            case journal.MessageEmpty():
+                await promises.end(connection, entry.recording_id, State.EMPTY, entry.at)
             case journal.PromiseEnded():
                 await promises.end_by_attempt(
                     connection, entry.promise_id, State(entry.state), entry.at

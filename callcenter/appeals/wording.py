@@ -22,6 +22,7 @@ OUTCOMES = {
     "talked": N_("Talked with a consultant"),
     "redirected": N_("Redirected to 1414"),
     "callback": N_("Will be called back"),
+    "message": N_("Left a message"),
     "fallback": N_("Served by the reserve"),
     "blocked": N_("Turned away, the number is blocked"),
     "not_reached": N_("The called party did not answer"),
@@ -55,6 +56,8 @@ MOMENTS = {
     "callback_calling": N_("Calling back as promised"),
     "callback_confirmed": N_("Whoever picked up confirmed the callback"),
     "callback_replaced": N_("A later request for a callback replaced this one"),
+    "message_left": N_("The caller left a message"),
+    "message_empty": N_("The caller left no message: nothing was said"),
     "supervised": N_("A supervisor is with the conversation"),
     "supervision_ended": N_("The supervisor left the conversation"),
     "held": N_("The caller was put on hold"),
@@ -104,6 +107,7 @@ CHOICES = {
     "status": N_("to learn how an appeal stands"),
     "unified_center": N_("public services (1414)"),
     "callback": N_("to be called back"),
+    "message": N_("to leave a message"),
 }
 
 NUMBERS = {
@@ -142,6 +146,9 @@ HUNG_UP = {"consultant": N_("the consultant hung up")}
 
 HOW = {
     "key": N_("by key"),
+    "limit": N_("at its longest"),
+    "hung_up": N_("by hanging up"),
+    "interrupted": N_("interrupted"),
     "default": N_("without a key"),
     "recovered": N_("found later"),
     "dialled": N_("dialled on the telephone"),

@@ -35,7 +35,7 @@ class Action(StrEnum):
     PLAN_REVIEWED = "web:plan:reviewed"  #: subject: the plan; detail: number (masked), review_on
     PLAN_ENDED = "web:plan:ended"  #: subject: the plan; detail: number (masked)
     BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
-    PROMISE_CLOSED = "web:promise:closed"  #: subject: the promise: nobody is called back
+    PROMISE_CLOSED = "web:promise:closed"  #: subject: the promise: it is kept no more
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_DISABLED = "command:user:disabled"

@@ -42,6 +42,7 @@ class Choice(Enum):
     UNIFIED_CENTER = auto()  #: 1414 instead of waiting
     OTHER_LANGUAGE = auto()  #: a consultant who speaks another language
     CALLBACK = auto()  #: to be called back instead of waiting
+    MESSAGE = auto()  #: to leave a message instead of waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,15 @@ class Question:
 
 
 # In the menu 5 and 8 tell of urgency: no question gives these keys another meaning.
-_INSTEAD = {"2": Choice.CALLBACK, "3": Choice.UNIFIED_CENTER, "1": Choice.STAY}
-_OFFERS = ("callback_offer", "offer_unified_center", "offer_stay")
+_NEITHER = {"2": Choice.CALLBACK, "4": Choice.MESSAGE}
+_INSTEAD = {**_NEITHER, "3": Choice.UNIFIED_CENTER, "1": Choice.STAY}
+_OFFERS = ("callback_offer", "offer_unified_center", "message_offer", "offer_stay")
 
 #: Every wait is bounded: the caller may end it in another way than by hanging up.
 STILL_WAITING = Question(_OFFERS, _INSTEAD)
 
 #: When neither a consultant nor 1414 could be reached: the last that the line has to offer.
-NOBODY_REACHED = Question(("callback_offer",), {"2": Choice.CALLBACK})
+NOBODY_REACHED = Question(("callback_offer", "message_offer"), _NEITHER)
 
 
 def nobody_there(language: str, other: str | None) -> Question:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds before company is tried again that failed
 LOOK = 0.5  # seconds between two looks whether the consultant who is being rung has answered
-_INSTEAD_OF_WAITING = (Choice.UNIFIED_CENTER, Choice.CALLBACK)
+_INSTEAD_OF_WAITING = (Choice.UNIFIED_CENTER, Choice.CALLBACK, Choice.MESSAGE)
 
 
 async def kept_company(call: Call) -> Choice:

@@ -4,6 +4,9 @@ Hang-up is an exception at whatever the caller was doing, caught here and nowher
 becomes of the call then was written down beforehand, as `call.if_left`.
 """
 
+from collections.abc import Coroutine
+from typing import Any
+
 from callcenter.line.announce import NOBODY_REACHED, Choice
 from callcenter.line.call import Call
 from callcenter.line.company import asked
@@ -15,6 +18,7 @@ from callcenter.line.menu import (
     settle_by_default,
     turn_away,
 )
+from callcenter.line.message import message_left
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.promise import callback_promised
@@ -90,7 +94,11 @@ async def after(call: Call, end: End | Parting) -> Outcome | None:
         case Parting.REDIRECT | End.UNIFIED_CENTER:
             return Outcome.REDIRECTED if await _redirected(call, notice=_NOTICES[end]) else None
         case End.CALLBACK:
-            return Outcome.CALLBACK if await _promised(call) else None
+            promised = _unless_in_danger(call, callback_promised(call))
+            return Outcome.CALLBACK if await promised else None
+        case End.MESSAGE:
+            left = _unless_in_danger(call, message_left(call))
+            return Outcome.MESSAGE if await left else None
         case Parting.QUEUE:
             return None
         case End.FAILED | Parting.LOST:
@@ -118,17 +126,20 @@ async def _bidden_farewell(call: Call, *, asks: bool) -> Outcome | None:
 
 async def _last_offer(call: Call) -> Outcome:
     """Neither a consultant nor 1414 was reached: no wait goes on for ever."""
-    if await asked(call, NOBODY_REACHED) is Choice.CALLBACK and await callback_promised(call):
+    choice = await asked(call, NOBODY_REACHED)
+    if choice is Choice.CALLBACK and await callback_promised(call):
         return Outcome.CALLBACK
+    if choice is Choice.MESSAGE and await message_left(call):
+        return Outcome.MESSAGE
     await call.say("nobody_reached", until_key=False)
     return Outcome.NOBODY_FREE
 
 
-async def _promised(call: Call) -> bool:
-    """As `callback_promised`; a caller who tells of danger meanwhile is not kept by questions."""
+async def _unless_in_danger(call: Call, work: Coroutine[Any, Any, bool]) -> bool:
+    """As `work`; a caller who tells of danger meanwhile is not kept by it."""
     if call.urgencies:
-        return await callback_promised(call)
-    return bool(await unless_urgent(call, {}, callback_promised(call)))
+        return await work
+    return bool(await unless_urgent(call, {}, work))
 
 
 async def _redirected(

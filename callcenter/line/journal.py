@@ -74,7 +74,7 @@ class ConsultantSettled:
 class RecordingBegan:
     appeal_id: UUID
     recording_id: UUID
-    consultant_id: UUID
+    consultant_id: UUID | None
     file: str
     at: datetime
 
@@ -96,6 +96,27 @@ class CallbackPromised:
     language: str
     urgent: bool
     arrived: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePromised:
+    """A consultant is to hear this recording; `arrived` (epoch seconds) is when the caller did."""
+
+    appeal_id: UUID
+    recording_id: UUID
+    language: str
+    urgent: bool
+    arrived: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEmpty:
+    """Nothing was said in it: nobody has to hear this recording."""
+
+    appeal_id: UUID
+    recording_id: UUID
     at: datetime
 
 
@@ -158,6 +179,8 @@ Entry = (
     | RecordingBegan
     | RecordingEnded
     | CallbackPromised
+    | MessagePromised
+    | MessageEmpty
     | PromiseEnded
     | Closed
     | OutgoingBegan
@@ -168,6 +191,8 @@ URGENT = (
     Opened,
     RecordingEnded,
     CallbackPromised,
+    MessagePromised,
+    MessageEmpty,
     PromiseEnded,
     Closed,
     OutgoingBegan,
@@ -330,7 +355,9 @@ class CallRecord:
     def consultant(self, consultant_id: UUID) -> None:
         self._journal.put(ConsultantSettled(self.appeal_id, consultant_id))
 
-    def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None:
+    def recording_started(
+        self, recording_id: UUID, consultant_id: UUID | None, file: str
+    ) -> None:
         self._journal.put(
             RecordingBegan(self.appeal_id, recording_id, consultant_id, file, datetime.now(UTC))
         )
@@ -346,6 +373,18 @@ class CallRecord:
         await self._journal.keep(
             CallbackPromised(self.appeal_id, uuid4(), number, language, urgent, arrived, now)
         )
+
+    async def message_promised(
+        self, *, recording_id: UUID, language: str, arrived: float, urgent: bool
+    ) -> None:
+        """Return when it is in the database. Raises WeFailed when that is not certain."""
+        now = datetime.now(UTC)
+        await self._journal.keep(
+            MessagePromised(self.appeal_id, recording_id, language, urgent, arrived, now)
+        )
+
+    def message_empty(self, recording_id: UUID) -> None:
+        self._journal.put(MessageEmpty(self.appeal_id, recording_id, datetime.now(UTC)))
 
     def closed(self, outcome: Outcome, *, hung_up: bool = False) -> None:
         """The call is over; nothing is put down after this. `hung_up`: by the consultant."""

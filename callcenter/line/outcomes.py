@@ -43,6 +43,8 @@ class Moment(StrEnum):
     CALLBACK_CALLING = "callback_calling"  #: the number is being called; detail: attempt
     CALLBACK_CONFIRMED = "callback_confirmed"  #: who picked up said that the call was asked for
     CALLBACK_REPLACED = "callback_replaced"  #: by a later one for the number; detail: appeal
+    MESSAGE_LEFT = "message_left"  #: and kept; detail: how it ended
+    MESSAGE_EMPTY = "message_empty"  #: nothing was said: there is no message
     SUPERVISED = "supervised"  #: a supervisor is with it; detail: mode, by, supervisor
     SUPERVISION_ENDED = "supervision_ended"  #: detail: supervisor, why (was not reached)
     SURVEYED = "surveyed"  #: the caller judged the conversation; detail: mark, from 1 to 5
@@ -70,6 +72,7 @@ class Outcome(StrEnum):
     TALKED = "talked"  #: spoke with a consultant
     REDIRECTED = "redirected"  #: went to the Unified Contact Center
     CALLBACK = "callback"  #: will be called back, which was promised
+    MESSAGE = "message"  #: left a message, which a consultant will hear
     FALLBACK = "fallback"  #: served by the dialplan alone
     BLOCKED = "blocked"  #: was told that calls from this number are not taken for a time
     NOT_REACHED = "not_reached"  #: of a call of ours: the called party did not answer

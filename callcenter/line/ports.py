@@ -269,7 +269,9 @@ class Record(Protocol):
 
     def consultant(self, consultant_id: UUID) -> None: ...
 
-    def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None: ...
+    def recording_started(
+        self, recording_id: UUID, consultant_id: UUID | None, file: str
+    ) -> None: ...
 
     def recording_stopped(self, recording_id: UUID) -> None: ...
 
@@ -281,3 +283,14 @@ class Record(Protocol):
         `arrived`, in epoch seconds, is the place that is kept. Raises WeFailed, within seconds,
         when it is not certain.
         """
+
+    async def message_promised(
+        self, *, recording_id: UUID, language: str, arrived: float, urgent: bool
+    ) -> None:
+        """Return when it is kept for good that a consultant hears this recording.
+
+        Raises WeFailed, within seconds, when it is not certain.
+        """
+
+    def message_empty(self, recording_id: UUID) -> None:
+        """Nothing was said: nobody has to hear this recording."""

@@ -1,7 +1,7 @@
-"""The recording of one consultant's conversation, proved started and proved stopped (R17)."""
+"""One recording, proved started and proved stopped (R17): of a conversation, or of a message."""
 
 import logging
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from callcenter.line.call import Call
 from callcenter.line.outcomes import Moment
@@ -16,23 +16,25 @@ class Tape:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._id = uuid4()
-        self._file = call.times.spool / name_for(call.leg.id, self._id)
+        self.id: UUID = uuid4()
+        self._file = call.times.spool / name_for(call.leg.id, self.id)
         self._is_over = True
 
-    async def start(self, consultant: Consultant) -> bool:
-        """Whether it is proved that it runs.
+    async def start(self, consultant: Consultant | None) -> bool:
+        """Whether it is proved that it runs. No `consultant`: the caller is alone.
 
         It is registered before it starts, so that no file can be left that nobody knows.
         """
         self._is_over = False
-        self._call.record.recording_started(self._id, consultant.id, self._file.name)
+        self._call.record.recording_started(
+            self.id, consultant.id if consultant else None, self._file.name
+        )
         try:
             await self._call.switch.start_recording(self._call.leg, self._file)
         except RecordingUnproved as exc:
             self._failed(exc)
             return False
-        self._call.record.moment(Moment.RECORDING_STARTED, recording=str(self._id))
+        self._call.record.moment(Moment.RECORDING_STARTED, recording=str(self.id))
         return True
 
     async def stop(self, *, for_good: bool = True) -> bool:
@@ -45,7 +47,7 @@ class Tape:
         proved = await self._stopped()
         if proved or for_good:
             self._is_over = True
-            self._call.record.recording_stopped(self._id)
+            self._call.record.recording_stopped(self.id)
         if for_good and not proved:
             # Field complaint 25: what cannot be proved stopped must not go on to somebody outside.
             self._call.recording_unproved = True
@@ -57,9 +59,9 @@ class Tape:
         except RecordingUnproved as exc:
             self._failed(exc)
             return False
-        self._call.record.moment(Moment.RECORDING_STOPPED, recording=str(self._id))
+        self._call.record.moment(Moment.RECORDING_STOPPED, recording=str(self.id))
         return True
 
     def _failed(self, exc: RecordingUnproved) -> None:
         log.error("call %s: %s", self._call.leg.id, exc)
-        self._call.record.moment(Moment.RECORDING_FAILED, recording=str(self._id), why=str(exc))
+        self._call.record.moment(Moment.RECORDING_FAILED, recording=str(self.id), why=str(exc))

@@ -28,11 +28,16 @@ class End(Enum):
 
     UNIFIED_CENTER = auto()  #: the caller chose 1414 instead of waiting
     CALLBACK = auto()  #: the caller would rather be called back
+    MESSAGE = auto()  #: the caller would rather leave a message
     FAILED = auto()  #: the consultant was lost before the two heard each other
     NOBODY = auto()  #: patience ended before anybody answered
 
 
-_ENDS = {Choice.UNIFIED_CENTER: End.UNIFIED_CENTER, Choice.CALLBACK: End.CALLBACK}
+_ENDS = {
+    Choice.UNIFIED_CENTER: End.UNIFIED_CENTER,
+    Choice.CALLBACK: End.CALLBACK,
+    Choice.MESSAGE: End.MESSAGE,
+}
 
 
 async def consultation(call: Call) -> End | Parting:

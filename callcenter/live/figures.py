@@ -87,7 +87,7 @@ class TodayNow:
     outcomes: Mapping[str | None, int]
     answered: int
     in_time: int
-    callbacks: int = 0  #: promised and not made yet
+    callbacks: int = 0  #: promised and not made yet, messages not heard yet
     callbacks_overdue: int = 0
     not_honoured: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class TodayFigures:
     outcomes: Mapping[str, int]
     marks: int
     average_mark: float | None
-    callbacks: int  #: promised and not made yet, whenever it was
+    callbacks: int  #: promised and not made yet, messages not heard: whenever it was
     callbacks_overdue: int  #: of these, due for half an hour and more
 
 

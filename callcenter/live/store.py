@@ -18,7 +18,7 @@ from callcenter.consultants.order import CALLBACK
 from callcenter.live.figures import GOAL, Alarmed, DeskNow, OfRegister, TodayNow, WaitingCall
 from callcenter.web.words import ZONE
 
-OVERDUE = timedelta(minutes=30)  # that a callback is due before a supervisor should look
+OVERDUE = timedelta(minutes=30)  # that a callback or message is due before a supervisor should look
 ALARMS = 5  # newest alarms that are looked at
 
 # The events of a call are found by its appeal, and only those of calls that reached a consultant

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from callcenter.appeals.callers import mask
 from callcenter.promises import closing, store
-from callcenter.promises.states import State
+from callcenter.promises.states import Kind, State
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
@@ -18,11 +18,12 @@ router = APIRouter(tags=["promises"], dependencies=[needs(Permission.SUPERVISE)]
 
 
 class Promise(BaseModel):
-    """A caller who is to be called back."""
+    """A caller who is to be called back, or whose message is to be heard."""
 
-    id: UUID
+    id: UUID = Field(description="of a message: that of its recording")
+    kind: Kind
     appeal: str = Field(description="number of the appeal")
-    number: str = Field(description="masked")
+    number: str | None = Field(description="masked; none: the caller withheld it")
     language: str
     urgent: bool
     arrived_at: datetime = Field(description="the place in the queue that it keeps")
@@ -48,8 +49,9 @@ async def list_promises(site: CurrentSite) -> list[Promise]:
     return [
         Promise(
             id=each.id,
+            kind=each.kind,
             appeal=each.appeal,
-            number=mask(each.number),
+            number=mask(each.number) if each.number else None,
             language=each.language,
             urgent=each.urgent,
             arrived_at=each.arrived_at,

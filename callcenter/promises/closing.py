@@ -15,7 +15,7 @@ from callcenter.web.site import Visit
 
 
 async def close(engine: AsyncEngine, visit: Visit, promise_id: UUID) -> None:
-    """Have nobody called back; a call that is under way goes on.
+    """Have nobody called back, or the message heard by nobody more; a call under way goes on.
 
     Raises NotFound when no such promise is open.
     """

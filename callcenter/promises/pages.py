@@ -1,4 +1,4 @@
-"""The page of callbacks: who is owed one, since when, and what became of the others."""
+"""The page of callbacks and messages: who is owed what, since when, and what became of others."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.appeals.callers import mask
 from callcenter.appeals.wording import LANGUAGES
 from callcenter.promises import closing, store
-from callcenter.promises.states import State
+from callcenter.promises.states import Kind, State
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
@@ -26,6 +26,7 @@ SEE_OTHER = 303
 STATES = {
     State.OPEN: N_("waits for the call"),
     State.KEPT: N_("called back, and talked"),
+    State.EMPTY: N_("nothing was said"),
     State.SERVED: N_("rang again and talked"),
     State.REPLACED: N_("asked again later"),
     State.DECLINED: N_("the call was declined"),
@@ -34,12 +35,14 @@ STATES = {
     State.CLOSED: N_("closed by a supervisor"),
 }
 
+KINDS = {Kind.CALLBACK: N_("callback"), Kind.MESSAGE: N_("message")}
+
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.SUPERVISE)])
 
 
 @router.get("/promises")
 async def promises(request: Request, site: CurrentSite) -> Response:
-    """Who is to be called back, the longest waiting first; then the newest that have ended."""
+    """Who is to be called back or heard, the longest waiting first; then the newest ended."""
     async with unit_of_work(site.engine) as connection:
         waiting = await store.open_ones(connection)
         ended = await store.newest_ended(connection, limit=SHOWN)
@@ -49,6 +52,7 @@ async def promises(request: Request, site: CurrentSite) -> Response:
         waiting=waiting,
         ended=ended,
         states=STATES,
+        kinds=KINDS,
         names=LANGUAGES,
         mask=mask,
         now=datetime.now(UTC),
@@ -57,6 +61,6 @@ async def promises(request: Request, site: CurrentSite) -> Response:
 
 @router.post("/promises/{promise_id}/close")
 async def close(site: CurrentSite, visit: CurrentVisit, promise_id: UUID) -> Response:
-    """Have nobody called back."""
+    """Have nobody called back, and the message heard by nobody more."""
     await closing.close(site.engine, visit, promise_id)
     return RedirectResponse("/promises", SEE_OTHER)

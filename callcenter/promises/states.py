@@ -9,6 +9,7 @@ class Kind(StrEnum):
     """What was promised."""
 
     CALLBACK = "callback"  #: to call the number
+    MESSAGE = "message"  #: to hear the recording that has the promise's own id
 
 
 class State(StrEnum):
@@ -16,6 +17,7 @@ class State(StrEnum):
 
     OPEN = "open"  #: it is to be kept, now or when its next attempt is due
     KEPT = "kept"  #: caller and consultant heard each other
+    EMPTY = "empty"  #: nothing was said in the message
     SERVED = "served"  #: the caller rang again first, and talked with a consultant
     REPLACED = "replaced"  #: the same number asked again later
     DECLINED = "declined"  #: whoever picked up did not want the call

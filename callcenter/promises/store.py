@@ -23,7 +23,7 @@ _SERVE = """
     UPDATE promise SET state = 'served', ended_at = new.at
     FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (appeal_id uuid, at timestamptz)
         JOIN appeal ON appeal.id = new.appeal_id
-    WHERE promise.state = 'open'
+    WHERE promise.state = 'open' AND promise.kind = 'callback'
         AND (promise.number = appeal.caller_number OR promise.appeal_id = appeal.id)
 """
 REPLACED = "callback_replaced"  # the moment of an appeal, see line.outcomes
@@ -48,12 +48,13 @@ class Claimed:
 class Promise:
     """A promise as pages and the API show it; `appeal` is the number of its appeal.
 
-    `number` is personal data: mask it.
+    `number`, of whoever was promised, is personal data: mask it. None: it was withheld.
     """
 
     id: UUID
+    kind: Kind
     appeal: str
-    number: str
+    number: str | None
     language: str
     urgent: bool
     arrived_at: datetime
@@ -116,6 +117,34 @@ async def promise_callback(
     )
 
 
+async def promise_message(
+    connection: AsyncConnection,
+    *,
+    recording_id: UUID,
+    appeal_id: UUID,
+    language: str,
+    urgent: bool,
+    arrived_at: datetime,
+    promised_at: datetime,
+) -> None:
+    """Promise that a consultant hears this recording. Repeatable."""
+    await connection.execute(
+        insert(promise)
+        .values(
+            id=recording_id,
+            kind=Kind.MESSAGE.value,
+            appeal_id=appeal_id,
+            language=language,
+            urgent=urgent,
+            arrived_at=arrived_at,
+            promised_at=promised_at,
+            state=State.OPEN.value,
+            due_at=promised_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
 async def _replaced(connection: AsyncConnection, number: str, at: datetime) -> Sequence[Any]:
     result = await connection.execute(
         update(promise)
@@ -151,7 +180,7 @@ async def serve(connection: AsyncConnection, *, appeal_id: UUID, at: datetime) -
 async def claim(
     connection: AsyncConnection, controller: str, now: datetime, limit: int
 ) -> list[Claimed]:
-    """Take care of promises whose attempt is due and of which no living controller takes care.
+    """Take care of callbacks whose attempt is due and of which no living controller takes care.
 
     The longest waiting first. The call in which a promise was made must be over, and so must one
     to the same number about another appeal: it may be for the promise that this one replaced.
@@ -161,6 +190,7 @@ async def claim(
         .join(appeal, appeal.c.id == promise.c.appeal_id)
         .where(
             promise.c.state == State.OPEN.value,
+            promise.c.kind == Kind.CALLBACK.value,
             promise.c.due_at <= now,
             or_(promise.c.claimed_until.is_(None), promise.c.claimed_until < now),
             appeal.c.outcome.is_not(None),
@@ -303,8 +333,9 @@ def _shown() -> Select[Any]:
     """Columns in the order of Promise."""
     return select(
         promise.c.id,
+        promise.c.kind,
         appeal.c.number,
-        promise.c.number,
+        func.coalesce(promise.c.number, appeal.c.caller_number),
         promise.c.language,
         promise.c.urgent,
         promise.c.arrived_at,
@@ -318,7 +349,7 @@ def _shown() -> Select[Any]:
 
 async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Promise]:
     rows = await connection.execute(query)
-    return [Promise(*row) for row in rows]
+    return [Promise(row[0], Kind(row[1]), *row[2:]) for row in rows]
 
 
 def _held_by(controller: str) -> ColumnElement[bool]:

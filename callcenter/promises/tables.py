@@ -18,7 +18,7 @@ from callcenter.storage.metadata import metadata
 promise = Table(
     "promise",
     metadata,
-    Column("id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),  # of a message: that of its recording
     Column("kind", Text, nullable=False, comment="see promises.states.Kind"),
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
     Column("number", Text, comment="E.164, of a callback: personal data"),

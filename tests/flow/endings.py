@@ -17,6 +17,7 @@ SERVED = (
     Outcome.REDIRECTED,
     Outcome.NOBODY_FREE,
     Outcome.CALLBACK,
+    Outcome.MESSAGE,
     Outcome.BLOCKED,
 )
 
@@ -45,6 +46,25 @@ def asks_for_callback(
         signed_in=frozenset(),
         patience=3 * PATIENCE,
         number=number,
+        promises_kept=promises_kept,
+    )
+
+
+def leaves_message(
+    presses: Mapping[str, Sequence[str | None]],
+    interrupts: Mapping[str, str] | None = None,
+    *,
+    shortest: float = 0,
+    promises_kept: bool = True,
+) -> Story:
+    """Nobody is signed in; who leaves no message goes to 1414 when asked again."""
+    return Story(
+        {"lang_choice": "0", "offer_stay": "43", **presses},
+        dict(interrupts or {}),
+        unified_center=[""],
+        signed_in=frozenset(),
+        patience=3 * PATIENCE,
+        message_shortest=shortest,
         promises_kept=promises_kept,
     )
 
@@ -153,8 +173,23 @@ ENDINGS = {
         Outcome.REDIRECTED,
     ),
     "a callback at the very end": (
-        Story({"lang_choice": "0", "callback_offer": "2", "callback_safe": "1"}),
+        Story({"lang_choice": "0", "message_offer": "2", "callback_safe": "1"}),
         Outcome.CALLBACK,
+    ),
+    "a message": (leaves_message({"message_speak": "75#"}), Outcome.MESSAGE),
+    "a message of the longest": (leaves_message({}), Outcome.MESSAGE),
+    "a message with nothing in it": (
+        leaves_message({"message_speak": "#"}, shortest=60),
+        Outcome.REDIRECTED,
+    ),
+    "a message cannot be kept": (leaves_message({}, promises_kept=False), Outcome.REDIRECTED),
+    "danger in a message": (
+        leaves_message({"message_speak": "7**#"}),
+        Outcome.REDIRECTED,
+    ),
+    "a message at the very end": (
+        Story({"lang_choice": "0", "message_offer": "4", "message_speak": "#"}),
+        Outcome.MESSAGE,
     ),
     "recording does not start": (
         Story({"lang_choice": "0"}, consultants=[""], recording_starts=False),

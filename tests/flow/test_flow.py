@@ -50,6 +50,7 @@ def left_after(moments: list[Moment]) -> Outcome:
             Moment.RINGING: Outcome.LEFT_RINGING,
             Moment.CONNECTED: Outcome.TALKED,
             Moment.CALLBACK_PROMISED: Outcome.CALLBACK,
+            Moment.MESSAGE_LEFT: Outcome.MESSAGE,
             Moment.REDIRECTED: Outcome.REDIRECTED,
         }.get(moment, left)
     return left

@@ -1,6 +1,7 @@
 """The call flow in single stories: what is said when, and what becomes of whom."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -221,6 +222,62 @@ async def test_who_hangs_up_before_the_promise_is_kept_has_left_waiting() -> Non
     async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
         if not world.record.promised:
             assert await call is not Outcome.CALLBACK
+
+
+async def test_a_message_is_owed_and_recorded_before_the_caller_is_asked_to_speak() -> None:
+    story = ENDINGS["a message"][0]
+    async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
+        if "kk/message_speak" in world.leg.heard:
+            (recording_id,) = world.record.messages
+            assert recording_id in world.record.recordings
+        if "kk/message_ok" in world.leg.heard:
+            assert await call is Outcome.MESSAGE
+
+
+async def test_whatever_ends_a_message_keeps_it_if_it_is_long_enough() -> None:
+    def leave(world: World, call: asyncio.Task[Outcome]) -> None:
+        world.leg.leaves(LegGone("hung up"))
+
+    def cancel(world: World, call: asyncio.Task[Outcome]) -> None:
+        call.cancel()
+
+    for how in (leave, cancel):
+        async for world, _ in cuts(ENDINGS["a message of the longest"][0], how):
+            is_left = Moment.MESSAGE_LEFT in world.record.moments
+            assert list(world.record.messages.values()) in ([], [is_left])
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("a message with nothing in it", "message_none"),
+        ("a message cannot be kept", "not_kept"),
+    ],
+)
+async def test_without_a_message_that_is_kept_the_caller_is_told_so_and_waits_on(
+    ending: str, told: str
+) -> None:
+    world = World(ENDINGS[ending][0])
+    assert await inbound_call(world.call()) is Outcome.REDIRECTED
+    assert f"kk/{told}" in world.leg.heard
+    assert "kk/message_ok" not in world.leg.heard
+    assert True not in world.record.messages.values()
+    assert len({arrived for _, arrived in world.places}) == 1  # the place is kept
+
+
+async def test_what_cannot_be_recorded_is_no_message() -> None:
+    world = World(replace(ENDINGS["a message"][0], recording_starts=False))
+    assert await inbound_call(world.call()) is not Outcome.MESSAGE
+    assert "kk/message_speak" not in world.leg.heard
+    assert "kk/not_kept" in world.leg.heard
+    assert world.record.messages == {}
+
+
+async def test_danger_told_in_a_message_keeps_it_and_leads_to_an_urgent_place() -> None:
+    world = World(ENDINGS["danger in a message"][0])
+    await told(world)
+    assert world.urgent_places[-1] is True
+    assert list(world.record.messages.values()) == [True]
 
 
 async def test_who_rings_back_would_rather_have_the_consultant_of_the_open_appeal() -> None:

@@ -48,6 +48,7 @@ class Story:
     blocked: bool = False
     #: The caller's own number; None when it is withheld.
     number: str | None = "+77011234567"
+    message_shortest: float = 0
     promises_kept: bool = True
     recording_starts: bool = True
     recording_stops: bool = True
@@ -78,7 +79,11 @@ class World:
         self._offers = iter(self.offered)
 
     def call(self) -> Call:
-        times = replace(TIMES, survey_always=self.story.survey_always)
+        times = replace(
+            TIMES,
+            survey_always=self.story.survey_always,
+            message_shortest=self.story.message_shortest,
+        )
         parts = (self.leg, self.record, self, self, self, self, times)
         return Call(*parts, blocked=self.story.blocked, number=self.story.number, may_call=may_call)
 
@@ -457,6 +462,7 @@ class Record:
     def __init__(self, world: World) -> None:
         self._world = world
         self.promised: list[str] = []  #: numbers
+        self.messages: dict[UUID, bool] = {}  #: by recording, whether something is to be heard
         self.moments: list[Moment] = []
         self.details: list[dict[str, str | bool | float]] = []
         self.languages: list[str] = []
@@ -478,7 +484,9 @@ class Record:
     def consultant(self, consultant_id: UUID) -> None:
         self.consultants.append(consultant_id)
 
-    def recording_started(self, recording_id: UUID, consultant_id: UUID, file: str) -> None:
+    def recording_started(
+        self, recording_id: UUID, consultant_id: UUID | None, file: str
+    ) -> None:
         self.recordings[recording_id] = False
 
     def recording_stopped(self, recording_id: UUID) -> None:
@@ -496,6 +504,18 @@ class Record:
             raise WeFailed("as the story goes")
         self.promised.append(number)
 
+    async def message_promised(
+        self, *, recording_id: UUID, language: str, arrived: float, urgent: bool
+    ) -> None:
+        await self._world.operation()
+        if not self._world.story.promises_kept:
+            raise WeFailed("as the story goes")
+        assert self.recordings[recording_id] is False, "promised when nothing is recorded"
+        self.messages[recording_id] = True
+
+    def message_empty(self, recording_id: UUID) -> None:
+        self.messages[recording_id] = False
+
 
 @dataclass(frozen=True)
 class _Times:
@@ -505,6 +525,8 @@ class _Times:
     ask_every: float = 120
     patience: float = 300
     unified_ring_timeout: float = 20
+    message_limit: float = 120
+    message_shortest: float = 0
     redirect_keys: str = "*14"
     survey_always: bool = False
     spool: Path = Path("/spool")

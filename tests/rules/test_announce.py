@@ -42,11 +42,12 @@ def test_every_question_exists_in_both_languages_and_always_offers_to_stay_and_1
         assert question.choice("1") is Choice.STAY
         assert question.choice("2") is Choice.CALLBACK
         assert question.choice("3") is Choice.UNIFIED_CENTER
+        assert question.choice("4") is Choice.MESSAGE
 
 
 def test_silence_and_keys_that_mean_nothing_keep_the_caller_waiting() -> None:
     for question in QUESTIONS:
-        for key in (None, *"045789*#"):
+        for key in (None, *"05789*#"):
             assert question.choice(key) is Choice.STAY
 
 

@@ -13,7 +13,7 @@ from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.outgoing import Outgoing
 from callcenter.promises import store
-from callcenter.promises.states import State, pause_after
+from callcenter.promises.states import Kind, State, pause_after
 from callcenter.promises.store import CLAIM, Claimed
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import unit_of_work
@@ -199,6 +199,41 @@ async def test_who_rang_again_and_talked_is_owed_nothing_more(engine: AsyncEngin
         await store.serve(connection, appeal_id=await call_of(engine), at=NOW)
     assert await state_of(engine, promise_id) is State.SERVED
     assert await state_of(engine, other) is State.OPEN
+
+
+async def message(engine: AsyncEngine, appeal_id: UUID) -> UUID:
+    recording_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        for _ in range(2):  # the journal may write an entry twice
+            await store.promise_message(
+                connection,
+                recording_id=recording_id,
+                appeal_id=appeal_id,
+                language="kk",
+                urgent=False,
+                arrived_at=NOW,
+                promised_at=NOW,
+            )
+    return recording_id
+
+
+async def test_a_message_is_owed_a_hearing_whoever_talks_meanwhile_and_nobody_is_called(
+    engine: AsyncEngine,
+) -> None:
+    appeal_id = await call_of(engine)
+    recording_id = await message(engine, appeal_id)
+    assert await claimed(engine, "line-1") == []
+    async with unit_of_work(engine) as connection:
+        await store.serve(connection, appeal_id=appeal_id, at=NOW)
+        (shown,) = await store.open_ones(connection)
+    assert (shown.id, shown.kind, shown.number) == (recording_id, Kind.MESSAGE, NUMBER)
+
+
+async def test_a_message_in_which_nothing_was_said_ends(engine: AsyncEngine) -> None:
+    recording_id = await message(engine, await call_of(engine))
+    async with unit_of_work(engine) as connection:
+        assert await store.end(connection, recording_id, State.EMPTY, NOW)
+        assert await store.open_ones(connection) == []
 
 
 async def test_a_promise_ends_once(engine: AsyncEngine) -> None:

@@ -45,15 +45,16 @@ async def shown(client: httpx.AsyncClient) -> str:
 async def test_who_waits_for_a_call_is_shown_masked_and_may_be_closed_once(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
-    assert "Nobody waits for a call." in await shown(head)
+    assert "Nothing is owed to anybody." in await shown(head)
     promise_id = await owe(engine, call)
     text = await shown(head)
-    assert f"{call.number} +7 701 *** ** 99 Russian" in text
+    assert f"{call.number} callback +7 701 *** ** 99 Russian" in text
     assert "0000099" not in text
     assert "urgent" in text
     assert "overdue" not in text
     (told,) = (await head.get("/api/v1/promises")).json()
     assert (told["appeal"], told["number"]) == (call.number, "+7 701 *** ** 99")
+    assert told["kind"] == "callback"
     found = CLOSE.search((await head.get("/promises")).text)
     assert found is not None
     token = await form_token(head, "/promises")
@@ -78,6 +79,27 @@ async def test_a_promise_is_closed_once_by_the_api(
     assert (await head.post(path, data={"form_token": token})).status_code == 204
     assert (await head.get("/api/v1/promises")).json() == []
     assert (await head.post(path, data={"form_token": token})).status_code == 404
+
+
+async def test_a_message_that_is_to_be_heard_is_shown_with_the_callers_number_masked(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    recording_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        await store.promise_message(
+            connection,
+            recording_id=recording_id,
+            appeal_id=call.id,
+            language="kk",
+            urgent=False,
+            arrived_at=NOW,
+            promised_at=NOW,
+        )
+    (told,) = (await head.get("/api/v1/promises")).json()
+    assert (told["id"], told["kind"]) == (str(recording_id), "message")
+    text = await shown(head)
+    assert f"{call.number} message {told['number']} Kazakh" in text
+    assert "***" in told["number"]
 
 
 @pytest.mark.parametrize(("minutes", "overdue"), [(29, 0), (31, 1)])

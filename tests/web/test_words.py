@@ -78,7 +78,7 @@ def test_every_moment_outcome_and_choice_has_words() -> None:
     assert set(wording.MOMENTS) == {moment.value for moment in Moment}
     assert set(wording.OUTCOMES) == {outcome.value for outcome in Outcome}
     assert set(wording.URGENCIES) == {urgency.value for urgency in Urgency}
-    assert set(wording.CHOICES) == {*(wish.value for wish in Wish), "callback"}
+    assert set(wording.CHOICES) == {*(wish.value for wish in Wish), "callback", "message"}
 
 
 PATHS = (
