@@ -355,9 +355,7 @@ class CallRecord:
     def consultant(self, consultant_id: UUID) -> None:
         self._journal.put(ConsultantSettled(self.appeal_id, consultant_id))
 
-    def recording_started(
-        self, recording_id: UUID, consultant_id: UUID | None, file: str
-    ) -> None:
+    def recording_started(self, recording_id: UUID, consultant_id: UUID | None, file: str) -> None:
         self._journal.put(
             RecordingBegan(self.appeal_id, recording_id, consultant_id, file, datetime.now(UTC))
         )

@@ -484,9 +484,7 @@ class Record:
     def consultant(self, consultant_id: UUID) -> None:
         self.consultants.append(consultant_id)
 
-    def recording_started(
-        self, recording_id: UUID, consultant_id: UUID | None, file: str
-    ) -> None:
+    def recording_started(self, recording_id: UUID, consultant_id: UUID | None, file: str) -> None:
         self.recordings[recording_id] = False
 
     def recording_stopped(self, recording_id: UUID) -> None:
