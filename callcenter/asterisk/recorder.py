@@ -43,6 +43,7 @@ class Recorder:
     def __init__(self, ami: Ami) -> None:
         self._ami = ami
         self._running: dict[Path, str] = {}
+        self._remembering: set[str] = set()  # channels that were recorded a moment ago
 
     async def start(self, channel: str, file: Path) -> None:
         """Record the channel of this name (as in `PJSIP/operator-00000001`) into a new file.
@@ -54,6 +55,7 @@ class Recorder:
             raise RecordingUnproved(f"MixMonitor could misread the file name {file}")
         if _exists(file):
             raise RecordingUnproved(f"{file.name} exists already, and is never overwritten")
+        await _until(lambda: channel not in self._remembering)
         try:
             answer = await self._ami.action(
                 {
@@ -79,7 +81,7 @@ class Recorder:
             ) from None
 
     async def stop(self, channel: str, file: Path, *, gone: bool) -> None:
-        """Return when the file is closed and the channel may be recorded into the next one.
+        """Return when the file is closed, at once when it was closed before.
 
         `gone` says that the channel has hung up, which ends the recording by itself. Raises
         RecordingUnproved, after `STOP_LIMIT` seconds at most.
@@ -89,14 +91,14 @@ class Recorder:
                 if not gone:
                     await self._ask_to_stop(channel, file)
                 await _until(lambda: is_closed(file))
-                if not gone:
-                    await asyncio.sleep(FORGETS)
         except (TimeoutError, OSError) as exc:
             raise RecordingUnproved(
                 f"cannot prove that {file.name} is closed: {str(exc) or 'still being written'}"
             ) from exc
         finally:
             self._running.pop(file, None)
+            self._remembering.add(channel)
+            asyncio.get_running_loop().call_later(FORGETS, self._remembering.discard, channel)
 
     async def _ask_to_stop(self, channel: str, file: Path) -> None:
         """Asked again after a lost connection: unlike a start, a stop may be repeated."""

@@ -76,6 +76,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/pause-reasons",
         "/api/v1/plans",
         "/api/v1/promises",
+        "/api/v1/promises/{promise_id}/close",
         "/api/v1/queues/{queue}/hold",
         "/api/v1/queues/{queue}/let-on",
         "/api/v1/recordings/{recording_id}/audio",

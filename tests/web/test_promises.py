@@ -18,11 +18,10 @@ from tests.web.conftest import Call
 
 CLOSE = re.compile(r'action="(/promises/[0-9a-f-]{36}/close)"')
 NUMBER = "+77010000099"
-NOW = datetime.now(UTC)
 
 
 async def owe(engine: AsyncEngine, call: Call, since: timedelta = timedelta()) -> UUID:
-    promise_id = uuid4()
+    promise_id, at = uuid4(), datetime.now(UTC) - since
     async with unit_of_work(engine) as connection:
         await store.promise_callback(
             connection,
@@ -31,8 +30,8 @@ async def owe(engine: AsyncEngine, call: Call, since: timedelta = timedelta()) -
             number=NUMBER,
             language="ru",
             urgent=True,
-            arrived_at=NOW - since,
-            promised_at=NOW - since,
+            arrived_at=at,
+            promised_at=at,
         )
     return promise_id
 
@@ -92,8 +91,8 @@ async def test_a_message_that_is_to_be_heard_is_shown_with_the_callers_number_ma
             appeal_id=call.id,
             language="kk",
             urgent=False,
-            arrived_at=NOW,
-            promised_at=NOW,
+            arrived_at=datetime.now(UTC),
+            promised_at=datetime.now(UTC),
         )
     (told,) = (await head.get("/api/v1/promises")).json()
     assert (told["id"], told["kind"]) == (str(recording_id), "message")
