@@ -232,6 +232,11 @@ async def test_back_in_the_queue_the_caller_goes_before_who_came_later(house: Ho
         await desk.ask("201", State.PAUSED, by="self", reason="lunch")
         await order(house, "201", "queue", language="ru")
         await talk.consultant.ended()
+
+        async def both_wait() -> bool:
+            return await house.redis.zcard("desk:waiting") == 2
+
+        await until(both_wait, "both callers wait")
         await other.register()
         leg = await answered(await other.next_call())
         await hears_tone(talk.caller, GUEST_TONE)
