@@ -134,10 +134,17 @@ class Controller:
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
         )
         self._under_way: dict[str, Call] = {}
-        self.callbacks = Callbacks(
-            settings,
-            name,
-            engine,
+        self.callbacks = self._callbacks()
+        self.ready = asyncio.Event()
+        self.calls: set[asyncio.Task[None]] = set()
+        self.calls_out = self._calls_out()
+        self._errands: set[asyncio.Task[None]] = set()
+
+    def _callbacks(self) -> Callbacks:
+        return Callbacks(
+            self.settings,
+            self.name,
+            self.engine,
             self.desk,
             self.journal,
             self.switchboard,
@@ -146,20 +153,19 @@ class Controller:
             self.blocklist.blocks,
             self._under_way,
         )
-        self.ready = asyncio.Event()
-        self.calls: set[asyncio.Task[None]] = set()
-        self.calls_out = CallsOut(
-            settings,
+
+    def _calls_out(self) -> CallsOut:
+        return CallsOut(
+            self.settings,
             self.numbers,
             self.desk,
-            engine,
+            self.engine,
             self.journal,
             self.switchboard,
             self.prompts,
             self._conversation,
             self._under_way,
         )
-        self._errands: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve calls until `stop` is set; then claim no more and end what is left in order."""
