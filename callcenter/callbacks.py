@@ -23,7 +23,8 @@ from callcenter.consultants.standing import Queue
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
 from callcenter.line.callback import Callback, called_back
-from callcenter.line.journal import Journal, OutgoingRecord, PromiseEnded
+from callcenter.line.entries import PromiseEnded
+from callcenter.line.journal import Journal, OutgoingRecord
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, Switch
 from callcenter.promises import store

@@ -28,7 +28,8 @@ from callcenter.dialling.numbers import EMERGENCY, NumberPolicy, NumberRefused
 from callcenter.errors import CallcenterError, WeFailed
 from callcenter.line.call import Call
 from callcenter.line.codes import LANGUAGES, extension_of
-from callcenter.line.journal import Journal, OutgoingBegan, OutgoingRecord
+from callcenter.line.entries import OutgoingBegan
+from callcenter.line.journal import Journal, OutgoingRecord
 from callcenter.line.outbound import Occupation, Outgoing, outgoing_call
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import Leg, LegGone, Sounds

@@ -15,8 +15,25 @@ from callcenter.appeals.outgoing import Outgoing
 from callcenter.appeals.store import Change, Closing, EventRow, Opening
 from callcenter.dialling import beginning
 from callcenter.errors import WeFailed
-from callcenter.line import journal
-from callcenter.line.journal import Entry, EntryRefused
+from callcenter.line.entries import (
+    BecameUrgent,
+    CallbackPromised,
+    Closed,
+    ConsultantSettled,
+    Entry,
+    Happened,
+    LanguageSettled,
+    MessageEmpty,
+    MessagePromised,
+    Opened,
+    OutgoingBegan,
+    OutgoingCarried,
+    OutgoingClosed,
+    PromiseEnded,
+    RecordingBegan,
+    RecordingEnded,
+)
+from callcenter.line.journal import EntryRefused
 from callcenter.line.outcomes import Moment
 from callcenter.promises import store as promises
 from callcenter.promises.states import State
@@ -69,19 +86,17 @@ async def write_entries(transaction: Transaction, entries: Sequence[Entry]) -> N
 
     openings = [
         Opening(e.appeal_id, e.call_id, "call", e.caller.kind, e.caller.number, e.at)
-        for e in all_of(journal.Opened)
+        for e in all_of(Opened)
     ]
     beginnings = [
         Beginning(e.recording_id, e.appeal_id, e.consultant_id, e.file, e.at)
-        for e in all_of(journal.RecordingBegan)
+        for e in all_of(RecordingBegan)
     ]
-    moments = [
-        EventRow(e.appeal_id, e.seq, e.at, e.moment, e.detail) for e in all_of(journal.Happened)
-    ]
-    closings = [Closing(e.appeal_id, e.outcome, e.at) for e in all_of(journal.Closed)]
-    ended = {e.recording_id: e.at for e in all_of(journal.RecordingEnded)}
+    moments = [EventRow(e.appeal_id, e.seq, e.at, e.moment, e.detail) for e in all_of(Happened)]
+    closings = [Closing(e.appeal_id, e.outcome, e.at) for e in all_of(Closed)]
+    ended = {e.recording_id: e.at for e in all_of(RecordingEnded)}
     await appeals.open_appeals(transaction, openings)
-    for begun in all_of(journal.OutgoingBegan):
+    for begun in all_of(OutgoingBegan):
         await _write_beginning(transaction.connection, begun)
     await appeals.change_appeals(transaction, [*filter(None, map(_change, entries))])
     await recordings.begin_all(transaction, beginnings)
@@ -92,7 +107,7 @@ async def write_entries(transaction: Transaction, entries: Sequence[Entry]) -> N
     await appeals.close_appeals(transaction, closings)
 
 
-async def _write_beginning(connection: AsyncConnection, begun: journal.OutgoingBegan) -> None:
+async def _write_beginning(connection: AsyncConnection, begun: OutgoingBegan) -> None:
     call = Outgoing(
         id=begun.outgoing_id,
         appeal_id=begun.appeal_id,
@@ -111,7 +126,7 @@ async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Ent
     """What was promised to callers, and calls that we make: seldom, so one by one."""
     for entry in entries:
         match entry:
-            case journal.CallbackPromised():
+            case CallbackPromised():
                 await promises.promise_callback(
                     connection,
                     promise_id=entry.promise_id,
@@ -122,7 +137,7 @@ async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Ent
                     arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
                     promised_at=entry.at,
                 )
-            case journal.MessagePromised():
+            case MessagePromised():
                 await promises.promise_message(
                     connection,
                     recording_id=entry.recording_id,
@@ -132,15 +147,15 @@ async def _write_what_is_ours(connection: AsyncConnection, entries: Sequence[Ent
                     arrived_at=datetime.fromtimestamp(entry.arrived, UTC),
                     promised_at=entry.at,
                 )
-            case journal.MessageEmpty():
+            case MessageEmpty():
                 await promises.end(connection, entry.recording_id, State.EMPTY, entry.at)
-            case journal.PromiseEnded():
+            case PromiseEnded():
                 await promises.end_by_attempt(
                     connection, entry.promise_id, State(entry.state), entry.at
                 )
-            case journal.OutgoingCarried():
+            case OutgoingCarried():
                 await outgoing.carried_by(connection, entry.outgoing_id, entry.call_id)
-            case journal.OutgoingClosed():
+            case OutgoingClosed():
                 await outgoing.close(
                     connection, entry.outgoing_id, outcome=entry.outcome, ended_at=entry.at
                 )
@@ -161,11 +176,11 @@ def _heard_a_consultant(moments: Sequence[EventRow]) -> dict[UUID, datetime]:
 
 def _change(entry: Entry) -> Change | None:
     match entry:
-        case journal.LanguageSettled():
+        case LanguageSettled():
             return Change(entry.appeal_id, language=entry.language)
-        case journal.BecameUrgent():
+        case BecameUrgent():
             return Change(entry.appeal_id, urgent=entry.urgencies)
-        case journal.ConsultantSettled():
+        case ConsultantSettled():
             return Change(entry.appeal_id, consultant_id=entry.consultant_id)
         case _:
             return None

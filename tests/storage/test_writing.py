@@ -18,14 +18,12 @@ from callcenter.appeals.number import is_valid
 from callcenter.appeals.outgoing import first_moment
 from callcenter.consultants import store as consultants
 from callcenter.errors import WeFailed
-from callcenter.line.journal import (
+from callcenter.line.entries import (
     BecameUrgent,
     Closed,
     ConsultantSettled,
     Entry,
-    EntryRefused,
     Happened,
-    Journal,
     LanguageSettled,
     Opened,
     OutgoingBegan,
@@ -34,6 +32,7 @@ from callcenter.line.journal import (
     RecordingBegan,
     RecordingEnded,
 )
+from callcenter.line.journal import EntryRefused, Journal
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
