@@ -8,7 +8,7 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             conversation, queue, call, user, block, plan, promise, skill, pause_reason
+             conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -36,6 +36,19 @@ class Action(StrEnum):
     PLAN_ENDED = "web:plan:ended"  #: subject: the plan; detail: number (masked)
     BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
     PROMISE_CLOSED = "web:promise:closed"  #: subject: the promise: it is kept no more
+    # Of demands (R17); subject: the demand's number; detail: reason, and what is named here.
+    DEMAND_REGISTERED = "web:demand:registered"  #: detail: letter, came_by, due_at
+    DEMAND_SEARCHED = "web:demand:searched"  #: detail: by (what was searched), found
+    DEMAND_CHECKED = "web:demand:checked"  #: detail: recordings
+    DEMAND_RETURNED = "web:demand:returned"
+    DEMAND_RELEASED = "web:demand:released"
+    DEMAND_OFFERED_AGAIN = "web:demand:offered_again"
+    DEMAND_HANDED_OVER = "web:demand:handed_over"
+    DEMAND_ACKNOWLEDGED = "web:demand:acknowledged"
+    DEMAND_REFUSED = "web:demand:refused"  #: detail: ground
+    DEMAND_WITHDRAWN = "web:demand:withdrawn"
+    DEMAND_VIEWED = "web:demand:viewed"  #: detail: by (page, api)
+    DEMAND_SCAN_READ = "web:demand:scan_read"
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_DISABLED = "command:user:disabled"

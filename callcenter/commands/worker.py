@@ -8,6 +8,7 @@ import click
 
 # Importing a room's jobs is what makes the worker know them.
 import callcenter.audit.jobs
+import callcenter.demands.jobs
 import callcenter.ledger.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history

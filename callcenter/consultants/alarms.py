@@ -16,10 +16,12 @@ class Alarm(StrEnum):
     NOBODY_SIGNED_IN = "nobody_signed_in"  #: a caller waits and nobody there speaks the language
     NOT_RECORDED = "not_recorded"  #: a conversation in this language goes on, perhaps unrecorded
     CALLBACK_OVERDUE = "callback_overdue"  #: nobody was called back as promised, for half an hour
+    DEMAND_DUE_SOON = "demand_due_soon"  #: the time that a demand of the authority sets runs out
+    DEMAND_OVERDUE = "demand_overdue"  #: it has run out
 
 
-async def raise_alarm(redis: Redis, kind: Alarm, language: str) -> None:
-    """Put an alarm before the others.
+async def raise_alarm(redis: Redis, kind: Alarm, language: str = "") -> None:
+    """Put an alarm before the others; the language is empty where it is about none.
 
     `desk:alarms` is a list of JSON objects, the newest first: kind, language, and at, in epoch
     seconds. `desk:alarm_counts` is a hash of all so far, by kind.

@@ -51,6 +51,8 @@ ALARMS = {
     "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
     "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
+    "demand_due_soon": N_("A written demand is due soon: see the demands."),
+    "demand_overdue": N_("A written demand is overdue: see the demands."),
 }
 
 
@@ -136,7 +138,7 @@ class Wording:
     def alarm(self, alarm: Alarmed) -> str:
         at = self.words.clock(datetime.fromtimestamp(alarm.at, UTC))
         what = self.words(ALARMS.get(alarm.kind, N_("An alarm:")))
-        return f"{at} {what} {self.language(alarm.language)}"
+        return f"{at} {what} {self.language(alarm.language) if alarm.language else ''}".rstrip()
 
     def time(self, seconds: int) -> str:
         return length(timedelta(seconds=seconds))

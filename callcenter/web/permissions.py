@@ -22,6 +22,9 @@ class Permission(StrEnum):
     MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
     MANAGE_PLANS = "plans.manage"  #: to see, make, review and end plans for frequent callers
+    HANDLE_DEMANDS = "demands.handle"  #: to register the authority's demands, search and check
+    RELEASE_DEMANDS = "demands.release"  #: to let go what somebody else prepared, to refuse
+    FILE_DEMANDS = "demands.file"  #: the authority's own: to demand, take what is released
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
 
@@ -59,10 +62,12 @@ _SUPERVISOR = {
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS} | _AT_THE_TELEPHONE,
     Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE,
-    Role.RECORDS_OFFICER: _ALL_OF_A_CALL,
-    Role.HEAD: _ALL_OF_A_CALL | _SUPERVISOR | {Permission.MANAGE_CONSULTANTS},
+    Role.RECORDS_OFFICER: _ALL_OF_A_CALL | {Permission.HANDLE_DEMANDS},
+    Role.HEAD: _ALL_OF_A_CALL
+    | _SUPERVISOR
+    | {Permission.MANAGE_CONSULTANTS, Permission.HANDLE_DEMANDS, Permission.RELEASE_DEMANDS},
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
-    Role.AUTHORITY: _EVERYBODY,
+    Role.AUTHORITY: _EVERYBODY | {Permission.FILE_DEMANDS},
     Role.STATE_BODY: _EVERYBODY,
     # Runs the system, and so has no business with what callers said.
     Role.ADMINISTRATOR: _EVERYBODY | {Permission.VIEW_LIVE, Permission.MANAGE_CONSULTANTS},

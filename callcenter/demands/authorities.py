@@ -1,0 +1,47 @@
+"""Which body is the authorised one of R17 on a day: the law renames it, letters keep their name.
+
+The names are in `authorities.json`, each with the day from which it holds and its source.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from callcenter.errors import AskedWrongly
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The authorised body from that day on: its name, and what the law calls it."""
+
+    since: date
+    kk: str
+    ru: str
+    role_kk: str
+    role_ru: str
+
+
+@cache
+def names() -> tuple[Authority, ...]:
+    """All names that it has had, the oldest first."""
+    entries = json.loads((Path(__file__).parent / "authorities.json").read_text(encoding="utf-8"))
+    return tuple(
+        Authority(
+            date.fromisoformat(each["from"]),
+            each["kk"],
+            each["ru"],
+            each["role_kk"],
+            each["role_ru"],
+        )
+        for each in sorted(entries, key=lambda each: each["from"])
+    )
+
+
+def authority_on(day: date) -> Authority:
+    """The authorised body as it was called that day. Raises AskedWrongly before the Rules."""
+    held = [each for each in names() if each.since <= day]
+    if not held:
+        raise AskedWrongly(f"the letter is older than the Rules, which are of {names()[0].since}")
+    return held[-1]

@@ -1,0 +1,42 @@
+"""What the worker does for demands every minute: alarms before and after their time."""
+
+import logging
+from datetime import UTC, datetime
+
+from procrastinate import JobContext
+from redis.asyncio import Redis
+
+from callcenter.consultants.alarms import Alarm, raise_alarm
+from callcenter.demands import store
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools, jobs, tools_of
+from callcenter.storage.redis import open_redis
+
+log = logging.getLogger(__name__)
+
+
+async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
+    """Alarm of each demand that is due soon, once, and of each that is late, once a day.
+
+    A demand counts as told after the alarm was raised: killed in between it is told twice, never
+    not at all. Raises NotReady, SQLAlchemyError and RedisError; the next minute tries again.
+    """
+    async with unit_of_work(tools.engine) as connection:
+        for row in await store.to_be_warned_of(connection, now):
+            log.warning("demand %s is due at %s", row.number, row.due_at.isoformat())
+            await raise_alarm(redis, Alarm.DEMAND_DUE_SOON)
+        for row in await store.overdue(connection, now):
+            log.critical("demand %s was due at %s", row.number, row.due_at.isoformat())
+            await raise_alarm(redis, Alarm.DEMAND_OVERDUE)
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="demands.alarm", pass_context=True, queueing_lock="demands.alarm")
+async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`alarm` every minute."""
+    tools = tools_of(context)
+    redis = open_redis(tools.settings)
+    try:
+        await alarm(tools, redis, datetime.now(UTC))
+    finally:
+        await redis.aclose()

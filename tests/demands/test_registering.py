@@ -1,0 +1,157 @@
+"""A demand is registered, moved and alarmed of, on a real PostgreSQL and Redis."""
+
+import asyncio
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.audit.tables import audit_entry
+from callcenter.demands import deeds, store
+from callcenter.demands.jobs import alarm
+from callcenter.demands.states import Ground, IllegalMove, NotAuthorised, State, Step
+from callcenter.demands.store import SomebodyElse
+from callcenter.demands.terms import Term, Unit
+from callcenter.errors import AskedWrongly
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.web.errors import NotFound
+from tests.demands.conftest import HEAD, OFFICER, PDF, filing
+
+
+async def found(engine: AsyncEngine, number: str) -> store.DemandRow:
+    async with unit_of_work(engine) as connection:
+        row = await store.find(connection, number)
+    assert row is not None
+    return row
+
+
+async def audited(engine: AsyncEngine) -> list[tuple[str, str, str]]:
+    """Who did what for which reason."""
+    query = select(audit_entry.c.who, audit_entry.c.action, audit_entry.c.detail["reason"].astext)
+    async with unit_of_work(engine) as connection:
+        rows = await connection.execute(query.order_by(audit_entry.c.id))
+        return [tuple(row) for row in rows]
+
+
+async def test_a_demand_is_registered_with_its_letter_and_refused(engine: AsyncEngine) -> None:
+    row = await deeds.register(engine, OFFICER, filing())
+    year = datetime.now(UTC).year % 100
+    assert row.number == f"{year}-0001"
+    assert row == await found(engine, row.number)
+    assert (row.state, row.version, row.from_authority) == (State.REGISTERED, 1, True)
+    assert "искусственного интеллекта" in row.sender_ru
+    assert (await deeds.register(engine, OFFICER, filing())).number == f"{year}-0002"
+    async with unit_of_work(engine) as connection:
+        assert await store.scan_of(connection, row.id) == store.Scan("application/pdf", PDF)
+    await deeds.refuse(engine, HEAD, row.number, 1, Ground.NO_CONVERSATION, " no such\n call ")
+    refused = await found(engine, row.number)
+    assert (refused.state, refused.refusal) == (State.REFUSED, Ground.NO_CONVERSATION)
+    async with unit_of_work(engine) as connection:
+        steps = await store.steps(connection, row.id)
+    assert [(each.step, each.state, each.author, each.reason) for each in steps] == [
+        ("registered", "registered", "user:officer", steps[0].reason),
+        ("refused", "refused", "user:head", "no such call"),
+    ]
+    assert (await audited(engine))[-1] == ("user:head", "web:demand:refused", "no such call")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"letter_number": " "},
+        {"ground": ""},
+        {"signatory": "x" * 1001},
+        {"signatory": "a\x00b"},
+        {"letter_date": date(2024, 1, 1)},
+        {"letter_date": date.today() + timedelta(days=2)},
+        {"received_at": datetime.now(UTC) + timedelta(days=1)},
+        {"received_at": datetime.now(UTC) - timedelta(days=400)},
+        {"term": Term(Unit.WORKING_DAYS, 0)},
+        {"scan": b""},
+        {"scan": b"<script>"},
+        {"scan": PDF + bytes(10 * 1024 * 1024)},
+    ],
+)
+async def test_what_cannot_be_a_demand_is_not_registered(
+    engine: AsyncEngine, changed: dict[str, object]
+) -> None:
+    with pytest.raises(AskedWrongly):
+        await deeds.register(engine, OFFICER, filing(**changed))
+    async with unit_of_work(engine) as connection:
+        assert await store.running(connection) == []
+    assert await audited(engine) == []
+
+
+async def test_of_two_who_move_a_demand_at_once_one_does(engine: AsyncEngine) -> None:
+    row = await deeds.register(engine, OFFICER, filing())
+    outcomes = await asyncio.gather(
+        deeds.withdraw(engine, OFFICER, row.number, 1, "a letter"),
+        deeds.refuse(engine, HEAD, row.number, 1, Ground.NO_CONVERSATION, "none"),
+        return_exceptions=True,
+    )
+    assert {type(each) for each in outcomes} == {type(None), SomebodyElse}
+    async with unit_of_work(engine) as connection:
+        assert len(await store.steps(connection, row.id)) == 2
+    assert len(await audited(engine)) == 2
+
+
+async def test_an_illegal_move_leaves_no_trace(engine: AsyncEngine) -> None:
+    row = await deeds.register(engine, OFFICER, filing(sender="Прокуратура"))
+    assert (row.sender_ru, row.from_authority) == ("Прокуратура", False)
+    with pytest.raises(IllegalMove, match="registered cannot be returned"):
+        await deeds.return_to_check(engine, HEAD, row.number, 1, "look again")
+    with pytest.raises(AskedWrongly, match="a text is missing"):
+        await deeds.withdraw(engine, OFFICER, row.number, 1, " ")
+    with pytest.raises(NotFound):
+        await deeds.withdraw(engine, OFFICER, "26-9999", 1, "a letter")
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text("UPDATE demand SET state = 'found'"))
+    with pytest.raises(NotAuthorised):
+        async with unit_of_work(engine) as connection:
+            await deeds.take(connection, OFFICER, Step.CHECKED, row.number, 1, "all of it")
+    async with unit_of_work(engine) as connection:
+        assert len(await store.steps(connection, row.id)) == 1
+    assert len(await audited(engine)) == 1
+
+
+async def test_an_alarm_comes_before_the_deadline_once_and_after_it_every_day(
+    settings: Settings, engine: AsyncEngine, redis: Redis
+) -> None:
+    tools = Tools(settings, engine)
+    row = await deeds.register(engine, OFFICER, filing())
+    day = timedelta(days=1)
+
+    async def alarmed(now: datetime) -> list[str]:
+        await redis.delete("desk:alarms")
+        await alarm(tools, redis, now)
+        return [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
+
+    assert await alarmed(row.warn_at - timedelta(seconds=1)) == []
+    assert await alarmed(row.warn_at) == ["demand_due_soon"]
+    assert await alarmed(row.warn_at) == []
+    assert await alarmed(row.due_at) == ["demand_overdue"]
+    assert await alarmed(row.due_at + day / 2) == []
+    assert await alarmed(row.due_at + day) == ["demand_overdue"]
+    await deeds.withdraw(engine, OFFICER, row.number, 1, "a letter")
+    assert await alarmed(row.due_at + 9 * day) == []
+
+
+async def test_a_demand_counts_as_told_only_when_the_alarm_was_raised(
+    settings: Settings, engine: AsyncEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await deeds.register(engine, OFFICER, filing())
+
+    async def fail(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("callcenter.demands.jobs.raise_alarm", fail)
+        with pytest.raises(ConnectionError):
+            await alarm(Tools(settings, engine), redis, row.due_at)
+    await alarm(Tools(settings, engine), redis, row.due_at)
+    assert await redis.hget("desk:alarm_counts", "demand_overdue") == "1"
