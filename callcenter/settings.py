@@ -43,6 +43,15 @@ class Settings(BaseSettings):
     recordings: AbsolutePath = Field(
         ROOT / "recordings", description="The embedded store of recordings"
     )
+    keys_folder: AbsolutePath | None = Field(
+        None,
+        description="Private keys, for the users of `web` and `worker` only; empty: VAR/keys",
+    )
+    recovery_keys: tuple[str, ...] = Field(
+        (),
+        description="Public keys of age (age1...) that open recordings too, whose private part is "
+        "kept elsewhere for the day when all others are lost (JSON list)",
+    )
     asterisk_tree: AbsolutePath = Field(
         ROOT / "var" / "asterisk-tree",
         description="Private Debian tree with Asterisk, used when the machine has none new enough",
@@ -158,6 +167,11 @@ class Settings(BaseSettings):
     @cached_property
     def secrets_folder(self) -> Path:
         return self.var / "secrets"
+
+    @cached_property
+    def keys(self) -> Path:
+        """Private keys that open recordings: no controller needs them, or may read them."""
+        return self.keys_folder or self.var / "keys"
 
     @cached_property
     def asterisk_folder(self) -> Path:

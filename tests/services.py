@@ -24,6 +24,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.line.prompts.build import build
+from callcenter.recordings import keys
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.migrate import migrate
@@ -169,6 +170,7 @@ async def redis(redis_url: str, settings: Settings) -> AsyncIterator[Redis]:
 def _settings(
     folder: Path, database_url: str | None = None, redis_url: str | None = None
 ) -> Settings:
+    keys.make(folder / "var" / "keys")
     return Settings(
         _env_file=None,
         var=folder / "var",

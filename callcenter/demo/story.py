@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -28,6 +27,7 @@ from callcenter.demo.sound import Pcm, decode, loudness, resembles
 from callcenter.errors import WeFailed
 from callcenter.recordings import store as recordings
 from callcenter.recordings.store import RecordingRow
+from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
 from callcenter.storage.engine import once
 from callcenter.storage.redis import open_redis
@@ -157,15 +157,16 @@ async def _read(connection: AsyncConnection, story: Story) -> None:
         story.recording = next((each for each in rows if each.state == "stored"), None)
 
 
-def recording_file(settings: Settings, story: Story) -> Path:
-    """Where the recording is."""
+def _sealed_name(story: Story) -> str:
+    """The recording in the sealed store."""
     if story.recording is None or story.recording.store_name is None:
         raise WeFailed("the demo failed: there is no recording in the store")
-    return settings.recordings / story.recording.store_name
+    return story.recording.store_name
 
 
 def _check_recording(settings: Settings, story: Story) -> None:
-    sound, rate = soundfile.read(recording_file(settings, story), dtype="int16")
+    with Vault(settings).open(_sealed_name(story)) as audio:
+        sound, rate = soundfile.read(audio, dtype="int16")
     if sound.ndim != 2 or sound.shape[1] != 2:
         raise WeFailed("the demo failed: the recording has not two channels")
     left, right = (np.ascontiguousarray(sound[rate : 4 * rate, side]) for side in (0, 1))
@@ -230,7 +231,7 @@ def fields(settings: Settings, story: Story) -> list[str]:
         "received at": _shown(appeal.received_at),
         "ended at": _shown(appeal.ended_at),
         "outcome": appeal.outcome,
-        "recording": recording_file(settings, story),
+        "recording": settings.recordings / _sealed_name(story),
         "length": f"{length:.3f} s, {recording.bytes} bytes, sha256 {recording.sha256}",
         "left": f"the caller alone ({CALLER_HERTZ:g} Hz)",
         "right": f"the consultant alone ({CONSULTANT_HERTZ:g} Hz)",

@@ -25,8 +25,11 @@ from callcenter.asterisk.ledger import Line, parse
 from callcenter.errors import WeFailed
 from callcenter.ledger.differences import Recorded, Registered, Told
 from callcenter.ledger.heard import Reading, SwitchCall
+from callcenter.recordings.age import Altered
+from callcenter.recordings.vault import Vault, name_for
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
+from callcenter.storage.objects import ObjectMissing
 
 NEAR = timedelta(minutes=1)  # beyond the time that is compared: what may be its other half
 BYTES_A_SECOND = 8000 * 2 * 2  # of what the switch records: 8000 Hz, two channels of 16 bits
@@ -165,17 +168,18 @@ def _opened(ledger: Path, since: datetime, stack: ExitStack) -> list[BufferedIOB
 
 
 def _length(settings: Settings, row: Row[Any]) -> timedelta | None:
-    """How long what is on the disk lasts; None when nothing is there that can be heard."""
+    """How long what is kept lasts; None when nothing is there that can be heard."""
+    name = row.store_name or name_for(row.id, row.started_at)
     try:
         if row.store_name is None:
             size = (settings.spool / row.spool_name).stat().st_size
             return timedelta(seconds=size / BYTES_A_SECOND)
-        name = row.store_name
-    except FileNotFoundError:  # or it was stored this very moment
-        name = f"{row.started_at.astimezone(UTC):%Y/%m/%d}/{row.id}.flac"
+    except FileNotFoundError:
+        pass  # or it was stored this very moment
     try:
-        about = soundfile.info(settings.recordings / name)
-    except soundfile.LibsndfileError:
+        with Vault(settings).open(name) as audio:
+            about = soundfile.info(audio)
+    except (ObjectMissing, Altered, soundfile.LibsndfileError):
         return None
     return timedelta(seconds=about.frames / about.samplerate)
 
@@ -197,7 +201,7 @@ async def _loose(
         for name in raw
         if name not in known and not name.removeprefix("fallback-").startswith(going_on)
     ]
-    ids = {name: Path(name).stem for name in stored}
+    ids = {name: Path(name).name.partition(".")[0] for name in stored}
     rows = await connection.execute(_KNOWN_RECORDINGS, {"ids": list(ids.values())})
     known = set(rows.scalars())
     return sorted(loose) + sorted(name for name in stored if ids[name] not in known)
@@ -207,12 +211,13 @@ def _files(settings: Settings, told: Told) -> tuple[list[str], list[str]]:
     """Files of the spool, and of the store, that were last written to within the time."""
     raw = [file.name for file in settings.spool.glob("*.raw") if _is_due(file, told)]
     days = (told.until - told.since).days + 2
-    first = told.since.astimezone(UTC) - timedelta(days=1)
+    first = told.since.astimezone(UTC).date() - timedelta(days=1)
+    vault = Vault(settings)
     stored = [
-        str(file.relative_to(settings.recordings))
+        each.name
         for day in range(days + 1)
-        for file in settings.recordings.glob(f"{first + timedelta(days=day):%Y/%m/%d}/*.flac")
-        if _is_due(file, told)
+        for each in vault.listed(first + timedelta(days=day))
+        if told.is_due(each.at)
     ]
     return raw, stored
 

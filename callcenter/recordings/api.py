@@ -1,16 +1,18 @@
 """Hearing a recording: the one way to its audio, for the player of the pages and for the API."""
 
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
+from typing import Annotated, BinaryIO
 from uuid import UUID
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse
+from fastapi import APIRouter, Header
+from starlette.responses import StreamingResponse
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record_once
-from callcenter.errors import WeFailed
-from callcenter.recordings import store
+from callcenter.recordings.opening import NotStored, open_recording
+from callcenter.recordings.ranges import read_range
+from callcenter.recordings.vault import Vault
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
@@ -20,45 +22,62 @@ from callcenter.web.site import CurrentSite, CurrentVisit
 #: A player asks for one listening in many parts: those within this time are one entry in the
 #: audit log. Who goes on listening after it, or comes back, leaves another entry.
 ONE_LISTENING = timedelta(minutes=10)
+PIECE = 256 * 1024
 
 router = APIRouter(tags=["recordings"], dependencies=[needs(Permission.LISTEN)])
 
 
 @router.get(
     "/api/v1/recordings/{recording_id}/audio",
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"audio/flac": {}}}, 206: {"content": {"audio/flac": {}}}},
 )
-async def audio(site: CurrentSite, visit: CurrentVisit, recording_id: UUID) -> FileResponse:
-    """The audio in FLAC: the caller left, the consultant right. Parts by range (RFC 9110, 14).
+async def audio(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    recording_id: UUID,
+    range_header: Annotated[str | None, Header(alias="range")] = None,
+) -> StreamingResponse:
+    """The audio in FLAC: the caller left, the consultant right. One part by range (RFC 9110, 14).
 
-    That you listened is in the audit log before the first byte is sent.
+    It is decrypted in memory as it is sent. That you listened is in the audit log before the first
+    byte is.
     """
     async with unit_of_work(site.engine) as connection:
-        recording = await store.find(connection, recording_id)
-        if recording is None or recording.store_name is None:
-            raise NotFound("there is no stored recording with this id")
-        file = _file(site.settings.recordings, recording.store_name)
+        try:
+            opened = await open_recording(connection, Vault(site.settings), recording_id)
+        except NotStored as exc:
+            raise NotFound("there is no stored recording with this id") from exc
         await record_once(
             connection,
             within=ONE_LISTENING,
             who=visit.who,
             action=Action.RECORDING_LISTENED,
-            subject=f"recording:{recording.id}",
-            detail={"appeal": str(recording.appeal_id)},
+            subject=f"recording:{recording_id}",
+            detail={"appeal": str(opened.recording.appeal_id)},
             from_address=visit.address,
         )
-    return FileResponse(
-        file,
+    size = opened.recording.audio_bytes or 0
+    part = read_range(range_header, size)
+    headers = {
+        "accept-ranges": "bytes",
+        "content-length": str(len(part)),
+        "content-disposition": f'inline; filename="{recording_id}.flac"',
+    }
+    if len(part) < size:
+        headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    return StreamingResponse(
+        _pieces(opened.audio, part),
+        status_code=206 if len(part) < size else 200,
         media_type="audio/flac",
-        filename=f"{recording.id}.flac",
-        content_disposition_type="inline",
+        headers=headers,
     )
 
 
-def _file(folder: Path, store_name: str) -> Path:
-    """The file of a recording. Raises WeFailed when it is not there, or not in the store."""
-    file = (folder / store_name).resolve()
-    if not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise WeFailed("a recording of the register is not in the store: tell the administrator")
-    return file
+def _pieces(audio: BinaryIO, part: range) -> Iterator[bytes]:
+    with audio:
+        audio.seek(part.start)
+        left = len(part)
+        while left and (piece := audio.read(min(left, PIECE))):
+            left -= len(piece)
+            yield piece

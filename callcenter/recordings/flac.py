@@ -1,14 +1,12 @@
-"""From the raw file that the switch wrote to a lossless FLAC in the store.
+"""From the raw file that the switch wrote to lossless FLAC.
 
 Raw: signed 16-bit little-endian, 8000 Hz, two interleaved channels; left is what the caller says,
 right what the caller hears. These functions block; everything goes by blocks, so memory does not
 grow with the length.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,49 +38,19 @@ class Unlike(WeFailed):
     """The stored recording does not read back as what was recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A verified file in the store: SHA-256 in hexadecimal and size of the file, audio in ms."""
+def encode(raw: Path, target: BinaryIO) -> int:
+    """Write the FLAC of `raw`, which stays as it is, to an empty file; returns its length in ms.
 
-    sha256: str
-    bytes: int
-    duration_ms: int
-
-
-def keep(raw: Path, target: Path) -> Kept:
-    """Make `target`, whole and verified, from `raw`, which stays as it is.
-
-    May be repeated and killed at any moment, but not run twice at once: the target appears under
-    its name only when it is on the disk and reads back as the raw file; `sync` its folder before
-    you rely on the name. Raises Unfit when the raw file is missing, empty or partial,
-    StillWritten when it is not closed, Unlike when reading back differs, OSError when the disk
-    fails or is full.
+    It was read back and compared, sample by sample, when this returns. Raises Unfit when the raw
+    file is missing, empty or partial, StillWritten when it is not closed, Unlike when reading back
+    differs, OSError when the disk fails or is full.
     """
     with _closed(raw) as source:
         frames = _frames(source)
-        folder = target.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{target.name}.part"
-        _encode(source, unfinished)
-        _verify(source, unfinished)
-        kept = Kept(sha256_of(unfinished), unfinished.stat().st_size, frames * 1000 // RATE)
-        unfinished.replace(target)
-    return kept
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal. Raises OSError when it cannot be read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(folder: Path) -> None:
-    """Put the names in a folder on the disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        _write(source, target)
+        target.seek(0)
+        _verify(source, target)
+    return frames * 1000 // RATE
 
 
 def _closed(raw: Path) -> BinaryIO:
@@ -115,26 +83,24 @@ def _blocks(source: BinaryIO) -> Iterator[npt.NDArray[np.int16]]:
         yield np.frombuffer(data, dtype="<i2").reshape(-1, CHANNELS)
 
 
-def _encode(source: BinaryIO, unfinished: Path) -> None:
-    with open(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
-        # By the file and not by its number: libsndfile would wait for the disk once more.
-        with soundfile.SoundFile(
-            file,
-            "w",
-            samplerate=RATE,
-            channels=CHANNELS,
-            format="FLAC",
-            subtype="PCM_16",
-            compression_level=COMPRESSION,
-        ) as flac:
-            for block in _blocks(source):
-                flac.write(block)
-        file.flush()
-        os.fsync(file.fileno())
+def _write(source: BinaryIO, target: BinaryIO) -> None:
+    # By the file and not by its number, which libsndfile would close.
+    with soundfile.SoundFile(
+        target,
+        "w",
+        samplerate=RATE,
+        channels=CHANNELS,
+        format="FLAC",
+        subtype="PCM_16",
+        compression_level=COMPRESSION,
+    ) as flac:
+        for block in _blocks(source):
+            flac.write(block)
+    target.flush()
 
 
-def _verify(source: BinaryIO, unfinished: Path) -> None:
-    with soundfile.SoundFile(unfinished) as flac:
+def _verify(source: BinaryIO, target: BinaryIO) -> None:
+    with soundfile.SoundFile(target) as flac:
         if (flac.samplerate, flac.channels) != (RATE, CHANNELS):
             raise Unlike
         for block in _blocks(source):

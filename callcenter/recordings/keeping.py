@@ -1,7 +1,7 @@
-"""From the closed file to the store: what a worker does with recordings, round after round.
+"""From the closed file to the sealed store: what a worker does with recordings, round after round.
 
 The register is the queue: whatever is `closed` there is due. Only one worker at a time keeps what
-is in a spool, so no file of the store is ever made twice. See docs/decisions/0012.
+is in a spool, so no object of the store is ever made twice. See docs/decisions/0012 and 0023.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC
+from dataclasses import asdict, dataclass
+from tempfile import TemporaryFile
 from typing import TypeVar
 from uuid import UUID
 
@@ -20,8 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.errors import WeFailed
-from callcenter.recordings import flac, spool, store
+from callcenter.recordings import flac, opening, spool, store
 from callcenter.recordings.store import RecordingRow, Settled
+from callcenter.recordings.vault import Vault, name_for
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 
@@ -40,10 +41,6 @@ NICE = 5
 Result = TypeVar("Result")
 
 
-class Altered(WeFailed):
-    """The stored recording is not what was stored; the raw file is left where it is."""
-
-
 @dataclass(slots=True)
 class PutOff:
     """A recording that could not be kept: so many attempts, the next one at `due` (monotonic)."""
@@ -57,7 +54,7 @@ class Keeper:
 
     def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
         self._spool = settings.spool
-        self._store = settings.recordings
+        self._vault = Vault(settings)
         self._engine = engine
         self._put_off: dict[UUID, PutOff] = {}
         self._stopping = False
@@ -74,7 +71,7 @@ class Keeper:
                 await asyncio.sleep(LOOK_EVERY)
 
     async def keep_closed(self) -> bool:
-        """Bring the next closed recordings into the store and remove their raw files.
+        """Seal the next closed recordings and remove their raw files.
 
         False when none is due. May be killed at any moment and repeated. A file that is missing,
         empty or partial makes its recording `failed`, and is left where it is; whatever else is
@@ -98,7 +95,8 @@ class Keeper:
         names = await self._in_thread(lambda: spool.recorded(self._spool))
         async with unit_of_work(self._engine) as connection:
             stored = await store.stored_from(connection, names)
-        await self._in_thread(lambda: self._remove_raw(stored))
+        sealed = await self._in_thread(lambda: self._still_sealed(stored))
+        await self._in_thread(lambda: self._remove_raw(sealed))
 
     async def _keep_on(self) -> None:
         tidied = float("-inf")
@@ -137,20 +135,19 @@ class Keeper:
                 self._try_later(row.id, exc)
             else:
                 self._put_off.pop(row.id, None)
-        for folder in {
-            (self._store / each.store_name).parent for each in settled if each.store_name
-        }:
-            flac.sync(folder)
         return settled
 
     def _keep(self, row: RecordingRow) -> Settled:
-        name = f"{row.started_at.astimezone(UTC):%Y/%m/%d}/{row.id}.flac"
-        try:
-            kept = flac.keep(self._spool / row.spool_name, self._store / name)
-        except flac.Unfit as exc:
-            log.error("recording %s failed: %s", row.id, exc)
-            return Settled(row.id, "failed", fault=str(exc))
-        return Settled(row.id, "stored", name, kept.sha256, kept.bytes, kept.duration_ms)
+        name = name_for(row.id, row.started_at)
+        # The audio has no name on the disk: a kill leaves nothing of it.
+        with TemporaryFile(dir=self._spool) as audio:
+            try:
+                duration_ms = flac.encode(self._spool / row.spool_name, audio)
+            except flac.Unfit as exc:
+                log.error("recording %s failed: %s", row.id, exc)
+                return Settled(row.id, "failed", fault=str(exc))
+            sealed = self._vault.seal(audio, name)
+        return Settled(row.id, "stored", name, duration_ms=duration_ms, **asdict(sealed))
 
     def _try_later(self, recording_id: UUID, exc: Exception) -> None:
         put_off = self._put_off.setdefault(recording_id, PutOff())
@@ -167,16 +164,23 @@ class Keeper:
         now = time.monotonic()
         return [each for each, put_off in self._put_off.items() if put_off.due > now]
 
-    def _remove_raw(self, stored: Sequence[RecordingRow]) -> None:
+    def _still_sealed(self, stored: Sequence[RecordingRow]) -> list[RecordingRow]:
+        """Those of them that can be opened, as they were when they were entered."""
+        found = []
         for row in stored:
             try:
-                if (
-                    row.store_name is None
-                    or flac.sha256_of(self._store / row.store_name) != row.sha256
-                ):
-                    raise Altered
+                self._vault.check(*opening.sealed(row))
+            except WeFailed as exc:
+                log.critical("the raw file of recording %s stays: %s", row.id, exc)
+            else:
+                found.append(row)
+        return found
+
+    def _remove_raw(self, sealed: Sequence[RecordingRow]) -> None:
+        for row in sealed:
+            try:
                 (self._spool / row.spool_name).unlink(missing_ok=True)
-            except (Altered, OSError) as exc:
+            except OSError as exc:
                 log.critical("the raw file of recording %s stays: %s", row.id, exc)
 
 

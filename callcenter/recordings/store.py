@@ -31,8 +31,9 @@ from callcenter.storage.engine import Transaction, as_json, within
 class RecordingRow:
     """A recording. `state` is recording, closed, stored or failed.
 
-    Once stored: `store_name` is its path below Settings.recordings, `sha256` (hexadecimal) and
-    `bytes` are of that file, `duration_ms` is the length of the audio. Once failed: `fault`.
+    Once stored: `store_name` is the object of the sealed store, `sha256` (hexadecimal) and `bytes`
+    are of that object, `audio_sha256`, `audio_bytes` and `duration_ms` of the audio in it, and
+    `sealed_to` is the public key of the center's that it was sealed to. Once failed: `fault`.
     """
 
     id: UUID
@@ -45,6 +46,9 @@ class RecordingRow:
     store_name: str | None
     sha256: str | None
     bytes: int | None
+    audio_sha256: str | None
+    audio_bytes: int | None
+    sealed_to: str | None
     duration_ms: int | None
     fault: str | None
 
@@ -69,6 +73,9 @@ class Settled:
     store_name: str | None = None
     sha256: str | None = None
     bytes: int | None = None
+    audio_sha256: str | None = None
+    audio_bytes: int | None = None
+    sealed_to: str | None = None
     duration_ms: int | None = None
     fault: str | None = None
 

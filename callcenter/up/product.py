@@ -20,7 +20,10 @@ def product(settings: Settings, around: Surroundings) -> Plan:
     A server that the settings place elsewhere (`database_url`, `redis_url`) is not started.
     Raises NotReady when PostgreSQL or an Asterisk new enough is missing.
     """
-    stores: list[Part | Step] = [Step("prompts", ours("prompts", "build"))]
+    stores: list[Part | Step] = [
+        Step("prompts", ours("prompts", "build")),
+        Step("keys", ours("keys", "recordings")),
+    ]
     if settings.database_url is None:
         stores.append(postgres(find_cluster(settings), around))
     if settings.redis_url is None:

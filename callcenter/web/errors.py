@@ -21,6 +21,10 @@ class NotFound(AskedWrongly):
     """There is nothing at this address."""
 
 
+class NotSatisfiable(AskedWrongly):
+    """The part that was asked for is not within the file."""
+
+
 class TooManyTries(AskedWrongly):
     """There were too many tries to sign in: wait 15 minutes."""
 
@@ -31,6 +35,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (SignInRefused, 401),
     (Forbidden, 403),
     (NotFound, 404),
+    (NotSatisfiable, 416),
     (TooManyTries, 429),
     (AskedWrongly, 400),
     (NotReady, 503),

@@ -1,4 +1,4 @@
-"""How fast a recording is kept, in multiples of its length, and in how much memory."""
+"""How fast a recording is sealed, in multiples of its length, and in how much memory."""
 
 import subprocess
 import sys
@@ -20,17 +20,26 @@ APART = 7  # seconds between what the two parties say: the same speech
 KEEP = """
 import resource, sys, time
 from pathlib import Path
-from callcenter.recordings import flac
+from tempfile import TemporaryFile
+from callcenter.recordings import flac, keys
+from callcenter.recordings.vault import Vault
+from callcenter.settings import Settings
 
-raw, target = map(Path, sys.argv[1:3])
+raw, folder = map(Path, sys.argv[1:3])
+settings = Settings(_env_file=None, var=folder, recordings=folder / "recordings")
+if not settings.keys.exists():
+    keys.make(settings.keys)
+vault = Vault(settings)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 taken = []
 for _ in range(int(sys.argv[3])):
     begun = time.process_time()
-    kept = flac.keep(raw, target)
+    with TemporaryFile(dir=folder) as audio:
+        flac.encode(raw, audio)
+        sealed = vault.seal(audio, "2026/11/24/kept.flac.age")
     taken.append(time.process_time() - begun)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(min(taken), kept.bytes, after - before)
+print(min(taken), sealed.bytes, after - before)
 """
 
 Say = Callable[[str], None]
@@ -53,10 +62,11 @@ def keeping(built: Path, say: Say) -> list[Keeping]:
     speech = np.concatenate([decode(file.read_bytes(), "PCMA") for file in files])
     found = []
     with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
-        raw, target = Path(folder) / "raw", Path(folder) / "kept.flac"
+        raw = Path(folder) / "raw"
+        (Path(folder) / "spool").mkdir()
         for name, length in LENGTHS.items():
             _record(raw, speech, length)
-            command = (sys.executable, "-c", KEEP, raw, target, str(TIMES))
+            command = (sys.executable, "-c", KEEP, raw, folder, str(TIMES))
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             cpu, stored, grown = done.stdout.split()
             found.append(Keeping(name, length, float(cpu), int(stored), int(grown) * 1024))

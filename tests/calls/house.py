@@ -28,6 +28,7 @@ from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import Pcm, decode, resembles
 from callcenter.line.outcomes import Moment
+from callcenter.recordings import keys
 from callcenter.recordings import store as recordings
 from callcenter.recordings.store import RecordingRow
 from callcenter.settings import Settings
@@ -265,6 +266,7 @@ async def open_house(
         Settings(_env_file=None, var=folder, recordings=folder / "recordings"), **chosen
     )
     settings.spool.mkdir(parents=True)
+    keys.make(settings.keys)
     settings.prompts.symlink_to(prompts)
     engine, redis = open_database(settings), open_redis(settings)
     await redis.flushdb()

@@ -25,6 +25,7 @@ from callcenter.ledger.heard import Way
 from callcenter.ledger.jobs import account_for_calls, ledger_of
 from callcenter.line.outcomes import Outcome
 from callcenter.recordings.keeping import Keeper
+from callcenter.recordings.vault import Vault
 from callcenter.storage.jobs import Tools
 from tests.asterisk.switch import CONSULTANTS, PASSWORD
 from tests.calls.house import (
@@ -137,7 +138,8 @@ async def is_kept_in_two_channels(house: House, appeal: AppealRow) -> None:
     assert recording.state == "stored", recording.fault
     assert recording.store_name is not None
     assert not (house.settings.spool / recording.spool_name).exists()
-    sound, rate = soundfile.read(house.settings.recordings / recording.store_name, dtype="int16")
+    with Vault(house.settings).open(recording.store_name) as audio:
+        sound, rate = soundfile.read(audio, dtype="int16")
     left, right = np.asarray(sound).T
     assert rate == 8000
     assert len(left) > rate // 2

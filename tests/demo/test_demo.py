@@ -35,7 +35,7 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings) -> N
     )
     assert is_valid(shown["number"])
     assert shown["outcome"] == "talked"
-    assert Path(shown["recording"]).read_bytes().startswith(b"fLaC")
+    assert Path(shown["recording"]).read_bytes().startswith(b"age-encryption.org/v1\n")
 
 
 def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(

@@ -5,17 +5,22 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID, uuid4
 
 import pytest
+import soundfile
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import store as appeals
 from callcenter.errors import AskedWrongly
 from callcenter.recordings import flac, keeping, spool, store
 from callcenter.recordings.keeping import Keeper
+from callcenter.recordings.opening import open_recording
+from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
@@ -58,11 +63,16 @@ asyncio.run(Keeper(settings, open_database(settings)).keep_closed())
 STEPS = [
     "callcenter.recordings.store.closed",
     "callcenter.recordings.flac.soundfile.SoundFile.write",
-    "callcenter.recordings.flac._encode",
+    "callcenter.recordings.flac._write",
     "callcenter.recordings.flac._verify",
-    "callcenter.recordings.flac.sha256_of",
-    "callcenter.recordings.flac.keep",
-    "callcenter.recordings.flac.sync",
+    "callcenter.recordings.flac.encode",
+    "callcenter.recordings.vault.pyrage.encrypt_io",
+    "callcenter.storage.objects.obstore.put",
+    "callcenter.storage.objects._sync",
+    "callcenter.storage.objects.Objects.put",
+    "callcenter.recordings.vault.pyrage.decrypt_io",
+    "callcenter.recordings.vault.Vault.check",
+    "callcenter.recordings.vault.Vault.seal",
     "callcenter.recordings.store.settle",
     "callcenter.recordings.keeping.Keeper._keep_all",
     "callcenter.recordings.keeping.Keeper._remove_raw",
@@ -148,10 +158,19 @@ async def row_of(tools: Tools, recording_id: UUID) -> store.RecordingRow:
 async def is_kept(tools: Tools, recording_id: UUID) -> None:
     row = await row_of(tools, recording_id)
     assert row.state == "stored"
-    assert row.store_name == f"2026/02/28/{recording_id}.flac"
+    assert row.store_name == f"2026/02/28/{recording_id}.flac.age"
     target = tools.settings.recordings / row.store_name
-    assert (row.sha256, row.bytes) == (flac.sha256_of(target), target.stat().st_size)
+    sealed = target.read_bytes()
+    assert (row.sha256, row.bytes) == (sha256(sealed).hexdigest(), len(sealed))
+    assert target.stat().st_mode & 0o777 == 0o600
     assert row.duration_ms == 64_000
+    async with unit_of_work(tools.engine) as connection:
+        opened = await open_recording(connection, Vault(tools.settings), recording_id)
+    with opened.audio as audio:
+        file = audio.read()
+    assert (row.audio_sha256, row.audio_bytes) == (sha256(file).hexdigest(), len(file))
+    sound, _ = soundfile.read(BytesIO(file), dtype="int16")
+    assert sound.tobytes() == AUDIO
     assert list(tools.settings.spool.iterdir()) == []
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
@@ -213,7 +232,7 @@ async def test_many_recordings_are_kept_in_rounds_and_a_bad_one_holds_up_none(
     monkeypatch.setattr(keeping, "BATCH", 3)
     bad = [await recorded(tools) for _ in range(4)]
     for each in bad:
-        (tools.settings.recordings / f"2026/02/28/.{each}.flac.part").mkdir(parents=True)
+        (tools.settings.recordings / f"2026/02/28/{each}.flac.age").mkdir(parents=True)
     good = [await recorded(tools) for _ in range(7)]
     keeper = Keeper(tools.settings, tools.engine)
     while await keeper.keep_closed():
@@ -228,7 +247,7 @@ async def test_what_could_not_be_kept_is_tried_again(
     tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording_id = await recorded(tools)
-    hindrance = tools.settings.recordings / f"2026/02/28/.{recording_id}.flac.part"
+    hindrance = tools.settings.recordings / f"2026/02/28/{recording_id}.flac.age"
     hindrance.mkdir(parents=True)
     monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
     keeper = Keeper(tools.settings, tools.engine)
@@ -246,13 +265,13 @@ async def test_encoding_gives_way_to_calls_and_the_rest_of_the_worker_does_not(
     await recorded(tools)
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     nice = []
-    encode = flac._encode
+    encode = flac.encode
 
-    def encode_and_tell(source: BinaryIO, unfinished: Path) -> None:
+    def encode_and_tell(raw: Path, target: BinaryIO) -> int:
         nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        encode(source, unfinished)
+        return encode(raw, target)
 
-    monkeypatch.setattr(flac, "_encode", encode_and_tell)
+    monkeypatch.setattr(flac, "encode", encode_and_tell)
     await keep(tools)
     assert nice[0] > own
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
@@ -277,16 +296,16 @@ async def test_a_stopped_keeper_has_let_go_of_everything(
     for _ in range(3):
         await recorded(tools)
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-    keep_file = flac.keep
+    encode = flac.encode
 
-    def slow_keep(raw: Path, target: Path) -> flac.Kept:
+    def slow_encode(raw: Path, target: BinaryIO) -> int:
         begun.set()
         assert go_on.wait(10)
-        kept = keep_file(raw, target)
+        duration_ms = encode(raw, target)
         ended.set()
-        return kept
+        return duration_ms
 
-    monkeypatch.setattr(flac, "keep", slow_keep)
+    monkeypatch.setattr(flac, "encode", slow_encode)
     running = asyncio.create_task(Keeper(tools.settings, tools.engine).run())
     assert await asyncio.to_thread(begun.wait, 10)
     running.cancel()
@@ -326,11 +345,11 @@ async def test_a_raw_file_is_not_removed_when_the_stored_one_was_altered(
     raw = tools.settings.spool / (await row_of(tools, recording_id)).spool_name
     await keep(tools)
     raw.write_bytes(AUDIO)
-    stored = tools.settings.recordings / f"2026/02/28/{recording_id}.flac"
+    stored = tools.settings.recordings / f"2026/02/28/{recording_id}.flac.age"
     stored.write_bytes(stored.read_bytes() + b"\0")
     await keep(tools)
     assert raw.exists()
-    assert "is not what was stored" in caplog.text
+    assert "is not what was sealed" in caplog.text
 
 
 async def test_an_open_recording_is_not_read(tools: Tools) -> None:

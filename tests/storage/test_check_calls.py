@@ -353,7 +353,7 @@ async def odd_file(world: World) -> None:
 async def odd_stored(world: World) -> None:
     folder = world.tools.settings.recordings / f"{BEGAN:%Y/%m/%d}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{SOME}.flac").write_bytes(b"fLaC")
+    (folder / f"{SOME}.flac.age").write_bytes(b"age")
 
 
 async def never_ended(world: World) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from uuid import UUID, uuid4
 
 import httpx
@@ -19,6 +20,7 @@ from callcenter.appeals import store as appeals
 from callcenter.commands.web import application
 from callcenter.consultants.tables import consultant
 from callcenter.live.watch import Watch
+from callcenter.recordings import vault
 from callcenter.recordings.tables import recording
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -118,11 +120,11 @@ async def call(settings: Settings, engine: AsyncEngine) -> Call:
     who, heard = uuid4(), uuid4()
     appeal_id, number = await open_call(engine, "call-1", RECEIVED)
     samples = np.zeros((8000, 2), dtype="float32")
-    name = f"2026/11/24/{heard}.flac"
-    file = settings.recordings / name
-    file.parent.mkdir(parents=True)
-    soundfile.write(file, samples, 8000)
-    audio = file.read_bytes()
+    name = vault.name_for(heard, RECEIVED)
+    file = BytesIO()
+    soundfile.write(file, samples, 8000, format="FLAC")
+    settings.spool.mkdir(parents=True)
+    sealed = vault.Vault(settings).seal(file, name)
     ended = RECEIVED + timedelta(seconds=47)
     moments: list[tuple[int, str, dict[str, object]]] = [
         (0, "received", {}),
@@ -164,12 +166,11 @@ async def call(settings: Settings, engine: AsyncEngine) -> Call:
                 started_at=RECEIVED + timedelta(seconds=12),
                 ended_at=ended,
                 store_name=name,
-                sha256="0" * 64,
-                bytes=len(audio),
                 duration_ms=35_000,
+                **asdict(sealed),
             )
         )
-    return Call(appeal_id, number, heard, audio)
+    return Call(appeal_id, number, heard, file.getvalue())
 
 
 @pytest.fixture

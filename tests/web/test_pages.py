@@ -225,7 +225,7 @@ async def test_a_refused_listening_is_not_a_listening(
     assert await entries(engine, "web:recording:listened") == []
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "2026/11/24/lost.flac", "2026"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "2026/11/24/lost.flac.age", "2026"])
 async def test_nothing_outside_the_store_is_ever_sent(
     head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call, name: str
 ) -> None:
