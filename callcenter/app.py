@@ -1,6 +1,7 @@
 """Composition root: the only module that knows all rooms. Here a controller of calls is built."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import time
@@ -34,9 +35,11 @@ from callcenter.consultants.standing import Queue
 from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.errors import NotReady, WeFailed
+from callcenter.line.backlog import Backlog, waiting
 from callcenter.line.call import Call
 from callcenter.line.codes import CODES, extension_of
 from callcenter.line.flow import inbound_call
+from callcenter.line.inheritance import Inheritance
 from callcenter.line.journal import CallRecord, Journal, OutgoingRecord
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Leg, LegGone
@@ -55,6 +58,7 @@ from callcenter.writing import Writing
 log = logging.getLogger(__name__)
 
 RETELL = 60.0  # seconds after which the desk is told again, should a word have been lost
+INHERITED = 2.0  # seconds for what the life before left on disk to be in the database
 START = 30.0  # seconds within which a controller must be connected with the switch
 
 
@@ -110,7 +114,9 @@ class Controller:
         self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
         self.writing = Writing(engine)
-        self.journal = Journal(self.writing.write)
+        backlog = Backlog(settings.journals, name, settings.journal_limit)
+        self.journal = Journal(self.writing.write, backlog)
+        self.inheritance = Inheritance(self.journal, settings.journals)
         self.ami = Ami(
             port=settings.ami_port,
             user="callcenter",
@@ -129,7 +135,9 @@ class Controller:
             on_call=self._take_call,
             on_stranded=lambda channel_ids: self.recovery.take(channel_ids),
         )
-        self.recovery = Recovery(self.switchboard, engine, settings.spool)
+        self.recovery = Recovery(
+            self.switchboard, engine, settings.spool, lambda: bool(waiting(settings.journals))
+        )
         self.attendance = Attendance(
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
         )
@@ -175,9 +183,15 @@ class Controller:
             stack.push_async_callback(self.writing.close)
             background = await stack.enter_async_context(asyncio.TaskGroup())
             writing = background.create_task(self.journal.run())
+            # Before anything of this life, which goes on with calls of the one before.
+            await self.inheritance.take(of=self.name)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INHERITED):
+                    await self.journal.written()
             await stack.enter_async_context(self.ami)
             jobs = [
                 writing,
+                background.create_task(self.inheritance.run()),
                 background.create_task(self.desk.run()),
                 background.create_task(self.mailbox.run()),
                 background.create_task(self._retell_desk()),
@@ -195,7 +209,7 @@ class Controller:
             calling_back.cancel()
             await asyncio.wait((calling_back,))
             await self._end_calls()
-            await self.journal.written()
+            await self.journal.safe()
             for job in jobs:
                 job.cancel()
 

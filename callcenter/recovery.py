@@ -6,7 +6,7 @@ gets its one outcome (R25).
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,10 +39,18 @@ DATABASE_FAULTS = (WeFailed, SQLAlchemyError, OSError)
 class Recovery:
     """One controller's care for what it did not begin itself. `spool` is where recordings are."""
 
-    def __init__(self, switchboard: Switchboard, engine: AsyncEngine, spool: Path) -> None:
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        engine: AsyncEngine,
+        spool: Path,
+        journals_wait: Callable[[], bool],
+    ) -> None:
+        """`journals_wait`: something that was noted of calls is not in the database yet."""
         self._switchboard = switchboard
         self._engine = engine
         self._spool = spool
+        self._journals_wait = journals_wait
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def take(self, channel_ids: set[str]) -> None:
@@ -67,11 +75,15 @@ class Recovery:
     async def sweep(self) -> None:
         """Until cancelled, close appeals whose call the switch does not know any more.
 
-        A call has to be missing twice in a row: its controller may be writing its outcome.
+        A call has to be missing twice in a row: its controller may be writing its outcome. While
+        a journal waits for the database no call is missing: its outcome may be there.
         """
         missing: set[str] = set()
         while True:
             await asyncio.sleep(SWEEP)
+            if await asyncio.to_thread(self._journals_wait):
+                missing = set()
+                continue
             try:
                 before = await self._switchboard.ari.request("GET", "channels")
                 there = {channel["id"] for channel in before}

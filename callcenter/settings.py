@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         description="Seconds after which a consultant's telephone that sends no sound is dead",
     )
 
+    journal_limit: int = Field(
+        256 * 1024**2,
+        ge=1024**2,
+        description="Bytes that what waits for the database may take on disk, for each controller",
+    )
+
     # The fallback
     fallback_patience: Seconds = Field(120, description="Waiting in the dialplan's own queue")
 
@@ -187,6 +193,11 @@ class Settings(BaseSettings):
     def spool(self) -> Path:
         """Recordings that Asterisk is writing or that wait to be stored."""
         return self.var / "spool"
+
+    @cached_property
+    def journals(self) -> Path:
+        """What happened in calls and is not in the database yet: phone numbers are in it."""
+        return self.var / "journal"
 
     @cached_property
     def audit_heads(self) -> Path:

@@ -1,5 +1,6 @@
 """From the journal into the tables: a batch of entries is one transaction, a kind one statement."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -15,6 +16,7 @@ from callcenter.appeals.outgoing import Outgoing
 from callcenter.appeals.store import Change, Closing, EventRow, Opening
 from callcenter.dialling import beginning
 from callcenter.errors import WeFailed
+from callcenter.line.backlog import Backlog
 from callcenter.line.entries import (
     BecameUrgent,
     CallbackPromised,
@@ -33,12 +35,14 @@ from callcenter.line.entries import (
     RecordingBegan,
     RecordingEnded,
 )
-from callcenter.line.journal import EntryRefused
+from callcenter.line.inheritance import Inheritance
+from callcenter.line.journal import EntryRefused, Journal
 from callcenter.line.outcomes import Moment
 from callcenter.promises import store as promises
 from callcenter.promises.states import State
 from callcenter.recordings import store as recordings
 from callcenter.recordings.store import Beginning
+from callcenter.settings import Settings
 from callcenter.storage.direct import Direct
 from callcenter.storage.engine import Transaction
 
@@ -71,6 +75,22 @@ class Writing:
 
     async def close(self) -> None:
         await self._database.close()
+
+
+async def inherit_journals(settings: Settings, engine: AsyncEngine) -> None:
+    """Bring into the database what dead controllers left on disk, until cancelled.
+
+    Living ones do so too: this is for when none comes back.
+    """
+    writing = Writing(engine)
+    backlog = Backlog(settings.journals, "worker", settings.journal_limit)
+    journal = Journal(writing.write, backlog)
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(journal.run())
+            both.create_task(Inheritance(journal, settings.journals).run())
+    finally:
+        await writing.close()
 
 
 def _name(exc: Exception) -> str:

@@ -18,6 +18,7 @@ from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 from callcenter.ledger import orphans
 from callcenter.ledger.differences import ZONE, Difference
 from callcenter.ledger.jobs import CHECKED, SETTLED, check_calls
+from callcenter.line.backlog import set_aside, waiting
 from callcenter.line.prompts import Prompts
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import once, opened
@@ -163,6 +164,20 @@ def _spool(settings: Settings) -> str:
     return "every recorded file belongs to a call"
 
 
+def _journal(settings: Settings) -> str:
+    aside = set_aside(settings.journals)
+    if aside:
+        raise WeFailed(
+            f"{len(aside)} files in {aside[0].parent} hold what no database took: keep them, and "
+            "see docs/operations/failures.md"
+        )
+    files = waiting(settings.journals)
+    if files:
+        size = sum(path.stat().st_size for path in files)
+        raise WeFailed(f"{size / 1024:.0f} KiB wait for the database in {settings.journals}")
+    return "nothing waits for the database"
+
+
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "disk": _disk,
     "asterisk": _asterisk,
@@ -172,4 +187,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "rendered": _configuration,
     "roster": _roster,
     "spool": _spool,
+    "journal": _journal,
 }

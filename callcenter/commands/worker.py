@@ -18,6 +18,7 @@ from callcenter.storage.engine import open_database
 from callcenter.storage.jobs import Tools, connected, work
 from callcenter.storage.redis import open_redis
 from callcenter.up.notify import ready
+from callcenter.writing import inherit_journals
 
 
 @click.command("worker")
@@ -35,6 +36,7 @@ async def _serve(settings: Settings) -> None:
                 work(app, Tools(settings, engine)),
                 keep_history(DutyDesk(redis, settings), engine),
                 Keeper(settings, engine).run(),
+                inherit_journals(settings, engine),
             )
     finally:
         await redis.aclose()

@@ -23,6 +23,7 @@ from callcenter.ledger import comparing, differences, files, orphans, settling, 
 from callcenter.ledger.calls import LedgerCall, take
 from callcenter.ledger.differences import Difference
 from callcenter.ledger.mending import mend
+from callcenter.line.backlog import waiting
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -59,6 +60,10 @@ async def account_for_calls(tools: Tools, grace: timedelta = GRACE) -> None:
         while await _read_on(tools):
             pass
         await _notice_lost(tools)
+        if await asyncio.to_thread(waiting, tools.settings.journals):
+            # What it says would find its call with another appeal, and be refused.
+            log.warning("calls are accounted for once no journal waits for the database")
+            return
         await _settle_all(tools, grace)
         await _look_for_orphans(tools)
     except AnotherIsAtIt as exc:

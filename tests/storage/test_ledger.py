@@ -144,6 +144,20 @@ async def test_nobody_is_accounted_for_before_the_grace_period_is_over(tools: To
     assert await outcomes(tools) == {LEFT: "fallback"}
 
 
+async def test_nobody_is_accounted_for_while_a_journal_waits_that_may_know_better(
+    tools: Tools,
+) -> None:
+    write(tools, LINES)
+    journal = tools.settings.journals / "line-1.x.journal"
+    journal.parent.mkdir(parents=True)
+    journal.touch()
+    await account(tools)
+    assert await outcomes(tools) == {}
+    journal.unlink()
+    await account(tools)
+    assert await outcomes(tools) != {}
+
+
 async def test_a_call_whose_end_is_missing_waits_for_the_switch_to_say_so(tools: Tools) -> None:
     write(tools, lines_of(KILLED))
     await account(tools)

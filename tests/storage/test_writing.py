@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from callcenter.appeals.number import is_valid
 from callcenter.appeals.outgoing import first_moment
 from callcenter.consultants import store as consultants
 from callcenter.errors import WeFailed
+from callcenter.line.backlog import Backlog
 from callcenter.line.entries import (
     BecameUrgent,
     Closed,
@@ -141,13 +143,15 @@ settings_of_test = settings(
 )
 
 
-async def test_a_bad_entry_is_refused_and_does_not_hold_up_the_others(engine: AsyncEngine) -> None:
+async def test_a_bad_entry_is_refused_and_does_not_hold_up_the_others(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
     consultant = await hire(engine)
     good, bad = story(1, consultant), story(2, uuid4())  # nobody knows this consultant
     writing = Writing(engine)
     with pytest.raises(EntryRefused):
         await writing.write([*good, *bad])
-    journal = Journal(writing.write)
+    journal = Journal(writing.write, Backlog(tmp_path, "line-1", 1024**2))
     for entry in (*bad, *good):
         journal.put(entry)
     running = asyncio.create_task(journal.run())
@@ -230,13 +234,13 @@ async def test_a_call_that_began_while_the_database_was_away_is_written_with_an_
     assert [event.kind for event in events] == [Moment.CALLING]
 
 
-async def test_entries_of_many_calls_share_a_batch() -> None:
+async def test_entries_of_many_calls_share_a_batch(tmp_path: Path) -> None:
     batches: list[Sequence[Entry]] = []
 
     async def write(entries: Sequence[Entry]) -> None:
         batches.append(list(entries))
 
-    journal = Journal(write)
+    journal = Journal(write, Backlog(tmp_path, "line-1", 1024**2))
     running = asyncio.create_task(journal.run())
     for call in range(10):
         journal.opened(f"call-{call}", read_caller("+77010000001"))
