@@ -1,24 +1,30 @@
 """What people do with demands: each deed is one transaction with its step and its audit entry."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
-from callcenter.demands import store
+from callcenter.demands import findings, store
 from callcenter.demands.authorities import authority_on
+from callcenter.demands.findings import TooMany
 from callcenter.demands.matching import Wanted
-from callcenter.demands.states import Ground, Step
+from callcenter.demands.states import Ground, NotAuthorised, Step, check_sender
 from callcenter.demands.store import DemandRow, Letter, Scan
 from callcenter.demands.terms import Term, due_at, warn_at
 from callcenter.errors import AskedWrongly
+from callcenter.recordings.holding import hold, let_go
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import NotFound
 from callcenter.web.site import Visit
 from callcenter.workdays.calendar import ZONE, state_calendar
 
+SEARCHER = "system:demands"  #: the author of the search at the registration
 LONGEST_TEXT = 1000
 LARGEST_SCAN = 10 * 1024 * 1024  # bytes
 OLDEST = timedelta(days=366)  #: since the arrival of a letter that is registered now
@@ -48,9 +54,10 @@ class Filing:
 
 
 async def register(engine: AsyncEngine, visit: Visit, filing: Filing) -> DemandRow:
-    """Enter a demand with its letter.
+    """Enter a demand with its letter; what it means is searched and frozen at once.
 
-    Raises AskedWrongly that says what is wrong with it, YearNotEntered.
+    It stays `registered` when too many recordings fit, or when the sender is not the authorised
+    body: nothing is opened for others. Raises AskedWrongly that says what is wrong, YearNotEntered.
     """
     letter, scan = read_letter(filing, datetime.now(UTC)), read_scan(filing.scan)
     async with unit_of_work(engine) as connection:
@@ -62,8 +69,42 @@ async def register(engine: AsyncEngine, visit: Visit, filing: Filing) -> DemandR
             "came_by": row.came_by,
             "due_at": row.due_at.isoformat(timespec="seconds"),
         }
-        await note(connection, visit, Step.REGISTERED, row, row.ground, **detail)
+        await note(connection, visit.who, visit.address, Step.REGISTERED, row, row.ground, **detail)
+        # Whatever the letter means is frozen when the register knows of it, never later.
+        with suppress(TooMany, NotAuthorised):
+            row = await _search(connection, SEARCHER, row)
     return row
+
+
+async def search(engine: AsyncEngine, visit: Visit, number: str, version: int) -> None:
+    """Search once more. Raises NotFound, TooMany, and AskedWrongly as `take` does."""
+    async with unit_of_work(engine) as connection:
+        await _search(connection, visit.who, await locked(connection, number, version))
+
+
+async def check(
+    engine: AsyncEngine,
+    visit: Visit,
+    number: str,
+    version: int,
+    chosen: Collection[UUID],
+    reason: str,
+) -> None:
+    """Say which of the recordings that were found are to be handed over.
+
+    Raises NotFound, AskedWrongly when one is not stored or was not found, and as `take` does.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await locked(connection, number, version)
+        await findings.choose(connection, row.id, chosen)
+        await take(
+            connection,
+            visit,
+            Step.CHECKED,
+            row,
+            reason,
+            recordings=" ".join(sorted(map(str, chosen))),
+        )
 
 
 async def return_to_check(
@@ -71,7 +112,8 @@ async def return_to_check(
 ) -> None:
     """Send a checked demand back. Raises NotFound, and AskedWrongly as `take` does."""
     async with unit_of_work(engine) as connection:
-        await take(connection, visit, Step.RETURNED, number, version, reason)
+        row = await locked(connection, number, version)
+        await take(connection, visit, Step.RETURNED, row, reason)
 
 
 async def refuse(
@@ -79,7 +121,9 @@ async def refuse(
 ) -> None:
     """Hand over nothing. Raises NotFound, and AskedWrongly as `take` does."""
     async with unit_of_work(engine) as connection:
-        await take(connection, visit, Step.REFUSED, number, version, reason, ground=ground)
+        row = await locked(connection, number, version)
+        await let_go(connection, _held_for(row))
+        await take(connection, visit, Step.REFUSED, row, reason, ground=ground)
 
 
 async def withdraw(
@@ -87,55 +131,86 @@ async def withdraw(
 ) -> None:
     """Note that it is not wanted any more. Raises NotFound, and AskedWrongly as `take` does."""
     async with unit_of_work(engine) as connection:
-        await take(connection, visit, Step.WITHDRAWN, number, version, reason)
+        row = await locked(connection, number, version)
+        await let_go(connection, _held_for(row))
+        await take(connection, visit, Step.WITHDRAWN, row, reason)
+
+
+async def locked(connection: AsyncConnection, number: str, version: int | None = None) -> DemandRow:
+    """A demand for this transaction alone, as the person saw it (`version`).
+
+    Raises NotFound, SomebodyElse.
+    """
+    row = await store.lock(connection, number, version)
+    if row is None:
+        raise NotFound("there is no demand with this number")
+    return row
+
+
+async def _search(connection: AsyncConnection, who: str, row: DemandRow) -> DemandRow:
+    """Propose what fits, and freeze it from retention in the same transaction."""
+    check_sender(Step.SEARCHED, from_authority=row.from_authority)
+    found = await findings.propose(connection, row.id, row.wanted)
+    await hold(connection, found, _held_for(row))
+    reason = f"{len(found)} fit"
+    moved = await store.take_step(connection, row, Step.SEARCHED, author=who, reason=reason)
+    by = [name for name, value in asdict(row.wanted).items() if value is not None]
+    await note(
+        connection, who, None, Step.SEARCHED, moved, reason, by=" ".join(by), found=len(found)
+    )
+    return moved
+
+
+def _held_for(row: DemandRow) -> str:
+    return f"demand:{row.number}"
 
 
 async def take(
     connection: AsyncConnection,
     visit: Visit,
     step: Step,
-    number: str,
-    version: int | None,
+    row: DemandRow,
     reason: str,
     *,
     ground: Ground | None = None,
-    **detail: str,
+    **detail: str | int,
 ) -> DemandRow:
-    """Make a step as the last thing of a transaction, with its audit entry.
+    """Make a step of a locked demand as the last thing of a transaction, with its audit entry.
 
-    Raises NotFound; IllegalMove, SamePerson, NotAuthorised; SomebodyElse when the demand is not as
-    the person saw it (`version`); AskedWrongly without a reason.
+    Raises IllegalMove, SamePerson, NotAuthorised; AskedWrongly without a reason.
     """
     why = read_text(reason)
-    row = await store.lock(connection, number, version)
-    if row is None:
-        raise NotFound("there is no demand with this number")
-    refusal = ground.value if ground else None
     moved = await store.take_step(
-        connection, row, step, author=visit.who, reason=why, refusal=refusal
+        connection,
+        row,
+        step,
+        author=visit.who,
+        reason=why,
+        refusal=ground.value if ground else None,
     )
     if ground:
         detail["ground"] = ground.value
-    await note(connection, visit, step, moved, why, **detail)
+    await note(connection, visit.who, visit.address, step, moved, why, **detail)
     return moved
 
 
 async def note(
     connection: AsyncConnection,
-    visit: Visit,
+    who: str,
+    address: str | None,
     step: Step,
     row: DemandRow,
     reason: str,
-    **detail: str,
+    **detail: str | int,
 ) -> None:
     """The audit entry of a step."""
     await record(
         connection,
-        who=visit.who,
+        who=who,
         action=Action(f"web:demand:{step.value}"),
         subject=f"demand:{row.number}",
         detail={"reason": reason, **detail},
-        from_address=visit.address,
+        from_address=address,
     )
 
 

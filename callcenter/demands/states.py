@@ -74,7 +74,7 @@ class SamePerson(AskedWrongly):
 
 
 class NotAuthorised(AskedWrongly):
-    """Recordings are handed over to the authorised body alone (Rules, 6): refuse the demand."""
+    """Recordings are opened for the authorised body alone (Rules, 6): refuse the demand."""
 
 
 def move(state: State, step: Step) -> State:
@@ -92,6 +92,6 @@ def check_person(step: Step, who: str, preparers: Collection[str]) -> None:
 
 
 def check_sender(step: Step, *, from_authority: bool) -> None:
-    """Raises NotAuthorised when this step leads to a disclosure to somebody else."""
-    if step in (Step.CHECKED, *OF_ANOTHER) and not from_authority:
+    """Raises NotAuthorised when this step opens recordings for somebody else."""
+    if step in (Step.SEARCHED, Step.CHECKED, *OF_ANOTHER) and not from_authority:
         raise NotAuthorised

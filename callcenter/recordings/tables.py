@@ -1,4 +1,4 @@
-"""Recordings: one row for each conversation that a consultant had."""
+"""Recordings: one row for each conversation that a consultant had; why some must stay."""
 
 from sqlalchemy import (
     BigInteger,
@@ -39,4 +39,14 @@ recording = Table(
     Index("ix_recording_appeal_id", "appeal_id"),
     # The queue of those who keep recordings.
     Index("ix_recording_closed", "ended_at", postgresql_where=text("state = 'closed'")),
+)
+
+recording_hold = Table(
+    "recording_hold",
+    metadata,
+    Column("recording_id", Uuid, ForeignKey("recording.id"), primary_key=True),
+    Column("reason", Text, primary_key=True, comment="such as demand:26-0001"),
+    Column("held_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True), comment="while it is null, retention waits"),
+    Index("ix_recording_hold_reason", "reason"),
 )

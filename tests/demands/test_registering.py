@@ -43,18 +43,19 @@ async def test_a_demand_is_registered_with_its_letter_and_refused(engine: AsyncE
     year = datetime.now(UTC).year % 100
     assert row.number == f"{year}-0001"
     assert row == await found(engine, row.number)
-    assert (row.state, row.version, row.from_authority) == (State.REGISTERED, 1, True)
+    assert (row.state, row.version, row.from_authority) == (State.FOUND, 2, True)
     assert "искусственного интеллекта" in row.sender_ru
     assert (await deeds.register(engine, OFFICER, filing())).number == f"{year}-0002"
     async with unit_of_work(engine) as connection:
         assert await store.scan_of(connection, row.id) == store.Scan("application/pdf", PDF)
-    await deeds.refuse(engine, HEAD, row.number, 1, Ground.NO_CONVERSATION, " no such\n call ")
+    await deeds.refuse(engine, HEAD, row.number, 2, Ground.NO_CONVERSATION, " no such\n call ")
     refused = await found(engine, row.number)
     assert (refused.state, refused.refusal) == (State.REFUSED, Ground.NO_CONVERSATION)
     async with unit_of_work(engine) as connection:
         steps = await store.steps(connection, row.id)
     assert [(each.step, each.state, each.author, each.reason) for each in steps] == [
         ("registered", "registered", "user:officer", steps[0].reason),
+        ("searched", "found", "system:demands", "0 fit"),
         ("refused", "refused", "user:head", "no such call"),
     ]
     assert (await audited(engine))[-1] == ("user:head", "web:demand:refused", "no such call")
@@ -90,14 +91,14 @@ async def test_what_cannot_be_a_demand_is_not_registered(
 async def test_of_two_who_move_a_demand_at_once_one_does(engine: AsyncEngine) -> None:
     row = await deeds.register(engine, OFFICER, filing())
     outcomes = await asyncio.gather(
-        deeds.withdraw(engine, OFFICER, row.number, 1, "a letter"),
-        deeds.refuse(engine, HEAD, row.number, 1, Ground.NO_CONVERSATION, "none"),
+        deeds.withdraw(engine, OFFICER, row.number, 2, "a letter"),
+        deeds.refuse(engine, HEAD, row.number, 2, Ground.NO_CONVERSATION, "none"),
         return_exceptions=True,
     )
     assert {type(each) for each in outcomes} == {type(None), SomebodyElse}
     async with unit_of_work(engine) as connection:
-        assert len(await store.steps(connection, row.id)) == 2
-    assert len(await audited(engine)) == 2
+        assert len(await store.steps(connection, row.id)) == 3
+    assert len(await audited(engine)) == 3
 
 
 async def test_an_illegal_move_leaves_no_trace(engine: AsyncEngine) -> None:
@@ -111,9 +112,10 @@ async def test_an_illegal_move_leaves_no_trace(engine: AsyncEngine) -> None:
         await deeds.withdraw(engine, OFFICER, "26-9999", 1, "a letter")
     async with unit_of_work(engine) as connection:
         await connection.execute(text("UPDATE demand SET state = 'found'"))
-    with pytest.raises(NotAuthorised):
-        async with unit_of_work(engine) as connection:
-            await deeds.take(connection, OFFICER, Step.CHECKED, row.number, 1, "all of it")
+    async with unit_of_work(engine) as connection:
+        changed = await deeds.locked(connection, row.number)
+        with pytest.raises(NotAuthorised):
+            await deeds.take(connection, OFFICER, Step.CHECKED, changed, "all of it")
     async with unit_of_work(engine) as connection:
         assert len(await store.steps(connection, row.id)) == 1
     assert len(await audited(engine)) == 1
@@ -137,7 +139,7 @@ async def test_an_alarm_comes_before_the_deadline_once_and_after_it_every_day(
     assert await alarmed(row.due_at) == ["demand_overdue"]
     assert await alarmed(row.due_at + day / 2) == []
     assert await alarmed(row.due_at + day) == ["demand_overdue"]
-    await deeds.withdraw(engine, OFFICER, row.number, 1, "a letter")
+    await deeds.withdraw(engine, OFFICER, row.number, 2, "a letter")
     assert await alarmed(row.due_at + 9 * day) == []
 
 

@@ -1,0 +1,50 @@
+"""Holding recordings from retention: while one is held, for whatever reason, it is not deleted.
+
+A recording may be held for several reasons at once, as when two demands ask for it; each ends by
+itself.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.recordings.tables import recording_hold
+
+
+async def hold(connection: AsyncConnection, recording_ids: Collection[UUID], reason: str) -> None:
+    """Hold recordings for a reason, such as `demand:26-0001`, from now on. Repeatable."""
+    now = datetime.now(UTC)
+    if recording_ids:
+        await connection.execute(
+            insert(recording_hold)
+            .values(
+                [
+                    {"recording_id": each, "reason": reason, "held_at": now}
+                    for each in sorted(recording_ids)  # in one order: two at once do not deadlock
+                ]
+            )
+            .on_conflict_do_update(
+                index_elements=["recording_id", "reason"], set_={"ended_at": None}
+            )
+        )
+
+
+async def let_go(connection: AsyncConnection, reason: str) -> None:
+    """End the hold of all recordings for this reason; other reasons go on. Repeatable."""
+    await connection.execute(
+        update(recording_hold)
+        .where(recording_hold.c.reason == reason, recording_hold.c.ended_at.is_(None))
+        .values(ended_at=datetime.now(UTC))
+    )
+
+
+async def reasons_of(connection: AsyncConnection, recording_id: UUID) -> list[str]:
+    """Why the recording is held now; empty when it is not."""
+    query = select(recording_hold.c.reason).where(
+        recording_hold.c.recording_id == recording_id, recording_hold.c.ended_at.is_(None)
+    )
+    return list((await connection.execute(query.order_by(recording_hold.c.reason))).scalars())

@@ -1,0 +1,70 @@
+"""Conversations of the register, for demands that mean them."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.consultants.tables import consultant
+from callcenter.recordings.tables import recording
+from callcenter.storage.engine import unit_of_work
+
+CALLER = "+77012345667"
+TALKED_AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+async def talk(
+    engine: AsyncEngine,
+    *,
+    caller: str = CALLER,
+    extension: str | None = "2001",
+    at: datetime = TALKED_AT,
+    state: str = "stored",
+) -> tuple[str, UUID]:
+    """A conversation of five minutes: the appeal's number, and the recording."""
+    appeal_id, recording_id = uuid4(), uuid4()
+    stored = state == "stored"
+    async with unit_of_work(engine) as connection:
+        number = await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=str(appeal_id),
+            channel="call",
+            caller_kind="number",
+            caller_number=caller,
+            received_at=at,
+        )
+        await connection.execute(
+            insert(recording).values(
+                id=recording_id,
+                appeal_id=appeal_id,
+                consultant_id=await _consultant(connection, extension),
+                spool_name=f"{recording_id}.raw",
+                state=state,
+                started_at=at,
+                ended_at=at + timedelta(minutes=5),
+                sha256="0" * 64 if stored else None,
+                store_name=f"{recording_id}" if stored else None,
+                bytes=1 if stored else None,
+                duration_ms=300_000 if stored else None,
+            )
+        )
+    return number, recording_id
+
+
+async def _consultant(connection: AsyncConnection, extension: str | None) -> UUID | None:
+    if extension is None:
+        return None
+    query = select(consultant.c.id).where(consultant.c.extension == extension)
+    known: UUID | None = (await connection.execute(query)).scalar_one_or_none()
+    if known is not None:
+        return known
+    made = uuid4()
+    await connection.execute(
+        insert(consultant).values(
+            id=made, extension=extension, name="Айгүл", languages=["kk"], digest="-"
+        )
+    )
+    return made
