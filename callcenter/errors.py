@@ -5,6 +5,11 @@ Say what was being attempted when you wrap: `raise WeFailed("cannot start ...") 
 """
 
 
+def N_(message: str) -> str:  # noqa: N802 - gettext's own name, known to its tools
+    """Mark a message for translation where it is written; pages translate it where it is shown."""
+    return message
+
+
 class CallcenterError(Exception):
     """Something went wrong in the contact center."""
 
@@ -14,6 +19,10 @@ class CallcenterError(Exception):
 
 class AskedWrongly(CallcenterError):
     """The request cannot be carried out as it was made."""
+
+
+class Conflict(AskedWrongly):
+    """It was right when you saw it, and is not any more."""
 
 
 class WeFailed(CallcenterError):

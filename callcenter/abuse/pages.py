@@ -11,13 +11,12 @@ from starlette.responses import RedirectResponse, Response
 
 from callcenter.abuse import blocking, store
 from callcenter.abuse.blocks import PERIODS, Reason
-from callcenter.errors import AskedWrongly
+from callcenter.errors import N_, AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site
-from callcenter.web.words import N_
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = 100  # blocks, in force and past

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from callcenter.appeals.callers import mask
 from callcenter.appeals.store import AppealRow, EventRow
-from callcenter.web.words import N_, Words, length
+from callcenter.errors import N_
+from callcenter.web.words import Words, length
 
 _MASKED = re.compile(r"[0-9+* ]*")  # a number as moments have it, see callers.mask
 
@@ -28,6 +29,7 @@ OUTCOMES = {
     "not_reached": N_("The called party did not answer"),
     "declined": N_("Whoever picked up did not want the call"),
     "given_up": N_("Given up before an answer"),
+    "received": N_("Received in writing or in person"),
     "lost_to_a_fault": N_("Lost to a fault"),
 }
 

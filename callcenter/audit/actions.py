@@ -8,7 +8,8 @@ class Action(StrEnum):
 
     source   where it was done: `web` (pages and API) or `command` (the command line)
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
-             conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand
+             conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
+             record, field, term
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -21,6 +22,15 @@ class Action(StrEnum):
     RECORDING_LISTENED = (
         "web:recording:listened"  #: subject: the recording; detail: id of the appeal
     )
+    RECORD_SAVED = "web:record:saved"  #: subject: the appeal's number; detail: version
+    RECORD_MOVED = "web:record:moved"  #: subject: the appeal's number; detail: before, after
+    RECORD_EXTENDED = "web:record:extended"  #: subject: the appeal's number; detail: until
+    RECORD_SPLIT = "web:record:split"  #: subject: the appeal's number; detail: number of the part
+    RECEIPT_GIVEN = "web:record:receipt_given"  #: subject: the appeal's number
+    DANGER_PASSED_ON = "web:record:danger_passed_on"  #: subject: the appeal's number
+    APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel
+    FIELD_KEPT = "web:field:kept"  #: added or changed; subject: its code; detail: version
+    TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
     CALLS_UNWANTED = "web:appeal:calls_unwanted"  #: subject: the appeal's number; detail: unwanted
     SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
     QUEUE_HELD_BACK = "web:queue:held_back"  #: subject: language or all; detail: minutes, reason
@@ -51,6 +61,7 @@ class Action(StrEnum):
     DEMAND_SCAN_READ = "web:demand:scan_read"
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
+    USER_SIGNS = "command:user:signs"  #: how somebody signs receipts was changed
     USER_DISABLED = "command:user:disabled"
     USER_ENABLED = "command:user:enabled"
     USER_PASSWORD_SET = "command:user:password_set"  # noqa: S105 - the name of an action

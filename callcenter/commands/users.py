@@ -122,6 +122,21 @@ def unlink(name: str) -> None:
     click.echo(f"{name} is no consultant")
 
 
+@command.command()
+@click.argument("name")
+@click.argument("full_name")
+@click.argument("position")
+def sign(name: str, full_name: str, position: str) -> None:
+    """Say how NAME signs receipts: FULL_NAME is surname and initials."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await store.set_signature(connection, name=name, full_name=full_name, position=position)
+        await _note(connection, Action.USER_SIGNS, name)
+
+    _in_database(work)
+    click.echo(f"{name} signs as {full_name}, {position}")
+
+
 def _set_active(name: str, *, active: bool) -> None:
     async def work(connection: AsyncConnection) -> None:
         await store.set_active(connection, name=name, active=active)

@@ -14,14 +14,13 @@ from callcenter.consultants.api import typed_term
 from callcenter.consultants.skills import HIGHEST, LOWEST
 from callcenter.consultants.store import UnknownConsultant
 from callcenter.consultants.terms import Kind, Term
-from callcenter.errors import AskedWrongly
+from callcenter.errors import N_, AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site
-from callcenter.web.words import N_
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEE_OTHER = 303

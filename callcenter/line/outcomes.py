@@ -78,6 +78,7 @@ class Outcome(StrEnum):
     NOT_REACHED = "not_reached"  #: of a call of ours: the called party did not answer
     DECLINED = "declined"  #: of a callback: whoever picked up did not want it
     GIVEN_UP = "given_up"  #: of a call of ours: the consultant left before anybody answered
+    RECEIVED = "received"  #: of no call: it came in writing or in person
     LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed
 
 

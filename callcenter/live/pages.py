@@ -16,7 +16,7 @@ from callcenter.consultants.orders import Mode, OrderRefused
 from callcenter.consultants.script import NotFree, NotOnRoster, NotWaiting
 from callcenter.consultants.sending import send
 from callcenter.consultants.states import IllegalMove, State
-from callcenter.errors import AskedWrongly
+from callcenter.errors import N_, AskedWrongly
 from callcenter.live import directing, supervising
 from callcenter.live.supervising import InACall, Minutes, NoTelephone, OwnConversation, ReasonGiven
 from callcenter.live.watch import CurrentWatch, Reading, Watch
@@ -28,7 +28,6 @@ from callcenter.web.events import EventStream
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
-from callcenter.web.words import N_
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEE_OTHER = 303

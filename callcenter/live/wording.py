@@ -8,9 +8,10 @@ from callcenter.appeals.wording import LANGUAGES, OUTCOMES, URGENCIES
 from callcenter.consultants.history import PauseReason
 from callcenter.consultants.holds import ALL, QUEUES
 from callcenter.consultants.orders import Mode
+from callcenter.errors import N_
 from callcenter.live import figures
 from callcenter.live.figures import GOAL, Alarmed, Figures, OnDuty, Waiting
-from callcenter.web.words import N_, Words, length
+from callcenter.web.words import Words, length
 
 #: Each group with the sign that tells it from the others where colours do not.
 GROUPS = {

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from callcenter.appeals.callers import mask
 from callcenter.appeals.wording import LANGUAGES
+from callcenter.errors import N_
 from callcenter.promises import closing, store
 from callcenter.promises.states import Kind, State
 from callcenter.storage.engine import unit_of_work
@@ -17,7 +18,6 @@ from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit
-from callcenter.web.words import N_
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = 100  # promises that have ended

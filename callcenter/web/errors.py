@@ -2,7 +2,7 @@
 
 from sqlalchemy import exc
 
-from callcenter.errors import AskedWrongly, NotReady, WeFailed
+from callcenter.errors import AskedWrongly, Conflict, NotReady, WeFailed
 
 
 class SignInNeeded(AskedWrongly):
@@ -37,6 +37,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (NotSatisfiable, 416),
     (TooManyTries, 429),
+    (Conflict, 409),
     (AskedWrongly, 400),
     (NotReady, 503),
     (exc.OperationalError, 503),

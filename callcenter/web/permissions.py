@@ -13,6 +13,10 @@ class Permission(StrEnum):
     SIGNED_IN = "signed_in"  #: a sign-in, whatever the role
     VIEW_APPEALS = "appeals.view"  #: the register of appeals and their timelines
     SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
+    EDIT_APPEALS = "appeals.edit"  #: to fill in records of appeals and take them further
+    SEE_PERSONAL = "appeals.see_personal"  #: fields of records that are personal data
+    SEE_SENSITIVE = "appeals.see_sensitive"  #: those kept encrypted: ИИН, addresses, children
+    EDIT_FORM = "appeals.form"  #: fields, topics and terms of the law
     VIEW_LIVE = "live.view"  #: who waits and what each consultant is doing now
     OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
     CALL_OUT = "calls.make"  #: to call numbers, and to ring the callers of appeals back
@@ -50,6 +54,11 @@ _ALL_OF_A_CALL = _EVERYBODY | {
     Permission.LISTEN,
 }
 _AT_THE_TELEPHONE = {Permission.OWN_DUTY, Permission.CALL_OUT}
+_AT_THE_RECORD = {
+    Permission.EDIT_APPEALS,
+    Permission.SEE_PERSONAL,
+    Permission.SEE_SENSITIVE,
+}
 _SUPERVISOR = {
     Permission.VIEW_LIVE,
     Permission.SUPERVISE,
@@ -60,17 +69,28 @@ _SUPERVISOR = {
 }
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
-    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS} | _AT_THE_TELEPHONE,
-    Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE,
-    Role.RECORDS_OFFICER: _ALL_OF_A_CALL | {Permission.HANDLE_DEMANDS},
+    Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS} | _AT_THE_TELEPHONE | _AT_THE_RECORD,
+    Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE | _AT_THE_RECORD,
+    Role.RECORDS_OFFICER: _ALL_OF_A_CALL | _AT_THE_RECORD | {Permission.HANDLE_DEMANDS},
     Role.HEAD: _ALL_OF_A_CALL
     | _SUPERVISOR
-    | {Permission.MANAGE_CONSULTANTS, Permission.HANDLE_DEMANDS, Permission.RELEASE_DEMANDS},
+    | _AT_THE_RECORD
+    | {
+        Permission.MANAGE_CONSULTANTS,
+        Permission.EDIT_FORM,
+        Permission.HANDLE_DEMANDS,
+        Permission.RELEASE_DEMANDS,
+    },
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
     Role.AUTHORITY: _EVERYBODY | {Permission.FILE_DEMANDS},
     Role.STATE_BODY: _EVERYBODY,
     # Runs the system, and so has no business with what callers said.
-    Role.ADMINISTRATOR: _EVERYBODY | {Permission.VIEW_LIVE, Permission.MANAGE_CONSULTANTS},
+    Role.ADMINISTRATOR: _EVERYBODY
+    | {
+        Permission.VIEW_LIVE,
+        Permission.MANAGE_CONSULTANTS,
+        Permission.EDIT_FORM,
+    },
     # Checks what others did; for that the masked number is enough.
     Role.AUDITOR: _EVERYBODY | {Permission.VIEW_APPEALS},
 }

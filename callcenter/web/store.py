@@ -81,6 +81,27 @@ async def add_user(
         raise AskedWrongly(f"there is a user {name} already: choose another name")
 
 
+async def signature(connection: AsyncConnection, name: str) -> str:
+    """How a person signs: surname, initials and position; the name if nothing else is known."""
+    row = (
+        await connection.execute(
+            select(web_user.c.full_name, web_user.c.position).where(web_user.c.name == name)
+        )
+    ).one_or_none()
+    parts = [part for part in (row or ()) if part]
+    return ", ".join(parts) or name
+
+
+async def set_signature(
+    connection: AsyncConnection, *, name: str, full_name: str, position: str
+) -> None:
+    """How a person signs receipts. Raises AskedWrongly when there is nobody of this name."""
+    texts = (full_name.strip(), position.strip())
+    if not all(text.isprintable() and 1 <= len(text) <= 100 for text in texts):
+        raise AskedWrongly("surname with initials, and position, have 1 to 100 characters each")
+    await _change(connection, name, full_name=texts[0], position=texts[1])
+
+
 async def set_active(connection: AsyncConnection, *, name: str, active: bool) -> None:
     """Let a person in, or shut out at once. Raises AskedWrongly when there is none of this name."""
     await _change(connection, name, active=active)

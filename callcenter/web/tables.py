@@ -33,6 +33,8 @@ web_user = Table(
         unique=True,
         comment="the consultant that this person is",
     ),
+    Column("full_name", Text, comment="surname and initials, as on receipts"),
+    Column("position", Text, comment="as on receipts"),
     CheckConstraint("name ~ '^[a-z0-9][a-z0-9._-]{1,39}$'", name="name"),
 )
 

@@ -14,17 +14,12 @@ from babel.messages.pofile import PoFileError, read_po
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from callcenter.errors import WeFailed
+from callcenter.errors import N_, WeFailed
 
 LANGUAGES = {"kk": "Қазақша", "ru": "Русский", "en": "English"}
 DEFAULT = "kk"  # the state language
 LOCALE_FOLDER = Path(__file__).parent / "locale"
 ZONE = ZoneInfo("Asia/Almaty")
-
-
-def N_(message: str) -> str:  # noqa: N802 - gettext's own name, known to its tools
-    """Mark a message for translation where it is written; it is translated where it is shown."""
-    return message
 
 
 class Words:

@@ -1,0 +1,258 @@
+"""What somebody does to the record of an appeal: each deed is checked, kept and audited."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.store import AppealRow
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record as audit
+from callcenter.errors import AskedWrongly
+from callcenter.register import definitions, drafts, store
+from callcenter.register.fields import Content, Form, Guard
+from callcenter.register.private import Keys
+from callcenter.register.stages import FORMAL, Kind, Stage, check_move
+from callcenter.register.store import Record
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.errors import NotFound
+from callcenter.web.permissions import Permission
+from callcenter.web.site import Site, Visit
+from callcenter.web.words import ZONE
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An appeal, its record as this person sees it, and the form that it is edited by."""
+
+    row: AppealRow
+    record: Record
+    form: Form
+    draft: drafts.Draft | None
+    guards: frozenset[Guard]
+
+    @property
+    def visible(self) -> Content:
+        """What of the record this person sees."""
+        return self.form.visible(self.record.content, self.guards)
+
+
+def guards_of(visit: Visit) -> frozenset[Guard]:
+    """Which fields somebody sees."""
+    seen = {Guard.OPEN}
+    if visit.may(Permission.SEE_PERSONAL):
+        seen.add(Guard.PERSONAL)
+    if visit.may(Permission.SEE_SENSITIVE):
+        seen.add(Guard.SENSITIVE)
+    return frozenset(seen)
+
+
+async def open_record(site: Site, visit: Visit, number: str) -> Opened:
+    """The record as it stands. Raises NotFound, and Unreadable without the key."""
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        return Opened(
+            row,
+            await store.find(connection, keys, row.id),
+            await definitions.form(connection),
+            await drafts.find(connection, keys, row.id, visit.who),
+            guards_of(visit),
+        )
+
+
+async def keep_draft(
+    site: Site, visit: Visit, number: str, version: int, content: Content
+) -> datetime:
+    """Keep what is being typed; when it was kept. It is no change of the record."""
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        return await drafts.keep(
+            connection,
+            Keys.read(site.settings),
+            row.id,
+            author=visit.who,
+            version=version,
+            content=content,
+        )
+
+
+async def save(
+    site: Site, visit: Visit, number: str, version: int, kind: Kind | None, content: Content
+) -> Record:
+    """Keep this content of the record that was seen in this version; the draft is done with.
+
+    Raises WrongContent, Changed.
+    """
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        form = await definitions.form(connection)
+        before = await seen(connection, keys, row.id, version, content)
+        after = await store.save(
+            connection,
+            keys,
+            form,
+            before,
+            kind=kind,
+            content=content,
+            guards=guards_of(visit),
+            author=visit.who,
+        )
+        await drafts.drop(connection, row.id, visit.who)
+        await note(connection, visit, Action.RECORD_SAVED, number, version=after.version)
+        return after
+
+
+async def move(
+    site: Site, visit: Visit, number: str, version: int, after: Stage, reason: str = ""
+) -> Record:
+    """Take an appeal to another stage. Raises IllegalMove, Missing, Changed.
+
+    To `registered` it gets its legal date, term and code; `no_request` keeps nothing personal.
+    """
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        before = await seen(connection, keys, row.id, version, {})
+        check_move(before.stage, after, before.standing, reason)
+        values = await _consequences(connection, visit, row, before, after)
+        if after is Stage.NO_REQUEST:
+            await store.forget_personal(connection, row.id)
+            await drafts.drop(connection, row.id)
+        await step(connection, visit, before, after, reason, values)
+        steps = {"before": before.stage.value, "after": after.value}
+        await note(connection, visit, Action.RECORD_MOVED, number, **steps)
+        return await store.find(connection, keys, row.id)
+
+
+async def close_without_request(site: Site, visit: Visit, number: str) -> Record:
+    """There was no request: closed in one step, and nothing personal of it is kept.
+
+    Raises IllegalMove when it has gone further than a contact.
+    """
+    opened = await open_record(site, visit, number)
+    check_move(
+        opened.record.stage,
+        Stage.NO_REQUEST,
+        replace(opened.record.standing, kind=Kind.NO_REQUEST),
+        "",
+    )
+    saved = await save(site, visit, number, opened.record.version, Kind.NO_REQUEST, {})
+    return await move(site, visit, number, saved.version, Stage.NO_REQUEST)
+
+
+async def extend(
+    site: Site, visit: Visit, number: str, version: int, until: date, reason: str
+) -> Record:
+    """Put the answer's term off (APPC, 76(3)). Raises NotExtended, AskedWrongly, Changed."""
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        before = await seen(connection, keys, row.id, version, {})
+        if before.kind not in FORMAL or before.due_on is None or before.extended:
+            raise AskedWrongly("only the term of a registered appeal is extended, and only once")
+        if not reason.strip():
+            raise AskedWrongly("say which facts must be established: the term is extended for them")
+        law = await definitions.law(connection)
+        due, notice = law.extended(before.kind, _today(), until)
+        values = {
+            "due_on": due.on,
+            "due_article": due.article,
+            "notice_due_on": notice.on,
+            "extended": True,
+        }
+        await step(connection, visit, before, before.stage, reason, values)
+        await note(connection, visit, Action.RECORD_EXTENDED, number, until=due.on.isoformat())
+        return await store.find(connection, keys, row.id)
+
+
+async def pass_danger_on(site: Site, visit: Visit, number: str, version: int, whom: str) -> None:
+    """Note that somebody who can help at once has been told (R11). Raises AskedWrongly, Changed."""
+    keys = Keys.read(site.settings)
+    if not whom.strip():
+        raise AskedWrongly("say who was told: the body, and the name of the person on duty")
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        before = await seen(connection, keys, row.id, version, {})
+        values = {"danger_passed_at": datetime.now(UTC)}
+        await step(connection, visit, before, before.stage, whom, values)
+        await note(connection, visit, Action.DANGER_PASSED_ON, number)
+
+
+async def _consequences(
+    connection: AsyncConnection, visit: Visit, row: AppealRow, before: Record, after: Stage
+) -> dict[str, object]:
+    """What else changes when an appeal comes to a stage."""
+    if after is Stage.REGISTERED and before.kind is not None:
+        law = await definitions.law(connection)
+        registered_on = law.registered_on(row.received_at)
+        due = law.answer_due(before.kind, registered_on)
+        return {
+            "registered_on": registered_on,
+            "registered_by": visit.who.removeprefix("user:"),
+            "receipt_code": f"{secrets.randbelow(10_000):04}",
+            "due_on": due.on,
+            "due_article": due.article,
+            "owner": before.owner or visit.who.removeprefix("user:"),
+        }
+    if after in (Stage.CLOSED, Stage.ANSWERED):
+        return {"due_on": None, "due_article": None, "notice_due_on": None}
+    if after is Stage.IN_WORK and before.owner is None:
+        return {"owner": visit.who.removeprefix("user:")}
+    return {}
+
+
+async def step(
+    connection: AsyncConnection,
+    visit: Visit,
+    before: Record,
+    after: Stage,
+    reason: str,
+    values: Mapping[str, object],
+) -> None:
+    """A move, or a step within a stage, and what changes with it. Raises Changed."""
+    await store.change_row(connection, before, version=before.version + 1, stage=after, **values)
+    await store.add_move(
+        connection, before.appeal_id, visit.who, before.stage, after, reason.strip()
+    )
+
+
+async def seen(
+    connection: AsyncConnection, keys: Keys, appeal_id: UUID, version: int, mine: Content
+) -> Record:
+    """The record, if it is still in the version that was seen; else raises Changed."""
+    record = await store.find(connection, keys, appeal_id)
+    if record.version != version:
+        raise await store.changed(connection, keys, appeal_id, version, mine)
+    return record
+
+
+async def found(connection: AsyncConnection, number: str) -> AppealRow:
+    """The appeal of this number. Raises NotFound."""
+    row = await appeals.find(connection, number)
+    if row is None:
+        raise NotFound("there is no appeal with this number")
+    return row
+
+
+async def note(
+    connection: AsyncConnection, visit: Visit, action: Action, number: str, **detail: str | int
+) -> None:
+    """One entry in the audit log about an appeal: the last thing of a transaction."""
+    await audit(
+        connection,
+        who=visit.who,
+        action=action,
+        subject=f"appeal:{number}",
+        detail=dict(detail),
+        from_address=visit.address,
+    )
+
+
+def _today() -> date:
+    return datetime.now(ZONE).date()

@@ -1,0 +1,121 @@
+"""Appeals that come otherwise than by telephone, that are split into parts, or joined (R7)."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import uuid4
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.callers import WITHHELD, read_caller
+from callcenter.appeals.store import Opening
+from callcenter.audit.actions import Action
+from callcenter.errors import AskedWrongly
+from callcenter.register import definitions, store
+from callcenter.register.handling import found, guards_of, note, seen, step
+from callcenter.register.private import Keys
+from callcenter.register.stages import ENDED, Stage, check_move
+from callcenter.storage.engine import unit_of_work, within
+from callcenter.web.site import Site, Visit
+
+
+class Channel(StrEnum):
+    """How an appeal came, that no call of ours opened."""
+
+    PORTAL = "portal"
+    EMAIL = "email"
+    PAPER = "paper"
+    WALK_IN = "walk_in"
+    VIDEO = "video"  #: a video conference
+    MESSENGER = "messenger"
+
+
+async def open_by_hand(
+    site: Site,
+    visit: Visit,
+    *,
+    channel: Channel,
+    language: str,
+    received_at: datetime,
+    phone: str = "",
+) -> str:
+    """Open the appeal of a contact; its number. `received_at`: when it came, not in the future.
+
+    Raises AskedWrongly.
+    """
+    now = datetime.now(UTC)
+    if language not in ("kk", "ru"):
+        raise AskedWrongly("the applicant's language is kk or ru")
+    if received_at.tzinfo is None or received_at > now:
+        raise AskedWrongly("an appeal came before now: correct the day and time")
+    caller = read_caller(phone) if phone.strip() else WITHHELD
+    if caller.kind == "unreadable":
+        raise AskedWrongly("this is no telephone number: correct it, or leave it out")
+    opening = Opening(uuid4(), None, channel.value, caller.kind, caller.number, received_at)
+    async with unit_of_work(site.engine) as connection:
+        [number] = await appeals.open_appeals(within(connection), [opening])
+        await appeals.set_language(connection, appeal_id=opening.appeal_id, language=language)
+        await appeals.close_appeal(
+            connection, appeal_id=opening.appeal_id, outcome="received", ended_at=now
+        )
+        await note(connection, visit, Action.APPEAL_OPENED, number, channel=channel.value)
+    return number
+
+
+async def split(
+    site: Site, visit: Visit, number: str, version: int, keys_of_part: Collection[str]
+) -> str:
+    """Make a part of an appeal an appeal of its own, with these fields of it; its number.
+
+    Each part goes to its body (APPC, 65(2)). Raises AskedWrongly, Changed.
+    """
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        record = await seen(connection, keys, row.id, version, {})
+        if record.stage in ENDED or record.version == 0:
+            raise AskedWrongly("only an appeal that is saved and goes on can be split")
+        form = await definitions.form(connection)
+        visible = form.visible(record.content, guards_of(visit))
+        content = {key: visible[key] for key in keys_of_part if key in visible}
+        if not content:
+            raise AskedWrongly("choose what of the appeal the part is to have")
+        part = Opening(
+            uuid4(), None, row.channel, row.caller_kind, row.caller_number, row.received_at
+        )
+        [new] = await appeals.open_appeals(within(connection), [part])
+        if row.language:
+            await appeals.set_language(connection, appeal_id=part.appeal_id, language=row.language)
+        await appeals.close_appeal(
+            connection, appeal_id=part.appeal_id, outcome="received", ended_at=datetime.now(UTC)
+        )
+        made = await store.save(
+            connection,
+            keys,
+            form,
+            store.Record(part.appeal_id),
+            kind=record.kind,
+            content=content,
+            guards=guards_of(visit),
+            author=visit.who,
+        )
+        await store.change_row(connection, made, version=made.version + 1, part_of=row.id)
+        await store.add_move(
+            connection, row.id, visit.who, record.stage, record.stage, f"split: {new}"
+        )
+        await note(connection, visit, Action.RECORD_SPLIT, number, part=new)
+    return new
+
+
+async def join(site: Site, visit: Visit, number: str, version: int, into: str, reason: str) -> None:
+    """Let an appeal go on within another one. Raises as moves do, and AskedWrongly."""
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        row, other = await found(connection, number), await found(connection, into)
+        record = await seen(connection, keys, row.id, version, {})
+        target = await store.find(connection, keys, other.id)
+        if other.id == row.id or target.stage in ENDED:
+            raise AskedWrongly("an appeal is joined to another one that goes on")
+        check_move(record.stage, Stage.JOINED, record.standing, reason)
+        await step(connection, visit, record, Stage.JOINED, reason, {"joined_to": other.id})
+        detail = {"before": record.stage.value, "after": Stage.JOINED.value, "into": into}
+        await note(connection, visit, Action.RECORD_MOVED, number, **detail)

@@ -1,0 +1,258 @@
+"""Pages of an appeal's record: the form, its steps, its receipt, and a new appeal by hand."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from callcenter.appeals.callers import mask
+from callcenter.errors import AskedWrongly
+from callcenter.register import handling, opening, reading
+from callcenter.register.fields import PEOPLE, Section, Value, WrongContent, people_of
+from callcenter.register.merging import Changed
+from callcenter.register.opening import Channel
+from callcenter.register.stages import Kind, Missing, Stage, moves_from
+from callcenter.register.wording import CHANNELS, KINDS, STAGES, STEPS, Telling
+from callcenter.web.access import needs
+from callcenter.web.permissions import Permission
+from callcenter.web.rendering import page
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
+from callcenter.web.words import ZONE
+
+TEMPLATES = Path(__file__).parent / "templates"
+SEE_OTHER = 303
+ENTERED = "f."  # how the names of a form's fields begin that are the record's content
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EDIT_APPEALS)])
+
+
+async def entered(request: Request) -> dict[str, Value]:
+    """What was typed into the fields of the form, as it is."""
+    content: dict[str, Value] = {}
+    form = await request.form()
+    for name in form:
+        if name.startswith(ENTERED):
+            # A box that is not ticked sends nothing, so an empty value goes before each.
+            values = [value for value in form.getlist(name) if value and isinstance(value, str)]
+            content[name.removeprefix(ENTERED)] = values if len(values) > 1 else "".join(values)
+    return content
+
+
+Entered = Annotated[dict[str, Value], Depends(entered)]
+Version = Annotated[int, Form(ge=0)]
+Reason = Annotated[str, Form(max_length=2000)]
+
+
+@router.get("/appeals/{number}/record")
+async def record(request: Request, site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
+    """The form as it was saved, or as this person left it unsaved."""
+    opened = await reading.read(site, visit, number)
+    return _page(request, site, opened)
+
+
+@router.post("/appeals/{number}/record")
+async def save(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    content: Entered,
+    kind: Annotated[Kind | None, Form()] = None,
+) -> Response:
+    """Save; what was typed wrongly, or changed by somebody else, is said on the form."""
+    try:
+        await handling.save(site, visit, number, version, kind, content)
+    except (WrongContent, Changed) as refusal:
+        opened = await reading.read(site, visit, number)
+        return _page(request, site, opened, typed=content, kind=kind, refusal=refusal)
+    return _back(number)
+
+
+@router.post("/appeals/{number}/record/draft")
+async def draft(
+    site: CurrentSite, visit: CurrentVisit, number: str, version: Version, content: Entered
+) -> JSONResponse:
+    """Keep what is being typed; the page sends it every few seconds."""
+    kept = await handling.keep_draft(site, visit, number, version, content)
+    return JSONResponse({"kept": f"{kept.astimezone(ZONE):%H:%M:%S}"})
+
+
+@router.post("/appeals/{number}/record/move")
+async def move(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    after: Annotated[Stage, Form()],
+    reason: Reason = "",
+) -> Response:
+    """Take the appeal to another stage; what it lacks for that is said."""
+    try:
+        await handling.move(site, visit, number, version, after, reason)
+    except (Missing, Changed) as refusal:
+        opened = await reading.read(site, visit, number)
+        return _page(request, site, opened, refusal=refusal)
+    return _back(number)
+
+
+@router.post("/appeals/{number}/record/no-request")
+async def no_request(site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
+    """Silence, a prank, a wrong number: closed in one step."""
+    await handling.close_without_request(site, visit, number)
+    return RedirectResponse("/appeals", SEE_OTHER)
+
+
+@router.post("/appeals/{number}/record/extend")
+async def extend(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    until: Annotated[date, Form()],
+    reason: Reason = "",
+) -> Response:
+    """Put the term off."""
+    try:
+        await handling.extend(site, visit, number, version, until, reason)
+    except AskedWrongly as refusal:
+        opened = await reading.read(site, visit, number)
+        return _page(request, site, opened, refusal=refusal)
+    return _back(number)
+
+
+@router.post("/appeals/{number}/record/danger")
+async def danger(
+    site: CurrentSite, visit: CurrentVisit, number: str, version: Version, reason: Reason
+) -> Response:
+    """Who can help at once has been told."""
+    await handling.pass_danger_on(site, visit, number, version, reason)
+    return _back(number)
+
+
+@router.post("/appeals/{number}/record/split")
+async def split(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    key: Annotated[list[str], Form()],
+) -> Response:
+    """Make a part of it an appeal of its own."""
+    return _back(await opening.split(site, visit, number, version, key))
+
+
+@router.post("/appeals/{number}/record/join")
+async def join(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    into: Annotated[str, Form(max_length=20)],
+    reason: Reason,
+) -> Response:
+    """Let it go on within another appeal."""
+    await opening.join(site, visit, number, version, into, reason)
+    return _back(into)
+
+
+@router.get("/appeals/{number}/receipt")
+async def receipt(
+    request: Request, site: CurrentSite, visit: CurrentVisit, number: str
+) -> Response:
+    """The receipt, to be printed or read out, in the applicant's language."""
+    given = await reading.receipt(site, visit, number)
+    return page(request, "register/receipt.html", receipt=given)
+
+
+@router.get("/new-appeal")
+async def new_form(request: Request) -> Response:
+    """The form of an appeal that came otherwise than by telephone."""
+    return _new(request)
+
+
+@router.post("/new-appeal")
+async def new(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    channel: Annotated[Channel, Form()],
+    language: Annotated[str, Form(max_length=2)],
+    received_at: Annotated[datetime, Form()],
+    phone: Annotated[str, Form(max_length=40)] = "",
+) -> Response:
+    """Open it, and go on with its record."""
+    try:
+        number = await opening.open_by_hand(
+            site,
+            visit,
+            channel=channel,
+            language=language,
+            received_at=received_at.replace(tzinfo=received_at.tzinfo or ZONE),
+            phone=phone,
+        )
+    except AskedWrongly as refusal:
+        return _new(request, refusal)
+    return _back(number)
+
+
+def _new(request: Request, refusal: AskedWrongly | None = None) -> Response:
+    return page(
+        request,
+        "register/new.html",
+        status=200 if refusal is None else 400,
+        channels={each: CHANNELS[each.value] for each in Channel},
+        now=datetime.now(ZONE),
+        refusal=None if refusal is None else str(refusal),
+    )
+
+
+def _back(number: str) -> RedirectResponse:
+    return RedirectResponse(f"/appeals/{number}/record", SEE_OTHER)
+
+
+def _page(
+    request: Request,
+    site: Site,
+    read: reading.Read,
+    *,
+    typed: dict[str, Value] | None = None,
+    kind: Kind | None = None,
+    refusal: AskedWrongly | None = None,
+) -> Response:
+    """The form with what was saved, what was left unsaved, or what was just typed."""
+    opened = read.opened
+    draft = opened.draft
+    content = typed if typed is not None else draft.content if draft else opened.visible
+    people = dict.fromkeys((*people_of(content), "applicant", "affected1"), True)
+    return page(
+        request,
+        "register/record.html",
+        status=200 if refusal is None else 409 if isinstance(refusal, Changed) else 400,
+        row=opened.row,
+        record=opened.record,
+        caller=mask(opened.row.caller_number or ""),
+        say=Telling(site.words[language_of(request)], opened.form),
+        questions=[each for each in opened.form.fields if each.active],
+        Section=Section,
+        guards=opened.guards,
+        content=content,
+        kind=kind if typed is not None else opened.record.kind,
+        people=sorted(people, key=lambda each: (PEOPLE.index(each.rstrip("123456789")), each)),
+        more=[each for each in reading.next_people(people) if each not in people],
+        draft=draft if typed is None else None,
+        kinds=KINDS,
+        stages=STAGES,
+        steps={each: STEPS[each] for each in moves_from(opened.record.stage) if each in STEPS},
+        history=read.history,
+        faults=refusal.faults if isinstance(refusal, WrongContent) else {},
+        changed=refusal if isinstance(refusal, Changed) else None,
+        missing=refusal.what if isinstance(refusal, Missing) else (),
+        refusal=None if refusal is None else str(refusal),
+        today=datetime.now(ZONE).date(),
+    )

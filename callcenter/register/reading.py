@@ -1,0 +1,96 @@
+"""Reading a record for somebody, with what was done to it; that it was read is audited."""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from callcenter.audit.actions import Action
+from callcenter.errors import AskedWrongly
+from callcenter.register import handling, store
+from callcenter.register.fields import PEOPLE, SEVERAL, Guard
+from callcenter.register.handling import Opened, guards_of, note
+from callcenter.register.merging import Difference
+from callcenter.register.private import Keys
+from callcenter.register.receipt import Receipt
+from callcenter.register.stages import Stage
+from callcenter.storage.engine import unit_of_work
+from callcenter.web import store as users
+from callcenter.web.site import Site, Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A change of the content, or a step; only what the reader may see of it."""
+
+    at: datetime
+    author: str
+    differences: dict[str, Difference]
+    before: Stage | None = None
+    after: Stage | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A record and its history, the newest first."""
+
+    opened: Opened
+    history: list[Deed]
+
+
+async def read(site: Site, visit: Visit, number: str) -> Read:
+    """The record with its history, and an entry in the audit log. Raises NotFound."""
+    opened = await handling.open_record(site, visit, number)
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        changes = await store.changes(connection, keys, opened.row.id)
+        steps = await store.moves(connection, opened.row.id)
+        await note(connection, visit, Action.APPEAL_VIEWED, number, by="record")
+    guards = guards_of(visit)
+    deeds = [
+        Deed(
+            each.at,
+            each.author,
+            {
+                key: difference
+                for key, difference in each.differences.items()
+                if key == "kind"
+                or Guard.SENSITIVE in guards
+                or opened.form.guard(key, opened.record.content) in guards
+            },
+        )
+        for each in changes
+    ] + [Deed(each.at, each.author, {}, each.before, each.after, each.reason) for each in steps]
+    return Read(opened, sorted(deeds, key=lambda deed: deed.at, reverse=True))
+
+
+async def receipt(site: Site, visit: Visit, number: str) -> Receipt:
+    """The receipt of a registered appeal (APPC, 64(2)), with an entry in the audit log.
+
+    Raises NotFound, and AskedWrongly when it is not registered.
+    """
+    opened = await handling.open_record(site, visit, number)
+    record = opened.record
+    if record.registered_on is None or record.due_on is None:
+        raise AskedWrongly("there is a receipt once the appeal is registered, until it is answered")
+    async with unit_of_work(site.engine) as connection:
+        accepted_by = await users.signature(connection, record.registered_by or "")
+        await note(connection, visit, Action.RECEIPT_GIVEN, number)
+    return Receipt(
+        number=number,
+        received_at=opened.row.received_at,
+        registered_on=record.registered_on,
+        accepted_by=accepted_by,
+        due_on=record.due_on,
+        article=record.due_article or "",
+        code=record.receipt_code or "",
+        language=opened.row.language or "kk",
+    )
+
+
+def next_people(people: Container[str]) -> Iterator[str]:
+    """Who may be added to these: one more of each part."""
+    for part in PEOPLE:
+        several = part in ("affected", "accused")
+        keys = [f"{part}{number}" for number in range(1, SEVERAL + 1)] if several else [part]
+        yield from [key for key in keys if key not in people][:1]

@@ -1,0 +1,272 @@
+"""Records in PostgreSQL: read whole, and saved from the version that was seen."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals import store as appeals
+from callcenter.register.fields import Content, Form, Guard, Value, is_identified
+from callcenter.register.merging import Change, Changed, Difference, differences, together
+from callcenter.register.private import Keys
+from callcenter.register.stages import Kind, Stage, Standing
+from callcenter.register.tables import record, record_change, record_identifier, record_move
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it stands. `version` 0: nobody has saved it yet. Content is personal data."""
+
+    appeal_id: UUID
+    version: int = 0
+    kind: Kind | None = None
+    stage: Stage = Stage.CONTACT
+    owner: str | None = None
+    content: Content = field(default_factory=dict)
+    registered_on: date | None = None
+    registered_by: str | None = None
+    receipt_code: str | None = None
+    due_on: date | None = None
+    due_article: str | None = None
+    notice_due_on: date | None = None
+    extended: bool = False
+    danger_passed_at: datetime | None = None
+    part_of: UUID | None = None
+    joined_to: UUID | None = None
+    changed_at: datetime | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """What moves ask of it."""
+        return Standing(
+            kind=self.kind,
+            identified=is_identified(self.content),
+            described=bool(self.content.get("content")),
+            helped=bool(self.content.get("help")),
+            decided=bool(self.content.get("decision") and self.content.get("decision_reason")),
+            registered=self.registered_on is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A move, or a step within a stage."""
+
+    at: datetime
+    author: str
+    before: Stage
+    after: Stage
+    reason: str
+
+
+async def find(connection: AsyncConnection, keys: Keys, appeal_id: UUID) -> Record:
+    """The record of an appeal; one of version 0 when nobody has saved any. Raises Unreadable."""
+    query = select(record).where(record.c.appeal_id == appeal_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        return Record(appeal_id)
+    values: dict[str, Any] = {each: row[each] for each in Record.__slots__}
+    values["kind"] = None if row["kind"] is None else Kind(row["kind"])
+    values["stage"] = Stage(row["stage"])
+    values["content"] = row["content"] | keys.open(appeal_id, row["sealed"])
+    return Record(**values)
+
+
+async def save(
+    connection: AsyncConnection,
+    keys: Keys,
+    form: Form,
+    before: Record,
+    *,
+    kind: Kind | None,
+    content: Content,
+    guards: Collection[Guard],
+    author: str,
+) -> Record:
+    """Keep this content on top of the version that was seen; what the author may not see stays.
+
+    Raises WrongContent; and Changed, when there is a newer version: then nothing is kept.
+    """
+    unseen = {
+        key: value
+        for key, value in before.content.items()
+        if form.guard(key, before.content) not in guards
+    }
+    after: dict[str, Value] = form.checked(content) | unseen
+    made = differences(before.content, after)
+    if kind is not before.kind:
+        made["kind"] = Difference(
+            before.kind and before.kind.value, None if kind is None else kind.value
+        )
+    if not made:
+        return before
+    now = datetime.now(UTC)
+    version = before.version + 1
+    sealed_keys = {key for key in after if form.guard(key, after) is Guard.SENSITIVE}
+    values = {
+        "version": version,
+        "kind": None if kind is None else kind.value,
+        "content": {key: value for key, value in after.items() if key not in sealed_keys},
+        "sealed": keys.seal(before.appeal_id, {key: after[key] for key in sealed_keys}),
+        "changed_at": now,
+    }
+    if not await _put(connection, before, values):
+        raise await changed(connection, keys, before.appeal_id, before.version, content)
+    await _note(connection, keys, form, before, after, Change(version, now, author, made))
+    await _note_identifiers(connection, keys, before.appeal_id, after)
+    return await find(connection, keys, before.appeal_id)
+
+
+async def _put(connection: AsyncConnection, before: Record, values: dict[str, Any]) -> bool:
+    """Whether the version was still the one that was seen."""
+    if before.version == 0:
+        made = await connection.execute(
+            upsert(record)
+            .values(appeal_id=before.appeal_id, stage=before.stage.value, **values)
+            .on_conflict_do_nothing()
+            .returning(record.c.version)
+        )
+    else:
+        made = await connection.execute(
+            update(record)
+            .where(record.c.appeal_id == before.appeal_id, record.c.version == before.version)
+            .values(values)
+            .returning(record.c.version)
+        )
+    return made.scalar_one_or_none() is not None
+
+
+async def changes(
+    connection: AsyncConnection, keys: Keys, appeal_id: UUID, *, since: int = 0
+) -> list[Change]:
+    """What was changed after this version, in its order."""
+    query = (
+        select(record_change)
+        .where(record_change.c.appeal_id == appeal_id, record_change.c.version > since)
+        .order_by(record_change.c.version)
+    )
+    found = []
+    for row in await connection.execute(query):
+        sealed = keys.open(appeal_id, row.sealed)
+        both = row.differences | sealed
+        made = {key: Difference(*pair) for key, pair in both.items()}
+        found.append(Change(row.version, row.at, row.author, made))
+    return found
+
+
+async def changed(
+    connection: AsyncConnection, keys: Keys, appeal_id: UUID, version: int, mine: Content
+) -> Changed:
+    """What to raise when somebody saw this version of a record and there is a newer one."""
+    newest = (await find(connection, keys, appeal_id)).version
+    since = await changes(connection, keys, appeal_id, since=version)
+    return Changed(newest, together(since), mine)
+
+
+async def _note(
+    connection: AsyncConnection,
+    keys: Keys,
+    form: Form,
+    before: Record,
+    after: Content,
+    change: Change,
+) -> None:
+    pairs = {key: [each.before, each.after] for key, each in change.differences.items()}
+    secret = {
+        key
+        for key in pairs
+        if key != "kind"
+        and Guard.SENSITIVE in (form.guard(key, before.content), form.guard(key, after))
+    }
+    await connection.execute(
+        insert(record_change).values(
+            appeal_id=before.appeal_id,
+            version=change.version,
+            at=change.at,
+            author=change.author,
+            differences={key: pair for key, pair in pairs.items() if key not in secret},
+            sealed=keys.seal(before.appeal_id, {key: pairs[key] for key in secret}),
+        )
+    )
+
+
+async def _note_identifiers(
+    connection: AsyncConnection, keys: Keys, appeal_id: UUID, content: Content
+) -> None:
+    await connection.execute(
+        delete(record_identifier).where(record_identifier.c.appeal_id == appeal_id)
+    )
+    rows = [
+        {
+            "appeal_id": appeal_id,
+            "person": key.removesuffix(".identifier"),
+            "hash": keys.hash("identifier", str(value)),
+        }
+        for key, value in content.items()
+        if key.endswith(".identifier")
+    ]
+    if rows:
+        await connection.execute(insert(record_identifier), rows)
+
+
+async def change_row(connection: AsyncConnection, before: Record, **values: Any) -> None:
+    """Change other columns of a record, on top of the version that was seen. Raises Changed."""
+    plain = {key: getattr(value, "value", value) for key, value in values.items()}
+    started = {"content": {}, "version": 1} if before.version == 0 else {}
+    if not await _put(connection, before, started | plain | {"changed_at": datetime.now(UTC)}):
+        raise Changed(before.version + 1, {}, {})
+
+
+async def add_move(
+    connection: AsyncConnection,
+    appeal_id: UUID,
+    author: str,
+    before: Stage,
+    after: Stage,
+    reason: str,
+) -> None:
+    """Note a step: from stage to stage, or within one (an extension, danger passed on)."""
+    await connection.execute(
+        insert(record_move).values(
+            appeal_id=appeal_id,
+            at=datetime.now(UTC),
+            author=author,
+            before=before.value,
+            after=after.value,
+            reason=reason,
+        )
+    )
+
+
+async def moves(connection: AsyncConnection, appeal_id: UUID) -> list[Step]:
+    """The steps of a record, in their order."""
+    query = (
+        select(*(record_move.c[name] for name in ("at", "author", "before", "after", "reason")))
+        .where(record_move.c.appeal_id == appeal_id)
+        .order_by(record_move.c.id)
+    )
+    return [
+        Step(row.at, row.author, Stage(row.before), Stage(row.after), row.reason)
+        for row in await connection.execute(query)
+    ]
+
+
+async def forget_personal(connection: AsyncConnection, appeal_id: UUID) -> None:
+    """Nothing that was entered stays, nor who called: there was no request."""
+    await connection.execute(
+        update(record).where(record.c.appeal_id == appeal_id).values(content={}, sealed=None)
+    )
+    await connection.execute(
+        update(record_change)
+        .where(record_change.c.appeal_id == appeal_id)
+        .values(differences={}, sealed=None)
+    )
+    await connection.execute(
+        delete(record_identifier).where(record_identifier.c.appeal_id == appeal_id)
+    )
+    await appeals.forget_caller(connection, appeal_id)

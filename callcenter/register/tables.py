@@ -1,0 +1,131 @@
+"""The record of an appeal: its content with all changes, its moves, drafts, terms and fields."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from callcenter.storage.metadata import metadata
+
+record = Table(
+    "record",
+    metadata,
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), primary_key=True),
+    Column("version", Integer, nullable=False, comment="1 is the first; counts saved changes"),
+    Column("kind", Text, comment="see register.stages.Kind; null while undecided"),
+    Column("stage", Text, nullable=False, comment="see register.stages.Stage"),
+    Column("owner", Text, comment="name of the user who answers for it"),
+    Column("content", JSONB, nullable=False, comment="all but sensitive fields, flat"),
+    Column("sealed", LargeBinary, comment="sensitive fields, encrypted"),
+    Column("registered_on", Date, comment="legal date (APPC, 64(3))"),
+    Column("registered_by", Text, comment="user who accepted it: on the receipt"),
+    Column("receipt_code", Text, comment="four digits that prove, with the number, whose it is"),
+    Column("due_on", Date, comment="last day of the term that runs"),
+    Column("due_article", Text),
+    Column("notice_due_on", Date, comment="until when the applicant is told of an extension"),
+    Column("extended", Boolean, nullable=False, server_default="false"),
+    Column("danger_passed_at", DateTime(timezone=True), comment="told to who can help at once"),
+    Column("part_of", Uuid, ForeignKey("appeal.id"), comment="it was split off from this one"),
+    Column("joined_to", Uuid, ForeignKey("appeal.id"), comment="it goes on within this one"),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("(stage = 'joined') = (joined_to IS NOT NULL)", name="joined"),
+    CheckConstraint("stage <> 'registered' OR registered_on IS NOT NULL", name="registered"),
+    Index(
+        "ix_record_due",
+        "due_on",
+        postgresql_where="due_on IS NOT NULL",
+    ),
+    Index("ix_record_owner", "owner", "changed_at"),
+)
+
+record_change = Table(
+    "record_change",
+    metadata,
+    Column("appeal_id", Uuid, ForeignKey("record.appeal_id"), primary_key=True),
+    Column("version", Integer, primary_key=True, comment="that this change made"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("differences", JSONB, nullable=False, comment="key: [before, after], not sensitive"),
+    Column("sealed", LargeBinary, comment="the same of sensitive keys, encrypted"),
+)
+
+record_move = Table(
+    "record_move",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("record.appeal_id"), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_record_move_appeal_id", "appeal_id", "id"),
+)
+
+record_draft = Table(
+    "record_draft",
+    metadata,
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), primary_key=True),
+    Column("author", Text, primary_key=True, comment="user:NAME"),
+    Column(
+        "version", Integer, nullable=False, comment="of the record that it was typed on; 0: none"
+    ),
+    Column("sealed", LargeBinary, nullable=False, comment="what was typed, encrypted whole"),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+)
+
+record_identifier = Table(
+    "record_identifier",
+    metadata,
+    Column("appeal_id", Uuid, ForeignKey("record.appeal_id"), primary_key=True),
+    Column("person", Text, primary_key=True, comment="applicant, affected1, ..."),
+    Column("hash", LargeBinary, nullable=False, comment="keyed, of ИИН or БИН"),
+    Index("ix_record_identifier_hash", "hash"),
+)
+
+record_field = Table(
+    "record_field",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("section", Text, primary_key=True, comment="appeal or person"),
+    Column("version", Integer, primary_key=True, comment="the highest is in force"),
+    Column("type", Text, nullable=False),
+    Column("guard", Text, nullable=False, comment="open, personal or sensitive"),
+    Column("kk", Text, nullable=False),
+    Column("ru", Text, nullable=False),
+    Column("en", Text, nullable=False, comment="for pages of the staff"),
+    Column("position", SmallInteger, nullable=False),
+    Column("options", JSONB, nullable=False, comment="[{code, kk, ru, en, parent, active}]"),
+    Column("active", Boolean, nullable=False),
+    Column("built_in", Boolean, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+law_term = Table(
+    "law_term",
+    metadata,
+    Column("clock", Text, primary_key=True, comment="see register.terms.Clock"),
+    Column("valid_from", Date, primary_key=True),
+    Column("valid_to", Date, comment="the last day, none: until further notice"),
+    Column("length", SmallInteger, nullable=False),
+    Column("unit", Text, nullable=False, comment="working_days or months"),
+    Column("article", Text, nullable=False, comment="its source, as it is cited"),
+    CheckConstraint("valid_to IS NULL OR valid_to >= valid_from", name="valid"),
+    CheckConstraint("length > 0", name="length"),
+)

@@ -1,0 +1,96 @@
+"""How records are said to people: the pages' words for kinds, stages, channels and fields."""
+
+from dataclasses import dataclass
+
+from callcenter.errors import N_
+from callcenter.register.fields import Field, Form, Option, Type, Value
+from callcenter.register.stages import Kind, Stage
+from callcenter.web.words import Words
+
+KINDS = {
+    Kind.CONSULTATION: N_("Consultation"),
+    Kind.STATEMENT: N_("Statement"),
+    Kind.COMPLAINT: N_("Complaint"),
+    Kind.DANGER: N_("Report of danger"),
+    Kind.STATUS: N_("Question about an earlier appeal"),
+    Kind.NO_REQUEST: N_("No request"),
+}
+STAGES = {
+    Stage.CONTACT: N_("Contact"),
+    Stage.REGISTERED: N_("Registered"),
+    Stage.IN_WORK: N_("In work"),
+    Stage.FORWARDED: N_("With a state body"),
+    Stage.ANSWERED: N_("Answered"),
+    Stage.CLOSED: N_("Closed"),
+    Stage.NO_REQUEST: N_("Closed, there was no request"),
+    Stage.JOINED: N_("Joined to another appeal"),
+}
+#: What a button says that takes an appeal there.
+STEPS = {
+    Stage.CONTACT: N_("Open again"),
+    Stage.REGISTERED: N_("Register"),
+    Stage.IN_WORK: N_("Take into work"),
+    Stage.FORWARDED: N_("Note that a state body has it"),
+    Stage.ANSWERED: N_("The answer is ready"),
+    Stage.CLOSED: N_("Close"),
+}
+CHANNELS = {
+    "call": N_("Call"),
+    "outgoing": N_("Call of ours"),
+    "portal": N_("Portal"),
+    "email": N_("E-mail"),
+    "paper": N_("On paper"),
+    "walk_in": N_("In person"),
+    "video": N_("Video conference"),
+    "messenger": N_("Messenger"),
+}
+PEOPLE = {
+    "applicant": N_("Applicant"),
+    "representative": N_("Representative"),
+    "reporter": N_("Who reports"),
+    "affected": N_("Who suffered"),
+    "accused": N_("Who is complained of"),
+}
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Says a record in one language."""
+
+    words: Words
+    form: Form
+
+    def name(self, named: Field | Option) -> str:
+        """A name that the center gave, in the language of the page."""
+        return {"kk": named.kk, "ru": named.ru}.get(self.words.language, named.en)
+
+    def person(self, key: str) -> str:
+        """Who is meant by `affected2`."""
+        part = key.rstrip("123456789")
+        number = key.removeprefix(part)
+        name = str(self.words(PEOPLE[part]))
+        return f"{name} {number}" if number else name
+
+    def key(self, key: str) -> str:
+        """What is asked by a key of a record's content."""
+        if key == "kind":
+            return str(self.words(N_("Kind")))
+        field = self.form.field(key)
+        name = key if field is None else self.name(field)
+        person, dot, _ = key.partition(".")
+        return f"{self.person(person)}: {name}" if dot else name
+
+    def value(self, key: str, value: Value | None) -> str:
+        """An answer as people read it."""
+        if value is None:
+            return "–"
+        if key == "kind":
+            return str(self.words(KINDS[Kind(str(value))]))
+        field = self.form.field(key)
+        answers = [value] if isinstance(value, str) else value
+        if field is None:
+            return ", ".join(answers)
+        if field.type is Type.YES:
+            return str(self.words(N_("yes")))
+        named = {option.code: self.name(option) for option in field.options}
+        return ", ".join(named.get(each, each) for each in answers)

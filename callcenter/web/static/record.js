@@ -1,0 +1,32 @@
+// Keeps what is typed into a record, unsaved, every few seconds. The page works without this file.
+"use strict";
+
+const form = document.querySelector("form[data-draft]");
+const told = document.querySelector(".kept");
+let waits = null;
+
+async function keep() {
+  waits = null;
+  const body = new URLSearchParams(new FormData(form));
+  try {
+    const answer = await fetch(form.dataset.draft, { method: "POST", body });
+    if (answer.ok) told.textContent = `${told.dataset.words} ${(await answer.json()).kept}`;
+    else waits = setTimeout(keep, 5000);
+  } catch {
+    waits = setTimeout(keep, 5000); // the server is away: what is typed stays in the page
+  }
+}
+
+form.addEventListener("input", () => {
+  clearTimeout(waits);
+  waits = setTimeout(keep, 1500);
+});
+form.addEventListener("submit", () => clearTimeout(waits));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && waits !== null) keep();
+});
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.code !== "KeyS") return;
+  event.preventDefault();
+  form.requestSubmit();
+});

@@ -1,0 +1,229 @@
+"""The record of an appeal on its pages: saved, taken further, and two people at once."""
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.register.identifiers import check_digit
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.permissions import Role
+from tests.web.browser import form_token, visible
+from tests.web.conftest import Call, Enter
+
+IDENTIFIER = f"85051430001{check_digit('85051430001')}"
+WHOLE: dict[str, Any] = {
+    "kind": "statement",
+    "f.content": "Муж не платит алименты",
+    "f.topics": ["family_alimony"],
+    "f.applicant.name": "Сейтова Айгүл",
+    "f.applicant.identifier": IDENTIFIER,
+}
+
+
+async def send(
+    client: httpx.AsyncClient, number: str, deed: str = "", **values: Any
+) -> httpx.Response:
+    """Fill in a form of the record's page and send it."""
+    address = f"/appeals/{number}/record"
+    token = await form_token(client, address)
+    path = f"{address}/{deed}" if deed else address
+    return await client.post(path, data={"form_token": token, **values})
+
+
+async def rows(engine: AsyncEngine, query: str) -> list[tuple[Any, ...]]:
+    async with unit_of_work(engine) as connection:
+        return [tuple(row) for row in await connection.execute(text(query))]
+
+
+async def test_a_record_is_saved_and_what_is_sensitive_is_encrypted(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    assert (await send(head, call.number, version=0, **WHOLE)).status_code == 303
+    page = (await head.get(f"/appeals/{call.number}/record")).text
+    for said in ("Муж не платит алименты", "Сейтова Айгүл", IDENTIFIER):
+        assert said in page
+    [(content, sealed)] = await rows(engine, "SELECT content::text, sealed FROM record")
+    changes = await rows(engine, "SELECT differences::text, sealed FROM record_change")
+    assert "Сейтова" in str(content)
+    for kept in (str(content), *(str(each) for change in changes for each in change)):
+        assert IDENTIFIER not in kept
+    assert isinstance(sealed, bytes)
+    assert IDENTIFIER.encode() not in sealed
+    assert len(await rows(engine, "SELECT hash FROM record_identifier")) == 1
+
+
+async def test_what_is_entered_wrongly_is_said_beside_it_and_nothing_is_lost(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    wrong = WHOLE | {"f.applicant.identifier": "1" * 12, "f.applicant.age": "old"}
+    answer = await send(head, call.number, version=0, **wrong)
+    assert answer.status_code == 400
+    assert answer.text.count('class="fault"') == 2
+    assert "Муж не платит алименты" in answer.text
+    assert await rows(engine, "SELECT 1 FROM record") == []
+
+
+async def test_two_who_save_at_once_lose_nothing_and_the_second_sees_the_first(
+    enter: Enter, head: httpx.AsyncClient, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    async with enter(Role.CONSULTANT) as other:
+        theirs = WHOLE | {"f.content": "Муж не платит алименты с мая"}
+        mine = WHOLE | {"f.content": "Не платит"}
+        answers = await asyncio.gather(
+            send(head, call.number, version=1, **theirs),
+            send(other, call.number, version=1, **mine),
+        )
+        assert sorted(each.status_code for each in answers) == [303, 409]
+        refused = next(each for each in answers if each.status_code == 409)
+        # Whoever came second sees both texts, and may save on top of the first one.
+        assert "с мая" in refused.text
+        assert "Не платит" in refused.text
+        assert 'name="version" value="2"' in refused.text
+        assert (await send(other, call.number, version=2, **mine)).status_code == 303
+
+
+async def test_an_appeal_is_registered_with_its_receipt_and_goes_to_its_end(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    assert (await send(head, call.number, "move", version=1, after="registered")).status_code == 303
+    [(due, code)] = await rows(engine, "SELECT due_on, receipt_code FROM record")
+    assert re.fullmatch(r"[0-9]{4}", str(code))
+    receipt = await head.get(f"/appeals/{call.number}/receipt")
+    assert f"{due:%d.%m.%Y}" in receipt.text
+    assert str(code) in receipt.text
+    assert '<html lang="ru">' in receipt.text  # the applicant's language
+    again = await send(head, call.number, "move", version=2, after="registered")
+    assert again.status_code == 409
+    for version, after in ((2, "in_work"), (3, "answered")):
+        done = await send(head, call.number, "move", version=version, after=after)
+        assert done.status_code == 303
+    unfit = await send(head, call.number, "move", version=4, after="closed")
+    assert unfit.status_code == 400  # nothing says how it was helped
+    helped = {"f.help": ["information"], "f.decision": "d", "f.decision_reason": "r"}
+    await send(head, call.number, version=4, **WHOLE | helped)
+    closed = await send(head, call.number, "move", version=5, after="closed")
+    assert closed.status_code == 303
+    steps = await rows(engine, "SELECT after FROM record_move ORDER BY id")
+    assert steps == [("registered",), ("in_work",), ("answered",), ("closed",)]
+
+
+async def test_an_anonymous_contact_is_not_registered_but_helped_and_closed(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    anonymous = {"kind": "consultation", "f.content": "Спросила о пособии"}
+    helped = {"f.help": "information", "f.decision": "Ответ дан", "f.decision_reason": "Просто"}
+    await send(head, call.number, version=0, **anonymous | helped)
+    refused = await send(head, call.number, "move", version=1, after="registered")
+    assert refused.status_code == 400
+    assert (await send(head, call.number, "move", version=1, after="closed")).status_code == 303
+
+
+async def test_where_there_was_no_request_nothing_personal_is_kept(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    await send(head, call.number, "draft", version=1, **WHOLE)
+    assert (await send(head, call.number, "no-request")).status_code == 303
+    everything = ""
+    for table in ("record", "record_change", "record_draft", "record_identifier", "appeal"):
+        everything += str(await rows(engine, f"TABLE {table}"))
+    assert "Сейтова" not in everything
+    assert "алименты" not in everything
+    assert "+7701" not in everything
+    assert await rows(engine, "SELECT stage, sealed FROM record") == [("no_request", None)]
+
+
+async def test_a_draft_outlives_the_browser_and_is_only_its_authors(
+    enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    kept = await send(head, call.number, "draft", version=0, **{"f.content": "набрано, не сохра"})
+    assert kept.status_code == 200
+    assert "набрано, не сохра" in (await head.get(f"/appeals/{call.number}/record")).text
+    async with enter(Role.CONSULTANT) as other:
+        page = (await other.get(f"/appeals/{call.number}/record")).text
+        assert "набрано, не сохра" not in page
+    [(sealed,)] = await rows(engine, "SELECT sealed FROM record_draft")
+    assert "набрано".encode() not in bytes(sealed)
+    await send(head, call.number, version=0, **WHOLE)
+    assert await rows(engine, "SELECT 1 FROM record_draft") == []
+
+
+async def test_a_term_is_extended_once_with_a_reason_and_in_time(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    await send(head, call.number, "move", version=1, after="registered")
+    today = datetime.now(UTC).date()
+    far = {"until": str(today + timedelta(days=200)), "reason": "Запрошены документы"}
+    assert (await send(head, call.number, "extend", version=2, **far)).status_code == 400
+    near = far | {"until": str(today + timedelta(days=40))}
+    assert (await send(head, call.number, "extend", version=2, **near)).status_code == 303
+    [(extended, notice)] = await rows(engine, "SELECT extended, notice_due_on FROM record")
+    assert extended is True
+    assert notice is not None
+    assert (await send(head, call.number, "extend", version=3, **near)).status_code == 400
+
+
+async def test_an_appeal_is_split_and_the_part_is_joined_again(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    split = await send(head, call.number, "split", version=1, key=["content", "applicant.name"])
+    part = split.headers["location"].split("/")[2]
+    assert part != call.number
+    assert "Сейтова" in (await head.get(f"/appeals/{part}/record")).text
+    joined = await send(head, part, "join", version=2, into=call.number, reason="Одно и то же")
+    assert joined.headers["location"] == f"/appeals/{call.number}/record"
+    stages = await rows(engine, "SELECT stage FROM record ORDER BY stage")
+    assert stages == [("contact",), ("joined",)]
+
+
+@pytest.mark.parametrize("channel", ["portal", "email", "paper", "walk_in", "video", "messenger"])
+async def test_an_appeal_that_came_otherwise_is_opened_by_hand(
+    head: httpx.AsyncClient, channel: str
+) -> None:
+    token = await form_token(head, "/new-appeal")
+    sent = {"form_token": token, "channel": channel, "language": "kk", "phone": "8 701 234 56 78"}
+    opened = await head.post("/new-appeal", data=sent | {"received_at": "2026-11-20T10:15"})
+    assert opened.status_code == 303
+    assert (await head.get(opened.headers["location"])).status_code == 200
+    future = await head.post("/new-appeal", data=sent | {"received_at": "2099-01-01T00:00"})
+    assert future.status_code == 400
+
+
+async def test_danger_is_passed_on_whatever_the_stage(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    danger: dict[str, Any] = {
+        "kind": "danger",
+        "f.danger": ["", "yes"],
+        "f.danger_reason": "Бьёт ребёнка",
+    }
+    await send(head, call.number, version=0, **danger)
+    told = await send(head, call.number, "danger", version=1, reason="102, дежурный Омаров")
+    assert told.status_code == 303
+    [(passed,)] = await rows(engine, "SELECT danger_passed_at FROM record")
+    assert passed is not None
+
+
+@pytest.mark.parametrize("language", ["kk", "ru", "en"])
+async def test_the_form_is_in_one_language(
+    head: httpx.AsyncClient, call: Call, language: str
+) -> None:
+    head.cookies.set("callcenter_language", language)
+    page = visible((await head.get(f"/appeals/{call.number}/record")).text)
+    page = re.sub(r"head-[0-9a-f]+", "", page)  # who is signed in
+    cyrillic = re.findall(r"[А-Яа-яЁё]{3,}", page)
+    if language == "en":
+        assert cyrillic == []
+    else:
+        latin = set(re.findall(r"[A-Za-z]{4,}", page)) - {"Ctrl"}
+        assert latin == set()
