@@ -23,7 +23,7 @@ from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.attendance import Attendance
-from callcenter.callbacks import Callbacks, PromiseRecord
+from callcenter.callbacks import Callbacks, CallingBack, PromiseRecord
 from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
@@ -35,6 +35,8 @@ from callcenter.consultants.standing import Queue
 from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.errors import NotReady, WeFailed
+from callcenter.hearings import Hearings
+from callcenter.laying_out import Library
 from callcenter.line.backlog import Backlog, waiting
 from callcenter.line.call import Call
 from callcenter.line.codes import CODES, extension_of
@@ -45,7 +47,9 @@ from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Leg, LegGone
 from callcenter.line.prompts import Prompts
 from callcenter.outbound import CallsOut
+from callcenter.owed import Owed, Way
 from callcenter.plans.book import Planbook
+from callcenter.promises.states import Kind
 from callcenter.promises.store import Claimed
 from callcenter.recovery import Recovery
 from callcenter.secrets import read_secret
@@ -142,25 +146,32 @@ class Controller:
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
         )
         self._under_way: dict[str, Call] = {}
-        self.callbacks = self._callbacks()
+        self.owed = self._owed(Library(settings, redis))
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
         self.calls_out = self._calls_out()
         self._errands: set[asyncio.Task[None]] = set()
 
-    def _callbacks(self) -> Callbacks:
-        return Callbacks(
+    def _owed(self, library: Library) -> Owed:
+        calling = CallingBack(
+            self.settings, self.journal, self.switchboard, self._called_back, self._under_way
+        )
+        callbacks = Callbacks(
+            self.settings, self.name, self.engine, self.desk, calling, self.blocklist.blocks
+        )
+        hearings = Hearings(
             self.settings,
             self.name,
             self.engine,
             self.desk,
-            self.journal,
             self.switchboard,
-            self._called_back,
-            self.queue,
-            self.blocklist.blocks,
-            self._under_way,
+            self.prompts,
+            library,
+            self.numbers,
+            calling,
         )
+        ways: Mapping[Kind, Way] = {Kind.CALLBACK: callbacks, Kind.MESSAGE: hearings}
+        return Owed(self.name, self.engine, self.queue, ways)
 
     def _calls_out(self) -> CallsOut:
         return CallsOut(
@@ -202,12 +213,12 @@ class Controller:
                 background.create_task(self.recovery.sweep()),
             ]
             await self._until_connected()
-            calling_back = background.create_task(self.callbacks.run())
+            keeping_promises = background.create_task(self.owed.run())
             self.ready.set()
             await stop.wait()
             self.switchboard.claiming = False
-            calling_back.cancel()
-            await asyncio.wait((calling_back,))
+            keeping_promises.cancel()
+            await asyncio.wait((keeping_promises,))
             await self._end_calls()
             await self.journal.safe()
             for job in jobs:
@@ -292,7 +303,7 @@ class Controller:
             if outcome is Outcome.LOST_TO_A_FAULT:
                 self.losses.add(caller)
 
-    def _called_back(self, leg: Leg, record: PromiseRecord, owed: Claimed) -> Call:
+    def _called_back(self, leg: Leg, record: PromiseRecord, owed: Claimed, number: str) -> Call:
         """The call of whoever picked up when we called back."""
         call = Call(
             leg=leg,
@@ -302,7 +313,7 @@ class Controller:
             desk=self.desk,
             queue=self.queue,
             times=self.settings,
-            number=owed.number,
+            number=number,
             may_call=self._may_call,
             is_callback=True,
             language=owed.language,

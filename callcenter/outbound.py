@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 WRITTEN_WITHIN = 2.0  # seconds that a call to 112 waits for the database, which writes it later
 
-#: What a consultant hears who dialled in vain; of all else: not possible now.
+#: What a consultant hears who calls in vain; of all else: not possible now.
 _REFUSALS: Mapping[type[CallcenterError], str] = {
     NumberRefused: "call_refused",
     TooOften: "call_too_often",
@@ -48,6 +48,11 @@ _REFUSALS: Mapping[type[CallcenterError], str] = {
 }
 
 Conversation = Callable[[Leg, OutgoingRecord, Begun], Call]
+
+
+def refusal_prompt(why: CallcenterError) -> str:
+    """What a consultant hears of a call that may not be made."""
+    return _REFUSALS.get(type(why), "duty_refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +241,9 @@ class CallsOut:
             raise WeFailed(f"the database failed: {type(exc).__name__}") from exc
 
     async def _tell_refused(self, channel: Channel, why: CallcenterError) -> None:
-        prompt = _REFUSALS.get(type(why), "duty_refused")
         try:
             await channel.answer()
-            sounds = [self._sounds.sound(each, prompt) for each in LANGUAGES]
+            sounds = [self._sounds.sound(each, refusal_prompt(why)) for each in LANGUAGES]
             await channel.play(sounds, until_key=False)
         except (LegGone, WeFailed) as exc:
             log.info("the refusal is not heard: %s", exc)

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     patience: Seconds = Field(300, description="Waiting longer than this goes to 1414, with notice")
     unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
     message_limit: Seconds = Field(120, description="The longest message that a caller may leave")
+    message_pause: Seconds = Field(
+        900, description="Until a message that a consultant put off is offered again"
+    )
     message_shortest: float = Field(1, ge=0, le=60, description="A shorter message is none")
     redirect_keys: str = Field(
         "*14", pattern=r"^[0-9*#]{2,6}$", description="Consultant's keys that redirect to 1414"
@@ -198,6 +201,11 @@ class Settings(BaseSettings):
     def journals(self) -> Path:
         """What happened in calls and is not in the database yet: phone numbers are in it."""
         return self.var / "journal"
+
+    @cached_property
+    def laid_out(self) -> Path:
+        """Audio in plain that Asterisk plays to a consultant this moment, and no longer."""
+        return self.var / "laid-out"
 
     @cached_property
     def audit_heads(self) -> Path:

@@ -60,6 +60,8 @@ MOMENTS = {
     "callback_replaced": N_("A later request for a callback replaced this one"),
     "message_left": N_("The caller left a message"),
     "message_empty": N_("The caller left no message: nothing was said"),
+    "message_played": N_("A consultant hears the message"),
+    "message_done": N_("The message was heard, and is done"),
     "supervised": N_("A supervisor is with the conversation"),
     "supervision_ended": N_("The supervisor left the conversation"),
     "held": N_("The caller was put on hold"),

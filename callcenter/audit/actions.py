@@ -6,7 +6,7 @@ from enum import StrEnum
 class Action(StrEnum):
     """Something that a person did or saw, named `source:subject:action`.
 
-    source   where it was done: `web` (pages and API) or `command` (the command line)
+    source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
              record, field, term
@@ -31,6 +31,7 @@ class Action(StrEnum):
     APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel
     FIELD_KEPT = "web:field:kept"  #: added or changed; subject: its code; detail: version
     TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
+    RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
     CALLS_UNWANTED = "web:appeal:calls_unwanted"  #: subject: the appeal's number; detail: unwanted
     SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
     QUEUE_HELD_BACK = "web:queue:held_back"  #: subject: language or all; detail: minutes, reason

@@ -12,6 +12,7 @@ import callcenter.demands.jobs
 import callcenter.ledger.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
+from callcenter.laying_out import Librarian
 from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
@@ -37,6 +38,7 @@ async def _serve(settings: Settings) -> None:
                 keep_history(DutyDesk(redis, settings), engine),
                 Keeper(settings, engine).run(),
                 inherit_journals(settings, engine),
+                Librarian(settings, engine, redis).run(),
             )
     finally:
         await redis.aclose()

@@ -18,6 +18,7 @@ class Alarm(StrEnum):
     CALLBACK_OVERDUE = "callback_overdue"  #: nobody was called back as promised, for half an hour
     DEMAND_DUE_SOON = "demand_due_soon"  #: the time that a demand of the authority sets runs out
     DEMAND_OVERDUE = "demand_overdue"  #: it has run out
+    MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
 
 
 async def raise_alarm(redis: Redis, kind: Alarm, language: str = "") -> None:

@@ -86,16 +86,18 @@ class Desk:
         level: int = LOWEST,
         consultant: str | None = None,
         preferred: str | None = None,
+        behind: bool = False,
     ) -> AsyncIterator["Place"]:
         """A place in the queue; it and any lease it led to end with the block.
 
         `arrived` is in epoch seconds, now by default: a caller who comes back keeps it. Wanted is
         who speaks the language and has `skill` at `level` or higher, or nobody but `consultant`
         (an extension, whatever the language). `preferred` is taken when free and fitting as the
-        call begins to wait; otherwise it changes nothing.
+        call begins to wait; otherwise it changes nothing. What is `behind` callers is for whoever
+        would be idle otherwise, see `order.py`.
         """
         arrival = time.time() if arrived is None else arrived
-        order = f"{score(arrival, urgent=urgent):.6f}"
+        order = f"{score(arrival, urgent=urgent, behind=behind):.6f}"
         wanted = want(language, skill, level, consultant)
         how = (self._controller, language, order, f"{arrival:.6f}", wanted, preferred or "")
         place = Place(self._do, call_id, how)
@@ -194,6 +196,7 @@ class Place:
         self._how = how
         self._offered = asyncio.Event()
         self._talks_since: float | None = None
+        self._is_busy = False
         self._telling: set[asyncio.Task[None]] = set()
 
     async def offer(self, timeout: float) -> Consultant | None:
@@ -217,9 +220,13 @@ class Place:
         """The consultant's telephone is being rung; returns at once."""
         self._tell(State.RINGING)
 
-    def answered(self) -> None:
-        """The consultant talks from now on: how long, until the lease ends, foretells waits."""
-        self._talks_since = time.monotonic()
+    def answered(self, *, alone: bool = False) -> None:
+        """The consultant talks from now on: how long, until the lease ends, foretells waits.
+
+        Unless the consultant is `alone`, as with a message.
+        """
+        self._is_busy = True
+        self._talks_since = None if alone else time.monotonic()
         self._tell(State.TALKING)
 
     async def give_back(self, *, unanswered: bool) -> None:
@@ -227,13 +234,13 @@ class Place:
 
         The place stays good.
         """
-        talked = 0.0 if self._talks_since is None else time.monotonic() - self._talks_since
-        became = "unanswered" if unanswered else "unused" if self._talks_since is None else "talked"
-        self._talks_since = None
+        became = "unanswered" if unanswered else "talked" if self._is_busy else "unused"
+        since, self._talks_since, self._is_busy = self._talks_since, None, False
+        talked = () if since is None else (f"{time.monotonic() - since:.3f}",)
         self._offered.clear()
         self.consultant = None
         await asyncio.gather(*self._telling)  # words of this lease must not be taken for the next
-        await self._do("leave", self.call_id, became, f"{talked:.3f}")
+        await self._do("leave", self.call_id, became, *talked)
 
     async def leave(self) -> None:
         """End the place. Without Redis the lease ends by itself, so a fault is only logged."""

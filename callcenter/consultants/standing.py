@@ -70,9 +70,16 @@ class Queue:
 
         It is logged in any case; never raises for Redis's sake.
         """
-        log.error("callback %s is overdue", promise_id)
-        about = f"callback:{promise_id}"
-        await _in_time(raise_alarm_once(self._redis, Alarm.CALLBACK_OVERDUE, language, about))
+        await self._overdue("callback", promise_id, Alarm.CALLBACK_OVERDUE, language)
+
+    async def message_overdue(self, promise_id: UUID, language: str) -> None:
+        """As `callback_overdue`: nobody has heard this message for too long."""
+        await self._overdue("message", promise_id, Alarm.MESSAGE_OVERDUE, language)
+
+    async def _overdue(self, what: str, promise_id: UUID, alarm: Alarm, language: str) -> None:
+        log.error("%s %s is overdue", what, promise_id)
+        about = f"{what}:{promise_id}"
+        await _in_time(raise_alarm_once(self._redis, alarm, language, about))
 
 
 async def _in_time(alarm: Awaitable[None]) -> None:

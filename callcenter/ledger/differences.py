@@ -14,7 +14,7 @@ TOLERANCE = timedelta(seconds=2)  # more than this is a difference
 ZONE = ZoneInfo("Asia/Almaty")
 
 # Who called a number is known by a leg once it has answered; until then the id is a name of ours.
-_NO_LEG = ("outgoing-", "callback-")
+_NO_LEG = ("outgoing-", "callback-", "message-")
 _WITH_A_LEG = {Outcome.TALKED, Outcome.REDIRECTED, Outcome.DECLINED}
 
 

@@ -45,6 +45,8 @@ class Moment(StrEnum):
     CALLBACK_REPLACED = "callback_replaced"  #: by a later one for the number; detail: appeal
     MESSAGE_LEFT = "message_left"  #: and kept; detail: how it ended
     MESSAGE_EMPTY = "message_empty"  #: nothing was said: there is no message
+    MESSAGE_PLAYED = "message_played"  #: a consultant hears it; detail: consultant
+    MESSAGE_DONE = "message_done"  #: who heard it says that it is done; detail: consultant
     SUPERVISED = "supervised"  #: a supervisor is with it; detail: mode, by, supervisor
     SUPERVISION_ENDED = "supervision_ended"  #: detail: supervisor, why (was not reached)
     SURVEYED = "surveyed"  #: the caller judged the conversation; detail: mark, from 1 to 5

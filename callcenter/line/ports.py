@@ -177,8 +177,11 @@ class Place(Protocol):
     def rings(self) -> None:
         """The consultant leased to this call is being rung; returns at once."""
 
-    def answered(self) -> None:
-        """The consultant leased to this call has answered; returns at once."""
+    def answered(self, *, alone: bool = False) -> None:
+        """The consultant leased to this call has answered; returns at once.
+
+        `alone`: and talks with nobody, so that it says nothing of how long conversations are.
+        """
 
     async def give_back(self, *, unanswered: bool) -> None:
         """End the lease. Who did not answer rests for a moment, and twice in a row is paused."""

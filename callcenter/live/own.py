@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -24,12 +25,13 @@ from callcenter.consultants.api import (
 from callcenter.consultants.calls import ToWhom, What, WhichLanguage, order_of
 from callcenter.consultants.dispatch import Dispatch
 from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.orders import Answer, Order
+from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.states import State
 from callcenter.consultants.terms import Kind, terms
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.live.figures import Figures, OnDuty
+from callcenter.live.store import appeal_of_message
 from callcenter.live.watch import CurrentWatch, Watch
 from callcenter.live.wording import Wording
 from callcenter.storage.engine import unit_of_work
@@ -155,12 +157,23 @@ async def _events(
 
 
 async def _call(site: Site, extension: str) -> Answer | None:
-    """How one's call stands; None: there is none, or it is not known."""
+    """How one's call stands, or which message one hears; None: neither, or it is not known."""
+    dispatch = Dispatch(site.redis)
     try:
         async with asyncio.timeout(CALL_LIMIT):
-            return await Dispatch(site.redis).to_consultant(extension, Order("status", "self"))
-    except (CallcenterError, TimeoutError):
+            held = await dispatch.held_by(extension)
+            try:
+                return await dispatch.to_call(held, Order("status", "self"))
+            except OrderRefused:
+                return await _message(site, held.id)
+    except (CallcenterError, SQLAlchemyError, OSError, TimeoutError):
         return None
+
+
+async def _message(site: Site, held: str) -> Answer | None:
+    async with unit_of_work(site.engine) as connection:
+        number = await appeal_of_message(connection, held)
+    return None if number is None else {"message": number}
 
 
 async def _seen(desk: DutyDesk, extension: str) -> None:

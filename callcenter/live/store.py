@@ -14,7 +14,7 @@ from callcenter.consultants.dispatch import first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.history import pause_reasons
 from callcenter.consultants.holds import read_holds
-from callcenter.consultants.order import CALLBACK
+from callcenter.consultants.order import CALLBACK, MESSAGE
 from callcenter.live.figures import GOAL, Alarmed, DeskNow, OfRegister, TodayNow, WaitingCall
 from callcenter.web.words import ZONE
 
@@ -51,6 +51,13 @@ _LIVE = text(
     SELECT call_id, number, language, caller_number AS caller, urgent FROM appeal
     WHERE outcome IS NULL AND call_id IS NOT NULL
     ORDER BY received_at DESC LIMIT 1000
+    """
+)
+_OF_MESSAGE = text(
+    """
+    SELECT number FROM appeal WHERE id = (
+        SELECT appeal_id FROM promise WHERE id = CAST(:id AS uuid)
+    )
     """
 )
 _CALLBACKS = text(
@@ -98,16 +105,26 @@ async def read_desk(redis: Redis, duty: DutyDesk) -> DeskNow:
 def _waiting(calls: Mapping[str, str], alive: set[str]) -> list[WaitingCall]:
     """Callers of controllers that live: what a dead one left is taken away by the desk later.
 
-    Places of callbacks are no callers who hear music.
+    Places of callbacks and messages are no callers who hear music.
     """
     entries = [
-        (call, *entry.split(" ")) for call, entry in calls.items() if not call.startswith(CALLBACK)
+        (call, *entry.split(" "))
+        for call, entry in calls.items()
+        if not call.startswith((CALLBACK, MESSAGE))
     ]
     return [
         WaitingCall(language, float(arrived), call)
         for call, controller, language, arrived, _ in entries
         if controller in alive
     ]
+
+
+async def appeal_of_message(connection: AsyncConnection, place: str) -> str | None:
+    """The number of the appeal whose message has this place at the desk; None: no message has."""
+    if not place.startswith(MESSAGE):
+        return None
+    promise_id = {"id": place.removeprefix(MESSAGE)}
+    return (await connection.execute(_OF_MESSAGE, promise_id)).scalar_one_or_none()
 
 
 async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:

@@ -26,6 +26,7 @@ SEE_OTHER = 303
 STATES = {
     State.OPEN: N_("waits for the call"),
     State.KEPT: N_("called back, and talked"),
+    State.DONE: N_("heard, and done"),
     State.EMPTY: N_("nothing was said"),
     State.SERVED: N_("rang again and talked"),
     State.REPLACED: N_("asked again later"),

@@ -17,6 +17,7 @@ class State(StrEnum):
 
     OPEN = "open"  #: it is to be kept, now or when its next attempt is due
     KEPT = "kept"  #: caller and consultant heard each other
+    DONE = "done"  #: a consultant heard the message, and said that it is done
     EMPTY = "empty"  #: nothing was said in the message
     SERVED = "served"  #: the caller rang again first, and talked with a consultant
     REPLACED = "replaced"  #: the same number asked again later

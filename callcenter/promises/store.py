@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
+from callcenter.consultants.tables import consultant
 from callcenter.promises.states import OVERDUE, Kind, State, is_overdue
 from callcenter.promises.tables import promise
+from callcenter.recordings.tables import recording
 from callcenter.storage.engine import Transaction, as_json, within
 
 #: How long a claim lasts unless it is renewed. Another controller goes on after it.
@@ -31,17 +33,23 @@ REPLACED = "callback_replaced"  # the moment of an appeal, see line.outcomes
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A promise that one controller takes care of. `number` is personal data: never log it."""
+    """A promise that one controller takes care of. `number` is personal data: never log it.
+
+    A message has none of its own. `appeal` is the number of the appeal, `had_by` the extension of
+    the consultant who has it.
+    """
 
     id: UUID
     kind: Kind
     appeal_id: UUID
-    number: str
+    number: str | None
     language: str
     urgent: bool
     arrived_at: datetime
     attempts: int
     urgencies: Sequence[str]
+    appeal: str
+    had_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,32 +186,40 @@ async def serve(connection: AsyncConnection, *, appeal_id: UUID, at: datetime) -
 
 
 async def claim(
-    connection: AsyncConnection, controller: str, now: datetime, limit: int
+    connection: AsyncConnection, controller: str, now: datetime, limit: int, *, kind: Kind
 ) -> list[Claimed]:
-    """Take care of callbacks whose attempt is due and of which no living controller takes care.
+    """Take care of promises whose attempt is due and of which no living controller takes care.
 
-    The longest waiting first. The call in which a promise was made must be over, and so must one
-    to the same number about another appeal: it may be for the promise that this one replaced.
+    The urgent first, then the longest waiting. The call in which a promise was made must be over,
+    and so must one to the same number about another appeal: it may be for the promise that this
+    one replaced. A message must be in the store.
     """
+    stored = exists().where(recording.c.id == promise.c.id, recording.c.state == "stored")
     due = (
         select(promise.c.id)
         .join(appeal, appeal.c.id == promise.c.appeal_id)
         .where(
             promise.c.state == State.OPEN.value,
-            promise.c.kind == Kind.CALLBACK.value,
+            promise.c.kind == kind.value,
+            or_(promise.c.kind == Kind.CALLBACK.value, stored),
             promise.c.due_at <= now,
             or_(promise.c.claimed_until.is_(None), promise.c.claimed_until < now),
             appeal.c.outcome.is_not(None),
             ~outgoing.under_way(promise.c.number, not_about=promise.c.appeal_id),
         )
-        .order_by(promise.c.arrived_at)
+        .order_by(promise.c.urgent.desc(), promise.c.arrived_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=promise)
     )
-    urgencies = select(appeal.c.urgent).where(appeal.c.id == promise.c.appeal_id).scalar_subquery()
+    had_by = (
+        select(consultant.c.extension)
+        .where(consultant.c.id == appeal.c.consultant_id)
+        .correlate(appeal)
+        .scalar_subquery()
+    )
     rows = await connection.execute(
         update(promise)
-        .where(promise.c.id.in_(due))
+        .where(promise.c.id.in_(due), appeal.c.id == promise.c.appeal_id)
         .values(claimed_by=controller, claimed_until=now + CLAIM)
         .returning(
             promise.c.id,
@@ -214,21 +230,23 @@ async def claim(
             promise.c.urgent,
             promise.c.arrived_at,
             promise.c.attempts,
-            urgencies,
+            appeal.c.urgent,
+            appeal.c.number,
+            had_by,
         )
     )
     claimed = [Claimed(row[0], Kind(row[1]), *row[2:]) for row in rows]
     return sorted(claimed, key=lambda each: each.arrived_at)
 
 
-async def overdue(connection: AsyncConnection, now: datetime) -> dict[UUID, str]:
-    """Open promises whose attempt has been due for too long, with the languages of callers."""
+async def overdue(connection: AsyncConnection, now: datetime) -> dict[UUID, tuple[Kind, str]]:
+    """Open promises whose attempt has been due for too long: of what kind, in which language."""
     rows = await connection.execute(
-        select(promise.c.id, promise.c.language).where(
+        select(promise.c.id, promise.c.kind, promise.c.language).where(
             promise.c.state == State.OPEN.value, promise.c.due_at < now - OVERDUE
         )
     )
-    return {row.id: row.language for row in rows}
+    return {row.id: (Kind(row.kind), row.language) for row in rows}
 
 
 async def renew(

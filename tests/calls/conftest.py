@@ -48,6 +48,7 @@ async def shared_house(
             unified_ring_timeout=2.0,
             called_ring_timeout=3.0,
             callback_pauses=(1.0,),
+            message_pause=1.0,
         ) as house:
             yield house
 

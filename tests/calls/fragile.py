@@ -56,6 +56,7 @@ async def fragile_house(
         unified_ring_timeout=3.0,
         called_ring_timeout=3.0,
         callback_pauses=(1.0,),
+        message_pause=1.0,
     ) as house:
         yield house
 

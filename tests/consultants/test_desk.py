@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from callcenter.consultants.desk import Desk
+from callcenter.consultants.desk import PLAIN_RULES, Desk
 from callcenter.consultants.order import HEAD_START
+from callcenter.consultants.script import PlainRules
 from callcenter.consultants.store import Consultant
 
 FREE, TALKING, AWAY = "NOT_INUSE", "INUSE", "UNAVAILABLE"
@@ -24,8 +25,10 @@ def consultant(extension: int | str, *languages: str, **skills: int) -> Consulta
 
 
 @asynccontextmanager
-async def desk(redis: Redis, name: str, *consultants: Consultant) -> AsyncIterator[Desk]:
-    opened = Desk(redis, name)
+async def desk(
+    redis: Redis, name: str, *consultants: Consultant, rules: PlainRules = PLAIN_RULES
+) -> AsyncIterator[Desk]:
+    opened = Desk(redis, name, rules)
     running = asyncio.create_task(opened.run())
     await opened.tell_roster(consultants)
     await opened._do("tick", name)

@@ -17,6 +17,9 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import DeskClosed, PlainRules
 from callcenter.consultants.standing import Queue, expected_wait
 from callcenter.consultants.states import State
+from callcenter.live.figures import Alarmed
+from callcenter.live.wording import Wording
+from callcenter.web.words import Words
 from tests.consultants.test_desk import AWAY, FREE, TALKING, consultant, desk
 
 
@@ -115,6 +118,15 @@ async def test_an_overdue_callback_alarms_once_whoever_sees_it(redis: Redis) -> 
     assert [(alarm["kind"], alarm["language"]) for alarm in kept] == [
         ("callback_overdue", "ru")
     ] * 2
+
+
+async def test_an_overdue_message_alarms_once_in_words_of_its_own(redis: Redis) -> None:
+    promise_id = uuid4()
+    for _ in range(2):
+        await Queue(redis).message_overdue(promise_id, "kk")
+    (kept,) = await redis.lrange("desk:alarms", 0, -1)
+    told = Wording(Words("ru")).alarm(Alarmed(**json.loads(kept)))
+    assert "Сообщение никто не прослушал за полчаса, язык: Казахский" in told
 
 
 async def test_alarms_are_kept_with_time_and_kind_and_counted_for_ever(

@@ -443,7 +443,7 @@ class FakePlace:
     def rings(self) -> None:
         assert self._leased is not None
 
-    def answered(self) -> None:
+    def answered(self, *, alone: bool = False) -> None:
         assert self._leased is not None
 
     async def give_back(self, *, unanswered: bool) -> None:

@@ -30,6 +30,23 @@ def test_whoever_has_waited_long_is_not_overtaken_even_by_urgent_callers(
     assert score(arrival, urgent=False) < score(arrival + later, urgent=True)
 
 
+@given(ARRIVALS, ARRIVALS)
+def test_a_message_stands_behind_every_caller_and_an_urgent_one_where_an_urgent_caller_would(
+    left: float, came: float
+) -> None:
+    assert score(came, urgent=False) < score(left, urgent=False, behind=True)
+    assert score(left, urgent=True, behind=True) == score(left, urgent=True)
+
+
+@given(ARRIVALS, ARRIVALS, st.booleans())
+def test_among_messages_the_urgent_is_first_then_the_first_that_was_left(
+    one: float, other: float, urgent: bool
+) -> None:
+    mine = score(one, urgent=urgent, behind=True)
+    ordinary = score(other, urgent=False, behind=True)
+    assert (mine < ordinary) == (urgent or one < other)
+
+
 @given(CALLERS, ARRIVALS, st.booleans())
 def test_only_those_who_came_within_the_head_start_are_ever_served_before_somebody_earlier(
     others: list[tuple[float, bool]], arrival: float, urgent: bool

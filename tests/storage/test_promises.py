@@ -72,7 +72,7 @@ async def claimed(
     engine: AsyncEngine, controller: str, now: datetime = NOW, limit: int = 10
 ) -> list[Claimed]:
     async with unit_of_work(engine) as connection:
-        return await store.claim(connection, controller, now, limit)
+        return await store.claim(connection, controller, now, limit, kind=Kind.CALLBACK)
 
 
 async def state_of(engine: AsyncEngine, promise_id: UUID) -> State:

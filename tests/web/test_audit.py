@@ -76,7 +76,7 @@ def test_the_canonical_form_is_the_same_in_every_time_zone_and_order_of_keys() -
 def test_every_action_follows_the_grammar() -> None:
     for action in Action:
         source, subject, done = action.value.split(":")
-        assert source in ("web", "command")
+        assert source in ("web", "command", "telephone")
         subjects = ("session", "appeal", "recording", "consultant", "user", "block")
         more = ("conversation", "skill", "pause_reason", "plan", "queue", "call", "promise")
         assert subject in (*subjects, *more)

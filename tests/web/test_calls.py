@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.consultants import store
 from callcenter.consultants.dispatch import Mailbox
 from callcenter.consultants.orders import Answer, Order, OrderRefused
+from callcenter.promises.store import promise_message
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.permissions import Role
 from tests.web.browser import visible
-from tests.web.conftest import Enter
+from tests.web.conftest import Call, Enter
 from tests.web.test_duty import DIGEST, link, post
 
 STATE = {"caller": "aside", "muted": "no", "guest": "none"}
@@ -109,6 +112,35 @@ async def test_without_a_call_the_page_of_work_has_no_buttons_for_it(
     assert "data-call" not in page
     assert re.search(r'<section id="call"[^>]* hidden>', page)
     assert (await post(consultant, "/duty/call/hold")).status_code == 400
+
+
+async def test_the_page_of_work_names_the_appeal_whose_message_one_hears(
+    consultant: httpx.AsyncClient, engine: AsyncEngine, redis: Redis, call: Call
+) -> None:
+    recording_id, now = uuid4(), datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        await promise_message(
+            connection,
+            recording_id=recording_id,
+            appeal_id=call.id,
+            language="kk",
+            urgent=False,
+            arrived_at=now,
+            promised_at=now,
+        )
+    await redis.hset("desk:holders", "201", f"message-{recording_id} line-1")
+
+    async def give(_call_id: str, _order: Order) -> Answer:
+        raise OrderRefused("this call is over")
+
+    running = asyncio.create_task(Mailbox(redis, "line-1", give).run())
+    consultant.headers["accept-language"] = "en"
+    page = (await consultant.get("/duty")).text
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert f"You hear the message of appeal {call.number}" in visible(page)
+    assert f'href="/appeals/{call.number}"' in page
+    assert re.search(r'<section id="call"[^>]* hidden>', page)
 
 
 async def test_what_is_no_order_reaches_no_call(
