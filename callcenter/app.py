@@ -52,6 +52,7 @@ from callcenter.plans.book import Planbook
 from callcenter.promises.states import Kind
 from callcenter.promises.store import Claimed
 from callcenter.recovery import Recovery
+from callcenter.register.progress import AppealsProgress
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import once, open_database, unit_of_work
@@ -114,6 +115,7 @@ class Controller:
         self.mailbox = Mailbox(redis, name, self._give_order)
         self.blocklist = Blocklist(settings, engine)
         self.plans = Planbook(settings, engine)
+        self.progress = AppealsProgress(engine)
         self.losses = Losses(engine, timedelta(minutes=settings.return_limit))
         self.numbers = NumberPolicy(settings.numbers_allowed, settings.numbers_refused)
         self.prompts = Prompts.load(settings)
@@ -278,6 +280,7 @@ class Controller:
             times=self.settings,
             number=self._may_call(channel.number),
             may_call=self._may_call,
+            progress=self.progress,
             blocked=self.blocklist.blocks(caller.number),
             lost_before=self.losses.include(caller),
             had_by=self.plans.named(caller.number) or self.losses.had_by(caller),

@@ -9,7 +9,8 @@ import click
 # Importing a room's jobs is what makes the worker know them.
 import callcenter.audit.jobs
 import callcenter.demands.jobs
-import callcenter.ledger.jobs  # noqa: F401
+import callcenter.ledger.jobs
+import callcenter.register.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
 from callcenter.laying_out import Librarian

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from callcenter.consultants.orders import Orders
 from callcenter.line.outcomes import Moment, Outcome, Urgency
-from callcenter.line.ports import Desk, Leg, LegGone, Place, Queue, Record, Sounds, Switch
+from callcenter.line.ports import Appeals, Desk, Leg, LegGone, Place, Queue, Record, Sounds, Switch
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class Call:
     times: Times
     number: str | None = None  #: from which the caller calls, if we may call it
     may_call: Callable[[str], str | None] = _nothing  #: the number as it is called, if it may be
+    progress: Appeals | None = None  #: of which callers may ask how they stand
     held: Place | None = None  #: of a callback: it has a consultant before anybody is called
     is_callback: bool = False
     blocked: bool = False

@@ -23,6 +23,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.promise import callback_promised
 from callcenter.line.redirect import redirected
+from callcenter.line.status import status_told
 from callcenter.line.survey import surveyed
 from callcenter.line.talk import Parting
 from callcenter.line.urgency import (
@@ -75,6 +76,8 @@ async def _opening(call: Call) -> Wish:
 async def _fulfil(call: Call, wish: Wish) -> Outcome:
     if wish is Wish.UNIFIED_CENTER and await _redirected(call):
         return Outcome.REDIRECTED
+    if wish is Wish.STATUS and await _unless_in_danger(call, status_told(call)):
+        return Outcome.INFORMED
     return await served(call)
 
 

@@ -22,7 +22,7 @@ class Wish(StrEnum):
     """What the caller wants, as the main menu offers it."""
 
     CONSULTANT = "consultant"  #: to speak with a consultant
-    STATUS = "status"  #: to learn how an appeal stands (R13): a consultant tells it
+    STATUS = "status"  #: to learn how an appeal stands (R13)
     UNIFIED_CENTER = "unified_center"  #: public services: 1414 is competent (R15)
 
 

@@ -13,6 +13,8 @@ class Moment(StrEnum):
     NOTICE = "notice"  #: notice of recording played; detail: whole (false: cut by a key)
     MENU = "menu"  #: main menu began
     CHOICE = "choice"  #: what the caller chose; detail: choice
+    STATUS_TOLD = "status_told"  #: the caller was told how an appeal stands (R13)
+    STATUS_NOT_TOLD = "status_not_told"  #: number and code did not fit: a consultant goes on
     BLOCKED = "blocked"  #: calls from this number are not taken for a time: the caller is told
     URGENT = "urgent"  #: the caller told why the call is urgent; detail: reason
     WAITING = "waiting"  #: the caller waits for a consultant
@@ -72,6 +74,7 @@ class Outcome(StrEnum):
     LEFT_RINGING = "left_ringing"  #: hung up while a consultant's phone rang
     NOBODY_FREE = "nobody_free"  #: waited to the end, nobody took the call, 1414 neither
     TALKED = "talked"  #: spoke with a consultant
+    INFORMED = "informed"  #: learnt how an appeal stands, from the line itself
     REDIRECTED = "redirected"  #: went to the Unified Contact Center
     CALLBACK = "callback"  #: will be called back, which was promised
     MESSAGE = "message"  #: left a message, which a consultant will hear

@@ -7,6 +7,7 @@ without a goodbye (the switch failed); both may be caught as `LegGone`.
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import date
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -152,6 +153,36 @@ class Switch(Protocol):
         """Return when it is proved that nothing more is recorded into `file`.
 
         Raises RecordingUnproved when that cannot be proved.
+        """
+
+
+class Progress(Protocol):
+    """How an appeal stands, as far as its applicant is told by telephone."""
+
+    @property
+    def stage(self) -> str:
+        """registered, in_work, forwarded, answered or closed."""
+
+    @property
+    def extended(self) -> bool: ...
+
+    @property
+    def due_on(self) -> date | None:
+        """The last day of the term that runs."""
+
+
+class Appeals(Protocol):
+    """Appeals whose applicants ask how they stand."""
+
+    def is_number(self, typed: str) -> bool:
+        """Whether this could be an appeal's number: its check digit is right."""
+
+    async def of(
+        self, number: str, proof: str, call_id: str, caller: str | None
+    ) -> Progress | None:
+        """How the appeal stands, for who proves that it is theirs; None for anybody else.
+
+        Raises WeFailed when that cannot be looked up.
         """
 
 

@@ -9,14 +9,13 @@ import time
 
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call
+from callcenter.line.keyed import keyed
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.prompts.texts import spelled
 
 log = logging.getLogger(__name__)
 
 TRIES = 3  # numbers that are read back before the caller waits on
-LONGEST = 20  # keys of one number; nobody's number is longer
-END, AGAIN = "#", "*"
 
 
 async def callback_promised(call: Call) -> bool:
@@ -52,7 +51,7 @@ async def _safe_number(call: Call) -> str | None:
     number = _whole(call.number)
     for _ in range(TRIES):
         if number is None:
-            typed = await _typed(call)
+            typed = await keyed(call, "callback_enter")
             if not typed:
                 return None
             number = _whole(call.may_call(typed))
@@ -70,16 +69,6 @@ async def _safe_number(call: Call) -> str | None:
 def _whole(number: str | None) -> str | None:
     """The number, unless it is a short one: those are services and nobody's own."""
     return number if number is not None and number.startswith("+") else None
-
-
-async def _typed(call: Call) -> str:
-    """Digits up to the pound key, or to a silence; a star begins anew."""
-    key = await call.say("callback_enter") or await call.leg.key(call.times.key_timeout)
-    typed = ""
-    while key is not None and key != END and len(typed) < LONGEST:
-        typed = "" if key == AGAIN else typed + key
-        key = await call.leg.key(call.times.key_timeout)
-    return typed
 
 
 def _as_dialled(number: str) -> str:

@@ -129,3 +129,14 @@ law_term = Table(
     CheckConstraint("valid_to IS NULL OR valid_to >= valid_from", name="valid"),
     CheckConstraint("length > 0", name="length"),
 )
+
+status_attempt = Table(
+    "status_attempt",
+    metadata,
+    Column("scope", Text, primary_key=True, comment="appeal or caller"),
+    Column("key", Text, primary_key=True, comment="number of the appeal, or whoever asks"),
+    Column("count", Integer, nullable=False, comment="since first_at, without those that fitted"),
+    Column("first_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("scope IN ('appeal', 'caller')", name="scope"),
+    Index("ix_status_attempt_first_at", "first_at"),
+)

@@ -26,6 +26,31 @@ _TENS = {
     "kk": ("он", "жиырма", "отыз", "қырық", "елу", "алпыс", "жетпіс", "сексен", "тоқсан", "жүз"),
     "ru": (*_TENS_RU, "восемьдесят", "девяносто", "сто"),
 }
+_MONTHS = {
+    "kk": "қаңтар ақпан наурыз сәуір мамыр маусым шілде тамыз қыркүйек қазан қараша желтоқсан",
+    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+}
+# fmt: off
+_DAYS_RU = (
+    "первое", "второе", "третье", "четвёртое", "пятое", "шестое", "седьмое", "восьмое", "девятое",
+    "десятое", "одиннадцатое", "двенадцатое", "тринадцатое", "четырнадцатое", "пятнадцатое",
+    "шестнадцатое", "семнадцатое", "восемнадцатое", "девятнадцатое", "двадцатое", "тридцатое",
+)
+# fmt: on
+_ORDINALS_KK = {
+    "бір": "бірінші",
+    "екі": "екінші",
+    "үш": "үшінші",
+    "төрт": "төртінші",
+    "бес": "бесінші",
+    "алты": "алтыншы",
+    "жеті": "жетінші",
+    "сегіз": "сегізінші",
+    "тоғыз": "тоғызыншы",
+    "он": "оныншы",
+    "жиырма": "жиырмасыншы",
+    "отыз": "отызыншы",
+}
 _KEYS = {"*": "star", "#": "pound"} | {str(digit): f"number_{digit}" for digit in range(10)}
 
 
@@ -43,7 +68,7 @@ class Text:
 
 @cache
 def texts() -> MappingProxyType[str, Text]:
-    """Every prompt that is spoken, by id: the sentences, then `number_0` to `number_100`."""
+    """Every prompt that is spoken, by id: the sentences, then numbers, days and months."""
     sentences = json.loads(Path(__file__).with_name("texts.json").read_text("utf-8"))
     all_texts = {}
     for sentence in sentences:
@@ -54,6 +79,12 @@ def texts() -> MappingProxyType[str, Text]:
         # espeak-ng reads «сорок» as соро́к and 40 as со́рок; only the Kazakh zero it reads wrong.
         machine = {language: str(number) for language in LANGUAGES} if number else words
         all_texts[f"number_{number}"] = Text(words, "draft by rule, needs review", machine)
+    for day in range(1, 32):
+        words = {language: ordinal(language, day) for language in LANGUAGES}
+        all_texts[f"day_{day}"] = Text(words, "draft by rule, needs review", words)
+    for month in range(1, 13):
+        words = {language: _MONTHS[language].split()[month - 1] for language in LANGUAGES}
+        all_texts[f"month_{month}"] = Text(words, "draft by rule, needs review", words)
     return MappingProxyType(all_texts)
 
 
@@ -80,6 +111,16 @@ def cardinal(language: str, number: int) -> str:
     if ones or not tens:
         said.append(_ONES[language][ones])
     return " ".join(said)
+
+
+def ordinal(language: str, day: int) -> str:
+    """A day of the month, 1 to 31, as dates are said: жиырма төртінші, двадцать четвёртое."""
+    if language == "kk":
+        *before, last = cardinal(language, day).split()
+        return " ".join([*before, _ORDINALS_KK[last]])
+    if day <= 20 or day == 30:
+        return _DAYS_RU[min(day, 21) - 1]
+    return f"{_TENS['ru'][day // 10 - 1]} {_DAYS_RU[day % 10 - 1]}"
 
 
 def spelled(keys: str) -> list[str]:

@@ -1,0 +1,140 @@
+"""How appeals stand, told to who proves that they are theirs, and to nobody who guesses (R13)."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.number import make
+from callcenter.register.progress import (
+    TRIES_OF_APPEAL,
+    TRIES_OF_CALLER,
+    AppealsProgress,
+    Standing,
+    forget_the_past,
+)
+from callcenter.register.tables import record
+from callcenter.storage.engine import unit_of_work
+
+CALLER = "+77010004567"
+FORWARDED = Standing("forwarded", True, date(2026, 12, 16))
+
+
+async def appeal(engine: AsyncEngine, **values: object) -> str:
+    """An appeal of CALLER with a record, whose receipt's code is 0427."""
+    appeal_id, now = uuid4(), datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        number = await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=str(appeal_id),
+            channel="call",
+            caller_kind="number",
+            caller_number=CALLER,
+            received_at=now,
+        )
+        row = {
+            "appeal_id": appeal_id,
+            "version": 1,
+            "stage": "forwarded",
+            "content": {"applicant.phone": "8 (727) 250-11-22"},
+            "receipt_code": "0427",
+            "extended": True,
+            "due_on": date(2026, 12, 16),
+            "changed_at": now,
+        }
+        await connection.execute(insert(record).values(row | values))
+    return number
+
+
+@pytest.mark.parametrize("proof", ["4567", "0427", "1122"])
+async def test_the_telephones_end_or_the_receipts_code_proves_whose_it_is(
+    engine: AsyncEngine, proof: str
+) -> None:
+    number = await appeal(engine)
+    assert await AppealsProgress(engine).of(number, proof, "1.1", CALLER) == FORWARDED
+
+
+@pytest.mark.parametrize(
+    "proof", ["", "0", "456", "94567", "0000", "٤٥٦٧", "****", "null", "x" * 99]
+)
+async def test_any_other_proof_and_any_other_number_are_answered_alike(
+    engine: AsyncEngine, proof: str
+) -> None:
+    register, number = AppealsProgress(engine), await appeal(engine)
+    assert await register.of(number, proof, "1.1", CALLER) is None
+    assert await register.of(make(26, 4_000_000), proof, "1.1", CALLER) is None
+
+
+async def test_an_appeal_without_a_number_and_a_code_is_nobodys(engine: AsyncEngine) -> None:
+    number = await appeal(engine, receipt_code=None, content={})
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            text("UPDATE appeal SET caller_kind = 'withheld', caller_number = NULL")
+        )
+    assert await AppealsProgress(engine).of(number, "", "1.1", None) is None
+
+
+async def guessed(register: AppealsProgress, number: str, callers: Sequence[str]) -> None:
+    for caller in callers:
+        assert await register.of(number, "9999", "1.1", caller) is None
+
+
+async def test_guessing_at_one_appeal_ends_whoever_guesses(engine: AsyncEngine) -> None:
+    register, number = AppealsProgress(engine), await appeal(engine)
+    await guessed(register, number, [f"+7701{n:07}" for n in range(TRIES_OF_APPEAL)])
+    assert await register.of(number, "4567", "1.1", CALLER) is None
+
+
+async def test_a_caller_who_guesses_at_many_appeals_is_told_of_none(engine: AsyncEngine) -> None:
+    register, number = AppealsProgress(engine), await appeal(engine)
+    for sequence in range(TRIES_OF_CALLER):
+        await guessed(register, make(26, 5_000 + sequence), ["+77019999999"])
+    assert await register.of(number, "4567", "1.1", "+77019999999") is None
+    assert await register.of(number, "4567", "1.1", CALLER) == FORWARDED
+
+
+async def test_who_asks_about_an_own_appeal_again_and_again_is_told(engine: AsyncEngine) -> None:
+    register, number = AppealsProgress(engine), await appeal(engine)
+    for _ in range(TRIES_OF_APPEAL + 2):
+        assert await register.of(number, "4567", "1.1", CALLER) == FORWARDED
+
+
+async def test_tries_are_forgotten_after_a_day(engine: AsyncEngine) -> None:
+    register, number = AppealsProgress(engine), await appeal(engine)
+    await guessed(register, number, [CALLER] * (TRIES_OF_APPEAL + 1))
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            text("UPDATE status_attempt SET first_at = first_at - interval '25 hours'")
+        )
+        await forget_the_past(connection)
+        left = await connection.execute(text("SELECT count(*) FROM status_attempt"))
+        assert left.scalar_one() == 0
+    assert await register.of(number, "4567", "1.1", CALLER) == FORWARDED
+
+
+async def test_of_a_joined_appeal_the_one_that_goes_on_is_told(engine: AsyncEngine) -> None:
+    goes_on = await appeal(engine, stage="in_work", due_on=None, extended=False)
+    joined = await appeal(engine, receipt_code="9876")
+    async with unit_of_work(engine) as connection:
+        ends = {}
+        for number in (goes_on, joined):
+            row = await appeals.find(connection, number)
+            assert row is not None
+            ends[number] = row.id
+        await connection.execute(
+            update(record)
+            .where(record.c.appeal_id == ends[joined])
+            .values(stage="joined", joined_to=ends[goes_on])
+        )
+    told = await AppealsProgress(engine).of(joined, "9876", "1.1", CALLER)
+    assert told == Standing("in_work", False, None)
+
+
+async def test_what_was_no_request_is_not_told(engine: AsyncEngine) -> None:
+    number = await appeal(engine, stage="no_request", due_on=None)
+    assert await AppealsProgress(engine).of(number, "4567", "1.1", CALLER) is None
