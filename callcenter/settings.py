@@ -152,6 +152,13 @@ class Settings(BaseSettings):
         60, ge=0, le=1440, description="Minutes in which who rings back gets the same consultant"
     )
 
+    unanswered_window: float = Field(
+        60,
+        ge=0,
+        le=10080,
+        description="Minutes in which callers waited for a language and none was answered, after "
+        "which supervisors are alarmed; 0: never",
+    )
     silent_telephone: int = Field(
         15,
         ge=2,

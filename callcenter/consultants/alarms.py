@@ -18,6 +18,7 @@ class Alarm(StrEnum):
     CALLBACK_OVERDUE = "callback_overdue"  #: nobody was called back as promised, for half an hour
     DEMAND_DUE_SOON = "demand_due_soon"  #: the time that a demand of the authority sets runs out
     DEMAND_OVERDUE = "demand_overdue"  #: it has run out
+    NONE_ANSWERED = "none_answered"  #: callers wait for this language, and nobody answers any
     MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
 
 
@@ -35,7 +36,9 @@ async def raise_alarm(redis: Redis, kind: Alarm, language: str = "") -> None:
         await together.execute()
 
 
-async def raise_alarm_once(redis: Redis, kind: Alarm, language: str, about: str) -> None:
-    """As `raise_alarm`, unless that was done for the same cause within a day, by whomever."""
-    if await redis.set(f"desk:alarmed:{about}", kind.value, nx=True, ex=DAY):
+async def raise_alarm_once(
+    redis: Redis, kind: Alarm, language: str, about: str, within: int = DAY
+) -> None:
+    """As `raise_alarm`, unless that was done for the same cause by whomever, `within` seconds."""
+    if await redis.set(f"desk:alarmed:{about}", kind.value, nx=True, ex=within):
         await raise_alarm(redis, kind, language)

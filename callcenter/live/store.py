@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.callers import mask
+from callcenter.appeals.outgoing import first_moment
 from callcenter.consultants import store as consultants
 from callcenter.consultants.dispatch import first_id
 from callcenter.consultants.duty import DutyDesk
@@ -51,6 +52,23 @@ _LIVE = text(
     SELECT call_id, number, language, caller_number AS caller, urgent FROM appeal
     WHERE outcome IS NULL AND call_id IS NOT NULL
     ORDER BY received_at DESC LIMIT 1000
+    """
+)
+# Who hung up at once was not kept waiting; what was said in calls of ours later is no answer.
+_NONE_ANSWERED = text(
+    """
+    SELECT appeal.language FROM appeal CROSS JOIN LATERAL (
+        SELECT min(at) FILTER (WHERE kind = 'waiting') AS waiting,
+            min(at) FILTER (WHERE kind = 'connected') AS connected
+        FROM appeal_event
+        WHERE appeal_id = appeal.id AND seq < :ours AND kind IN ('waiting', 'connected')
+    ) AS moments
+    WHERE appeal.received_at >= :since AND appeal.channel = 'call' AND (
+        moments.connected IS NOT NULL
+        OR coalesce(appeal.ended_at, :now) - moments.waiting >= :goal
+    )
+    GROUP BY appeal.language
+    HAVING count(moments.connected) = 0
     """
 )
 _OF_MESSAGE = text(
@@ -117,6 +135,14 @@ def _waiting(calls: Mapping[str, str], alive: set[str]) -> list[WaitingCall]:
         for call, controller, language, arrived, _ in entries
         if controller in alive
     ]
+
+
+async def none_answered(connection: AsyncConnection, now: datetime, window: timedelta) -> list[str]:
+    """Languages for which callers have waited within the window, and none of them was answered."""
+    moment = {"since": now - window, "now": now}
+    goal = {"goal": timedelta(seconds=GOAL), "ours": first_moment(1)}
+    rows = await connection.execute(_NONE_ANSWERED, moment | goal)
+    return sorted(language for language in rows.scalars() if language)
 
 
 async def appeal_of_message(connection: AsyncConnection, place: str) -> str | None:

@@ -54,6 +54,7 @@ ALARMS = {
     "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),
     "demand_overdue": N_("A written demand is overdue: see the demands."),
+    "none_answered": N_("Callers waited and none was answered for long, their language:"),
     "message_overdue": N_("A message was heard by nobody for half an hour, its language:"),
 }
 

@@ -1,0 +1,119 @@
+"""Calls that nobody answers are noticed (field complaint 6)."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.appeals.outgoing import first_moment
+from callcenter.appeals.store import Change, EventRow
+from callcenter.live.figures import Alarmed
+from callcenter.live.jobs import AGAIN, alarm
+from callcenter.live.wording import Wording
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work, within
+from callcenter.storage.jobs import Tools
+from callcenter.web.words import Words
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+@pytest.fixture
+def tools(settings: Settings, engine: AsyncEngine) -> Tools:
+    return Tools(settings, engine)
+
+
+async def called(
+    tools: Tools,
+    language: str,
+    at: datetime,
+    ended: timedelta | None,
+    moments: Mapping[int, tuple[str, timedelta]],
+) -> None:
+    """A call, and its moments by their number, so long after it came in."""
+    appeal_id = uuid4()
+    async with unit_of_work(tools.engine) as connection:
+        await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=str(appeal_id),
+            channel="call",
+            caller_kind="withheld",
+            caller_number=None,
+            received_at=at,
+        )
+        await appeals.change_appeals(within(connection), [Change(appeal_id, language=language)])
+        await appeals.add_events(
+            connection,
+            [EventRow(appeal_id, n, at + after, kind, {}) for n, (kind, after) in moments.items()],
+        )
+        if ended is not None:
+            await appeals.close_appeal(
+                connection, appeal_id=appeal_id, outcome="left_waiting", ended_at=at + ended
+            )
+
+
+async def alarms(tools: Tools, redis: Redis) -> list[tuple[str, str]]:
+    await redis.delete("desk:alarms")
+    await alarm(tools, redis, NOW)
+    told = [json.loads(each) for each in await redis.lrange("desk:alarms", 0, -1)]
+    return [(each["kind"], each["language"]) for each in told]
+
+
+WAITS = {1: ("waiting", timedelta())}
+TALKS = {1: ("waiting", timedelta()), 2: ("connected", MINUTE)}
+
+
+async def test_callers_who_waited_while_none_was_answered_alarm_the_supervisors(
+    tools: Tools, redis: Redis
+) -> None:
+    await called(tools, "ru", NOW - 5 * MINUTE, 2 * MINUTE, WAITS)
+    await called(tools, "kk", NOW - 5 * MINUTE, 2 * MINUTE, WAITS)
+    await called(tools, "kk", NOW - 50 * MINUTE, 5 * MINUTE, TALKS)
+    assert await alarms(tools, redis) == [("none_answered", "ru")]
+    assert await alarms(tools, redis) == []  # told already
+    assert 0 < await redis.ttl("desk:alarmed:none_answered:ru") <= AGAIN
+    told = Wording(Words("en")).alarm(Alarmed("none_answered", "ru", NOW.timestamp()))
+    assert told.endswith("Callers waited and none was answered for long, their language: Russian")
+
+
+@pytest.mark.parametrize(
+    ("since", "ended", "moments", "is_told"),
+    [
+        (2 * MINUTE, None, WAITS, True),  # waits yet
+        (timedelta(seconds=5), None, WAITS, False),  # has only begun to
+        (5 * MINUTE, timedelta(seconds=5), WAITS, False),  # hung up at once
+        (5 * MINUTE, 2 * MINUTE, {}, False),  # never asked for a consultant
+        (2 * HOUR, 2 * MINUTE, WAITS, False),  # before the window
+        (5 * MINUTE, 2 * MINUTE, TALKS, False),
+        (
+            30 * MINUTE,
+            2 * MINUTE,
+            WAITS | {first_moment(1): ("connected", 10 * MINUTE)},  # called back later
+            True,
+        ),
+    ],
+)
+async def test_who_counts_as_kept_waiting(
+    tools: Tools,
+    redis: Redis,
+    since: timedelta,
+    ended: timedelta | None,
+    moments: Mapping[int, tuple[str, timedelta]],
+    is_told: bool,
+) -> None:
+    await called(tools, "ru", NOW - since, ended, moments)
+    assert bool(await alarms(tools, redis)) == is_told
+
+
+async def test_the_center_sets_the_window_and_may_do_without(tools: Tools, redis: Redis) -> None:
+    await called(tools, "ru", NOW - 2 * HOUR, 2 * MINUTE, WAITS)
+    for minutes, told in ((0, []), (60, []), (180, [("none_answered", "ru")])):
+        changed = tools.settings.model_copy(update={"unanswered_window": minutes})
+        assert await alarms(Tools(changed, tools.engine), redis) == told
