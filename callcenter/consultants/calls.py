@@ -1,16 +1,28 @@
 """One's own call, in JSON below /api/v1/calls/mine: hold it, mute, pass it on."""
 
+import asyncio
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 
+from callcenter.consultants import store
 from callcenter.consultants.api import own_extension
 from callcenter.consultants.dispatch import Dispatch
-from callcenter.consultants.orders import Order
+from callcenter.consultants.orders import Answer, Order
+from callcenter.consultants.terms import Kind, terms
+from callcenter.errors import AskedWrongly, WeFailed
+from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
+
+TO_CONSULTANTS = frozenset({"consult", "transfer"})  #: orders that name a consultant, or a skill
+KNOWN_WITHIN = 1.0  # seconds for the database to say whether there is such a one
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["calls"])
 
@@ -35,6 +47,10 @@ ToWhom = Annotated[str | None, Form(max_length=50)]
 WhichLanguage = Annotated[Literal["kk", "ru"] | None, Form()]
 
 
+class NobodyLikeThat(AskedWrongly):
+    """There is no such consultant, or no such skill."""
+
+
 class CallNow(BaseModel):
     """How your call stands."""
 
@@ -46,7 +62,9 @@ class CallNow(BaseModel):
 @router.get("/api/v1/calls/mine", dependencies=[needs(Permission.OWN_DUTY)])
 async def read_own_call(site: CurrentSite, visit: CurrentVisit) -> CallNow:
     """How your call stands."""
-    return await _ordered(site, visit, Order("status", "self"))
+    extension = await own_extension(site, visit)
+    status = Order("status", "self")
+    return CallNow.model_validate(await Dispatch(site.redis).to_consultant(extension, status))
 
 
 @router.post("/api/v1/calls/mine/{what}", dependencies=[needs(Permission.OWN_DUTY)])
@@ -70,15 +88,40 @@ async def change_own_call(
     you leave, and the caller is asked for a mark. Whoever does not answer, or leaves, lets the
     caller come back to you.
     """
-    return await _ordered(site, visit, order_of(what, to, language))
+    return CallNow.model_validate(await ordered(site, visit, what, to, language))
 
 
-def order_of(what: What, to: str | None, language: str | None) -> Order:
-    """The order of a consultant for the own call, as a form tells it."""
-    detail = {"to": to, "language": language}
-    return Order(what, "self", {name: value for name, value in detail.items() if value})
+async def ordered(
+    site: Site, visit: Visit, what: What, to: str | None, language: str | None
+) -> Answer:
+    """Have something done with one's own call, as a form tells it.
 
-
-async def _ordered(site: CurrentSite, visit: CurrentVisit, order: Order) -> CallNow:
+    Raises NobodyLikeThat, and what `Dispatch.to_consultant` raises.
+    """
     extension = await own_extension(site, visit)
-    return CallNow.model_validate(await Dispatch(site.redis).to_consultant(extension, order))
+    if what in TO_CONSULTANTS and to:
+        await _must_exist(site, to)
+    detail = {"to": to, "language": language}
+    order = Order(what, "self", {name: value for name, value in detail.items() if value})
+    return await Dispatch(site.redis).to_consultant(extension, order)
+
+
+async def _must_exist(site: Site, to: str) -> None:
+    """Who can be named but never answers is not free; who cannot is a slip of the pen.
+
+    A database that is away keeps nobody from passing a caller on.
+    """
+    code = to.split(":")[1] if to.startswith("skill:") else None
+    try:
+        async with asyncio.timeout(KNOWN_WITHIN), unit_of_work(site.engine) as connection:
+            if code is not None:
+                known = {each.code for each in await terms(connection, Kind.SKILL) if each.active}
+            else:
+                known = {each.extension for each in await store.active(connection)}
+    except (WeFailed, SQLAlchemyError, OSError, TimeoutError) as exc:
+        log.error("cannot tell whether there is %s: %s", to, type(exc).__name__)
+        return
+    if code is not None and code not in known:
+        raise NobodyLikeThat(f"there is no skill {code}: {', '.join(sorted(known)) or 'none is'}")
+    if code is None and to not in known:
+        raise NobodyLikeThat(f"there is no consultant {to}")

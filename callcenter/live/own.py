@@ -22,7 +22,7 @@ from callcenter.consultants.api import (
     checked_reason,
     own_extension,
 )
-from callcenter.consultants.calls import ToWhom, What, WhichLanguage, order_of
+from callcenter.consultants.calls import ToWhom, What, WhichLanguage, ordered
 from callcenter.consultants.dispatch import Dispatch
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Answer, Order, OrderRefused
@@ -97,7 +97,7 @@ async def change_call(
     """Do something with your call; what cannot be now is said on the page."""
     extension = await own_extension(site, visit)
     try:
-        await Dispatch(site.redis).to_consultant(extension, order_of(what, to, language))
+        await ordered(site, visit, what, to, language)
     except AskedWrongly:
         return await _page(request, site, extension, watch, wrong="call")
     return RedirectResponse("/duty", SEE_OTHER)

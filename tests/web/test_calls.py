@@ -71,13 +71,25 @@ async def test_ones_own_call_is_held_and_looked_at(
 async def test_a_consultant_is_named_and_a_language_is_one_of_two(
     consultant: httpx.AsyncClient, given: list[tuple[str, Order]]
 ) -> None:
-    await post(consultant, "/api/v1/calls/mine/consult", to="204")
+    await post(consultant, "/api/v1/calls/mine/consult", to="202")
     await post(consultant, "/api/v1/calls/mine/queue", language="ru")
-    assert [order.detail for _, order in given] == [{"to": "204"}, {"language": "ru"}]
+    assert [order.detail for _, order in given] == [{"to": "202"}, {"language": "ru"}]
     for wrong in ({"language": "en"}, {"to": "2" * 51}):
         answer = await post(consultant, "/api/v1/calls/mine/queue", **wrong)
         assert answer.status_code in (400, 422)
     assert len(given) == 2
+
+
+@pytest.mark.parametrize("what", ["consult", "transfer"])
+async def test_who_does_not_exist_is_said_and_reaches_no_call(
+    consultant: httpx.AsyncClient, given: list[tuple[str, Order]], what: str
+) -> None:
+    for to, told in (("299", "no consultant 299"), ("skill:plumber:3", "no skill plumber")):
+        answer = await post(consultant, f"/api/v1/calls/mine/{what}", to=to)
+        assert (answer.status_code, told in answer.text) == (400, True)
+    assert given == []
+    assert (await post(consultant, f"/api/v1/calls/mine/{what}", to="202")).status_code == 200
+    assert [order.detail for _, order in given] == [{"to": "202"}]
 
 
 async def test_what_the_call_refuses_is_said(
