@@ -26,6 +26,7 @@ class Action(StrEnum):
     RECORD_MOVED = "web:record:moved"  #: subject: the appeal's number; detail: before, after
     RECORD_EXTENDED = "web:record:extended"  #: subject: the appeal's number; detail: until
     RECORD_SPLIT = "web:record:split"  #: subject: the appeal's number; detail: number of the part
+    APPEALS_SEARCHED = "web:appeals:searched"  #: detail: words (how many), found
     RECEIPT_GIVEN = "web:record:receipt_given"  #: subject: the appeal's number
     DANGER_PASSED_ON = "web:record:danger_passed_on"  #: subject: the appeal's number
     APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel

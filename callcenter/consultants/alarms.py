@@ -20,6 +20,8 @@ class Alarm(StrEnum):
     DEMAND_OVERDUE = "demand_overdue"  #: it has run out
     NONE_ANSWERED = "none_answered"  #: callers wait for this language, and nobody answers any
     MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
+    DANGER_WAITS = "danger_waits"  #: an appeal tells of danger and nobody has passed it on
+    APPEAL_OVERDUE = "appeal_overdue"  #: the term of an appeal's answer or notice is over
 
 
 async def raise_alarm(redis: Redis, kind: Alarm, language: str = "") -> None:

@@ -52,6 +52,10 @@ ALARMS = {
     "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
     "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
+    "danger_waits": N_(
+        "An appeal tells of danger and nobody has passed it on: see the work lists."
+    ),
+    "appeal_overdue": N_("The term of an appeal is over: see the work lists."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),
     "demand_overdue": N_("A written demand is overdue: see the demands."),
     "none_answered": N_("Callers waited and none was answered for long, their language:"),

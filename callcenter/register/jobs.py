@@ -1,10 +1,47 @@
 """What the worker does for the register by itself."""
 
-from procrastinate import JobContext
+import logging
+from datetime import UTC, datetime
 
-from callcenter.register import progress
+from procrastinate import JobContext
+from redis.asyncio import Redis
+
+from callcenter.consultants.alarms import Alarm, raise_alarm_once
+from callcenter.register import lists, progress
+from callcenter.register.lists import List
 from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import jobs, tools_of
+from callcenter.storage.jobs import Tools, jobs, tools_of
+from callcenter.storage.redis import open_redis
+from callcenter.web.words import ZONE
+
+log = logging.getLogger(__name__)
+
+ALARMS = {List.DANGER: Alarm.DANGER_WAITS, List.OVERDUE: Alarm.APPEAL_OVERDUE}
+
+
+async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
+    """Alarm of each appeal whose danger waits or whose term is over: once a day each.
+
+    Raises NotReady, SQLAlchemyError and RedisError; the next minute tries again.
+    """
+    async with unit_of_work(tools.engine) as connection:
+        late = await lists.late(connection, today=now.astimezone(ZONE).date(), now=now)
+    for which, numbers in late.items():
+        for number in numbers:
+            log.warning("appeal %s is on the list %s", number, which.value)
+            await raise_alarm_once(redis, ALARMS[which], "", f"{which.value}:{number}")
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(name="register.alarm", pass_context=True, queueing_lock="register.alarm")
+async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`alarm` every minute."""
+    tools = tools_of(context)
+    redis = open_redis(tools.settings)
+    try:
+        await alarm(tools, redis, datetime.now(UTC))
+    finally:
+        await redis.aclose()
 
 
 @jobs.periodic(cron="10 * * * *")

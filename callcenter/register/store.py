@@ -11,11 +11,18 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
+from callcenter.register import searching
 from callcenter.register.fields import Content, Form, Guard, Value, is_identified
 from callcenter.register.merging import Change, Changed, Difference, differences, together
 from callcenter.register.private import Keys
 from callcenter.register.stages import Kind, Stage, Standing
-from callcenter.register.tables import record, record_change, record_identifier, record_move
+from callcenter.register.tables import (
+    record,
+    record_change,
+    record_identifier,
+    record_move,
+    record_search,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,7 @@ async def save(
         raise await changed(connection, keys, before.appeal_id, before.version, content)
     await _note(connection, keys, form, before, after, Change(version, now, author, made))
     await _note_identifiers(connection, keys, before.appeal_id, after)
+    await searching.index(connection, keys, form, before.appeal_id, after)
     return await find(connection, keys, before.appeal_id)
 
 
@@ -269,4 +277,5 @@ async def forget_personal(connection: AsyncConnection, appeal_id: UUID) -> None:
     await connection.execute(
         delete(record_identifier).where(record_identifier.c.appeal_id == appeal_id)
     )
+    await connection.execute(delete(record_search).where(record_search.c.appeal_id == appeal_id))
     await appeals.forget_caller(connection, appeal_id)

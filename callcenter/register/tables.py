@@ -1,6 +1,7 @@
 """The record of an appeal: its content with all changes, its moves, drafts, terms and fields."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -51,6 +52,11 @@ record = Table(
         postgresql_where="due_on IS NOT NULL",
     ),
     Index("ix_record_owner", "owner", "changed_at"),
+    Index(
+        "ix_record_danger",
+        "changed_at",
+        postgresql_where="danger_passed_at IS NULL AND content->>'danger' = 'yes'",
+    ),
 )
 
 record_change = Table(
@@ -96,6 +102,24 @@ record_identifier = Table(
     Column("person", Text, primary_key=True, comment="applicant, affected1, ..."),
     Column("hash", LargeBinary, nullable=False, comment="keyed, of ИИН or БИН"),
     Index("ix_record_identifier_hash", "hash"),
+)
+
+record_search = Table(
+    "record_search",
+    metadata,
+    Column("appeal_id", Uuid, ForeignKey("record.appeal_id"), primary_key=True),
+    Column("terms", ARRAY(Text), nullable=False, comment="stems, folded names, numbers, hashes"),
+    Column("received_at", DateTime(timezone=True), nullable=False, comment="of the appeal"),
+    Index("ix_record_search_terms", "terms", postgresql_using="gin"),
+    Index("ix_record_search_received_at", "received_at"),
+)
+
+search_word = Table(
+    "search_word",
+    metadata,
+    Column("word", Text, primary_key=True, comment="a stem or folded name that some appeal has"),
+    Column("grams", ARRAY(Text), nullable=False, comment="its pieces of three letters"),
+    Index("ix_search_word_grams", "grams", postgresql_using="gin"),
 )
 
 record_field = Table(

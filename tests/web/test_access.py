@@ -89,6 +89,8 @@ EXPECTED = {
     ("POST", "/appeals/{number}/record/split"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/join"): Permission.EDIT_APPEALS,
     ("GET", "/appeals/{number}/receipt"): Permission.EDIT_APPEALS,
+    ("GET", "/search"): Permission.EDIT_APPEALS,
+    ("GET", "/work"): Permission.EDIT_APPEALS,
     ("GET", "/new-appeal"): Permission.EDIT_APPEALS,
     ("POST", "/new-appeal"): Permission.EDIT_APPEALS,
     ("GET", "/promises"): Permission.SUPERVISE,

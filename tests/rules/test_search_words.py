@@ -1,0 +1,61 @@
+"""Words of appeals meet their other forms and spellings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callcenter.register.words import folded, grams, kazakh_stem, stems, words
+
+
+# Forms as people write them; a light stemmer need not be right, it must be the same for all.
+@pytest.mark.parametrize(
+    "forms",
+    [
+        "бала баланың балаға баланы балада баладан баламен балалар балалардың балаларға балаларым",
+        "мектеп мектептің мектепке мектепте мектептен мектебі мектебіне мектептер мектептерде",
+        "көмек көмектің көмекке көмекпен көмегі көмегіне көмектер",
+        "отбасы отбасының отбасына отбасында отбасымен",
+        "құқық құқықтың құқығы құқығын құқықтар құқықтары құқықтарын",
+        "күйеу күйеуі күйеуім күйеуімнің күйеуден",
+        "әйел әйелдің әйелге әйелдер әйелдердің әйелім",
+        "зорлық зорлықтан зорлығы зорлыққа",
+    ],
+)
+def test_kazakh_forms_meet(forms: str) -> None:
+    together = {kazakh_stem(form) for form in forms.split()}
+    assert len(together) <= 2  # a form or two may stand apart
+    most = max(together, key=lambda stem: sum(kazakh_stem(f) == stem for f in forms.split()))
+    assert sum(kazakh_stem(f) == most for f in forms.split()) >= len(forms.split()) * 3 / 4
+
+
+@pytest.mark.parametrize(
+    "forms",
+    ["обращение обращения обращению", "ребёнок", "алименты алиментов алиментами", "муж мужа мужем"],
+)
+def test_russian_forms_meet(forms: str) -> None:
+    assert len({stems(word)[0] for word in words(forms)}) == 1
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        "Қайрат Кайрат Qairat Kairat Kayrat",
+        "Әсел Асел Asel Äsel",
+        "Сейтова Seitova Seytova",
+        "Фёдор Федор Fedor",
+        "Айгүл Айгуль Aigul Aygül",
+        "Нұрлан Нурлан Nurlan",
+        "Жанна Zhanna Janna",
+        "Шахмет Shakhmet Shahmet",
+    ],
+)
+def test_spellings_of_a_name_are_one(spellings: str) -> None:
+    assert len({folded(spelling) for spelling in spellings.split()}) == 1
+
+
+@given(st.text(max_size=200))
+def test_any_text_has_stems_that_are_not_empty(text: str) -> None:
+    for word in words(text):
+        assert all(stems(word))
+        assert len(kazakh_stem(word)) <= len(word)
+        assert grams(word)

@@ -1,0 +1,125 @@
+"""Finding appeals, and the work lists."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.register.jobs import alarm
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.web.permissions import Role
+from tests.web.conftest import CALLER, Call, Enter
+from tests.web.test_records import IDENTIFIER, WHOLE, send
+
+CHILD = {"f.affected1.person_kind": "child", "f.affected1.name": "Тимур Оспанов"}
+
+
+async def found(client: httpx.AsyncClient, question: str, **filters: str) -> list[str]:
+    page = await client.get("/search", params={"q": question, **filters})
+    assert page.status_code == 200
+    return re.findall(r'<a href="/appeals/(\d{10})/record" data-row', page.text)
+
+
+@pytest.fixture
+async def saved(head: httpx.AsyncClient, call: Call) -> str:
+    answer = await send(head, call.number, version=0, **WHOLE | CHILD | {"f.region": "710000000"})
+    assert answer.status_code == 303
+    return call.number
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "алименты",
+        "алиментов муж",
+        "Seitova",
+        "сейтова айгуль",
+        "алементы",  # a slip
+        "Сеитова",
+        IDENTIFIER,
+        CALLER,
+        "8" + CALLER.removeprefix("+7"),
+        "timur",
+        "Оспанов",
+    ],
+)
+async def test_an_appeal_is_found(head: httpx.AsyncClient, saved: str, question: str) -> None:
+    assert await found(head, question) == [saved]
+
+
+@pytest.mark.parametrize("question", ["водопровод", "алименты водопровод", "' OR 1=1", "%", "\\"])
+async def test_nothing_else_is_found(head: httpx.AsyncClient, saved: str, question: str) -> None:
+    assert await found(head, question) == []
+
+
+async def test_it_is_found_by_its_number_stage_region_and_day(
+    head: httpx.AsyncClient, saved: str
+) -> None:
+    assert await found(head, saved) == [saved]
+    assert await found(head, "", stage="contact") == [saved]
+    assert await found(head, "", stage="closed") == []
+    assert await found(head, "алименты", region="710000000") == [saved]
+    assert await found(head, "алименты", region="750000000") == []
+    assert await found(head, "", since="2099-01-01") == []
+
+
+async def test_a_childs_name_is_found_and_stands_nowhere_in_the_database(
+    head: httpx.AsyncClient, engine: AsyncEngine, saved: str
+) -> None:
+    assert await found(head, "Тимур") == [saved]
+    async with unit_of_work(engine) as connection:
+        for table in ("record", "record_search", "search_word", "record_change"):
+            everything = str((await connection.execute(text(f"TABLE {table}"))).all())
+            assert "timur" not in everything
+            assert "Тимур" not in everything
+
+
+async def test_what_was_no_request_is_not_found_any_more(
+    head: httpx.AsyncClient, saved: str
+) -> None:
+    assert (await send(head, saved, "no-request")).status_code == 303
+    assert await found(head, "алименты") == []
+    assert await found(head, CALLER) == []
+
+
+async def test_lists_show_what_is_to_be_done(
+    head: httpx.AsyncClient, engine: AsyncEngine, redis: Redis, settings: Settings, call: Call
+) -> None:
+    danger = WHOLE | {"f.danger": "yes"}
+    await send(head, call.number, version=0, **danger)
+    await send(head, call.number, "move", version=1, after="registered")
+    link = f'/appeals/{call.number}/record" data-row'
+    for which, there in (("danger", True), ("mine", True), ("overdue", False), ("drafts", False)):
+        page = await head.get("/work", params={"list": which})
+        assert (link in page.text) is there, which
+    now, tools = datetime.now(UTC), Tools(settings, engine)
+    await alarm(tools, redis, now)
+    assert await redis.llen("desk:alarms") == 0
+    for _ in range(2):  # of each once
+        await alarm(tools, redis, now + timedelta(days=60))
+    assert await redis.hgetall("desk:alarm_counts") in (
+        {b"danger_waits": b"1", b"appeal_overdue": b"1"},
+        {"danger_waits": "1", "appeal_overdue": "1"},
+    )
+
+
+async def test_calls_that_nobody_wrote_about_wait_on_their_consultants_list(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    async with enter(Role.CONSULTANT) as consultant:
+        async with unit_of_work(engine) as connection:
+            await connection.execute(
+                text(
+                    "UPDATE web_user SET consultant_id = (SELECT id FROM consultant LIMIT 1)"
+                    " WHERE role = 'consultant'"
+                )
+            )
+            await connection.execute(text("UPDATE appeal SET received_at = now()"))
+        page = await consultant.get("/work", params={"list": "unwritten"})
+        assert call.number in page.text
