@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.services"]
@@ -12,3 +13,8 @@ settings.load_profile("here")
 
 # A run that is told to end takes down what it has started, as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--storms", type=int, default=1, help="storms of calls, tests/calls/storm.py")
+    parser.addoption("--storm-seed", type=int, help="seed of the first one")

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 #: Ids that we choose begin so; what a caller's channel is called is the switch's own choice.
 CALLED, TALK, OVERHEARD = "called-", "talk-", "overheard-"
 _NUMBER = re.compile(r"\+?[0-9]{2,15}")  # E.164, and the short numbers of services
+NO_ORIGINATOR = "originator channel was not found"  #: the caller has just hung up
 SNOOP = 2.0  # seconds for the switch's ear to be there; it takes about two milliseconds
 _CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the controller's name
 
@@ -215,7 +216,10 @@ class Switchboard:
                     await channel.answered()
             except TimeoutError:
                 raise NotAnswered("no_answer") from None
-            except Refused as exc:  # Asterisk has no way to that telephone
+            except Refused as exc:
+                if beside and NO_ORIGINATOR in str(exc):  # no fault of whoever was to be rung
+                    raise LegGone(f"leg {beside.id} hung up") from None
+                # Asterisk has no way to that telephone.
                 log.warning("cannot call %s: %s", endpoint, exc)
                 raise NotAnswered("unreachable") from None
             yield

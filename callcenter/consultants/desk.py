@@ -105,8 +105,10 @@ class Desk:
         try:
             yield place
         finally:
-            await asyncio.shield(place.leave())
-            del self._places[call_id]
+            try:
+                await asyncio.shield(place.leave())
+            finally:  # a caller who hangs up at this moment cancels us
+                del self._places[call_id]
 
     @asynccontextmanager
     async def occupied(self, call_id: str, extension: str) -> AsyncIterator["Occupation"]:

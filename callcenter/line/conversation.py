@@ -4,6 +4,7 @@ What is done about it is told in `talk.py`. A caller who is aside hears music an
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -77,7 +78,8 @@ class Conversation:
         self._can = can
         self._room = room
         self._music = AsyncExitStack()
-        self._asked: asyncio.Queue[Asked] = asyncio.Queue(WAITING_ORDERS)
+        self._asked: deque[Asked] = deque()
+        self._is_asked = asyncio.Event()  # set while there are such
         self._ears = ExitStack()
         self._coming: asyncio.Task[Guest] | None = None
         self._is_consultant = False
@@ -87,25 +89,31 @@ class Conversation:
     async def next(self) -> Asked | Left | Came | NotCome:
         """What is asked next, who left, or what became of a call to somebody.
 
-        Cancelling loses nothing.
+        Cancelling loses nothing: what is asked stays until this returns.
         """
-        asked = asyncio.ensure_future(self._asked.get())
+        asked = asyncio.ensure_future(self._is_asked.wait())
         parties = [each for each in (self.talker, self.guest) if each is not None]
         leaving = {asyncio.ensure_future(_gone(each.leg)): each for each in parties}
         coming = [] if self._coming is None else [self._coming]
         try:
             await asyncio.wait((asked, *leaving, *coming), return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                return asked.result()
-            for left, who in leaving.items():
-                if left.done():
-                    left.result()
-                    return Left(who)
-            return self._arrival(coming[0])
         finally:
             for each in (asked, *leaving):
                 each.cancel()
             await asyncio.gather(asked, *leaving, return_exceptions=True)
+        if self._asked:
+            return self._next_asked()
+        for left, who in leaving.items():
+            if not left.cancelled():
+                left.result()
+                return Left(who)
+        return self._arrival(coming[0])
+
+    def _next_asked(self) -> Asked:
+        asked = self._asked.popleft()
+        if not self._asked:
+            self._is_asked.clear()
+        return asked
 
     async def take(self, order: Order) -> Answer | None:
         """Have an order of the talker's carried out; None when it is not one of a conversation.
@@ -120,9 +128,10 @@ class Conversation:
 
     def _ask(self, order: Order) -> asyncio.Future[Answer]:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        try:
-            self._asked.put_nowait(Asked(order, answer))
-        except asyncio.QueueFull:
+        if len(self._asked) < WAITING_ORDERS:
+            self._asked.append(Asked(order, answer))
+            self._is_asked.set()
+        else:
             answer.set_exception(OrderRefused("too much is asked at once"))
         return answer
 
@@ -281,8 +290,8 @@ class Conversation:
     async def end(self) -> None:
         """Stop recording and music; who asked for something yet is told that it is over."""
         self._ears.close()
-        while not self._asked.empty():
-            self._asked.get_nowait().refuse(OVER)
+        while self._asked:
+            self._next_asked().refuse(OVER)
         await self.tape.stop()
         await self._music.aclose()
 

@@ -100,11 +100,12 @@ class Switch(Protocol):
     def ring(
         self, extension: str, caller: Leg | None, shown: str, timeout: float
     ) -> AbstractAsyncContextManager[Leg]:
-        """A consultant's leg once answered; hung up at the end. Raises NotAnswered.
+        """A consultant's leg once answered; hung up at the end.
 
-        The telephone shows 111 and `shown`: the caller's language, so that the greeting is in it,
-        and why the call is urgent. Letters, digits and spaces of ASCII only. Nobody is the caller
-        when consultants are rung for calls of their own.
+        Raises NotAnswered, LegGone when the caller has hung up meanwhile. The telephone shows 111
+        and `shown`: the caller's language, so that the greeting is in it, and why the call is
+        urgent. Letters, digits and spaces of ASCII only. Nobody is the caller when consultants are
+        rung for calls of their own.
         """
 
     def call_unified_center(self, caller: Leg, timeout: float) -> AbstractAsyncContextManager[Leg]:

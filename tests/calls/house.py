@@ -7,7 +7,7 @@ production. Callers and consultants are real SIP telephones with sound.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,9 +254,12 @@ async def open_house(
     folder: Path,
     prompts: Path,
     controllers: Sequence[str] = ("line-1", "line-2"),
+    crew: Mapping[str, Sequence[str]] = CREW,
     **chosen: object,
 ) -> AsyncIterator[House]:
     """A house in a new folder of about this name, its crew on the roster, ready for calls.
+
+    `crew` are the consultants' languages by extension.
 
     `prompts` are built already; `chosen` are settings, among them the two servers, which are
     there and whose Redis is emptied.
@@ -271,18 +274,18 @@ async def open_house(
     engine, redis = open_database(settings), open_redis(settings)
     await redis.flushdb()
     async with unit_of_work(engine) as connection:
-        for extension, languages in CREW.items():
+        for extension, languages in crew.items():
             await consultants.add(
                 connection,
                 extension=extension,
                 name=f"Consultant {extension}",
-                languages=languages,
+                languages=tuple(languages),
                 digest=digest_of(extension, PASSWORD),
             )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(redis.aclose)
-        accounts = [account(extension, PASSWORD) for extension in CREW]
+        accounts = [account(extension, PASSWORD) for extension in crew]
         switch = await stack.enter_async_context(Switch(settings, accounts))
         running = [
             await stack.enter_async_context(running_controller(settings, name, engine, redis))

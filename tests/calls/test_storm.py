@@ -1,0 +1,168 @@
+"""A hundred calls end at the same instant, in all stages: nothing is left, nothing is stuck.
+
+    scripts/test tests/calls/test_storm.py --storms 20 --storm-seed 7
+
+raises twenty storms, of seeds 7 to 26. One storm of a seed by chance is in every run of the tests;
+a failure names the seed.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from callcenter.appeals.store import EventRow
+from callcenter.demo.sound import RATE
+from callcenter.line.outcomes import Moment, Outcome
+from callcenter.recordings.store import RecordingRow
+from callcenter.storage.redis import open_redis
+from tests.calls.house import LIMIT, House, open_house, until
+from tests.calls.storm import CREW, Pair, Storm, raised
+from tests.calls.test_waiting import Stalls
+from tests.services import new_database
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FRAME = 4  # bytes of one moment in both channels
+LATE = 1.5  # seconds that the end of a recording may take when a hundred end at once
+#: Who was at work once has a state, the worker is told of changes, conversations have an average;
+#: and of a caller who leaves in the moment of being connected it is told that nothing is recorded.
+STAYING = {"desk:changes", "desk:handling", "desk:states", "desk:alarms", "desk:alarm_counts"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def large_house(
+    short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
+) -> AsyncIterator[House]:
+    with new_database(postgres) as database:
+        async with open_house(
+            short_folder / "large",
+            built_prompts,
+            crew=CREW,
+            database_url=database,
+            redis_url=f"{redis_url}?db=3",
+            key_timeout=60.0,
+            ring_timeout=60.0,
+            patience=120.0,
+            wrap_up=0,
+            unified_ring_timeout=2.0,
+        ) as house:
+            # Everybody who orders has connections of their own, as the pages have.
+            orders = open_redis(house.settings)
+            yield replace(house, redis=orders)
+            await orders.aclose()
+
+
+async def test_a_hundred_calls_that_end_at_once_leave_nothing_and_lose_nothing(
+    large_house: House, pytestconfig: pytest.Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = pytestconfig.getoption("storm_seed") or random.SystemRandom().randrange(10**6)
+    for seed in range(first, first + pytestconfig.getoption("storms")):
+        try:
+            with caplog.at_level(logging.WARNING):
+                await weathered(large_house, seed)
+            assert [record for record in caplog.records if record.exc_info] == []
+        except BaseException as exc:
+            exc.add_note(f"to repeat it: --storm-seed {seed}")
+            raise
+
+
+async def weathered(house: House, seed: int) -> None:
+    tasks, keys = tasks_of_ours(), await keys_of_the_desk(house)
+    async with Stalls() as stalls, raised(house, random.Random(seed)) as storm:
+        await house.nothing_left()
+        await until(lambda: storm.are_free(list(storm.phones)), "all are free again", 20)
+        nothing_is_kept(house)
+        await everything_is_told(storm, stalls.longest)
+    await until(lambda: is_same(tasks), "no task is left")
+    await nothing_is_left_at_the_desk(house, keys)
+
+
+def tasks_of_ours() -> Counter[str]:
+    """What runs in this process, by name of the coroutine."""
+    names = (str(getattr(task.get_coro(), "__qualname__", "")) for task in asyncio.all_tasks())
+    return Counter(names)
+
+
+async def is_same(before: Counter[str]) -> bool:
+    return not tasks_of_ours() - before
+
+
+async def keys_of_the_desk(house: House) -> set[str]:
+    return {str(key) for key in await house.redis.keys("desk:*")}
+
+
+async def nothing_is_left_at_the_desk(house: House, before: set[str]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while left := await keys_of_the_desk(house) - before - STAYING:
+        assert time.monotonic() < deadline, left
+        await asyncio.sleep(0.1)
+
+
+def nothing_is_kept(house: House) -> None:
+    """Controllers have forgotten all that they knew of these calls."""
+    for each in house.controllers:
+        board = each.switchboard
+        kept = (board._channels, board._ringing, each.desk._places, each.desk._occupied)
+        assert not any((*kept, each._under_way)), each.name
+
+
+async def everything_is_told(storm: Storm, stall: float) -> None:
+    """One appeal for each call, with one outcome, and its recordings."""
+    talked = {pair.number: pair for pair in storm.pairs}
+    for number, allowed in storm.outcomes.items():
+        appeal = await storm.house.appeal(number)
+        events = await storm.house.events(appeal)
+        story = await storm.house.story(number)
+        times = Counter(event.kind for event in events)
+        assert Outcome(str(appeal.outcome)) in allowed, story
+        assert times[Moment.RECEIVED] == times[Moment.ENDED] == 1, story
+        assert events[-1].kind == Moment.ENDED, story
+        rows = await storm.house.recordings(appeal)
+        assert {row.state for row in rows} <= {"closed"}, story
+        assert len(rows) >= times[Moment.CONNECTED], story
+        lengths = [length(storm, row) for row in rows if has_begun(events, str(row.id))]
+        for row in rows:
+            if has_begun(events, str(row.id)):
+                off = length(storm, row) - told(events, str(row.id))
+                assert abs(off) < LATE + stall, story
+        if number in talked and len(lengths) == 1:
+            assert abs(lengths[0] - heard(talked[number])) < LATE + stall, story
+
+
+def has_begun(events: list[EventRow], recording: str) -> bool:
+    """False for who hung up in the moment in which they were connected: there is nothing."""
+    at = {each.kind: each.at for each in events if each.detail.get("recording") == recording}
+    if Moment.RECORDING_STARTED in at:
+        return True
+    assert (events[-1].at - at[Moment.RECORDING_FAILED]).total_seconds() < LATE
+    return False
+
+
+def length(storm: Storm, row: RecordingRow) -> float:
+    """Seconds of a recording as the switch wrote it."""
+    return (storm.house.settings.spool / row.spool_name).stat().st_size / FRAME / RATE
+
+
+def told(events: list[EventRow], recording: str) -> float:
+    """Seconds for which a recording ran, by what stands on the appeal."""
+    at = {each.kind: each.at for each in events if each.detail.get("recording") == recording}
+    return (at[Moment.RECORDING_STOPPED] - at[Moment.RECORDING_STARTED]).total_seconds()
+
+
+def heard(pair: Pair) -> float:
+    """Seconds from the consultant's answer to the first goodbye, by the telephones."""
+    goodbyes = [
+        call.moments[how]
+        for call in (pair.caller, pair.consultant)
+        for how in ("bye_sent", "bye_received")
+        if how in call.moments
+    ]
+    return min(goodbyes) - pair.consultant.moments["acknowledged"]
