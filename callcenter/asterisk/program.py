@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from callcenter.asterisk.latecomers import drops_latecomers
 from callcenter.errors import NotReady
 from callcenter.settings import Settings
 
@@ -26,7 +27,7 @@ class Program:
 
 
 def find_asterisk(settings: Settings) -> Program:
-    """The machine's own Asterisk if it is new enough, else the one in `settings.asterisk_tree`.
+    """The machine's own Asterisk if it is fit, else the one in `settings.asterisk_tree`.
 
     Raises NotReady that says what is wrong with each and what to do.
     """
@@ -37,7 +38,7 @@ def find_asterisk(settings: Settings) -> Program:
         except NotReady as exc:
             faults.append(str(exc))
     raise NotReady(
-        f"no Asterisk {OLDEST[0]}.{OLDEST[1]} or newer: {'; '.join(faults)}. "
+        f"no fit Asterisk, {OLDEST[0]}.{OLDEST[1]} or newer: {'; '.join(faults)}. "
         "Run scripts/setup, or install one, or point CALLCENTER_ASTERISK_TREE at one"
     )
 
@@ -91,6 +92,9 @@ def _checked(command: tuple[str, ...], modules: list[Path], datas: tuple[Path, .
     version = _version(command)
     if version < OLDEST:
         raise NotReady(f"{command[-1]} is {'.'.join(map(str, version))}")
+    program = Path(command[-1])
+    if _drops_latecomers(program, program.stat().st_mtime_ns):
+        raise NotReady(f"{program} drops voice that looks late to it (docs/decisions/0029)")
     folder = next((each for each in modules if (each / "chan_pjsip.so").exists()), None)
     if folder is None:
         raise NotReady(f"the modules of {command[-1]} are not found")
@@ -101,6 +105,11 @@ def _checked(command: tuple[str, ...], modules: list[Path], datas: tuple[Path, .
     if data is None:
         raise NotReady(f"the documentation of {command[-1]} is not found (core-en_US.xml)")
     return Program(command, version, folder, data)
+
+
+@cache
+def _drops_latecomers(program: Path, _changed_at: int) -> bool:
+    return drops_latecomers(program)
 
 
 @cache

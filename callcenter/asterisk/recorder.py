@@ -22,11 +22,6 @@ from callcenter.recordings.spool import is_closed
 START_LIMIT = 0.8  # seconds for an answer, and for the file to appear: the consultant is told soon
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
 LOOK_EVERY = 0.005  # seconds
-# Seconds, some packets of sound, after which a channel has forgotten its last recording. Asterisk
-# translates what a channel hears for recordings with one memory of the packets' numbers, which
-# lives as long as the channel is recorded without a break: whoever speaks after another has
-# numbers that look late to it, and would be missing from the recording for minutes.
-FORGETS = 0.1
 
 # MixMonitor splits its arguments at commas (quotes and brackets hold them together), and what
 # follows the second one is a shell command.
@@ -43,7 +38,6 @@ class Recorder:
     def __init__(self, ami: Ami) -> None:
         self._ami = ami
         self._running: dict[Path, str] = {}
-        self._remembering: set[str] = set()  # channels that were recorded a moment ago
 
     async def start(self, channel: str, file: Path) -> None:
         """Record the channel of this name (as in `PJSIP/operator-00000001`) into a new file.
@@ -55,7 +49,6 @@ class Recorder:
             raise RecordingUnproved(f"MixMonitor could misread the file name {file}")
         if _exists(file):
             raise RecordingUnproved(f"{file.name} exists already, and is never overwritten")
-        await _until(lambda: channel not in self._remembering)
         try:
             answer = await self._ami.action(
                 {
@@ -97,8 +90,6 @@ class Recorder:
             ) from exc
         finally:
             self._running.pop(file, None)
-            self._remembering.add(channel)
-            asyncio.get_running_loop().call_later(FORGETS, self._remembering.discard, channel)
 
     async def _ask_to_stop(self, channel: str, file: Path) -> None:
         """Asked again after a lost connection: unlike a start, a stop may be repeated."""

@@ -156,9 +156,12 @@ class Call(Progress):
         """Sends packets of silence from the next 20 ms on (as every call does at first)."""
         self._voice.media.send(0)
 
-    def begin_stream_anew(self, *, back: int) -> None:
-        """Goes on in a new RTP stream, whose sequence numbers are `back` packets lower."""
-        self._voice.media.begin_anew(back=back)
+    def begin_stream_anew(self, number: int, *, as_before: bool = False) -> None:
+        """Goes on in a new RTP stream, whose first packet has this number (0 to 65535).
+
+        `as_before`: under the SSRC of the one before, which no telephone should do.
+        """
+        self._voice.media.begin_anew(number, as_before=as_before)
 
     def stop_sending(self) -> None:
         """Sends no RTP at all, except keys, from the next 20 ms on."""

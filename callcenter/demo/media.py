@@ -94,10 +94,14 @@ class Media:
         self._sound = hertz
         self._prepare()
 
-    def begin_anew(self, *, back: int) -> None:
-        """A new stream, as some telephones begin after a hold, its numbers `back` packets lower."""
-        self._ssrc = secrets.randbits(32)
-        self._sequence -= back
+    def begin_anew(self, number: int, *, as_before: bool) -> None:
+        """A new stream from this number on, as some telephones begin after a hold.
+
+        Under a new SSRC, or the one before.
+        """
+        if not as_before:
+            self._ssrc = secrets.randbits(32)
+        self._sequence = number
 
     async def press(self, key: str) -> None:
         """Sends a key as telephone events; returns when its end was sent for the first time."""

@@ -252,7 +252,7 @@ class Conversation:
         self.call.record.consultant(guest.consultant.id)
         before, self.tape = self.tape, Tape(self.call)
         try:
-            # One after the other: see `callcenter.asterisk.recorder`, FORGETS.
+            # One after the other: nothing of the next consultant is in the recording of the first.
             await to_the_end(before.stop())
             await self._recorded(guest)
             await self.bring_back()

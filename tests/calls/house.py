@@ -26,7 +26,7 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
-from callcenter.demo.sound import Pcm, decode, resembles
+from callcenter.demo.sound import Codec, Pcm, decode, resembles
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import keys
 from callcenter.recordings import store as recordings
@@ -64,9 +64,11 @@ class House:
     redis: Redis
 
     @asynccontextmanager
-    async def caller(self, number: str = "+77011234567") -> AsyncIterator[Call]:
+    async def caller(
+        self, number: str = "+77011234567", codecs: Sequence[Codec] = ("PCMA", "PCMU")
+    ) -> AsyncIterator[Call]:
         """Somebody who has dialled 111 and was answered."""
-        async with self.phone(number) as phone:
+        async with self.phone(number, codecs) as phone:
             call = await phone.call("111")
             await call.answered()
             call.send_silence()
@@ -80,9 +82,11 @@ class House:
                 log.exception("what the appeal of %s says: %s", number, await self.story(number))
                 raise
 
-    def phone(self, number: str = "+77011234567") -> Phone:
+    def phone(
+        self, number: str = "+77011234567", codecs: Sequence[Codec] = ("PCMA", "PCMU")
+    ) -> Phone:
         """A telephone at the operator's trunk."""
-        return Phone(address=OPERATOR, server=self.switch.sip, user=number)
+        return Phone(address=OPERATOR, server=self.switch.sip, user=number, codecs=codecs)
 
     def softphone(self, extension: str, *, rings: bool = True) -> Phone:
         """A consultant's telephone, not registered yet."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ import numpy as np
 from callcenter.consultants.dispatch import Dispatch
 from callcenter.consultants.orders import Answer, Order
 from callcenter.demo.call import Call
-from callcenter.demo.sound import RATE, Pcm, loudness
+from callcenter.demo.sound import RATE, Codec, Pcm, loudness
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, until
 
 LOUD, QUIET = -35.0, -50.0  # dBFS of a tone that is heard, and of one that is not
@@ -28,9 +28,14 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(house: House, number: str, extension: str = "201") -> AsyncIterator[Talk]:
-    """A caller and a consultant hear each other. Both leave at the end."""
-    async with house.consultant(extension) as phone, house.caller(number) as caller:
+async def talking(
+    house: House, number: str, extension: str = "201", codecs: Sequence[Codec] = ("PCMA", "PCMU")
+) -> AsyncIterator[Talk]:
+    """A caller and a consultant hear each other. Both leave at the end.
+
+    `codecs` are those of the caller's telephone.
+    """
+    async with house.consultant(extension) as phone, house.caller(number, codecs) as caller:
         await caller.press("0")
         leg = await phone.next_call()
         await leg.answer()

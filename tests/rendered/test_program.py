@@ -36,6 +36,18 @@ def test_an_old_one_of_the_machine_gives_way_to_the_tree(own: Path, settings: Se
     assert (program.data / "documentation" / "core-en_US.xml").exists()
 
 
+def test_one_that_drops_what_looks_late_gives_way_to_the_tree(
+    own: Path, settings: Settings
+) -> None:
+    says(own, "Asterisk 22.10.1~dfsg")
+    with own.open("ab") as file:
+        file.write(b"exit\n" + bytes.fromhex("8b978800000081faffff000077"))
+    tree = str(settings.asterisk_tree / "usr" / "sbin" / "asterisk")
+    assert find_asterisk(settings).command[-1] == tree
+    with pytest.raises(NotReady, match="bin/asterisk drops voice that looks late"):
+        find_asterisk(without_tree(settings, own.parent))
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
