@@ -18,6 +18,7 @@ from callcenter.consultants.accounts import (
 from callcenter.consultants.roster import tell_changes
 from callcenter.consultants.script import DeskClosed, Script
 from callcenter.consultants.skills import as_words, read_skills
+from callcenter.consultants.teams import read_team
 from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import once, open_database
@@ -54,11 +55,12 @@ def add(extension: str, name: str, languages: str, password_file: Path | None) -
 
 @command.command("list")
 def list_consultants() -> None:
-    """Show all consultants: extension, languages, whether active, name, skills with levels."""
+    """Show all: extension, languages, whether active, name, skills with levels, (team)."""
     for each in asyncio.run(once(read_settings(), store.everyone)):
         state = "active" if each.active else "disabled"
         shown = f"{each.extension:<7} {','.join(each.languages):<6} {state:<9} {each.name}"
-        click.echo(f"{shown}  {as_words(each.skills)}".rstrip())
+        in_team = f"({each.team})" if each.team else ""
+        click.echo(f"{shown}  {as_words(each.skills)} {in_team}".rstrip())
 
 
 @command.command()
@@ -69,6 +71,16 @@ def skills(extension: str, skills: tuple[str, ...]) -> None:
     told = read_skills(" ".join(skills))
     asyncio.run(_set_skills(read_settings(), extension, told))
     click.echo(f"{extension} has {as_words(told) or 'no skills'}")
+
+
+@command.command()
+@click.argument("extension")
+@click.argument("team", default="")
+def team(extension: str, team: str) -> None:
+    """Put the consultant, or the supervisor, EXTENSION into TEAM; without one, into none."""
+    name = read_team(team)
+    asyncio.run(once(read_settings(), lambda each: store.set_team(each, extension, name)))
+    click.echo(f"{extension} is in {f'the team {name}' if name else 'no team'}")
 
 
 async def _set_skills(settings: Settings, extension: str, skills: Mapping[str, int]) -> None:

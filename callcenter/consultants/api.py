@@ -54,6 +54,7 @@ class Person(BaseModel):
     languages: list[str]
     skills: dict[str, int]
     active: bool
+    team: str | None = Field(description="whose supervisors hear its own")
     user: str | None = Field(description="who signs in to the pages as this consultant")
 
 
@@ -127,6 +128,7 @@ async def list_consultants(site: CurrentSite) -> list[Person]:
             languages=list(each.languages),
             skills=dict(each.skills),
             active=each.active,
+            team=each.team,
             user=users.get(each.extension),
         )
         for each in everyone
@@ -140,10 +142,14 @@ async def change_consultant(
     extension: str,
     languages: Annotated[str, Form(max_length=20, description="kk, ru or kk,ru")],
     skills: Annotated[str, Form(max_length=2000, description="lawyer:3 children:1")] = "",
+    team: Annotated[str | None, Form(max_length=200, description="without: as it is")] = None,
 ) -> list[Person]:
-    """Give a consultant these languages and skills and no others; answers all consultants."""
+    """Give a consultant these languages and skills and no others, and this team ("": none).
+
+    Answers all consultants.
+    """
     await managing.change_consultant(
-        site, visit, extension, languages.split(","), read_skills(skills)
+        site, visit, extension, languages.split(","), read_skills(skills), team
     )
     return await list_consultants(site)
 

@@ -9,6 +9,7 @@ from callcenter.consultants import store, terms
 from callcenter.consultants.roster import tell_changes
 from callcenter.consultants.script import DeskClosed, Script
 from callcenter.consultants.skills import as_words
+from callcenter.consultants.teams import read_team
 from callcenter.consultants.terms import Kind, Term
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.site import Site, Visit
@@ -19,21 +20,34 @@ _PUT = {Kind.SKILL: Action.SKILL_KEPT, Kind.PAUSE_REASON: Action.PAUSE_REASON_KE
 
 
 async def change_consultant(
-    site: Site, visit: Visit, extension: str, languages: Sequence[str], skills: Mapping[str, int]
+    site: Site,
+    visit: Visit,
+    extension: str,
+    languages: Sequence[str],
+    skills: Mapping[str, int],
+    team: str | None = None,
 ) -> None:
-    """Give a consultant these languages and skills. Raises AskedWrongly, and then nothing changed.
+    """Give a consultant these, and a team ("": none; None: as it is).
+
+    Raises AskedWrongly, and then nothing changed.
 
     It counts for the next call: at once, or within a minute when Redis is away.
     """
     async with unit_of_work(site.engine) as connection:
         await store.set_languages(connection, extension, languages)
         await store.set_skills(connection, extension, skills)
+        if team is not None:
+            await store.set_team(connection, extension, read_team(team))
         await record(
             connection,
             who=visit.who,
             action=Action.CONSULTANT_CHANGED,
             subject=f"consultant:{extension}",
-            detail={"languages": ",".join(languages), "skills": as_words(skills)},
+            detail={
+                "languages": ",".join(languages),
+                "skills": as_words(skills),
+                **({} if team is None else {"team": read_team(team) or ""}),
+            },
             from_address=visit.address,
         )
     await _tell(site)

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from callcenter.errors import AskedWrongly
 
-#: A supervisor's order; detail: `mode`, `extension` and `id` of the supervisor.
+#: A supervisor's order; detail: `mode`, `extension` and `id` of the supervisor, and `hears`: the
+#: extensions of those whom the supervisor may hear, where that is not everybody.
 SUPERVISE = "supervise"
 
 Answer = Mapping[str, str]  #: what is said to the one who asked

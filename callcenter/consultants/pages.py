@@ -13,6 +13,7 @@ from callcenter.consultants.accounts import LANGUAGES
 from callcenter.consultants.api import typed_term
 from callcenter.consultants.skills import HIGHEST, LOWEST
 from callcenter.consultants.store import UnknownConsultant
+from callcenter.consultants.teams import LONGEST
 from callcenter.consultants.terms import Kind, Term
 from callcenter.errors import N_, AskedWrongly
 from callcenter.storage.engine import unit_of_work
@@ -63,7 +64,8 @@ async def change(
     languages = [language for language in LANGUAGES if form.get(f"speaks_{language}")]
     levels = _levels({name: str(value) for name, value in form.items()})
     try:
-        await managing.change_consultant(site, visit, extension, languages, levels)
+        team = str(form["team"]) if "team" in form else None
+        await managing.change_consultant(site, visit, extension, languages, levels, team)
     except UnknownConsultant as exc:
         raise NotFound from exc
     except AskedWrongly:
@@ -115,6 +117,7 @@ async def _form(request: Request, site: Site, extension: str, *, wrong: bool = F
         except UnknownConsultant as exc:
             raise NotFound from exc
         skills = [term for term in await terms.terms(connection, Kind.SKILL) if term.active]
+        teams = {each.team for each in await store.everyone(connection) if each.team}
     return page(
         request,
         "consultants/consultant.html",
@@ -123,6 +126,8 @@ async def _form(request: Request, site: Site, extension: str, *, wrong: bool = F
         skills=skills,
         spoken=SPOKEN,
         levels=range(LOWEST, HIGHEST + 1),
+        teams=sorted(teams),
+        longest_team=LONGEST,
         wrong=wrong,
     )
 

@@ -34,6 +34,7 @@ class Consultant:
     digest: str
     active: bool
     skills: Mapping[str, int] = field(default_factory=dict)  #: levels, by the code of the skill
+    team: str | None = None
 
 
 def _query() -> Select[Any]:
@@ -51,6 +52,7 @@ def _query() -> Select[Any]:
         consultant.c.digest,
         consultant.c.active,
         levels.label("skills"),
+        consultant.c.team,
     ).order_by(consultant.c.extension)
 
 
@@ -64,6 +66,7 @@ async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Consult
             row.digest,
             row.active,
             row.skills or {},
+            row.team,
         )
         for row in await connection.execute(query)
     ]
@@ -202,8 +205,16 @@ async def set_skills(
         await connection.execute(insert(consultant_skill), rows)
 
 
+async def set_team(connection: AsyncConnection, extension: str, team: str | None) -> None:
+    """Put a consultant, or a supervisor with this telephone, into a team; None: into no team.
+
+    Raises AskedWrongly for an unknown extension.
+    """
+    await _change(connection, extension, team=team)
+
+
 async def _change(
-    connection: AsyncConnection, extension: str, **values: bool | str | list[str]
+    connection: AsyncConnection, extension: str, **values: bool | str | list[str] | None
 ) -> None:
     result = await connection.execute(
         update(consultant).where(consultant.c.extension == extension).values(values)

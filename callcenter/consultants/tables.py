@@ -26,6 +26,7 @@ consultant = Table(
     Column("digest", Text, nullable=False, comment="MD5(extension:asterisk:password), RFC 2617"),
     Column("active", Boolean, nullable=False, server_default="true"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("team", Text, comment="whose supervisors hear its own"),
     CheckConstraint("languages <@ ARRAY['kk', 'ru'] AND languages <> '{}'", name="languages"),
     CheckConstraint("extension ~ '^[0-9]{3,6}$'", name="extension"),
 )

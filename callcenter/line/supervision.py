@@ -41,6 +41,11 @@ class Supervisor:
 
     id: UUID
     extension: str
+    hears: frozenset[str] | None = None  #: extensions; None: everybody
+
+    def may_hear(self, talker: Talker | None) -> bool:
+        """Whether who has the call now is one whom this supervisor may hear."""
+        return self.hears is None or talker is None or talker.name in self.hears
 
 
 class Supervision:
@@ -87,8 +92,9 @@ class Supervision:
             async with AsyncExitStack() as side:
                 leg = await side.enter_async_context(ring)
                 try:
-                    await while_there(leg, self._through_modes(leg, extension))
-                    if self._mode is Mode.TAKE_OVER:
+                    await while_there(leg, self._through_modes(leg, supervisor))
+                    allowed = supervisor.may_hear(self._talk.talker)
+                    if self._mode is Mode.TAKE_OVER and allowed:
                         await self._take_over(Talker(supervisor, leg, side.pop_all()))
                 finally:
                     call.record.moment(Moment.SUPERVISION_ENDED, supervisor=extension)
@@ -101,12 +107,15 @@ class Supervision:
         except Exception:
             log.exception("call %s: our part failed at supervision", call.leg.id)
 
-    async def _through_modes(self, leg: Leg, extension: str) -> None:
+    async def _through_modes(self, leg: Leg, supervisor: Supervisor) -> None:
+        """Until the supervisor leaves, or somebody has the call whom that one may not hear."""
         while (mode := self._mode) not in (Mode.LEAVE, Mode.TAKE_OVER):
             self._changed.clear()
             talker = self._talk.talker
+            if not supervisor.may_hear(talker):
+                return
             async with self._as(mode, leg):
-                self._note(mode, extension)
+                self._note(mode, supervisor.extension)
                 while self._mode is mode and self._talk.talker in (talker, None):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(LOOK):
@@ -141,4 +150,9 @@ class Supervision:
 
 
 def _supervisor(order: Order) -> Supervisor:
-    return Supervisor(UUID(order.detail["id"]), order.detail["extension"])
+    hears = order.detail.get("hears")
+    return Supervisor(
+        UUID(order.detail["id"]),
+        order.detail["extension"],
+        None if hears is None else frozenset(hears.split()),
+    )

@@ -18,7 +18,14 @@ from callcenter.consultants.sending import send
 from callcenter.consultants.states import IllegalMove, State
 from callcenter.errors import N_, AskedWrongly
 from callcenter.live import directing, supervising
-from callcenter.live.supervising import InACall, Minutes, NoTelephone, OwnConversation, ReasonGiven
+from callcenter.live.supervising import (
+    InACall,
+    Minutes,
+    NoTelephone,
+    OtherTeam,
+    OwnConversation,
+    ReasonGiven,
+)
 from callcenter.live.watch import CurrentWatch, Reading, Watch
 from callcenter.live.wording import Wording
 from callcenter.storage.engine import unit_of_work
@@ -37,6 +44,7 @@ REFUSED: tuple[tuple[type[AskedWrongly], str], ...] = (
     (NoTelephone, N_("You have no telephone here: ask the administrator to link you with one.")),
     (InACall, N_("You are in a call yourself.")),
     (OwnConversation, N_("This is your own conversation.")),
+    (OtherTeam, N_("This consultant is of another team, whose conversations you may not hear.")),
     (NoCall, N_("This consultant is not with a caller now.")),
     (OrderRefused, N_("Not now: the conversation is over, or another supervisor is with it.")),
     (NotWaiting, N_("This caller does not wait any more.")),

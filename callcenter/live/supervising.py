@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Form
 from pydantic import StringConstraints
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
 from callcenter.audit.actions import Action
@@ -13,9 +14,11 @@ from callcenter.consultants.dispatch import Dispatch, first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import SUPERVISE, Answer, Mode, Order
 from callcenter.consultants.states import ENGAGED
+from callcenter.consultants.teams import heard_by
 from callcenter.errors import AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import SignInNeeded
+from callcenter.web.permissions import Permission
 from callcenter.web.site import Site, Visit
 
 Minutes = Annotated[float, Form(gt=0, le=60)]
@@ -34,6 +37,10 @@ class OwnConversation(AskedWrongly):
     """This is your own conversation."""
 
 
+class OtherTeam(AskedWrongly):
+    """This consultant is of another team, whose conversations you may not hear."""
+
+
 class InACall(AskedWrongly):
     """You are in a call yourself."""
 
@@ -41,8 +48,8 @@ class InACall(AskedWrongly):
 async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason: str) -> Answer:
     """Begin to be with a consultant's conversation, change how, or leave it.
 
-    Raises NoTelephone, OwnConversation, InACall, and what `Dispatch` raises. The audit log has
-    the entry whatever the answer, for whoever asks may have heard something by then.
+    Raises NoTelephone, OwnConversation, InACall, OtherTeam, and what `Dispatch` raises. The audit
+    log has the entry whatever the answer, for whoever asks may have heard something by then.
     """
     own = await _own_telephone(site, visit)
     if own == extension:
@@ -53,6 +60,8 @@ async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason
     call = await dispatch.held_by(extension)
     async with unit_of_work(site.engine) as connection:
         own_id = await consultants.id_of(connection, own)
+        heard = await _heard(connection, visit, own)
+        may = heard is None or extension in heard or mode is Mode.LEAVE
         number = await appeals.number_of_call(connection, first_id(call.id))
         await record(
             connection,
@@ -64,12 +73,25 @@ async def supervise(site: Site, visit: Visit, extension: str, mode: Mode, reason
                 "call": first_id(call.id),
                 "mode": mode.value,
                 "reason": reason,
+                **({} if may else {"refused": "other_team"}),
             },
             from_address=visit.address,
         )
+    if not may:
+        raise OtherTeam
     detail = {"mode": mode.value, "extension": own, "id": str(own_id)}
+    if heard is not None:
+        detail["hears"] = " ".join(sorted(heard))
     order = Order(SUPERVISE, visit.who, detail)
     return await dispatch.to_call(call, order)
+
+
+async def _heard(connection: AsyncConnection, visit: Visit, own: str) -> set[str] | None:
+    """The extensions of those whom this supervisor may hear; None: everybody."""
+    if visit.may(Permission.HEAR_ALL_TEAMS):
+        return None
+    teams = {each.extension: each.team for each in await consultants.everyone(connection)}
+    return heard_by(own, teams)
 
 
 async def _own_telephone(site: Site, visit: Visit) -> str:

@@ -23,6 +23,7 @@ class Permission(StrEnum):
     SUPERVISE = "duty.supervise"  #: to see what consultants do and did, and to send to a pause
     DIRECT = "queue.direct"  #: to see call by call who talks and waits, hold back and hand out
     HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
+    HEAR_ALL_TEAMS = "calls.hear_all_teams"  #: those of other teams too, see consultants.teams
     MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
     MANAGE_PLANS = "plans.manage"  #: to see, make, review and end plans for frequent callers
@@ -76,6 +77,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     | _SUPERVISOR
     | _AT_THE_RECORD
     | {
+        Permission.HEAR_ALL_TEAMS,
         Permission.MANAGE_CONSULTANTS,
         Permission.EDIT_FORM,
         Permission.HANDLE_DEMANDS,

@@ -44,13 +44,14 @@ class Talk:
         async with unit_of_work(self.house.engine) as connection:
             return str(await consultants.id_of(connection, "202"))
 
-    async def ask(self, mode: str, by: str = "user:aliya") -> Answer:
-        order = Order(SUPERVISE, by, {"mode": mode, "extension": "202", "id": await self._id()})
+    async def ask(self, mode: str, by: str = "user:aliya", **detail: str) -> Answer:
+        whose = {"extension": "202", "id": await self._id()}
+        order = Order(SUPERVISE, by, {"mode": mode, **whose, **detail})
         return await Dispatch(self.house.redis).to_consultant("201", order)
 
-    async def begin(self, mode: str) -> Call:
+    async def begin(self, mode: str, **detail: str) -> Call:
         """The supervisor's leg, answered, sending a tone, in this mode."""
-        assert (await self.ask(mode))["state"] == "ringing"
+        assert (await self.ask(mode, **detail))["state"] == "ringing"
         leg = await self.supervisor.next_call()
         await leg.answer()
         leg.send_tone(SUPERVISOR_TONE)
@@ -260,6 +261,22 @@ async def test_who_listens_goes_on_listening_when_another_consultant_has_the_cal
         await hears(both.caller, OTHER_TONE, silent=(SUPERVISOR_TONE,))
         await second.hang_up()
         await leg.ended()
+
+
+async def test_who_may_hear_one_team_is_let_go_when_a_consultant_of_another_has_the_call(
+    house: House,
+) -> None:
+    async with talk(house, "+77060000031") as both, house.consultant("203") as other:
+        leg = await both.begin("listen", hears="201 202")
+        await both.consultant.press("*3203#")
+        second = await other.next_call()
+        await second.answer()
+        second.send_tone(OTHER_TONE)
+        await both.consultant.ended()
+        await leg.ended()
+        await both.ended()
+        await hears(both.caller, OTHER_TONE)
+        await second.hang_up()
 
 
 async def test_one_supervisor_at_a_time_and_none_without_a_conversation(house: House) -> None:

@@ -55,6 +55,24 @@ async def test_languages_and_skills_are_changed_on_the_page_and_the_desk_knows_a
         ]
 
 
+async def test_a_team_is_given_on_the_page_and_stays_where_it_is_not_told(
+    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk
+) -> None:
+    async def team() -> str | None:
+        async with unit_of_work(engine) as connection:
+            return (await store.find(connection, "201")).team
+
+    await post(head, "/consultants/201", speaks_kk="1", team=" Night  shift ")
+    assert await team() == "Night shift"
+    assert 'value="Night shift"' in (await head.get("/consultants/201")).text
+    assert "Night shift" in visible((await head.get("/consultants")).text)
+    people = await post(head, "/api/v1/consultants/201", languages="kk")
+    assert people.json()[0]["team"] == await team() == "Night shift"
+    assert (await post(head, "/consultants/201", speaks_kk="1", team="x" * 41)).status_code == 400
+    await post(head, "/consultants/201", speaks_kk="1", team="")
+    assert await team() is None
+
+
 @pytest.mark.parametrize(
     "ticked",
     [

@@ -11,9 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.tables import audit_entry
+from callcenter.consultants import store
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.dispatch import Mailbox
 from callcenter.consultants.orders import Answer, Order, OrderRefused
+from callcenter.storage.engine import unit_of_work
 from callcenter.web.permissions import GRANTS, Permission, Role
 from tests.web.conftest import Call, Enter
 from tests.web.test_duty import desk, link, post  # noqa: F401 a fixture
@@ -78,7 +80,7 @@ async def test_each_mode_reaches_the_call_and_is_in_the_log_with_its_reason(
         "leave",
     ]
     for _, order in line.orders:
-        assert order.detail["extension"] == "202"
+        assert (order.detail["extension"], order.detail["hears"]) == ("202", "2001 201 202")
         assert UUID(order.detail["id"])
         assert order.by.startswith("user:senior-")
     assert await audited(engine) == [
@@ -141,6 +143,40 @@ async def test_who_is_with_no_caller_cannot_be_heard(supervisor: httpx.AsyncClie
     )
     assert answer.status_code == 400
     assert "not with a caller" in answer.json()["detail"]
+
+
+async def into_team(engine: AsyncEngine, **teams: str | None) -> None:
+    async with unit_of_work(engine) as connection:
+        for extension, team in teams.items():
+            await store.set_team(connection, extension.removeprefix("of_"), team)
+
+
+async def test_a_supervisor_hears_their_own_team_only_and_what_was_refused_is_in_the_log(
+    supervisor: httpx.AsyncClient, line: Line, engine: AsyncEngine
+) -> None:
+    for teams in ({"of_201": "a"}, {"of_201": "a", "of_202": "b"}, {"of_201": None}):
+        await into_team(engine, **teams)
+        answer = await post(supervisor, PATH, mode="listen", reason=REASON)
+        assert answer.status_code == 400
+        assert "another team" in answer.json()["detail"]
+    page = await post(supervisor, "/live/consultants/201/supervision", mode="join", reason=REASON)
+    assert page.status_code == 400
+    assert line.orders == []
+    kept = await audited(engine)
+    assert [detail["refused"] for _, _, detail in kept] == ["other_team"] * 4
+    await into_team(engine, of_201="b")
+    assert (await post(supervisor, PATH, mode="listen", reason=REASON)).status_code == 200
+    ((_, order),) = line.orders
+    assert order.detail["hears"] == "201 202"
+
+
+async def test_the_head_hears_every_team(enter: Enter, engine: AsyncEngine, line: Line) -> None:
+    await into_team(engine, of_201="a", of_202="b")
+    async with enter(Role.HEAD) as client:
+        await link(engine, Role.HEAD, "202")
+        assert (await post(client, PATH, mode="listen", reason=REASON)).status_code == 200
+    ((_, order),) = line.orders
+    assert "hears" not in order.detail
 
 
 def test_live_figures_do_not_imply_hearing() -> None:

@@ -1,0 +1,31 @@
+"""Whose conversations a supervisor may hear."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callcenter.consultants.teams import LONGEST, heard_by, read_team
+from callcenter.errors import AskedWrongly
+
+TEAMS = st.dictionaries(
+    st.sampled_from(["201", "202", "203", "204"]), st.sampled_from([None, "a", "b"])
+)
+
+
+@given(TEAMS, st.sampled_from(["201", "202", "203", "999"]))
+def test_a_supervisor_hears_their_own_team_and_nobody_else(
+    teams: dict[str, str | None], own: str
+) -> None:
+    heard = heard_by(own, teams)
+    if own not in teams:
+        assert heard == set()
+    for each, team in teams.items():
+        assert (each in heard) == (own in teams and team == teams[own])
+
+
+def test_the_name_of_a_team_is_one_line_and_may_be_none() -> None:
+    assert read_team("  Night   shift ") == "Night shift"
+    assert read_team(" ") is None
+    for wrong in ("x" * (LONGEST + 1), "a\x00b"):
+        with pytest.raises(AskedWrongly):
+            read_team(wrong)
