@@ -1,7 +1,7 @@
 """Secrets of this copy: each is generated once, kept in a file of its own, and never logged.
 
 `ari` and `ami` are the passwords of Asterisk's two interfaces, `audit` is the seed of the key that
-signs heads of the audit log.
+signs heads of the audit log, `disclosures` of the one that signs what the authority is given.
 """
 
 import os

@@ -9,7 +9,7 @@ class Action(StrEnum):
     source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
-             record, field, term
+             record, field, term, authority_key
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -61,6 +61,10 @@ class Action(StrEnum):
     DEMAND_WITHDRAWN = "web:demand:withdrawn"
     DEMAND_VIEWED = "web:demand:viewed"  #: detail: by (page, api)
     DEMAND_SCAN_READ = "web:demand:scan_read"
+    AUTHORITY_KEY_ADDED = "web:authority_key:added"  #: subject: the public key of age
+    AUTHORITY_KEY_CONFIRMED = "web:authority_key:confirmed"
+    AUTHORITY_KEY_REVOKED = "web:authority_key:revoked"
+    RECORDING_DISCLOSED = "web:recording:disclosed"  #: subject: the recording; detail: demand, ...
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_SIGNS = "command:user:signs"  #: how somebody signs receipts was changed

@@ -34,12 +34,15 @@ class Head:
     at: datetime
 
 
-def key_from(seed: str) -> Ed25519PrivateKey:
-    """The key of a seed, 32 bytes in base64url as `secrets` makes them. Raises AskedWrongly."""
+def key_from(seed: str, name: str = "audit") -> Ed25519PrivateKey:
+    """The key of a seed, 32 bytes in base64url as `secrets` makes them, from the secret `name`.
+
+    Raises AskedWrongly.
+    """
     try:
         return Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(seed + "="))
     except ValueError as exc:
-        raise AskedWrongly("the secret `audit` must hold 32 bytes in base64url") from exc
+        raise AskedWrongly(f"the secret `{name}` must hold 32 bytes in base64url") from exc
 
 
 def sign(key: Ed25519PrivateKey, head: Head) -> str:

@@ -2,8 +2,11 @@
 
 import click
 
+from callcenter.audit.heads import key_from
+from callcenter.demands.signing import SECRET, fingerprint, public_pem
 from callcenter.errors import WeFailed
 from callcenter.recordings import keys
+from callcenter.secrets import read_secret
 from callcenter.settings import read_settings
 
 
@@ -30,3 +33,13 @@ def recordings(new: bool) -> None:
         raise WeFailed(f"cannot make a key in {folder}: {exc}") from exc
     for number, identity in enumerate(keys.read(folder).identities):
         click.echo(f"{identity.to_public()}  {'opens' if number else 'seals and opens'}")
+
+
+@command.command()
+def disclosures() -> None:
+    """Make the key that signs what the authority is given, unless there is one; show its public
+    part, and the SHA-256 that letters name it by."""
+    secret = read_secret(read_settings().secrets_folder, SECRET)
+    key = key_from(secret, SECRET)
+    click.echo(public_pem(key), nl=False)
+    click.echo(f"SHA-256: {fingerprint(key)}")

@@ -194,6 +194,11 @@ async def find(connection: AsyncConnection, number: str) -> DemandRow | None:
     return None if found is None else DemandRow(*found)
 
 
+async def by_id(connection: AsyncConnection, demand_id: UUID) -> DemandRow:
+    """The demand with this id."""
+    return DemandRow(*(await connection.execute(_rows.where(demand.c.id == demand_id))).one())
+
+
 async def running(
     connection: AsyncConnection, *, from_authority: bool | None = None
 ) -> list[DemandRow]:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
 )
 
@@ -98,4 +100,42 @@ demand_counter = Table(
     metadata,
     Column("year", SmallInteger, primary_key=True, comment="two digits, by Asia/Almaty"),
     Column("last", Integer, nullable=False, comment="last sequence number given in this year"),
+)
+
+authority_key = Table(
+    "authority_key",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("recipient", Text, nullable=False, unique=True, comment="public key of age: age1..."),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    Column("added_by", Text, nullable=False, comment="user:NAME"),
+    Column("confirmed_at", DateTime(timezone=True), comment="compared with the authority"),
+    Column("confirmed_by", Text, comment="user:NAME, another"),
+    Column("revoked_at", DateTime(timezone=True), comment="nothing is encrypted to it any more"),
+    CheckConstraint("(confirmed_at IS NULL) = (confirmed_by IS NULL)", name="confirmed"),
+    CheckConstraint("confirmed_by <> added_by", name="two_people"),
+)
+
+disclosure = Table(
+    "disclosure",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("demand_id", Uuid, ForeignKey("demand.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False, comment="1 is the first release of the demand"),
+    Column("key_id", Uuid, ForeignKey("authority_key.id"), nullable=False),
+    Column("prepared_by", ARRAY(Text), nullable=False, comment="user:NAME"),
+    Column("released_by", Text, nullable=False, comment="user:NAME, none of prepared_by"),
+    Column("released_at", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False, comment="to be taken until then"),
+    Column("built_at", DateTime(timezone=True), comment="since then the bundle is in the store"),
+    Column("sha256", Text, comment="of the bundle, hexadecimal"),
+    Column("bytes", BigInteger, comment="size of the bundle"),
+    Column("taken_at", DateTime(timezone=True), comment="when it was handed out: once"),
+    Column("taken_by", Text, comment="user:NAME"),
+    Column("removed_at", DateTime(timezone=True), comment="when the bundle left the store"),
+    UniqueConstraint("demand_id", "ordinal"),
+    CheckConstraint("released_by <> ALL (prepared_by)", name="two_people"),
+    CheckConstraint("(built_at IS NULL) = (sha256 IS NULL)", name="built"),
+    CheckConstraint("taken_at IS NULL OR built_at IS NOT NULL", name="taken"),
+    Index("ix_disclosure_kept", "released_at", postgresql_where="removed_at IS NULL"),
 )

@@ -1,14 +1,21 @@
 """Conversations of the register, for demands that mean them."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import numpy as np
+import soundfile
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import store as appeals
 from callcenter.consultants.tables import consultant
+from callcenter.recordings import keys, store
+from callcenter.recordings.store import Settled
 from callcenter.recordings.tables import recording
+from callcenter.recordings.vault import Vault, name_for
+from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 
 CALLER = "+77012345667"
@@ -68,3 +75,30 @@ async def _consultant(connection: AsyncConnection, extension: str | None) -> UUI
         )
     )
     return made
+
+
+async def sealed_talk(settings: Settings, engine: AsyncEngine) -> tuple[str, UUID]:
+    """A conversation whose audio is in the store, sealed."""
+    number, recording_id = await talk(engine, state="closed")
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    name = name_for(recording_id, TALKED_AT)
+    if not any(settings.keys.glob("recordings/*.key")):
+        keys.make(settings.keys)
+    sound = io.BytesIO()
+    samples = np.random.default_rng(1).normal(0, 0.1, (40_000, 2))
+    soundfile.write(sound, samples, 8000, format="FLAC")
+    told = Vault(settings).seal(sound, name)
+    async with unit_of_work(engine) as connection:
+        settled = Settled(
+            recording_id,
+            "stored",
+            name,
+            told.sha256,
+            told.bytes,
+            told.audio_sha256,
+            told.audio_bytes,
+            told.sealed_to,
+            300_000,
+        )
+        await store.settle(connection, [settled])
+    return number, recording_id

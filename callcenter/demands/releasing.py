@@ -1,0 +1,144 @@
+"""A second person releases what was checked, and the authority takes it: once, and in time."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record
+from callcenter.demands import disclosures, findings, store
+from callcenter.demands.bundle import read_recipient
+from callcenter.demands.deeds import locked, take
+from callcenter.demands.disclosures import DisclosureRow
+from callcenter.demands.states import State, Step, move
+from callcenter.demands.store import DemandRow
+from callcenter.errors import AskedWrongly
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.errors import NotFound
+from callcenter.web.site import Visit
+
+#: How long a bundle waits to be taken.
+OFFERED = timedelta(days=10)
+
+
+class NotToBeTaken(AskedWrongly):
+    """The bundle is not made yet, was taken already, or its time has run out: ask the center."""
+
+
+async def release(
+    engine: AsyncEngine,
+    visit: Visit,
+    number: str,
+    version: int,
+    key_id: UUID,
+    reason: str,
+    *,
+    again: bool = False,
+) -> None:
+    """Let go what somebody else prepared, or (`again`) what did not arrive: a new bundle is made.
+
+    Raises NotFound, AskedWrongly when the key cannot be used, and as `deeds.take` does.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await locked(connection, number, version)
+        key = await disclosures.key_for(connection, row.id, key_id)
+        step = Step.OFFERED_AGAIN if again else Step.RELEASED
+        prepared_by = await store.preparers(connection, row.id)
+        # The step first: its refusals are the ones that are told.
+        await take(connection, visit, step, row, reason, key=key.recipient)
+        await disclosures.add(
+            connection,
+            demand_id=row.id,
+            key_id=key_id,
+            prepared_by=prepared_by,
+            released_by=visit.who,
+            until=datetime.now(UTC) + OFFERED,
+        )
+
+
+async def hand_out(engine: AsyncEngine, visit: Visit, number: str, by: str) -> DisclosureRow:
+    """Count the bundle as taken, before its first byte is sent: nobody takes it a second time.
+
+    `by` is how: `download` by the authority, `carrier` by the center. Each recording in it has its
+    entry in the audit log. Raises NotFound, NotToBeTaken, IllegalMove.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await locked(connection, number)
+        if not row.from_authority or row.hand_over_by != by:
+            raise NotFound("there is no bundle for you")
+        move(State(row.state), Step.HANDED_OVER)
+        newest = (await disclosures.of_demand(connection, row.id))[0]
+        if datetime.now(UTC) >= newest.until:
+            raise NotToBeTaken
+        if not await disclosures.taken(connection, newest, visit.who):
+            raise NotToBeTaken
+        reason = f"{by}, SHA-256 {newest.sha256}"
+        await take(connection, visit, Step.HANDED_OVER, row, reason, disclosure=str(newest.id))
+        for each in await findings.matches(connection, row.id, chosen=True):
+            await record(
+                connection,
+                who=visit.who,
+                action=Action.RECORDING_DISCLOSED,
+                subject=f"recording:{each.recording_id}",
+                detail={"demand": row.number, "disclosure": str(newest.id)},
+                from_address=visit.address,
+            )
+    return newest
+
+
+async def acknowledge(
+    engine: AsyncEngine, visit: Visit, number: str, version: int, reason: str
+) -> None:
+    """Note that the authority has the bundle whole. Raises NotFound, and as `deeds.take` does."""
+    async with unit_of_work(engine) as connection:
+        row = await locked(connection, number, version)
+        await take(connection, visit, Step.ACKNOWLEDGED, row, reason)
+
+
+async def add_key(engine: AsyncEngine, visit: Visit, written: str) -> None:
+    """Add a public key of the authority, to be confirmed by another. Raises AskedWrongly."""
+    recipient = str(read_recipient(written))
+    async with unit_of_work(engine) as connection:
+        await disclosures.add_key(connection, recipient, visit.who)
+        await _note(connection, visit, Action.AUTHORITY_KEY_ADDED, recipient)
+
+
+async def confirm_key(engine: AsyncEngine, visit: Visit, key_id: UUID) -> None:
+    """Say that a key was compared with the authority. Raises NotFound: not by who added it."""
+    async with unit_of_work(engine) as connection:
+        recipient = await disclosures.confirm_key(connection, key_id, visit.who)
+        await _note(connection, visit, Action.AUTHORITY_KEY_CONFIRMED, recipient)
+
+
+async def revoke_key(engine: AsyncEngine, visit: Visit, key_id: UUID) -> None:
+    """Encrypt nothing to a key any more. Raises NotFound."""
+    async with unit_of_work(engine) as connection:
+        recipient = await disclosures.revoke_key(connection, key_id)
+        await _note(connection, visit, Action.AUTHORITY_KEY_REVOKED, recipient)
+
+
+async def _note(
+    connection: AsyncConnection, visit: Visit, action: Action, recipient: str | None
+) -> None:
+    if recipient is None:
+        raise NotFound("there is no such key for you to change: look at the list again")
+    await record(
+        connection,
+        who=visit.who,
+        action=action,
+        subject=f"authority_key:{recipient}",
+        from_address=visit.address,
+    )
+
+
+def is_offered(row: DemandRow, newest: DisclosureRow | None, by: str, now: datetime) -> bool:
+    """Whether the bundle can be taken now this way."""
+    return (
+        row.state == State.RELEASED.value
+        and row.hand_over_by == by
+        and newest is not None
+        and newest.built_at is not None
+        and newest.taken_at is None
+        and now < newest.until
+    )

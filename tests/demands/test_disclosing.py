@@ -1,0 +1,245 @@
+"""What was released is built, taken once by its receiver, and verified with public tools alone."""
+
+import asyncio
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import soundfile
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.audit.heads import key_from
+from callcenter.audit.tables import audit_entry
+from callcenter.demands import building, deeds, disclosures, releasing, store
+from callcenter.demands.disclosures import DisclosureRow
+from callcenter.demands.jobs import tend_bundles
+from callcenter.demands.matching import Wanted
+from callcenter.demands.releasing import NotToBeTaken
+from callcenter.demands.signing import SECRET, public_pem
+from callcenter.demands.states import IllegalMove, State
+from callcenter.demands.store import DemandRow
+from callcenter.errors import AskedWrongly
+from callcenter.secrets import read_secret
+from callcenter.settings import ROOT, Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.storage.objects import Objects
+from callcenter.web.errors import NotFound
+from callcenter.web.permissions import Role
+from tests.demands.conftest import HEAD, OFFICER, filing, person
+from tests.demands.recorded import sealed_talk
+from tests.demands.test_registering import found
+
+AUTHORITY = person("ministry", Role.AUTHORITY)
+
+
+@pytest.fixture
+def tools(settings: Settings, engine: AsyncEngine) -> Tools:
+    return Tools(settings, engine)
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a receiver types, in a folder of theirs."""
+    return subprocess.run(
+        ["bash", "-euc", line], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+async def new_key(engine: AsyncEngine, folder: Path, name: str = "authority.key") -> UUID:
+    """A key of the authority, made with its own tool, that the head has confirmed."""
+    made = shell(f"age-keygen -o {name} && age-keygen -y {name}", folder)
+    await releasing.add_key(engine, AUTHORITY, made.stdout)
+    async with unit_of_work(engine) as connection:
+        key_id = (await disclosures.keys(connection))[0].id
+    await releasing.confirm_key(engine, HEAD, key_id)
+    return key_id
+
+
+async def checked(tools: Tools, **changed: object) -> DemandRow:
+    """A demand that waits for the second person."""
+    number, recording_id = await sealed_talk(tools.settings, tools.engine)
+    row = await deeds.register(
+        tools.engine, OFFICER, filing(wanted=Wanted(appeal_number=number), **changed)
+    )
+    await deeds.check(tools.engine, OFFICER, row.number, 2, [recording_id], "the one demanded")
+    return await found(tools.engine, row.number)
+
+
+async def released(tools: Tools, folder: Path, **changed: object) -> DemandRow:
+    row = await checked(tools, **changed)
+    key_id = await new_key(tools.engine, folder)
+    await releasing.release(tools.engine, HEAD, row.number, row.version, key_id, "as demanded")
+    return await found(tools.engine, row.number)
+
+
+async def newest(tools: Tools, row: DemandRow) -> DisclosureRow:
+    async with unit_of_work(tools.engine) as connection:
+        return (await disclosures.of_demand(connection, row.id))[0]
+
+
+def bundle(tools: Tools, row: DisclosureRow) -> bytes:
+    return b"".join(Objects(tools.settings.recordings).stream(row.object_name))
+
+
+def commands() -> str:
+    """What the receiver is told to run each time."""
+    told = (ROOT / "docs/operations/disclosures.md").read_text().split("## Each time")[1]
+    return told.split("```")[1]
+
+
+async def test_the_receiver_opens_and_verifies_it_as_the_page_says(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    given = await newest(tools, row)
+    (tmp_path / "bundle.tar.age").write_bytes(bundle(tools, given))
+    key = key_from(read_secret(tools.settings.secrets_folder, SECRET), SECRET)
+    (tmp_path / "center.pem").write_text(public_pem(key))
+    ran = shell(commands(), tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("Signature Verified Successfully") == 2
+    assert ran.stdout.count(": OK") == 4
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (listed,) = manifest["recordings"]
+    assert manifest["demand"] == row.number
+    assert manifest["answer"].startswith(f"{row.number}/1, ")
+    assert (listed["consultant"], listed["began_at"]) == ("2001", "2026-11-20T14:00:00+05:00")
+    assert [(each["what"], each["who"]) for each in listed["custody"]] == [
+        ("recorded", "switch"),
+        ("closed", "system:keeper"),
+        ("registered", "user:officer"),
+        ("searched", "system:demands"),
+        ("checked", "user:officer"),
+        ("released", "user:head"),
+    ]
+    assert soundfile.info(tmp_path / listed["file"]).channels == 2
+    assert (tmp_path / "letter.pdf").read_bytes().startswith(b"%PDF-")
+    # Whoever changes one byte is found out.
+    with (tmp_path / "manifest.json").open("ab") as file:
+        file.write(b" ")
+    verify = [line for line in commands().splitlines() if "manifest" in line or "sum" in line]
+    for line in verify:
+        assert shell(line, tmp_path).returncode
+
+
+async def test_it_is_taken_once_and_acknowledged_with_an_entry_for_each_recording(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    with pytest.raises(NotToBeTaken):  # not built yet
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    await tend_bundles(tools, datetime.now(UTC))
+    taken = await asyncio.gather(
+        *(releasing.hand_out(tools.engine, AUTHORITY, row.number, "download") for _ in range(3)),
+        return_exceptions=True,
+    )
+    assert sorted(type(each).__name__ for each in taken) == [
+        "DisclosureRow",
+        "IllegalMove",
+        "IllegalMove",
+    ]
+    async with unit_of_work(tools.engine) as connection:
+        query = select(audit_entry.c.who).where(audit_entry.c.action == "web:recording:disclosed")
+        assert list((await connection.execute(query)).scalars()) == ["user:ministry"]
+    now = await found(tools.engine, row.number)
+    assert now.state == State.HANDED_OVER
+    await releasing.acknowledge(tools.engine, AUTHORITY, row.number, now.version, "all is whole")
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, row)).removed_at is not None
+    assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
+
+
+async def test_nothing_is_disclosed_twice_to_a_key_nor_after_its_time(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    first = await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    now = await found(tools.engine, row.number)
+    with pytest.raises(AskedWrongly, match="has taken the bundle once"):
+        await releasing.release(
+            tools.engine, HEAD, row.number, now.version, first.key_id, "lost", again=True
+        )
+    other = await new_key(tools.engine, tmp_path, "other.key")
+    await releasing.release(tools.engine, HEAD, row.number, now.version, other, "lost", again=True)
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, row)).ordinal == 2
+    async with unit_of_work(tools.engine) as connection:
+        await connection.execute(text("UPDATE disclosure SET until = now() WHERE ordinal = 2"))
+    with pytest.raises(NotToBeTaken):
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    await tend_bundles(tools, datetime.now(UTC))
+    assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
+
+
+async def test_a_carrier_is_made_by_the_center_and_not_downloaded(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path, hand_over_by="carrier")
+    await tend_bundles(tools, datetime.now(UTC))
+    with pytest.raises(NotFound):
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    await releasing.hand_out(tools.engine, OFFICER, row.number, "carrier")
+
+
+async def test_only_a_confirmed_key_is_encrypted_to(tools: Tools, tmp_path: Path) -> None:
+    row = await checked(tools)
+    with pytest.raises(AskedWrongly, match="age1"):
+        await releasing.add_key(tools.engine, AUTHORITY, "age1nonsense")
+    key_id = await new_key(tools.engine, tmp_path)
+    await releasing.revoke_key(tools.engine, HEAD, key_id)
+    with pytest.raises(AskedWrongly, match="not confirmed, or revoked"):
+        await releasing.release(tools.engine, HEAD, row.number, row.version, key_id, "well")
+    assert (await found(tools.engine, row.number)).state == State.CHECKED
+
+
+async def test_nobody_confirms_a_key_that_they_added(tools: Tools, tmp_path: Path) -> None:
+    key_id = await new_key(tools.engine, tmp_path)
+    await releasing.revoke_key(tools.engine, HEAD, key_id)
+    public = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+    await releasing.add_key(tools.engine, HEAD, public)
+    async with unit_of_work(tools.engine) as connection:
+        added = (await disclosures.keys(connection))[0]
+    with pytest.raises(NotFound):
+        await releasing.confirm_key(tools.engine, HEAD, added.id)
+
+
+async def test_the_database_itself_refuses_a_release_by_one_person(
+    tools: Tools, tmp_path: Path
+) -> None:
+    await released(tools, tmp_path)
+    with pytest.raises(IntegrityError):
+        async with unit_of_work(tools.engine) as connection:
+            await connection.execute(text("UPDATE disclosure SET released_by = 'user:officer'"))
+
+
+async def test_a_demand_withdrawn_half_way_is_not_handed_over(tools: Tools, tmp_path: Path) -> None:
+    row = await released(tools, tmp_path)
+    async with unit_of_work(tools.engine) as connection:
+        (ordered,) = await disclosures.to_be_built(connection)
+    await deeds.withdraw(tools.engine, OFFICER, row.number, row.version, "a letter")
+    await building.build(tools, ordered)  # a worker was at it
+    with pytest.raises(IllegalMove):
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    await tend_bundles(tools, datetime.now(UTC))
+    assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
+
+
+async def test_a_recording_that_is_not_what_it_was_is_not_handed_over(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    async with unit_of_work(tools.engine) as connection:
+        await connection.execute(text("UPDATE recording SET audio_sha256 = repeat('0', 64)"))
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, row)).built_at is None
+    assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
+    async with unit_of_work(tools.engine) as connection:
+        assert (await store.running(connection))[0].number == row.number
+    assert row.due_at > datetime.now(UTC) + timedelta(hours=1)
