@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable
 from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.room import Room
 from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
 from callcenter.line.ports import Leg, LegGone, NotAnswered
@@ -230,7 +231,7 @@ class Switchboard:
                 self.forget(channel)
 
     @asynccontextmanager
-    async def room(self, caller: Leg, *, keys_to_us: bool = True) -> AsyncIterator["Room"]:
+    async def room(self, caller: Leg, *, keys_to_us: bool = True) -> AsyncIterator[Room]:
         """A bridge for a caller's conversation, with nobody in it; destroyed with the block."""
         bridge = f"{TALK}{caller.id}-{next(self._bridges)}"
         room = Room(self.ari, bridge, keys_to_us)
@@ -239,14 +240,16 @@ class Switchboard:
             await self._build(bridge, "mixing,dtmf_events" if keys_to_us else "mixing")
             yield room
         finally:
-            await asyncio.shield(self._part(room, bridge))
+            await asyncio.shield(self._part(room, bridge, caller))
 
-    async def _part(self, room: "Room", bridge: str) -> None:
-        # One by one: what is played to a leg while its bridge is being destroyed, Asterisk
-        # forgets without a word. A leg that was taken out is free when the answer comes.
-        for leg in room.inside:
+    async def _part(self, room: Room, bridge: str, caller: Leg) -> None:
+        # What is played to a leg while its bridge is being destroyed, Asterisk forgets without a
+        # word. The caller, to whom alone something may be played next, is taken out before: a leg
+        # that was taken out is free when the answer comes.
+        channel = self._channels.get(caller.id)
+        if caller in room.inside and not (channel and channel.is_gone):
             with suppress(Unreachable):
-                await room.leave(leg)
+                await room.leave(caller)
         await self.destroy(bridge)
 
     @asynccontextmanager
@@ -354,41 +357,6 @@ class Switchboard:
     async def recording_closed(self, file: Path) -> None:
         """Return when it is proved closed, its channel having gone. Raises RecordingUnproved."""
         await self._recorder.stop("", file, gone=True)
-
-
-class Room:
-    """A bridge of Asterisk (`callcenter.line.ports.Room`)."""
-
-    def __init__(self, ari: Ari, bridge: str, absorb: bool) -> None:
-        """`absorb`: the others do not hear the keys that somebody in it presses."""
-        self._ari = ari
-        self._bridge = bridge
-        self._absorb = absorb
-        self._inside: dict[str, Leg] = {}
-
-    @property
-    def inside(self) -> list[Leg]:
-        """Who was put in and not taken out; any of them may have hung up."""
-        return list(self._inside.values())
-
-    async def enter(self, leg: Leg) -> None:
-        """Put a leg into the bridge. Raises LegGone."""
-        try:
-            await self._ari.request(
-                "POST",
-                f"bridges/{self._bridge}/addChannel",
-                {"channel": leg.id, "absorbDTMF": str(self._absorb).lower()},
-            )
-            self._inside[leg.id] = leg
-        except (Gone, Refused):
-            raise LegGone(f"channel {leg.id} hung up") from None
-
-    async def leave(self, leg: Leg) -> None:
-        """Take a leg out of the bridge; no error when it has hung up or is not in it."""
-        self._inside.pop(leg.id, None)
-        path = f"bridges/{self._bridge}/removeChannel"
-        with suppress(Gone, Refused):
-            await self._ari.request("POST", path, {"channel": leg.id}, within=2.0)
 
 
 def caller_of(bridge: str) -> str:

@@ -278,9 +278,12 @@ class Conversation:
 
     async def begin(self, talker: Talker) -> None:
         """Caller and talker hear each other. Raises LegGone, NotAnswered when the talker has."""
-        await self._room.enter(self.call.leg)
-        if not await self.admit(talker):
-            raise NotAnswered("left")
+        try:
+            await self._room.enter(self.call.leg, talker.leg)
+        except LegGone:  # who of the two?
+            await self._room.enter(self.call.leg)
+            if not await self.admit(talker):
+                raise NotAnswered("left") from None
         self.call.record.consultant(talker.consultant.id)
         self.call.if_left = Outcome.TALKED
         self.call.record.moment(Moment.CONNECTED, consultant=talker.name)

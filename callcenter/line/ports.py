@@ -87,8 +87,11 @@ class Leg(Protocol):
 class Room(Protocol):
     """Where legs hear each other."""
 
-    async def enter(self, leg: Leg) -> None:
-        """From now on the leg hears the others, and they hear it. Raises LegGone."""
+    async def enter(self, *legs: Leg) -> None:
+        """From now on these legs hear the others, and they hear them.
+
+        Raises LegGone when one of several has hung up, each of which may be inside then or not.
+        """
 
     async def leave(self, leg: Leg) -> None:
         """From now on it hears nobody; no error when it has hung up."""

@@ -266,12 +266,13 @@ class FakeRoom:
         self.inside: list[FakeLeg] = []
         self._world = world
 
-    async def enter(self, leg: Leg) -> None:
-        assert isinstance(leg, FakeLeg)
-        await leg.step()
-        assert leg not in self.inside
-        assert "music" not in self._world.held or leg is not self._world.leg
-        self.inside.append(leg)
+    async def enter(self, *legs: Leg) -> None:
+        for leg in legs:
+            assert isinstance(leg, FakeLeg)
+            await leg.step()
+            assert "music" not in self._world.held or leg is not self._world.leg
+        self.inside += [leg for leg in legs if isinstance(leg, FakeLeg)]
+        assert len(set(self.inside)) == len(self.inside)
 
     async def leave(self, leg: Leg) -> None:
         assert isinstance(leg, FakeLeg)

@@ -1,0 +1,42 @@
+"""A bridge of Asterisk, as the room of a conversation (`callcenter.line.ports.Room`)."""
+
+from contextlib import suppress
+
+from callcenter.asterisk.ari import Ari, Gone, Refused
+from callcenter.line.ports import Leg, LegGone
+
+
+class Room:
+    """Who was put into a bridge, by one controller."""
+
+    def __init__(self, ari: Ari, bridge: str, absorb: bool) -> None:
+        """`absorb`: the others do not hear the keys that somebody in it presses."""
+        self._ari = ari
+        self._bridge = bridge
+        self._absorb = absorb
+        self._inside: dict[str, Leg] = {}
+
+    @property
+    def inside(self) -> list[Leg]:
+        """Who was put in and not taken out; any of them may have hung up."""
+        return list(self._inside.values())
+
+    async def enter(self, *legs: Leg) -> None:
+        """Put legs into the bridge, with one request. Raises LegGone when one has hung up."""
+        ids = ",".join(leg.id for leg in legs)
+        try:
+            await self._ari.request(
+                "POST",
+                f"bridges/{self._bridge}/addChannel",
+                {"channel": ids, "absorbDTMF": str(self._absorb).lower()},
+            )
+            self._inside.update((leg.id, leg) for leg in legs)
+        except (Gone, Refused):
+            raise LegGone(f"channel {ids} hung up") from None
+
+    async def leave(self, leg: Leg) -> None:
+        """Take a leg out of the bridge; no error when it has hung up or is not in it."""
+        self._inside.pop(leg.id, None)
+        path = f"bridges/{self._bridge}/removeChannel"
+        with suppress(Gone, Refused):
+            await self._ari.request("POST", path, {"channel": leg.id}, within=2.0)
