@@ -47,7 +47,6 @@ EMPTY = (
     "features.conf",
     "pjproject.conf",
     "queuerules.conf",
-    "stasis.conf",
     "udptl.conf",
     "websocket_client.conf",
 )
