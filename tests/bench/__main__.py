@@ -24,7 +24,7 @@ from tests.bench import ready as readying
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
 from tests.bench.results import load as read
-from tests.bench.rig import prompts
+from tests.bench.rig import TALK, prompts
 
 RESULTS = ROOT / "bench" / "results"
 PICTURE = ROOT / "docs" / "performance.svg"
@@ -59,7 +59,7 @@ def main() -> None:
 def compare(rounds: int) -> None:
     """Ours against a plain dialplan of the same Asterisk, in turn."""
     keep = Keeper("compare")
-    budget = comparing.Budget(rounds=rounds, holds=1 if rounds == 1 else 2)
+    budget = comparing.QUICK if rounds == 1 else comparing.Budget(rounds=rounds)
     samples = asyncio.run(comparing.compare(budget, prompts(), say, keep))
     click.echo("\n" + comparing.comparison(samples))
     click.echo(f"\n{_shown(keep.path)}")
@@ -74,17 +74,23 @@ def figures() -> None:
 
 
 @main.command()
+@click.option("--side", "sides", multiple=True, type=click.Choice(list(comparing.SIDES)))
+@click.option("--rounds", default=1, type=click.IntRange(1), show_default=True)
 @click.option("--rate", default=10.0, show_default=True)
 @click.option("--seconds", default=15.0, show_default=True)
-def cost(rate: float, seconds: float) -> None:
-    """CPU a call of ours at one rate, by process, and commits: a quick look, in a minute."""
-    sample = asyncio.run(costing.cost(rate, seconds, prompts()))
-    click.echo(f"{comparing.line(sample)}; {sample.more['commits']:.1f} commits a call")
+@click.option("--talk", default=TALK, show_default=True, help="Seconds from key to hang-up.")
+def cost(sides: Sequence[str], rounds: int, rate: float, seconds: float, talk: float) -> None:
+    """CPU a call at one rate, by process, and commits: of ours, or of the sides that are named."""
+    keep = Keeper("cost")
+    names = sides or ("ours",)
+    taking = costing.costs(names, rounds, rate, seconds, talk, prompts(), say, keep)
+    click.echo("\n" + costing.shown(asyncio.run(taking)))
+    click.echo(f"\n{_shown(keep.path)}")
 
 
 @main.command()
-@click.option("--calls", default=300, type=click.IntRange(1), show_default=True)
-@click.option("--minutes", default=5.0, show_default=True)
+@click.option("--calls", default=100, type=click.IntRange(1), show_default=True)
+@click.option("--minutes", default=2.0, show_default=True)
 def load(calls: int, minutes: float) -> None:
     """So many conversations at once for so long: what is lost, and what grows."""
     keep = Keeper("load")

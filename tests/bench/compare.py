@@ -22,12 +22,10 @@ from tests.bench.telephones import PlacedCall
 SIDES: dict[str, type[Plain] | type[Product]] = {"plain": Plain, "ours": Product}
 FIXED = (5.0, 15.0, 30.0)  # new calls a second
 FIXED_SECONDS = 8.0
-HOLD_SECONDS = 30.0
 CONSULTANTS = 300  # they talk 4 s: enough for 70 calls a second
 FROM, TO, GROWTH = 10.0, 70.0, 2.5  # calls a second, and by how much it grows in each second
 FIRST_HOLD = 0.9  # of the rate at which the growing load broke
 UP, DOWN = 1.1, 0.8  # to the next rate that is tried, after one that held or did not
-TRIES = 4  # rates, until one holds
 
 Say = Callable[[str], None]
 
@@ -37,7 +35,12 @@ class Budget:
     """How much to measure: with fewer holds the highest rate is known less finely."""
 
     rounds: int
-    holds: int
+    holds: int = 2  # rates that are tried though one has held
+    tries: int = 4  # rates, until one holds
+    hold_seconds: float = 30.0
+
+
+QUICK = Budget(rounds=1, holds=1, tries=2, hold_seconds=20.0)
 
 
 async def compare(
@@ -49,14 +52,14 @@ async def compare(
         for side, make in SIDES.items():
             say(f"round {number} of {budget.rounds}, {side}")
             async with rig(make, Stock(CONSULTANTS), built) as running:
-                async for sample in _round(running, number, budget.holds, say):
+                async for sample in _round(running, number, budget, say):
                     samples.append(sample)
                     say(f"  {line(sample)}")
                     keep(samples)
     return samples
 
 
-async def _round(running: Rig, number: int, holds: int, say: Say) -> AsyncIterator[Sample]:
+async def _round(running: Rig, number: int, budget: Budget, say: Say) -> AsyncIterator[Sample]:
     for rate in FIXED:
         sample = await running.measure("fixed", rate, FIXED_SECONDS, round=number)
         yield sample
@@ -64,11 +67,11 @@ async def _round(running: Rig, number: int, holds: int, say: Say) -> AsyncIterat
     say(f"  a growing load breaks at {rate:.0f}/s")
     rate = max(1.0, round(rate * FIRST_HOLD))
     held = False
-    for attempt in range(1, TRIES + 1):
-        sample = await running.measure("hold", rate, HOLD_SECONDS, round=number)
+    for attempt in range(1, budget.tries + 1):
+        sample = await running.measure("hold", rate, budget.hold_seconds, round=number)
         yield sample
         held = held or sample.holds
-        if held and attempt >= holds:
+        if held and attempt >= budget.holds:
             return
         rate = max(1.0, round(rate * (UP if sample.holds else DOWN)))
 

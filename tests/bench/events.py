@@ -17,7 +17,7 @@ from tests.bench.results import Middle, Sample, table
 from tests.bench.rig import rig
 from tests.bench.sides import Product, Stock
 
-RATE, SECONDS = 10.0, 15.0
+RATE, SECONDS = 10.0, 8.0
 CONSULTANTS = 100
 HERE = (sys.executable, "-m", "tests.bench.line")
 

@@ -16,6 +16,7 @@ from tests.bench.sides import Product, Stock
 from tests.bench.telephones import SECOND_KEY
 
 TALK = 60.0
+OVER = 45.0  # seconds after the last call should have ended, after which it is given up
 EVERY = 15.0  # seconds between two looks at the memory
 COMPLAINT = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
 
@@ -35,7 +36,8 @@ async def load(
         looks: Looks = []
         looking = asyncio.create_task(_look(running, looks, say))
         pauses = iter([1 / rate] * round(rate * seconds))
-        calling = running.load(pauses, TALK, lambda _: True)
+        limit = seconds + length + OVER
+        calling = running.load(pauses, TALK, lambda _: True, limit)
         try:
             sample = await running.sample("load", rate, TALK, calling, {})
         finally:

@@ -42,19 +42,29 @@ class Rig:
     idle: dict[str, float]  #: CPU seconds a second, by process
 
     async def load(
-        self, pauses: Iterator[float], talk: float, watch: Callable[[list[PlacedCall]], bool]
+        self,
+        pauses: Iterator[float],
+        talk: float,
+        watch: Callable[[list[PlacedCall]], bool],
+        limit: float | None = None,
     ) -> list[PlacedCall]:
-        """Place a call after each pause (seconds), until there is none or `watch` says stop."""
+        """Place a call after each pause (seconds), until there is none or `watch` says stop.
+
+        Calls that are not over `limit` seconds after the first one began have a fault.
+        """
         calls: list[PlacedCall] = []
         tasks = []
-        due = time.monotonic()
+        due = begun = time.monotonic()
         for pause in pauses:
             tasks.append(asyncio.create_task(self.callers.call(talk, calls)))
             due += pause
             await asyncio.sleep(due - time.monotonic())
-            if not watch(calls):
+            if not watch(calls) or (limit and due - begun > limit):
                 break
-        await asyncio.gather(*tasks)
+        await _over(tasks, None if limit is None else begun + limit - time.monotonic())
+        for call in calls:
+            if call.ended_at is None and call.fault is None:
+                call.fault = "not over in time"
         return calls
 
     async def facts(self, calls: Sequence[PlacedCall]) -> list[Fact]:
@@ -176,6 +186,17 @@ async def use(side: Side) -> dict[str, float]:
     await asyncio.sleep(IDLE)
     took, after = time.monotonic() - begun, cpu_seconds(roots)
     return {name: (after[name] - before[name]) / took for name in roots}
+
+
+async def _over(calls: Sequence[asyncio.Task[None]], within: float | None) -> None:
+    """Return when all are over, or were given up after so many seconds."""
+    if calls:
+        _, late = await asyncio.wait(calls, timeout=within and max(0.0, within))
+        for call in late:
+            call.cancel()
+        for ended in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 @contextmanager

@@ -25,7 +25,10 @@ async def test_a_side_serves_and_records_every_call(
     assert sample.calls == 4
     assert sample.faults == {}
     assert sample.missing == 0
-    assert sample.difference.worst < 1000  # each recording was compared with its own conversation
+    # Each recording was compared with its own conversation. On a busy machine the generator itself
+    # may stand still at the beginning or the end of one of them, but hardly of most.
+    assert sample.difference.worst < 1000
+    assert sample.difference.p50 < 100
     assert sample.recorded > 0
     assert 0 < sample.answer.p50 < 5000
     assert 0 < sample.ring.p50 < 5000
