@@ -20,6 +20,7 @@ COMMANDS = {
     "keys": "make the keys that recordings are sealed to",
     "audit": "tell whether the audit log is as it was written",
     "check": "tell whether this copy is fit to serve",
+    "demo-data": "fill an empty register with invented appeals",
     "demo": "place a real call to 111 and show what came of it",
 }
 
@@ -33,7 +34,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"callcenter.commands.{cmd_name}")
+        module = importlib.import_module(f"callcenter.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

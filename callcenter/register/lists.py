@@ -37,16 +37,15 @@ class List(StrEnum):
 
 
 def _conditions(user: str, today: date, now: datetime) -> Mapping[List, ColumnElement[bool]]:
-    due = func.least(record.c.due_on, record.c.notice_due_on)
-    is_due = or_(record.c.due_on.is_not(None), record.c.notice_due_on.is_not(None))
+    due, notice = record.c.due_on, record.c.notice_due_on
     me = select(web_user.c.consultant_id).where(web_user.c.name == user).scalar_subquery()
     draft = exists().where(
         record_draft.c.appeal_id == appeal.c.id, record_draft.c.author == f"user:{user}"
     )
     return {
         List.DANGER: and_(_goes_on, _not_passed_on),
-        List.OVERDUE: and_(_goes_on, is_due, due < today),
-        List.TODAY: and_(_goes_on, is_due, due == today),
+        List.OVERDUE: and_(_goes_on, or_(due < today, notice < today)),
+        List.TODAY: and_(_goes_on, or_(due == today, notice == today)),
         List.MINE: and_(_goes_on, record.c.owner == user),
         List.UNWRITTEN: and_(
             appeal.c.consultant_id == me,

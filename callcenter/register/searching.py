@@ -68,6 +68,10 @@ def document(
     found: set[str] = set()
     plain: set[str] = set()
     for key, value in content.items():
+        if key.endswith(".phone") and isinstance(value, str):
+            found.update(_phone(value))
+        if key.endswith((".phone", ".identifier")):
+            continue  # numbers are found as a whole, an identifier by `record_identifier`
         secret = form.guard(key, content) is Guard.SENSITIVE
         is_name = key.endswith(".name")
         for word in words(value if isinstance(value, str) else " ".join(value)):
@@ -76,10 +80,8 @@ def document(
                 found.update(_secret(keys, each) for each in said)
             else:
                 plain.update(said)
-        if key.endswith(".phone") and isinstance(value, str):
-            found.update(_phone(value))
     found.update(_phone(caller_number or ""))
-    return found | plain, plain
+    return found | plain, {word for word in plain if not word.isdecimal()}
 
 
 async def index(

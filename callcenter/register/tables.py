@@ -51,6 +51,7 @@ record = Table(
         "due_on",
         postgresql_where="due_on IS NOT NULL",
     ),
+    Index("ix_record_notice_due", "notice_due_on", postgresql_where="notice_due_on IS NOT NULL"),
     Index("ix_record_owner", "owner", "changed_at"),
     Index(
         "ix_record_danger",

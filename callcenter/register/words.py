@@ -6,6 +6,7 @@ Names are folded: ё and е, қ and к, Latin and Cyrillic spellings of a name a
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import snowballstemmer
 
@@ -13,6 +14,7 @@ _WORD = re.compile(r"[^\W_]+")
 _KAZAKH = frozenset("әғқңөұүһі")
 LONGEST = 40  # letters of a word; what is longer is no word
 SHORTEST = 2
+CACHED = 50_000  # words whose stems are remembered: texts use the same ones
 
 _russian = snowballstemmer.stemmer("russian")
 
@@ -55,6 +57,7 @@ def words(text: str) -> Iterator[str]:
             yield word
 
 
+@lru_cache(CACHED)
 def stems(word: str) -> tuple[str, ...]:
     """The stem, or two where the word could be Kazakh or Russian."""
     if not _KAZAKH.isdisjoint(word):
@@ -75,6 +78,7 @@ def kazakh_stem(word: str) -> str:
     return word[:-1] + _HARDENED.get(word[-1], word[-1])
 
 
+@lru_cache(CACHED)
 def folded(name: str) -> str:
     """What all spellings of a name have in common: Қайрат, Кайрат and Qairat are kairat."""
     latin = name.lower()

