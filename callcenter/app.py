@@ -34,6 +34,7 @@ from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
 from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
+from callcenter.disk import DiskWatch
 from callcenter.errors import NotReady, WeFailed
 from callcenter.hearings import Hearings
 from callcenter.laying_out import Library
@@ -148,6 +149,8 @@ class Controller:
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
         )
         self._under_way: dict[str, Call] = {}
+        stores = (settings.journals, settings.recordings)
+        self.disks = DiskWatch(redis, settings.spool, stores, self._under_way.values)
         self.owed = self._owed(Library(settings, redis))
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
@@ -210,6 +213,7 @@ class Controller:
                 background.create_task(self._retell_desk()),
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.losses.run()),
+                background.create_task(self.disks.run()),
                 background.create_task(self.plans.run()),
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),

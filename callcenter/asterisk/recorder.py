@@ -17,7 +17,7 @@ from pathlib import Path
 from callcenter.asterisk.ami import Ami, Refused, Unreachable
 from callcenter.errors import WeFailed
 from callcenter.line.ports import RecordingUnproved
-from callcenter.recordings.spool import is_closed
+from callcenter.recordings.spool import has_room, is_closed
 
 START_LIMIT = 0.8  # seconds for an answer, and for the file to appear: the consultant is told soon
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
@@ -49,6 +49,9 @@ class Recorder:
             raise RecordingUnproved(f"MixMonitor could misread the file name {file}")
         if _exists(file):
             raise RecordingUnproved(f"{file.name} exists already, and is never overwritten")
+        # On a full disk Asterisk makes the file all the same, and writes nothing into it.
+        if not has_room(file.parent):
+            raise RecordingUnproved(f"cannot record {file.name}: no room on the disk")
         try:
             answer = await self._ami.action(
                 {

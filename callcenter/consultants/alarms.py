@@ -19,6 +19,8 @@ class Alarm(StrEnum):
     DEMAND_DUE_SOON = "demand_due_soon"  #: the time that a demand of the authority sets runs out
     DEMAND_OVERDUE = "demand_overdue"  #: it has run out
     NONE_ANSWERED = "none_answered"  #: callers wait for this language, and nobody answers any
+    DISK_FILLS = "disk_fills"  #: four fifths of a disk with recordings or journals are used
+    DISK_ALMOST_FULL = "disk_almost_full"  #: nine tenths are: soon nothing can be recorded
     MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
     DANGER_WAITS = "danger_waits"  #: an appeal tells of danger and nobody has passed it on
     APPEAL_OVERDUE = "appeal_overdue"  #: the term of an appeal's answer or notice is over

@@ -72,6 +72,8 @@ class Call:
     if_left: Outcome = Outcome.LEFT_IN_GREETING
     notice_heard: bool = False
     recording_unproved: bool = False
+    #: while it is recorded: says why it is not any more
+    spoil_recording: Callable[[str], None] | None = None
     hung_up: bool = False  #: the consultant ended the conversation
     lost_before: bool = False  #: our fault ended the caller's last call, a short while ago
     had_by: str | None = None  #: extension of who had the open appeal lately, or whom a plan names

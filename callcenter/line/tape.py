@@ -35,6 +35,7 @@ class Tape:
             self._failed(exc)
             return False
         self._call.record.moment(Moment.RECORDING_STARTED, recording=str(self.id))
+        self._call.spoil_recording = self._spoiled
         return True
 
     async def stop(self, *, for_good: bool = True) -> bool:
@@ -44,6 +45,7 @@ class Tape:
         """
         if self._is_over:
             return not self._call.recording_unproved
+        self._call.spoil_recording = None
         proved = await self._stopped()
         if proved or for_good:
             self._is_over = True
@@ -61,6 +63,11 @@ class Tape:
             return False
         self._call.record.moment(Moment.RECORDING_STOPPED, recording=str(self.id))
         return True
+
+    def _spoiled(self, why: str) -> None:
+        """What is said from now on is not kept; what was said before may be."""
+        self._call.spoil_recording = None
+        self._failed(RecordingUnproved(f"{self._file.name}: {why}"))
 
     def _failed(self, exc: RecordingUnproved) -> None:
         log.error("call %s: %s", self._call.leg.id, exc)

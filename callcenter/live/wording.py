@@ -56,6 +56,8 @@ ALARMS = {
         "An appeal tells of danger and nobody has passed it on: see the work lists."
     ),
     "appeal_overdue": N_("The term of an appeal is over: see the work lists."),
+    "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
+    "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),
     "demand_overdue": N_("A written demand is overdue: see the demands."),
     "none_answered": N_("Callers waited and none was answered for long, their language:"),

@@ -4,17 +4,33 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from callcenter.errors import WeFailed
 
+ROOM = 1024**2  # bytes: of two channels of a conversation, 33 seconds
 _CALL = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"  # as the ids of Asterisk's channels are
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _OF_CONVERSATION = re.compile(f"({_CALL})-({_UUID})[.]raw")
 _OF_FALLBACK = re.compile(f"fallback-({_CALL})[.]raw")
+
+
+class DiskUsage(NamedTuple):
+    """In bytes. `free` is what we may use: a part of the rest may be root's alone."""
+
+    total: int
+    used: int
+    free: int
+
+    @property
+    def share(self) -> float:
+        """What is used of what we may use."""
+        return self.used / max(self.used + self.free, 1)
 
 
 class Held(WeFailed):
@@ -61,6 +77,19 @@ def recorded(spool: Path) -> list[str]:
     if not spool.is_dir():
         return []  # nothing was ever recorded
     return [each.name for each in os.scandir(spool) if each.name.endswith(".raw")]
+
+
+def used(folder: Path) -> DiskUsage:
+    """What is used of the disk where the folder is, or will be made. Blocks; raises OSError."""
+    while not folder.exists():
+        folder = folder.parent
+    return DiskUsage(*shutil.disk_usage(folder))
+
+
+def has_room(spool: Path) -> bool:
+    """Whether more can be recorded, half a minute at least. Blocks; raises OSError."""
+    usage = used(spool)
+    return usage.free >= ROOM or usage.total == 0  # what is no disk says nothing
 
 
 def is_closed(file: Path) -> bool:
