@@ -50,9 +50,10 @@ async def left(
     language: str = "ru",
     urgencies: Sequence[Urgency] = (),
     seconds: float = SECONDS,
+    at: datetime | None = None,
 ) -> UUID:
     """A message that this number left in a call that is over: a tone."""
-    appeal_id, recording_id, now = uuid4(), uuid4(), datetime.now(UTC)
+    appeal_id, recording_id, now = uuid4(), uuid4(), at or datetime.now(UTC)
     name = name_for(recording_id, now)
     vault = Vault(house.settings)
     sealed = await asyncio.to_thread(vault.seal, _said(seconds), name)

@@ -1,11 +1,13 @@
 """Messages are offered to consultants who are idle, and heard by telephone, on the real switch."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
 from callcenter.consultants.states import State as Doing
+from callcenter.ledger.heard import Way
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.promises.states import State
 from tests.calls.fragile import both_hear
@@ -19,6 +21,7 @@ from tests.calls.messages import (
     state_of,
 )
 from tests.calls.test_callbacks import attempts, closed
+from tests.calls.test_check_calls import agrees
 from tests.calls.test_promises import forget_promises
 from tests.calls.test_waiting import SEVERAL, hears_again, times
 
@@ -113,8 +116,8 @@ async def test_a_message_that_is_put_off_comes_again_and_so_does_one_that_was_hu
 async def test_the_applicant_is_called_from_the_message_and_nothing_is_said_before_the_key(
     house: House,
 ) -> None:
-    number = "+77070000005"
-    message_id = await left(house, number)
+    number, since = "+77070000005", datetime.now(UTC)
+    message_id = await left(house, number, at=since - timedelta(days=365))
     async with house.network(number) as network, house.softphone("202") as consultant:
         await consultant.register()
         leg = await consultant.next_call(SEVERAL)
@@ -136,6 +139,9 @@ async def test_the_applicant_is_called_from_the_message_and_nothing_is_said_befo
     await until(lambda: closed(house, number), "the call has an outcome")
     assert await attempts(house, number) == [Outcome.TALKED]
     assert await state_of(house, message_id) is State.KEPT
+    # That a consultant was rung to hear a message is no call of anybody, nor a conversation.
+    await house.nothing_left()
+    assert await agrees(house, since) == {Way.INSIDE: 1, Way.OUT: 1}
 
 
 async def test_who_cannot_be_called_is_not_and_the_message_stays(house: House) -> None:

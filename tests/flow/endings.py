@@ -1,7 +1,8 @@
 """A story for each ending of a call, and how to tell one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from callcenter.line.flow import inbound_call
 from callcenter.line.outcomes import Outcome
@@ -9,6 +10,8 @@ from callcenter.line.ports import NotAnswered
 from tests.flow.transfers import TRANSFERS
 from tests.flow.world import Story, World
 
+W = TypeVar("W", bound=World)
+T = TypeVar("T")
 PATIENCE = 100  # turns in which a caller has heard and answered all that is asked
 
 
@@ -252,21 +255,30 @@ def assert_nothing_left(world: World) -> None:
     assert all(world.record.recordings.values()), "a recording was not said to be stopped"
 
 
-async def cuts(
+def cuts(
     story: Story, how: Callable[[World, asyncio.Task[Outcome]], object]
 ) -> AsyncIterator[tuple[World, asyncio.Task[Outcome]]]:
-    """The story cut after no turn of the loop, after one, and so on; each call is over."""
+    """The call of a story, cut as `cuts_of` does."""
+    return cuts_of(lambda: World(story), lambda world: inbound_call(world.call()), how)
+
+
+async def cuts_of(
+    made: Callable[[], W],
+    tell: Callable[[W], Coroutine[Any, Any, T]],
+    how: Callable[[W, asyncio.Task[T]], object],
+) -> AsyncIterator[tuple[W, asyncio.Task[T]]]:
+    """What is told, cut after no turn of the loop, after one, and so on; each time it is over."""
     for turns in range(ENDLESS):
-        world = World(story)
-        call = asyncio.create_task(inbound_call(world.call()))
+        world = made()
+        telling = asyncio.create_task(tell(world))
         for _ in range(turns):
             await asyncio.sleep(0)
-        if call.done():
-            assert turns > 10, "the story was never cut"
-            await call
+        if telling.done():
+            assert turns > 2, "the story was never cut"
+            await telling
             return
-        how(world, call)
-        await asyncio.wait((call,))
+        how(world, telling)
+        await asyncio.wait((telling,))
         assert_nothing_left(world)
-        yield world, call
+        yield world, telling
     raise AssertionError("the story does not end")

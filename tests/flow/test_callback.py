@@ -9,7 +9,7 @@ import pytest
 from callcenter.line.callback import Callback, called_back
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered
-from tests.flow.endings import BUSY, ENDLESS, LATE, assert_nothing_left
+from tests.flow.endings import BUSY, LATE, assert_nothing_left, cuts_of
 from tests.flow.world import FakeLeg, Story, World
 
 ENDINGS = {
@@ -73,22 +73,10 @@ async def test_every_ending_has_its_outcome_and_leaves_nothing(
     assert_nothing_left(world)
 
 
-async def cuts(
+def cuts(
     story: Story, how: Callable[[CalledWorld, asyncio.Task[Outcome]], object]
 ) -> AsyncIterator[tuple[CalledWorld, asyncio.Task[Outcome]]]:
-    for turns in range(ENDLESS):
-        world = CalledWorld(story)
-        call = asyncio.create_task(told(world))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if call.done():
-            await call
-            return
-        how(world, call)
-        await asyncio.wait((call,))
-        assert_nothing_left(world)
-        yield world, call
-    raise AssertionError("the story does not end")
+    return cuts_of(lambda: CalledWorld(story), told, how)
 
 
 @of_each_ending

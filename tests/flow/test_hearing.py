@@ -9,7 +9,7 @@ import pytest
 from callcenter.errors import WeFailed
 from callcenter.line.hearing import Audio, Hearing, Wish, heard
 from callcenter.line.ports import Consultant, Leg, LegGone, NotAnswered
-from tests.flow.endings import ENDLESS, LATE, assert_nothing_left
+from tests.flow.endings import LATE, assert_nothing_left, cuts_of
 from tests.flow.world import TIMES, FakeLeg, Story, World
 
 MESSAGE = "ru/message"
@@ -111,22 +111,10 @@ async def test_who_cannot_hear_it_now_is_told_so() -> None:
     assert_nothing_left(world)
 
 
-async def cuts(
+def cuts(
     story: Story, how: Callable[[HearingWorld, asyncio.Task[Wish]], object]
 ) -> AsyncIterator[tuple[HearingWorld, asyncio.Task[Wish]]]:
-    for turns in range(ENDLESS):
-        world = HearingWorld(story)
-        hearing = asyncio.create_task(listen(world))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if hearing.done():
-            await hearing
-            return
-        how(world, hearing)
-        await asyncio.wait((hearing,))
-        assert_nothing_left(world)
-        yield world, hearing
-    raise AssertionError("the story does not end")
+    return cuts_of(lambda: HearingWorld(story), listen, how)
 
 
 @of_each_ending
