@@ -36,6 +36,7 @@ from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.disk import DiskWatch
 from callcenter.errors import NotReady, WeFailed
+from callcenter.figures import LineFigures, metrics_port
 from callcenter.hearings import Hearings
 from callcenter.laying_out import Library
 from callcenter.line.backlog import Backlog, waiting
@@ -59,6 +60,7 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import once, open_database, unit_of_work
 from callcenter.storage.redis import open_redis
 from callcenter.up import notify
+from callcenter.up.observed import observed
 from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,11 @@ async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
     engine, redis = open_database(settings), open_redis(settings)
     try:
         controller = Controller(settings, name, engine, redis)
-        async with asyncio.TaskGroup() as tasks:
+        told = controller.figures()
+        async with (
+            observed(metrics_port(settings, name), told.figures, told.needs),
+            asyncio.TaskGroup() as tasks,
+        ):
             tasks.create_task(controller.run(stop))
             await controller.ready.wait()
             # What is here now stays: collections that look at it stop calls for 60 ms.
@@ -156,6 +162,11 @@ class Controller:
         self.calls: set[asyncio.Task[None]] = set()
         self.calls_out = self._calls_out()
         self._errands: set[asyncio.Task[None]] = set()
+
+    def figures(self) -> LineFigures:
+        """What is told to whoever watches this controller."""
+        connected = {"ari": self.switchboard.ari.connected, "ami": self.ami.connected}
+        return LineFigures(self._under_way.values, self.journal, connected)
 
     def _owed(self, library: Library) -> Owed:
         calling = CallingBack(

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     web_port: Port = 8111
     ari_port: Port = Field(8088, description="Asterisk's HTTP server, on loopback only")
     ami_port: Port = Field(5038, description="Asterisk's manager, on loopback only")
+    metrics_port: Port | None = Field(
+        9110,
+        description="Where the worker tells metrics, on loopback only, and line-1 one further, "
+        "line-2 two; `none`: nowhere",
+    )
     sip_address: IPv4Address = Field(IPv4Address("127.0.0.1"), description="Where SIP is heard")
     sip_port: Port = 5060
     rtp_start: Port = 10000

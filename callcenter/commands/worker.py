@@ -14,6 +14,7 @@ import callcenter.live.jobs
 import callcenter.register.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
+from callcenter.figures import WorkerFigures
 from callcenter.laying_out import Librarian
 from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings, read_settings
@@ -21,6 +22,7 @@ from callcenter.storage.engine import open_database
 from callcenter.storage.jobs import Tools, connected, work
 from callcenter.storage.redis import open_redis
 from callcenter.up.notify import ready
+from callcenter.up.observed import observed
 from callcenter.writing import inherit_journals
 
 
@@ -33,7 +35,11 @@ def command() -> None:
 async def _serve(settings: Settings) -> None:
     engine, redis = open_database(settings), open_redis(settings)
     try:
-        async with connected(settings) as app:
+        told = WorkerFigures(settings, engine, redis)
+        async with (
+            observed(settings.metrics_port, told.figures, told.needs),
+            connected(settings) as app,
+        ):
             ready("waiting for jobs")
             await _until_one_ends(
                 work(app, Tools(settings, engine)),

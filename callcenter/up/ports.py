@@ -55,6 +55,7 @@ def with_free_ports(settings: Settings, **changed: object) -> Settings:
     values = settings.model_dump() | {
         "web_port": free_port(),
         "ari_port": free_port(),
+        "metrics_port": None,  # several in a row, and nobody watches a passing copy
         "ami_port": free_port(),
         "sip_port": free_port(socket.SOCK_DGRAM),
         "rtp_start": rtp[0],

@@ -1,0 +1,83 @@
+"""What a process tells whoever watches it, on a port of its own.
+
+`/live` answers as long as the event loop turns; `/ready` says of each thing that the process needs
+whether it is there, with 503 when one is not; `/metrics` is in Prometheus's text format. Nothing
+of callers is told, so there is no sign-in; by default only this machine may ask.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+log = logging.getLogger(__name__)
+
+ADDRESS = "127.0.0.1"
+Figures = Callable[[], Awaitable[Iterable[Metric]]]
+Needs = Callable[[], Awaitable[Mapping[str, bool]]]
+
+
+def gauge(
+    name: str, what: str, values: Mapping[str, float] | float, label: str = ""
+) -> GaugeMetricFamily:
+    """One figure, or one for each value of a label. Labels are words of ours, never people's."""
+    family = GaugeMetricFamily(f"callcenter_{name}", what, labels=[label] if label else None)
+    for value, number in values.items() if isinstance(values, Mapping) else (("", values),):
+        family.add_metric([value] if label else [], number)
+    return family
+
+
+@asynccontextmanager
+async def observed(port: int | None, figures: Figures, needs: Needs) -> AsyncIterator[None]:
+    """Answer on this port within the block; None: on none.
+
+    A port that is in use is logged: no process fails to serve callers for it.
+    """
+    if port is None:
+        yield
+        return
+    runner = web.AppRunner(_application(figures, needs), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, ADDRESS, port).start()
+        except OSError as exc:
+            log.error("nobody can watch this process on port %d: %s", port, exc.strerror)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _application(figures: Figures, needs: Needs) -> web.Application:
+    process = ProcessCollector(registry=None)
+
+    async def live(_: web.Request) -> web.Response:
+        return web.json_response({"status": "live"})
+
+    async def ready(_: web.Request) -> web.Response:
+        there = dict(await needs())
+        status = 200 if all(there.values()) else 503
+        word = "ready" if status == 200 else "not ready"
+        return web.json_response({"status": word, "needs": there}, status=status)
+
+    async def metrics(_: web.Request) -> web.Response:
+        registry = CollectorRegistry()
+        registry.register(process)
+        registry.register(_Said(await figures()))
+        return web.Response(body=generate_latest(registry), content_type="text/plain")
+
+    app = web.Application()
+    app.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])
+    return app
+
+
+class _Said(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics

@@ -1,0 +1,118 @@
+"""What real processes tell whoever watches them, during a real call and when a server is sick."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from callcenter.line.outcomes import Moment
+from callcenter.settings import Settings
+from callcenter.up.ports import free_port
+from callcenter.up.supervisor import environment
+from tests.calls.fragile import connected, has_happened
+from tests.calls.house import House, until
+from tests.calls.parts import OwnPostgres, Process, running_line
+from tests.services import CALLCENTER
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Told = dict[tuple[str, str], float]
+
+
+@pytest.fixture
+def watched(fragile: House) -> Settings:
+    """The settings of the house, whose processes tell how they are."""
+    return fragile.settings.model_copy(update={"metrics_port": free_port()})
+
+
+@asynccontextmanager
+async def running_worker(settings: Settings) -> AsyncIterator[None]:
+    worker = Process(
+        (*CALLCENTER, "worker"), settings.var / "worker.log", dict(environment(settings))
+    )
+    await worker.start()
+    try:
+        yield
+    finally:
+        await worker.kill()
+
+
+async def asked(port: int, path: str) -> tuple[int, str]:
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}{path}") as answer,
+        ):
+            return answer.status, await answer.text()
+    except aiohttp.ClientError:
+        return 0, "nobody answers"
+
+
+async def metrics(port: int) -> Told:
+    """By name and the value of the label."""
+    status, body = await asked(port, "/metrics")
+    assert status == 200, body
+    return {
+        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+
+
+async def is_ready(port: int, status: int) -> None:
+    async def says_so() -> bool:
+        return (await asked(port, "/ready"))[0] == status
+
+    await until(says_so, f"/ready on port {port} is {status}", 30)
+
+
+async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
+    fragile: House, watched: Settings, postgres_server: OwnPostgres
+) -> None:
+    house, number = fragile, "+77020000501"
+    assert watched.metrics_port is not None
+    worker, line = watched.metrics_port, watched.metrics_port + 1
+    async with running_line(watched, "line-1"), running_worker(watched):
+        await asyncio.gather(is_ready(line, 200), is_ready(worker, 200))
+        async with house.consultant("201") as consultant, house.caller(number) as caller:
+            leg = await connected(house, caller, consultant)
+            await has_happened(house, number, Moment.RECORDING_STARTED)
+            told = await metrics(line)
+            assert told["callcenter_calls", "talking"] == 1
+            assert told["callcenter_calls", "waiting"] == 0
+            assert told["callcenter_switch_connected", "ari"] == 1
+            assert told["process_resident_memory_bytes", ""] > 0
+            about = await metrics(worker)
+            assert about["callcenter_recordings", "recording"] >= 1
+            assert about["callcenter_up", "postgresql"] == 1
+            assert about["callcenter_desk_waiting", ""] == 0
+            assert 0 < about["callcenter_disk_used_ratio", "spool"] < 1
+            await asyncio.to_thread(postgres_server.pause)
+            try:
+                await leg.hang_up()
+                await caller.ended()
+
+                async def journal_is_on_disk() -> bool:
+                    return (await metrics(line))["callcenter_journal_disk_bytes", ""] > 0
+
+                await until(journal_is_on_disk, "the line tells that its journal is on disk")
+                await is_ready(worker, 503)
+                assert (await asked(worker, "/live"))[0] == 200
+                assert '"postgresql": false' in (await asked(worker, "/ready"))[1]
+                assert (await asked(line, "/ready"))[0] == 200  # callers are served all the same
+                assert ("callcenter_recordings", "recording") not in await metrics(worker)
+                assert number[1:] not in (await asked(line, "/metrics"))[1]
+            finally:
+                await asyncio.to_thread(postgres_server.go_on)
+            await is_ready(worker, 200)
+            await house.appeal(number)
+            assert (await metrics(line))["callcenter_calls", "talking"] == 0
+            await house.switch.stop()
+            try:
+                await is_ready(line, 503)
+            finally:
+                await house.switch.start()
+            await is_ready(line, 200)
