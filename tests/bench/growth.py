@@ -17,7 +17,7 @@ SECONDS = 4.0
 TIMES = 3  # measured one after another; the median is shown
 SHORT_TALK = 0.5  # so that ten consultants are enough
 FREE = 10  # consultants
-BEGIN, LONG_TALK = 15.0, 75.0  # those who only talk: new ones a second, and for how long
+BEGIN, LONG_TALK = 15.0, 180.0  # those who only talk: new ones a second, and for how long at most
 
 Say = Callable[[str], None]
 

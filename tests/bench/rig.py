@@ -53,15 +53,20 @@ class Rig:
         Calls that are not over `limit` seconds after the first one began have a fault.
         """
         calls: list[PlacedCall] = []
-        tasks = []
+        tasks: list[asyncio.Task[None]] = []
         due = begun = time.monotonic()
-        for pause in pauses:
-            tasks.append(asyncio.create_task(self.callers.call(talk, calls)))
-            due += pause
-            await asyncio.sleep(due - time.monotonic())
-            if not watch(calls) or (limit and due - begun > limit):
-                break
-        await _over(tasks, None if limit is None else begun + limit - time.monotonic())
+        try:
+            for pause in pauses:
+                tasks.append(asyncio.create_task(self.callers.call(talk, calls)))
+                due += pause
+                await asyncio.sleep(due - time.monotonic())
+                if not watch(calls) or (limit and due - begun > limit):
+                    break
+            await _over(tasks, None if limit is None else begun + limit - time.monotonic())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for call in calls:
             if call.ended_at is None and call.fault is None:
                 call.fault = "not over in time"
@@ -189,14 +194,11 @@ async def use(side: Side) -> dict[str, float]:
 
 
 async def _over(calls: Sequence[asyncio.Task[None]], within: float | None) -> None:
-    """Return when all are over, or were given up after so many seconds."""
+    """Return when all are over, or after so many seconds. Raises what one of them raised."""
     if calls:
-        _, late = await asyncio.wait(calls, timeout=within and max(0.0, within))
-        for call in late:
-            call.cancel()
-        for ended in await asyncio.gather(*calls, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+        over, _ = await asyncio.wait(calls, timeout=None if within is None else max(0.0, within))
+        for call in over:
+            call.result()
 
 
 @contextmanager
