@@ -17,6 +17,7 @@ COMMANDS = {
     "prompts": "build what callers hear",
     "consultants": "add, change and list consultants",
     "users": "add, change and list people who sign in to the pages",
+    "recordings": "verify the store of recordings, list what was set aside",
     "keys": "make the keys that recordings are sealed to",
     "audit": "tell whether the audit log is as it was written",
     "check": "tell whether this copy is fit to serve",

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
         description="Public keys of age (age1...) that open recordings too, whose private part is "
         "kept elsewhere for the day when all others are lost (JSON list)",
     )
+    retention_days: dict[str, Annotated[int, Field(ge=1, le=36500)]] = Field(
+        {},
+        description="Days that recordings are kept, by the outcome of the appeal, * for others; "
+        "what is not named is kept for ever. They are proposed for erasing, never erased by "
+        'themselves (JSON, as in {"*": 1825})',
+    )
     asterisk_tree: AbsolutePath = Field(
         ROOT / "var" / "asterisk-tree",
         description="Private Debian tree with Asterisk, used when the machine has none new enough",

@@ -33,6 +33,9 @@ class Action(StrEnum):
     FIELD_KEPT = "web:field:kept"  #: added or changed; subject: its code; detail: version
     TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
     RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
+    ERASURE_ASKED = "web:recording:erasure_asked"  #: subject: the recording; detail: reason, order
+    ERASURE_APPROVED = "web:recording:erasure_approved"  #: by another; detail: reason, asked_by
+    ERASURE_REFUSED = "web:recording:erasure_refused"  #: the same
     CALLS_UNWANTED = "web:appeal:calls_unwanted"  #: subject: the appeal's number; detail: unwanted
     SUPERVISED = "web:conversation:supervised"  #: subject: the appeal; detail: mode, reason, ...
     QUEUE_HELD_BACK = "web:queue:held_back"  #: subject: language or all; detail: minutes, reason

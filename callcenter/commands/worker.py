@@ -11,6 +11,7 @@ import callcenter.audit.jobs
 import callcenter.demands.jobs
 import callcenter.ledger.jobs
 import callcenter.live.jobs
+import callcenter.recordings.jobs
 import callcenter.register.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history

@@ -32,6 +32,7 @@ LOOK_EVERY = 1.0  # seconds: the longest that a recording waits while nothing el
 TIDY_EVERY = 60.0  # seconds
 BATCH = 32  # recordings of one round
 LAST_DELAY = 256.0  # seconds; 2, 4, 8 ... until then, between attempts at one that cannot be kept
+TOLERANCE_MS = 2000  # between a recording and its conversation
 STILL_WRITTEN_DELAY = 2.0  # seconds; Asterisk closes it when the conversation ends
 
 # Of 19; Linux counts it for each thread. A third of a call's share when all want the processors:
@@ -147,6 +148,7 @@ class Keeper:
                 log.error("recording %s failed: %s", row.id, exc)
                 return Settled(row.id, "failed", fault=str(exc))
             sealed = self._vault.seal(audio, name)
+        _compare(row, duration_ms)
         return Settled(row.id, "stored", name, duration_ms=duration_ms, **asdict(sealed))
 
     def _try_later(self, recording_id: UUID, exc: Exception) -> None:
@@ -182,6 +184,14 @@ class Keeper:
                 (self._spool / row.spool_name).unlink(missing_ok=True)
             except OSError as exc:
                 log.critical("the raw file of recording %s stays: %s", row.id, exc)
+
+
+def _compare(row: RecordingRow, duration_ms: int) -> None:
+    """Say when it is not as long as its conversation: `callcenter recordings aside` lists it."""
+    if row.ended_at is not None:
+        length_ms = (row.ended_at - row.started_at).total_seconds() * 1000
+        if abs(duration_ms - length_ms) > TOLERANCE_MS:
+            log.error("recording %s lasts %.0f ms, not %.0f", row.id, duration_ms, length_ms)
 
 
 def _give_way() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    DateTime,
     Text,
     Uuid,
     all_,
@@ -17,23 +18,26 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
-from callcenter.recordings.tables import recording
+from callcenter.recordings.tables import recording, recording_erasure
+from callcenter.recordings.vault import Sealed
 from callcenter.storage.engine import Transaction, as_json, within
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
-    """A recording. `state` is recording, closed, stored or failed.
+    """A recording. `state` is recording, closed, stored, failed or erased.
 
     Once stored: `store_name` is the object of the sealed store, `sha256` (hexadecimal) and `bytes`
     are of that object, `audio_sha256`, `audio_bytes` and `duration_ms` of the audio in it, and
     `sealed_to` is the public key of the center's that it was sealed to. Once failed: `fault`.
+    Once erased all but `store_name` stay.
     """
 
     id: UUID
@@ -51,6 +55,15 @@ class RecordingRow:
     sealed_to: str | None
     duration_ms: int | None
     fault: str | None
+
+
+class Aside(NamedTuple):
+    """A recording that failed, or that lasts two seconds more or less than its conversation."""
+
+    id: UUID
+    state: str
+    spool_name: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,19 @@ _CLOSED = (
 )
 _from_files = recording.c.spool_name == any_(bindparam("names", type_=ARRAY(Text)))
 _STORED_FROM = _query.where(recording.c.state == "stored", _from_files)
+_ASIDE = text(
+    """
+    SELECT id, state, spool_name, coalesce(fault, format(
+        'it lasts %s s, its conversation %s s',
+        round(duration_ms / 1000.0, 1), round(extract(epoch FROM ended_at - started_at), 1)
+    )) AS why
+    FROM recording
+    WHERE (state = 'failed' OR state = 'stored'
+            AND abs(extract(epoch FROM ended_at - started_at) * 1000 - duration_ms) > 2000)
+        AND started_at >= coalesce(:since, '-infinity'::timestamptz)
+    ORDER BY started_at
+    """
+).bindparams(bindparam("since", type_=DateTime(timezone=True)))
 _KNOWN_FILES = select(recording.c.spool_name).where(_from_files)
 # One statement with one parameter, whatever the number of rows.
 _given = (
@@ -199,3 +225,63 @@ async def find(connection: AsyncConnection, recording_id: UUID) -> RecordingRow 
     """The recording with this id."""
     row = (await connection.execute(_query.where(recording.c.id == recording_id))).one_or_none()
     return None if row is None else RecordingRow(*row)
+
+
+async def stored_after(
+    connection: AsyncConnection, after: UUID | None, *, limit: int
+) -> list[RecordingRow]:
+    """Stored recordings in the order of their ids, from behind that one on."""
+    query = _query.where(recording.c.state == "stored").order_by(recording.c.id).limit(limit)
+    if after is not None:
+        query = query.where(recording.c.id > after)
+    return [RecordingRow(*row) for row in await connection.execute(query)]
+
+
+async def some_stored(connection: AsyncConnection, count: int) -> list[RecordingRow]:
+    """So many stored recordings at random."""
+    query = _query.where(recording.c.state == "stored").order_by(func.random()).limit(count)
+    return [RecordingRow(*row) for row in await connection.execute(query)]
+
+
+async def next_plain(connection: AsyncConnection, after: UUID | None) -> RecordingRow | None:
+    """The next stored recording that is not sealed; nobody else changes it meanwhile."""
+    query = _query.where(recording.c.state == "stored", recording.c.sealed_to.is_(None))
+    if after is not None:
+        query = query.where(recording.c.id > after)
+    query = query.order_by(recording.c.id).limit(1).with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else RecordingRow(*row)
+
+
+async def sealed_now(
+    connection: AsyncConnection, recording_id: UUID, name: str, sealed: Sealed
+) -> None:
+    """Note that a stored recording lies in the store as this object."""
+    values = {"store_name": name, **asdict(sealed)}
+    await connection.execute(update(recording).where(recording.c.id == recording_id).values(values))
+
+
+async def to_remove(connection: AsyncConnection, *, limit: int) -> list[RecordingRow]:
+    """Erased recordings whose object was not removed yet."""
+    query = _query.where(recording.c.state == "erased", recording.c.store_name.is_not(None))
+    return [RecordingRow(*row) for row in await connection.execute(query.limit(limit))]
+
+
+async def removed(connection: AsyncConnection, recording_id: UUID) -> None:
+    """Note that the object of an erased recording is gone."""
+    await connection.execute(
+        update(recording).where(recording.c.id == recording_id).values(store_name=None)
+    )
+    await connection.execute(
+        update(recording_erasure)
+        .where(
+            recording_erasure.c.recording_id == recording_id,
+            recording_erasure.c.state == "approved",
+        )
+        .values(state="done")
+    )
+
+
+async def aside(connection: AsyncConnection, since: datetime | None = None) -> list[Aside]:
+    """Recordings that began since, the oldest first."""
+    return [Aside(*row) for row in await connection.execute(_ASIDE, {"since": since})]

@@ -23,7 +23,7 @@ recording = Table(
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
     Column("consultant_id", Uuid, ForeignKey("consultant.id")),
     Column("spool_name", Text, nullable=False, unique=True, comment="file that the switch writes"),
-    Column("state", Text, nullable=False, comment="recording, closed, stored or failed"),
+    Column("state", Text, nullable=False, comment="recording, closed, stored, failed or erased"),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("store_name", Text, unique=True, comment="object in the store, once stored"),
@@ -34,9 +34,18 @@ recording = Table(
     Column("sealed_to", Text, comment="the center's public key that it was sealed to (age1...)"),
     Column("duration_ms", Integer, comment="length of the audio"),
     Column("fault", Text, comment="why it failed, for the records officer"),
-    CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed')", name="state"),
-    CheckConstraint("(state = 'stored') = (sha256 IS NOT NULL)", name="stored"),
+    CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
+    CheckConstraint("(state IN ('stored', 'erased')) = (sha256 IS NOT NULL)", name="stored"),
     Index("ix_recording_appeal_id", "appeal_id"),
+    # What a worker has still to remove, or to seal.
+    Index(
+        "ix_recording_to_remove",
+        "id",
+        postgresql_where=text("state = 'erased' AND store_name IS NOT NULL"),
+    ),
+    Index(
+        "ix_recording_plain", "id", postgresql_where=text("state = 'stored' AND sealed_to IS NULL")
+    ),
     # The queue of those who keep recordings.
     Index("ix_recording_closed", "ended_at", postgresql_where=text("state = 'closed'")),
 )
@@ -49,4 +58,29 @@ recording_hold = Table(
     Column("held_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True), comment="while it is null, retention waits"),
     Index("ix_recording_hold_reason", "reason"),
+)
+
+recording_erasure = Table(
+    "recording_erasure",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("recording_id", Uuid, ForeignKey("recording.id"), nullable=False),
+    Column("state", Text, nullable=False, comment="asked, approved, refused or done"),
+    Column("reason", Text, nullable=False),
+    Column("order", Text, comment="the order that it follows: number and date"),
+    Column("asked_by", Text, nullable=False, comment="user:NAME"),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text, comment="user:NAME, another one"),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decision", Text, comment="the reason of who decided"),
+    CheckConstraint("state IN ('asked', 'approved', 'refused', 'done')", name="state"),
+    CheckConstraint("(state = 'asked') = (decided_by IS NULL)", name="decided"),
+    CheckConstraint("asked_by <> decided_by", name="two_persons"),
+    Index(
+        "uq_recording_erasure_asked",
+        "recording_id",
+        unique=True,
+        postgresql_where=text("state = 'asked'"),
+    ),
+    Index("ix_recording_erasure_recording_id", "recording_id"),
 )

@@ -32,6 +32,8 @@ class Permission(StrEnum):
     FILE_DEMANDS = "demands.file"  #: the authority's own: to demand, take what is released
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
+    ERASE = "recordings.erase"  #: to ask that recordings be erased, and to decide when others ask
+
 
 class Role(StrEnum):
     """What a person is to the center; the names are kept in the database."""
@@ -72,7 +74,9 @@ _SUPERVISOR = {
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.CONSULTANT: _EVERYBODY | {Permission.VIEW_APPEALS} | _AT_THE_TELEPHONE | _AT_THE_RECORD,
     Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE | _AT_THE_RECORD,
-    Role.RECORDS_OFFICER: _ALL_OF_A_CALL | _AT_THE_RECORD | {Permission.HANDLE_DEMANDS},
+    Role.RECORDS_OFFICER: _ALL_OF_A_CALL
+    | _AT_THE_RECORD
+    | {Permission.HANDLE_DEMANDS, Permission.ERASE},
     Role.HEAD: _ALL_OF_A_CALL
     | _SUPERVISOR
     | _AT_THE_RECORD
@@ -82,6 +86,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
         Permission.EDIT_FORM,
         Permission.HANDLE_DEMANDS,
         Permission.RELEASE_DEMANDS,
+        Permission.ERASE,
     },
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
     Role.AUTHORITY: _EVERYBODY | {Permission.FILE_DEMANDS},

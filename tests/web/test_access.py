@@ -115,6 +115,9 @@ EXPECTED = {
     ("GET", "/api/v1/appeals"): Permission.VIEW_APPEALS,
     ("GET", "/api/v1/appeals/{number}"): Permission.VIEW_APPEALS,
     ("GET", "/api/v1/recordings/{recording_id}/audio"): Permission.LISTEN,
+    ("GET", "/api/v1/erasures"): Permission.ERASE,
+    ("POST", "/api/v1/recordings/{recording_id}/erasure"): Permission.ERASE,
+    ("POST", "/api/v1/erasures/{erasure_id}/decision"): Permission.ERASE,
 }
 
 
@@ -139,6 +142,7 @@ async def test_every_route_lets_in_whom_it_should(
     values = {
         "number": call.number,
         "recording_id": str(call.recording),
+        "erasure_id": str(UUID(int=0)),
         "name": "style.css",
         "what": "hold",
         "extension": "2001",  # of the consultant who talked in the call

@@ -69,6 +69,8 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/consultants/{extension}/hours",
         "/api/v1/conversations/{extension}/supervision",
         "/api/v1/duty",
+        "/api/v1/erasures",
+        "/api/v1/erasures/{erasure_id}/decision",
         "/api/v1/floor",
         "/api/v1/hang-ups",
         "/api/v1/live",
@@ -80,6 +82,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/queues/{queue}/hold",
         "/api/v1/queues/{queue}/let-on",
         "/api/v1/recordings/{recording_id}/audio",
+        "/api/v1/recordings/{recording_id}/erasure",
         "/api/v1/skills",
         "/api/v1/waiting/{call_id}/hand-out",
     }
@@ -206,7 +209,7 @@ async def test_the_access_log_has_no_numbers_queries_or_names(
 
 async def test_a_form_that_is_too_large_is_refused(visitor: httpx.AsyncClient) -> None:
     token = await form_token(visitor)
-    large = {"form_token": token, "name": "x" * 100_000, "password": "x"}
+    large = {"form_token": token, "name": "x" * 300_000, "password": "x"}
     assert (await visitor.post("/sign-in", data=large)).status_code == 413
 
 

@@ -1,0 +1,323 @@
+"""Erasing by two people, what is held, what was plain, and whether the store is whole."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text, update
+
+from callcenter.errors import AskedWrongly
+from callcenter.recordings import erasing, jobs, keys, store
+from callcenter.recordings.holding import hold, let_go
+from callcenter.recordings.opening import NotStored, open_recording
+from callcenter.recordings.tables import recording
+from callcenter.recordings.vault import Vault
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.storage.objects import Objects, StoreFails
+from callcenter.web.errors import NotFound
+from callcenter.web.permissions import Role
+from callcenter.web.site import Visit
+from callcenter.web.store import User
+from tests.recordings.test_keeping import AUDIO, START, keep, recorded, row_of, tools
+
+__all__ = ["tools"]
+
+
+def visit(name: str) -> Visit:
+    return Visit(User(uuid4(), name, "-", Role.HEAD, True, START), "127.0.0.1")
+
+
+OFFICER, HEAD = visit("officer"), visit("head")
+
+
+async def stored(tools: Tools) -> UUID:
+    recording_id = await recorded(tools)
+    await keep(tools)
+    return recording_id
+
+
+def objects(tools: Tools) -> list[str]:
+    return [file.name for file in tools.settings.recordings.rglob("*") if file.is_file()]
+
+
+async def asked(tools: Tools, recording_id: UUID) -> UUID:
+    return await erasing.ask(
+        tools.engine, OFFICER, recording_id, reason="a court says so", order="17 of 24.11.2026"
+    )
+
+
+async def decided(tools: Tools, erasure_id: UUID, *, approve: bool = True) -> None:
+    await erasing.decide(tools.engine, HEAD, erasure_id, approve=approve, reason="checked")
+
+
+async def states(tools: Tools) -> list[str]:
+    async with unit_of_work(tools.engine) as connection:
+        rows = await connection.execute(text("SELECT state FROM recording_erasure"))
+        return list(rows.scalars())
+
+
+async def test_two_people_erase_a_recording_and_a_tombstone_stays(tools: Tools) -> None:
+    recording_id = await stored(tools)
+    before = await row_of(tools, recording_id)
+    erasure = await asked(tools, recording_id)
+    with pytest.raises(erasing.SamePerson):
+        await erasing.decide(tools.engine, OFFICER, erasure, approve=True, reason="mine")
+    await decided(tools, erasure)
+    async with unit_of_work(tools.engine) as connection:
+        with pytest.raises(NotStored):  # at once, before the object is gone
+            await open_recording(connection, Vault(tools.settings), recording_id)
+    await jobs.remove_erased(tools)
+    await jobs.remove_erased(tools)
+    assert objects(tools) == []
+    after = await row_of(tools, recording_id)
+    assert (after.state, after.store_name) == ("erased", None)
+    assert (after.sha256, after.audio_sha256) == (before.sha256, before.audio_sha256)
+    assert await states(tools) == ["done"]
+    async with unit_of_work(tools.engine) as connection:
+        log = await connection.execute(
+            text("SELECT who, action, detail FROM audit_entry ORDER BY id")
+        )
+        assert [tuple(row) for row in log] == [
+            (
+                "user:officer",
+                "web:recording:erasure_asked",
+                {"reason": "a court says so", "order": "17 of 24.11.2026"},
+            ),
+            (
+                "user:head",
+                "web:recording:erasure_approved",
+                {"reason": "checked", "asked_by": "user:officer"},
+            ),
+        ]
+
+
+async def test_the_store_away_erases_later(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording_id = await stored(tools)
+    await decided(tools, await asked(tools, recording_id))
+
+    def refuse(self: Objects, name: str) -> None:
+        raise StoreFails
+
+    with monkeypatch.context() as away:
+        away.setattr(Objects, "remove", refuse)
+        with pytest.raises(StoreFails):
+            await jobs.remove_erased(tools)
+    assert await states(tools) == ["approved"]
+    await jobs.remove_erased(tools)
+    assert (await states(tools), objects(tools)) == (["done"], [])
+
+
+async def test_what_a_killed_worker_left_in_the_spool_is_erased_too(tools: Tools) -> None:
+    recording_id = await stored(tools)
+    (tools.settings.spool / (await row_of(tools, recording_id)).spool_name).write_bytes(AUDIO)
+    await decided(tools, await asked(tools, recording_id))
+    await jobs.remove_erased(tools)
+    assert list(tools.settings.spool.iterdir()) == []
+
+
+async def test_what_is_held_is_not_erased_until_it_is_let_go(tools: Tools) -> None:
+    recording_id = await stored(tools)
+    erasure = await asked(tools, recording_id)
+    async with unit_of_work(tools.engine) as connection:
+        await hold(connection, [recording_id], "demand:26-0001")
+    with pytest.raises(erasing.IsHeld, match="demand:26-0001"):
+        await decided(tools, erasure)
+    assert (await row_of(tools, recording_id)).state == "stored"
+    async with unit_of_work(tools.engine) as connection:
+        await let_go(connection, "demand:26-0001")
+    await decided(tools, erasure)
+    assert (await row_of(tools, recording_id)).state == "erased"
+
+
+async def test_a_refused_request_erases_nothing_and_may_be_made_again(tools: Tools) -> None:
+    recording_id = await stored(tools)
+    erasure = await asked(tools, recording_id)
+    with pytest.raises(AskedWrongly, match="already"):
+        await asked(tools, recording_id)
+    await decided(tools, erasure, approve=False)
+    with pytest.raises(NotFound):
+        await decided(tools, erasure)
+    await jobs.remove_erased(tools)
+    assert (await row_of(tools, recording_id)).state == "stored"
+    assert len(objects(tools)) == 1
+    await asked(tools, recording_id)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
+async def test_nothing_is_asked_or_decided_without_a_reason(tools: Tools, reason: str) -> None:
+    recording_id = await stored(tools)
+    with pytest.raises(AskedWrongly, match="give a reason"):
+        await erasing.ask(tools.engine, OFFICER, recording_id, reason=reason, order=None)
+    erasure = await asked(tools, recording_id)
+    with pytest.raises(AskedWrongly, match="give a reason"):
+        await erasing.decide(tools.engine, HEAD, erasure, approve=True, reason=reason)
+
+
+async def test_what_is_not_stored_cannot_be_erased(tools: Tools) -> None:
+    for recording_id in (uuid4(), await recorded(tools)):
+        with pytest.raises(NotFound):
+            await asked(tools, recording_id)
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "is_due"),
+    [
+        ({"talked": 30}, 31, True),
+        ({"talked": 30}, 29, False),
+        ({"*": 30}, 31, True),
+        ({"*": 30, "talked": 60}, 31, False),
+        ({"abandoned": 30}, 3000, False),
+        ({}, 30_000, False),
+    ],
+)
+async def test_rules_say_what_is_due_to_be_erased(
+    tools: Tools, days: dict[str, int], age: int, is_due: bool
+) -> None:
+    recording_id = await stored(tools)
+    await sql(tools, "UPDATE appeal SET outcome = 'talked', ended_at = received_at")
+    now = START + timedelta(days=age)
+
+    async def due() -> list[UUID]:
+        async with unit_of_work(tools.engine) as connection:
+            return await erasing.due(connection, days, now, limit=10)
+
+    assert await due() == ([recording_id] if is_due else [])
+    async with unit_of_work(tools.engine) as connection:
+        await hold(connection, [recording_id], "legal")
+    assert await due() == []
+    async with unit_of_work(tools.engine) as connection:
+        await let_go(connection, "legal")
+    await asked(tools, recording_id)
+    assert await due() == []
+
+
+async def sql(tools: Tools, statement: str) -> None:
+    async with unit_of_work(tools.engine) as connection:
+        await connection.execute(text(statement))
+
+
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+def altered(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize("sample", [None, 3])
+@pytest.mark.parametrize(
+    ("harm", "told"), [(gone, "not in the store"), (altered, "sealed"), (cut, "sealed")]
+)
+async def test_verifying_finds_what_is_missing_or_altered(
+    tools: Tools, harm: Callable[[Path], None], told: str, sample: int | None
+) -> None:
+    good = await stored(tools)
+    bad = await stored(tools)
+    vault, seen = Vault(tools.settings), list[int]()
+    assert await jobs.verify(tools.engine, vault, sample=sample, progress=seen.append) == {}
+    assert seen == [2]
+    harm(tools.settings.recordings / ((await row_of(tools, bad)).store_name or ""))
+    found = await jobs.verify(tools.engine, vault, sample=sample, progress=seen.append)
+    assert list(found) == [bad]
+    assert told in found[bad]
+    assert good not in found
+
+
+async def test_verifying_without_a_key_says_so_and_blames_no_recording(
+    tools: Tools, settings: Settings
+) -> None:
+    await stored(tools)
+    (settings.keys / "recordings" / "0001.key").unlink()
+    with pytest.raises(keys.NoKey):
+        await jobs.verify(tools.engine, Vault(settings), sample=None, progress=lambda checked: None)
+
+
+async def make_plain(tools: Tools) -> tuple[UUID, Path]:
+    """A recording as it was stored before recordings were sealed."""
+    recording_id = await stored(tools)
+    row = await row_of(tools, recording_id)
+    with Vault(tools.settings).open(row.store_name or "") as audio:
+        flac = audio.read()
+    name = (row.store_name or "").removesuffix(".age")
+    plain = tools.settings.recordings / name
+    plain.write_bytes(flac)
+    (tools.settings.recordings / f"{name}.age").unlink()
+    async with unit_of_work(tools.engine) as connection:
+        await connection.execute(
+            update(recording).values(
+                store_name=name,
+                sha256=row.audio_sha256,
+                bytes=row.audio_bytes,
+                audio_sha256=None,
+                audio_bytes=None,
+                sealed_to=None,
+            )
+        )
+    return recording_id, plain
+
+
+async def test_what_was_stored_plain_is_sealed(tools: Tools) -> None:
+    recording_id, plain = await make_plain(tools)
+    content = plain.read_bytes()
+    await jobs.seal_plain(tools)
+    assert not plain.exists()
+    async with unit_of_work(tools.engine) as connection:
+        opened = await open_recording(connection, Vault(tools.settings), recording_id)
+    with opened.audio as audio:
+        assert audio.read() == content
+
+
+async def test_sealing_what_was_plain_goes_on_after_a_kill(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the plain file is gone, and the register does not know it yet."""
+    recording_id, plain = await make_plain(tools)
+    name = f"{plain.relative_to(tools.settings.recordings)}.age"
+    with plain.open("rb") as audio:
+        Vault(tools.settings).seal(audio, name)
+    plain.unlink()
+    await jobs.seal_plain(tools)
+    row = await row_of(tools, recording_id)
+    assert row.sealed_to is not None
+    vault = Vault(tools.settings)
+    assert await jobs.verify(tools.engine, vault, sample=None, progress=lambda _: None) == {}
+
+
+async def test_a_plain_file_that_was_altered_stays_and_is_told_of(
+    tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording_id, plain = await make_plain(tools)
+    plain.write_bytes(plain.read_bytes() + b"\0")
+    await jobs.seal_plain(tools)
+    assert plain.exists()
+    assert (await row_of(tools, recording_id)).sealed_to is None
+    assert "cannot be sealed" in caplog.text
+
+
+async def test_what_failed_or_has_another_length_is_listed(tools: Tools) -> None:
+    right, short = await stored(tools), await stored(tools)
+    empty = await recorded(tools, b"")
+    await keep(tools)
+    async with unit_of_work(tools.engine) as connection:
+        for identity, seconds in ((right, 65), (short, 90)):
+            await connection.execute(
+                update(recording)
+                .where(recording.c.id == identity)
+                .values(ended_at=START + timedelta(seconds=seconds))
+            )
+        listed = {each.id: each.why for each in await store.aside(connection)}
+        lately = await store.aside(connection, datetime(2026, 11, 1, tzinfo=UTC))
+    assert set(listed) == {short, empty}
+    assert "lasts 64.0 s, its conversation 90.0 s" in listed[short]
+    assert "empty" in listed[empty]
+    assert lately == []
