@@ -33,6 +33,7 @@ from callcenter.promises import api as promises_api
 from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
 from callcenter.recordings import erasing_api
+from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
 from callcenter.register import pages as register_pages
 from callcenter.settings import Settings, read_settings
@@ -56,7 +57,11 @@ ROOMS = (
     Room("dialling", (dialling_pages.router, dialling_api.router)),
     Room("promises", (promises_pages.router, promises_api.router), promises_pages.TEMPLATES),
     Room("plans", (plans_pages.router, plans_api.router), plans_pages.TEMPLATES),
-    Room("register", (register_pages.router, register_lists.router), register_pages.TEMPLATES),
+    Room(
+        "register",
+        (register_pages.router, register_lists.router, register_form.router),
+        register_pages.TEMPLATES,
+    ),
     Room("recordings", (recordings_api.router, erasing_api.router)),
     Room(
         "consultants",

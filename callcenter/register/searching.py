@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,6 +33,17 @@ WORDS = 8  # of a question; more only make it slower
 NEAR = 5  # words of the vocabulary that a slip may have meant
 SIMILAR = 0.45  # of the pieces that two words have, those in common, at least
 
+# Alike are words by the part of their pieces that they have in common (Dice's coefficient).
+_NEAR = text(
+    """
+    SELECT word FROM search_word CROSS JOIN LATERAL unnest(grams) AS piece
+    WHERE grams && CAST(:pieces AS text[]) AND piece = ANY(CAST(:pieces AS text[]))
+    GROUP BY word
+    HAVING 2.0 * count(*) / (cardinality(grams) + cardinality(CAST(:pieces AS text[]))) >= :least
+    ORDER BY 2.0 * count(*) / (cardinality(grams) + cardinality(CAST(:pieces AS text[]))) DESC, word
+    LIMIT :limit
+    """
+)
 _NUMBERS = re.compile(r"[\d\s()+-]{4,}")
 
 
@@ -105,25 +116,25 @@ async def index(
 
 async def find(connection: AsyncConnection, keys: Keys, question: Question) -> list[Found]:
     """Up to 51 appeals (one more than are shown) that fit the question, word for word."""
-    text = question.text.strip()
-    digits = re.sub(r"[\s.-]", "", text)
+    asked = question.text.strip()
+    digits = re.sub(r"[\s.-]", "", asked)
     newest: ColumnElement[Any] = appeal.c.received_at
     if is_valid(digits):
         query = rows().where(appeal.c.number == digits)
-    elif identifier := _identifier(text):
+    elif identifier := _identifier(asked):
         people = select(record_identifier.c.appeal_id).where(
             record_identifier.c.hash == keys.hash("identifier", identifier)
         )
         query = rows().where(appeal.c.id.in_(people))
-    elif _NUMBERS.fullmatch(text) and (phones := _phone(text)):
+    elif _NUMBERS.fullmatch(asked) and (phones := _phone(asked)):
         having = select(record_search.c.appeal_id).where(_overlap(record_search.c.terms, phones))
         query = rows().where(or_(appeal.c.caller_number.in_(phones), appeal.c.id.in_(having)))
-    elif text and not any(words(text)):
+    elif asked and not any(words(asked)):
         return []
-    elif text:
+    elif asked:
         query = rows().join(record_search, record_search.c.appeal_id == appeal.c.id)
         newest = record_search.c.received_at  # whose index serves words that many appeals have
-        for word in list(dict.fromkeys(words(text)))[:WORDS]:
+        for word in list(dict.fromkeys(words(asked)))[:WORDS]:
             meant = await _meant(connection, keys, word)
             query = query.where(_overlap(record_search.c.terms, meant))
     else:
@@ -174,22 +185,10 @@ async def _meant(connection: AsyncConnection, keys: Keys, word: str) -> list[str
 
 async def _near(connection: AsyncConnection, word: str) -> list[str]:
     """Words of the vocabulary that differ from this one by a slip or two."""
-    pieces = grams(word)
-    shared = func.cardinality(
-        func.array(
-            select(func.unnest(search_word.c.grams))
-            .intersect(select(func.unnest(_texts(pieces))))
-            .scalar_subquery()
-        )
+    found = await connection.execute(
+        _NEAR, {"pieces": grams(word), "least": SIMILAR, "limit": NEAR}
     )
-    alike = 2.0 * shared / (func.cardinality(search_word.c.grams) + len(pieces))
-    query = (
-        select(search_word.c.word)
-        .where(_overlap(search_word.c.grams, pieces), alike >= SIMILAR)
-        .order_by(alike.desc(), search_word.c.word)
-        .limit(NEAR)
-    )
-    return list((await connection.execute(query)).scalars())
+    return list(found.scalars())
 
 
 def _identifier(text: str) -> str | None:
