@@ -23,6 +23,7 @@ from tests.bench import load as loading
 from tests.bench import picture as drawing
 from tests.bench import ready as readying
 from tests.bench import register as registering
+from tests.bench import silence as listening
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
 from tests.bench.results import load as read
@@ -113,6 +114,12 @@ def growth() -> None:
 def ready() -> None:
     """From "the consultant is ready" to "their telephone rings", with 300 who wait."""
     click.echo("\n" + readying.shown(asyncio.run(readying.ready(prompts(), say))))
+
+
+@main.command()
+def silence() -> None:
+    """The longest silence that waiting callers hear, a consultant declining them in turn."""
+    click.echo("\n" + listening.shown(asyncio.run(listening.silence(prompts(), say))))
 
 
 @main.command()
