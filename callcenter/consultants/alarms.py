@@ -15,6 +15,7 @@ class Alarm(StrEnum):
 
     NOBODY_SIGNED_IN = "nobody_signed_in"  #: a caller waits and nobody there speaks the language
     NOT_RECORDED = "not_recorded"  #: a conversation in this language goes on, perhaps unrecorded
+    RECORDED_AGAIN = "recorded_again"  #: such a conversation is recorded from now on
     CALLBACK_OVERDUE = "callback_overdue"  #: nobody was called back as promised, for half an hour
     DEMAND_DUE_SOON = "demand_due_soon"  #: the time that a demand of the authority sets runs out
     DEMAND_OVERDUE = "demand_overdue"  #: it has run out

@@ -65,6 +65,14 @@ class Queue:
         log.error("call %s: the conversation may be unrecorded", call_id)
         await _in_time(raise_alarm(self._redis, Alarm.NOT_RECORDED, language))
 
+    async def recorded_again(self, call_id: str, language: str) -> None:
+        """Tell the supervisors that this conversation is recorded from now on.
+
+        It is logged in any case; never raises for Redis's sake.
+        """
+        log.warning("call %s: the conversation is recorded from now on", call_id)
+        await _in_time(raise_alarm(self._redis, Alarm.RECORDED_AGAIN, language))
+
     async def callback_overdue(self, promise_id: UUID, language: str) -> None:
         """Alarm the supervisors, once a day for each promise: nobody was called back for too long.
 

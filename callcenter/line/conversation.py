@@ -20,6 +20,7 @@ from callcenter.line.talk_keys import TalkKeys
 from callcenter.line.tape import Tape
 
 OVER = "the conversation is over"
+RECORD_AGAIN = 2.0  # seconds after which a recording that could not be begun is tried once more
 WAITING_ORDERS = 8  # somebody who mashes the keys asks for nothing
 
 
@@ -83,6 +84,7 @@ class Conversation:
         self._ears = ExitStack()
         self._coming: asyncio.Task[Guest] | None = None
         self._is_consultant = False
+        self._recording_again: asyncio.Task[None] | None = None
 
     # What is asked, and what happens
 
@@ -264,6 +266,25 @@ class Conversation:
         if not await self.tape.start(talker.consultant):
             await self.tell_talker("not_recorded")
             await self.call.queue.not_recorded(self.call.leg.id, self.call.wanted_language)
+            self._forget_recording_again()
+            self._recording_again = asyncio.create_task(self._ask_to_record())
+
+    def _forget_recording_again(self) -> None:
+        if self._recording_again is not None:
+            self._recording_again.cancel()
+
+    async def _ask_to_record(self) -> None:
+        """In turn with all else that is asked, until it is recorded."""
+        while self.tape.is_missing:
+            await asyncio.sleep(RECORD_AGAIN)
+            with suppress(OrderRefused):  # too much is asked at once
+                await self._ask(Order("record", "line"))
+
+    async def record_again(self) -> None:
+        """Begin the recording that is missing; the talker and the supervisors are told."""
+        if await self.tape.start_again():
+            await self.tell_talker("recorded_again")
+            await self.call.queue.recorded_again(self.call.leg.id, self.call.wanted_language)
 
     @asynccontextmanager
     async def joined(self, leg: Leg) -> AsyncIterator[None]:
@@ -293,6 +314,7 @@ class Conversation:
     async def end(self) -> None:
         """Stop recording and music; who asked for something yet is told that it is over."""
         self._ears.close()
+        self._forget_recording_again()
         while self._asked:
             self._next_asked().refuse(OVER)
         await self.tape.stop()

@@ -288,6 +288,9 @@ class Queue(Protocol):
     async def not_recorded(self, call_id: str, language: str) -> None:
         """Alarm the supervisors: it cannot be proved that this conversation is recorded."""
 
+    async def recorded_again(self, call_id: str, language: str) -> None:
+        """Tell the supervisors that this conversation is recorded from now on."""
+
 
 class Sounds(Protocol):
     """What callers hear."""

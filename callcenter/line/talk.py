@@ -264,6 +264,11 @@ async def _take_over(talk: Conversation, _order: Order) -> None:
     await _give_to(talk, taker)
 
 
+async def _record(talk: Conversation, _order: Order) -> None:
+    """Nothing, when it is recorded."""
+    await talk.record_again()
+
+
 async def _survey(talk: Conversation, _order: Order) -> Parting:
     if talk.call.urgencies:
         raise OrderRefused("who is in need is not asked for a mark")
@@ -308,6 +313,7 @@ _CARRIED_OUT: Mapping[str, Callable[[Conversation, Order], Awaitable[Parting | N
     "queue": _queue,
     "redirect": _redirect,
     "survey": _survey,
+    "record": _record,
     "take_over": _take_over,
 }
 

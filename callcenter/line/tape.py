@@ -19,6 +19,7 @@ class Tape:
         self.id: UUID = uuid4()
         self._file = call.times.spool / name_for(call.leg.id, self.id)
         self._is_over = True
+        self.is_missing = False  #: it was begun, and nothing proves that it runs
 
     async def start(self, consultant: Consultant | None) -> bool:
         """Whether it is proved that it runs. No `consultant`: the caller is alone.
@@ -30,13 +31,32 @@ class Tape:
             self.id, consultant.id if consultant else None, self._file.name
         )
         try:
-            await self._call.switch.start_recording(self._call.leg, self._file)
+            await self._run()
         except RecordingUnproved as exc:
+            self.is_missing = True
             self._failed(exc)
             return False
+        return True
+
+    async def start_again(self) -> bool:
+        """Whether it runs now, after all: what was said meanwhile is missing.
+
+        False too when it was not missing; what was stopped is not.
+        """
+        if not self.is_missing:
+            return False
+        try:
+            await self._run()
+        except RecordingUnproved as exc:
+            log.info("call %s: %s", self._call.leg.id, exc)
+            return False
+        self.is_missing = False
+        return True
+
+    async def _run(self) -> None:
+        await self._call.switch.start_recording(self._call.leg, self._file)
         self._call.record.moment(Moment.RECORDING_STARTED, recording=str(self.id))
         self._call.spoil_recording = self._spoiled
-        return True
 
     async def stop(self, *, for_good: bool = True) -> bool:
         """Whether it is proved that nothing more is recorded; said once is said for good.
@@ -48,7 +68,7 @@ class Tape:
         self._call.spoil_recording = None
         proved = await self._stopped()
         if proved or for_good:
-            self._is_over = True
+            self._is_over, self.is_missing = True, False
             self._call.record.recording_stopped(self.id)
         if for_good and not proved:
             # Field complaint 25: what cannot be proved stopped must not go on to somebody outside.

@@ -51,6 +51,7 @@ MODES = {
 ALARMS = {
     "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
+    "recorded_again": N_("Such a conversation is recorded from now on, its language:"),
     "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
     "danger_waits": N_(
         "An appeal tells of danger and nobody has passed it on: see the work lists."

@@ -22,6 +22,7 @@ from tests.calls.fragile import (
 )
 from tests.calls.house import (
     House,
+    kinds,
     running_controller,
     until,
 )
@@ -227,6 +228,42 @@ async def test_without_ami_the_conversation_goes_on_and_nobody_is_sent_to_1414(
         assert Moment.RECORDING_FAILED in seen
         assert Moment.REDIRECT_RINGING not in seen
         assert center.calls == []
+
+
+async def test_when_ami_is_back_a_conversation_that_was_not_recorded_is_from_then_on(
+    house: House,
+) -> None:
+    relay = Relay(house.settings.ami_port)
+    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = house.settings.model_copy(update={"ami_port": port})
+    number = "+77020000112"
+    async with (
+        server,
+        running_controller(settings, "line-1", house.engine, house.redis),
+        house.caller(number) as caller,
+        house.softphone("201") as consultant,
+    ):
+        await consultant.register()
+        leg = await answered_call(caller, consultant)
+        server.close()
+        relay.cut()
+        await leg.answer()
+        await house.hears(leg, "kk", "not_recorded")
+        async with await asyncio.start_server(relay.carry, "127.0.0.1", port):
+            await house.hears(leg, "kk", "recorded_again", 20)
+            assert "recorded_again" in str(await house.redis.lindex("desk:alarms", 0))
+            await both_hear(caller, leg)
+            await leg.hang_up()
+            await caller.ended()
+            appeal = await house.appeal(number)
+            recording = [
+                each for each in await house.moments(appeal) if each.startswith("recording")
+            ]
+    assert recording == kinds(
+        Moment.RECORDING_FAILED, Moment.RECORDING_STARTED, Moment.RECORDING_STOPPED
+    )
+    await is_kept_whole(house, number)
 
 
 async def is_not_kept_yet(house: House, number: str) -> None:

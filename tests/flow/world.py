@@ -163,6 +163,10 @@ class World:
         await self.operation()
         self.alarms.append("not_recorded")
 
+    async def recorded_again(self, call_id: str, language: str) -> None:
+        await self.operation()
+        self.alarms.append("recorded_again")
+
     async def nobody_signed_in(self, call_id: str, language: str) -> None:
         await self.operation()
         self.alarms.append(language)
