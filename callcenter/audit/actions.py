@@ -20,7 +20,7 @@ class Action(StrEnum):
     SIGNED_OUT = "web:session:ended"  #: subject: the user
     APPEAL_VIEWED = "web:appeal:viewed"  #: subject: the appeal's number; detail: by (page, api)
     RECORDING_LISTENED = (
-        "web:recording:listened"  #: subject: the recording; detail: id of the appeal
+        "web:recording:listened"  #: subject: the recording; detail: id of the appeal, reason given
     )
     RECORD_SAVED = "web:record:saved"  #: subject: the appeal's number; detail: version
     RECORD_MOVED = "web:record:moved"  #: subject: the appeal's number; detail: before, after
@@ -33,6 +33,7 @@ class Action(StrEnum):
     FIELD_KEPT = "web:field:kept"  #: added or changed; subject: its code; detail: version
     TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
     RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
+    LISTENING_REFUSED = "web:recording:listening_refused"  #: detail: appeal, why not (other_team)
     ERASURE_ASKED = "web:recording:erasure_asked"  #: subject: the recording; detail: reason, order
     ERASURE_APPROVED = "web:recording:erasure_approved"  #: by another; detail: reason, asked_by
     ERASURE_REFUSED = "web:recording:erasure_refused"  #: the same

@@ -118,6 +118,14 @@ _CLOSED = (
 )
 _from_files = recording.c.spool_name == any_(bindparam("names", type_=ARRAY(Text)))
 _STORED_FROM = _query.where(recording.c.state == "stored", _from_files)
+_OF_OWN_TEAM = text(
+    """
+    SELECT listener.team IS NOT DISTINCT FROM heard.team
+    FROM recording JOIN consultant AS heard ON heard.id = recording.consultant_id,
+        web_user JOIN consultant AS listener ON listener.id = web_user.consultant_id
+    WHERE recording.id = :recording AND web_user.id = :user
+    """
+)
 _ASIDE = text(
     """
     SELECT id, state, spool_name, coalesce(fault, format(
@@ -219,6 +227,15 @@ async def of_appeal(connection: AsyncConnection, appeal_id: UUID) -> list[Record
     """Recordings of an appeal, in the order of their start."""
     query = _query.where(recording.c.appeal_id == appeal_id).order_by(recording.c.started_at)
     return [RecordingRow(*row) for row in await connection.execute(query)]
+
+
+async def of_own_team(connection: AsyncConnection, *, recording_id: UUID, user_id: UUID) -> bool:
+    """Whether the consultant that this person is has the team of the one who is heard.
+
+    Those without a team are one. False when either is no consultant, as in a message.
+    """
+    rows = await connection.execute(_OF_OWN_TEAM, {"recording": recording_id, "user": user_id})
+    return bool(rows.scalar())
 
 
 async def find(connection: AsyncConnection, recording_id: UUID) -> RecordingRow | None:

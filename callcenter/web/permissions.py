@@ -32,6 +32,7 @@ class Permission(StrEnum):
     FILE_DEMANDS = "demands.file"  #: the authority's own: to demand, take what is released
     LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
 
+    LISTEN_TO_ALL_TEAMS = "recordings.listen_all_teams"  #: else one's own team's only
     ERASE = "recordings.erase"  #: to ask that recordings be erased, and to decide when others ask
 
 
@@ -76,7 +77,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE | _AT_THE_RECORD,
     Role.RECORDS_OFFICER: _ALL_OF_A_CALL
     | _AT_THE_RECORD
-    | {Permission.HANDLE_DEMANDS, Permission.ERASE},
+    | {Permission.LISTEN_TO_ALL_TEAMS, Permission.HANDLE_DEMANDS, Permission.ERASE},
     Role.HEAD: _ALL_OF_A_CALL
     | _SUPERVISOR
     | _AT_THE_RECORD
@@ -86,6 +87,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
         Permission.EDIT_FORM,
         Permission.HANDLE_DEMANDS,
         Permission.RELEASE_DEMANDS,
+        Permission.LISTEN_TO_ALL_TEAMS,
         Permission.ERASE,
     },
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,

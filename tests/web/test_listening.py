@@ -1,0 +1,86 @@
+"""Who may listen to which recording, and what the audit log has of it."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.permissions import Role
+from tests.web.conftest import Call, Enter
+
+
+async def told(engine: AsyncEngine) -> list[tuple[str, dict[str, str]]]:
+    async with unit_of_work(engine) as connection:
+        rows = await connection.execute(
+            text("SELECT action, detail FROM audit_entry WHERE action LIKE '%listen%' ORDER BY id")
+        )
+        return [(row.action, row.detail) for row in rows]
+
+
+async def work_in(engine: AsyncEngine, role: Role, team: str | None) -> None:
+    """People of this role are a consultant of this team."""
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO consultant (id, extension, name, languages, digest, team) "
+                "VALUES (gen_random_uuid(), '2099', 'Senior', '{kk}', '-', :team)"
+            ),
+            {"team": team},
+        )
+        await connection.execute(
+            text(
+                "UPDATE web_user SET consultant_id = (SELECT id FROM consultant "
+                "WHERE extension = '2099') WHERE role = :role"
+            ),
+            {"role": role.value},
+        )
+
+
+@pytest.mark.parametrize(
+    ("heard", "own", "may"),
+    [("night", "night", True), (None, None, True), ("night", "day", False), ("night", None, False)],
+)
+async def test_a_senior_hears_recordings_of_the_own_team_only(
+    enter: Enter,
+    engine: AsyncEngine,
+    call: Call,
+    heard: str | None,
+    own: str | None,
+    may: bool,
+) -> None:
+    address = f"/api/v1/recordings/{call.recording}/audio"
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text("UPDATE consultant SET team = :team"), {"team": heard})
+    async with enter(Role.SENIOR) as senior:
+        await work_in(engine, Role.SENIOR, own)
+        answer = await senior.get(address, params={"reason": "a complaint"})
+    appeal = {"appeal": str(call.id)}
+    if may:
+        assert (answer.status_code, answer.content) == (200, call.audio)
+        assert await told(engine) == [
+            ("web:recording:listened", appeal | {"reason": "a complaint"})
+        ]
+    else:
+        assert answer.status_code == 400
+        assert call.audio not in answer.content
+        assert await told(engine) == [
+            ("web:recording:listening_refused", appeal | {"why": "other_team"})
+        ]
+
+
+async def test_a_senior_who_is_no_consultant_hears_nobody(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    async with enter(Role.SENIOR) as senior:
+        answer = await senior.get(f"/api/v1/recordings/{call.recording}/audio")
+    assert answer.status_code == 400
+
+
+async def test_records_officers_hear_every_team(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text("UPDATE consultant SET team = 'night'"))
+    async with enter(Role.RECORDS_OFFICER) as officer:
+        answer = await officer.get(f"/api/v1/recordings/{call.recording}/audio")
+    assert answer.status_code == 200
