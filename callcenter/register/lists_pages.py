@@ -11,16 +11,17 @@ from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import N_
 from callcenter.register import definitions, lists, searching
+from callcenter.register.fields import Form
 from callcenter.register.lists import List
 from callcenter.register.private import Keys
-from callcenter.register.searching import LIMIT, Question
+from callcenter.register.searching import LIMIT, Found, Question
 from callcenter.register.stages import Stage
 from callcenter.register.wording import KINDS, STAGES, Telling
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, language_of
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
 from callcenter.web.words import ZONE
 
 LISTS = {
@@ -56,28 +57,15 @@ async def search(
         until=_midnight(until + timedelta(days=1)) if until else None,
         by_deadline=by_deadline,
     )
-    asked = bool(q.strip() or question.stages or region or since or until or by_deadline)
-    keys = Keys.read(site.settings)
-    async with unit_of_work(site.engine) as connection:
-        form = await definitions.form(connection)
-        region_field = form.field("region")
-        found = await searching.find(connection, keys, question) if asked else []
-        if asked:
-            await audit(
-                connection,
-                who=visit.who,
-                action=Action.APPEALS_SEARCHED,
-                subject="appeals",
-                detail={"words": len(q.split()), "found": len(found)},
-                from_address=visit.address,
-            )
+    form, found = await _answered(site, visit, question)
+    region_field = form.field("region")
     return page(
         request,
         "register/search.html",
         say=Telling(site.words[language_of(request)], form),
         regions=region_field.options if region_field is not None else (),
         question=question,
-        asked=asked,
+        asked=question != Question(),
         since=since,
         until=until,
         rows=found[:LIMIT],
@@ -114,6 +102,25 @@ async def work(
         kinds=KINDS,
         today=today,
     )
+
+
+async def _answered(site: Site, visit: Visit, question: Question) -> tuple[Form, list[Found]]:
+    """The form in force, and what was found; nothing, and no audit entry, for no question."""
+    keys = Keys.read(site.settings)
+    async with unit_of_work(site.engine) as connection:
+        form = await definitions.form(connection)
+        if question == Question():
+            return form, []
+        found = await searching.find(connection, keys, question)
+        await audit(
+            connection,
+            who=visit.who,
+            action=Action.APPEALS_SEARCHED,
+            subject="appeals",
+            detail={"words": len(question.text.split()), "found": len(found)},
+            from_address=visit.address,
+        )
+    return form, found
 
 
 def _midnight(day: date) -> datetime:

@@ -250,6 +250,7 @@ def _page(
         stages=STAGES,
         steps={each: STEPS[each] for each in moves_from(opened.record.stage) if each in STEPS},
         history=read.history,
+        earlier=read.earlier,
         faults=refusal.faults if isinstance(refusal, WrongContent) else {},
         changed=refusal if isinstance(refusal, Changed) else None,
         missing=refusal.what if isinstance(refusal, Missing) else (),

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import handling, store
+from callcenter.register import handling, searching, store
 from callcenter.register.fields import PEOPLE, SEVERAL, Guard
 from callcenter.register.handling import Opened, guards_of, note
 from callcenter.register.merging import Difference
 from callcenter.register.private import Keys
 from callcenter.register.receipt import Receipt
+from callcenter.register.searching import Found
 from callcenter.register.stages import Stage
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import store as users
@@ -32,10 +33,11 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A record and its history, the newest first."""
+    """A record, its history with the newest first, and other appeals of the same person."""
 
     opened: Opened
     history: list[Deed]
+    earlier: list[Found]
 
 
 async def read(site: Site, visit: Visit, number: str) -> Read:
@@ -45,6 +47,7 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
     async with unit_of_work(site.engine) as connection:
         changes = await store.changes(connection, keys, opened.row.id)
         steps = await store.moves(connection, opened.row.id)
+        earlier = await searching.of_same_person(connection, opened.row.id)
         await note(connection, visit, Action.APPEAL_VIEWED, number, by="record")
     guards = guards_of(visit)
     deeds = [
@@ -61,7 +64,7 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         )
         for each in changes
     ] + [Deed(each.at, each.author, {}, each.before, each.after, each.reason) for each in steps]
-    return Read(opened, sorted(deeds, key=lambda deed: deed.at, reverse=True))
+    return Read(opened, sorted(deeds, key=lambda deed: deed.at, reverse=True), earlier)
 
 
 async def receipt(site: Site, visit: Visit, number: str) -> Receipt:

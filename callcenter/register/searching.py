@@ -29,6 +29,7 @@ from callcenter.register.tables import record, record_identifier, record_search,
 from callcenter.register.words import folded, grams, stems, words
 
 LIMIT = 50
+EARLIER = 10  # appeals of the same person that are shown
 WORDS = 8  # of a question; more only make it slower
 NEAR = 5  # words of the vocabulary that a slip may have meant
 SIMILAR = 0.45  # of the pieces that two words have, those in common, at least
@@ -141,6 +142,21 @@ async def find(connection: AsyncConnection, keys: Keys, question: Question) -> l
         query = rows()
     found = await connection.execute(_filtered(query, question, newest).limit(LIMIT + 1))
     return [Found(*row) for row in found]
+
+
+async def of_same_person(connection: AsyncConnection, appeal_id: UUID) -> list[Found]:
+    """Other appeals from the same telephone, or with the same ИИН or БИН; the newest ten."""
+    caller = select(appeal.c.caller_number).where(appeal.c.id == appeal_id).scalar_subquery()
+    hashes = select(record_identifier.c.hash).where(record_identifier.c.appeal_id == appeal_id)
+    same = select(record_identifier.c.appeal_id).where(record_identifier.c.hash.in_(hashes))
+    query = (
+        rows()
+        .where(or_(appeal.c.caller_number == caller, appeal.c.id.in_(same)))
+        .where(appeal.c.id != appeal_id)
+        .order_by(appeal.c.received_at.desc())
+        .limit(EARLIER)
+    )
+    return [Found(*row) for row in await connection.execute(query)]
 
 
 def rows() -> Select[Any]:

@@ -14,7 +14,7 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.web.permissions import Role
-from tests.web.conftest import CALLER, Call, Enter
+from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_records import IDENTIFIER, WHOLE, send
 
 CHILD = {"f.affected1.person_kind": "child", "f.affected1.name": "Тимур Оспанов"}
@@ -106,6 +106,16 @@ async def test_lists_show_what_is_to_be_done(
     assert await redis.hgetall("desk:alarm_counts") in (
         {b"danger_waits": b"1", b"appeal_overdue": b"1"},
         {"danger_waits": "1", "appeal_overdue": "1"},
+    )
+
+
+async def test_other_appeals_of_the_same_person_are_shown_beside_the_record(
+    head: httpx.AsyncClient, engine: AsyncEngine, saved: str
+) -> None:
+    _, again = await open_call(engine, "call-2", datetime.now(UTC))
+    assert (
+        f'href="/appeals/{saved}/record" data-row'
+        in (await head.get(f"/appeals/{again}/record")).text
     )
 
 
