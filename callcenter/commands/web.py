@@ -20,6 +20,9 @@ from callcenter.consultants import api as consultants_api
 from callcenter.consultants import calls
 from callcenter.consultants import pages as consultants_pages
 from callcenter.consultants.duty import DutyDesk
+from callcenter.demands import api as demands_api
+from callcenter.demands import authority_pages
+from callcenter.demands import pages as demands_pages
 from callcenter.dialling import api as dialling_api
 from callcenter.dialling import pages as dialling_pages
 from callcenter.errors import NotReady
@@ -54,6 +57,11 @@ ROOMS = (
         appeals_pages.TEMPLATES,
     ),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
+    Room(
+        "demands",
+        (demands_pages.router, authority_pages.router, demands_api.router),
+        demands_pages.TEMPLATES,
+    ),
     Room("dialling", (dialling_pages.router, dialling_api.router)),
     Room("promises", (promises_pages.router, promises_api.router), promises_pages.TEMPLATES),
     Room("plans", (plans_pages.router, plans_api.router), plans_pages.TEMPLATES),

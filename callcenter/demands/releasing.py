@@ -66,7 +66,7 @@ async def hand_out(engine: AsyncEngine, visit: Visit, number: str, by: str) -> D
     async with unit_of_work(engine) as connection:
         row = await locked(connection, number)
         if not row.from_authority or row.hand_over_by != by:
-            raise NotFound("there is no bundle for you")
+            raise NotToBeTaken
         move(State(row.state), Step.HANDED_OVER)
         newest = (await disclosures.of_demand(connection, row.id))[0]
         if datetime.now(UTC) >= newest.until:

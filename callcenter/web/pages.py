@@ -42,6 +42,8 @@ async def start(request: Request, visit: CurrentVisit) -> Response:
         return RedirectResponse("/appeals", SEE_OTHER)
     if visit.may(Permission.VIEW_LIVE):
         return RedirectResponse("/live", SEE_OTHER)
+    if visit.may(Permission.FILE_DEMANDS):
+        return RedirectResponse("/authority/demands", SEE_OTHER)
     return page(request, "web/start.html")
 
 

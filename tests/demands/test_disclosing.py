@@ -183,7 +183,7 @@ async def test_a_carrier_is_made_by_the_center_and_not_downloaded(
 ) -> None:
     row = await released(tools, tmp_path, hand_over_by="carrier")
     await tend_bundles(tools, datetime.now(UTC))
-    with pytest.raises(NotFound):
+    with pytest.raises(NotToBeTaken):
         await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
     await releasing.hand_out(tools.engine, OFFICER, row.number, "carrier")
 

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from callcenter.abuse import store as blocks
 from callcenter.abuse.blocks import Reason
+from callcenter.demands import deeds, disclosures
 from callcenter.errors import WeFailed
 from callcenter.plans import store as plans
 from callcenter.promises import store as promises
@@ -21,6 +22,7 @@ from callcenter.web.access import demands, needs
 from callcenter.web.application import make_application
 from callcenter.web.permissions import GRANTS, Permission, Role, check_grants
 from callcenter.web.site import Room
+from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter
 
@@ -113,6 +115,31 @@ EXPECTED = {
     ("POST", "/plans/{plan_id}/end"): Permission.MANAGE_PLANS,
     ("GET", "/api/v1/plans"): Permission.MANAGE_PLANS,
     ("GET", "/api/v1/calls/mine/caller"): Permission.OWN_DUTY,
+    ("GET", "/demands"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands"): Permission.HANDLE_DEMANDS,
+    ("GET", "/demands/{demand_number}"): Permission.HANDLE_DEMANDS,
+    ("GET", "/demands/{demand_number}/scan"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands/{demand_number}/search"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands/{demand_number}/check"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands/{demand_number}/withdraw"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands/{demand_number}/acknowledge"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands/{demand_number}/carrier"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demands/{demand_number}/return"): Permission.RELEASE_DEMANDS,
+    ("POST", "/demands/{demand_number}/refuse"): Permission.RELEASE_DEMANDS,
+    ("POST", "/demands/{demand_number}/release"): Permission.RELEASE_DEMANDS,
+    ("POST", "/demand-keys"): Permission.HANDLE_DEMANDS,
+    ("POST", "/demand-keys/{key_id}/confirm"): Permission.RELEASE_DEMANDS,
+    ("POST", "/demand-keys/{key_id}/revoke"): Permission.RELEASE_DEMANDS,
+    ("GET", "/authority/demands"): Permission.FILE_DEMANDS,
+    ("POST", "/authority/demands"): Permission.FILE_DEMANDS,
+    ("POST", "/authority/demands/{demand_number}/withdraw"): Permission.FILE_DEMANDS,
+    ("POST", "/authority/demands/{demand_number}/acknowledge"): Permission.FILE_DEMANDS,
+    ("POST", "/authority/demands/{demand_number}/download"): Permission.FILE_DEMANDS,
+    ("POST", "/authority/keys"): Permission.FILE_DEMANDS,
+    ("GET", "/authority/center.pem"): Permission.FILE_DEMANDS,
+    ("GET", "/api/v1/demands"): Permission.HANDLE_DEMANDS,
+    ("GET", "/api/v1/demands/{demand_number}"): Permission.HANDLE_DEMANDS,
+    ("GET", "/api/v1/authority/demands"): Permission.FILE_DEMANDS,
     ("GET", "/blocked"): Permission.BLOCK_NUMBERS,
     ("POST", "/blocked"): Permission.BLOCK_NUMBERS,
     ("POST", "/blocked/{block_id}/lift"): Permission.BLOCK_NUMBERS,
@@ -159,6 +186,8 @@ async def test_every_route_lets_in_whom_it_should(
         "call_id": "1.1",
         "plan_id": str(await plan_for_somebody(engine)),
         "block_id": str(await block_somebody(engine)),
+        "demand_number": (await deeds.register(engine, OFFICER, filing())).number,
+        "key_id": str(await key_of_somebody(engine)),
     }
     granted = GRANTS[role] if role else {Permission.OPEN}
     for context in iter_route_contexts(app.routes):
@@ -199,6 +228,12 @@ async def plan_for_somebody(engine: AsyncEngine) -> UUID:
             review_on=date(2027, 1, 1),
             author="user:test",
         )
+
+
+async def key_of_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        await disclosures.add_key(connection, "age1some", "user:test")
+        return (await disclosures.keys(connection))[0].id
 
 
 async def block_somebody(engine: AsyncEngine) -> UUID:

@@ -1,0 +1,109 @@
+"""Pages of the authority: to demand, see how it stands, take what is released, acknowledge."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from callcenter.audit.heads import key_from
+from callcenter.demands import deeds, reading, releasing, wording
+from callcenter.demands.forms import LARGEST, read_filing
+from callcenter.demands.pages import SEE_OTHER, Version, Why, bundle, show_list
+from callcenter.demands.signing import SECRET, public_pem
+from callcenter.errors import AskedWrongly
+from callcenter.secrets import read_secret
+from callcenter.web.access import needs
+from callcenter.web.permissions import Permission
+from callcenter.web.site import CurrentSite, CurrentVisit
+
+HOME = "/authority/demands"
+
+router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.FILE_DEMANDS)])
+
+
+@router.get("/authority/demands")
+async def demands(request: Request, site: CurrentSite) -> Response:
+    """The authority's own demands, and the form of another one."""
+    return await show_list(request, site, own=True)
+
+
+@router.post("/authority/demands", max_body_size=LARGEST)
+async def file(request: Request, site: CurrentSite, visit: CurrentVisit) -> Response:
+    """File a demand: it is registered, and arrives, now."""
+    async with request.form() as form:
+        try:
+            filing = await read_filing(form, by_authority=True)
+            await deeds.register(site.engine, visit, filing)
+        except AskedWrongly as error:
+            return await show_list(request, site, str(error), dict(form), own=True)
+    return RedirectResponse(HOME, SEE_OTHER)
+
+
+@router.post("/authority/demands/{demand_number}/withdraw")
+async def withdraw(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    reason: Why = "",
+) -> Response:
+    try:
+        await reading.own(site.engine, demand_number)
+        await deeds.withdraw(site.engine, visit, demand_number, version, reason)
+    except AskedWrongly as error:
+        return await show_list(request, site, wording.refusal(error), own=True)
+    return RedirectResponse(HOME, SEE_OTHER)
+
+
+@router.post("/authority/demands/{demand_number}/acknowledge")
+async def acknowledge(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    reason: Why = "",
+) -> Response:
+    try:
+        await reading.own(site.engine, demand_number)
+        await releasing.acknowledge(site.engine, visit, demand_number, version, reason)
+    except AskedWrongly as error:
+        return await show_list(request, site, wording.refusal(error), own=True)
+    return RedirectResponse(HOME, SEE_OTHER)
+
+
+@router.post("/authority/demands/{demand_number}/download")
+async def download(
+    request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str
+) -> Response:
+    """The encrypted bundle: once."""
+    try:
+        taken = await releasing.hand_out(site.engine, visit, demand_number, "download")
+    except AskedWrongly as error:
+        return await show_list(request, site, wording.refusal(error), own=True)
+    return bundle(site, demand_number, taken)
+
+
+@router.post("/authority/keys")
+async def add_key(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    recipient: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Add a public key of age, to be confirmed by the center."""
+    try:
+        await releasing.add_key(site.engine, visit, recipient)
+    except AskedWrongly as error:
+        return await show_list(request, site, wording.refusal(error), own=True)
+    return RedirectResponse(HOME, SEE_OTHER)
+
+
+@router.get("/authority/center.pem")
+async def center_key(site: CurrentSite) -> Response:
+    """The public key that the center signs with."""
+    key = key_from(read_secret(site.settings.secrets_folder, SECRET), SECRET)
+    named = {"Content-Disposition": 'attachment; filename="center.pem"'}
+    return Response(public_pem(key), media_type="application/x-pem-file", headers=named)

@@ -1,0 +1,297 @@
+"""Pages of demands for the records officer and the head: the register, one demand, its steps."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from callcenter.appeals.callers import mask
+from callcenter.demands import deeds, reading, releasing, wording
+from callcenter.demands.disclosures import DisclosureRow
+from callcenter.demands.forms import LARGEST, read_filing
+from callcenter.demands.matching import cautions
+from callcenter.demands.states import PREPARING, RUNNING, Ground, State
+from callcenter.errors import AskedWrongly
+from callcenter.storage.objects import Objects
+from callcenter.web.access import needs
+from callcenter.web.permissions import Permission
+from callcenter.web.rendering import page
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
+from callcenter.web.words import length
+
+TEMPLATES = Path(__file__).parent / "templates"
+SEE_OTHER = 303
+HANDLING = [needs(Permission.HANDLE_DEMANDS)]
+RELEASING = [needs(Permission.RELEASE_DEMANDS)]
+
+Version = Annotated[int, Form()]
+Why = Annotated[str, Form(max_length=4000)]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/demands", dependencies=HANDLING)
+async def demands(request: Request, site: CurrentSite) -> Response:
+    """Those whose time runs, the first due at first; then the newest others; the keys."""
+    return await show_list(request, site)
+
+
+@router.post("/demands", dependencies=HANDLING, max_body_size=LARGEST)
+async def register(request: Request, site: CurrentSite, visit: CurrentVisit) -> Response:
+    """Register a demand; what was typed wrongly is said beside the form."""
+    async with request.form() as form:
+        try:
+            filing = await read_filing(form, by_authority=False)
+            row = await deeds.register(site.engine, visit, filing)
+        except AskedWrongly as error:
+            return await show_list(request, site, str(error), dict(form))
+    return RedirectResponse(f"/demands/{row.number}", SEE_OTHER)
+
+
+@router.get("/demands/{demand_number}", dependencies=HANDLING)
+async def demand(
+    request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str
+) -> Response:
+    """One demand; that it was looked at is in the audit log before it is shown."""
+    return await _show(request, site, visit, demand_number)
+
+
+@router.get("/demands/{demand_number}/scan", dependencies=HANDLING)
+async def scan(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> Response:
+    """The scan of the letter, to be kept or looked at elsewhere."""
+    found = await reading.scan(site.engine, visit, demand_number)
+    ending = found.media_type.rpartition("/")[2]
+    named = f'attachment; filename="{demand_number}.{ending}"'
+    return Response(
+        found.content, media_type=found.media_type, headers={"Content-Disposition": named}
+    )
+
+
+@router.post("/demands/{demand_number}/search", dependencies=HANDLING)
+async def search(
+    request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str, version: Version
+) -> Response:
+    try:
+        await deeds.search(site.engine, visit, demand_number, version)
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demands/{demand_number}/check", dependencies=HANDLING)
+async def check(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    reason: Why = "",
+    chosen: Annotated[list[UUID] | None, Form()] = None,
+) -> Response:
+    """Choose what is to be handed over."""
+    try:
+        await deeds.check(site.engine, visit, demand_number, version, chosen or [], reason)
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demands/{demand_number}/withdraw", dependencies=HANDLING)
+async def withdraw(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    reason: Why = "",
+) -> Response:
+    try:
+        await deeds.withdraw(site.engine, visit, demand_number, version, reason)
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demands/{demand_number}/acknowledge", dependencies=HANDLING)
+async def acknowledge(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    reason: Why = "",
+) -> Response:
+    """Note an acknowledgement that came by letter."""
+    try:
+        await releasing.acknowledge(site.engine, visit, demand_number, version, reason)
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demands/{demand_number}/carrier", dependencies=HANDLING)
+async def carrier(
+    request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str
+) -> Response:
+    """The encrypted bundle, to be put on a carrier: once."""
+    try:
+        taken = await releasing.hand_out(site.engine, visit, demand_number, "carrier")
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return bundle(site, demand_number, taken)
+
+
+@router.post("/demands/{demand_number}/return", dependencies=RELEASING)
+async def return_to_check(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    reason: Why = "",
+) -> Response:
+    try:
+        await deeds.return_to_check(site.engine, visit, demand_number, version, reason)
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demands/{demand_number}/refuse", dependencies=RELEASING)
+async def refuse(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    ground: Annotated[Ground, Form()],
+    reason: Why = "",
+) -> Response:
+    try:
+        await deeds.refuse(site.engine, visit, demand_number, version, ground, reason)
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demands/{demand_number}/release", dependencies=RELEASING)
+async def release(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    version: Version,
+    key_id: Annotated[UUID, Form()],
+    reason: Why = "",
+    again: Annotated[bool, Form()] = False,
+) -> Response:
+    """Let go what somebody else prepared, or offer it again."""
+    try:
+        await releasing.release(
+            site.engine, visit, demand_number, version, key_id, reason, again=again
+        )
+    except AskedWrongly as error:
+        return await _show(request, site, visit, demand_number, error)
+    return _back(demand_number)
+
+
+@router.post("/demand-keys", dependencies=HANDLING)
+async def add_key(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    recipient: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Add a key that came by letter, to be confirmed by another."""
+    try:
+        await releasing.add_key(site.engine, visit, recipient)
+    except AskedWrongly as error:
+        return await show_list(request, site, str(error))
+    return RedirectResponse("/demands", SEE_OTHER)
+
+
+@router.post("/demand-keys/{key_id}/confirm", dependencies=RELEASING)
+async def confirm_key(site: CurrentSite, visit: CurrentVisit, key_id: UUID) -> Response:
+    await releasing.confirm_key(site.engine, visit, key_id)
+    return RedirectResponse("/demands", SEE_OTHER)
+
+
+@router.post("/demand-keys/{key_id}/revoke", dependencies=RELEASING)
+async def revoke_key(site: CurrentSite, visit: CurrentVisit, key_id: UUID) -> Response:
+    await releasing.revoke_key(site.engine, visit, key_id)
+    return RedirectResponse("/demands", SEE_OTHER)
+
+
+def bundle(site: Site, number: str, row: DisclosureRow) -> Response:
+    """The bundle as a file, streamed from the store."""
+    headers = {
+        "Content-Disposition": f'attachment; filename="{number}.tar.age"',
+        "Content-Length": str(row.bytes),
+    }
+    pieces = Objects(site.settings.recordings).stream(row.object_name)
+    return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+
+
+async def show_list(
+    request: Request,
+    site: Site,
+    problem: str | None = None,
+    typed: dict[str, object] | None = None,
+    *,
+    own: bool = False,
+) -> Response:
+    """The register, or what the authority sees of it, with the form of a demand."""
+    now = datetime.now(UTC)
+    register = await reading.register(site.engine, own=own)
+    rows = [*register.running, *register.others]
+    offers = await reading.newest_offers(site.engine, rows) if own else {}
+    return page(
+        request,
+        "demands/authority.html" if own else "demands/demands.html",
+        status=400 if problem else 200,
+        register=register,
+        problem=problem,
+        typed=typed or {},
+        offered={
+            row.number
+            for row in rows
+            if releasing.is_offered(row, offers.get(row.number), "download", now)
+        },
+        standing=lambda row: reading.how_it_stands(row, now).value,
+        words=wording,
+        State=State,
+        RUNNING=RUNNING,
+    )
+
+
+def _back(number: str) -> Response:
+    return RedirectResponse(f"/demands/{number}", SEE_OTHER)
+
+
+async def _show(
+    request: Request, site: Site, visit: Visit, number: str, error: AskedWrongly | None = None
+) -> Response:
+    viewed = await reading.view(site.engine, visit, number, by="page")
+    now = datetime.now(UTC)
+    return page(
+        request,
+        "demands/demand.html",
+        status=400 if error else 200,
+        viewed=viewed,
+        row=viewed.row,
+        problem=wording.refusal(error) if error else None,
+        standing=reading.how_it_stands(viewed.row, now).value,
+        may_take=releasing.is_offered(viewed.row, viewed.offered, "carrier", now),
+        prepared=visit.who in viewed.preparers,
+        cautions=lambda match: cautions(match.candidate),
+        words=wording,
+        mask=mask,
+        length=length,
+        State=State,
+        RUNNING=RUNNING,
+        PREPARING=PREPARING,
+    )
