@@ -7,11 +7,12 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import ColumnElement, and_, bindparam, column, literal_column, or_, select, table
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.callers import Caller
-from callcenter.appeals.store import had_by, lost_since
+from callcenter.appeals.tables import appeal
 from callcenter.errors import WeFailed
 from callcenter.storage.engine import unit_of_work
 
@@ -19,6 +20,41 @@ log = logging.getLogger(__name__)
 
 RINGS_BACK = timedelta(minutes=30)  # within which a caller lost by our fault goes before others
 REFRESH = 1.0  # seconds after which what others have lost is read
+LONGEST_CALL = timedelta(hours=4)
+
+# Rooms do not import each other; of these we need only what is asked here.
+_consultant = table("consultant", column("id"), column("extension"))
+_record = table("record", column("appeal_id"), column("stage"))
+_ended: list[ColumnElement[str]] = [
+    literal_column("'closed'"),
+    literal_column("'no_request'"),
+    literal_column("'joined'"),
+]
+
+# No parameter: a plan made for any outcome could not use the index of this one.
+_lost = appeal.c.outcome == literal_column("'lost_to_a_fault'")
+_LOST = (
+    select(appeal.c.caller_number, appeal.c.ended_at)
+    .where(_lost, appeal.c.ended_at > bindparam("since"), appeal.c.caller_kind == "number")
+    .order_by(appeal.c.ended_at)
+)
+# Open is what somebody works on. Of what nobody has written down yet, what was urgent or cut off.
+_open = or_(
+    _record.c.stage.not_in(_ended),
+    and_(_record.c.appeal_id.is_(None), or_(appeal.c.urgent != literal_column("'{}'"), _lost)),
+)
+_HAD_BY = (
+    select(appeal.c.caller_number, _consultant.c.extension, appeal.c.ended_at)
+    .join(_consultant, _consultant.c.id == appeal.c.consultant_id)
+    .outerjoin(_record, _record.c.appeal_id == appeal.c.id)
+    .where(
+        _open,
+        appeal.c.received_at > bindparam("begun"),  # the index is by this
+        appeal.c.ended_at > bindparam("since"),
+        appeal.c.caller_kind == "number",
+    )
+    .order_by(appeal.c.ended_at)
+)
 
 
 class Losses:
@@ -65,3 +101,18 @@ class Losses:
             except (WeFailed, SQLAlchemyError, OSError) as exc:
                 log.error("the lists of lost calls stay as they were: %s", type(exc).__name__)
             await asyncio.sleep(REFRESH)
+
+
+async def lost_since(connection: AsyncConnection, since: datetime) -> dict[str, datetime]:
+    """Numbers of which a call ended after that moment by our fault, and when."""
+    rows = await connection.execute(_LOST, {"since": since})
+    return {row.caller_number: row.ended_at for row in rows}
+
+
+async def had_by(connection: AsyncConnection, since: datetime) -> dict[str, tuple[str, datetime]]:
+    """Numbers with an open appeal whose call ended after that moment: who talked last, and when.
+
+    The consultant is told by extension.
+    """
+    rows = await connection.execute(_HAD_BY, {"since": since, "begun": since - LONGEST_CALL})
+    return {row.caller_number: (row.extension, row.ended_at) for row in rows}

@@ -13,11 +13,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     Select,
-    bindparam,
     column,
     func,
-    literal_column,
-    or_,
     select,
     table,
     tuple_,
@@ -154,31 +151,6 @@ _LIVE = (
     select(appeal.c.id, appeal.c.call_id, appeal.c.received_at)
     .where(appeal.c.outcome.is_(None))
     .order_by(appeal.c.received_at)
-)
-# No parameter: a plan made for any outcome could not use the index of this one.
-_LOST_TO_A_FAULT: Any = literal_column("'lost_to_a_fault'")
-_LOST = (
-    select(appeal.c.caller_number, appeal.c.ended_at)
-    .where(
-        appeal.c.outcome == _LOST_TO_A_FAULT,
-        appeal.c.ended_at > bindparam("since"),
-        appeal.c.caller_kind == "number",
-    )
-    .order_by(appeal.c.ended_at)
-)
-
-
-# Nobody closes an appeal yet, so what is open is told by how the call went: it was urgent, or our
-# fault cut it off.
-_HAD_BY = (
-    select(appeal.c.caller_number, _consultant.c.extension, appeal.c.ended_at)
-    .join(_consultant, _consultant.c.id == appeal.c.consultant_id)
-    .where(
-        or_(appeal.c.urgent != literal_column("'{}'"), appeal.c.outcome == _LOST_TO_A_FAULT),
-        appeal.c.ended_at > bindparam("since"),
-        appeal.c.caller_kind == "number",
-    )
-    .order_by(appeal.c.ended_at)
 )
 
 
@@ -345,21 +317,6 @@ async def number_of_call(connection: AsyncConnection, call_id: str) -> str | Non
 async def live(connection: AsyncConnection) -> list[LiveAppeal]:
     """Appeals without an outcome, the oldest first."""
     return [LiveAppeal(*row) for row in await connection.execute(_LIVE)]
-
-
-async def lost_since(connection: AsyncConnection, since: datetime) -> dict[str, datetime]:
-    """Numbers of which a call ended after that moment by our fault, and when."""
-    rows = await connection.execute(_LOST, {"since": since})
-    return {row.caller_number: row.ended_at for row in rows}
-
-
-async def had_by(connection: AsyncConnection, since: datetime) -> dict[str, tuple[str, datetime]]:
-    """Numbers with an open appeal whose call ended after that moment: who talked last, and when.
-
-    The consultant is told by extension.
-    """
-    rows = await connection.execute(_HAD_BY, {"since": since})
-    return {row.caller_number: (row.extension, row.ended_at) for row in rows}
 
 
 def _shown() -> Select[Any]:

@@ -288,24 +288,33 @@ async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
     engine: AsyncEngine,
 ) -> None:
     now = datetime.now(UTC)
-    calls = [
-        ("+77010000001", "talked", ["danger"], 30),
-        ("+77010000001", "left_waiting", ["danger"], 5),  # nobody had this one
-        ("+77010000002", "lost_to_a_fault", [], 30),
-        ("+77010000003", "talked", [], 30),
-        ("+77010000004", "talked", ["silent"], 61),
+    calls: list[tuple[str, str, list[str], int, str | None]] = [
+        ("+77010000001", "talked", ["danger"], 30, None),
+        ("+77010000001", "left_waiting", ["danger"], 5, None),  # nobody had this one
+        ("+77010000002", "lost_to_a_fault", [], 30, None),
+        ("+77010000003", "talked", [], 30, None),
+        ("+77010000004", "talked", ["silent"], 61, None),
+        ("+77010000005", "talked", [], 30, "in_work"),
+        ("+77010000006", "talked", ["danger"], 30, "closed"),
     ]
     async with unit_of_work(engine) as connection:
         had = await consultants.add(
             connection, extension="201", name="A", languages=["kk"], digest="0" * 32
         )
-        for number, (caller, outcome, urgent, minutes) in enumerate(calls):
+        for number, (caller, outcome, urgent, minutes, stage) in enumerate(calls):
             at, appeal_id = now - timedelta(minutes=minutes), uuid4()
             await open_one(connection, f"c-{number}", appeal_id=appeal_id)
             await connection.exec_driver_sql(
-                "UPDATE appeal SET caller_number = %s, caller_kind = 'number' WHERE id = %s",
-                (caller, appeal_id),
+                "UPDATE appeal SET caller_number = %s, caller_kind = 'number', received_at = %s"
+                " WHERE id = %s",
+                (caller, at - timedelta(minutes=5), appeal_id),
             )
+            if stage is not None:
+                await connection.exec_driver_sql(
+                    "INSERT INTO record (appeal_id, version, stage, content, changed_at)"
+                    " VALUES (%s, 1, %s, '{}', now())",
+                    (appeal_id, stage),
+                )
             await store.set_urgent(connection, appeal_id=appeal_id, urgent=urgent)
             if outcome != "left_waiting":
                 await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=had.id)
@@ -316,7 +325,7 @@ async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
         while losses.had_by(read_caller(calls[0][0])) is None:
             await asyncio.sleep(0.01)
     assert [losses.had_by(read_caller(caller)) for caller, *_ in calls] == [
-        *("201", "201", "201", None, None)
+        *("201", "201", "201", None, None, "201", None)
     ]
     assert losses.had_by(read_caller("anonymous")) is None
     reading.cancel()
