@@ -1,15 +1,21 @@
-"""Signing the head of the audit log, once a day."""
+"""Signing the head of the audit log, once a day, and checking the log, every night."""
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 
 from procrastinate import JobContext
 
 from callcenter.audit import head_files, store
 from callcenter.audit.heads import Head, key_from
+from callcenter.audit.verifying import faults
 from callcenter.secrets import read_secret
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
+
+log = logging.getLogger(__name__)
+
+SHOWN = 20  # faults; more are counted
 
 
 async def sign_head(tools: Tools, now: datetime) -> None:
@@ -34,3 +40,24 @@ async def sign_head(tools: Tools, now: datetime) -> None:
 async def sign_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate's)
     """`sign_head` every ten minutes: a worker that was away at midnight makes good for it."""
     await sign_head(tools_of(context), datetime.now(UTC))
+
+
+async def verify(tools: Tools) -> None:
+    """Tell at the level CRITICAL when the log is not as it was written (`callcenter audit verify`).
+
+    Raises NotReady, and WeFailed when the heads cannot be read.
+    """
+    kept = await asyncio.to_thread(head_files.read_all, tools.settings.audit_heads)
+    async with unit_of_work(tools.engine) as connection:
+        entries, found = await faults(connection, kept)
+    for fault in found[:SHOWN]:
+        log.critical("audit log: %s", fault)
+    if found:
+        log.critical("%d faults in the audit log of %d entries", len(found), entries)
+
+
+@jobs.periodic(cron="30 22 * * *")  # UTC: half past three at night in Asia/Almaty
+@jobs.task(name="audit.verify", pass_context=True, queueing_lock="audit.verify")
+async def verify_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`verify` every night."""
+    await verify(tools_of(context))

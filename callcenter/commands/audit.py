@@ -4,11 +4,9 @@ import asyncio
 from pathlib import Path
 
 import click
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.audit.checking import Check
 from callcenter.audit.head_files import Kept, read_all
-from callcenter.audit.store import stored
+from callcenter.audit.verifying import faults
 from callcenter.errors import WeFailed
 from callcenter.settings import read_settings
 from callcenter.storage.engine import once
@@ -34,25 +32,16 @@ def verify(heads: Path | None) -> None:
     """
     settings = read_settings()
     kept = read_all(heads or settings.audit_heads)
-    check = Check(kept.heads)
-    found = [f"{name}: not signed with the key beside it" for name in kept.not_signed]
-    found += asyncio.run(once(settings, lambda connection: _faults(connection, check)))
+    entries, found = asyncio.run(once(settings, lambda connection: faults(connection, kept)))
     for fault in found[:SHOWN]:
         click.echo(fault)
     if found:
         raise WeFailed(
-            f"{len(found)} faults in the audit log of {check.entries} entries: keep the database "
+            f"{len(found)} faults in the audit log of {entries} entries: keep the database "
             "and var/audit as they are, and see docs/operations/failures.md"
         )
-    click.echo(f"{check.entries} entries are as they were written")
+    click.echo(f"{entries} entries are as they were written")
     click.echo(_heads_as_words(kept))
-
-
-async def _faults(connection: AsyncConnection, check: Check) -> list[str]:
-    found = [
-        str(fault) async for rows in stored(connection) for row in rows for fault in check.take(row)
-    ]
-    return found + [str(fault) for fault in check.end()]
 
 
 def _heads_as_words(kept: Kept) -> str:

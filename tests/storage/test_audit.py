@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.audit import head_files, store
+from callcenter.audit import jobs as audit_jobs
 from callcenter.audit.actions import Action
 from callcenter.audit.head_files import AnotherKey
 from callcenter.audit.jobs import sign_head
@@ -305,3 +306,18 @@ async def test_the_log_is_read_in_parts_whatever_its_length(
     async with unit_of_work(engine) as connection:
         parts = [[row.id for row in part] async for part in stored(connection)]
     assert parts == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
+
+
+async def test_the_nightly_check_tells_of_a_log_that_was_changed(
+    settings: Settings, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    tools = Tools(settings, engine)
+    await write(engine, 1)
+    await audit_jobs.verify(tools)
+    assert "audit log" not in caplog.text
+    async with unit_of_work(engine) as connection:
+        for statement in (GUARDS_OFF.rstrip("; "), "GRANT UPDATE ON audit_entry TO CURRENT_USER"):
+            await connection.execute(text(statement))
+        await connection.execute(text("UPDATE audit_entry SET who = 'user:nobody'"))
+    await audit_jobs.verify(tools)
+    assert "1 faults in the audit log of 1 entries" in caplog.text
