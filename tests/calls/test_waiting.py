@@ -297,6 +297,7 @@ class Stalls:
     """
 
     longest = 0.0
+    total = 0.0  #: of all together
 
     async def __aenter__(self) -> "Stalls":
         self._watching = asyncio.create_task(self._watch())
@@ -310,7 +311,9 @@ class Stalls:
         while True:
             before = time.monotonic()
             await asyncio.sleep(0.01)
-            self.longest = max(self.longest, time.monotonic() - before - 0.01)
+            stall = time.monotonic() - before - 0.01
+            self.longest = max(self.longest, stall)
+            self.total += stall
 
 
 def longest_silence(heard: Pcm) -> float:
