@@ -1,5 +1,6 @@
 """Pages of the authority: to demand, see how it stands, take what is released, acknowledge."""
 
+from collections.abc import Awaitable
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -15,7 +16,7 @@ from callcenter.errors import AskedWrongly
 from callcenter.secrets import read_secret
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.web.site import CurrentSite, CurrentVisit, Site
 
 HOME = "/authority/demands"
 
@@ -49,12 +50,10 @@ async def withdraw(
     version: Version,
     reason: Why = "",
 ) -> Response:
-    try:
-        await reading.own(site.engine, demand_number)
-        await deeds.withdraw(site.engine, visit, demand_number, version, reason)
-    except AskedWrongly as error:
-        return await show_list(request, site, wording.refusal(error), own=True)
-    return RedirectResponse(HOME, SEE_OTHER)
+    await reading.own(site.engine, demand_number)
+    return await _step(
+        request, site, deeds.withdraw(site.engine, visit, demand_number, version, reason)
+    )
 
 
 @router.post("/authority/demands/{demand_number}/acknowledge")
@@ -66,12 +65,10 @@ async def acknowledge(
     version: Version,
     reason: Why = "",
 ) -> Response:
-    try:
-        await reading.own(site.engine, demand_number)
-        await releasing.acknowledge(site.engine, visit, demand_number, version, reason)
-    except AskedWrongly as error:
-        return await show_list(request, site, wording.refusal(error), own=True)
-    return RedirectResponse(HOME, SEE_OTHER)
+    await reading.own(site.engine, demand_number)
+    return await _step(
+        request, site, releasing.acknowledge(site.engine, visit, demand_number, version, reason)
+    )
 
 
 @router.post("/authority/demands/{demand_number}/download")
@@ -94,11 +91,7 @@ async def add_key(
     recipient: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Add a public key of age, to be confirmed by the center."""
-    try:
-        await releasing.add_key(site.engine, visit, recipient)
-    except AskedWrongly as error:
-        return await show_list(request, site, wording.refusal(error), own=True)
-    return RedirectResponse(HOME, SEE_OTHER)
+    return await _step(request, site, releasing.add_key(site.engine, visit, recipient))
 
 
 @router.get("/authority/center.pem")
@@ -107,3 +100,12 @@ async def center_key(site: CurrentSite) -> Response:
     key = key_from(read_secret(site.settings.secrets_folder, SECRET), SECRET)
     named = {"Content-Disposition": 'attachment; filename="center.pem"'}
     return Response(public_pem(key), media_type="application/x-pem-file", headers=named)
+
+
+async def _step(request: Request, site: Site, deed: Awaitable[None]) -> Response:
+    """Do it, and show the list as it is then; or say that it was refused."""
+    try:
+        await deed
+    except AskedWrongly as error:
+        return await show_list(request, site, wording.refusal(error), own=True)
+    return RedirectResponse(HOME, SEE_OTHER)

@@ -51,7 +51,9 @@ async def build(tools: Tools, row: DisclosureRow) -> None:
     parts = await asyncio.to_thread(_parts, tools.settings, row, demand, steps, found)
     sha256, size = await asyncio.to_thread(_put, tools.settings, row, parts, recipient)
     async with unit_of_work(tools.engine) as connection:
-        await disclosures.built(connection, row, sha256, size)
+        wanted = await disclosures.built(connection, row, sha256, size)
+    if not wanted:  # removed meanwhile
+        await remove(tools, row)
 
 
 async def remove(tools: Tools, row: DisclosureRow) -> None:

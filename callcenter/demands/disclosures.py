@@ -203,13 +203,15 @@ async def to_be_removed(connection: AsyncConnection, now: datetime) -> list[Disc
     return [DisclosureRow(*row) for row in await connection.execute(query)]
 
 
-async def built(connection: AsyncConnection, row: DisclosureRow, sha256: str, size: int) -> None:
-    """Note that the bundle is in the store, unless that was noted already."""
-    await connection.execute(
+async def built(connection: AsyncConnection, row: DisclosureRow, sha256: str, size: int) -> bool:
+    """Note that the bundle is in the store; False when nobody may have it any more."""
+    changed = await connection.execute(
         update(disclosure)
-        .where(disclosure.c.id == row.id, disclosure.c.built_at.is_(None))
+        .where(disclosure.c.id == row.id, disclosure.c.removed_at.is_(None))
         .values(built_at=datetime.now(UTC), sha256=sha256, bytes=size)
+        .returning(disclosure.c.id)
     )
+    return changed.one_or_none() is not None
 
 
 async def taken(connection: AsyncConnection, row: DisclosureRow, who: str) -> bool:

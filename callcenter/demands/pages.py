@@ -1,5 +1,6 @@
 """Pages of demands for the records officer and the head: the register, one demand, its steps."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -75,11 +76,8 @@ async def scan(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> Re
 async def search(
     request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str, version: Version
 ) -> Response:
-    try:
-        await deeds.search(site.engine, visit, demand_number, version)
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = deeds.search(site.engine, visit, demand_number, version)
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demands/{demand_number}/check", dependencies=HANDLING)
@@ -93,11 +91,8 @@ async def check(
     chosen: Annotated[list[UUID] | None, Form()] = None,
 ) -> Response:
     """Choose what is to be handed over."""
-    try:
-        await deeds.check(site.engine, visit, demand_number, version, chosen or [], reason)
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = deeds.check(site.engine, visit, demand_number, version, chosen or [], reason)
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demands/{demand_number}/withdraw", dependencies=HANDLING)
@@ -109,11 +104,8 @@ async def withdraw(
     version: Version,
     reason: Why = "",
 ) -> Response:
-    try:
-        await deeds.withdraw(site.engine, visit, demand_number, version, reason)
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = deeds.withdraw(site.engine, visit, demand_number, version, reason)
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demands/{demand_number}/acknowledge", dependencies=HANDLING)
@@ -126,11 +118,8 @@ async def acknowledge(
     reason: Why = "",
 ) -> Response:
     """Note an acknowledgement that came by letter."""
-    try:
-        await releasing.acknowledge(site.engine, visit, demand_number, version, reason)
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = releasing.acknowledge(site.engine, visit, demand_number, version, reason)
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demands/{demand_number}/carrier", dependencies=HANDLING)
@@ -154,11 +143,8 @@ async def return_to_check(
     version: Version,
     reason: Why = "",
 ) -> Response:
-    try:
-        await deeds.return_to_check(site.engine, visit, demand_number, version, reason)
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = deeds.return_to_check(site.engine, visit, demand_number, version, reason)
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demands/{demand_number}/refuse", dependencies=RELEASING)
@@ -171,11 +157,8 @@ async def refuse(
     ground: Annotated[Ground, Form()],
     reason: Why = "",
 ) -> Response:
-    try:
-        await deeds.refuse(site.engine, visit, demand_number, version, ground, reason)
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = deeds.refuse(site.engine, visit, demand_number, version, ground, reason)
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demands/{demand_number}/release", dependencies=RELEASING)
@@ -190,13 +173,10 @@ async def release(
     again: Annotated[bool, Form()] = False,
 ) -> Response:
     """Let go what somebody else prepared, or offer it again."""
-    try:
-        await releasing.release(
-            site.engine, visit, demand_number, version, key_id, reason, again=again
-        )
-    except AskedWrongly as error:
-        return await _show(request, site, visit, demand_number, error)
-    return _back(demand_number)
+    deed = releasing.release(
+        site.engine, visit, demand_number, version, key_id, reason, again=again
+    )
+    return await _step(request, site, visit, demand_number, deed)
 
 
 @router.post("/demand-keys", dependencies=HANDLING)
@@ -268,7 +248,14 @@ async def show_list(
     )
 
 
-def _back(number: str) -> Response:
+async def _step(
+    request: Request, site: Site, visit: Visit, number: str, deed: Awaitable[None]
+) -> Response:
+    """Do it, and show the demand as it is then; or say why it was refused."""
+    try:
+        await deed
+    except AskedWrongly as error:
+        return await _show(request, site, visit, number, error)
     return RedirectResponse(f"/demands/{number}", SEE_OTHER)
 
 

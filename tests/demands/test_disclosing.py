@@ -231,6 +231,18 @@ async def test_a_demand_withdrawn_half_way_is_not_handed_over(tools: Tools, tmp_
     assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
 
 
+async def test_a_bundle_that_is_ready_too_late_does_not_stay_in_the_store(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    async with unit_of_work(tools.engine) as connection:
+        (ordered,) = await disclosures.to_be_built(connection)
+    await deeds.withdraw(tools.engine, OFFICER, row.number, row.version, "a letter")
+    await tend_bundles(tools, datetime.now(UTC))
+    await building.build(tools, ordered)  # a worker that was thought dead
+    assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
+
+
 async def test_a_recording_that_is_not_what_it_was_is_not_handed_over(
     tools: Tools, tmp_path: Path
 ) -> None:

@@ -160,7 +160,7 @@ async def test_the_authority_sees_no_demand_of_others(enter: Enter) -> None:
         home = "/authority/demands"
         data = {"version": "1", "reason": "x"}
         answer = await post(authority, f"{home}/{number}/withdraw", home, **data)
-        assert answer.status_code == 400
+        assert answer.status_code == 404
         assert number not in answer.text
         assert (await officer.get(f"/api/v1/demands/{number}")).json()["state"] == "registered"
 
