@@ -1,0 +1,64 @@
+"""`callcenter keys` and `callcenter recordings`, as an operator sees them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from callcenter.cli import callcenter
+from callcenter.errors import WeFailed
+from callcenter.recordings import keys
+from callcenter.storage.jobs import Tools
+from tests.recordings.test_keeping import environment, keep, recorded, row_of, tools
+
+__all__ = ["tools"]
+
+
+def test_a_key_is_made_once_and_another_only_when_asked_for(tmp_path: Path) -> None:
+    def listed(*arguments: str) -> list[str]:
+        done = CliRunner().invoke(
+            callcenter, ["keys", "recordings", *arguments], env={"CALLCENTER_VAR": str(tmp_path)}
+        )
+        assert done.exit_code == 0, done.output
+        return done.output.splitlines()
+
+    [first] = listed()
+    assert first.endswith("seals and opens")
+    assert listed() == [first]
+    newer, older = listed("--new")
+    assert newer.endswith("seals and opens")
+    assert older == first.replace("seals and opens", "opens")
+    assert keys.read(tmp_path / "keys").public == newer.split()[0]
+    folder = tmp_path / "keys" / "recordings"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+
+
+async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    for key, value in environment(tools.settings).items():
+        if key.startswith("CALLCENTER_"):
+            monkeypatch.setenv(key, value)
+
+    async def run(*arguments: str) -> tuple[str, str | None]:
+        done = await asyncio.to_thread(CliRunner().invoke, callcenter, ["recordings", *arguments])
+        assert done.exception is None or isinstance(done.exception, WeFailed), done.exception
+        return done.output, str(done.exception) if done.exception else None
+
+    recording_id = await recorded(tools, b"")
+    good = await recorded(tools)
+    await keep(tools)
+    said, failure = await run("verify")
+    assert "every recording opens" in said
+    assert failure is None
+    said, failure = await run("aside")
+    assert f"{recording_id}  failed" in said
+    assert "are set aside" in (failure or "")
+    (tools.settings.recordings / ((await row_of(tools, good)).store_name or "")).unlink()
+    said, failure = await run("verify", "--sample", "5")
+    assert f"{good}  " in said
+    assert "not in the store" in said
+    assert "1 recordings are wrong" in (failure or "")
