@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock bench
+.PHONY: help demo run test check lock bench chaos
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -31,3 +31,7 @@ ROUNDS ?= 3
 bench: ## measure ours against a plain dialplan, in turn (ROUNDS=1: 4 minutes, ROUNDS=3: 15)
 	@scripts/setup
 	@.venv/bin/python -m tests.bench compare --rounds $(ROUNDS)
+
+chaos: ## inject every fault under 100 callers and show what came of it (4 minutes; 1 on a loss)
+	@scripts/setup
+	@.venv/bin/python -m tests.chaos

@@ -1,0 +1,44 @@
+"""A short run of `make chaos`, with callers in all stages."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from callcenter.up.supervisor import environment
+from tests.calls.house import House
+from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line
+from tests.chaos.faults import Parts, controller_killed, postgresql_frozen
+from tests.chaos.run import chaos
+from tests.services import CALLCENTER
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def parts(
+    fragile: House, postgres_server: OwnPostgres, redis_server: OwnRedis
+) -> AsyncIterator[Parts]:
+    settings = fragile.settings
+    worker = Process(
+        (*CALLCENTER, "worker"), settings.var / "worker.log", dict(environment(settings))
+    )
+    async with running_line(settings, "line-1") as one, running_line(settings, "line-2") as two:
+        await worker.start()
+        try:
+            yield Parts(fragile, [one, two], worker, postgres_server, redis_server, frozen=3.0)
+        finally:
+            await worker.kill()
+
+
+async def test_nothing_is_lost_when_a_controller_dies_and_the_database_freezes(
+    parts: Parts,
+) -> None:
+    seed = random.randrange(10**6)
+    result = await chaos(
+        parts, [controller_killed, postgresql_frozen], seed=seed, callers=12, every=0.8
+    )
+    said = f"seed {seed}\n{result.table()}"
+    assert not result.lost, said
+    assert result.conversations > 0, said
