@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import secrets
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -19,9 +20,10 @@ from callcenter.appeals.callers import read_caller
 from callcenter.appeals.losses import Losses
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.lease import Fenced, Hold
 from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.render import SipAccount, apply, turn
-from callcenter.asterisk.switchboard import Switchboard
+from callcenter.asterisk.switchboard import CALLED, Switchboard
 from callcenter.attendance import Attendance
 from callcenter.callbacks import Callbacks, CallingBack, PromiseRecord
 from callcenter.consultants import history
@@ -48,6 +50,9 @@ from callcenter.line.journal import CallRecord, Journal, OutgoingRecord
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Leg, LegGone
 from callcenter.line.prompts import Prompts
+from callcenter.line.resumption import resumed_call
+from callcenter.line.whereabouts import Whereabouts
+from callcenter.memory import CallMemory
 from callcenter.outbound import CallsOut
 from callcenter.owed import Owed, Way
 from callcenter.plans.book import Planbook
@@ -59,6 +64,7 @@ from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import once, open_database, unit_of_work
 from callcenter.storage.redis import open_redis
+from callcenter.takeover import Resumed, Takeover
 from callcenter.up import notify
 from callcenter.up.observed import observed
 from callcenter.writing import Writing
@@ -116,10 +122,13 @@ class Controller:
     def __init__(self, settings: Settings, name: str, engine: AsyncEngine, redis: Redis) -> None:
         self.settings = settings
         self.name = name
+        #: The name of this life, by which the switch, the desk and the others know it.
+        self.life = f"{name}.{secrets.token_hex(4)}"
         self.engine = engine
-        self.desk = Desk(redis, name, settings)
+        self.desk = Desk(redis, self.life, settings)
         self.queue = Queue(redis)
-        self.mailbox = Mailbox(redis, name, self._give_order)
+        self.memory = CallMemory(redis)
+        self.mailbox = Mailbox(redis, self.life, self._give_order)
         self.blocklist = Blocklist(settings, engine)
         self.plans = Planbook(settings, engine)
         self.progress = AppealsProgress(engine)
@@ -142,14 +151,20 @@ class Controller:
         )
         self.switchboard = Switchboard(
             settings,
-            name,
+            self.life,
             read_secret(settings.secrets_folder, "ari"),
             Recorder(self.ami),
             on_call=self._take_call,
-            on_stranded=lambda channel_ids: self.recovery.take(channel_ids),
+            on_dead=lambda life, in_order: self.takeover.take(life, in_order),
         )
+        self.lease = self.switchboard.lease
+        self.journal.remember = self.memory.keep
+        self.journal.when_sure = self.lease.when_sure
         self.recovery = Recovery(
             self.switchboard, engine, settings.spool, lambda: bool(waiting(settings.journals))
+        )
+        self.takeover = Takeover(
+            self.switchboard, self.desk, engine, self.recovery, self.memory, self._resume
         )
         self.attendance = Attendance(
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
@@ -173,11 +188,11 @@ class Controller:
             self.settings, self.journal, self.switchboard, self._called_back, self._under_way
         )
         callbacks = Callbacks(
-            self.settings, self.name, self.engine, self.desk, calling, self.blocklist.blocks
+            self.settings, self.life, self.engine, self.desk, calling, self.blocklist.blocks
         )
         hearings = Hearings(
             self.settings,
-            self.name,
+            self.life,
             self.engine,
             self.desk,
             self.switchboard,
@@ -187,7 +202,7 @@ class Controller:
             calling,
         )
         ways: Mapping[Kind, Way] = {Kind.CALLBACK: callbacks, Kind.MESSAGE: hearings}
-        return Owed(self.name, self.engine, self.queue, ways)
+        return Owed(self.life, self.engine, self.queue, ways)
 
     def _calls_out(self) -> CallsOut:
         return CallsOut(
@@ -203,7 +218,11 @@ class Controller:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve calls until `stop` is set; then claim no more and end what is left in order."""
+        """Serve calls until `stop` is set; then hand over what is left, in order.
+
+        Raises Fenced when another controller has taken the calls over, having heard nothing of
+        this one.
+        """
         self.desk.on_empty = self._tell_desk
         self.desk.on_withdrawn = self.switchboard.stop_ringing
         async with AsyncExitStack() as stack:
@@ -221,6 +240,7 @@ class Controller:
                 background.create_task(self.inheritance.run()),
                 background.create_task(self.desk.run()),
                 background.create_task(self.mailbox.run()),
+                background.create_task(self.memory.run()),
                 background.create_task(self._retell_desk()),
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.losses.run()),
@@ -229,17 +249,41 @@ class Controller:
                 background.create_task(self.switchboard.ari.run()),
                 background.create_task(self.recovery.sweep()),
             ]
+            signs = background.create_task(self.switchboard.lives.run())
             await self._until_connected()
             keeping_promises = background.create_task(self.owed.run())
             self.ready.set()
-            await stop.wait()
-            self.switchboard.claiming = False
+            is_fenced = await self._until_over(stop)
             keeping_promises.cancel()
             await asyncio.wait((keeping_promises,))
             await self._end_calls()
             await self.journal.safe()
+            signs.cancel()
+            await asyncio.wait((signs,))  # while there is a connection yet
             for job in jobs:
                 job.cancel()
+        if is_fenced:
+            raise Fenced
+
+    async def _until_over(self, stop: asyncio.Event) -> bool:
+        """Return when all that is left is to end; whether another took our calls over.
+
+        Then, and when others take them over in order, ending them touches nothing.
+        """
+        ends = [asyncio.create_task(each) for each in (stop.wait(), self.lease.lost())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for each in ends:
+            each.cancel()
+        self.switchboard.claiming = False
+        if self.lease.hold is Hold.LOST:
+            log.critical("another controller has taken over the calls of %s, which ends", self.life)
+            return True
+        lives = self.switchboard.lives
+        lives.serves = False
+        if lives.roll.serving:
+            self.lease.lose()
+            await lives.leave()
+        return False
 
     async def _until_connected(self) -> None:
         await self.ami.ready(START)
@@ -264,8 +308,8 @@ class Controller:
         else:
             self._spawn(self.calls_out.dialled(channel), self.calls)
 
-    def _conversation(self, leg: Leg, record: OutgoingRecord, begun: Begun) -> Call:
-        """The call of somebody whom a consultant called."""
+    def _call(self, leg: Leg, record: CallRecord, **known: Any) -> Call:
+        """A call in our hands; `known` are further fields of `Call`."""
         return Call(
             leg=leg,
             record=record,
@@ -274,8 +318,49 @@ class Controller:
             desk=self.desk,
             queue=self.queue,
             times=self.settings,
-            number=self._may_call(begun.call.number),
             may_call=self._may_call,
+            **known,
+        )
+
+    async def _resume(self, left: Resumed) -> None:
+        if left.where is None:
+            self._spawn(self._serve(left.leg), self.calls)
+        else:
+            self._spawn(self._serve_on(left, left.where), self.calls)
+
+    async def _serve_on(self, left: Resumed, where: Whereabouts) -> None:
+        """A call of a controller that is no more, as `_serve` has it."""
+        channel = left.leg
+        caller = read_caller(channel.number)
+        record = self.journal.resumed(channel.id, where)
+        call = self._call(
+            channel,
+            record,
+            number=self._may_call(channel.number),
+            is_callback=where.is_callback,
+            blocked=self.blocklist.blocks(caller.number),
+            language=where.language or "kk",
+            language_settled=bool(where.language),
+            other_language=where.other_language or None,
+            notice_heard=where.notice_heard,
+            lost_before=where.lost_before,
+            waits_since=where.waits_since,
+            urgencies=[Urgency(each) for each in where.urgencies],
+        )
+        if call.urgencies:
+            call.urgent.set()
+        for place in (channel.id, *map(first_id, left.places)):
+            self._under_way[place] = call
+        await self._to_outcome(
+            call, channel, record, resumed_call(call, where, left.found, in_order=left.in_order)
+        )
+
+    def _conversation(self, leg: Leg, record: OutgoingRecord, begun: Begun) -> Call:
+        """The call of somebody whom a consultant called."""
+        return self._call(
+            leg,
+            record,
+            number=self._may_call(begun.call.number),
             language=begun.language or "kk",
             language_settled=True,
             notice_heard=True,
@@ -285,25 +370,31 @@ class Controller:
         """One call, whatever happens in it: a record, one outcome, nothing left in the switch."""
         caller = read_caller(channel.number)
         record = self.journal.opened(channel.id, caller)
-        call = Call(
-            leg=channel,
-            record=record,
-            sounds=self.prompts,
-            switch=self.switchboard,
-            desk=self.desk,
-            queue=self.queue,
-            times=self.settings,
+        call = self._call(
+            channel,
+            record,
             number=self._may_call(channel.number),
-            may_call=self._may_call,
             progress=self.progress,
             blocked=self.blocklist.blocks(caller.number),
             lost_before=self.losses.include(caller),
             had_by=self.plans.named(caller.number) or self.losses.had_by(caller),
         )
         self._under_way[channel.id] = call
+        outcome = await self._to_outcome(call, channel, record, inbound_call(call))
+        if outcome is Outcome.LOST_TO_A_FAULT:
+            self.losses.add(caller)
+
+    async def _to_outcome(
+        self,
+        call: Call,
+        channel: Channel,
+        record: CallRecord,
+        serving: Coroutine[Any, Any, Outcome],
+    ) -> Outcome:
+        """Whatever happens to the call: one outcome, and nothing left in the switch."""
         outcome = Outcome.LOST_TO_A_FAULT
         try:
-            outcome = await inbound_call(call)
+            outcome = await serving
             await channel.hang_up()
         except asyncio.CancelledError:
             outcome = await asyncio.shield(self._give_to_fallback(channel, record, "shutdown"))
@@ -315,30 +406,25 @@ class Controller:
             log.exception("call %s: our part failed; the dialplan goes on", channel.id)
             outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
         finally:
-            del self._under_way[channel.id]
+            for known in [k for k, each in self._under_way.items() if each is call]:
+                del self._under_way[known]
             self.switchboard.forget(channel)
             record.closed(outcome, hung_up=call.hung_up and outcome is Outcome.TALKED)
-            if outcome is Outcome.LOST_TO_A_FAULT:
-                self.losses.add(caller)
+        return outcome
 
     def _called_back(self, leg: Leg, record: PromiseRecord, owed: Claimed, number: str) -> Call:
         """The call of whoever picked up when we called back."""
-        call = Call(
-            leg=leg,
-            record=record,
-            sounds=self.prompts,
-            switch=self.switchboard,
-            desk=self.desk,
-            queue=self.queue,
-            times=self.settings,
+        call = self._call(
+            leg,
+            record,
             number=number,
-            may_call=self._may_call,
             is_callback=True,
             language=owed.language,
             language_settled=True,
             waits_since=owed.arrived_at.timestamp(),
             urgencies=[Urgency(each) for each in owed.urgencies],
         )
+        record.memory.note(is_callback=True, waits_since=call.waits_since)
         if call.urgencies:
             call.urgent.set()
         return call
@@ -362,6 +448,9 @@ class Controller:
         return await call.orders.give(order)
 
     async def _give_to_fallback(self, channel: Channel, record: CallRecord, why: str) -> Outcome:
+        if channel.id.startswith(CALLED):  # whom we called is not served as a caller
+            await channel.hang_up()
+            return Outcome.LOST_TO_A_FAULT
         try:
             await channel.leave_to_fallback()
         except (LegGone, WeFailed):

@@ -1,8 +1,4 @@
-"""What an earlier life of a controller left behind: its channels, and appeals without an outcome.
-
-Conversations go on to their end, everybody else goes to the dialplan's fallback, and every appeal
-gets its one outcome (R25).
-"""
+"""Appeals without an outcome whose call nobody has any more: each gets its one outcome (R25)."""
 
 import asyncio
 import logging
@@ -18,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import EventRow
-from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.switchboard import CALLED, Switchboard, caller_of
+from callcenter.asterisk.switchboard import Switchboard
 from callcenter.errors import WeFailed
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import LegGone, LegLost, RecordingUnproved
+from callcenter.line.ports import RecordingUnproved
+from callcenter.line.whereabouts import Whereabouts
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import enqueue_once
@@ -51,26 +47,6 @@ class Recovery:
         self._engine = engine
         self._spool = spool
         self._journals_wait = journals_wait
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def take(self, channel_ids: set[str]) -> None:
-        """Take care of stranded channels: those who talk go on talking, the others fall back.
-
-        `channel_ids` includes the callers of stranded conversations, who may have gone.
-        """
-        talks = await self._switchboard.talks()
-        mine = {bridge: legs for bridge, legs in talks.items() if caller_of(bridge) in channel_ids}
-        for bridge in mine:
-            task = asyncio.create_task(self._see_out(bridge))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        callers = map(caller_of, mine)
-        for channel_id in channel_ids.difference(*mine.values(), callers):
-            channel = Channel(self._switchboard.ari, channel_id)
-            if channel_id.startswith(CALLED):
-                await channel.hang_up()
-            else:
-                await self._fall_back(channel)
 
     async def sweep(self) -> None:
         """Until cancelled, close appeals whose call the switch does not know any more.
@@ -100,37 +76,32 @@ class Recovery:
             except DATABASE_FAULTS as exc:
                 log.error("cannot look for lost calls: %s", exc)
 
-    async def _see_out(self, bridge: str) -> None:
-        """Wait until nobody talks with the caller, or the caller leaves; then end it in order.
+    async def conversation_over(self, call_id: str) -> None:
+        """A conversation ended while nobody of ours was there: close its appeal."""
+        try:
+            await self._close(call_id, await self._became(call_id) or Outcome.TALKED)
+        except DATABASE_FAULTS as exc:  # the sweep closes it later
+            log.error("cannot note the outcome of call %s: %s", call_id, exc)
 
-        A caller who never heard a consultant falls back, and so does one who was set aside: the
-        consultant cannot bring that one back any more.
-        """
-        caller_id = caller_of(bridge)
-        here = (await self._switchboard.talks()).get(bridge, set())
-        channels = [self._switchboard.channel(each) for each in here]
-        # Their events are kept from here on, so whoever is there now cannot leave unnoticed.
-        still = (await self._switchboard.talks()).get(bridge, set())
-        outcome = await self._became(caller_id)
-        if len(still) >= 2 and caller_id in still:
-            log.warning("conversation %s goes on without the controller that began it", bridge)
-            outcome = await _until_nobody_talks(channels, caller_id) or outcome or Outcome.TALKED
-        elif caller_id not in still and await self._is_there(caller_id):  # and was aside
-            channels.append(self._switchboard.channel(caller_id))
-            outcome = None
-        for channel in channels:
-            self._switchboard.forget(channel)
-            if channel.id == caller_id and outcome is None and not caller_id.startswith(CALLED):
-                await self._fall_back(channel)
-            else:
-                await channel.hang_up()
-        await self._switchboard.destroy(bridge)
-        if outcome is not None:
-            await self._note(caller_id, outcome)
-
-    async def _is_there(self, channel_id: str) -> bool:
-        channels = await self._switchboard.ari.request("GET", "channels")
-        return channel_id in {channel["id"] for channel in channels}
+    async def where(self, call_id: str) -> Whereabouts | None:
+        """Where a call is by its appeal, when the switch does not say; None: nobody knows it."""
+        try:
+            async with unit_of_work(self._engine) as connection:
+                call = (await _live(connection)).get(call_id)
+                if call is None or call.outgoing_id is not None:
+                    return None
+                appeal = await appeals.by_id(connection, call.appeal_id)
+                events = await call.events(connection)
+        except DATABASE_FAULTS as exc:
+            log.error("cannot read where call %s is: %s", call_id, exc)
+            return None
+        language = (appeal.language if appeal else None) or ""
+        first = max((event.seq for event in events), default=1)
+        urgencies = tuple(appeal.urgent) if appeal else ()
+        where = Whereabouts(str(call.appeal_id), first, language=language, urgencies=urgencies)
+        for event in events:
+            where = where.after(Moment(event.kind), dict(event.detail), event.at.timestamp())
+        return where
 
     async def _became(self, call_id: str) -> Outcome | None:
         """What a call had come to, as far as it was written: None before a conversation."""
@@ -142,22 +113,6 @@ class Recovery:
             log.error("cannot read what became of call %s: %s", call_id, exc)
             return None
         return _outcome_of(events)
-
-    async def _fall_back(self, channel: Channel) -> None:
-        try:
-            await channel.leave_to_fallback()
-        except (LegGone, WeFailed) as exc:
-            log.error("stranded call %s cannot go to the fallback: %s", channel.id, exc)
-            await self._note(channel.id, Outcome.LOST_TO_A_FAULT)
-        else:
-            log.warning("stranded call %s goes on in the fallback", channel.id)
-            await self._note(channel.id, Outcome.FALLBACK)
-
-    async def _note(self, call_id: str, outcome: Outcome) -> None:
-        try:
-            await self._close(call_id, outcome)
-        except DATABASE_FAULTS as exc:  # the sweep closes it later
-            log.error("cannot note the outcome of call %s: %s", call_id, exc)
 
     async def _close(self, call_id: str, outcome: Outcome) -> None:
         """Give a call its outcome on its appeal, and what was recorded to the worker."""
@@ -227,23 +182,6 @@ async def _live(connection: AsyncConnection) -> dict[str, _LiveCall]:
         call.call_id: _LiveCall(call.appeal_id, call.began_at, call.id, call.first_moment)
         for call in await outgoing.live(connection)
     }
-
-
-async def _until_nobody_talks(channels: Sequence[Channel], caller_id: str) -> Outcome | None:
-    """Return when the caller has hung up, or all others have.
-
-    The outcome when they vanished with the switch instead.
-    """
-    leaving = {asyncio.create_task(each.gone()): each.id for each in channels}
-    there: set[asyncio.Task[None]] = set(leaving)
-    lost = False
-    while len(there) >= 2 and caller_id in {leaving[task] for task in there}:
-        done, there = await asyncio.wait(there, return_when=asyncio.FIRST_COMPLETED)
-        lost = lost or any(isinstance(task.exception(), LegLost) for task in done)
-    for task in there:
-        task.cancel()
-    await asyncio.gather(*leaving, return_exceptions=True)
-    return Outcome.LOST_TO_A_FAULT if lost else None
 
 
 def _outcome_of(events: Sequence[EventRow]) -> Outcome | None:

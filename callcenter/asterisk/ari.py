@@ -8,6 +8,9 @@ and keeps requests in order; `docs/performance.md` has the figures. What callers
 * Events reach `on_event` in the order in which Asterisk sent them, from the reading task; it must
   not block. Choose ids yourself and register interest before you ask: an event may come before
   the answer to the request that caused it.
+* With a lease nothing is asked, and no event is told, while it is doubtful whose the calls are;
+  `request` raises Fenced once they are another's. Events of users (`ChannelUserevent`) are told
+  at once.
 * A connection that is lost, half open or refused while Asterisk boots is made again for as long
   as `run` runs; after each connection `on_connected` is awaited, to compare with what is there now.
 """
@@ -17,11 +20,15 @@ import itertools
 import json
 import logging
 import random
+import socket as sockets
+import struct
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
 
+from callcenter.asterisk.lease import Lease
 from callcenter.errors import WeFailed
 
 log = logging.getLogger(__name__)
@@ -52,6 +59,7 @@ UNWANTED = (
 )
 HEARTBEAT = 2.0  # seconds between pings; a silent peer is given up after one and a half of it
 FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 3.0, 10.0  # seconds between attempts to connect
+AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: what was not sent when we close is never sent
 
 
 class Gone(WeFailed):
@@ -82,6 +90,7 @@ class Ari:
         application: str,
         on_event: Callable[[Event], None],
         on_connected: Callable[[], Awaitable[None]],
+        lease: Lease | None = None,
     ) -> None:
         self.application = application
         self.connected = asyncio.Event()
@@ -89,6 +98,7 @@ class Ari:
         self._headers = {"Authorization": aiohttp.encode_basic_auth(user, password)}
         self._on_event = on_event
         self._on_connected = on_connected
+        self._lease = lease
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._pending: dict[str, asyncio.Future[Event]] = {}
         self._ids = itertools.count(1)
@@ -103,6 +113,8 @@ class Ari:
                         self._url, heartbeat=HEARTBEAT, autoping=True, max_msg_size=0
                     ) as socket:
                         delay = FIRST_DELAY
+                        raw = socket.get_extra_info("socket")
+                        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, AT_ONCE)
                         await self._serve(socket)
                         log.warning("the connection to Asterisk's ARI was lost; connecting again")
                 except aiohttp.WSServerHandshakeError as exc:
@@ -124,16 +136,20 @@ class Ari:
         *,
         body: dict[str, Any] | None = None,
         within: float = 5.0,
+        unsure: bool = False,
     ) -> Any:
         """The answer's JSON (None where Asterisk sends none).
 
-        `path` is relative to /ari, as in `channels/ID/answer`. Waits for a connection up to
-        `within` seconds, then for the answer up to as long again. Cancelling forgets the answer,
-        not the request. Raises Gone, Refused or Unreachable.
+        `path` is relative to /ari, as in `channels/ID/answer`. Waits for a connection, and until
+        it is sure that the calls are ours, up to `within` seconds, then for the answer up to as
+        long again. `unsure`: to be asked whosever the calls are. Cancelling forgets the answer,
+        not the request. Raises Gone, Refused, Unreachable or Fenced.
         """
         what = f"{method} {path}"
         if not self.connected.is_set():
             await self._until_connected(what, within)
+        if self._lease is not None and not unsure:
+            await self._until_sure(self._lease, what, within)
         return await self._ask(what, method, path, query or {}, body, within)
 
     async def _until_connected(self, what: str, within: float) -> None:
@@ -142,6 +158,18 @@ class Ari:
                 await self.connected.wait()
         except TimeoutError:
             raise Unreachable(f"{what}: not connected to Asterisk for {within:g} s") from None
+
+    async def _until_sure(self, lease: Lease, what: str, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await lease.sure()
+        except TimeoutError:
+            raise Unreachable(f"{what}: not sure whose the calls are in {within:g} s") from None
+
+    async def connect_again(self) -> None:
+        """Close the connection, which is not as it should be; another is made at once."""
+        if self._socket is not None:
+            await self._socket.close()
 
     async def _ask(
         self,
@@ -211,10 +239,10 @@ class Ari:
             )
             self.connected.set()
             await self._on_connected()
-        except Exception:
-            log.exception("cannot start with Asterisk's ARI; connecting again")
-            if self._socket is not None:
-                await self._socket.close()
+        except Exception as exc:
+            is_ours = not isinstance(exc, WeFailed)
+            log.error("cannot start with ARI: %s; connecting again", exc, exc_info=is_ours)
+            await self.connect_again()
             raise
 
     def _take(self, text: str) -> None:
@@ -232,11 +260,16 @@ class Ari:
             raise WeFailed(
                 f"another process answers calls as {self.application}; give each its own --name"
             )
+        elif self._lease is None or kind == "ChannelUserevent":
+            self._tell(event)
         else:
-            try:
-                self._on_event(event)
-            except Exception:
-                log.exception("an event of type %s could not be handled", kind)
+            self._lease.when_sure(partial(self._tell, event))
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            log.exception("an event of type %s could not be handled", event["type"])
 
 
 def _result(what: str, answer: Event) -> Any:

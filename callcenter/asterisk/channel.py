@@ -44,6 +44,7 @@ class Channel:
         self.name = name
         self.number = number
         self.dialled = ""  #: of an incoming channel: the extension in the dialplan
+        self.is_in_application = False  #: the switch has given it to us
         self.began_at = 0.0  #: of an incoming channel: epoch seconds by the switch's clock
         self._ari = ari
         self._news = asyncio.Event()
@@ -72,7 +73,7 @@ class Channel:
                     log.info("channel %s: could not play %s", self.id, playback["media_uri"])
             case "StasisStart":
                 self.name = event["channel"]["name"]
-                self._answered = True
+                self._answered = self.is_in_application = True
             case "ChannelHold" | "ChannelUnhold" as kind:
                 self._holds(kind == "ChannelHold")
             case "ChannelHangupRequest":

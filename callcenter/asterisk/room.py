@@ -1,5 +1,6 @@
 """A bridge of Asterisk, as the room of a conversation (`callcenter.line.ports.Room`)."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from callcenter.asterisk.ari import Ari, Gone, Refused
@@ -9,12 +10,12 @@ from callcenter.line.ports import Leg, LegGone
 class Room:
     """Who was put into a bridge, by one controller."""
 
-    def __init__(self, ari: Ari, bridge: str, absorb: bool) -> None:
+    def __init__(self, ari: Ari, bridge: str, absorb: bool, inside: Sequence[Leg] = ()) -> None:
         """`absorb`: the others do not hear the keys that somebody in it presses."""
         self._ari = ari
         self._bridge = bridge
         self._absorb = absorb
-        self._inside: dict[str, Leg] = {}
+        self._inside = {leg.id: leg for leg in inside}
 
     @property
     def inside(self) -> list[Leg]:

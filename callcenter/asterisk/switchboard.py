@@ -1,12 +1,12 @@
 """What connects legs (`callcenter.line.ports.Switch`): incoming, called and connected channels."""
 
 import asyncio
-import itertools
 import logging
 import math
 import re
+import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable
 from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.lease import Fenced, Lease
+from callcenter.asterisk.lives import Lives
 from callcenter.asterisk.room import Room
 from callcenter.errors import WeFailed
-from callcenter.line.codes import extension_of
-from callcenter.line.ports import Leg, LegGone, NotAnswered
+from callcenter.line.ports import Leg, LegGone, NotAnswered, RecordingUnproved
 from callcenter.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,9 @@ log = logging.getLogger(__name__)
 CALLED, TALK, OVERHEARD = "called-", "talk-", "overheard-"
 _NUMBER = re.compile(r"\+?[0-9]{2,15}")  # E.164, and the short numbers of services
 NO_ORIGINATOR = "originator channel was not found"  #: the caller has just hung up
+MOVE = 2.0  # seconds for a channel to come into our application; it takes a millisecond
 SNOOP = 2.0  # seconds for the switch's ear to be there; it takes about two milliseconds
-_CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the controller's name
+_CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the life's name
 
 
 class Recorder(Protocol):
@@ -41,9 +43,8 @@ class Recorder(Protocol):
 class Switchboard:
     """All channels that this controller holds.
 
-    `on_call` gets each incoming call that we claimed and must not block; `on_stranded` gets the
-    channels that an earlier life of this controller left behind, and the callers of the
-    conversations that it left behind (who may have gone).
+    `on_call` gets each incoming call that we claimed and must not block; `on_dead` takes over from
+    a life of a controller, which may have left in order (`callcenter.asterisk.estate`).
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Switchboard:
         password: str,
         recorder: Recorder,
         on_call: Callable[[Channel], None],
-        on_stranded: Callable[[set[str]], Coroutine[Any, Any, None]],
+        on_dead: Callable[[str, bool], Coroutine[Any, Any, None]],
     ) -> None:
+        """`name` is of this life of the controller: no other ever had it."""
+        self.lease = Lease()
         self.ari = Ari(
             port=settings.ari_port,
             user="callcenter",
@@ -62,16 +65,16 @@ class Switchboard:
             application=name,
             on_event=self._on_event,
             on_connected=self._catch_up,
+            lease=self.lease,
         )
+        self.lives = Lives(self.ari, self.lease, on_dead, self._in_application)
         self.claiming = True
         self._network_uri = settings.network_uri
         self._recorder = recorder
         self._on_call = on_call
-        self._on_stranded = on_stranded
         self._channels: dict[str, Channel] = {}
         self._ringing: dict[str, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bridges = itertools.count(1)
 
     def channel(self, channel_id: str) -> Channel:
         """The channel with this id, whose events are kept from now on until `forget`."""
@@ -81,28 +84,63 @@ class Switchboard:
         """Stop keeping events of a channel that is done with."""
         self._channels.pop(channel.id, None)
 
+    def _in_application(self) -> list[str]:
+        """The channels that the switch must know as our application's, if they are ours."""
+        return [each.id for each in self._channels.values() if each.is_in_application]
+
     # Incoming
 
     def _on_event(self, event: Event) -> None:
         kind = event["type"]
-        if kind == "CallBroadcast":
+        if kind == "ChannelUserevent":
+            self.lives.hear(event)
+        elif kind == "CallBroadcast":
             if self.claiming:
                 self._spawn(self._claim(event["channel"]["id"]))
-            return
+        else:
+            self._on_event_of_channel(kind, event)
+
+    def _on_event_of_channel(self, kind: str, event: Event) -> None:
         channel_id = _channel_of(event)
         channel = self._channels.get(channel_id)
         if channel is not None:
             channel.handle(event)
         elif kind == "StasisStart":
-            told = event["channel"]
-            channel = Channel(self.ari, channel_id, told["name"], told["caller"]["number"])
-            channel.dialled = told["dialplan"]["exten"]
-            channel.began_at = datetime.fromisoformat(told["creationtime"]).timestamp()
+            channel = self._told(event["channel"])
             if channel_id.startswith(CALLED):  # answered when nobody waited for it any more
                 self._spawn(channel.hang_up())
             else:
+                channel.is_in_application = True
                 self._channels[channel_id] = channel
                 self._on_call(channel)
+
+    def _told(self, told: Mapping[str, Any]) -> Channel:
+        """A channel as the switch tells of it."""
+        channel = Channel(self.ari, told["id"], told["name"], told["caller"]["number"])
+        channel.dialled = told["dialplan"]["exten"]
+        channel.began_at = datetime.fromisoformat(told["creationtime"]).timestamp()
+        return channel
+
+    async def adopt(self, told: Mapping[str, Any]) -> Channel:
+        """A channel of a dead controller's, in our application from now on; it may have gone."""
+        channel = self._channels[told["id"]] = self._told(told)
+        query = {"app": self.ari.application}
+        try:
+            async with asyncio.timeout(MOVE):
+                await self.ari.request("POST", f"channels/{channel.id}/move", query)
+                await channel.answered()
+        except (Gone, Refused, NotAnswered):  # Refused: it is hanging up this moment
+            channel.handle({"type": "StasisEnd"})
+        except TimeoutError:
+            raise WeFailed(f"the switch did not give us channel {channel.id}") from None
+        return channel
+
+    async def let_go(self, channel: Channel) -> None:
+        """Hang up, and keep its events no more."""
+        try:
+            await channel.hang_up()
+        finally:
+            self.forget(channel)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -122,34 +160,15 @@ class Switchboard:
             log.error("cannot claim call %s: %s", channel_id, exc)
 
     async def _catch_up(self) -> None:
-        """After each connection: who vanished, who finished, who was left behind."""
+        """After each connection: are our calls ours yet, and who of them vanished, or finished?"""
+        await self.lives.settle()
         channels = await self.ari.request("GET", "channels")
-        there = {channel["id"]: channel["name"] for channel in channels}
+        there = {channel["id"] for channel in channels}
         for channel in list(self._channels.values()):
             if channel.id not in there:
                 channel.lost()
             else:
                 await channel.catch_up()
-        mine = await self.ari.request("GET", f"applications/{self.ari.application}")
-        talks = await self.talks()
-        # A telephone that still rings is in no application yet.
-        ringing = {each for each in there if each[_CALLED_ID:] == self.ari.application}
-        stranded = (set(mine["channel_ids"]) | ringing) & set(there)
-        stranded |= {caller_of(bridge) for bridge in talks}
-        stranded -= set(self._channels)
-        # A consultant who dialled a code or a number is no caller: the fallback is not for them.
-        talking = {each for legs in talks.values() for each in legs}
-        dialled = {
-            each
-            for each in stranded - talking
-            if extension_of(there.get(each, "")) and not each.startswith(CALLED)
-        }
-        for each in dialled:
-            self._spawn(Channel(self.ari, each).hang_up())
-        stranded -= dialled
-        await self._drop_ears()
-        if stranded:
-            await self._on_stranded(stranded)
 
     # Outgoing
 
@@ -233,11 +252,22 @@ class Switchboard:
     @asynccontextmanager
     async def room(self, caller: Leg, *, keys_to_us: bool = True) -> AsyncIterator[Room]:
         """A bridge for a caller's conversation, with nobody in it; destroyed with the block."""
-        bridge = f"{TALK}{caller.id}-{next(self._bridges)}"
+        bridge = f"{TALK}{caller.id}-{secrets.token_hex(4)}"
         room = Room(self.ari, bridge, keys_to_us)
         try:
             # Else packets may be passed on below Asterisk, and nobody would see the keys.
             await self._build(bridge, "mixing,dtmf_events" if keys_to_us else "mixing")
+            yield room
+        finally:
+            await asyncio.shield(self._part(room, bridge, caller))
+
+    @asynccontextmanager
+    async def found_room(
+        self, bridge: str, caller: Leg, inside: Sequence[Leg]
+    ) -> AsyncIterator[Room]:
+        """The bridge of a conversation under way, with these in it; destroyed with the block."""
+        room = Room(self.ari, bridge, absorb=True, inside=inside)
+        try:
             yield room
         finally:
             await asyncio.shield(self._part(room, bridge, caller))
@@ -317,23 +347,6 @@ class Switchboard:
             {"type": kind, "bridgeId": bridge, "name": self.ari.application},
         )
 
-    async def talks(self) -> dict[str, set[str]]:
-        """This controller's conversations in the switch now: ids of channels by id of bridge."""
-        bridges = await self.ari.request("GET", "bridges")
-        return {
-            bridge["id"]: set(bridge["channels"])
-            for bridge in bridges
-            if bridge["id"].startswith(TALK) and bridge["name"] == self.ari.application
-        }
-
-    async def _drop_ears(self) -> None:
-        """Let go what an earlier life listened with; the ears themselves are stranded channels."""
-        for bridge in await self.ari.request("GET", "bridges"):
-            ear = bridge["id"].removeprefix(OVERHEARD)
-            is_left = ear != bridge["id"] and ear not in self._channels
-            if is_left and bridge["name"] == self.ari.application:
-                await self.destroy(bridge["id"])
-
     async def destroy(self, bridge: str) -> None:
         """End a bridge; its legs stay."""
         try:
@@ -347,16 +360,30 @@ class Switchboard:
 
     async def start_recording(self, caller: Leg, file: Path) -> None:
         """Two channels: what the caller says, and hears. Raises RecordingUnproved."""
+        await self._sure_to_record()
         await self._recorder.start(self._channels[caller.id].name, file)
 
     async def stop_recording(self, caller: Leg, file: Path) -> None:
         """Return when it is proved stopped. Raises RecordingUnproved."""
+        await self._sure_to_record()
         channel = self._channels[caller.id]
         await self._recorder.stop(channel.name, file, gone=channel.is_gone)
+
+    async def _sure_to_record(self) -> None:
+        """A recording of a call that is another's by now is not touched."""
+        try:
+            await self.lease.sure()
+        except Fenced as exc:
+            raise RecordingUnproved(str(exc)) from exc
 
     async def recording_closed(self, file: Path) -> None:
         """Return when it is proved closed, its channel having gone. Raises RecordingUnproved."""
         await self._recorder.stop("", file, gone=True)
+
+
+def life_of(called: str) -> str:
+    """The life of a controller that called this channel, from its id; empty for a caller's."""
+    return called[_CALLED_ID:] if called.startswith(CALLED) else ""
 
 
 def caller_of(bridge: str) -> str:

@@ -126,6 +126,7 @@ function operation.wait() -- call, controller, language, place, arrival, want, p
   local extension = redis.call('HGET', 'desk:held', call)
   if extension then -- the word of it was lost
     redis.call('ZADD', 'desk:leases', 'XX', now + LEASE, extension)
+    redis.call('HSET', 'desk:holders', extension, call .. ' ' .. ARGV[3]) -- perhaps a dead one's
     offer(call, ARGV[3], extension)
   else
     enter(call, ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
@@ -165,10 +166,41 @@ local function handled(seconds)
   redis.call('SET', 'desk:handling', average + (seconds - average) / 20)
 end
 
--- call, what became of its lease (unused, unanswered, talked), seconds of talk with a caller
+-- extension, controller that died, its successor, call: the consultant talks on in this call;
+-- returns the call as the lease has it
+function operation.adopt()
+  local extension, successor = ARGV[2], ARGV[4]
+  local call, controller = string.match(redis.call('HGET', 'desk:holders', extension) or '', '^(%S+) (%S+)$')
+  if not call then
+    if not on_roster(extension) then return ARGV[5] end
+    call = ARGV[5]
+    redis.call('HSET', 'desk:held', call, extension)
+  elseif controller ~= ARGV[3] then
+    return ARGV[5] -- another's by now
+  end
+  redis.call('HSET', 'desk:holders', extension, call .. ' ' .. successor)
+  redis.call('ZADD', 'desk:leases', now + LEASE, extension)
+  local state = standing(extension)
+  if LEGAL[state .. ' talking'] then move(extension, 'talking', '-', 'desk') end
+  not_idle(extension)
+  return call
+end
+
+local function is_anothers(call, controller) -- it was taken over from this controller
+  local has = string.match(redis.call('HGET', 'desk:calls', call) or '', '^%S*')
+  local extension = redis.call('HGET', 'desk:held', call)
+  if extension then
+    has = string.match(redis.call('HGET', 'desk:holders', extension) or '', '%S+$')
+  end
+  return has and has ~= '' and has ~= controller
+end
+
+-- call, what became of its lease (unused, unanswered, talked), seconds of talk with a caller,
+-- controller
 function operation.leave()
   local call = ARGV[2]
-  if ARGV[3] == 'talked' and ARGV[4] then handled(tonumber(ARGV[4])) end
+  if ARGV[5] and is_anothers(call, ARGV[5]) then return end
+  if ARGV[3] == 'talked' and ARGV[4] and ARGV[4] ~= '' then handled(tonumber(ARGV[4])) end
   forget(call)
   local extension = redis.call('HGET', 'desk:held', call)
   if extension then

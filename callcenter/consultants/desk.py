@@ -111,6 +111,31 @@ class Desk:
                 del self._places[call_id]
 
     @asynccontextmanager
+    async def adopted(
+        self, consultant: Consultant, before: str, call_id: str
+    ) -> AsyncIterator["Place"]:
+        """The place of a call in which this consultant talks, that a dead controller had.
+
+        `call_id` is for a lease of its own, should the desk know of none any more. While Redis is
+        away the two talk on without one.
+        """
+        try:
+            call_id = await self._do(
+                "adopt", consultant.extension, before, self._controller, call_id
+            )
+        except DeskClosed as exc:
+            log.error("%s", exc)
+        place = Place(self._do, call_id, (self._controller,))
+        place.take(consultant)
+        place.talks_on()
+        self._places[call_id] = place
+        try:
+            yield place
+        finally:
+            await asyncio.shield(place.leave())
+            del self._places[call_id]
+
+    @asynccontextmanager
     async def occupied(self, call_id: str, extension: str) -> AsyncIterator["Occupation"]:
         """Within the block the consultant is with somebody whom they call, and offered nobody.
 
@@ -127,7 +152,8 @@ class Desk:
 
     async def _end(self, call_id: str, occupation: "Occupation") -> None:
         try:
-            await self._do("leave", call_id, "talked" if occupation.talked else "unused")
+            became = "talked" if occupation.talked else "unused"
+            await self._do("leave", call_id, became, "", self._controller)
         except DeskClosed as exc:  # the lease ends by itself
             log.error("%s", exc)
 
@@ -191,7 +217,7 @@ class Place:
     """One call's place in the queue, and its lease of a consultant once there is one."""
 
     def __init__(self, do: Script, call_id: str, how: Sequence[str]) -> None:
-        """`how` the call waits, as the operation `wait` of desk.lua has it."""
+        """`how` the call waits, as `wait` of desk.lua has it; first the controller."""
         self.call_id = call_id
         self.consultant: Consultant | None = None
         self._do = do
@@ -227,9 +253,13 @@ class Place:
 
         Unless the consultant is `alone`, as with a message.
         """
+        self.talks_on(alone=alone)
+        self._tell(State.TALKING)
+
+    def talks_on(self, *, alone: bool = False) -> None:
+        """The consultant talks, as the desk knows."""
         self._is_busy = True
         self._talks_since = None if alone else time.monotonic()
-        self._tell(State.TALKING)
 
     async def give_back(self, *, unanswered: bool) -> None:
         """End the lease. Who did not answer rests five seconds, and twice in a row is paused.
@@ -238,11 +268,11 @@ class Place:
         """
         became = "unanswered" if unanswered else "talked" if self._is_busy else "unused"
         since, self._talks_since, self._is_busy = self._talks_since, None, False
-        talked = () if since is None else (f"{time.monotonic() - since:.3f}",)
+        talked = "" if since is None else f"{time.monotonic() - since:.3f}"
         self._offered.clear()
         self.consultant = None
         await asyncio.gather(*self._telling)  # words of this lease must not be taken for the next
-        await self._do("leave", self.call_id, became, *talked)
+        await self._do("leave", self.call_id, became, talked, self._how[0])
 
     async def leave(self) -> None:
         """End the place. Without Redis the lease ends by itself, so a fault is only logged."""

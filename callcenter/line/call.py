@@ -77,6 +77,7 @@ class Call:
     hung_up: bool = False  #: the consultant ended the conversation
     lost_before: bool = False  #: our fault ended the caller's last call, a short while ago
     had_by: str | None = None  #: extension of who had the open appeal lately, or whom a plan names
+    goes_on: bool = False  #: another controller had it: nobody is greeted twice
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
     urgencies: list[Urgency] = field(default_factory=list)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)

@@ -58,11 +58,11 @@ class _Company:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._greeted = False
-        self._reassured = False
+        self._greeted = self._reassured = call.goes_on
         self._told_nobody = False
-        self._tell_at = time.monotonic()
-        self._ask_at = self._tell_at + call.times.ask_every
+        now = time.monotonic()
+        self._tell_at = now + call.times.announce_every if call.goes_on else now
+        self._ask_at = now + call.times.ask_every
 
     async def keep(self) -> Choice:
         if not self._greeted:

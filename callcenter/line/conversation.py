@@ -6,9 +6,16 @@ What is done about it is told in `talk.py`. A caller who is aside hears music an
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Coroutine
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.errors import WeFailed
@@ -63,10 +70,23 @@ class NotCome:
     why: str
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A conversation under way, whose controller is no more; `recording` is the one that runs."""
+
+    room: AbstractAsyncContextManager[Room]
+    talker: Talker | None
+    guest: Guest | None
+    is_aside: bool
+    is_muted: bool
+    recording: UUID | None
+    is_proved: bool  #: that it runs
+
+
 class Conversation:
     """Made by `conversation`. All that changes who hears whom is done by one task."""
 
-    def __init__(self, call: Call, room: Room, talker: Talker, can: Collection[str]) -> None:
+    def __init__(self, call: Call, room: Room, talker: Talker | None, can: Collection[str]) -> None:
         """`can` are the orders that it knows."""
         self.call = call
         self.talker: Talker | None = talker  #: who has the call; None once that one has left
@@ -297,8 +317,11 @@ class Conversation:
 
     # Beginning and end
 
-    async def begin(self, talker: Talker) -> None:
+    async def begin(self) -> None:
         """Caller and talker hear each other. Raises LegGone, NotAnswered when the talker has."""
+        talker = self.talker
+        if talker is None:
+            raise NotAnswered("left")
         try:
             await self._room.enter(self.call.leg, talker.leg)
         except LegGone:  # who of the two?
@@ -310,6 +333,23 @@ class Conversation:
         self.call.record.moment(Moment.CONNECTED, consultant=talker.name)
         self._listen_to(talker)
         await self._recorded(talker)
+
+    async def go_on(self, found: Found) -> None:
+        """All is as it was, and nobody hears anything of it. Raises LegGone."""
+        self.guest, self.is_muted = found.guest, found.is_muted
+        self.call.if_left = Outcome.TALKED
+        if found.is_aside:
+            self.is_aside = True
+            await self._music.enter_async_context(self.call.leg.music())
+        if found.recording is not None:
+            self.tape = Tape(self.call, found.recording)
+        if self.talker is None:
+            return
+        self._listen_to(self.talker)
+        if not found.is_proved:
+            await to_the_end(self.tape.stop())
+            self.tape = Tape(self.call)
+            await self._recorded(self.talker)
 
     async def end(self) -> None:
         """Stop recording and music; who asked for something yet is told that it is over."""
@@ -336,18 +376,23 @@ class Conversation:
 
 @asynccontextmanager
 async def conversation(
-    call: Call, talker: Talker, can: Collection[str]
+    call: Call, with_whom: Talker | Found, can: Collection[str]
 ) -> AsyncIterator[Conversation]:
     """The caller and a consultant who has answered hear each other; the consultant is recorded.
 
-    At the end everybody but the caller has hung up. Raises NotAnswered when the consultant was
-    gone before the two heard each other, LegGone when the caller was.
+    Or they do so already (`Found`). At the end everybody but the caller has hung up. Raises
+    NotAnswered when the consultant was gone before the two heard each other, LegGone when the
+    caller was.
     """
-    async with AsyncExitStack() as parties, call.switch.room(call.leg) as room:
+    found, talker = (
+        (with_whom, with_whom.talker) if isinstance(with_whom, Found) else (None, with_whom)
+    )
+    entered = call.switch.room(call.leg) if found is None else found.room
+    async with AsyncExitStack() as parties, entered as room:
         talk = Conversation(call, room, talker, can)
         parties.push_async_callback(talk.part)
         try:
-            await talk.begin(talker)
+            await (talk.begin() if found is None else talk.go_on(found))
             with call.orders.taken_by(talk.take):
                 yield talk
         finally:

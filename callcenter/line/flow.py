@@ -47,7 +47,7 @@ async def inbound_call(call: Call) -> Outcome:
         await call.leg.answer()
         call.record.moment(Moment.ANSWERED)
         with danger_at_any_time(call):
-            return await _served(call)
+            return await opened(call)
     except LegLost:
         return Outcome.LOST_TO_A_FAULT
     except LegGone:
@@ -56,14 +56,15 @@ async def inbound_call(call: Call) -> Outcome:
         return call.if_left
 
 
-async def _served(call: Call) -> Outcome:
+async def opened(call: Call) -> Outcome:
+    """From the greeting to the one outcome, the caller having been answered. Raises LegGone."""
     if call.blocked:
         await unless_urgent(call, DANGER_KEYS, turn_away(call))
         if not call.urgencies:
             return Outcome.BLOCKED
     wish = await unless_urgent(call, URGENT_KEYS, _opening(call))
     settle_by_default(call)
-    return await _fulfil(call, wish or Wish.CONSULTANT)
+    return await fulfilled(call, wish or Wish.CONSULTANT)
 
 
 async def _opening(call: Call) -> Wish:
@@ -73,7 +74,8 @@ async def _opening(call: Call) -> Wish:
     return Wish.CONSULTANT
 
 
-async def _fulfil(call: Call, wish: Wish) -> Outcome:
+async def fulfilled(call: Call, wish: Wish) -> Outcome:
+    """From what the caller wants to the one outcome. Raises LegGone."""
     if wish is Wish.UNIFIED_CENTER and await _redirected(call):
         return Outcome.REDIRECTED
     if wish is Wish.STATUS and await _unless_in_danger(call, status_told(call)):

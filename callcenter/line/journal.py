@@ -16,6 +16,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 from callcenter.appeals.callers import Caller
@@ -40,6 +41,7 @@ from callcenter.line.entries import (
     RecordingEnded,
 )
 from callcenter.line.outcomes import Moment, Outcome, Urgency
+from callcenter.line.whereabouts import Memory, Stage, Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +97,10 @@ class Journal:
         self._at_once = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        #: Told the id of a call's leg and where the call is; must not block.
+        self.remember: Callable[[str, str | None], None] = lambda leg, where: None
+        #: Does a deed once it is sure that the calls are ours; else never.
+        self.when_sure: Callable[[Callable[[], None]], None] = lambda deed: deed()
 
     @property
     def depth(self) -> int:
@@ -106,8 +112,15 @@ class Journal:
         """Bytes of them that are on disk."""
         return self._backlog.size
 
+    def kept_where(self, leg: str, where: str | None) -> None:
+        """Keep where a call is, should somebody else have to go on with it; returns at once."""
+        self.when_sure(partial(self.remember, leg, where))
+
     def put(self, entry: Entry) -> None:
-        """Keep an entry; returns at once."""
+        """Keep an entry; returns at once. Of calls that are another's by now nothing is kept."""
+        self.when_sure(partial(self._put, entry))
+
+    def _put(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._some.set()
         self._idle.clear()
@@ -150,7 +163,7 @@ class Journal:
 
     def opened(self, call_id: str, caller: Caller) -> "CallRecord":
         """Open the record of a call that has just come in."""
-        record = CallRecord(self, uuid4())
+        record = CallRecord(self, uuid4(), call_id)
         self.put(Opened(record.appeal_id, call_id, caller, datetime.now(UTC)))
         record.moment(Moment.RECEIVED)
         return record
@@ -158,6 +171,17 @@ class Journal:
     def outgoing(self, outgoing_id: UUID, appeal_id: UUID, first: int) -> "OutgoingRecord":
         """The record of a call of ours, which the database knows; `first` is its first `seq`."""
         return OutgoingRecord(self, appeal_id, outgoing_id, first)
+
+    def resumed(self, leg: str, where: Whereabouts) -> "CallRecord":
+        """The record of a call that a dead controller had, whose leg this is."""
+        appeal_id, first = UUID(where.appeal), where.next_first
+        if not where.outgoing:
+            record = CallRecord(self, appeal_id, leg, first)
+        else:
+            record = OutgoingRecord(self, appeal_id, UUID(where.outgoing), first)
+            record.memory.carried_by(leg)
+        record.memory.note(**{**vars(where), "first": first})
+        return record
 
     async def run(self) -> None:
         """Write until cancelled. What is on disk then is for whoever inherits it."""
@@ -295,8 +319,9 @@ class Journal:
 class CallRecord:
     """What is kept of one call (`callcenter.line.ports.Record`)."""
 
-    def __init__(self, journal: Journal, appeal_id: UUID, first: int = 1) -> None:
+    def __init__(self, journal: Journal, appeal_id: UUID, leg: str = "", first: int = 1) -> None:
         self.appeal_id = appeal_id
+        self.memory = Memory(Whereabouts(str(appeal_id), first), journal.kept_where, leg)
         self._journal = journal
         self._seq = itertools.count(first)
 
@@ -305,17 +330,22 @@ class CallRecord:
         self._journal.put(
             Happened(self.appeal_id, next(self._seq), moment, datetime.now(UTC), detail)
         )
+        self.memory.moment(moment, detail)
 
     def language(self, language: str) -> None:
+        self.memory.note(language=language)
         self._journal.put(LanguageSettled(self.appeal_id, language))
 
     def urgent(self, urgencies: Sequence[Urgency]) -> None:
+        self.memory.note(urgencies=tuple(each.value for each in urgencies))
         self._journal.put(BecameUrgent(self.appeal_id, tuple(urgencies)))
 
     def consultant(self, consultant_id: UUID) -> None:
+        self.memory.note(consultant_id=str(consultant_id))
         self._journal.put(ConsultantSettled(self.appeal_id, consultant_id))
 
     def recording_started(self, recording_id: UUID, consultant_id: UUID | None, file: str) -> None:
+        self.memory.note(recording=str(recording_id), is_proved=False)
         self._journal.put(
             RecordingBegan(self.appeal_id, recording_id, consultant_id, file, datetime.now(UTC))
         )
@@ -340,6 +370,7 @@ class CallRecord:
         await self._journal.keep(
             MessagePromised(self.appeal_id, recording_id, language, urgent, arrived, now)
         )
+        self.memory.note(stage=Stage.MESSAGE)
 
     def message_empty(self, recording_id: UUID) -> None:
         self._journal.put(MessageEmpty(self.appeal_id, recording_id, datetime.now(UTC)))
@@ -349,6 +380,7 @@ class CallRecord:
         self.moment(
             Moment.ENDED, outcome=outcome.value, **({"hung_up": "consultant"} if hung_up else {})
         )
+        self.memory.over()
         self._journal.put(Closed(self.appeal_id, outcome, datetime.now(UTC)))
 
 
@@ -356,16 +388,19 @@ class OutgoingRecord(CallRecord):
     """What is kept of a call of ours, on the appeal that it is about."""
 
     def __init__(self, journal: Journal, appeal_id: UUID, outgoing_id: UUID, first: int) -> None:
-        super().__init__(journal, appeal_id, first)
+        super().__init__(journal, appeal_id, first=first)
+        self.memory.note(outgoing=str(outgoing_id))
         self._outgoing_id = outgoing_id
 
     def carried_by(self, leg_id: str) -> None:
         """This leg lives as long as the call from now on."""
+        self.memory.carried_by(leg_id)
         self._journal.put(OutgoingCarried(self.appeal_id, self._outgoing_id, leg_id))
 
     def closed(self, outcome: Outcome, *, hung_up: bool = False) -> None:
         """The call is over; the outcome of an appeal that came before it stays."""
         self.moment(Moment.ENDED, outcome=outcome.value)
+        self.memory.over()
         self._journal.put(
             OutgoingClosed(self.appeal_id, self._outgoing_id, outcome, datetime.now(UTC))
         )

@@ -53,7 +53,7 @@ async def choose_language(call: Call) -> bool:
         if key == CONSULTANT_KEY:
             break
         if attempt + 1 < TRIES:
-            await _say_in_both(call, "err_noinput" if key is None else "err_invalid")
+            await say_in_both(call, "err_noinput" if key is None else "err_invalid")
     settle_by_default(call)
     return False
 
@@ -68,7 +68,7 @@ async def turn_away(call: Call) -> None:
     """Tell a blocked caller so, in both languages, and where to call in danger."""
     call.if_left = Outcome.BLOCKED
     call.record.moment(Moment.BLOCKED)
-    await _say_in_both(call, "blocked")
+    await say_in_both(call, "blocked")
     for _ in range(KEYS_IGNORED):  # what was pressed meanwhile must not cut off the key of danger
         if await call.leg.key(call.times.key_timeout) is None:
             return
@@ -112,7 +112,7 @@ async def _ask(call: Call, sounds: list[str]) -> str | None:
     return await call.leg.play(sounds) or await call.leg.key(call.times.key_timeout)
 
 
-async def _say_in_both(call: Call, prompt: str) -> None:
+async def say_in_both(call: Call, prompt: str) -> None:
     """Before a language is settled, everything is said in both; keys are kept for the question."""
     sounds = [call.sounds.sound(language, prompt) for language in ("kk", "ru")]
     await call.leg.play(sounds, until_key=False)

@@ -39,6 +39,19 @@ async def message_left(call: Call) -> bool:
     return True
 
 
+async def message_ended(call: Call, recording_id: UUID) -> bool:
+    """Go on with a message that is being recorded, and promised already; as `message_left`."""
+    tape = Tape(call, recording_id)
+    call.if_left = Outcome.MESSAGE
+    try:
+        how = await _until_end(call)
+    finally:
+        await to_the_end(tape.stop())
+    call.record.moment(Moment.MESSAGE_LEFT, how=how)
+    await call.say("message_ok", "goodbye", until_key=False)
+    return True
+
+
 async def _is_promised(call: Call, tape: Tape) -> bool:
     """Whether it is recorded and somebody's task from now on, both for certain."""
     if not await tape.start(None):

@@ -1,10 +1,10 @@
 """Redirection to the Unified Contact Center, 1414, with notice (R15)."""
 
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 
 from callcenter.line.call import Call, while_there
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import LegGone, NotAnswered
+from callcenter.line.ports import Leg, LegGone, NotAnswered
 
 
 async def redirected(
@@ -40,9 +40,22 @@ async def _connected_with_1414(call: Call) -> None:
                 ),
             )
         async with call.switch.connected(call.leg, leg, keys_to_us=False):
-            call.if_left = Outcome.REDIRECTED
             call.record.moment(Moment.REDIRECTED)
-            try:
-                await while_there(call.leg, leg.gone())
-            except LegGone:
-                return
+            await _until_either_leaves(call, leg)
+
+
+async def redirection_seen_out(
+    call: Call, room: AbstractAsyncContextManager[object], leg: Leg
+) -> None:
+    """The caller is with 1414 already, in this room: wait until either hangs up, end the other."""
+    try:
+        async with room:
+            await _until_either_leaves(call, leg)
+    finally:
+        await leg.hang_up()
+
+
+async def _until_either_leaves(call: Call, leg: Leg) -> None:
+    call.if_left = Outcome.REDIRECTED
+    with suppress(LegGone):
+        await while_there(call.leg, leg.gone())

@@ -15,6 +15,7 @@ from callcenter.line.conversation import (
     Asked,
     Came,
     Conversation,
+    Found,
     Left,
     NotCome,
     conversation,
@@ -44,14 +45,14 @@ class Parting(Enum):
     LOST = auto()  #: the consultant's telephone died, or left a caller who was told to wait
 
 
-async def talked(call: Call, talker: Talker) -> Parting:
+async def talked(call: Call, with_whom: Talker | Found) -> Parting:
     """The conversation, from both being connected to its end, whoever had the call by then.
 
-    Raises LegGone when the caller left, NotAnswered when the consultant was gone before the two
-    heard each other.
+    One that was `Found` goes on. Raises LegGone when the caller left, NotAnswered when the
+    consultant was gone before the two heard each other.
     """
     async with (
-        conversation(call, talker, _CARRIED_OUT) as talk,
+        conversation(call, with_whom, _CARRIED_OUT) as talk,
         supervised(talk),
     ):
         with keys_of_a_conversation(call):

@@ -14,11 +14,12 @@ log = logging.getLogger(__name__)
 class Tape:
     """One recording; a fault of it never ends the conversation."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, running: UUID | None = None) -> None:
+        """`running` is a recording that a controller began which is no more."""
         self._call = call
-        self.id: UUID = uuid4()
+        self.id: UUID = running or uuid4()
         self._file = call.times.spool / name_for(call.leg.id, self.id)
-        self._is_over = True
+        self._is_over = running is None
         self.is_missing = False  #: it was begun, and nothing proves that it runs
 
     async def start(self, consultant: Consultant | None) -> bool:

@@ -33,11 +33,11 @@ class Line:
             SECRET,
             Recorder(ami),
             on_call=self.calls.append,
-            on_stranded=self.take_stranded,
+            on_dead=self.take_over,
         )
 
-    async def take_stranded(self, channels: set[str]) -> None:
-        raise AssertionError(f"nobody left {channels} behind")
+    async def take_over(self, life: str, in_order: bool) -> None:
+        """Nothing: who is dead here left no calls."""
 
     async def incoming(self) -> Channel:
         """A call that was offered, claimed and has not been answered yet."""
@@ -93,7 +93,11 @@ async def ami(asterisk: BareAsterisk, told: list[Fields]) -> AsyncIterator[Ami]:
 
 @asynccontextmanager
 async def answering(*lines: Line) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(line.board.ari.run()) for line in lines]
+    tasks = [
+        asyncio.create_task(work)
+        for line in lines
+        for work in (line.board.ari.run(), line.board.lives.run())
+    ]
     try:
         await until(lambda: all(line.board.ari.connected.is_set() for line in lines), "connected")
         yield

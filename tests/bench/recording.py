@@ -64,8 +64,8 @@ class Bench:
         ringing = self.board.ring("1001", leg, "ru", 10)
         answering = asyncio.create_task(_answer(consultant))
         async with ringing as other, self.board.connected(leg, other):
-            bridges = await self.board.talks()
-            bridge = next(name for name, legs in bridges.items() if leg.id in legs)
+            bridges = await self.board.ari.request("GET", "bridges")
+            bridge = next(each["id"] for each in bridges if leg.id in each["channels"])
             call.send_tone(CALLER)
             (other_end := await answering).send_tone(CONSULTANT)
             yield Talk(call, other_end, leg, bridge)
@@ -130,10 +130,10 @@ async def bench() -> AsyncIterator[tuple[Bench, Phone, Phone]]:
                 read_secret(settings.secrets_folder, "ari"),
                 Recorder(ami),
                 on_call=calls.append,
-                on_stranded=_nobody,
+                on_dead=_nobody,
             )
-            running = asyncio.create_task(board.ari.run())
-            stack.callback(running.cancel)
+            for work in (board.ari.run(), board.lives.run()):
+                stack.callback(asyncio.create_task(work).cancel)
             await until(board.ari.connected.is_set, "connected")
             caller = await stack.enter_async_context(Phone(server=switch.sip))
             consultant = await stack.enter_async_context(
@@ -143,8 +143,8 @@ async def bench() -> AsyncIterator[tuple[Bench, Phone, Phone]]:
             yield Bench(switch, ami, board, calls), caller, consultant
 
 
-async def _nobody(channels: set[str]) -> None:
-    raise AssertionError(f"left behind: {channels}")
+async def _nobody(life: str, in_order: bool) -> None:
+    raise AssertionError(f"calls of {life} were left behind, in order: {in_order}")
 
 
 # What is in the files

@@ -72,46 +72,7 @@ async def test_a_conversation_outlives_its_controller_unbroken_and_is_recorded_w
     assert loudness(right[-8000:-4000], CONSULTANT_TONE) > -20
 
 
-STAGES = ["greeting", "menu", "waiting"]
-
-
-@pytest.mark.parametrize("stage", STAGES)
-async def test_a_caller_of_a_killed_controller_falls_back_once_it_is_back(
-    house: House, line: Line, stage: str
-) -> None:
-    number = f"+7702000001{STAGES.index(stage)}"
-    async with house.caller(number) as caller:
-        await house.hears(caller, "kk", "greeting")
-        if stage == "menu":
-            await caller.press("2")
-            await house.hears(caller, "ru", "emergency_hint")
-        elif stage == "waiting":
-            await caller.press("0")
-            await has_happened(house, number, Moment.WAITING)
-        await line.kill()
-        await line.start()
-        await falls_back(house, caller)
-        appeal = await house.appeal(number)
-        assert appeal.outcome == Outcome.FALLBACK
-
-
-async def test_a_telephone_that_a_killed_controller_rang_stops_ringing_and_its_caller_falls_back(
-    house: House, line: Line
-) -> None:
-    async with house.consultant("201") as consultant, house.caller("+77020000020") as caller:
-        leg = await answered_call(caller, consultant)
-        await line.kill()
-        await line.start()
-        await leg.ended()
-        await falls_back(house, caller)
-        # The fallback rings the consultant itself: the caller is helped all the same.
-        again = await consultant.next_call(20)
-        await again.answer()
-        await both_hear(caller, again)
-        assert (await house.appeal("+77020000020")).outcome == Outcome.FALLBACK
-
-
-async def test_a_consultant_who_answers_a_killed_controller_is_let_go(
+async def test_a_consultant_who_answers_a_killed_controller_is_rung_again_for_the_same_caller(
     house: House, line: Line
 ) -> None:
     async with house.consultant("201") as consultant, house.caller("+77020000021") as caller:
@@ -120,8 +81,12 @@ async def test_a_consultant_who_answers_a_killed_controller_is_let_go(
         await leg.answer()
         await line.start()
         await leg.ended()
-        await falls_back(house, caller)
-        assert (await house.appeal("+77020000021")).outcome == Outcome.FALLBACK
+        again = await consultant.next_call(20)
+        await again.answer()
+        await both_hear(caller, again)
+        await again.hang_up()
+        await caller.ended()
+        assert (await house.appeal("+77020000021")).outcome == Outcome.TALKED
 
 
 @pytest.mark.parametrize("leaver", ["caller", "consultant", "both"])

@@ -1,0 +1,113 @@
+"""What a life of a controller left in the switch: its calls, which become ours, and the rest."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from callcenter.asterisk.ari import Ari, Gone
+from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.switchboard import (
+    CALLED,
+    OVERHEARD,
+    TALK,
+    Switchboard,
+    caller_of,
+    life_of,
+)
+from callcenter.line.codes import extension_of
+
+log = logging.getLogger(__name__)
+
+Told = Mapping[str, Any]  # of a channel, by the switch
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """What one life left. Ids of channels, and of channels by the id of the bridge they are in."""
+
+    channels: Mapping[str, Told]  #: all that the switch has now
+    left: frozenset[str]  #: those of them that were this life's
+    talks: Mapping[str, frozenset[str]]  #: conversations
+    ears: frozenset[str]  #: bridges by which somebody listened to one
+
+    @property
+    def carriers(self) -> set[str]:
+        """The legs that calls go on with: of callers, or of those whom we called and who talk."""
+        callers = {each for each in self.left if not each.startswith(CALLED)}
+        callers -= {each for each in callers if extension_of(self.channels[each]["name"])}
+        return callers | {caller_of(each) for each in self.talks} & self.left
+
+    @property
+    def orphaned(self) -> dict[str, frozenset[str]]:
+        """Conversations whose caller has left meanwhile."""
+        return {b: legs for b, legs in self.talks.items() if caller_of(b) not in self.left}
+
+    def talk_of(self, carrier: str) -> str | None:
+        """The bridge of this leg's conversation."""
+        return next((each for each in self.talks if caller_of(each) == carrier), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftCall:
+    """A call whose controller is no more, its legs in our application now."""
+
+    leg: Channel
+    bridge: str | None
+    inside: Collection[
+        Channel
+    ]  #: those in the bridge, perhaps without the leg, which is aside then
+
+
+async def look(ari: Ari, life: str) -> Estate:
+    """What the switch still has of a life of a controller."""
+    in_application: set[str] = set()
+    with suppress(Gone):
+        application = await ari.request("GET", f"applications/{life}")
+        in_application = set(application["channel_ids"])
+    channels = {told["id"]: told for told in await ari.request("GET", "channels")}
+    left = {each for each in channels if each in in_application or life_of(each) == life}
+    bridges = {each["id"]: each for each in await ari.request("GET", "bridges")}
+    touched = {
+        name: frozenset(bridge["channels"])
+        for name, bridge in bridges.items()
+        if bridge["name"] == life or left & set(bridge["channels"]) or caller_of(name) in left
+    }
+    return Estate(
+        channels,
+        frozenset(left),
+        {name: legs for name, legs in touched.items() if name.startswith(TALK)},
+        frozenset(name for name in touched if name.startswith(OVERHEARD)),
+    )
+
+
+async def take(board: Switchboard, estate: Estate) -> list[LeftCall]:
+    """Make the calls ours, unheard; end what is none: telephones that ring, ears, orphans."""
+    for bridge in estate.ears:
+        await board.destroy(bridge)
+    carriers = estate.carriers
+    talking = {
+        each for carrier in carriers for each in estate.talks.get(_bridge(estate, carrier), ())
+    }
+    calls = await asyncio.gather(*(_take_call(board, estate, each) for each in sorted(carriers)))
+    rest = estate.left - carriers - talking
+    await asyncio.gather(*(Channel(board.ari, each).hang_up() for each in rest))
+    for bridge in estate.orphaned:
+        await board.destroy(bridge)
+    return calls
+
+
+def _bridge(estate: Estate, carrier: str) -> str:
+    return estate.talk_of(carrier) or ""
+
+
+async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall:
+    bridge = estate.talk_of(carrier)
+    legs = [carrier, *((estate.talks[bridge] - {carrier}) if bridge else ())]
+    channels = await asyncio.gather(
+        *(board.adopt(estate.channels[each]) for each in legs if each in estate.channels)
+    )
+    inside = estate.talks[bridge] if bridge else frozenset()
+    return LeftCall(channels[0], bridge, [c for c in channels if c.id in inside])

@@ -1,0 +1,130 @@
+"""Another controller goes on with the calls of one that is no more."""
+
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+import pytest_asyncio
+
+from callcenter.app import Controller
+from callcenter.demo.call import Call
+from callcenter.line.outcomes import Moment, Outcome
+from tests.calls.fragile import (
+    answered_call,
+    both_hear,
+    connected,
+    has_happened,
+    lost_packets,
+)
+from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
+from tests.calls.parts import Line
+from tests.calls.talking import hears_tone, order
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def house(fragile: House) -> House:
+    return fragile
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def peer(line: Line, house: House) -> AsyncIterator[None]:
+    """Another controller, in this process; `line` has the calls that come before."""
+    async with running_controller(house.settings, "line-2", house.engine, house.redis) as other:
+        other.switchboard.claiming = False
+        await until(lambda: _sees(other, "line-1"), "the two know of each other")
+        yield
+
+
+async def _sees(controller: Controller, name: str) -> bool:
+    return any(life.startswith(name) for life in controller.switchboard.lives.roll.serving)
+
+
+def longest_gap(call: Call, since: float) -> float:
+    """Seconds between two packets of the switch's stream, at most."""
+    times = [packet.arrived_at for packet in call.heard.packets if packet.arrived_at >= since]
+    return max(after - before for before, after in pairwise(times))
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
+    house: House, line: Line, peer: None, fault: str
+) -> None:
+    number = f"+7702010000{['killed', 'frozen'].index(fault)}"
+    async with house.consultant("201") as consultant, house.caller(number) as caller:
+        leg = await connected(house, caller, consultant)
+        await has_happened(house, number, Moment.RECORDING_STARTED)
+        since = time.monotonic()
+        if fault == "killed":
+            await line.kill()
+        else:
+            line.pause()
+
+        async def is_known() -> bool:
+            holder = await house.redis.hget("desk:holders", "201")
+            return holder is not None and "line-2" in str(holder)
+
+        await until(is_known, "the other controller has the consultant's call", 2.5)
+        await both_hear(caller, leg)
+        assert lost_packets(caller, since) == lost_packets(leg, since) == 0
+        assert longest_gap(caller, since) < 0.1
+        assert longest_gap(leg, since) < 0.1
+        await order(house, "201", "hold")
+        await has_happened(house, number, Moment.HELD)
+        await order(house, "201", "resume")
+        await hears_tone(caller, CONSULTANT_TONE)
+        await leg.hang_up()
+        await caller.ended()
+        appeal = await house.appeal(number)
+    assert appeal.outcome == Outcome.TALKED
+    (recording,) = await house.recordings(appeal)
+    assert recording.state == "closed"
+    assert recording.ended_at is not None
+    left, _ = house.recorded(recording)
+    talked = (recording.ended_at - recording.started_at).total_seconds()
+    assert abs(len(left) / 8000 - talked) < 0.5
+
+
+STAGES = ["greeting", "menu", "waiting", "ringing"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_caller_who_does_not_talk_hears_an_apology_and_is_served_on(
+    house: House, line: Line, peer: None, stage: str
+) -> None:
+    number = f"+7702010001{STAGES.index(stage)}"
+    async with house.softphone("202") as consultant, house.caller(number) as caller:
+        await consultant.register()
+        language = "kk" if stage == "greeting" else "ru"
+        if stage == "greeting":
+            await house.hears(caller, "kk", "greeting")
+        else:
+            await caller.press("2")
+            await house.hears(caller, "ru", "emergency_hint")
+        if stage == "waiting":
+            await house.redis.hset("desk:holds", "all", f"{time.time() + 60} test -")
+            await caller.press("0")
+            await has_happened(house, number, Moment.WAITING)
+        elif stage == "ringing":
+            leg = await answered_call(caller, consultant)
+        await line.kill()
+        if stage == "ringing":
+            await leg.ended()
+        await house.hears(caller, language, "sorry_going_on")
+        if stage == "greeting":
+            await caller.press("2")
+        if stage in ("greeting", "menu"):
+            await house.hears(caller, "ru", "menu_main")
+            await caller.press("1")
+        elif stage == "waiting":
+            await house.redis.delete("desk:holds")
+        leg = await consultant.next_call(20)
+        await leg.answer()
+        await both_hear(caller, leg)
+        await leg.hang_up()
+        await caller.ended()
+        appeal = await house.appeal(number)
+    assert appeal.outcome == Outcome.TALKED
+    assert appeal.language == "ru"
