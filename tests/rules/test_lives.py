@@ -1,0 +1,115 @@
+"""Who lives, who may act, and where a call is: the rules by which calls outlive a controller."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callcenter.asterisk.lease import SURE, Fenced, Hold, Lease
+from callcenter.asterisk.lives import BEAT, MISSED, Roll, Sign, read_sign
+from callcenter.line.outcomes import Moment
+from callcenter.line.whereabouts import Memory, Stage, Whereabouts, read
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_nobody_is_taken_for_dead_before_it_is_unsure_itself() -> None:
+    assert (MISSED - 1) * BEAT > SURE
+
+
+def test_who_is_silent_for_some_signs_of_mine_is_dead_and_not_for_time_that_passes() -> None:
+    roll = Roll("line-1.a")
+    roll.include(["line-1.a", "line-2.b", "line-3.c"])
+    for serial in range(MISSED):
+        assert roll.dead == set()
+        roll.hear(Sign("line-2.b", serial))
+        roll.hear(Sign("line-1.a", serial))
+    assert roll.dead == {"line-3.c"}
+    assert roll.serving == {"line-2.b"}
+    roll.begin_anew()
+    assert roll.dead == set()
+
+
+def test_who_leaves_is_dead_at_once_and_who_does_not_serve_takes_nothing() -> None:
+    roll = Roll("line-1.a")
+    roll.hear(Sign("line-2.b", 1, leaves=True))
+    roll.hear(Sign("line-3.c", 1, serves=False))
+    assert roll.dead == {"line-2.b"}
+    assert roll.serving == set()
+
+
+@given(st.builds(Sign, st.text(), st.integers(), st.booleans(), st.booleans(), pid=st.integers()))
+def test_a_sign_is_read_as_it_was_written(sign: Sign) -> None:
+    assert read_sign(sign.written()) == sign
+
+
+async def test_after_a_gap_deeds_wait_until_it_is_sure_and_are_done_in_order() -> None:
+    clock, done = Clock(), list[int]()
+    lease = Lease(clock)
+    clock.now = SURE + 0.1
+    lease.heard()  # buffered words do not hide the gap
+    assert lease.hold is Hold.DOUBTFUL
+    lease.when_sure(lambda: done.append(1))
+    lease.when_sure(lambda: done.append(2))
+    waiting = asyncio.create_task(lease.sure())
+    await asyncio.sleep(0)
+    assert (done, waiting.done()) == ([], False)
+    lease.confirm()
+    await waiting
+    assert done == [1, 2]
+
+
+async def test_whose_calls_are_anothers_does_nothing_for_good() -> None:
+    clock, done = Clock(), list[int]()
+    lease = Lease(clock)
+    clock.now = SURE + 0.1
+    lease.when_sure(lambda: done.append(1))
+    lease.lose()
+    lease.confirm()
+    lease.when_sure(lambda: done.append(2))
+    with pytest.raises(Fenced):
+        await lease.sure()
+    await lease.lost()
+    assert done == []
+
+
+def test_where_a_call_is_follows_from_its_moments_and_is_read_as_it_was_kept() -> None:
+    kept: dict[str, str | None] = {}
+    memory = Memory(Whereabouts(str(uuid4())), kept.__setitem__, "leg")
+    memory.note(language="ru")
+    memory.moment(Moment.WAITING, {})
+    memory.moment(Moment.CONNECTED, {"consultant": "201"})
+    memory.moment(Moment.RECORDING_STARTED, {"recording": "r"})
+    memory.moment(Moment.HELD, {"how": "key"})
+    memory.moment(Moment.GUEST_ANSWERED, {"consultant": "204"})
+    now = memory.now
+    assert (now.stage, now.language, now.consultant) == (Stage.TALKING, "ru", "201")
+    assert (now.is_aside, now.guest, now.recording, now.is_proved) == (True, "204", "r", True)
+    assert now.waits_since is not None
+    assert read(kept["leg"] or "") == now
+    memory.moment(Moment.TRANSFERRED, {"consultant": "204"})
+    memory.moment(Moment.RECORDING_STOPPED, {"recording": "r"})
+    assert (memory.now.consultant, memory.now.guest, memory.now.recording) == ("204", "", "")
+    memory.over()
+    assert kept == {"leg": None}
+
+
+@given(st.text())
+def test_what_is_not_where_a_call_is_is_nothing(written: str) -> None:
+    assert read(written) is None
+
+
+@pytest.mark.parametrize(
+    "written", ['{"appeal": "x"}', '{"stage": "flying"}', "[]", "1", '{"appeal": 1}', '{"new": 1}']
+)
+def test_what_a_later_version_kept_is_nothing(written: str) -> None:
+    assert read(written) is None
