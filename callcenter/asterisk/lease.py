@@ -15,7 +15,7 @@ from callcenter.errors import WeFailed
 
 #: Seconds without a word from the switch after which others may have taken us for dead. They wait
 #: longer than that: see `callcenter.asterisk.lives`.
-SURE = 1.0
+SURE = 1.4
 
 
 class Fenced(WeFailed):

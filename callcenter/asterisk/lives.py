@@ -30,7 +30,7 @@ from callcenter.errors import WeFailed
 log = logging.getLogger(__name__)
 
 BEAT = 0.3  # seconds between signs
-MISSED = 5  # signs of its own that a controller hears without one of another: that one is dead
+MISSED = 6  # signs of its own that a controller hears without one of another: that one is dead
 DEAF = 7  # signs of its own that it does not hear though requests are answered: it connects anew
 ESTATE = "estate-"  #: what the id of a bridge begins with that says who takes over from whom
 SIGN = "life"  #: the name of the event

@@ -66,7 +66,7 @@ async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
             holder = await house.redis.hget("desk:holders", "201")
             return holder is not None and "line-2" in str(holder)
 
-        await until(is_known, "the other controller has the consultant's call", 2.5)
+        await until(is_known, "the other controller has the consultant's call", 5)
         await both_hear(caller, leg)
         assert lost_packets(caller, since) == lost_packets(leg, since) == 0
         assert longest_gap(caller, since) < 0.1
