@@ -107,7 +107,9 @@ class Takeover:
             for each in others:
                 await self._board.let_go(each)
             if call.bridge:
-                await self._board.destroy(call.bridge)
+                inside = [each for each in call.inside if each is call.leg]
+                async with self._board.found_room(call.bridge, call.leg, inside):
+                    pass  # the caller leaves it before it ends, and hears what comes next
             return None, ()
         talker: Talker | None = None
         guest: Guest | None = None
