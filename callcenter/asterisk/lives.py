@@ -176,6 +176,8 @@ class Lives:
     async def _beat(self) -> None:
         if self._lease.hold is Hold.DOUBTFUL:
             await self.settle()
+        if self._lease.hold is Hold.LOST:  # nobody is to hand over to one that ends
+            return
         await self._sign()
         await self._list()
         if self._sent - self._echoed > DEAF:
@@ -326,4 +328,4 @@ class Lives:
     async def _give_up(self, life: str) -> None:
         self._claimed.discard(life)
         with suppress(WeFailed):
-            await self._ari.request("DELETE", f"bridges/{ESTATE}{life}")
+            await self._ask("DELETE", f"bridges/{ESTATE}{life}")

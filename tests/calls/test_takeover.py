@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from callcenter.app import Controller
+from callcenter.asterisk.lease import Fenced
 from callcenter.demo.call import Call
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.fragile import (
@@ -128,3 +129,49 @@ async def test_a_caller_who_does_not_talk_hears_an_apology_and_is_served_on(
         appeal = await house.appeal(number)
     assert appeal.outcome == Outcome.TALKED
     assert appeal.language == "ru"
+
+
+async def test_one_that_comes_back_touches_no_call_that_was_taken_over_and_ends(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are in this process, which nobody kills: what holds it back is its lease alone."""
+    with pytest.raises(Fenced):
+        await _fenced(house, "+77020100020", monkeypatch)
+    appeal = await house.appeal("+77020100020")
+    assert appeal.outcome == Outcome.TALKED
+    moments = await house.moments(appeal)
+    assert moments.count(Moment.RECORDING_STOPPED) == moments.count(Moment.ENDED) == 1
+
+
+async def _fenced(house: House, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        running_controller(house.settings, "line-1", house.engine, house.redis) as lost,
+        house.softphone("201") as consultant,
+        house.caller(number) as caller,
+        running_controller(house.settings, "line-2", house.engine, house.redis) as other,
+    ):
+        await consultant.register()
+        other.switchboard.claiming = False
+        leg = await connected(house, caller, consultant)
+        await until(lambda: _sees(other, "line-1"), "the two know of each other")
+        with monkeypatch.context() as held:
+            held.setattr(lost.switchboard.lives, "_beat", _nothing)
+            await until(lambda: _has_calls(other), "the other one has the call")
+        await lost.lease.lost()
+        await until(lambda: _has_no_calls(lost), "the first one has none any more")
+        await both_hear(caller, leg)
+        await leg.hang_up()
+        await caller.ended()
+        await house.appeal(number)
+
+
+async def _nothing() -> None:
+    """Give no sign of life."""
+
+
+async def _has_calls(controller: Controller) -> bool:
+    return bool(controller.calls)
+
+
+async def _has_no_calls(controller: Controller) -> bool:
+    return not controller.calls
