@@ -1,5 +1,6 @@
 """Another controller goes on with the calls of one that is no more."""
 
+import signal
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -175,3 +176,32 @@ async def _has_calls(controller: Controller) -> bool:
 
 async def _has_no_calls(controller: Controller) -> bool:
     return not controller.calls
+
+
+async def test_a_controller_that_is_stopped_in_order_hands_its_calls_over_without_a_word(
+    house: House, line: Line, peer: None
+) -> None:
+    numbers = ["+77020100030", "+77020100031"]
+    async with (
+        house.softphone("201") as consultant,
+        house.caller(numbers[0]) as talking,
+        house.caller(numbers[1]) as waiting,
+    ):
+        await consultant.register()
+        leg = await connected(house, talking, consultant)
+        await waiting.press("0")
+        await has_happened(house, numbers[1], Moment.WAITING)
+        since = time.monotonic()
+        await line.kill(signal.SIGTERM)
+        await both_hear(talking, leg)
+        assert lost_packets(talking, since) == lost_packets(leg, since) == 0
+        await leg.hang_up()
+        await talking.ended()
+        again = await consultant.next_call(20)
+        await again.answer()
+        await both_hear(waiting, again)
+        assert not house.was_heard(waiting, "kk", "sorry_going_on")
+        await again.hang_up()
+        await waiting.ended()
+        appeals = [await house.appeal(number) for number in numbers]
+    assert {appeal.outcome for appeal in appeals} == {Outcome.TALKED}
