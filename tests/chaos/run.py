@@ -18,7 +18,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from tests.calls.house import CREW, House, until
 from tests.chaos.faults import Fault, Parts, asterisk_killed
-from tests.chaos.load import Load, at_work
+from tests.chaos.load import Load, at_work, is_dead
 
 RECOVERS = 60.0  # seconds within which the next caller must be served and written down
 _KEPT = """
@@ -106,7 +106,11 @@ async def _inject(parts: Parts, load: Load, fault: Fault, number: int) -> Row:
         lambda: _serves(parts.house, f"+7706{number:07}"), "a new caller is served", RECOVERS
     )
     recovery = time.monotonic() - began
-    go_on = [each for each in talking if each.call is not None and not each.call.is_over]
+    go_on = [
+        each
+        for each in talking
+        if each.call is not None and not each.call.is_over and not is_dead(each.call)
+    ]
     gap = max((each.longest_gap(began) for each in go_on), default=0.0)
     load.calm.set()
     return Row(fault.__name__, len(talking), len(go_on), gap, recovery)
