@@ -2,8 +2,8 @@
 
 import pytest
 
+from callcenter.line.outcomes import Outcome
 from callcenter.recordings.spool import is_closed
-from tests.calls.fragile import falls_back
 from tests.calls.house import House, until
 from tests.calls.parts import Line
 from tests.calls.test_messages import asked_to_speak, is_longer, is_the_tone, messages, speaks
@@ -17,7 +17,7 @@ def house(fragile: House) -> House:
     return fragile
 
 
-async def test_what_was_said_until_the_controller_died_is_a_message_and_the_fallback_is_not(
+async def test_a_message_goes_on_when_the_controller_dies_until_the_caller_ends_it(
     house: House, line: Line
 ) -> None:
     number = "+77060000021"
@@ -28,12 +28,14 @@ async def test_what_was_said_until_the_controller_died_is_a_message_and_the_fall
         await is_longer(file, file.stat().st_size)  # the switch goes on
         await line.start()
 
-        async def closed() -> bool:
+        async def has_ended() -> bool:
+            await caller.press("#")  # one pressed before is heard by nobody
             return is_closed(file)
 
-        await until(closed, "nothing more is recorded")
-        await falls_back(house, caller)
-        await caller.hang_up()
+        await until(has_ended, "the caller ends the message")
+        await house.hears(caller, "kk", "message_ok")
+        await caller.ended()
+    assert (await house.appeal(number)).outcome == Outcome.MESSAGE
     await is_the_tone(house, number, recording_id)
     assert await messages(house) == [recording_id]
     await forget_promises(house)
