@@ -30,9 +30,13 @@ async def controller_killed(parts: Parts) -> None:
 
 
 async def controller_frozen(parts: Parts) -> None:
+    """Its peer kills it before it takes its calls over; then it is started again."""
     parts.lines[1].pause()
     await asyncio.sleep(parts.frozen)
-    parts.lines[1].go_on()
+    try:
+        parts.lines[1].go_on()
+    except ProcessLookupError:
+        await parts.lines[1].start()
 
 
 async def worker_killed(parts: Parts) -> None:
