@@ -5,14 +5,12 @@ import contextlib
 import gc
 import logging
 import secrets
-import time
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 from redis.asyncio import Redis
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.abuse.blocklist import Blocklist
@@ -22,17 +20,13 @@ from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.lease import Fenced, Hold
 from callcenter.asterisk.recorder import Recorder
-from callcenter.asterisk.render import SipAccount, apply, turn
 from callcenter.asterisk.switchboard import CALLED, Switchboard
 from callcenter.attendance import Attendance
 from callcenter.callbacks import Callbacks, CallingBack, PromiseRecord
-from callcenter.consultants import history
-from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.dispatch import NO_CALL, Mailbox, first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Answer, Order, OrderRefused
-from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.standing import Queue
 from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
@@ -56,13 +50,14 @@ from callcenter.memory import CallMemory
 from callcenter.outbound import CallsOut
 from callcenter.owed import Owed, Way
 from callcenter.plans.book import Planbook
+from callcenter.presence import Presence
 from callcenter.promises.states import Kind
 from callcenter.promises.store import Claimed
 from callcenter.recovery import Recovery
 from callcenter.register.progress import AppealsProgress
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
-from callcenter.storage.engine import once, open_database, unit_of_work
+from callcenter.storage.engine import open_database
 from callcenter.storage.redis import open_redis
 from callcenter.takeover import Resumed, Takeover
 from callcenter.up import notify
@@ -71,7 +66,6 @@ from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
 
-RETELL = 60.0  # seconds after which the desk is told again, should a word have been lost
 INHERITED = 2.0  # seconds for what the life before left on disk to be in the database
 START = 30.0  # seconds within which a controller must be connected with the switch
 
@@ -100,22 +94,6 @@ async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
         await engine.dispose()
 
 
-async def sip_accounts(settings: Settings) -> list[SipAccount]:
-    """The softphones that may sign in now. Raises NotReady without a migrated database."""
-    everyone = await once(settings, consultants.active)
-    return [SipAccount(each.extension, each.digest) for each in everyone]
-
-
-async def render_asterisk(settings: Settings, *, reload: bool) -> list[str]:
-    """Write Asterisk's configuration anew; returns the names of the files that changed.
-
-    With `reload` the running Asterisk takes over what it can, without disturbing calls. Of two
-    changes at once the later one tells of both.
-    """
-    async with turn(settings):
-        return await apply(settings, await sip_accounts(settings), reload)
-
-
 class Controller:
     """One `callcenter line` process: the calls that it has claimed, from claim to outcome."""
 
@@ -139,15 +117,16 @@ class Controller:
         backlog = Backlog(settings.journals, name, settings.journal_limit)
         self.journal = Journal(self.writing.write, backlog)
         self.inheritance = Inheritance(self.journal, settings.journals)
+        self.presence = Presence(self.desk, engine, lambda: self.ami.device_states())
         self.ami = Ami(
             port=settings.ami_port,
             user="callcenter",
             secret=read_secret(settings.secrets_folder, "ami"),
             events={
-                "DeviceStateChange": self._device_changed,
-                "Reload": lambda _: self._spawn(self._tell_desk(), self._errands),
+                "DeviceStateChange": self.presence.device_changed,
+                "Reload": self.presence.reloaded,
             },
-            on_connected=self._tell_desk,
+            on_connected=self.presence.tell,
         )
         self.switchboard = Switchboard(
             settings,
@@ -223,7 +202,7 @@ class Controller:
         Raises Fenced when another controller has taken the calls over, having heard nothing of
         this one.
         """
-        self.desk.on_empty = self._tell_desk
+        self.desk.on_empty = self.presence.tell
         self.desk.on_withdrawn = self.switchboard.stop_ringing
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.writing.close)
@@ -241,7 +220,7 @@ class Controller:
                 background.create_task(self.desk.run()),
                 background.create_task(self.mailbox.run()),
                 background.create_task(self.memory.run()),
-                background.create_task(self._retell_desk()),
+                background.create_task(self.presence.run()),
                 background.create_task(self.blocklist.run()),
                 background.create_task(self.losses.run()),
                 background.create_task(self.disks.run()),
@@ -464,39 +443,3 @@ class Controller:
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-
-    # Who is there
-
-    def _device_changed(self, event: Mapping[str, str]) -> None:
-        technology, _, extension = event["Device"].partition("/")
-        if technology == "PJSIP" and extension.isdigit():  # trunks have names
-            stamp = float(event.get("Timestamp", time.time()))
-            self._spawn(self._tell_device(extension, event["State"], stamp), self._errands)
-
-    async def _tell_device(self, extension: str, state: str, stamp: float) -> None:
-        try:
-            await self.desk.tell_devices({extension: state}, stamp)
-        except DeskClosed as exc:
-            log.error("%s", exc)
-
-    async def _retell_desk(self) -> None:
-        while True:
-            await asyncio.sleep(RETELL)
-            await self._tell_desk()
-
-    async def _tell_desk(self) -> None:
-        """Roster from PostgreSQL, telephones from the switch. Logs what cannot be told."""
-        stamp = time.time()
-        try:
-            async with unit_of_work(self.engine) as connection:
-                known = await history.last_changes(connection)
-                await self.desk.tell_roster(await consultants.active(connection), known)
-            states = await self.ami.device_states()
-            telephones = {
-                device.removeprefix("PJSIP/"): state
-                for device, state in states.items()
-                if device.startswith("PJSIP/")
-            }
-            await self.desk.tell_devices(telephones, stamp)
-        except (WeFailed, SQLAlchemyError, OSError) as exc:
-            log.error("the desk does not know who is there: %s", exc)

@@ -10,7 +10,6 @@ import click
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.app import sip_accounts
 from callcenter.asterisk.program import find_asterisk
 from callcenter.asterisk.render import changes, render
 from callcenter.consultants import store as consultants
@@ -21,6 +20,7 @@ from callcenter.ledger.jobs import CHECKED, SETTLED, check_calls
 from callcenter.line.backlog import set_aside, waiting
 from callcenter.line.prompts import Prompts
 from callcenter.settings import Settings, read_settings
+from callcenter.softphones import sip_accounts
 from callcenter.storage.engine import once, opened
 from callcenter.storage.jobs import Tools
 from callcenter.storage.redis import open_redis

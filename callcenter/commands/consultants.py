@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.app import render_asterisk
 from callcenter.consultants import store
 from callcenter.consultants.accounts import (
     check_extension,
@@ -21,6 +20,7 @@ from callcenter.consultants.skills import as_words, read_skills
 from callcenter.consultants.teams import read_team
 from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 from callcenter.settings import Settings, read_settings
+from callcenter.softphones import render_asterisk
 from callcenter.storage.engine import once, open_database
 from callcenter.storage.redis import open_redis
 

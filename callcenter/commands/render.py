@@ -5,9 +5,9 @@ import sys
 
 import click
 
-from callcenter.app import render_asterisk, sip_accounts
 from callcenter.asterisk.render import RELOADS, changes, render
 from callcenter.settings import read_settings
+from callcenter.softphones import render_asterisk, sip_accounts
 
 
 @click.command()

@@ -15,7 +15,6 @@ import numpy as np
 import soundfile
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.app import render_asterisk
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import mask
 from callcenter.appeals.store import AppealRow, EventRow
@@ -29,6 +28,7 @@ from callcenter.recordings import store as recordings
 from callcenter.recordings.store import RecordingRow
 from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
+from callcenter.softphones import render_asterisk
 from callcenter.storage.engine import once
 from callcenter.storage.redis import open_redis
 

@@ -1,0 +1,83 @@
+"""Who is there, told to the desk: the roster from PostgreSQL, telephones from the switch."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.consultants import history
+from callcenter.consultants import store as consultants
+from callcenter.consultants.desk import Desk
+from callcenter.consultants.script import DeskClosed
+from callcenter.errors import WeFailed
+from callcenter.storage.engine import unit_of_work
+
+log = logging.getLogger(__name__)
+
+RETELL = 60.0  # seconds after which the desk is told again, should a word have been lost
+TECHNOLOGY = "PJSIP/"
+
+
+class Presence:
+    """One controller's part in it; what cannot be told is logged, and told again later."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        engine: AsyncEngine,
+        device_states: Callable[[], Awaitable[Mapping[str, str]]],
+    ) -> None:
+        """`device_states`: what the switch says of every device now, by its name."""
+        self._desk = desk
+        self._engine = engine
+        self._device_states = device_states
+        self._errands: set[asyncio.Task[None]] = set()
+
+    def device_changed(self, event: Mapping[str, str]) -> None:
+        """Take AMI's event DeviceStateChange."""
+        name = event["Device"].removeprefix(TECHNOLOGY)
+        if name != event["Device"] and name.isdigit():  # trunks have names
+            stamp = float(event.get("Timestamp", time.time()))
+            self._begin(self._tell_device(name, event["State"], stamp))
+
+    def reloaded(self, _: Mapping[str, str]) -> None:
+        """Take AMI's event Reload: there may be other telephones."""
+        self._begin(self.tell())
+
+    async def run(self) -> None:
+        """Tell it all again every minute, until cancelled."""
+        while True:
+            await asyncio.sleep(RETELL)
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell the desk everything."""
+        stamp = time.time()
+        try:
+            async with unit_of_work(self._engine) as connection:
+                known = await history.last_changes(connection)
+                await self._desk.tell_roster(await consultants.active(connection), known)
+            states = await self._device_states()
+            telephones = {
+                device.removeprefix(TECHNOLOGY): state
+                for device, state in states.items()
+                if device.startswith(TECHNOLOGY)
+            }
+            await self._desk.tell_devices(telephones, stamp)
+        except (WeFailed, SQLAlchemyError, OSError) as exc:
+            log.error("the desk does not know who is there: %s", exc)
+
+    async def _tell_device(self, extension: str, state: str, stamp: float) -> None:
+        try:
+            await self._desk.tell_devices({extension: state}, stamp)
+        except DeskClosed as exc:
+            log.error("%s", exc)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
