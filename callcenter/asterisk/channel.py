@@ -5,7 +5,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused
 from callcenter.line.ports import LegGone, LegLost, NotAnswered
@@ -13,6 +13,7 @@ from callcenter.line.ports import LegGone, LegLost, NotAnswered
 log = logging.getLogger(__name__)
 
 RINGING = "tone:ring"  # of indications.conf
+GOODBYE = 0.5  # seconds in which a channel whose sound failed is told to have hung up
 KEYS_KEPT = 32  # keys typed ahead; a flood beyond that is not somebody choosing
 WHY_NOT_ANSWERED = {
     3: "unreachable",
@@ -51,6 +52,7 @@ class Channel:
         self._keys: deque[str] = deque(maxlen=KEYS_KEPT)
         self._watchers: list[Callable[[str], bool]] = []
         self._playing: str | None = None
+        self._play_failed = False
         self._answered = False
         self._withdrawn = False
         self._hold_takers: list[Callable[[bool], None]] = []
@@ -69,6 +71,7 @@ class Channel:
                 playback = event["playback"]
                 if playback["id"] == self._playing:
                     self._playing = None
+                    self._play_failed = playback["state"] == "failed"
                 if playback["state"] == "failed" and self._end is None:  # or it hangs up just now
                     log.info("channel %s: could not play %s", self.id, playback["media_uri"])
             case "StasisStart":
@@ -149,13 +152,15 @@ class Channel:
         if until_key and self._keys:
             return self._keys.popleft()
         playback = f"play-{self.id}-{next(_numbers)}"
-        self._playing = playback
+        self._playing, self._play_failed = playback, False
         try:
             await self._do("POST", f"play/{playback}", media=",".join(sounds))
             while self._playing == playback and self._end is None:
                 if until_key and self._keys:
                     return self._keys.popleft()
                 await self._wait_for_news()
+            if self._play_failed:
+                await self._may_hang_up()
             if self._end is not None:
                 raise self._end
             return None
@@ -163,6 +168,13 @@ class Channel:
             if self._playing == playback:
                 self._playing = None
                 await asyncio.shield(self._quietly("DELETE", f"playbacks/{playback}"))
+
+    async def _may_hang_up(self) -> None:
+        """A sound fails when it is missing, or when its channel hangs up: that is told later."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                while self._end is None:
+                    await self._wait_for_news()
 
     async def key(self, timeout: float) -> str | None:
         """The next key, pressed already or within `timeout` seconds."""

@@ -79,7 +79,8 @@ def test_every_action_follows_the_grammar() -> None:
         assert source in ("web", "command", "telephone")
         subjects = ("session", "appeal", "recording", "consultant", "user", "block")
         more = ("conversation", "skill", "pause_reason", "plan", "queue", "call", "promise")
-        assert subject in (*subjects, *more)
+        of_records = ("record", "appeals", "field", "term", "demand", "authority_key", "message")
+        assert subject in (*subjects, *more, *of_records)
         assert done.replace("_", "").isalpha()
 
 
