@@ -105,7 +105,10 @@ async def read_appeal(site: CurrentSite, visit: CurrentVisit, number: str) -> Wh
         events=[
             Event(at=event.at, kind=event.kind, detail=event.detail) for event in viewed.events
         ],
-        recordings=[_recording(recording, visit) for recording in viewed.recordings],
+        recordings=[
+            _recording(recording, audible=recording.id in viewed.audible)
+            for recording in viewed.recordings
+        ],
         calls_unwanted=viewed.calls_unwanted,
     )
 
@@ -128,8 +131,7 @@ def _fields(row: AppealRow, visit: Visit) -> dict[str, Any]:
     }
 
 
-def _recording(row: RecordingRow, visit: Visit) -> Recording:
-    audible = row.state == "stored" and visit.may(Permission.LISTEN)
+def _recording(row: RecordingRow, *, audible: bool) -> Recording:
     return Recording(
         id=row.id,
         state=row.state,

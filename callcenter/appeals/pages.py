@@ -9,14 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from callcenter.appeals import store
 from callcenter.appeals.number import parse
-from callcenter.appeals.reading import PAGE, newest, view
-from callcenter.appeals.wording import HANG_UPS, Wording
+from callcenter.appeals.reading import PAGE, newest, view, wording_for
+from callcenter.appeals.wording import HANG_UPS
 from callcenter.errors import AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
+from callcenter.web.site import CurrentSite, CurrentVisit, Site
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -44,7 +44,7 @@ async def appeals(
     return page(
         request,
         "appeals/appeals.html",
-        say=_wording(request, site, visit),
+        say=wording_for(request, site, visit),
         rows=rows,
         older=older,
         first=not before,
@@ -60,10 +60,11 @@ async def appeal(request: Request, site: CurrentSite, visit: CurrentVisit, numbe
     return page(
         request,
         "appeals/appeal.html",
-        say=_wording(request, site, visit),
+        say=wording_for(request, site, visit),
         row=viewed.row,
         events=viewed.events,
         recordings=viewed.recordings,
+        audible=viewed.audible,
         calls_unwanted=viewed.calls_unwanted,
         agreed=viewed.agreed,
         hang_ups=HANG_UPS if viewed.reason_missing else {},
@@ -78,10 +79,3 @@ async def _look_up(site: Site, number: str) -> str | None:
         return "mistake"
     async with unit_of_work(site.engine) as connection:
         return None if await store.find(connection, digits) else "absent"
-
-
-def _wording(request: Request, site: Site, visit: Visit) -> Wording:
-    return Wording(
-        words=site.words[language_of(request)],
-        whole_numbers=visit.may(Permission.SEE_CALLER_NUMBER),
-    )

@@ -2,17 +2,22 @@
 
 import re
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
 
 from callcenter.appeals import cursor, outgoing, store
 from callcenter.appeals.hang_ups import A_MOMENT, unexplained
+from callcenter.appeals.wording import Wording
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.recordings import store as recordings
+from callcenter.recordings.listening import audible
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import NotFound
-from callcenter.web.site import Visit
+from callcenter.web.permissions import Permission
+from callcenter.web.site import Site, Visit, language_of
 
 #: Rows on a page of the list.
 PAGE = 50
@@ -27,6 +32,7 @@ class Viewed:
     row: store.AppealRow
     events: list[store.EventRow]
     recordings: list[recordings.RecordingRow]
+    audible: frozenset[UUID]  #: those of them that whoever looks may hear
     calls_unwanted: bool  #: the caller asked not to be called
     reason_missing: bool  #: the consultant hung up and has not said why
     agreed: tuple[str, str] | None  #: with a frequent caller: times, and a note for who answers
@@ -59,10 +65,12 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
         row = await store.find(connection, number)
         if row is None:
             raise NotFound("there is no appeal with this number")
+        recorded = await recordings.of_appeal(connection, row.id)
         viewed = Viewed(
             row=row,
             events=await store.events(connection, row.id),
-            recordings=await recordings.of_appeal(connection, row.id),
+            recordings=recorded,
+            audible=await audible(connection, visit, recorded),
             calls_unwanted=row.caller_number is not None
             and await outgoing.is_unwanted(connection, row.caller_number),
             reason_missing=bool(
@@ -79,3 +87,11 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
             from_address=visit.address,
         )
     return viewed
+
+
+def wording_for(request: Request, site: Site, visit: Visit) -> Wording:
+    """Words in the language of this page, with numbers of callers as the person may see them."""
+    return Wording(
+        words=site.words[language_of(request)],
+        whole_numbers=visit.may(Permission.SEE_CALLER_NUMBER),
+    )

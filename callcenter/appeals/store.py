@@ -31,7 +31,7 @@ YEAR_ZONE = ZoneInfo("Asia/Almaty")
 AFTERWARDS = 9_001  #: the `seq` of the first moment that is no moment of the call itself
 
 # Rooms do not import each other; of a consultant we need only what is shown beside the appeal.
-_consultant = table("consultant", column("id"), column("extension"), column("name"))
+consultant = table("consultant", column("id"), column("extension"), column("name"))
 _plan = table("caller_plan", *map(column, ("number", "times", "note", "ended_at")))
 
 
@@ -329,13 +329,13 @@ def _shown() -> Select[Any]:
         appeal.c.language,
         appeal.c.caller_kind,
         appeal.c.caller_number,
-        _consultant.c.name,
-        _consultant.c.extension,
+        consultant.c.name,
+        consultant.c.extension,
         appeal.c.received_at,
         appeal.c.ended_at,
         appeal.c.outcome,
         appeal.c.urgent,
-    ).select_from(appeal.outerjoin(_consultant, _consultant.c.id == appeal.c.consultant_id))
+    ).select_from(appeal.outerjoin(consultant, consultant.c.id == appeal.c.consultant_id))
 
 
 async def newest(

@@ -32,6 +32,7 @@ class Action(StrEnum):
     APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel
     FIELD_KEPT = "web:field:kept"  #: added or changed; subject: its code; detail: version
     TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
+    RECORDINGS_SEARCHED = "web:recording:searched"  #: detail: filters (their names), found
     RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
     LISTENING_REFUSED = "web:recording:listening_refused"  #: detail: appeal, why not (other_team)
     ERASURE_ASKED = "web:recording:erasure_asked"  #: subject: the recording; detail: reason, order

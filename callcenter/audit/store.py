@@ -85,7 +85,8 @@ async def record_once(
     detail: Detail | None = None,
     from_address: str | None = None,
 ) -> None:
-    """Like `record`, but nothing is added when the same person did the same within that time.
+    """Like `record`, but nothing is added when the same person did the same within that time
+    (the detail too).
 
     For acts that a browser cuts into many requests. Two requests at the same moment may both
     leave an entry: one too many is better than one too few, and than a lock on each request.
@@ -96,6 +97,7 @@ async def record_once(
             audit_entry.c.subject == subject,
             audit_entry.c.action == action.value,
             audit_entry.c.who == who,
+            audit_entry.c.detail == dict(detail or {}),
             audit_entry.c.at > datetime.now(UTC) - within,
         )
         .limit(1)

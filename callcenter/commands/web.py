@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.abuse import api as abuse_api
 from callcenter.abuse import pages as abuse_pages
 from callcenter.appeals import api as appeals_api
-from callcenter.appeals import hang_up_api, hang_up_pages
+from callcenter.appeals import hang_up_api, hang_up_pages, recordings_pages
 from callcenter.appeals import pages as appeals_pages
 from callcenter.consultants import api as consultants_api
 from callcenter.consultants import calls
@@ -53,7 +53,13 @@ GRACE = 10
 ROOMS = (
     Room(
         "appeals",
-        (appeals_pages.router, appeals_api.router, hang_up_api.router, hang_up_pages.router),
+        (
+            appeals_pages.router,
+            appeals_api.router,
+            hang_up_api.router,
+            hang_up_pages.router,
+            recordings_pages.router,
+        ),
         appeals_pages.TEMPLATES,
     ),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),

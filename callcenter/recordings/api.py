@@ -1,7 +1,6 @@
 """Hearing a recording: the one way to its audio, for the player of the pages and for the API."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Annotated, BinaryIO
 from uuid import UUID
 
@@ -10,8 +9,7 @@ from starlette.responses import StreamingResponse
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record_once
-from callcenter.errors import AskedWrongly
-from callcenter.recordings import store
+from callcenter.recordings.listening import ONE_LISTENING, Reason, find_audible, given
 from callcenter.recordings.opening import NotStored, open_recording
 from callcenter.recordings.ranges import read_range
 from callcenter.recordings.vault import Vault
@@ -19,17 +17,9 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
+from callcenter.web.site import CurrentSite, CurrentVisit
 
-#: A player asks for one listening in many parts: those within this time are one entry in the
-#: audit log. Who goes on listening after it, or comes back, leaves another entry.
-ONE_LISTENING = timedelta(minutes=10)
 PIECE = 256 * 1024
-
-
-class OtherTeam(AskedWrongly):
-    """This is of another team, whose recordings you may not hear."""
-
 
 router = APIRouter(tags=["recordings"], dependencies=[needs(Permission.LISTEN)])
 
@@ -43,15 +33,18 @@ async def audio(
     site: CurrentSite,
     visit: CurrentVisit,
     recording_id: UUID,
-    reason: Annotated[str, Query(max_length=1000)] = "",
+    reason: Annotated[Reason, Query()],
+    words: Annotated[str, Query(max_length=1000, pattern=r"^[^\x00]*$")] = "",
     range_header: Annotated[str | None, Header(alias="range")] = None,
 ) -> StreamingResponse:
     """The audio in FLAC: the caller left, the consultant right. One part by range (RFC 9110, 14).
 
-    It is decrypted in memory as it is sent. That you listened, and the reason that you give, is in
-    the audit log before the first byte is. Of another team's only by a permission of its own.
+    It is decrypted in memory as it is sent. That you listened, and the reason that you give (for
+    `other` in words), is in the audit log before the first byte is. Of another team's only by a
+    permission of its own.
     """
-    await _check_team(site, visit, recording_id)
+    why = given(reason, words)
+    await find_audible(site, visit, recording_id)
     async with unit_of_work(site.engine) as connection:
         try:
             opened = await open_recording(connection, Vault(site.settings), recording_id)
@@ -63,8 +56,7 @@ async def audio(
             who=visit.who,
             action=Action.RECORDING_LISTENED,
             subject=f"recording:{recording_id}",
-            detail={"appeal": str(opened.recording.appeal_id)}
-            | ({"reason": reason} if reason else {}),
+            detail={"appeal": str(opened.recording.appeal_id)} | why,
             from_address=visit.address,
         )
     size = opened.recording.audio_bytes or 0
@@ -82,29 +74,6 @@ async def audio(
         media_type="audio/flac",
         headers=headers,
     )
-
-
-async def _check_team(site: Site, visit: Visit, recording_id: UUID) -> None:
-    """Raises OtherTeam, of which the audit log has an entry then."""
-    if visit.may(Permission.LISTEN_TO_ALL_TEAMS) or visit.user is None:
-        return
-    async with unit_of_work(site.engine) as connection:
-        row = await store.find(connection, recording_id)
-        if row is None:
-            return
-        may = await store.of_own_team(connection, recording_id=row.id, user_id=visit.user.id)
-        if not may:
-            await record_once(
-                connection,
-                within=ONE_LISTENING,
-                who=visit.who,
-                action=Action.LISTENING_REFUSED,
-                subject=f"recording:{recording_id}",
-                detail={"appeal": str(row.appeal_id), "why": "other_team"},
-                from_address=visit.address,
-            )
-    if not may:
-        raise OtherTeam
 
 
 def _pieces(audio: BinaryIO, part: range) -> Iterator[bytes]:

@@ -120,10 +120,11 @@ _from_files = recording.c.spool_name == any_(bindparam("names", type_=ARRAY(Text
 _STORED_FROM = _query.where(recording.c.state == "stored", _from_files)
 _OF_OWN_TEAM = text(
     """
-    SELECT listener.team IS NOT DISTINCT FROM heard.team
+    SELECT recording.id
     FROM recording JOIN consultant AS heard ON heard.id = recording.consultant_id,
         web_user JOIN consultant AS listener ON listener.id = web_user.consultant_id
-    WHERE recording.id = :recording AND web_user.id = :user
+    WHERE recording.id = ANY(:recordings) AND web_user.id = :user
+        AND listener.team IS NOT DISTINCT FROM heard.team
     """
 )
 _ASIDE = text(
@@ -229,13 +230,15 @@ async def of_appeal(connection: AsyncConnection, appeal_id: UUID) -> list[Record
     return [RecordingRow(*row) for row in await connection.execute(query)]
 
 
-async def of_own_team(connection: AsyncConnection, *, recording_id: UUID, user_id: UUID) -> bool:
-    """Whether the consultant that this person is has the team of the one who is heard.
+async def of_own_team(
+    connection: AsyncConnection, *, recording_ids: Sequence[UUID], user_id: UUID
+) -> frozenset[UUID]:
+    """Those in which the consultant heard has the team of the consultant that this person is.
 
-    Those without a team are one. False when either is no consultant, as in a message.
+    Consultants without a team are one. None when either is no consultant, as in a message.
     """
-    rows = await connection.execute(_OF_OWN_TEAM, {"recording": recording_id, "user": user_id})
-    return bool(rows.scalar())
+    values = {"recordings": list(recording_ids), "user": user_id}
+    return frozenset((await connection.execute(_OF_OWN_TEAM, values)).scalars())
 
 
 async def find(connection: AsyncConnection, recording_id: UUID) -> RecordingRow | None:

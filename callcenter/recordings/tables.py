@@ -37,6 +37,16 @@ recording = Table(
     CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
     CheckConstraint("(state IN ('stored', 'erased')) = (sha256 IS NOT NULL)", name="stored"),
     Index("ix_recording_appeal_id", "appeal_id"),
+    # Finding recordings, the newest first: see appeals.recorded.
+    Index("ix_recording_started_at", "started_at", "id", postgresql_where=text("state = 'stored'")),
+    Index(
+        "ix_recording_consultant_id",
+        "consultant_id",
+        "started_at",
+        "id",
+        postgresql_where=text("state = 'stored'"),
+    ),
+    Index("ix_recording_duration_ms", "duration_ms", postgresql_where=text("state = 'stored'")),
     # What a worker has still to remove, or to seal.
     Index(
         "ix_recording_to_remove",

@@ -1,6 +1,6 @@
 """Pages to find appeals by: the search, and the work lists."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -22,7 +22,7 @@ from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
-from callcenter.web.words import ZONE
+from callcenter.web.words import ZONE, midnight
 
 LISTS = {
     List.DANGER: N_("Danger, not passed on yet"),
@@ -53,8 +53,8 @@ async def search(
         text=q,
         stages=(stage,) if stage else (),
         region=region,
-        since=_midnight(since) if since else None,
-        until=_midnight(until + timedelta(days=1)) if until else None,
+        since=midnight(since) if since else None,
+        until=midnight(until + timedelta(days=1)) if until else None,
         by_deadline=by_deadline,
     )
     form, found = await _answered(site, visit, question)
@@ -121,7 +121,3 @@ async def _answered(site: Site, visit: Visit, question: Question) -> tuple[Form,
             from_address=visit.address,
         )
     return form, found
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), ZONE)

@@ -4,7 +4,7 @@ Messages are written in English in code and templates, and translated in `locale
 `locale/ru.po`, which are read at start: editing a translation needs no tool and no build.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -51,9 +51,14 @@ class Words:
         return self(N_("%(count)s ms"), count=count)
 
 
-def length(time: timedelta) -> str:
+def midnight(day: date) -> datetime:
+    """When the day begins, in Asia/Almaty."""
+    return datetime.combine(day, time(), ZONE)
+
+
+def length(lasted: timedelta) -> str:
     """A length as minutes and seconds, or hours too: 0:47, 12:03, 1:02:10."""
-    minutes, seconds = divmod(int(time.total_seconds()), 60)
+    minutes, seconds = divmod(int(lasted.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 

@@ -147,6 +147,8 @@ EXPECTED = {
     ("GET", "/api/openapi.json"): Permission.SIGNED_IN,
     ("GET", "/api/v1/appeals"): Permission.VIEW_APPEALS,
     ("GET", "/api/v1/appeals/{number}"): Permission.VIEW_APPEALS,
+    ("GET", "/recordings"): Permission.LISTEN,
+    ("GET", "/recordings/{recording_id}"): Permission.LISTEN,
     ("GET", "/api/v1/recordings/{recording_id}/audio"): Permission.LISTEN,
     ("GET", "/api/v1/erasures"): Permission.ERASE,
     ("POST", "/api/v1/recordings/{recording_id}/erasure"): Permission.ERASE,
@@ -329,5 +331,5 @@ async def test_a_form_from_elsewhere_is_refused(enter: Enter) -> None:
 
 async def test_an_unknown_recording_is_the_same_as_one_that_is_not_yours(enter: Enter) -> None:
     async with enter(Role.CONSULTANT) as client:
-        answer = await client.get(f"/api/v1/recordings/{uuid4()}/audio")
+        answer = await client.get(f"/api/v1/recordings/{uuid4()}/audio?reason=work")
     assert answer.status_code == 403

@@ -40,7 +40,7 @@ async def test_an_appeal_is_given_with_its_events_and_recordings(
     assert given["events"][3]["detail"] == {"language": "ru", "how": "key"}
     [recording] = given["recordings"]
     assert recording["duration_ms"] == 35_000
-    assert (await head.get(recording["audio"])).content == call.audio
+    assert (await head.get(recording["audio"], params={"reason": "work"})).content == call.audio
 
 
 async def test_who_may_not_listen_is_not_told_where(enter: Enter, call: Call) -> None:
@@ -96,7 +96,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
     [
         ("/api/v1/appeals/2600000000", 404),
         ("/api/v1/appeals/1", 404),
-        (f"/api/v1/recordings/{UUID(int=0)}/audio", 404),
+        (f"/api/v1/recordings/{UUID(int=0)}/audio?reason=work", 404),
         ("/api/v1/recordings/1/audio", 404),
         ("/api/v1/appeals?cursor=x", 400),
         ("/api/v1/appeals?limit=0", 400),
@@ -305,7 +305,9 @@ async def test_a_hostile_body_breaks_nothing(
 async def test_a_hostile_range_breaks_nothing(
     head: httpx.AsyncClient, call: Call, asked: str
 ) -> None:
-    answer = await head.get(f"/api/v1/recordings/{call.recording}/audio", headers={"range": asked})
+    answer = await head.get(
+        f"/api/v1/recordings/{call.recording}/audio?reason=work", headers={"range": asked}
+    )
     assert answer.status_code in (200, 206, 400, 416)
 
 

@@ -53,12 +53,12 @@ async def test_a_senior_hears_recordings_of_the_own_team_only(
         await connection.execute(text("UPDATE consultant SET team = :team"), {"team": heard})
     async with enter(Role.SENIOR) as senior:
         await work_in(engine, Role.SENIOR, own)
-        answer = await senior.get(address, params={"reason": "a complaint"})
+        answer = await senior.get(address, params={"reason": "complaint", "words": "of today"})
     appeal = {"appeal": str(call.id)}
     if may:
         assert (answer.status_code, answer.content) == (200, call.audio)
         assert await told(engine) == [
-            ("web:recording:listened", appeal | {"reason": "a complaint"})
+            ("web:recording:listened", appeal | {"reason": "complaint", "words": "of today"})
         ]
     else:
         assert answer.status_code == 400
@@ -72,7 +72,7 @@ async def test_a_senior_who_is_no_consultant_hears_nobody(
     enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:
     async with enter(Role.SENIOR) as senior:
-        answer = await senior.get(f"/api/v1/recordings/{call.recording}/audio")
+        answer = await senior.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
     assert answer.status_code == 400
 
 
@@ -82,5 +82,5 @@ async def test_records_officers_hear_every_team(
     async with unit_of_work(engine) as connection:
         await connection.execute(text("UPDATE consultant SET team = 'night'"))
     async with enter(Role.RECORDS_OFFICER) as officer:
-        answer = await officer.get(f"/api/v1/recordings/{call.recording}/audio")
+        answer = await officer.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
     assert answer.status_code == 200

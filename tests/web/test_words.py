@@ -94,6 +94,8 @@ PATHS = (
     "/demands",
     "/authority/demands",
     "/hang-ups",
+    "/recordings",
+    "/recordings?appeal=1",
     "/nowhere",
 )
 
@@ -110,7 +112,7 @@ async def test_no_page_mixes_languages(
     for role in (Role.HEAD, Role.AUDITOR, Role.ADMINISTRATOR, Role.AUTHORITY):
         async with enter(role) as client:
             client.headers["accept-language"] = language
-            for path in (*PATHS, f"/appeals/{call.number}"):
+            for path in (*PATHS, f"/appeals/{call.number}", f"/recordings/{call.recording}"):
                 answer = await client.get(path, follow_redirects=True)
                 pages.append(answer.text)
     others = {

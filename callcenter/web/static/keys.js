@@ -22,7 +22,6 @@ function use(what, how) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const target = event.target;
-  if (target instanceof HTMLMediaElement && event.key !== "Escape") return; // the player's own
   if (target.matches("input, select, textarea")) {
     if (event.key === "Escape") target.blur();
     return;
