@@ -2,6 +2,7 @@
 
 `ari` and `ami` are the passwords of Asterisk's two interfaces, `audit` is the seed of the key that
 signs heads of the audit log, `disclosures` of the one that signs what the authority is given.
+`second_factor` encrypts the second factors of people who sign in.
 """
 
 import os

@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, description="postgresql://user:password@host/db")
     redis_url: SecretStr | None = Field(None, description="redis://... or unix:///path")
 
+    # Sign-in
+    second_factor_roles: tuple[str, ...] = Field(
+        ("records_officer", "head", "administrator", "authority", "auditor"),
+        description="Roles that may do nothing without a second factor; others may have one "
+        "(JSON list; []: nobody must)",
+    )
+
     # Addresses and ports
     web_address: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 8111

@@ -9,7 +9,7 @@ class Action(StrEnum):
     source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
-             record, field, term, authority_key
+             record, field, term, authority_key, second_factor
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -18,6 +18,10 @@ class Action(StrEnum):
     SIGNED_IN = "web:session:started"  #: subject: the user
     SIGN_IN_REFUSED = "web:session:refused"  #: subject: the user, if known; detail: why
     SIGNED_OUT = "web:session:ended"  #: subject: the user
+    # Of second factors; subject: the user.
+    SECOND_FACTOR_ENROLLED = "web:second_factor:enrolled"
+    SECOND_FACTOR_REFUSED = "web:second_factor:refused"  #: a wrong code, after a right password
+    RECOVERY_CODE_USED = "web:second_factor:recovery_used"  #: detail: left (how many)
     APPEAL_VIEWED = "web:appeal:viewed"  #: subject: the appeal's number; detail: by (page, api)
     RECORDING_LISTENED = (
         "web:recording:listened"  #: subject: the recording; detail: id of the appeal, reason given
@@ -75,4 +79,5 @@ class Action(StrEnum):
     USER_SIGNS = "command:user:signs"  #: how somebody signs receipts was changed
     USER_DISABLED = "command:user:disabled"
     USER_ENABLED = "command:user:enabled"
+    SECOND_FACTOR_RESET = "command:second_factor:reset"  #: subject: the user
     USER_PASSWORD_SET = "command:user:password_set"  # noqa: S105 - the name of an action

@@ -46,6 +46,8 @@ async def _demo(stay: bool) -> None:
 async def _stay(address: str, var: object) -> None:
     click.echo(f"\nThe pages are at {address}. To sign in, make yourself known once:")
     click.echo(f"  CALLCENTER_VAR={var} .venv/bin/callcenter users add NAME --role records_officer")
+    click.echo("Such a role sets up a second factor on the page, with an application for")
+    click.echo("one-time codes; with CALLCENTER_SECOND_FACTOR_ROLES='[]' nobody must.")
     click.echo("Ctrl-C ends it all.")
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,7 +15,7 @@ from callcenter.consultants import store as consultants
 from callcenter.errors import AskedWrongly
 from callcenter.settings import read_settings
 from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.web import store
+from callcenter.web import factors, store
 from callcenter.web.passwords import generate_password, hash_password
 from callcenter.web.permissions import Role
 
@@ -92,6 +92,19 @@ def password(name: str, password_file: Path | None) -> None:
 
     _in_database(work)
     click.echo(f"{name} has a new password{told}")
+
+
+@command.command("reset-second-factor")
+@click.argument("name")
+def reset_second_factor(name: str) -> None:
+    """Take NAME's second factor away: the telephone is lost, or new. NAME is signed out."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await factors.remove(connection, name)
+        await _note(connection, Action.SECOND_FACTOR_RESET, name)
+
+    _in_database(work)
+    click.echo(f"{name} has no second factor")
 
 
 @command.command()

@@ -31,10 +31,8 @@ class Demand:
         if self.permission is Permission.OPEN:
             return
         visit = await read_visit(request)
-        if visit.user is None:
-            raise SignInNeeded
         if not visit.may(self.permission):
-            raise Forbidden
+            raise SignInNeeded if visit.user is None else Forbidden
 
 
 def needs(permission: Permission) -> Any:

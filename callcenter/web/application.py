@@ -16,12 +16,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.settings import Settings
-from callcenter.web import api, pages
+from callcenter.web import api, pages, pages_second_factor
 from callcenter.web.access import demands
 from callcenter.web.edge import Edge
 from callcenter.web.errors import SignInNeeded, status_of
 from callcenter.web.permissions import check_grants
 from callcenter.web.rendering import load_assets, make_templates, page
+from callcenter.web.second_factor import Factors, demanding_roles
 from callcenter.web.site import Room, Site
 from callcenter.web.words import LANGUAGES, Words
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 #: No form of ours is longer, in bytes: a text of 20 000 letters, each written as six.
 LARGEST_BODY = 256 * 1024
 
-OWN = Room("web", (pages.router, api.router))
+OWN = Room("web", (pages.router, pages_second_factor.router, api.router))
 
 
 def make_application(
@@ -39,7 +40,7 @@ def make_application(
     """The site with these rooms. It opens nothing: engine and client are the caller's to close.
 
     Raises WeFailed when a route names no permission, a role has no rule, or a translation cannot
-    be read: such a site must not start.
+    be read; AskedWrongly when a setting names no role: such a site must not start.
     """
     check_grants()
     app = FastAPI(
@@ -59,6 +60,8 @@ def make_application(
         templates=make_templates(rooms, assets),
         words={language: Words(language) for language in LANGUAGES},
         assets=assets,
+        factors=Factors(settings, engine),
+        demanding=demanding_roles(settings),
     )
     for room in (OWN, *rooms):
         for router in room.routers:

@@ -13,6 +13,10 @@ class SignInRefused(AskedWrongly):
     """The name or the password is wrong."""
 
 
+class CodeRefused(AskedWrongly):
+    """The code is wrong, or was used before."""
+
+
 class Forbidden(AskedWrongly):
     """Your role does not permit this."""
 
@@ -33,6 +37,7 @@ class TooManyTries(AskedWrongly):
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (SignInNeeded, 401),
     (SignInRefused, 401),
+    (CodeRefused, 401),
     (Forbidden, 403),
     (NotFound, 404),
     (NotSatisfiable, 416),

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
@@ -64,8 +65,13 @@ async def sign_in(
     back: Annotated[str, Form()] = "/",
 ) -> Response:
     try:
-        token = await rule.sign_in(
-            site.engine, site.passwords, name=name, password=password, address=visit.address
+        token, whole = await rule.sign_in(
+            site.engine,
+            site.passwords,
+            site.demanding,
+            name=name,
+            password=password,
+            address=visit.address,
         )
     except (SignInRefused, TooManyTries) as refusal:
         return page(
@@ -75,7 +81,9 @@ async def sign_in(
             back=ours(back),
             error="locked" if isinstance(refusal, TooManyTries) else "refused",
         )
-    response = RedirectResponse(ours(back), SEE_OTHER)
+    back = ours(back)
+    onward = back if whole else f"/second-factor?{urlencode({'back': back})}"
+    response = RedirectResponse(onward, SEE_OTHER)
     # A new secret at every sign-in: one that was planted before is worth nothing after.
     set_token(request, response, token)
     return response

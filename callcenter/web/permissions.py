@@ -10,6 +10,7 @@ class Permission(StrEnum):
     """What a route may demand. Each route names exactly one (see web.access)."""
 
     OPEN = "open"  #: nothing: anybody, without sign-in
+    ENTERING = "entering"  #: a right password; the second factor may be owed
     SIGNED_IN = "signed_in"  #: a sign-in, whatever the role
     VIEW_APPEALS = "appeals.view"  #: the register of appeals and their timelines
     SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
@@ -51,7 +52,9 @@ class Role(StrEnum):
 
 
 VISITOR: frozenset[Permission] = frozenset({Permission.OPEN})
-_EVERYBODY = VISITOR | {Permission.SIGNED_IN}
+#: Of somebody who gave the password and still owes the second factor.
+ENTERING = VISITOR | {Permission.ENTERING}
+_EVERYBODY = ENTERING | {Permission.SIGNED_IN}
 _ALL_OF_A_CALL = _EVERYBODY | {
     Permission.VIEW_APPEALS,
     Permission.SEE_CALLER_NUMBER,

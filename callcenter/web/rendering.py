@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from callcenter.web.permissions import Permission
-from callcenter.web.sign_in import new_token
+from callcenter.web.sessions import new_token
 from callcenter.web.site import (
     Asset,
     Room,
@@ -54,22 +54,30 @@ def make_templates(rooms: Sequence[Room], assets: Mapping[str, Asset]) -> Enviro
     return environment
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
+def page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    token: str | None = None,
+    **values: object,
+) -> HTMLResponse:
     """The page as a response, in the visitor's language.
 
     Templates get `_` (the Words of the language), `visit` (None where the error came before the
     sign-in was read), `form_token`, `here` (the address to come back to) and the values given.
+    `token` is a new secret for the browser, with which the forms of this page agree.
     """
     site = site_of(request)
     words = site.words[language_of(request)]
     cookie = token_cookie(request)
-    token = request.cookies.get(cookie)
-    fresh = None if token else new_token()
+    known = request.cookies.get(cookie)
+    fresh = token or (None if known else new_token())
     visit: Visit | None = getattr(request.state, "visit", None)
     content = site.templates.get_template(template).render(
         _=words,
         visit=visit,
-        form_token=form_token(token or fresh or ""),
+        form_token=form_token(fresh or known or ""),
         here=request.url.path if request.method == "GET" else "/",
         **values,
     )

@@ -1,26 +1,31 @@
 """Signing in and out: the rule, from a typed name to a session."""
 
-import secrets
+from collections.abc import Set
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import store
+from callcenter.web import factors, sessions, store
 from callcenter.web.errors import SignInRefused, TooManyTries
 from callcenter.web.passwords import Passwords
-
-
-def new_token() -> str:
-    """A secret for a cookie: 256 random bits."""
-    return secrets.token_urlsafe(32)
+from callcenter.web.permissions import Role
 
 
 async def sign_in(
-    engine: AsyncEngine, passwords: Passwords, *, name: str, password: str, address: str
-) -> str:
-    """Check name and password and return the token of a new session.
+    engine: AsyncEngine,
+    passwords: Passwords,
+    demanding: Set[Role],
+    *,
+    name: str,
+    password: str,
+    address: str,
+) -> tuple[str, bool]:
+    """Check name and password and return the token of a new session, and True.
+
+    For somebody with a second factor, or with one of the roles that demand it, it is the token
+    of an entrance, and False: it permits to prove or set up that factor, and nothing else.
 
     Raises SignInRefused, the same and after the same work for an unknown name, a disabled user
     and a wrong password; TooManyTries when the name or the address is locked. Refusals that were
@@ -47,18 +52,15 @@ async def sign_in(
                 from_address=address,
             )
         raise SignInRefused
-    token = new_token()
     async with unit_of_work(engine) as connection:
-        await store.forgive_attempts(connection, name=name, address=address)
-        await store.begin_session(connection, user_id=user.id, token=token)
-        await record(
-            connection,
-            who=f"user:{user.name}",
-            action=Action.SIGNED_IN,
-            subject=f"user:{user.name}",
-            from_address=address,
-        )
-    return token
+        factor = await factors.find(connection, user.id)
+        if factor is None and user.role not in demanding:
+            return await sessions.begin(connection, user, address), True
+        # The name's tries still count: codes could be guessed by who has the password.
+        await store.forgive_address(connection, address)
+        token = sessions.new_token()
+        await store.begin_entrance(connection, user_id=user.id, token=token)
+    return token, False
 
 
 async def sign_out(engine: AsyncEngine, *, user: store.User, token: str, address: str) -> None:

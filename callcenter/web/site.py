@@ -17,7 +17,8 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import store
 from callcenter.web.passwords import Passwords
-from callcenter.web.permissions import GRANTS, VISITOR, Permission
+from callcenter.web.permissions import ENTERING, GRANTS, VISITOR, Permission, Role
+from callcenter.web.second_factor import Factors
 from callcenter.web.words import Words, choose_language
 
 LANGUAGE_COOKIE = "callcenter_language"
@@ -54,6 +55,8 @@ class Site:
     templates: Environment
     words: Mapping[str, Words]
     assets: Mapping[str, Asset]
+    factors: Factors
+    demanding: frozenset[Role]  # a second factor
     passwords: Passwords = field(default_factory=Passwords)
 
 
@@ -93,10 +96,14 @@ def address_of(request: Request) -> str:
 
 @dataclass(frozen=True)
 class Visit:
-    """Who came, from where: one request. `user` is None for somebody who is not signed in."""
+    """Who came, from where: one request. `user` is None for somebody who is not signed in.
+
+    `entering` gave the password and owes the second factor.
+    """
 
     user: store.User | None
     address: str
+    entering: store.User | None = None
 
     @property
     def who(self) -> str:
@@ -105,8 +112,9 @@ class Visit:
 
     def may(self, permission: Permission) -> bool:
         """Whether the role of the person has this permission."""
-        granted = GRANTS[self.user.role] if self.user else VISITOR
-        return permission in granted
+        if self.user is None:
+            return permission in (ENTERING if self.entering else VISITOR)
+        return permission in GRANTS[self.user.role]
 
 
 async def read_visit(request: Request) -> Visit:
@@ -115,11 +123,13 @@ async def read_visit(request: Request) -> Visit:
     if known is not None:
         return known
     token = request.cookies.get(token_cookie(request))
-    user = None
+    user = entering = None
     if token:
         async with unit_of_work(site_of(request).engine) as connection:
             user = await store.user_of_session(connection, token)
-    visit = Visit(user, address_of(request))
+            if user is None:
+                entering = await store.user_of_entrance(connection, token)
+    visit = Visit(user, address_of(request), entering)
     request.state.visit = visit
     return visit
 

@@ -13,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
 from callcenter.web.permissions import Role
-from callcenter.web.tables import sign_in_attempt, web_session, web_user
+from callcenter.web.tables import sign_in_attempt, sign_in_entrance, web_session, web_user
 
 #: A session ends after this time without a request, and after that time whatever happens.
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
+
+#: Time for the second factor, or to set it up, after the password was right.
+ENTRANCE = timedelta(minutes=10)
 
 #: More failures than this lock the name (the address, which an office shares) for LOCKED.
 TRIES_OF_NAME = 5
@@ -140,10 +143,17 @@ async def _change(connection: AsyncConnection, name: str, **values: object) -> N
     user_id = changed.scalar_one_or_none()
     if user_id is None:
         raise AskedWrongly(f"there is no user {name}: `callcenter users list` shows all")
+    await end_sessions(connection, user_id)
+
+
+async def end_sessions(connection: AsyncConnection, user_id: UUID) -> None:
+    """End all sessions of a person, and those that are about to begin."""
     await connection.execute(delete(web_session).where(web_session.c.user_id == user_id))
+    await connection.execute(delete(sign_in_entrance).where(sign_in_entrance.c.user_id == user_id))
 
 
-def _hash(text: str) -> bytes:
+def hash_of(text: str) -> bytes:
+    """What is kept of a secret that has many random bits, or only to be found again."""
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -152,7 +162,7 @@ async def begin_session(connection: AsyncConnection, *, user_id: UUID, token: st
     now = datetime.now(UTC)
     await connection.execute(
         insert(web_session).values(
-            token_hash=_hash(token), user_id=user_id, created_at=now, seen_at=now
+            token_hash=hash_of(token), user_id=user_id, created_at=now, seen_at=now
         )
     )
 
@@ -160,7 +170,7 @@ async def begin_session(connection: AsyncConnection, *, user_id: UUID, token: st
 async def user_of_session(connection: AsyncConnection, token: str) -> User | None:
     """Who is signed in with this token now: an active person, a session neither idle nor old."""
     now = datetime.now(UTC)
-    key = _hash(token)
+    key = hash_of(token)
     row = (
         await connection.execute(
             _users()
@@ -186,7 +196,42 @@ async def user_of_session(connection: AsyncConnection, token: str) -> User | Non
 
 async def end_session(connection: AsyncConnection, token: str) -> None:
     """End the session of this token, if there is one."""
-    await connection.execute(delete(web_session).where(web_session.c.token_hash == _hash(token)))
+    await connection.execute(delete(web_session).where(web_session.c.token_hash == hash_of(token)))
+
+
+async def begin_entrance(connection: AsyncConnection, *, user_id: UUID, token: str) -> None:
+    """Note that whoever presents `token` gave the password and owes the second factor."""
+    await connection.execute(
+        insert(sign_in_entrance).values(
+            token_hash=hash_of(token), user_id=user_id, created_at=datetime.now(UTC)
+        )
+    )
+
+
+async def user_of_entrance(connection: AsyncConnection, token: str) -> User | None:
+    """Who owes the second factor with this token: an active person, not later than ENTRANCE."""
+    row = (
+        await connection.execute(
+            _users()
+            .join(sign_in_entrance, sign_in_entrance.c.user_id == web_user.c.id)
+            .where(
+                sign_in_entrance.c.token_hash == hash_of(token),
+                sign_in_entrance.c.created_at > datetime.now(UTC) - ENTRANCE,
+                web_user.c.active,
+            )
+        )
+    ).one_or_none()
+    return None if row is None else _user(row)
+
+
+async def end_entrance(connection: AsyncConnection, token: str) -> bool:
+    """Use the entrance up; False when it is gone: it makes one session and no more."""
+    ended = await connection.execute(
+        delete(sign_in_entrance)
+        .where(sign_in_entrance.c.token_hash == hash_of(token))
+        .returning(sign_in_entrance.c.user_id)
+    )
+    return ended.one_or_none() is not None
 
 
 async def count_attempt(connection: AsyncConnection, *, name: str, address: str) -> bool:
@@ -206,7 +251,7 @@ async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) 
     full = sign_in_attempt.c.count > limit
     counted = await connection.execute(
         insert(sign_in_attempt)
-        .values(scope=scope, key=_hash(key), count=1, last_at=now)
+        .values(scope=scope, key=hash_of(key), count=1, last_at=now)
         .on_conflict_do_update(
             index_elements=["scope", "key"],
             set_={
@@ -222,18 +267,23 @@ async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) 
 
 
 async def forgive_attempts(connection: AsyncConnection, *, name: str, address: str) -> None:
-    """After a right password: forget the tries of the name, and this one of the address.
-
-    Only this one: who has an account of his own must not wash an address clean with it.
-    """
+    """After a whole sign-in: forget the tries of the name, and the last one of the address."""
     await connection.execute(
         delete(sign_in_attempt).where(
-            sign_in_attempt.c.scope == "name", sign_in_attempt.c.key == _hash(name)
+            sign_in_attempt.c.scope == "name", sign_in_attempt.c.key == hash_of(name)
         )
     )
+    await forgive_address(connection, address)
+
+
+async def forgive_address(connection: AsyncConnection, address: str) -> None:
+    """After a right password: forget the last try of the address, and only this one.
+
+    Who has an account of his own must not wash an address clean with it.
+    """
     await connection.execute(
         update(sign_in_attempt)
-        .where(sign_in_attempt.c.scope == "address", sign_in_attempt.c.key == _hash(address))
+        .where(sign_in_attempt.c.scope == "address", sign_in_attempt.c.key == hash_of(address))
         .values(count=func.greatest(sign_in_attempt.c.count - 1, 0))
     )
 
@@ -247,6 +297,14 @@ async def forget_the_past(connection: AsyncConnection) -> None:
         .with_for_update(skip_locked=True)
     )
     await connection.execute(delete(web_session).where(web_session.c.token_hash.in_(old_sessions)))
+    old_entrances = (
+        select(sign_in_entrance.c.token_hash)
+        .where(sign_in_entrance.c.created_at < now - ENTRANCE)
+        .with_for_update(skip_locked=True)
+    )
+    await connection.execute(
+        delete(sign_in_entrance).where(sign_in_entrance.c.token_hash.in_(old_entrances))
+    )
     attempt = (sign_in_attempt.c.scope, sign_in_attempt.c.key)
     old_attempts = (
         select(*attempt)

@@ -1,6 +1,7 @@
-"""People who sign in, their sessions, and their attempts."""
+"""People who sign in, their second factors, sessions, and attempts."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -47,6 +48,42 @@ web_session = Table(
     Column("seen_at", DateTime(timezone=True), nullable=False, comment="to the minute"),
     Index("ix_web_session_user_id", "user_id"),
     Index("ix_web_session_created_at", "created_at"),
+)
+
+sign_in_entrance = Table(
+    "sign_in_entrance",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True, comment="SHA-256 of the cookie's token"),
+    Column("user_id", Uuid, ForeignKey("web_user.id"), nullable=False),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="when the password was right; the second factor is owed",
+    ),
+    Index("ix_sign_in_entrance_user_id", "user_id"),
+    Index("ix_sign_in_entrance_created_at", "created_at"),
+)
+
+second_factor = Table(
+    "second_factor",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("web_user.id"), primary_key=True),
+    Column("secret", LargeBinary, nullable=False, comment="of TOTP, encrypted: see cipher"),
+    Column("last_step", BigInteger, nullable=False, comment="of the last code that was accepted"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column(
+        "user_id",
+        Uuid,
+        ForeignKey("second_factor.user_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("code_hash", LargeBinary, primary_key=True, comment="SHA-256; a used one is deleted"),
 )
 
 sign_in_attempt = Table(

@@ -27,7 +27,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.web import store
 from callcenter.web.passwords import hash_password
 from callcenter.web.permissions import Role
-from callcenter.web.sign_in import new_token
+from callcenter.web.sessions import new_token
 
 ORIGIN = "http://127.0.0.1:8000"
 PASSWORD = "correct horse battery"

@@ -31,6 +31,8 @@ EXPECTED = {
     ("GET", "/"): Permission.SIGNED_IN,
     ("GET", "/sign-in"): Permission.OPEN,
     ("POST", "/sign-in"): Permission.OPEN,
+    ("GET", "/second-factor"): Permission.ENTERING,
+    ("POST", "/second-factor"): Permission.ENTERING,
     ("POST", "/sign-out"): Permission.SIGNED_IN,
     ("POST", "/language"): Permission.OPEN,
     ("GET", "/static/{name}"): Permission.OPEN,

@@ -26,6 +26,7 @@ from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import database_address
 from callcenter.up.ports import free_port
 from callcenter.web.permissions import Role
+from callcenter.web.tables import recovery_code, second_factor, web_user
 
 Run = Callable[..., str]
 
@@ -71,6 +72,21 @@ def test_a_person_is_added_disabled_and_let_in_again(
         ("command:user:enabled", "user:aigul"),
         ("command:user:password_set", "user:aigul"),
     ]
+
+
+def test_a_second_factor_is_taken_away(run: Run, settings: Settings) -> None:
+    run("users", "add", "aigul", "--role", "head")
+    with pytest.raises(AskedWrongly, match="aigul has no second factor"):
+        run("users", "reset-second-factor", "aigul")
+    engine = create_engine(database_address(settings), poolclass=NullPool)
+    with engine.begin() as connection:
+        person = connection.execute(select(web_user.c.id)).scalar_one()
+        connection.execute(insert(second_factor).values(user_id=person, secret=b"-", last_step=1))
+        connection.execute(insert(recovery_code).values(user_id=person, code_hash=b"-"))
+    assert run("users", "reset-second-factor", "aigul") == "aigul has no second factor\n"
+    with engine.connect() as connection:
+        assert connection.execute(select(second_factor)).one_or_none() is None
+    assert audited(settings)[-1] == ("command:second_factor:reset", "user:aigul")
 
 
 def test_what_was_asked_wrongly_is_refused_and_leaves_no_trace(

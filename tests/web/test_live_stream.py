@@ -104,7 +104,7 @@ async def test_events_come_over_the_wire_fresh_and_end_when_the_process_stops(
     tmp_path: Path,
     short_folder: Path,
 ) -> None:
-    user = await add_user(engine, "lead", Role.HEAD)
+    user = await add_user(engine, "lead", Role.SENIOR)
     port, log = free_port(), tmp_path / "log"
     told = short_folder / f"{uuid4().hex[:8]}.sock"
     environment = {

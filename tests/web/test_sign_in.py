@@ -22,7 +22,7 @@ from tests.web.conftest import PASSWORD, Enter, add_user, browse
 
 @pytest.fixture
 async def aigul(engine: AsyncEngine) -> store.User:
-    return await add_user(engine, "aigul", Role.HEAD)
+    return await add_user(engine, "aigul", Role.SENIOR)
 
 
 async def audited(engine: AsyncEngine) -> list[tuple[str, str, str]]:
