@@ -35,7 +35,7 @@ from callcenter.plans import pages as plans_pages
 from callcenter.promises import api as promises_api
 from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
-from callcenter.recordings import erasing_api
+from callcenter.recordings import erasing_api, erasing_pages
 from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
 from callcenter.register import pages as register_pages
@@ -76,7 +76,11 @@ ROOMS = (
         (register_pages.router, register_lists.router, register_form.router),
         register_pages.TEMPLATES,
     ),
-    Room("recordings", (recordings_api.router, erasing_api.router)),
+    Room(
+        "recordings",
+        (recordings_api.router, erasing_api.router, erasing_pages.router),
+        erasing_pages.TEMPLATES,
+    ),
     Room(
         "consultants",
         (consultants_api.router, consultants_pages.router, calls.router),

@@ -96,6 +96,7 @@ PATHS = (
     "/authority/demands",
     "/hang-ups",
     "/recordings",
+    "/erasures",
     "/recordings?appeal=1",
     "/nowhere",
 )

@@ -1,0 +1,65 @@
+"""Two people erase a recording by the pages."""
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.permissions import Role
+from tests.web.browser import form_token, visible
+from tests.web.conftest import Call, Enter
+
+
+async def sent(client: httpx.AsyncClient, path: str, **values: str) -> httpx.Response:
+    token = await form_token(client, "/erasures")
+    return await client.post(
+        path, data={"form_token": token} | values, headers={"accept-language": "en"}
+    )
+
+
+async def decision_path(engine: AsyncEngine) -> str:
+    async with unit_of_work(engine) as connection:
+        asked = (await connection.execute(text("SELECT id FROM recording_erasure"))).scalar_one()
+    return f"/erasures/{asked}/decision"
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_one_asks_and_another_decides(
+    enter: Enter, engine: AsyncEngine, call: Call, approve: bool
+) -> None:
+    decision = {"approve": str(approve).lower(), "reason": "as ordered"}
+    async with enter(Role.RECORDS_OFFICER) as officer, enter(Role.HEAD) as head:
+        player = await officer.get(f"/recordings/{call.recording}")
+        asking = f"/recordings/{call.recording}/erasure"
+        assert f'action="{asking}"' in player.text
+        asked = await sent(officer, asking, reason="an order", order="7 of 1.11.2026")
+        assert asked.headers["location"] == "/erasures"
+        path = await decision_path(engine)
+        own = await officer.get("/erasures", headers={"accept-language": "en"})
+        assert "an order (7 of 1.11.2026)" in visible(own.text)
+        assert path not in own.text
+        assert (await sent(officer, path, **decision)).status_code == 400
+        assert (await sent(officer, asking, reason="again")).status_code == 400
+        assert path in (await head.get("/erasures")).text
+        assert (await sent(head, path, **decision | {"reason": " "})).status_code == 400
+        assert (await sent(head, path, **decision)).headers["location"] == "/erasures"
+        again = await sent(head, path, **decision)
+        assert "decided on it meanwhile" in visible(again.text)
+        assert path not in again.text
+        heard = await head.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
+    assert heard.status_code == (404 if approve else 200)
+
+
+async def test_what_is_held_is_not_erased(enter: Enter, engine: AsyncEngine, call: Call) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            text("INSERT INTO recording_hold VALUES (:id, 'demand:26-0001', now(), NULL)"),
+            {"id": call.recording},
+        )
+    async with enter(Role.RECORDS_OFFICER) as officer, enter(Role.HEAD) as head:
+        await sent(officer, f"/recordings/{call.recording}/erasure", reason="an order")
+        path = await decision_path(engine)
+        refused = await sent(head, path, approve="true", reason="as ordered")
+    assert refused.status_code == 400
+    assert "is held" in visible(refused.text)
