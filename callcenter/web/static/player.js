@@ -100,7 +100,8 @@ function go(to) {
 }
 
 function play() {
-  if (audio.paused) audio.play().catch(fail);
+  // Paused before it could begin is no failure.
+  if (audio.paused) audio.play().catch((error) => error.name === "AbortError" || fail());
   else audio.pause();
 }
 
