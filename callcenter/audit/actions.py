@@ -9,7 +9,7 @@ class Action(StrEnum):
     source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
-             record, field, term, authority_key, second_factor
+             appeals (a search), record, field, term, authority_key, second_factor
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
