@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.audit.heads import key_from
 from callcenter.demands import deeds, reading, releasing, wording
 from callcenter.demands.forms import LARGEST, read_filing
-from callcenter.demands.pages import SEE_OTHER, Version, Why, bundle, show_list
+from callcenter.demands.pages import SEE_OTHER, Sent, bundle, show_list
 from callcenter.demands.signing import SECRET, public_pem
 from callcenter.errors import AskedWrongly
 from callcenter.secrets import read_secret
@@ -42,33 +42,15 @@ async def file(request: Request, site: CurrentSite, visit: CurrentVisit) -> Resp
 
 
 @router.post("/authority/demands/{demand_number}/withdraw")
-async def withdraw(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    reason: Why = "",
-) -> Response:
-    await reading.own(site.engine, demand_number)
-    return await _step(
-        request, site, deeds.withdraw(site.engine, visit, demand_number, version, reason)
-    )
+async def withdraw(sent: Sent) -> Response:
+    await reading.own(sent.site.engine, sent.demand_number)
+    return await _step(sent.request, sent.site, deeds.withdraw(*sent.by, sent.reason))
 
 
 @router.post("/authority/demands/{demand_number}/acknowledge")
-async def acknowledge(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    reason: Why = "",
-) -> Response:
-    await reading.own(site.engine, demand_number)
-    return await _step(
-        request, site, releasing.acknowledge(site.engine, visit, demand_number, version, reason)
-    )
+async def acknowledge(sent: Sent) -> Response:
+    await reading.own(sent.site.engine, sent.demand_number)
+    return await _step(sent.request, sent.site, releasing.acknowledge(*sent.by, sent.reason))
 
 
 @router.post("/authority/demands/{demand_number}/download")

@@ -1,12 +1,14 @@
 """Pages of demands for the records officer and the head: the register, one demand, its steps."""
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Depends, Form
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
@@ -31,6 +33,25 @@ RELEASING = [needs(Permission.RELEASE_DEMANDS)]
 
 Version = Annotated[int, Form()]
 Why = Annotated[str, Form(max_length=4000)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A form that takes a demand further, and who sent it; `by` is what each deed begins with."""
+
+    request: Request
+    site: CurrentSite
+    visit: CurrentVisit
+    demand_number: str
+    version: Version
+    reason: Why = ""
+
+    @property
+    def by(self) -> tuple[AsyncEngine, Visit, str, int]:
+        return self.site.engine, self.visit, self.demand_number, self.version
+
+
+Sent = Annotated[Step, Depends()]
 
 router = APIRouter(include_in_schema=False)
 
@@ -73,53 +94,32 @@ async def scan(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> Re
 
 
 @router.post("/demands/{demand_number}/search", dependencies=HANDLING)
-async def search(
-    request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str, version: Version
-) -> Response:
-    deed = deeds.search(site.engine, visit, demand_number, version)
-    return await _step(request, site, visit, demand_number, deed)
+async def search(sent: Sent) -> Response:
+    deed = deeds.search(*sent.by)
+    return await _step(sent, deed)
 
 
 @router.post("/demands/{demand_number}/check", dependencies=HANDLING)
 async def check(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    reason: Why = "",
+    sent: Sent,
     chosen: Annotated[list[UUID] | None, Form()] = None,
 ) -> Response:
     """Choose what is to be handed over."""
-    deed = deeds.check(site.engine, visit, demand_number, version, chosen or [], reason)
-    return await _step(request, site, visit, demand_number, deed)
+    deed = deeds.check(*sent.by, chosen or [], sent.reason)
+    return await _step(sent, deed)
 
 
 @router.post("/demands/{demand_number}/withdraw", dependencies=HANDLING)
-async def withdraw(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    reason: Why = "",
-) -> Response:
-    deed = deeds.withdraw(site.engine, visit, demand_number, version, reason)
-    return await _step(request, site, visit, demand_number, deed)
+async def withdraw(sent: Sent) -> Response:
+    deed = deeds.withdraw(*sent.by, sent.reason)
+    return await _step(sent, deed)
 
 
 @router.post("/demands/{demand_number}/acknowledge", dependencies=HANDLING)
-async def acknowledge(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    reason: Why = "",
-) -> Response:
+async def acknowledge(sent: Sent) -> Response:
     """Note an acknowledgement that came by letter."""
-    deed = releasing.acknowledge(site.engine, visit, demand_number, version, reason)
-    return await _step(request, site, visit, demand_number, deed)
+    deed = releasing.acknowledge(*sent.by, sent.reason)
+    return await _step(sent, deed)
 
 
 @router.post("/demands/{demand_number}/carrier", dependencies=HANDLING)
@@ -135,48 +135,24 @@ async def carrier(
 
 
 @router.post("/demands/{demand_number}/return", dependencies=RELEASING)
-async def return_to_check(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    reason: Why = "",
-) -> Response:
-    deed = deeds.return_to_check(site.engine, visit, demand_number, version, reason)
-    return await _step(request, site, visit, demand_number, deed)
+async def return_to_check(sent: Sent) -> Response:
+    deed = deeds.return_to_check(*sent.by, sent.reason)
+    return await _step(sent, deed)
 
 
 @router.post("/demands/{demand_number}/refuse", dependencies=RELEASING)
-async def refuse(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    ground: Annotated[Ground, Form()],
-    reason: Why = "",
-) -> Response:
-    deed = deeds.refuse(site.engine, visit, demand_number, version, ground, reason)
-    return await _step(request, site, visit, demand_number, deed)
+async def refuse(sent: Sent, ground: Annotated[Ground, Form()]) -> Response:
+    deed = deeds.refuse(*sent.by, ground, sent.reason)
+    return await _step(sent, deed)
 
 
 @router.post("/demands/{demand_number}/release", dependencies=RELEASING)
 async def release(
-    request: Request,
-    site: CurrentSite,
-    visit: CurrentVisit,
-    demand_number: str,
-    version: Version,
-    key_id: Annotated[UUID, Form()],
-    reason: Why = "",
-    again: Annotated[bool, Form()] = False,
+    sent: Sent, key_id: Annotated[UUID, Form()], again: Annotated[bool, Form()] = False
 ) -> Response:
     """Let go what somebody else prepared, or offer it again."""
-    deed = releasing.release(
-        site.engine, visit, demand_number, version, key_id, reason, again=again
-    )
-    return await _step(request, site, visit, demand_number, deed)
+    deed = releasing.release(*sent.by, key_id, sent.reason, again=again)
+    return await _step(sent, deed)
 
 
 @router.post("/demand-keys", dependencies=HANDLING)
@@ -248,15 +224,13 @@ async def show_list(
     )
 
 
-async def _step(
-    request: Request, site: Site, visit: Visit, number: str, deed: Awaitable[None]
-) -> Response:
+async def _step(sent: Step, deed: Awaitable[None]) -> Response:
     """Do it, and show the demand as it is then; or say why it was refused."""
     try:
         await deed
     except AskedWrongly as error:
-        return await _show(request, site, visit, number, error)
-    return RedirectResponse(f"/demands/{number}", SEE_OTHER)
+        return await _show(sent.request, sent.site, sent.visit, sent.demand_number, error)
+    return RedirectResponse(f"/demands/{sent.demand_number}", SEE_OTHER)
 
 
 async def _show(
