@@ -194,23 +194,6 @@ async def claim(
     and so must one to the same number about another appeal: it may be for the promise that this
     one replaced. A message must be in the store.
     """
-    stored = exists().where(recording.c.id == promise.c.id, recording.c.state == "stored")
-    due = (
-        select(promise.c.id)
-        .join(appeal, appeal.c.id == promise.c.appeal_id)
-        .where(
-            promise.c.state == State.OPEN.value,
-            promise.c.kind == kind.value,
-            or_(promise.c.kind == Kind.CALLBACK.value, stored),
-            promise.c.due_at <= now,
-            or_(promise.c.claimed_until.is_(None), promise.c.claimed_until < now),
-            appeal.c.outcome.is_not(None),
-            ~outgoing.under_way(promise.c.number, not_about=promise.c.appeal_id),
-        )
-        .order_by(promise.c.urgent.desc(), promise.c.arrived_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=promise)
-    )
     had_by = (
         select(consultant.c.extension)
         .where(consultant.c.id == appeal.c.consultant_id)
@@ -219,7 +202,7 @@ async def claim(
     )
     rows = await connection.execute(
         update(promise)
-        .where(promise.c.id.in_(due), appeal.c.id == promise.c.appeal_id)
+        .where(promise.c.id.in_(_due(kind, now, limit)), appeal.c.id == promise.c.appeal_id)
         .values(claimed_by=controller, claimed_until=now + CLAIM)
         .returning(
             promise.c.id,
@@ -237,6 +220,27 @@ async def claim(
     )
     claimed = [Claimed(row[0], Kind(row[1]), *row[2:]) for row in rows]
     return sorted(claimed, key=lambda each: each.arrived_at)
+
+
+def _due(kind: Kind, now: datetime, limit: int) -> Select[Any]:
+    """Ids of promises that may be claimed now; others leave them alone meanwhile."""
+    stored = exists().where(recording.c.id == promise.c.id, recording.c.state == "stored")
+    return (
+        select(promise.c.id)
+        .join(appeal, appeal.c.id == promise.c.appeal_id)
+        .where(
+            promise.c.state == State.OPEN.value,
+            promise.c.kind == kind.value,
+            or_(promise.c.kind == Kind.CALLBACK.value, stored),
+            promise.c.due_at <= now,
+            or_(promise.c.claimed_until.is_(None), promise.c.claimed_until < now),
+            appeal.c.outcome.is_not(None),
+            ~outgoing.under_way(promise.c.number, not_about=promise.c.appeal_id),
+        )
+        .order_by(promise.c.urgent.desc(), promise.c.arrived_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=promise)
+    )
 
 
 async def overdue(connection: AsyncConnection, now: datetime) -> dict[UUID, tuple[Kind, str]]:
