@@ -20,9 +20,10 @@ from callcenter.consultants.store import Consultant
 from callcenter.line.call import Call
 from callcenter.line.callback import Callback, called_back
 from callcenter.line.entries import PromiseEnded
-from callcenter.line.journal import Journal, OutgoingRecord
+from callcenter.line.journal import Journal
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, Switch
+from callcenter.line.records import OutgoingRecord
 from callcenter.owed import FAULTS
 from callcenter.promises import store
 from callcenter.promises.states import State, pause_after

@@ -29,10 +29,11 @@ from callcenter.errors import CallcenterError, WeFailed
 from callcenter.line.call import Call
 from callcenter.line.codes import LANGUAGES, extension_of
 from callcenter.line.entries import OutgoingBegan
-from callcenter.line.journal import Journal, OutgoingRecord
+from callcenter.line.journal import Journal
 from callcenter.line.outbound import Occupation, Outgoing, outgoing_call
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import Leg, LegGone, Sounds
+from callcenter.line.records import OutgoingRecord
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 

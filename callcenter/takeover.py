@@ -16,8 +16,8 @@ from callcenter.asterisk.estate import LeftCall
 from callcenter.asterisk.switchboard import CALLED, Switchboard, caller_of
 from callcenter.consultants.desk import Desk
 from callcenter.line.codes import extension_of
-from callcenter.line.conversation import Found
 from callcenter.line.guests import Guest, Outsider, Talker
+from callcenter.line.happenings import Found
 from callcenter.line.whereabouts import Stage, Whereabouts
 from callcenter.memory import CallMemory
 from callcenter.promises import store as promises

@@ -7,20 +7,19 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     ExitStack,
     asynccontextmanager,
     suppress,
 )
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call, to_the_end
 from callcenter.line.guests import Guest, Talker
+from callcenter.line.happenings import Asked, Came, Found, Left, NotCome
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, Room
 from callcenter.line.talk_keys import TalkKeys
@@ -29,58 +28,6 @@ from callcenter.line.tape import Tape
 OVER = "the conversation is over"
 RECORD_AGAIN = 2.0  # seconds after which a recording that could not be begun is tried once more
 WAITING_ORDERS = 8  # somebody who mashes the keys asks for nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """An order that waits to be carried out."""
-
-    order: Order
-    answer: asyncio.Future[Answer]
-
-    def refuse(self, why: str) -> None:
-        """Say that it was not done; nothing, when that was answered already."""
-        if not self.answer.done():
-            self.answer.set_exception(OrderRefused(why))
-
-    def done(self, state: Answer) -> None:
-        """Say that it was done, and how things stand now."""
-        if not self.answer.done():
-            self.answer.set_result(state)
-
-
-@dataclass(frozen=True, eq=False)
-class Left:
-    """Somebody hung up, or died."""
-
-    who: Guest
-
-
-@dataclass(frozen=True, eq=False)
-class Came:
-    """Whoever was called has answered."""
-
-    guest: Guest
-
-
-@dataclass(frozen=True, eq=False)
-class NotCome:
-    """Whoever was called has not answered, for this reason."""
-
-    why: str
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A conversation under way, whose controller is no more; `recording` is the one that runs."""
-
-    room: AbstractAsyncContextManager[Room]
-    talker: Talker | None
-    guest: Guest | None
-    is_aside: bool
-    is_muted: bool
-    recording: UUID | None
-    is_proved: bool  #: that it runs
 
 
 class Conversation:

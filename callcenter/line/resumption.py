@@ -5,8 +5,8 @@ the call over in order, and keeps language, place and urgency.
 """
 
 from callcenter.line.call import Call, to_the_end
-from callcenter.line.conversation import Found
 from callcenter.line.flow import after, fulfilled, opened, served
+from callcenter.line.happenings import Found
 from callcenter.line.menu import Wish, main_menu, say_in_both
 from callcenter.line.message import message_ended
 from callcenter.line.outcomes import Moment, Outcome

@@ -10,16 +10,7 @@ from enum import Enum, auto
 from callcenter.appeals.callers import mask
 from callcenter.consultants.orders import Order, OrderRefused
 from callcenter.line.call import Call, while_there
-from callcenter.line.conversation import (
-    OVER,
-    Asked,
-    Came,
-    Conversation,
-    Found,
-    Left,
-    NotCome,
-    conversation,
-)
+from callcenter.line.conversation import OVER, Conversation, conversation
 from callcenter.line.guests import (
     Guest,
     Outsider,
@@ -28,6 +19,7 @@ from callcenter.line.guests import (
     outsider_called,
     read_whom,
 )
+from callcenter.line.happenings import Asked, Came, Found, Left, NotCome
 from callcenter.line.outcomes import Moment
 from callcenter.line.supervision import supervised
 from callcenter.line.urgency import keys_of_a_conversation

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from callcenter.consultants.orders import Order
-from callcenter.line.conversation import Asked, Conversation
+from callcenter.line.conversation import Conversation
+from callcenter.line.happenings import Asked
 
 
 @pytest.mark.parametrize("steps", range(6))
