@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.lease import Fenced, Hold
 from callcenter.asterisk.recorder import Recorder
-from callcenter.asterisk.switchboard import CALLED, Switchboard
+from callcenter.asterisk.switchboard import Switchboard
 from callcenter.attendance import Attendance
 from callcenter.callbacks import Callbacks, CallingBack, PromiseRecord
 from callcenter.consultants.desk import Desk
@@ -31,19 +30,21 @@ from callcenter.consultants.standing import Queue
 from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
 from callcenter.disk import DiskWatch
-from callcenter.errors import NotReady, WeFailed
-from callcenter.figures import LineFigures, metrics_port
+from callcenter.errors import WeFailed
+from callcenter.fallback import given_to_fallback
+from callcenter.figures import LineFigures
 from callcenter.hearings import Hearings
-from callcenter.laying_out import Library
+from callcenter.laying_out import AudioDesk
 from callcenter.line.backlog import Backlog, waiting
 from callcenter.line.call import Call
 from callcenter.line.codes import CODES, extension_of
 from callcenter.line.flow import inbound_call
 from callcenter.line.inheritance import Inheritance
-from callcenter.line.journal import CallRecord, Journal, OutgoingRecord
-from callcenter.line.outcomes import Moment, Outcome, Urgency
-from callcenter.line.ports import Leg, LegGone
+from callcenter.line.journal import Journal
+from callcenter.line.outcomes import Outcome, Urgency
+from callcenter.line.ports import Leg
 from callcenter.line.prompts import Prompts
+from callcenter.line.records import CallRecord, OutgoingRecord
 from callcenter.line.resumption import resumed_call
 from callcenter.line.whereabouts import Whereabouts
 from callcenter.memory import CallMemory
@@ -57,41 +58,13 @@ from callcenter.recovery import Recovery
 from callcenter.register.progress import AppealsProgress
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
-from callcenter.storage.engine import open_database
-from callcenter.storage.redis import open_redis
 from callcenter.takeover import Resumed, Takeover
-from callcenter.up import notify
-from callcenter.up.observed import observed
 from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
 
 INHERITED = 2.0  # seconds for what the life before left on disk to be in the database
 START = 30.0  # seconds within which a controller must be connected with the switch
-
-
-async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:
-    """Answer calls as the controller `name` until `stop` is set.
-
-    Raises NotReady when prompts, database or switch are not there at the start.
-    """
-    engine, redis = open_database(settings), open_redis(settings)
-    try:
-        controller = Controller(settings, name, engine, redis)
-        told = controller.figures()
-        async with (
-            observed(metrics_port(settings, name), told.figures, told.needs),
-            asyncio.TaskGroup() as tasks,
-        ):
-            tasks.create_task(controller.run(stop))
-            await controller.ready.wait()
-            # What is here now stays: collections that look at it stop calls for 60 ms.
-            gc.collect()
-            gc.freeze()
-            notify.ready(f"{name} answers calls")
-    finally:
-        await redis.aclose()
-        await engine.dispose()
 
 
 class Controller:
@@ -118,24 +91,8 @@ class Controller:
         self.journal = Journal(self.writing.write, backlog)
         self.inheritance = Inheritance(self.journal, settings.journals)
         self.presence = Presence(self.desk, engine, lambda: self.ami.device_states())
-        self.ami = Ami(
-            port=settings.ami_port,
-            user="callcenter",
-            secret=read_secret(settings.secrets_folder, "ami"),
-            events={
-                "DeviceStateChange": self.presence.device_changed,
-                "Reload": self.presence.reloaded,
-            },
-            on_connected=self.presence.tell,
-        )
-        self.switchboard = Switchboard(
-            settings,
-            self.life,
-            read_secret(settings.secrets_folder, "ari"),
-            Recorder(self.ami),
-            on_call=self._take_call,
-            on_dead=lambda life, in_order: self.takeover.take(life, in_order),
-        )
+        self.ami = self._ami()
+        self.switchboard = self._switchboard()
         self.lease = self.switchboard.lease
         self.journal.remember = self.memory.keep
         self.journal.when_sure = self.lease.when_sure
@@ -151,18 +108,40 @@ class Controller:
         self._under_way: dict[str, Call] = {}
         stores = (settings.journals, settings.recordings)
         self.disks = DiskWatch(redis, settings.spool, stores, self._under_way.values)
-        self.owed = self._owed(Library(settings, redis))
+        self.owed = self._owed(AudioDesk(settings, redis))
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
         self.calls_out = self._calls_out()
         self._errands: set[asyncio.Task[None]] = set()
+
+    def _ami(self) -> Ami:
+        return Ami(
+            port=self.settings.ami_port,
+            user="callcenter",
+            secret=read_secret(self.settings.secrets_folder, "ami"),
+            events={
+                "DeviceStateChange": self.presence.device_changed,
+                "Reload": self.presence.reloaded,
+            },
+            on_connected=self.presence.tell,
+        )
+
+    def _switchboard(self) -> Switchboard:
+        return Switchboard(
+            self.settings,
+            self.life,
+            read_secret(self.settings.secrets_folder, "ari"),
+            Recorder(self.ami),
+            on_call=self._take_call,
+            on_dead=lambda life, in_order: self.takeover.take(life, in_order),
+        )
 
     def figures(self) -> LineFigures:
         """What is told to whoever watches this controller."""
         connected = {"ari": self.switchboard.ari.connected, "ami": self.ami.connected}
         return LineFigures(self._under_way.values, self.journal, connected)
 
-    def _owed(self, library: Library) -> Owed:
+    def _owed(self, audio_desk: AudioDesk) -> Owed:
         calling = CallingBack(
             self.settings, self.journal, self.switchboard, self._called_back, self._under_way
         )
@@ -176,11 +155,11 @@ class Controller:
             self.desk,
             self.switchboard,
             self.prompts,
-            library,
+            audio_desk,
             self.numbers,
             calling,
         )
-        ways: Mapping[Kind, Way] = {Kind.CALLBACK: callbacks, Kind.MESSAGE: hearings}
+        ways: dict[Kind, Way] = {Kind.CALLBACK: callbacks, Kind.MESSAGE: hearings}
         return Owed(self.life, self.engine, self.queue, ways)
 
     def _calls_out(self) -> CallsOut:
@@ -229,7 +208,8 @@ class Controller:
                 background.create_task(self.recovery.sweep()),
             ]
             signs = background.create_task(self.switchboard.lives.run())
-            await self._until_connected()
+            await self.ami.ready(START)
+            await self.switchboard.ari.ready(START)
             keeping_promises = background.create_task(self.owed.run())
             self.ready.set()
             is_fenced = await self._until_over(stop)
@@ -264,14 +244,6 @@ class Controller:
             await lives.leave()
         return False
 
-    async def _until_connected(self) -> None:
-        await self.ami.ready(START)
-        try:
-            async with asyncio.timeout(START):
-                await self.switchboard.ari.connected.wait()
-        except TimeoutError:
-            raise NotReady(f"no ARI connection to port {self.settings.ari_port}") from None
-
     # Calls
 
     def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
@@ -302,10 +274,9 @@ class Controller:
         )
 
     async def _resume(self, left: Resumed) -> None:
-        if left.where is None:
-            self._spawn(self._serve(left.leg), self.calls)
-        else:
-            self._spawn(self._serve_on(left, left.where), self.calls)
+        where = left.where
+        again = self._serve(left.leg) if where is None else self._serve_on(left, where)
+        self._spawn(again, self.calls)
 
     async def _serve_on(self, left: Resumed, where: Whereabouts) -> None:
         """A call of a controller that is no more, as `_serve` has it."""
@@ -326,8 +297,6 @@ class Controller:
             waits_since=where.waits_since,
             urgencies=[Urgency(each) for each in where.urgencies],
         )
-        if call.urgencies:
-            call.urgent.set()
         for place in (channel.id, *map(first_id, left.places)):
             self._under_way[place] = call
         await self._to_outcome(
@@ -376,14 +345,14 @@ class Controller:
             outcome = await serving
             await channel.hang_up()
         except asyncio.CancelledError:
-            outcome = await asyncio.shield(self._give_to_fallback(channel, record, "shutdown"))
+            outcome = await asyncio.shield(given_to_fallback(channel, record, "shutdown"))
             raise
         except WeFailed as exc:  # as when Redis or the switch is away
             log.error("call %s: %s; the dialplan goes on", channel.id, exc)
-            outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
+            outcome = await given_to_fallback(channel, record, type(exc).__name__)
         except Exception as exc:
             log.exception("call %s: our part failed; the dialplan goes on", channel.id)
-            outcome = await self._give_to_fallback(channel, record, type(exc).__name__)
+            outcome = await given_to_fallback(channel, record, type(exc).__name__)
         finally:
             for known in [k for k, each in self._under_way.items() if each is call]:
                 del self._under_way[known]
@@ -404,8 +373,6 @@ class Controller:
             urgencies=[Urgency(each) for each in owed.urgencies],
         )
         record.memory.note(is_callback=True, waits_since=call.waits_since)
-        if call.urgencies:
-            call.urgent.set()
         return call
 
     def _may_call(self, number: str) -> str | None:
@@ -425,18 +392,6 @@ class Controller:
         if call is None:
             raise OrderRefused("this call is over")
         return await call.orders.give(order)
-
-    async def _give_to_fallback(self, channel: Channel, record: CallRecord, why: str) -> Outcome:
-        if channel.id.startswith(CALLED):  # whom we called is not served as a caller
-            await channel.hang_up()
-            return Outcome.LOST_TO_A_FAULT
-        try:
-            await channel.leave_to_fallback()
-        except (LegGone, WeFailed):
-            await channel.hang_up()
-            return Outcome.LOST_TO_A_FAULT
-        record.moment(Moment.FALLBACK, why=why)
-        return Outcome.FALLBACK
 
     async def _end_calls(self) -> None:
         calls = list(self.calls)

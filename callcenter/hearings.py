@@ -18,7 +18,7 @@ from callcenter.consultants.store import Consultant
 from callcenter.dialling.beginning import Wanted, begin
 from callcenter.dialling.numbers import NumberPolicy
 from callcenter.errors import AskedWrongly, WeFailed
-from callcenter.laying_out import Library
+from callcenter.laying_out import AudioDesk
 from callcenter.line import ports
 from callcenter.line.hearing import Audio, Hearing, Wish, heard
 from callcenter.line.outcomes import Moment
@@ -42,7 +42,7 @@ class Hearings:
     desk: Desk
     switch: ports.Switch
     sounds: ports.Sounds
-    library: Library
+    audio_desk: AudioDesk
     numbers: NumberPolicy
     calling: CallingBack
 
@@ -57,7 +57,7 @@ class Hearings:
         Whoever has the appeal gets it, if that consultant is free now. Raises WeFailed when nobody
         could lay the audio out: no telephone is rung in vain.
         """
-        await self.library.must_be_there()
+        await self.audio_desk.must_be_there()
         async with self.desk.place(
             f"{MESSAGE}{owed.id}",
             owed.language,
@@ -114,7 +114,7 @@ class Message:
                 connection, appeal_id=owed.appeal_id, consultant_id=consultant.id
             )
             await self._note(connection, Moment.MESSAGE_PLAYED, consultant)
-        async with parts.library.laid_out(owed.id, _who(consultant)) as audio:
+        async with parts.audio_desk.laid_out(owed.id, _who(consultant)) as audio:
             yield audio
 
     async def done(self, consultant: ports.Consultant) -> None:

@@ -34,7 +34,7 @@ def worker_here() -> str:
     return f"worker-{socket.gethostname()}"
 
 
-class Librarian:
+class AudioKeeper:
     """The worker's part in it. `run` must be running."""
 
     def __init__(self, settings: Settings, engine: AsyncEngine, redis: Redis) -> None:
@@ -75,7 +75,7 @@ class Librarian:
         raise OrderRefused("the worker does not do that")
 
 
-class Library:
+class AudioDesk:
     """A controller's part in it."""
 
     def __init__(self, settings: Settings, redis: Redis) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 import aiohttp
 
 from callcenter.asterisk.lease import Lease
-from callcenter.errors import WeFailed
+from callcenter.errors import NotReady, WeFailed
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,16 @@ class Ari:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._pending: dict[str, asyncio.Future[Event]] = {}
         self._ids = itertools.count(1)
+
+    async def ready(self, timeout: float) -> None:
+        """Wait for a connection, `timeout` seconds at most; raises NotReady."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.connected.wait()
+        except TimeoutError:
+            raise NotReady(
+                "no ARI connection to Asterisk: is it up, is its port the set one?"
+            ) from None
 
     async def run(self) -> None:
         """Keep connected until cancelled. Raises WeFailed when another process took our name."""

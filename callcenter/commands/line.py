@@ -7,7 +7,7 @@ import signal
 import click
 import uvloop
 
-from callcenter.app import run_line
+from callcenter.running import run_line
 from callcenter.settings import read_settings
 
 

@@ -16,7 +16,7 @@ import callcenter.register.jobs  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
 from callcenter.figures import WorkerFigures
-from callcenter.laying_out import Librarian
+from callcenter.laying_out import AudioKeeper
 from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
@@ -47,7 +47,7 @@ async def _serve(settings: Settings) -> None:
                 keep_history(DutyDesk(redis, settings), engine),
                 Keeper(settings, engine).run(),
                 inherit_journals(settings, engine),
-                Librarian(settings, engine, redis).run(),
+                AudioKeeper(settings, engine, redis).run(),
             )
     finally:
         await redis.aclose()

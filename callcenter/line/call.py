@@ -84,6 +84,10 @@ class Call:
     _places: int = 0
     orders: Orders = field(default_factory=Orders)  #: of its consultant and of supervisors
 
+    def __post_init__(self) -> None:
+        if self.urgencies:
+            self.urgent.set()
+
     @property
     def wanted_language(self) -> str:
         """The language in which a consultant is to speak with the caller."""

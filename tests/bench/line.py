@@ -15,9 +15,9 @@ import aiohttp
 import click
 import uvloop
 
-from callcenter.app import run_line
 from callcenter.asterisk import ami, ari
 from callcenter.asterisk.program import configuration
+from callcenter.running import run_line
 from callcenter.settings import Settings, read_settings
 
 Counts = dict[str, float]

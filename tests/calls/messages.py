@@ -15,7 +15,7 @@ from sqlalchemy import select
 from callcenter.appeals import store as appeals
 from callcenter.audit.tables import audit_entry
 from callcenter.demo.call import Call
-from callcenter.laying_out import Librarian, Library
+from callcenter.laying_out import AudioDesk, AudioKeeper
 from callcenter.line.outcomes import Outcome, Urgency
 from callcenter.promises import store
 from callcenter.promises.states import State
@@ -32,11 +32,11 @@ SECONDS = 2.0  # that a message takes
 
 
 @asynccontextmanager
-async def librarian(house: House) -> AsyncIterator[None]:
+async def audio_keeper(house: House) -> AsyncIterator[None]:
     """The worker's part, in this process, known to be there."""
-    working = asyncio.create_task(Librarian(house.settings, house.engine, house.redis).run())
+    working = asyncio.create_task(AudioKeeper(house.settings, house.engine, house.redis).run())
     try:
-        await Library(house.settings, house.redis).must_be_there()
+        await AudioDesk(house.settings, house.redis).must_be_there()
         yield
     finally:
         working.cancel()

@@ -13,10 +13,10 @@ from callcenter.promises.states import State
 from tests.calls.fragile import both_hear
 from tests.calls.house import House, until
 from tests.calls.messages import (
+    audio_keeper,
     heard_by,
     hears_message,
     left,
-    librarian,
     nothing_lies_there,
     state_of,
 )
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def worker(house: House) -> AsyncIterator[None]:
-    async with librarian(house):
+    async with audio_keeper(house):
         yield
         await forget_promises(house)
         await nothing_lies_there(house)

@@ -7,10 +7,10 @@ import pytest
 from callcenter.promises.states import State
 from tests.calls.house import House, until
 from tests.calls.messages import (
+    audio_keeper,
     heard_by,
     hears_message,
     left,
-    librarian,
     nothing_lies_there,
     state_of,
 )
@@ -31,7 +31,7 @@ async def test_a_message_whose_controller_is_killed_comes_again_and_its_audio_go
     house: House, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callcenter.laying_out.TO_BEGIN", 1.0)
-    async with librarian(house):
+    async with audio_keeper(house):
         message_id = await left(house, "+77070000021", seconds=3.0)
         async with house.softphone("202") as consultant:
             await consultant.register()
@@ -61,7 +61,7 @@ async def test_nobody_is_rung_while_no_worker_lays_audio_out(house: House, line:
 
         await until(told, "the log says that the message waits", SEVERAL)
         assert consultant.calls == []
-        async with librarian(house):
+        async with audio_keeper(house):
             leg = await consultant.next_call(PROCESS)
             await hears_message(house, leg)
             await leg.hang_up()
@@ -72,7 +72,7 @@ async def test_nobody_is_rung_while_no_worker_lays_audio_out(house: House, line:
 async def test_nothing_is_heard_that_cannot_be_put_down(
     house: House, line: Line, postgres_server: OwnPostgres
 ) -> None:
-    async with librarian(house):
+    async with audio_keeper(house):
         message_id = await left(house, "+77070000023")
         async with house.softphone("202") as consultant:
             await consultant.register()
@@ -96,7 +96,7 @@ async def test_nothing_is_heard_that_cannot_be_put_down(
 async def test_an_emptied_redis_forgets_no_message(
     house: House, line: Line, redis_server: OwnRedis
 ) -> None:
-    async with librarian(house):
+    async with audio_keeper(house):
         message_id = await left(house, "+77070000024")
         await redis_server.kill()
         await redis_server.start()
