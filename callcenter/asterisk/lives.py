@@ -26,6 +26,7 @@ from callcenter.asterisk import identity
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused
 from callcenter.asterisk.lease import SURE, Hold, Lease
 from callcenter.errors import WeFailed
+from callcenter.line.call import to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -296,13 +297,10 @@ class Lives:
 
     async def claim(self, life: str) -> bool:
         """Whether we, and nobody else, take over from this life."""
-        query = {"type": "holding", "bridgeId": ESTATE + life, "name": self.me}
-        try:
-            await self._ari.request("POST", "bridges", query)
-        except Refused:
+        # Also when we are stopped meanwhile: a claim of which we do not know is never given up.
+        if not await to_the_end(self._make_claim(life)):
             await self._look_at_claim(life)
             return False
-        self._claimed.add(life)
         await self._sign_heard()
         if life not in self.roll.dead:
             return False
@@ -310,6 +308,15 @@ class Lives:
         is_here = sign is not None and sign.machine == identity.machine() and not sign.leaves
         if sign is not None and is_here and identity.kill(sign.pid, sign.began):
             log.warning("%s hung, and was killed", life)
+        return True
+
+    async def _make_claim(self, life: str) -> bool:
+        query = {"type": "holding", "bridgeId": ESTATE + life, "name": self.me}
+        try:
+            await self._ari.request("POST", "bridges", query)
+        except Refused:
+            return False
+        self._claimed.add(life)
         return True
 
     async def _look_at_claim(self, life: str) -> None:

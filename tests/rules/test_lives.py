@@ -1,14 +1,17 @@
 """Who lives, who may act, and where a call is: the rules by which calls outlive a controller."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import cast
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.lease import SURE, Fenced, Hold, Lease
-from callcenter.asterisk.lives import BEAT, MISSED, Roll, Sign, read_sign
+from callcenter.asterisk.lives import BEAT, MISSED, Lives, Roll, Sign, read_sign
 from callcenter.line.outcomes import Moment
 from callcenter.line.whereabouts import Memory, Stage, Whereabouts, read
 
@@ -80,6 +83,41 @@ async def test_whose_calls_are_anothers_does_nothing_for_good() -> None:
         await lease.sure()
     await lease.lost()
     assert done == []
+
+
+class SlowSwitch:
+    """Makes a bridge when told to, and says so later; knows which bridges there are."""
+
+    application = "line-1.a"
+
+    def __init__(self) -> None:
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.bridges = set[str]()
+
+    async def request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, **how: object
+    ) -> None:
+        """As `Ari.request`, of bridges alone."""
+        if method == "POST":
+            self.bridges.add((query or {})["bridgeId"])
+            self.asked.set()
+            await self.answers.wait()
+        else:
+            self.bridges.remove(path.removeprefix("bridges/"))
+
+
+async def test_who_is_stopped_while_it_claims_leaves_no_claim() -> None:
+    async def nothing(*_: object) -> None: ...
+
+    switch = SlowSwitch()
+    lives = Lives(cast(Ari, switch), Lease(), nothing, list)
+    taking = asyncio.create_task(lives._take("line-2.b"))
+    await switch.asked.wait()
+    taking.cancel()
+    await asyncio.sleep(0)
+    switch.answers.set()
+    await asyncio.wait((taking,))
+    assert (taking.cancelled(), switch.bridges) == (True, set())
 
 
 def test_where_a_call_is_follows_from_its_moments_and_is_read_as_it_was_kept() -> None:
