@@ -19,8 +19,8 @@ from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.register import definitions
 from callcenter.register.fields import Content, Field, Form, Guard, Value
 from callcenter.register.identifiers import check_digit
+from callcenter.register.indexing import document
 from callcenter.register.private import Keys
-from callcenter.register.searching import document
 from callcenter.register.words import grams
 from callcenter.settings import Settings
 from callcenter.storage.engine import once

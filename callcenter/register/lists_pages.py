@@ -12,6 +12,7 @@ from callcenter.audit.store import record as audit
 from callcenter.errors import N_
 from callcenter.register import definitions, lists, searching
 from callcenter.register.fields import Form
+from callcenter.register.handling import guards_of
 from callcenter.register.lists import List
 from callcenter.register.private import Keys
 from callcenter.register.searching import LIMIT, Found, Question
@@ -111,7 +112,7 @@ async def _answered(site: Site, visit: Visit, question: Question) -> tuple[Form,
         form = await definitions.form(connection)
         if question == Question():
             return form, []
-        found = await searching.find(connection, keys, question)
+        found = await searching.find(connection, keys, question, guards_of(visit))
         await audit(
             connection,
             who=visit.who,

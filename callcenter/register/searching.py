@@ -1,31 +1,40 @@
-"""Finding appeals: what is kept for it with each record, and how a question is answered.
+"""Finding appeals: how a question is answered, from what `indexing` keeps with each record.
 
-A row of `record_search` holds the stems of a record's words, its folded names and its numbers, in
-one array with a GIN index. Sensitive words (a child's name) are there as keyed hashes only.
-Slips of the pen are mended by the vocabulary: a word that no appeal has is looked up by its pieces.
+Every word of a question must be there, in one of the forms that it may stand for. Slips of the pen
+are mended by the vocabulary: a word that no appeal has is looked up by its pieces.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, text, union
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    Text,
+    cast,
+    func,
+    or_,
+    select,
+    text,
+    union,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.appeals.callers import read_caller
 from callcenter.appeals.number import is_valid
 from callcenter.appeals.tables import appeal
 from callcenter.errors import AskedWrongly
-from callcenter.register.fields import Content, Form, Guard
+from callcenter.register.fields import Guard
 from callcenter.register.identifiers import parse_identifier
+from callcenter.register.indexing import secret, telephone
 from callcenter.register.private import Keys
 from callcenter.register.stages import Stage
-from callcenter.register.tables import record, record_identifier, record_search, search_word
+from callcenter.register.tables import DAY, record, record_identifier, record_search, search_word
 from callcenter.register.words import folded, grams, stems, words
 
 LIMIT = 50
@@ -33,6 +42,7 @@ EARLIER = 10  # appeals of the same person that are shown
 WORDS = 8  # of a question; more only make it slower
 NEAR = 5  # words of the vocabulary that a slip may have meant
 SIMILAR = 0.45  # of the pieces that two words have, those in common, at least
+STRETCHES = (2, 8, 32, 128, 512)  # days that are searched one after the other, then all before
 
 # Alike are words by the part of their pieces that they have in common (Dice's coefficient).
 _NEAR = text(
@@ -45,6 +55,8 @@ _NEAR = text(
     LIMIT :limit
     """
 )
+# A plan that fits all words fits none: how many appeals have a word decides.
+_PLAN_EACH = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _NUMBERS = re.compile(r"[\d\s()+-]{4,}")
 
 
@@ -73,77 +85,32 @@ class Found:
     owner: str | None
 
 
-def document(
-    keys: Keys, form: Form, content: Content, caller_number: str | None
-) -> tuple[set[str], set[str]]:
-    """What a record is found by, and which of it are words for the vocabulary."""
-    found: set[str] = set()
-    plain: set[str] = set()
-    for key, value in content.items():
-        if key.endswith(".phone") and isinstance(value, str):
-            found.update(_phone(value))
-        if key.endswith((".phone", ".identifier")):
-            continue  # numbers are found as a whole, an identifier by `record_identifier`
-        secret = form.guard(key, content) is Guard.SENSITIVE
-        is_name = key.endswith(".name")
-        for word in words(value if isinstance(value, str) else " ".join(value)):
-            said = [folded(word)] if is_name else list(stems(word))
-            if secret:
-                found.update(_secret(keys, each) for each in said)
-            else:
-                plain.update(said)
-    found.update(_phone(caller_number or ""))
-    return found | plain, {word for word in plain if not word.isdecimal()}
+async def find(
+    connection: AsyncConnection, keys: Keys, question: Question, guards: Collection[Guard]
+) -> list[Found]:
+    """Up to 51 appeals (one more than are shown) that fit the question, word for word.
 
-
-async def index(
-    connection: AsyncConnection, keys: Keys, form: Form, appeal_id: UUID, content: Content
-) -> None:
-    """Keep what a record is found by; in the transaction that saves it."""
-    query = select(appeal.c.caller_number, appeal.c.received_at).where(appeal.c.id == appeal_id)
-    row = (await connection.execute(query)).one()
-    terms, plain = document(keys, form, content, row.caller_number)
-    values = {"terms": sorted(terms), "received_at": row.received_at}
-    await connection.execute(
-        upsert(record_search)
-        .values(appeal_id=appeal_id, **values)
-        .on_conflict_do_update(index_elements=["appeal_id"], set_=values)
-    )
-    # Sorted, so that two who save at once do not wait for each other in a circle.
-    entries = [{"word": word, "grams": grams(word)} for word in sorted(plain)]
-    if entries:
-        await connection.execute(upsert(search_word).on_conflict_do_nothing(), entries)
-
-
-async def find(connection: AsyncConnection, keys: Keys, question: Question) -> list[Found]:
-    """Up to 51 appeals (one more than are shown) that fit the question, word for word."""
+    Nothing is found by a field that somebody with these guards does not see. Words and telephones
+    are personal: it is not kept of which field they are.
+    """
+    await connection.execute(_PLAN_EACH)
     asked = question.text.strip()
-    digits = re.sub(r"[\s.-]", "", asked)
-    newest: ColumnElement[Any] = appeal.c.received_at
-    if is_valid(digits):
-        query = rows().where(appeal.c.number == digits)
-    elif identifier := _identifier(asked):
-        people = select(record_identifier.c.appeal_id).where(
-            record_identifier.c.hash == keys.hash("identifier", identifier)
-        )
-        query = rows().where(appeal.c.id.in_(people))
-    elif _NUMBERS.fullmatch(asked) and (phones := _phone(asked)):
-        called = select(appeal.c.id).where(appeal.c.caller_number.in_(phones))
-        having = select(record_search.c.appeal_id).where(_overlap(record_search.c.terms, phones))
-        # Not by OR, which could use neither index.
-        query = rows().where(appeal.c.id.in_(union(called, having)))
-    elif asked and not any(words(asked)):
-        return []
-    elif asked:
+    exact = _exactly(keys, asked, guards)
+    if exact is not None:
+        return await _read(connection, _sorted(_filtered(exact, question), question))
+    conditions = [*_terms_of(question)]
+    if asked:
+        if Guard.PERSONAL not in guards or not any(words(asked)):
+            return []
+        meant = await _meant(connection, keys, asked, Guard.SENSITIVE in guards)
+        conditions += [_overlap(record_search.c.terms, each) for each in meant]
+    if not conditions:
+        return await _read(connection, _sorted(_filtered(rows(), question), question))
+    if question.by_deadline:
         query = rows().join(record_search, record_search.c.appeal_id == appeal.c.id)
-        newest = record_search.c.received_at  # whose index serves words that many appeals have
-        for word in list(dict.fromkeys(words(asked)))[:WORDS]:
-            meant = await _meant(connection, keys, word)
-            query = query.where(_overlap(record_search.c.terms, meant))
-    else:
-        query = rows()
-    found = await connection.execute(_filtered(query, question, newest).limit(LIMIT + 1))
-    return [Found(*row) for row in found]
+        query = _within(query.where(*conditions), appeal.c.received_at, question)
+        return await _read(connection, _sorted(query, question))
+    return await _newest(connection, conditions, question)
 
 
 async def of_same_person(connection: AsyncConnection, appeal_id: UUID) -> list[Found]:
@@ -158,7 +125,7 @@ async def of_same_person(connection: AsyncConnection, appeal_id: UUID) -> list[F
         .order_by(appeal.c.received_at.desc())
         .limit(EARLIER)
     )
-    return [Found(*row) for row in await connection.execute(query)]
+    return await _read(connection, query)
 
 
 def rows() -> Select[Any]:
@@ -174,30 +141,119 @@ def rows() -> Select[Any]:
     ).select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
 
 
-def _filtered(query: Select[Any], question: Question, newest: ColumnElement[Any]) -> Select[Any]:
+def stretches(last: date, first: date | None) -> Iterator[tuple[date, date] | None]:
+    """Days from and to which is searched, one stretch after the other, the newest first.
+
+    They begin with `last` and end with `first`, or with None: whatever is before.
+    """
+    until = last
+    for length in STRETCHES:
+        since = until - timedelta(days=length - 1)
+        if first is not None and since <= first:
+            yield max(first, since), until
+            return
+        yield since, until
+        until = since - timedelta(days=1)
+    yield None
+
+
+def _exactly(keys: Keys, asked: str, guards: Collection[Guard]) -> Select[Any] | None:
+    """The appeals of the number, ИИН, БИН or telephone that was typed; None for anything else."""
+    digits = re.sub(r"[\s.-]", "", asked)
+    if is_valid(digits):
+        return rows().where(appeal.c.number == digits)
+    if Guard.SENSITIVE in guards and (identifier := _identifier(asked)):
+        hashed = keys.hash("identifier", identifier)
+        people = select(record_identifier.c.appeal_id).where(record_identifier.c.hash == hashed)
+        return rows().where(appeal.c.id.in_(people))
+    if Guard.PERSONAL in guards and _NUMBERS.fullmatch(asked) and (phones := telephone(asked)):
+        called = select(appeal.c.id).where(appeal.c.caller_number.in_(phones))
+        having = select(record_search.c.appeal_id).where(_overlap(record_search.c.terms, phones))
+        # Not by OR, which could use neither index.
+        return rows().where(appeal.c.id.in_(union(called, having)))
+    return None
+
+
+async def _newest(
+    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]], question: Question
+) -> list[Found]:
+    """The newest that fit: by stretches of days, so that words which many have cost no more."""
+    now = datetime.now(UTC)
+    last = min(question.until or now, now).astimezone(UTC).date() + timedelta(days=1)
+    first = question.since.astimezone(UTC).date() if question.since else None
+    at, ids = record_search.c.received_at, list[UUID]()
+    for stretch in stretches(last, first):
+        query = _within(select(record_search.c.appeal_id).where(*conditions), at, question)
+        if stretch is None:
+            before = last - timedelta(days=sum(STRETCHES) - 1)
+            query = query.where(at < datetime.combine(before, time(), UTC))
+        else:
+            days = [
+                stretch[0] + timedelta(days=n) for n in range((stretch[1] - stretch[0]).days + 1)
+            ]
+            query = query.where(_overlap(DAY, days, Date))
+        query = query.order_by(at.desc(), record_search.c.appeal_id.desc())
+        ids += (await connection.execute(query.limit(LIMIT + 1 - len(ids)))).scalars()
+        if len(ids) > LIMIT:
+            break
+    return await _read(connection, _sorted(rows().where(appeal.c.id.in_(ids)), question))
+
+
+def _terms_of(question: Question) -> Iterator[ColumnElement[bool]]:
+    """Stage and region as the database keeps them among the terms."""
+    if question.stages:
+        stages = [f"=stage:{stage.value}" for stage in question.stages]
+        yield _overlap(record_search.c.terms, stages)
+    if question.region:
+        yield _overlap(record_search.c.terms, [f"=region:{question.region}"])
+
+
+def _filtered(query: Select[Any], question: Question) -> Select[Any]:
     if question.stages:
         query = query.where(record.c.stage.in_([stage.value for stage in question.stages]))
     if question.region:
         query = query.where(record.c.content["region"].astext == question.region)
+    return _within(query, appeal.c.received_at, question)
+
+
+def _within(query: Select[Any], at: ColumnElement[Any], question: Question) -> Select[Any]:
     if question.since is not None:
-        query = query.where(appeal.c.received_at >= question.since)
+        query = query.where(at >= question.since)
     if question.until is not None:
-        query = query.where(appeal.c.received_at < question.until)
+        query = query.where(at < question.until)
+    return query
+
+
+def _sorted(query: Select[Any], question: Question) -> Select[Any]:
     if question.by_deadline:
-        return query.where(record.c.due_on.is_not(None)).order_by(record.c.due_on, appeal.c.id)
-    return query.order_by(newest.desc(), appeal.c.id.desc())
+        query = query.where(record.c.due_on.is_not(None)).order_by(record.c.due_on, appeal.c.id)
+    else:
+        query = query.order_by(appeal.c.received_at.desc(), appeal.c.id.desc())
+    return query.limit(LIMIT + 1)
 
 
-async def _meant(connection: AsyncConnection, keys: Keys, word: str) -> list[str]:
-    """All that a word of a question may stand for in `terms`."""
-    said = [*stems(word), folded(word)]
-    meant = [*said, *(_secret(keys, each) for each in said)]
-    known = await connection.execute(
-        select(search_word.c.word).where(search_word.c.word.in_(said)).limit(1)
-    )
-    if known.scalar_one_or_none() is None:
-        for each in dict.fromkeys(said):
-            meant += await _near(connection, each)
+async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Found]:
+    return [Found(*row) for row in await connection.execute(query)]
+
+
+async def _meant(
+    connection: AsyncConnection, keys: Keys, asked: str, sensitive: bool
+) -> list[list[str]]:
+    """All that each word of a question may stand for in `terms`."""
+    said = {
+        word: list(dict.fromkeys([*stems(word), folded(word)]))
+        for word in list(dict.fromkeys(words(asked)))[:WORDS]
+    }
+    forms = [form for forms in said.values() for form in forms]
+    query = select(search_word.c.word).where(search_word.c.word.in_(forms))
+    known = set((await connection.execute(query)).scalars())
+    meant = []
+    for each in said.values():
+        # Numbers are in no vocabulary.
+        terms = [form for form in each if form in known or form.isdecimal()]
+        if not terms:
+            terms = [near for form in each for near in await _near(connection, form)]
+        meant.append(terms + ([secret(keys, form) for form in each] if sensitive else []))
     return meant
 
 
@@ -216,18 +272,7 @@ def _identifier(text: str) -> str | None:
         return None
 
 
-def _phone(text: str) -> list[str]:
-    caller = read_caller(text) if text else None
-    return [caller.number] if caller is not None and caller.number is not None else []
-
-
-def _secret(keys: Keys, word: str) -> str:
-    return "#" + keys.hash("word", word).hex()[:32]
-
-
-def _overlap(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
-    return column.op("&&", is_comparison=True)(_texts(values))
-
-
-def _texts(values: Sequence[str]) -> ColumnElement[Any]:
-    return cast(list(values), ARRAY(Text))
+def _overlap(
+    column: ColumnElement[Any], values: Sequence[Any], kind: type[Any] = Text
+) -> ColumnElement[bool]:
+    return column.op("&&", is_comparison=True)(cast(list(values), ARRAY(kind)))

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
-from callcenter.register import searching
+from callcenter.register import indexing
 from callcenter.register.fields import Content, Form, Guard, Value, is_identified
 from callcenter.register.merging import Change, Changed, Difference, differences, together
 from callcenter.register.private import Keys
@@ -126,7 +126,7 @@ async def save(
         raise await changed(connection, keys, before.appeal_id, before.version, content)
     await _note(connection, keys, form, before, after, Change(version, now, author, made))
     await _note_identifiers(connection, keys, before.appeal_id, after)
-    await searching.index(connection, keys, form, before.appeal_id, after)
+    await indexing.index(connection, keys, form, before.appeal_id, after)
     return await find(connection, keys, before.appeal_id)
 
 

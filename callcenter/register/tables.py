@@ -1,11 +1,14 @@
 """The record of an appeal: its content with all changes, its moves, drafts, terms and fields."""
 
+from datetime import date
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     ForeignKey,
@@ -17,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -52,7 +56,7 @@ record = Table(
         postgresql_where="due_on IS NOT NULL",
     ),
     Index("ix_record_notice_due", "notice_due_on", postgresql_where="notice_due_on IS NOT NULL"),
-    Index("ix_record_owner", "owner", "changed_at"),
+    Index("ix_record_owner_stage", "owner", "stage"),
     Index(
         "ix_record_danger",
         "changed_at",
@@ -105,14 +109,27 @@ record_identifier = Table(
     Index("ix_record_identifier_hash", "hash"),
 )
 
+#: The day on which the appeal of a row of `record_search` was received, in UTC, to be found by.
+DAY: ColumnElement[list[date]] = literal_column("ARRAY[(received_at AT TIME ZONE 'UTC')::date]")
+
 record_search = Table(
     "record_search",
     metadata,
     Column("appeal_id", Uuid, ForeignKey("record.appeal_id"), primary_key=True),
-    Column("terms", ARRAY(Text), nullable=False, comment="stems, folded names, numbers, hashes"),
+    Column(
+        "terms",
+        ARRAY(Text),
+        nullable=False,
+        comment="stems, folded names, numbers, hashes; by a trigger =stage: and =region:",
+    ),
     Column("received_at", DateTime(timezone=True), nullable=False, comment="of the appeal"),
-    Index("ix_record_search_terms", "terms", postgresql_using="gin"),
-    Index("ix_record_search_received_at", "received_at"),
+    Index(
+        "ix_record_search_found",
+        "terms",
+        DAY,
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 512},
+    ),
 )
 
 search_word = Table(

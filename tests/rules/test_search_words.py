@@ -1,9 +1,12 @@
 """Words of appeals meet their other forms and spellings."""
 
+from datetime import date, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callcenter.register.searching import STRETCHES, stretches
 from callcenter.register.words import folded, grams, kazakh_stem, stems, words
 
 
@@ -59,3 +62,21 @@ def test_any_text_has_stems_that_are_not_empty(text: str) -> None:
         assert all(stems(word))
         assert len(kazakh_stem(word)) <= len(word)
         assert grams(word)
+
+
+@given(st.dates(date(2020, 1, 1), date(2090, 1, 1)), st.none() | st.integers(0, 2000))
+def test_every_day_is_searched_once_the_newest_first(last: date, back: int | None) -> None:
+    first = None if back is None else last - timedelta(days=back)
+    found = list(stretches(last, first))
+    until = last
+    for stretch in found:
+        if stretch is None:
+            break
+        assert stretch[1] == until
+        assert stretch[0] <= stretch[1]
+        until = stretch[0] - timedelta(days=1)
+    if first is None or last - first >= timedelta(days=sum(STRETCHES)):
+        assert found[-1] is None
+        assert until == last - timedelta(days=sum(STRETCHES))
+    else:
+        assert until == first - timedelta(days=1)

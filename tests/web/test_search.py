@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -9,11 +10,18 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.register import searching
+from callcenter.register.fields import Guard
+from callcenter.register.handling import guards_of
 from callcenter.register.jobs import alarm
+from callcenter.register.private import Keys
+from callcenter.register.searching import Question
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
+from callcenter.web import store
 from callcenter.web.permissions import Role
+from callcenter.web.site import Visit
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_records import IDENTIFIER, WHOLE, send
 
@@ -67,6 +75,56 @@ async def test_it_is_found_by_its_number_stage_region_and_day(
     assert await found(head, "алименты", region="710000000") == [saved]
     assert await found(head, "алименты", region="750000000") == []
     assert await found(head, "", since="2099-01-01") == []
+
+
+async def test_it_is_found_by_the_stage_and_region_that_it_has_now(
+    head: httpx.AsyncClient, saved: str
+) -> None:
+    again = WHOLE | CHILD | {"f.region": "750000000"}
+    assert (await send(head, saved, version=1, **again)).status_code == 303
+    assert await found(head, "алименты", region="710000000") == []
+    assert await found(head, "алименты", region="750000000") == [saved]
+    assert (await send(head, saved, "move", version=2, after="registered")).status_code == 303
+    assert await found(head, "алименты", stage="contact") == []
+    assert await found(head, "алименты", stage="registered") == [saved]
+
+
+#: What each field is found by, and the guard of the field.
+FOUND_BY = {
+    "алименты": Guard.PERSONAL,
+    "Seitova": Guard.PERSONAL,
+    CALLER: Guard.PERSONAL,
+    IDENTIFIER: Guard.SENSITIVE,
+    "Тимур": Guard.SENSITIVE,
+    "Абая": Guard.SENSITIVE,
+}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_nobody_finds_by_a_field_that_the_role_does_not_see(
+    head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call, role: Role
+) -> None:
+    whole = WHOLE | CHILD | {"f.applicant.address": "Абая 10", "f.region": "710000000"}
+    assert (await send(head, call.number, version=0, **whole)).status_code == 303
+    user = store.User(uuid4(), "somebody", "", role, active=True, created_at=datetime.now(UTC))
+    guards = guards_of(Visit(user, "127.0.0.1"))
+    keys = Keys.read(settings)
+    async with unit_of_work(engine) as connection:
+        for asked, guard in FOUND_BY.items():
+            hits = await searching.find(connection, keys, Question(asked), guards)
+            assert [hit.number for hit in hits] == [call.number] * (guard in guards), asked
+        for question in (Question(call.number), Question(region="710000000")):
+            assert len(await searching.find(connection, keys, question, guards)) == 1
+
+
+async def test_who_sees_names_and_not_those_of_children_finds_by_names_alone(
+    engine: AsyncEngine, settings: Settings, saved: str
+) -> None:
+    keys, guards = Keys.read(settings), {Guard.OPEN, Guard.PERSONAL}
+    async with unit_of_work(engine) as connection:
+        for asked, guard in FOUND_BY.items():
+            hits = await searching.find(connection, keys, Question(asked), guards)
+            assert bool(hits) is (guard in guards), asked
 
 
 async def test_a_childs_name_is_found_and_stands_nowhere_in_the_database(
