@@ -153,6 +153,17 @@ class Settings(BaseSettings):
         description="Ask for a mark after every conversation, else when the consultant keys *15",
     )
 
+    # The register
+    attachment_limit: int = Field(
+        20, ge=1, le=50, description="Megabytes of a file that is attached to an appeal, at most"
+    )
+    clamd: str | None = Field(
+        None,
+        pattern=r"^(unix:/.+|tcp://[^:/\s]+:\d{1,5})$",
+        description="Where ClamAV's daemon looks for viruses in attached files: "
+        "unix:/run/clamav/clamd.ctl or tcp://host:port; empty: nobody looks",
+    )
+
     # Consultants
     sign_in_required: bool = Field(
         False, description="Offer calls to those who signed in; else to each registered telephone"

@@ -24,6 +24,8 @@ class Alarm(StrEnum):
     DISK_ALMOST_FULL = "disk_almost_full"  #: nine tenths are: soon nothing can be recorded
     MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
     DANGER_WAITS = "danger_waits"  #: an appeal tells of danger and nobody has passed it on
+    ATTACHMENT_ASIDE = "attachment_aside"  #: an attached file has a virus or cannot be checked
+    ATTACHMENT_WAITS = "attachment_waits"  #: nobody looks for viruses in attached files
     APPEAL_OVERDUE = "appeal_overdue"  #: the term of an appeal's answer or notice is over
 
 

@@ -57,6 +57,12 @@ ALARMS = {
         "An appeal tells of danger and nobody has passed it on: see the work lists."
     ),
     "appeal_overdue": N_("The term of an appeal is over: see the work lists."),
+    "attachment_aside": N_(
+        "A file of an appeal has a virus or cannot be checked: nobody can open it."
+    ),
+    "attachment_waits": N_(
+        "Files of appeals wait to be checked for viruses: tell the administrator."
+    ),
     "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
     "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),

@@ -7,7 +7,7 @@ from procrastinate import JobContext
 from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import Alarm, raise_alarm_once
-from callcenter.register import lists, progress
+from callcenter.register import attachments_checking, lists, progress
 from callcenter.register.lists import List
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
@@ -40,6 +40,23 @@ async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
     redis = open_redis(tools.settings)
     try:
         await alarm(tools, redis, datetime.now(UTC))
+    finally:
+        await redis.aclose()
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(
+    name="register.check_attachments",
+    pass_context=True,
+    queueing_lock="register.check_attachments",
+    lock="register.check_attachments",
+)
+async def check_attachments(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`attachments_checking.check` every minute, and when a file has come."""
+    tools = tools_of(context)
+    redis = open_redis(tools.settings)
+    try:
+        await attachments_checking.check(tools, redis, datetime.now(UTC))
     finally:
         await redis.aclose()
 

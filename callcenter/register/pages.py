@@ -15,7 +15,7 @@ from callcenter.register.fields import PEOPLE, Section, Value, WrongContent, peo
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
 from callcenter.register.stages import Kind, Missing, Stage, moves_from
-from callcenter.register.wording import CHANNELS, KINDS, STAGES, STEPS, Telling
+from callcenter.register.wording import CHANNELS, FILES, KINDS, STAGES, STEPS, Telling
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
@@ -50,7 +50,7 @@ Reason = Annotated[str, Form(max_length=2000)]
 async def record(request: Request, site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
     """The form as it was saved, or as this person left it unsaved."""
     opened = await reading.read(site, visit, number)
-    return _page(request, site, opened)
+    return record_page(request, site, opened)
 
 
 @router.post("/appeals/{number}/record")
@@ -68,7 +68,7 @@ async def save(
         await handling.save(site, visit, number, version, kind, content)
     except (WrongContent, Changed) as refusal:
         opened = await reading.read(site, visit, number)
-        return _page(request, site, opened, typed=content, kind=kind, refusal=refusal)
+        return record_page(request, site, opened, typed=content, kind=kind, refusal=refusal)
     return _back(number)
 
 
@@ -96,7 +96,7 @@ async def move(
         await handling.move(site, visit, number, version, after, reason)
     except (Missing, Changed) as refusal:
         opened = await reading.read(site, visit, number)
-        return _page(request, site, opened, refusal=refusal)
+        return record_page(request, site, opened, refusal=refusal)
     return _back(number)
 
 
@@ -122,7 +122,7 @@ async def extend(
         await handling.extend(site, visit, number, version, until, reason)
     except AskedWrongly as refusal:
         opened = await reading.read(site, visit, number)
-        return _page(request, site, opened, refusal=refusal)
+        return record_page(request, site, opened, refusal=refusal)
     return _back(number)
 
 
@@ -216,7 +216,7 @@ def _back(number: str) -> RedirectResponse:
     return RedirectResponse(f"/appeals/{number}/record", SEE_OTHER)
 
 
-def _page(
+def record_page(
     request: Request,
     site: Site,
     read: reading.Read,
@@ -224,6 +224,7 @@ def _page(
     typed: dict[str, Value] | None = None,
     kind: Kind | None = None,
     refusal: AskedWrongly | None = None,
+    file_refusal: AskedWrongly | None = None,
 ) -> Response:
     """The form with what was saved, what was left unsaved, or what was just typed."""
     opened = read.opened
@@ -233,7 +234,7 @@ def _page(
     return page(
         request,
         "register/record.html",
-        status=200 if refusal is None else 409 if isinstance(refusal, Changed) else 400,
+        status=409 if isinstance(refusal, Changed) else 400 if refusal or file_refusal else 200,
         row=opened.row,
         record=opened.record,
         caller=mask(opened.row.caller_number or ""),
@@ -251,6 +252,10 @@ def _page(
         steps={each: STEPS[each] for each in moves_from(opened.record.stage) if each in STEPS},
         history=read.history,
         earlier=read.earlier,
+        attachments=read.attachments,
+        files=FILES,
+        file_fault=None if file_refusal is None else str(file_refusal),
+        largest=site.settings.attachment_limit,
         faults=refusal.faults if isinstance(refusal, WrongContent) else {},
         changed=refusal if isinstance(refusal, Changed) else None,
         missing=refusal.what if isinstance(refusal, Missing) else (),

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import handling, searching, store
+from callcenter.register import attachments, handling, searching, store
+from callcenter.register.attachments import Attachment
 from callcenter.register.fields import PEOPLE, SEVERAL, Guard
 from callcenter.register.handling import Opened, guards_of, note
 from callcenter.register.merging import Difference
@@ -16,6 +17,7 @@ from callcenter.register.searching import Found
 from callcenter.register.stages import Stage
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import store as users
+from callcenter.web.permissions import Permission
 from callcenter.web.site import Site, Visit
 
 
@@ -33,11 +35,15 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A record, its history with the newest first, and other appeals of the same person."""
+    """A record, its history with the newest first, other appeals of the same person, and files.
+
+    Files are there for those who may see what is sensitive.
+    """
 
     opened: Opened
     history: list[Deed]
     earlier: list[Found]
+    attachments: list[Attachment]
 
 
 async def read(site: Site, visit: Visit, number: str) -> Read:
@@ -48,6 +54,11 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         changes = await store.changes(connection, keys, opened.row.id)
         steps = await store.moves(connection, opened.row.id)
         earlier = await searching.of_same_person(connection, opened.row.id)
+        files = (
+            await attachments.of_appeal(connection, keys, opened.row.id)
+            if visit.may(Permission.SEE_SENSITIVE)
+            else []
+        )
         await note(connection, visit, Action.APPEAL_VIEWED, number, by="record")
     guards = guards_of(visit)
     deeds = [
@@ -64,7 +75,7 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         )
         for each in changes
     ] + [Deed(each.at, each.author, {}, each.before, each.after, each.reason) for each in steps]
-    return Read(opened, sorted(deeds, key=lambda deed: deed.at, reverse=True), earlier)
+    return Read(opened, sorted(deeds, key=lambda deed: deed.at, reverse=True), earlier, files)
 
 
 async def receipt(site: Site, visit: Visit, number: str) -> Receipt:

@@ -100,6 +100,34 @@ record_draft = Table(
     Column("saved_at", DateTime(timezone=True), nullable=False),
 )
 
+record_attachment = Table(
+    "record_attachment",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
+    Column("sealed_name", LargeBinary, comment="what it is called, encrypted; none: erased"),
+    Column("type", Text, nullable=False, comment="by its bytes, see register.filetypes"),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, comment="of the file as it came, hexadecimal"),
+    Column("state", Text, nullable=False, comment="see register.attachments.State"),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("checked_at", DateTime(timezone=True), comment="when clamd looked at it"),
+    Column("why", Text, comment="the virus in it, or why it could not be checked"),
+    Column("removed_at", DateTime(timezone=True), comment="when an erased file left the store"),
+    CheckConstraint(
+        "state IN ('arriving', 'waiting', 'kept', 'aside', 'failed', 'erased')", name="state"
+    ),
+    Index("ix_record_attachment_appeal_id", "appeal_id", "at"),
+    Index(
+        "ix_record_attachment_to_do",
+        "state",
+        "at",
+        postgresql_where="state IN ('arriving', 'waiting')"
+        " OR (state = 'erased' AND removed_at IS NULL)",
+    ),
+)
+
 record_identifier = Table(
     "record_identifier",
     metadata,

@@ -25,6 +25,7 @@ from callcenter.web.site import Room
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter
+from tests.web.test_attachments import attach
 
 #: The permission of every route, told again: a slip in one place is found in the other.
 EXPECTED = {
@@ -92,6 +93,11 @@ EXPECTED = {
     ("POST", "/appeals/{number}/record/danger"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/split"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/join"): Permission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
+    ("GET", "/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
+    ("GET", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
+    ("POST", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
+    ("GET", "/api/v1/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
     ("GET", "/appeals/{number}/receipt"): Permission.EDIT_APPEALS,
     ("GET", "/form"): Permission.EDIT_FORM,
     ("POST", "/form"): Permission.EDIT_FORM,
@@ -181,6 +187,7 @@ async def test_every_route_lets_in_whom_it_should(
     await redis.hset("desk:roster", "2001", "kk ru")
     values = {
         "number": call.number,
+        "attachment_id": await attached(enter, call.number),
         "recording_id": str(call.recording),
         "erasure_id": str(UUID(int=0)),
         "name": "style.css",
@@ -222,6 +229,12 @@ async def test_every_route_lets_in_whom_it_should(
                 assert answer.status_code == 401, where
             else:
                 assert is_to_sign_in(answer.headers.get("location")), where
+
+
+async def attached(enter: Enter, number: str) -> str:
+    async with enter(Role.HEAD) as client:
+        sent = await attach(client, number, "note.txt", b"word")
+        return str(sent.json()["id"])
 
 
 async def plan_for_somebody(engine: AsyncEngine) -> UUID:
