@@ -16,11 +16,15 @@ from callcenter.web.words import ZONE
 
 log = logging.getLogger(__name__)
 
-ALARMS = {List.DANGER: Alarm.DANGER_WAITS, List.OVERDUE: Alarm.APPEAL_OVERDUE}
+ALARMS = {
+    List.URGENT: Alarm.DANGER_WAITS,
+    List.OVERDUE: Alarm.APPEAL_OVERDUE,
+    List.REMINDERS: Alarm.REMINDER_DUE,
+}
 
 
 async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
-    """Alarm of each appeal whose danger waits or whose term is over: once a day each.
+    """Alarm of each appeal that waits or whose term is over, and each reminder: once a day each.
 
     Raises NotReady, SQLAlchemyError and RedisError; the next minute tries again.
     """
@@ -28,7 +32,7 @@ async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
         late = await lists.late(connection, today=now.astimezone(ZONE).date(), now=now)
     for which, numbers in late.items():
         for number in numbers:
-            log.warning("appeal %s is on the list %s", number, which.value)
+            log.warning("%s is on the list %s", number, which.value)
             await raise_alarm_once(redis, ALARMS[which], "", f"{which.value}:{number}")
 
 

@@ -39,6 +39,7 @@ record = Table(
     Column("registered_on", Date, comment="legal date (APPC, 64(3))"),
     Column("registered_by", Text, comment="user who accepted it: on the receipt"),
     Column("receipt_code", Text, comment="four digits that prove, with the number, whose it is"),
+    Column("forward_due_on", Date, comment="until when it is taken into work or passed on"),
     Column("due_on", Date, comment="last day of the term that runs"),
     Column("due_article", Text),
     Column("notice_due_on", Date, comment="until when the applicant is told of an extension"),
@@ -58,10 +59,18 @@ record = Table(
     Index("ix_record_notice_due", "notice_due_on", postgresql_where="notice_due_on IS NOT NULL"),
     Index("ix_record_owner_stage", "owner", "stage"),
     Index(
-        "ix_record_danger",
-        "changed_at",
-        postgresql_where="danger_passed_at IS NULL AND content->>'danger' = 'yes'",
+        "ix_record_forward_due",
+        "forward_due_on",
+        postgresql_where="forward_due_on IS NOT NULL",
     ),
+    Index(
+        "ix_record_urgent",
+        "appeal_id",
+        postgresql_where="danger_passed_at IS NULL AND"
+        " (content->>'danger' = 'yes' OR content->>'urgency' = 'urgent')",
+    ),
+    Index("ix_record_part_of", "part_of", postgresql_where="part_of IS NOT NULL"),
+    Index("ix_record_joined_to", "joined_to", postgresql_where="joined_to IS NOT NULL"),
 )
 
 record_change = Table(
@@ -126,6 +135,22 @@ record_attachment = Table(
         postgresql_where="state IN ('arriving', 'waiting')"
         " OR (state = 'erased' AND removed_at IS NULL)",
     ),
+)
+
+record_reminder = Table(
+    "record_reminder",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
+    Column("user_name", Text, nullable=False, comment="who is reminded"),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="about what, encrypted"),
+    Column("done_at", DateTime(timezone=True)),
+    Column("done_by", Text, comment="user:NAME"),
+    CheckConstraint("(done_at IS NULL) = (done_by IS NULL)", name="done"),
+    Index("ix_record_reminder_appeal_id", "appeal_id"),
+    Index("ix_record_reminder_due", "due_at", postgresql_where="done_at IS NULL"),
+    Index("ix_record_reminder_user", "user_name", "due_at", postgresql_where="done_at IS NULL"),
 )
 
 record_identifier = Table(

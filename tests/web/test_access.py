@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from redis.asyncio import Redis
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.staticfiles import StaticFiles
 
@@ -16,6 +17,8 @@ from callcenter.demands import deeds, disclosures
 from callcenter.errors import WeFailed
 from callcenter.plans import store as plans
 from callcenter.promises import store as promises
+from callcenter.register.private import Keys
+from callcenter.register.tables import record_reminder
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import demands, needs
@@ -99,6 +102,9 @@ EXPECTED = {
     ("POST", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
     ("GET", "/api/v1/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
     ("GET", "/appeals/{number}/receipt"): Permission.EDIT_APPEALS,
+    ("GET", "/appeals/{number}/receipt.pdf"): Permission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/record/remind"): Permission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/reminders/{reminder_id}/done"): Permission.EDIT_APPEALS,
     ("GET", "/form"): Permission.EDIT_FORM,
     ("POST", "/form"): Permission.EDIT_FORM,
     ("GET", "/form/{section}/{code}"): Permission.EDIT_FORM,
@@ -181,6 +187,7 @@ async def test_every_route_lets_in_whom_it_should(
     enter: Enter,
     engine: AsyncEngine,
     redis: Redis,
+    settings: Settings,
     call: Call,
     role: Role | None,
 ) -> None:
@@ -188,6 +195,7 @@ async def test_every_route_lets_in_whom_it_should(
     values = {
         "number": call.number,
         "attachment_id": await attached(enter, call.number),
+        "reminder_id": await reminder(settings, engine, call),
         "recording_id": str(call.recording),
         "erasure_id": str(UUID(int=0)),
         "name": "style.css",
@@ -235,6 +243,21 @@ async def attached(enter: Enter, number: str) -> str:
     async with enter(Role.HEAD) as client:
         sent = await attach(client, number, "note.txt", b"word")
         return str(sent.json()["id"])
+
+
+async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:
+    identity = uuid4()
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            insert(record_reminder).values(
+                id=identity,
+                appeal_id=call.id,
+                user_name="somebody",
+                due_at=datetime.now(UTC),
+                sealed=Keys.read(settings).seal(identity, {"about": "it"}),
+            )
+        )
+    return str(identity)
 
 
 async def plan_for_somebody(engine: AsyncEngine) -> UUID:
