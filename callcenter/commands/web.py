@@ -157,6 +157,9 @@ async def _run(app: FastAPI, watch: Watch, listener: socket.socket, url: str) ->
         server_header=False,
         timeout_graceful_shutdown=GRACE,
         lifespan="off",
+        # Not what happens to be installed, as what tests bring: the same everywhere.
+        http="h11",
+        ws="none",
     )
     server = _Server(config, watch, url)
     # After a graceful stop uvicorn raises the signal again; without this the process would die

@@ -62,6 +62,9 @@ ALARMS = {
     "attachment_waits": N_(
         "Files of appeals wait to be checked for viruses: tell the administrator."
     ),
+    "recordings_wait": N_(
+        "Recordings wait to be sealed or copied: tell the administrator, nothing is lost yet."
+    ),
     "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
     "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),

@@ -169,13 +169,13 @@ def put(settings: Settings, identity: UUID, content: bytes) -> None:
     """Encrypt the bytes to the center's key and keep them. Blocks. Raises NoKey, StoreFails."""
     ring = recording_keys.read(settings.keys, settings.recovery_keys)
     sealed = pyrage.encrypt(content, ring.recipients)
-    Objects(settings.recordings).put(object_name(identity), io.BytesIO(sealed))
+    Objects(settings.store).put(object_name(identity), io.BytesIO(sealed))
 
 
 def opened(settings: Settings, identity: UUID) -> bytes:
     """The bytes as they came. Blocks. Raises NoKey, ObjectMissing, StoreFails, Altered."""
     ring = recording_keys.read(settings.keys, settings.recovery_keys)
-    sealed = b"".join(Objects(settings.recordings).stream(object_name(identity)))
+    sealed = b"".join(Objects(settings.store).stream(object_name(identity)))
     try:
         return bytes(pyrage.decrypt(sealed, list(ring.identities)))
     except pyrage.DecryptError as exc:

@@ -99,7 +99,7 @@ async def remove_erased(tools: Tools) -> None:
     async with unit_of_work(tools.engine) as connection:
         query = select(record_attachment.c.id).where(*still).limit(BATCH)
         left = list((await connection.execute(query)).scalars())
-    store = Objects(tools.settings.recordings)
+    store = Objects(tools.settings.store)
     for identity in left:
         await asyncio.to_thread(store.remove, attachments.object_name(identity))
         async with unit_of_work(tools.engine) as connection:
