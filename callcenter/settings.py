@@ -169,7 +169,9 @@ class Settings(BaseSettings):
     ring_timeout: Seconds = Field(15, description="How long one consultant's phone rings")
     announce_every: Seconds = Field(45, description="Music between two words about the queue")
     ask_every: Seconds = Field(120, description="Waiting after which other ways are offered")
-    patience: Seconds = Field(300, description="Waiting longer than this goes to 1414, with notice")
+    patience: Seconds = Field(
+        300, description="Who has waited so long, and not chosen to wait on, goes to 1414"
+    )
     unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
     message_limit: Seconds = Field(120, description="The longest message that a caller may leave")
     message_pause: Seconds = Field(

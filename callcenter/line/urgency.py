@@ -111,8 +111,8 @@ def shown(call: Call) -> str:
 def keys_of_a_conversation(call: Call) -> Iterator[None]:
     """Within the block the caller's keys are answers to the consultant, and to nobody else.
 
-    The last ones can be looked at while they talk. Those of an urgent call are kept on the appeal, 200 at most and 5 a second: the caller may be
-    unable to do more than press 1 for yes and 2 for no.
+    The consultant sees the last ones. Those of an urgent call are kept on the appeal, 200 at most
+    and 5 a second: the caller may be unable to do more than press 1 for yes and 2 for no.
     """
     limit = KeyLimit()
 

@@ -4,6 +4,7 @@ Samples are floats in -1..1 (full scale is 0 dBFS); the result is A-law, 8000 Hz
 """
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import soundfile
@@ -94,7 +95,7 @@ def _without_long_pauses(samples: Samples) -> list[Samples]:
     pieces, begin = [], 0
     quiet = 10 ** (active_level(samples) / 20) * _PAUSE
     sounding = np.flatnonzero(_frame_power(samples) > quiet**2)
-    for last, following in zip(sounding, sounding[1:], strict=False):
+    for last, following in pairwise(sounding):
         ends, resumes = (int(last) + 1) * _FRAME, int(following) * _FRAME
         if resumes - ends > _LONGEST_PAUSE:
             pieces.append(samples[begin : ends + _LONGEST_PAUSE // 2])
