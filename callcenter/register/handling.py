@@ -18,7 +18,6 @@ from callcenter.register.fields import Content, Form, Guard
 from callcenter.register.private import Keys
 from callcenter.register.stages import FORMAL, Kind, Stage, check_move
 from callcenter.register.store import Record
-from callcenter.register.terms import Clock
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
@@ -194,7 +193,6 @@ async def _consequences(
         registered_on = law.registered_on(row.received_at)
         due = law.answer_due(before.kind, registered_on)
         return {
-            "forward_due_on": law.due(Clock.FORWARD, registered_on).on,
             "registered_on": registered_on,
             "registered_by": visit.who.removeprefix("user:"),
             "receipt_code": f"{secrets.randbelow(10_000):04}",
@@ -202,13 +200,11 @@ async def _consequences(
             "due_article": due.article,
             "owner": before.owner or visit.who.removeprefix("user:"),
         }
-    # Somebody has decided whose it is: the term to pass it on (APPC, 65(1)) is kept.
-    values: dict[str, object] = {"forward_due_on": None}
     if after in (Stage.CLOSED, Stage.ANSWERED):
-        values |= {"due_on": None, "due_article": None, "notice_due_on": None}
+        return {"due_on": None, "due_article": None, "notice_due_on": None}
     if after is Stage.IN_WORK and before.owner is None:
-        values["owner"] = visit.who.removeprefix("user:")
-    return values
+        return {"owner": visit.who.removeprefix("user:")}
+    return {}
 
 
 async def step(

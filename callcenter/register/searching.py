@@ -7,13 +7,13 @@ are mended by the vocabulary: a word that no appeal has is looked up by its piec
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Date,
+    Integer,
     Select,
     Text,
     cast,
@@ -34,7 +34,8 @@ from callcenter.register.identifiers import parse_identifier
 from callcenter.register.indexing import secret, telephone
 from callcenter.register.private import Keys
 from callcenter.register.stages import Stage
-from callcenter.register.tables import DAY, record, record_identifier, record_search, search_word
+from callcenter.register.stretches import stretches
+from callcenter.register.tables import DAYS, record, record_identifier, record_search, search_word
 from callcenter.register.words import folded, grams, stems, words
 
 LIMIT = 50
@@ -42,7 +43,6 @@ EARLIER = 10  # appeals of the same person that are shown
 WORDS = 8  # of a question; more only make it slower
 NEAR = 5  # words of the vocabulary that a slip may have meant
 SIMILAR = 0.45  # of the pieces that two words have, those in common, at least
-STRETCHES = (2, 8, 32, 128, 512)  # days that are searched one after the other, then all before
 
 # Alike are words by the part of their pieces that they have in common (Dice's coefficient).
 _NEAR = text(
@@ -141,22 +141,6 @@ def rows() -> Select[Any]:
     ).select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
 
 
-def stretches(last: date, first: date | None) -> Iterator[tuple[date, date] | None]:
-    """Days from and to which is searched, one stretch after the other, the newest first.
-
-    They begin with `last` and end with `first`, or with None: whatever is before.
-    """
-    until = last
-    for length in STRETCHES:
-        since = until - timedelta(days=length - 1)
-        if first is not None and since <= first:
-            yield max(first, since), until
-            return
-        yield since, until
-        until = since - timedelta(days=1)
-    yield None
-
-
 def _exactly(keys: Keys, asked: str, guards: Collection[Guard]) -> Select[Any] | None:
     """The appeals of the number, ИИН, БИН or telephone that was typed; None for anything else."""
     digits = re.sub(r"[\s.-]", "", asked)
@@ -179,21 +163,15 @@ async def _newest(
 ) -> list[Found]:
     """The newest that fit: by stretches of days, so that words which many have cost no more."""
     now = datetime.now(UTC)
-    last = min(question.until or now, now).astimezone(UTC).date() + timedelta(days=1)
-    first = question.since.astimezone(UTC).date() if question.since else None
     at, ids = record_search.c.received_at, list[UUID]()
-    for stretch in stretches(last, first):
-        query = _within(select(record_search.c.appeal_id).where(*conditions), at, question)
-        if stretch is None:
-            before = last - timedelta(days=sum(STRETCHES) - 1)
-            query = query.where(at < datetime.combine(before, time(), UTC))
-        else:
-            days = [
-                stretch[0] + timedelta(days=n) for n in range((stretch[1] - stretch[0]).days + 1)
-            ]
-            query = query.where(_overlap(DAY, days, Date))
-        query = query.order_by(at.desc(), record_search.c.appeal_id.desc())
-        ids += (await connection.execute(query.limit(LIMIT + 1 - len(ids)))).scalars()
+    query = _within(select(record_search.c.appeal_id).where(*conditions), at, question)
+    query = query.order_by(at.desc(), record_search.c.appeal_id.desc())
+    for keys_of_days, before in stretches(min(question.until or now, now)):
+        if question.since is not None and before is not None and before <= question.since:
+            break
+        part = query if keys_of_days is None else query.where(_overlap(DAYS, keys_of_days, Integer))
+        part = part if before is None else part.where(at < before)
+        ids += (await connection.execute(part.limit(LIMIT + 1 - len(ids)))).scalars()
         if len(ids) > LIMIT:
             break
     return await _read(connection, _sorted(rows().where(appeal.c.id.in_(ids)), question))

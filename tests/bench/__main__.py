@@ -117,11 +117,9 @@ def ready() -> None:
 
 
 @main.command()
-@click.option("--humming", is_flag=True, help="Prompts are tones: no pause in them counts.")
-def silence(humming: bool) -> None:
+def silence() -> None:
     """The longest silence that waiting callers hear, a consultant declining them in turn."""
-    heard = asyncio.run(listening.silence(prompts(), humming, say))
-    click.echo("\n" + listening.shown(heard))
+    click.echo("\n" + listening.shown(asyncio.run(listening.silence(prompts(), say))))
 
 
 @main.command()

@@ -1,12 +1,12 @@
 """Words of appeals meet their other forms and spellings."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.register.searching import STRETCHES, stretches
+from callcenter.register.stretches import stretches
 from callcenter.register.words import folded, grams, kazakh_stem, stems, words
 
 
@@ -64,19 +64,20 @@ def test_any_text_has_stems_that_are_not_empty(text: str) -> None:
         assert grams(word)
 
 
-@given(st.dates(date(2020, 1, 1), date(2090, 1, 1)), st.none() | st.integers(0, 2000))
-def test_every_day_is_searched_once_the_newest_first(last: date, back: int | None) -> None:
-    first = None if back is None else last - timedelta(days=back)
-    found = list(stretches(last, first))
-    until = last
-    for stretch in found:
-        if stretch is None:
-            break
-        assert stretch[1] == until
-        assert stretch[0] <= stretch[1]
-        until = stretch[0] - timedelta(days=1)
-    if first is None or last - first >= timedelta(days=sum(STRETCHES)):
-        assert found[-1] is None
-        assert until == last - timedelta(days=sum(STRETCHES))
-    else:
-        assert until == first - timedelta(days=1)
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)))
+def test_every_day_is_searched_once_the_newest_first(last: datetime) -> None:
+    expected = (last.date() - date(2000, 1, 1)).days
+    found = list(stretches(last))
+    for keys, _ in found[:-1]:
+        assert keys is not None
+        days = sorted(day for key in keys for day in days_of(key))
+        assert days == list(range(days[0], expected + 1))
+        expected = days[0] - 1
+    keys, before = found[-1]
+    assert keys is None
+    assert before == datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=expected + 1)
+
+
+def days_of(key: int) -> range:
+    """The days that a key stands for, as the database counts them."""
+    return range(key, key + 1) if key >= 0 else range((-1 - key) * 16, (-key) * 16)
