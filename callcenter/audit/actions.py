@@ -9,15 +9,16 @@ class Action(StrEnum):
     source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
-             appeals (a search), record, attachment,
-             reminder, field, term, authority_key, second_factor
+             appeals (a search), record, field, term, authority_key, second_factor
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
     """
 
-    SIGNED_IN = "web:session:started"  #: subject: the user
-    SIGN_IN_REFUSED = "web:session:refused"  #: subject: the user, if known; detail: why
+    SIGNED_IN = "web:session:started"  #: subject: the user; detail: by (provider)
+    SIGN_IN_REFUSED = "web:session:refused"  #: subject: the user, if known; detail: why, by
+    USER_CAME = "web:user:came"  #: added by the organisation's sign-in; detail: role
+    ROLE_FOLLOWED = "web:user:role_followed"  #: as the groups there changed; detail: role
     SIGNED_OUT = "web:session:ended"  #: subject: the user
     # Of second factors; subject: the user.
     SECOND_FACTOR_ENROLLED = "web:second_factor:enrolled"
@@ -32,12 +33,6 @@ class Action(StrEnum):
     RECORD_EXTENDED = "web:record:extended"  #: subject: the appeal's number; detail: until
     RECORD_SPLIT = "web:record:split"  #: subject: the appeal's number; detail: number of the part
     APPEALS_SEARCHED = "web:appeals:searched"  #: detail: words (how many), found
-    # Of files; subject: the appeal's number; detail: attachment (its id).
-    ATTACHMENT_ADDED = "web:attachment:added"  #: detail: sha
-    ATTACHMENT_READ = "web:attachment:read"
-    # Of reminders; subject: the appeal's number; detail: reminder (its id).
-    REMINDER_SET = "web:reminder:set"  #: detail: due_at
-    REMINDER_DONE = "web:reminder:done"
     RECEIPT_GIVEN = "web:record:receipt_given"  #: subject: the appeal's number
     DANGER_PASSED_ON = "web:record:danger_passed_on"  #: subject: the appeal's number
     APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel
@@ -81,6 +76,19 @@ class Action(StrEnum):
     AUTHORITY_KEY_CONFIRMED = "web:authority_key:confirmed"
     AUTHORITY_KEY_REVOKED = "web:authority_key:revoked"
     RECORDING_DISCLOSED = "web:recording:disclosed"  #: subject: the recording; detail: demand, ...
+    # Of people who sign in, by administrators on the pages; subject: the user.
+    USER_ADDED_ON_PAGE = "web:user:added"  #: detail: role
+    ROLE_GIVEN_ON_PAGE = "web:user:role_given"  #: detail: role
+    USER_LINKED_ON_PAGE = "web:user:linked"  #: detail: extension of the consultant
+    USER_IDENTIFIED_ON_PAGE = "web:user:identified"  #: detail: subject (there)
+    USER_SIGNS_ON_PAGE = "web:user:signs"
+    USER_DISABLED_ON_PAGE = "web:user:disabled"
+    USER_ENABLED_ON_PAGE = "web:user:enabled"
+    SECOND_FACTOR_RESET_ON_PAGE = "web:second_factor:reset"
+    PASSWORD_SET_ON_PAGE = "web:user:password_set"  # noqa: S105 - the name of an action
+    # The same by the command.
+    ROLE_GIVEN = "command:user:role_given"
+    USER_IDENTIFIED = "command:user:identified"
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_SIGNS = "command:user:signs"  #: how somebody signs receipts was changed

@@ -9,13 +9,13 @@ from typing import TypeVar
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.audit.actions import Action
-from callcenter.audit.store import record
 from callcenter.consultants import store as consultants
 from callcenter.errors import AskedWrongly
+from callcenter.people import managing
+from callcenter.people.managing import By
 from callcenter.settings import read_settings
 from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.web import factors, store
+from callcenter.web import store
 from callcenter.web.passwords import generate_password, hash_password
 from callcenter.web.permissions import Role
 
@@ -42,9 +42,7 @@ def add(name: str, role: str, password_file: Path | None) -> None:
     password, told = _password(password_file)
 
     async def work(connection: AsyncConnection) -> None:
-        hashed = hash_password(password)
-        await store.add_user(connection, name=name, role=Role(role), password_hash=hashed)
-        await _note(connection, Action.USER_ADDED, name, role=role)
+        await managing.add(connection, _by(), name, Role(role), hash_password(password))
 
     _in_database(work)
     click.echo(f"added {name} as {role}{told}")
@@ -63,6 +61,35 @@ def list_users() -> None:
         state = "active" if user.active else "disabled"
         shown = f"{user.name:<40} {user.role.value:<18} {state:<9} {user.created_at:%Y-%m-%d}"
         click.echo(f"{shown} {extensions.get(user.name, '')}".rstrip())
+
+
+@command.command("role")
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]))
+def give_role(name: str, role: str) -> None:
+    """Give NAME another role; NAME is signed out."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await managing.give_role(connection, _by(), name, Role(role))
+
+    _in_database(work)
+    click.echo(f"{name} is {role}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("subject")
+def identify(name: str, subject: str) -> None:
+    """Say that NAME is SUBJECT (sub) to the organisation's sign-in; "" is nobody there."""
+    issuer = read_settings().oidc_issuer
+    if issuer is None:
+        raise AskedWrongly("no organisation's sign-in is set up: see CALLCENTER_OIDC_ISSUER")
+
+    async def work(connection: AsyncConnection) -> None:
+        await managing.link_identity(connection, _by(), name, issuer, subject)
+
+    _in_database(work)
+    click.echo(f"{name} is {subject or 'nobody'} there")
 
 
 @command.command()
@@ -87,8 +114,7 @@ def password(name: str, password_file: Path | None) -> None:
     secret, told = _password(password_file)
 
     async def work(connection: AsyncConnection) -> None:
-        await store.set_password(connection, name=name, password_hash=hash_password(secret))
-        await _note(connection, Action.USER_PASSWORD_SET, name)
+        await managing.set_password(connection, _by(), name, hash_password(secret))
 
     _in_database(work)
     click.echo(f"{name} has a new password{told}")
@@ -100,8 +126,7 @@ def reset_second_factor(name: str) -> None:
     """Take NAME's second factor away: the telephone is lost, or new. NAME is signed out."""
 
     async def work(connection: AsyncConnection) -> None:
-        await factors.remove(connection, name)
-        await _note(connection, Action.SECOND_FACTOR_RESET, name)
+        await managing.reset_second_factor(connection, _by(), name)
 
     _in_database(work)
     click.echo(f"{name} has no second factor")
@@ -114,9 +139,7 @@ def link(name: str, extension: str) -> None:
     """Say that NAME is the consultant EXTENSION, who then may sign in there by the pages."""
 
     async def work(connection: AsyncConnection) -> None:
-        consultant_id = await consultants.id_of(connection, extension)
-        await store.link_consultant(connection, name=name, consultant_id=consultant_id)
-        await _note(connection, Action.USER_LINKED, name, extension=extension)
+        await managing.link_consultant(connection, _by(), name, extension)
 
     _in_database(work)
     click.echo(f"{name} is consultant {extension}")
@@ -128,8 +151,7 @@ def unlink(name: str) -> None:
     """Say that NAME is no consultant any more."""
 
     async def work(connection: AsyncConnection) -> None:
-        await store.link_consultant(connection, name=name, consultant_id=None)
-        await _note(connection, Action.USER_LINKED, name)
+        await managing.link_consultant(connection, _by(), name, "")
 
     _in_database(work)
     click.echo(f"{name} is no consultant")
@@ -143,8 +165,7 @@ def sign(name: str, full_name: str, position: str) -> None:
     """Say how NAME signs receipts: FULL_NAME is surname and initials."""
 
     async def work(connection: AsyncConnection) -> None:
-        await store.set_signature(connection, name=name, full_name=full_name, position=position)
-        await _note(connection, Action.USER_SIGNS, name)
+        await managing.sign(connection, _by(), name, full_name, position)
 
     _in_database(work)
     click.echo(f"{name} signs as {full_name}, {position}")
@@ -152,16 +173,14 @@ def sign(name: str, full_name: str, position: str) -> None:
 
 def _set_active(name: str, *, active: bool) -> None:
     async def work(connection: AsyncConnection) -> None:
-        await store.set_active(connection, name=name, active=active)
-        await _note(connection, Action.USER_ENABLED if active else Action.USER_DISABLED, name)
+        await managing.set_active(connection, _by(), name, active=active)
 
     _in_database(work)
     click.echo(f"{name} is {'active' if active else 'disabled'}")
 
 
-async def _note(connection: AsyncConnection, action: Action, name: str, **detail: str) -> None:
-    who = f"system:{getpass.getuser()}"
-    await record(connection, who=who, action=action, subject=f"user:{name}", detail=detail)
+def _by() -> By:
+    return By(f"system:{getpass.getuser()}", "command")
 
 
 def _password(file: Path | None) -> tuple[str, str]:

@@ -30,13 +30,13 @@ from callcenter.live import api as live_api
 from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
 from callcenter.live.watch import Watch
+from callcenter.people import pages as people_pages
 from callcenter.plans import api as plans_api
 from callcenter.plans import pages as plans_pages
 from callcenter.promises import api as promises_api
 from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
 from callcenter.recordings import erasing_api, erasing_pages
-from callcenter.register import attachments_api, attachments_pages
 from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
 from callcenter.register import pages as register_pages
@@ -63,6 +63,7 @@ ROOMS = (
         ),
         appeals_pages.TEMPLATES,
     ),
+    Room("people", (people_pages.router,), people_pages.TEMPLATES),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room(
         "demands",
@@ -74,13 +75,7 @@ ROOMS = (
     Room("plans", (plans_pages.router, plans_api.router), plans_pages.TEMPLATES),
     Room(
         "register",
-        (
-            register_pages.router,
-            attachments_pages.router,
-            attachments_api.router,
-            register_lists.router,
-            register_form.router,
-        ),
+        (register_pages.router, register_lists.router, register_form.router),
         register_pages.TEMPLATES,
     ),
     Room(
@@ -157,9 +152,6 @@ async def _run(app: FastAPI, watch: Watch, listener: socket.socket, url: str) ->
         server_header=False,
         timeout_graceful_shutdown=GRACE,
         lifespan="off",
-        # Not what happens to be installed, as what tests bring: the same everywhere.
-        http="h11",
-        ws="none",
     )
     server = _Server(config, watch, url)
     # After a graceful stop uvicorn raises the signal again; without this the process would die

@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.settings import Settings
-from callcenter.web import api, pages, pages_second_factor
+from callcenter.web import api, pages, pages_provider, pages_second_factor
 from callcenter.web.access import demands
+from callcenter.web.by_provider import by_provider
 from callcenter.web.edge import Edge
 from callcenter.web.errors import SignInNeeded, status_of
 from callcenter.web.permissions import check_grants
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 #: No form of ours is longer, in bytes: a text of 20 000 letters, each written as six.
 LARGEST_BODY = 256 * 1024
 
-OWN = Room("web", (pages.router, pages_second_factor.router, api.router))
+OWN = Room("web", (pages.router, pages_second_factor.router, pages_provider.router, api.router))
 
 
 def make_application(
@@ -40,7 +41,8 @@ def make_application(
     """The site with these rooms. It opens nothing: engine and client are the caller's to close.
 
     Raises WeFailed when a route names no permission, a role has no rule, or a translation cannot
-    be read; AskedWrongly when a setting names no role: such a site must not start.
+    be read; AskedWrongly when a setting is wrong, as one that names no role: such a site must not
+    start.
     """
     check_grants()
     app = FastAPI(
@@ -62,6 +64,7 @@ def make_application(
         assets=assets,
         factors=Factors(settings, engine),
         demanding=demanding_roles(settings),
+        by_provider=by_provider(settings),
     )
     for room in (OWN, *rooms):
         for router in room.routers:

@@ -13,6 +13,14 @@ class SignInRefused(AskedWrongly):
     """The name or the password is wrong."""
 
 
+class ProviderRefused(AskedWrongly):
+    """The organisation's sign-in does not let this person in here; `why` says it in one word."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
 class CodeRefused(AskedWrongly):
     """The code is wrong, or was used before."""
 
@@ -37,6 +45,7 @@ class TooManyTries(AskedWrongly):
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (SignInNeeded, 401),
     (SignInRefused, 401),
+    (ProviderRefused, 401),
     (CodeRefused, 401),
     (Forbidden, 403),
     (NotFound, 404),

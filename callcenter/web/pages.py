@@ -19,6 +19,7 @@ from callcenter.web.site import (
     CurrentSite,
     CurrentVisit,
     is_secure,
+    site_of,
     token_cookie,
 )
 
@@ -52,7 +53,29 @@ async def start(request: Request, visit: CurrentVisit) -> Response:
 async def sign_in_form(request: Request, visit: CurrentVisit, back: str = "/") -> Response:
     if visit.user is not None:
         return RedirectResponse(ours(back), SEE_OTHER)
-    return page(request, "web/sign_in.html", back=ours(back), error=None)
+    return sign_in_page(request, back=ours(back))
+
+
+def sign_in_page(
+    request: Request,
+    *,
+    back: str = "/",
+    error: str | None = None,
+    status: int = 200,
+    token: str | None = None,
+) -> Response:
+    """The ways to sign in; `error` says in one word why the last one led nowhere."""
+    site = site_of(request)
+    return page(
+        request,
+        "web/sign_in.html",
+        status=status,
+        token=token,
+        back=back,
+        error=error,
+        by_provider=site.by_provider is not None,
+        passwords_for_few=site.settings.password_names is not None,
+    )
 
 
 @router.post("/sign-in", dependencies=[needs(Permission.OPEN)])
@@ -69,18 +92,14 @@ async def sign_in(
             site.engine,
             site.passwords,
             site.demanding,
+            site.settings.password_names,
             name=name,
             password=password,
             address=visit.address,
         )
     except (SignInRefused, TooManyTries) as refusal:
-        return page(
-            request,
-            "web/sign_in.html",
-            status=status_of(refusal),
-            back=ours(back),
-            error="locked" if isinstance(refusal, TooManyTries) else "refused",
-        )
+        error = "locked" if isinstance(refusal, TooManyTries) else "refused"
+        return sign_in_page(request, back=ours(back), error=error, status=status_of(refusal))
     back = ours(back)
     onward = back if whole else f"/second-factor?{urlencode({'back': back})}"
     response = RedirectResponse(onward, SEE_OTHER)
@@ -92,11 +111,12 @@ async def sign_in(
 @router.post("/sign-out", dependencies=[needs(Permission.SIGNED_IN)])
 async def sign_out(request: Request, site: CurrentSite, visit: CurrentVisit) -> Response:
     cookie = token_cookie(request)
+    is_known_there = False
     if visit.user is not None:
-        await rule.sign_out(
+        is_known_there = await rule.sign_out(
             site.engine, user=visit.user, token=request.cookies[cookie], address=visit.address
         )
-    response = RedirectResponse("/sign-in", SEE_OTHER)
+    response = RedirectResponse("/signed-out" if is_known_there else "/sign-in", SEE_OTHER)
     response.delete_cookie(cookie, path="/", httponly=True, secure=is_secure(request))
     return response
 

@@ -23,7 +23,7 @@ class Passwords:
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is the one; None (no such person) takes as long and is False."""
+        """Whether the password is the one; none to compare with takes as long and is False."""
         async with self._turn:
             return await asyncio.to_thread(self._check, password_hash, password)
 
@@ -32,7 +32,7 @@ class Passwords:
             self._hasher.verify(password_hash or self._nobody, password)
         except (VerificationError, InvalidHashError):
             return False
-        return password_hash is not None
+        return bool(password_hash)
 
 
 def hash_password(password: str) -> str:

@@ -26,6 +26,7 @@ class Permission(StrEnum):
     HEAR_CALLS = "calls.hear"  #: to be with conversations under way: never implied by live figures
     HEAR_ALL_TEAMS = "calls.hear_all_teams"  #: those of other teams too, see consultants.teams
     MANAGE_CONSULTANTS = "consultants.manage"  #: languages, skills, and the center's own lists
+    MANAGE_USERS = "users.manage"  #: to add people, give them roles, shut them out
     BLOCK_NUMBERS = "abuse.block"  #: to see numbers that are blocked, block and let through
     MANAGE_PLANS = "plans.manage"  #: to see, make, review and end plans for frequent callers
     HANDLE_DEMANDS = "demands.handle"  #: to register the authority's demands, search and check
@@ -101,6 +102,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     | {
         Permission.VIEW_LIVE,
         Permission.MANAGE_CONSULTANTS,
+        Permission.MANAGE_USERS,
         Permission.EDIT_FORM,
     },
     # Checks what others did; for that the masked number is enough.

@@ -14,8 +14,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-async def begin(connection: AsyncConnection, user: store.User, address: str) -> str:
-    """The token of a new session, which is in the audit log."""
+async def begin(
+    connection: AsyncConnection, user: store.User, address: str, *, by: str = ""
+) -> str:
+    """The token of a new session, which is in the audit log; `by` what else than a password."""
     token = new_token()
     await store.forgive_attempts(connection, name=user.name, address=address)
     await store.begin_session(connection, user_id=user.id, token=token)
@@ -24,6 +26,7 @@ async def begin(connection: AsyncConnection, user: store.User, address: str) -> 
         who=f"user:{user.name}",
         action=Action.SIGNED_IN,
         subject=f"user:{user.name}",
+        detail={"by": by} if by else None,
         from_address=address,
     )
     return token

@@ -1,13 +1,13 @@
 """Signing in and out: the rule, from a typed name to a session."""
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import factors, sessions, store
+from callcenter.web import factors, identities, sessions, store
 from callcenter.web.errors import SignInRefused, TooManyTries
 from callcenter.web.passwords import Passwords
 from callcenter.web.permissions import Role
@@ -17,6 +17,7 @@ async def sign_in(
     engine: AsyncEngine,
     passwords: Passwords,
     demanding: Set[Role],
+    permitted_names: Collection[str] | None,
     *,
     name: str,
     password: str,
@@ -27,10 +28,12 @@ async def sign_in(
     For somebody with a second factor, or with one of the roles that demand it, it is the token
     of an entrance, and False: it permits to prove or set up that factor, and nothing else.
 
-    Raises SignInRefused, the same and after the same work for an unknown name, a disabled user
-    and a wrong password; TooManyTries when the name or the address is locked. Refusals that were
-    judged are in the audit log. What was typed as a name is kept nowhere unless it is one: people
-    type their password there.
+    `permitted_names` are those who may sign in with a password; None: everybody.
+
+    Raises SignInRefused, the same and after the same work for an unknown name, a disabled user,
+    one without a password and a wrong password; TooManyTries when the name or the address is
+    locked. Refusals that were judged are in the audit log. What was typed as a name is kept nowhere
+    unless it is one: people type their password there.
     """
     name = name.strip().lower()
     async with unit_of_work(engine) as connection:
@@ -40,8 +43,8 @@ async def sign_in(
     if not permitted:
         raise TooManyTries
     matches = await passwords.matches(user.password_hash if user else None, password)
-    if user is None or not user.active or not matches:
-        why = "unknown" if user is None else "disabled" if not user.active else "password"
+    why = _why_not(user, matches, permitted_names)
+    if user is None or why is not None:
         async with unit_of_work(engine) as connection:
             await record(
                 connection,
@@ -63,9 +66,22 @@ async def sign_in(
     return token, False
 
 
-async def sign_out(engine: AsyncEngine, *, user: store.User, token: str, address: str) -> None:
-    """End the session of this token."""
+def _why_not(
+    user: store.User | None, matches: bool, permitted_names: Collection[str] | None
+) -> str | None:
+    if user is None:
+        return "unknown"
+    if not user.active:
+        return "disabled"
+    if not matches:
+        return "password"
+    return None if permitted_names is None or user.name in permitted_names else "by_password"
+
+
+async def sign_out(engine: AsyncEngine, *, user: store.User, token: str, address: str) -> bool:
+    """End the session of this token; whether the organisation's sign-in knows the person too."""
     async with unit_of_work(engine) as connection:
+        subject = await identities.subject_of(connection, user.id)
         await store.end_session(connection, token)
         await record(
             connection,
@@ -74,3 +90,4 @@ async def sign_out(engine: AsyncEngine, *, user: store.User, token: str, address
             subject=f"user:{user.name}",
             from_address=address,
         )
+    return subject is not None

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import store
+from callcenter.web.by_provider import ByProvider
 from callcenter.web.passwords import Passwords
 from callcenter.web.permissions import ENTERING, GRANTS, VISITOR, Permission, Role
 from callcenter.web.second_factor import Factors
@@ -57,6 +58,7 @@ class Site:
     assets: Mapping[str, Asset]
     factors: Factors
     demanding: frozenset[Role]  # a second factor
+    by_provider: ByProvider | None  # how an organisation's people sign in
     passwords: Passwords = field(default_factory=Passwords)
 
 

@@ -105,6 +105,14 @@ async def set_signature(
     await _change(connection, name, full_name=texts[0], position=texts[1])
 
 
+async def set_role(connection: AsyncConnection, *, name: str, role: Role) -> None:
+    """Give a person another role; whoever is signed in with the old one is signed out.
+
+    Raises AskedWrongly when there is nobody of this name.
+    """
+    await _change(connection, name, role=role.value)
+
+
 async def set_active(connection: AsyncConnection, *, name: str, active: bool) -> None:
     """Let a person in, or shut out at once. Raises AskedWrongly when there is none of this name."""
     await _change(connection, name, active=active)
@@ -241,8 +249,13 @@ async def count_attempt(connection: AsyncConnection, *, name: str, address: str)
     alike, so that being locked tells nothing. Tries while locked do not prolong the lock.
     """
     by_name = await _count(connection, "name", name, TRIES_OF_NAME)
-    by_address = await _count(connection, "address", address, TRIES_OF_ADDRESS)
+    by_address = await count_address(connection, address)
     return by_name and by_address
+
+
+async def count_address(connection: AsyncConnection, address: str) -> bool:
+    """The same for a try that names nobody yet."""
+    return await _count(connection, "address", address, TRIES_OF_ADDRESS)
 
 
 async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) -> bool:

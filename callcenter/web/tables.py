@@ -23,7 +23,7 @@ web_user = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False, unique=True, comment="what is typed to sign in"),
-    Column("password_hash", Text, nullable=False, comment="argon2id, PHC string"),
+    Column("password_hash", Text, nullable=False, comment="argon2id, PHC string; empty: none fits"),
     Column("role", Text, nullable=False, comment="see web.permissions.Role"),
     Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -37,6 +37,15 @@ web_user = Table(
     Column("full_name", Text, comment="surname and initials, as on receipts"),
     Column("position", Text, comment="as on receipts"),
     CheckConstraint("name ~ '^[a-z0-9][a-z0-9._-]{1,39}$'", name="name"),
+)
+
+web_identity = Table(
+    "web_identity",
+    metadata,
+    Column("issuer", Text, primary_key=True, comment="of the OpenID Connect provider"),
+    Column("subject", Text, primary_key=True, comment="who it is there, for ever"),
+    Column("user_id", Uuid, ForeignKey("web_user.id"), nullable=False, unique=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 web_session = Table(

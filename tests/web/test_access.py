@@ -7,7 +7,6 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from redis.asyncio import Redis
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.staticfiles import StaticFiles
 
@@ -17,8 +16,6 @@ from callcenter.demands import deeds, disclosures
 from callcenter.errors import WeFailed
 from callcenter.plans import store as plans
 from callcenter.promises import store as promises
-from callcenter.register.private import Keys
-from callcenter.register.tables import record_reminder
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import demands, needs
@@ -27,14 +24,16 @@ from callcenter.web.permissions import GRANTS, Permission, Role, check_grants
 from callcenter.web.site import Room
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
-from tests.web.conftest import Call, Enter
-from tests.web.test_attachments import attach
+from tests.web.conftest import Call, Enter, add_user
 
 #: The permission of every route, told again: a slip in one place is found in the other.
 EXPECTED = {
     ("GET", "/"): Permission.SIGNED_IN,
     ("GET", "/sign-in"): Permission.OPEN,
     ("POST", "/sign-in"): Permission.OPEN,
+    ("GET", "/sign-in/provider"): Permission.OPEN,
+    ("GET", "/sign-in/provider/back"): Permission.OPEN,
+    ("GET", "/signed-out"): Permission.OPEN,
     ("GET", "/second-factor"): Permission.ENTERING,
     ("POST", "/second-factor"): Permission.ENTERING,
     ("POST", "/sign-out"): Permission.SIGNED_IN,
@@ -68,6 +67,11 @@ EXPECTED = {
     ("GET", "/consultants"): Permission.MANAGE_CONSULTANTS,
     ("GET", "/consultants/{extension}"): Permission.MANAGE_CONSULTANTS,
     ("POST", "/consultants/{extension}"): Permission.MANAGE_CONSULTANTS,
+    ("GET", "/users"): Permission.MANAGE_USERS,
+    ("POST", "/users"): Permission.MANAGE_USERS,
+    ("GET", "/users/{user}"): Permission.MANAGE_USERS,
+    ("POST", "/users/{user}/password"): Permission.MANAGE_USERS,
+    ("POST", "/users/{user}/{deed}"): Permission.MANAGE_USERS,
     ("GET", "/lists"): Permission.MANAGE_CONSULTANTS,
     ("POST", "/lists/{kind}"): Permission.MANAGE_CONSULTANTS,
     ("GET", "/duty"): Permission.OWN_DUTY,
@@ -96,15 +100,7 @@ EXPECTED = {
     ("POST", "/appeals/{number}/record/danger"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/split"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/join"): Permission.EDIT_APPEALS,
-    ("POST", "/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
-    ("GET", "/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
-    ("GET", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
-    ("POST", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
-    ("GET", "/api/v1/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
     ("GET", "/appeals/{number}/receipt"): Permission.EDIT_APPEALS,
-    ("GET", "/appeals/{number}/receipt.pdf"): Permission.EDIT_APPEALS,
-    ("POST", "/appeals/{number}/record/remind"): Permission.EDIT_APPEALS,
-    ("POST", "/appeals/{number}/reminders/{reminder_id}/done"): Permission.EDIT_APPEALS,
     ("GET", "/form"): Permission.EDIT_FORM,
     ("POST", "/form"): Permission.EDIT_FORM,
     ("GET", "/form/{section}/{code}"): Permission.EDIT_FORM,
@@ -187,15 +183,14 @@ async def test_every_route_lets_in_whom_it_should(
     enter: Enter,
     engine: AsyncEngine,
     redis: Redis,
-    settings: Settings,
     call: Call,
     role: Role | None,
 ) -> None:
     await redis.hset("desk:roster", "2001", "kk ru")
     values = {
+        "user": (await add_user(engine, "somebody", Role.CONSULTANT)).name,
+        "deed": "enable",
         "number": call.number,
-        "attachment_id": await attached(enter, call.number),
-        "reminder_id": await reminder(settings, engine, call),
         "recording_id": str(call.recording),
         "erasure_id": str(UUID(int=0)),
         "name": "style.css",
@@ -237,27 +232,6 @@ async def test_every_route_lets_in_whom_it_should(
                 assert answer.status_code == 401, where
             else:
                 assert is_to_sign_in(answer.headers.get("location")), where
-
-
-async def attached(enter: Enter, number: str) -> str:
-    async with enter(Role.HEAD) as client:
-        sent = await attach(client, number, "note.txt", b"word")
-        return str(sent.json()["id"])
-
-
-async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:
-    identity = uuid4()
-    async with unit_of_work(engine) as connection:
-        await connection.execute(
-            insert(record_reminder).values(
-                id=identity,
-                appeal_id=call.id,
-                user_name="somebody",
-                due_at=datetime.now(UTC),
-                sealed=Keys.read(settings).seal(identity, {"about": "it"}),
-            )
-        )
-    return str(identity)
 
 
 async def plan_for_somebody(engine: AsyncEngine) -> UUID:

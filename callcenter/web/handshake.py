@@ -1,0 +1,54 @@
+"""What binds a sign-in at the provider to the browser that began it: state, nonce and verifier.
+
+All three come of the secret that the browser has in its cookie, so nothing is kept, and an answer
+that another browser was made to bring is refused. After an answer the browser gets a new secret:
+the same answer does not count twice. Rules only.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+
+from callcenter.errors import AskedWrongly
+
+#: Time to sign in at the provider.
+LASTS = timedelta(minutes=10)
+
+_MAC = 32  # bytes of SHA-256
+
+
+def new_state(token: str, back: str, now: datetime) -> str:
+    """A state for this browser, with the address to go to in the end."""
+    said = f"{int(now.timestamp())} {secrets.token_urlsafe(12)} {back}".encode()
+    return base64.urlsafe_b64encode(_mac(token, b"state", said) + said).decode()
+
+
+def back_of(token: str, state: str, now: datetime) -> str:
+    """The address to go to. Raises AskedWrongly for the state of another browser, or an old one."""
+    try:
+        whole = base64.urlsafe_b64decode(state.encode())
+    except ValueError as exc:
+        raise AskedWrongly("this is no state of ours") from exc
+    mac, said = whole[:_MAC], whole[_MAC:]
+    if not hmac.compare_digest(mac, _mac(token, b"state", said)):
+        raise AskedWrongly("this sign-in was begun in another browser, or was used")
+    moment, _, back = said.decode().split(" ", 2)
+    if now.timestamp() - int(moment) > LASTS.total_seconds():
+        raise AskedWrongly("this sign-in took too long")
+    return back
+
+
+def nonce_of(token: str, state: str) -> str:
+    """What the ID token must say again, so that it is of this sign-in."""
+    return _mac(token, b"nonce", state.encode()).hex()
+
+
+def verifier_of(token: str, state: str) -> str:
+    """What proves at the provider who began (PKCE, RFC 7636)."""
+    return _mac(token, b"verifier", state.encode()).hex()
+
+
+def _mac(token: str, purpose: bytes, said: bytes) -> bytes:
+    return hmac.new(token.encode(), purpose + b"\0" + said, hashlib.sha256).digest()
