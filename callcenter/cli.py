@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
+from typing import NoReturn
 
 import click
 
@@ -54,5 +56,20 @@ def main() -> None:
     try:
         callcenter()
     except CallcenterError as exc:
-        click.echo(f"callcenter: {exc}", err=True)
-        sys.exit(1)
+        _tell(exc)
+    except ExceptionGroup as group:  # of tasks that end together
+        ours, others = group.split(CallcenterError)
+        if ours is None or others is not None:
+            raise
+        _tell(*_leaves(ours))
+
+
+def _tell(*errors: Exception) -> NoReturn:
+    for each in dict.fromkeys(map(str, errors)):
+        click.echo(f"callcenter: {each}", err=True)
+    sys.exit(1)
+
+
+def _leaves(group: ExceptionGroup[CallcenterError]) -> Iterator[Exception]:
+    for each in group.exceptions:
+        yield from _leaves(each) if isinstance(each, ExceptionGroup) else (each,)
