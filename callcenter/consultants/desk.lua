@@ -30,6 +30,9 @@
 --                         word, withdrawn, the consultant is not to be rung any more
 -- desk:holds        hash  language or all -> "UNTIL BY REASON", a queue that is held back
 -- desk:controllers  zset  controller -> until when it counts as alive
+-- desk:clock        when the desk was last asked for anything
+
+local LATEST = 60 -- seconds for the word of a telephone to get here
 
 local function release(extension)
   local holder = redis.call('HGET', 'desk:holders', extension)
@@ -78,7 +81,10 @@ function operation.devices() -- extension, state, stamp, extension, state, stamp
   for i = 2, #ARGV, 3 do
     local known = redis.call('HGET', 'desk:devices', ARGV[i])
     local stamp = known and tonumber(string.match(known, '^(%S+)')) or 0
-    if tonumber(ARGV[i + 2]) >= stamp then -- several controllers tell; the latest word counts
+    local told = tonumber(ARGV[i + 2])
+    -- Several controllers tell, and the latest word counts. One that is older by minutes is not
+    -- late: the clock was set back.
+    if told >= stamp or stamp - told > LATEST then
       redis.call('HSET', 'desk:devices', ARGV[i], ARGV[i + 2] .. ' ' .. ARGV[i + 1])
       consider(ARGV[i])
     end

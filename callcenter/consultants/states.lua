@@ -11,6 +11,27 @@ local ENGAGED = {offered = true, ringing = true, talking = true}
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local moves = 0
+local TIMED = {'leases', 'asked', 'wrap_up', 'gone', 'pages', 'controllers'} -- when something ends
+
+-- The clock was set, or for longer than a lease nobody was there who could renew one: whatever was
+-- to end after some seconds ends after as many all the same.
+local function time_was_lost(seconds)
+  for _, name in ipairs(TIMED) do
+    local entries = redis.call('ZRANGE', 'desk:' .. name, 0, -1, 'WITHSCORES')
+    for i = 1, #entries, 2 do
+      redis.call('ZADD', 'desk:' .. name, string.format('%.6f', entries[i + 1] + seconds), entries[i])
+    end
+  end
+  local holds = redis.call('HGETALL', 'desk:holds')
+  for i = 1, #holds, 2 do
+    local ends, rest = string.match(holds[i + 1], '^(%S+)(.*)$')
+    redis.call('HSET', 'desk:holds', holds[i], string.format('%.6f', ends + seconds) .. rest)
+  end
+end
+
+local looked = tonumber(redis.call('GET', 'desk:clock') or now)
+redis.call('SET', 'desk:clock', string.format('%.6f', now))
+if now < looked or now - looked > LEASE then time_was_lost(now - looked) end
 
 local function telephone(extension)
   local device = redis.call('HGET', 'desk:devices', extension)

@@ -139,7 +139,7 @@ def estates(folder: Path, *, of: str | None = None, quiet: float = 0.0) -> Itera
     for path in sorted(waiting(folder), key=_written_at):
         if of is not None and path.name.partition(".")[0] != of:
             continue
-        if time.time() - _written_at(path) < quiet:
+        if 0 <= time.time() - _written_at(path) < quiet:  # less than nothing: the clock was set
             continue
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -17,6 +18,7 @@ from callcenter.consultants.store import Consultant
 
 FREE, TALKING, AWAY = "NOT_INUSE", "INUSE", "UNAVAILABLE"
 PATIENCE = 5.0
+HOURS = 2 * 3600.0
 
 
 def consultant(extension: int | str, *languages: str, **skills: int) -> Consultant:
@@ -107,6 +109,34 @@ async def test_an_older_word_about_a_telephone_does_not_undo_a_newer_one(redis: 
         await opened.tell_devices({"201": FREE}, 1)
         async with opened.place("call", "kk") as place:
             assert await place.offer(0.3) is None
+
+
+async def test_when_the_clock_is_set_no_rest_no_lease_and_no_hold_lasts_longer_or_shorter_for_it(
+    redis: Redis,
+) -> None:
+    for jump in (3600, -3600):
+        async with desk(redis, "line-1", consultant(201)) as opened:
+            await opened.tell_devices({"201": FREE}, time.time())
+            async with opened.place("call", "kk") as place:
+                assert await place.offer(PATIENCE)
+                seconds, _ = await redis.time()
+                # As it was before, by a clock that differed by so much.
+                for key in ("leases", "controllers", "asked"):
+                    known: Any = await redis.zrange(f"desk:{key}", 0, -1, withscores=True)
+                    for member, until in known:
+                        await redis.zadd(f"desk:{key}", {member: until - jump})
+                await redis.hset("desk:holds", "kk", f"{seconds - jump + 60} test -")
+                await redis.set("desk:clock", f"{seconds - jump:.6f}")
+                await opened._do("stage", "call", "ringing")
+                (ends,) = await redis.zmscore("desk:leases", ["201"])
+                assert ends is not None
+                assert 3 < ends - seconds < 7
+                held_until = float(str(await redis.hget("desk:holds", "kk")).split()[0])
+                assert 58 < held_until - seconds < 63
+            await opened.tell_devices({"201": TALKING}, time.time() + jump)
+            await opened.tell_devices({"201": AWAY}, time.time() - HOURS)
+        assert str(await redis.hget("desk:devices", "201")).endswith(AWAY)
+        await redis.flushdb()
 
 
 async def test_one_who_did_not_answer_rests_and_the_next_is_offered(redis: Redis) -> None:

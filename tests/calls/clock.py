@@ -1,0 +1,50 @@
+"""A clock that is set while processes run: of those that are started with its environment alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+
+class Clock:
+    """By libfaketime. What waits for seconds to pass is not touched, as on a real machine."""
+
+    def __init__(self, folder: Path) -> None:
+        """Skips the test where the library is not installed (`scripts/setup` does)."""
+        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        if not found:
+            pytest.skip("libfaketime is not installed: run scripts/setup")
+        self._library = found[0]
+        self._file = folder / "clock"
+        self.set(0)
+
+    def set(self, seconds: int) -> None:
+        """So far from the real time is the clock from now on."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{seconds:+d}s\n")
+        new.replace(self._file)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {
+            "LD_PRELOAD": str(self._library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+async def set_clock_of_desk(redis: Redis, seconds: int) -> None:
+    """All that the desk has put down is as if its clock had been set just now.
+
+    Redis itself does not run with libfaketime: both have a say in how memory is got.
+    """
+    scores = ("leases", "asked", "wrap_up", "gone", "pages", "controllers", "idle")
+    for key in (f"desk:{each}" for each in scores):
+        known: Any = await redis.zrange(key, 0, -1, withscores=True)
+        for member, score in known:
+            await redis.zadd(key, {member: score - seconds}, xx=True)
+    looked = float(str(await redis.get("desk:clock")))
+    await redis.set("desk:clock", f"{looked - seconds:.6f}")
