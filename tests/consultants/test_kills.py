@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.states import MOVES, IllegalMove, State
 from callcenter.settings import ROOT
-from tests.consultants.controller import RULES, crew
+from tests.consultants.controller import RULES, crew, stubbornly
 
 CALLERS = 200
 NAMES = ("line-1", "line-2", "line-3")
@@ -39,8 +40,18 @@ class Switch:
             sys.executable, "-m", "tests.consultants.controller", self.url, name, cwd=ROOT
         )
 
+    def all_live(self) -> None:
+        """Nobody has ended by itself: its callers would wait for ever."""
+        ended = {name: p.returncode for name, p in self.processes.items() if p.returncode}
+        assert ended == {}, "controllers have failed, see what they printed"
+
+    async def all_ready(self, duty: DutyDesk) -> None:
+        for extension in EXTENSIONS:
+            await stubbornly(partial(duty.ask, extension, State.READY, by="self"))
+
     async def stop(self, name: str) -> None:
-        self.processes[name].kill()
+        with suppress(ProcessLookupError):
+            self.processes[name].kill()
         await self.processes[name].wait()
 
     async def kill(self, name: str) -> None:
@@ -53,7 +64,8 @@ class Switch:
             holder, extension, caller = (entry or "- - -").split(" ")
             if holder == name:
                 await self.redis.delete(key, f"test:caller:{caller}")
-                await self.desk.tell_devices({extension: "NOT_INUSE"}, time.time())
+                states, at = {extension: "NOT_INUSE"}, time.time()
+                await stubbornly(partial(self.desk.tell_devices, states, at))
         left: Any = await self.redis.lrange(f"test:serving:{name}", 0, -1)
         for caller in left:
             await self.redis.lrem(f"test:serving:{name}", 0, caller)
@@ -95,17 +107,17 @@ async def test_nobody_rings_two_no_caller_rings_two_and_nobody_is_left_leased_wh
             for _ in range(KILLS):
                 await asyncio.sleep(random.uniform(0.5, 1.5))
                 name = random.choice(NAMES)
+                switch.all_live()
                 await switch.kill(name)
                 await switch.start(name)
             await calling
         while await redis.scard("test:served") < CALLERS or await redis.exists("desk:held"):
-            for extension in EXTENSIONS:
-                await duty.ask(extension, State.READY, by="self")
+            switch.all_live()
+            await switch.all_ready(duty)
             await asyncio.sleep(0.2)
         assert await redis.lrange("test:wrong", 0, -1) == []
         while await redis.zcard("desk:idle") < len(EXTENSIONS):
-            for extension in EXTENSIONS:  # two offers in a row may have been missed at the end
-                await duty.ask(extension, State.READY, by="self")
+            await switch.all_ready(duty)  # two offers in a row may have been missed at the end
             await asyncio.sleep(0.2)
         for key in ("held", "holders", "leases", "waiting", "calls", "asked", "wants"):
             assert not await redis.exists(f"desk:{key}"), key
