@@ -345,7 +345,8 @@ class Controller:
             outcome = await serving
             await channel.hang_up()
         except asyncio.CancelledError:
-            outcome = await asyncio.shield(given_to_fallback(channel, record, "shutdown"))
+            leaving = given_to_fallback(channel, record, "shutdown", patient=False)
+            outcome = await asyncio.shield(leaving)
             raise
         except WeFailed as exc:  # as when Redis or the switch is away
             log.error("call %s: %s; the dialplan goes on", channel.id, exc)

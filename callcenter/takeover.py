@@ -67,6 +67,7 @@ class Takeover:
         self._memory = memory
         self._resume = resume
         self._errands: set[asyncio.Task[None]] = set()
+        board.when_back = lambda: estate.let_strays_go(board)
 
     async def take(self, life: str, in_order: bool) -> None:
         """Go on with all that this life had. Raises WeFailed; may be repeated."""

@@ -11,6 +11,7 @@ and keeps requests in order; `docs/performance.md` has the figures. What callers
 * With a lease nothing is asked, and no event is told, while it is doubtful whose the calls are;
   `request` raises Fenced once they are another's. Events of users (`ChannelUserevent`) are told
   at once.
+* An event that Asterisk tells twice is told once.
 * A connection that is lost, half open or refused while Asterisk boots is made again for as long
   as `run` runs; after each connection `on_connected` is awaited, to compare with what is there now.
 """
@@ -22,7 +23,8 @@ import logging
 import random
 import socket as sockets
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -58,6 +60,9 @@ UNWANTED = (
     "PlaybackStarted",
 )
 HEARTBEAT = 2.0  # seconds between pings; a silent peer is given up after one and a half of it
+CONNECT = 5.0  # seconds for a connection: one that began in a cut network is tried anew after it
+GOODBYE = 0.5  # seconds for Asterisk to close its side of one that is as good as lost
+REMEMBERED = 4096  # events by which one that is told twice is known
 FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 3.0, 10.0  # seconds between attempts to connect
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: what was not sent when we close is never sent
 
@@ -102,6 +107,7 @@ class Ari:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._pending: dict[str, asyncio.Future[Event]] = {}
         self._ids = itertools.count(1)
+        self._told: dict[int, None] = {}
 
     async def ready(self, timeout: float) -> None:
         """Wait for a connection, `timeout` seconds at most; raises NotReady."""
@@ -119,12 +125,8 @@ class Ari:
         async with aiohttp.ClientSession(headers=self._headers) as session:
             while True:
                 try:
-                    async with session.ws_connect(
-                        self._url, heartbeat=HEARTBEAT, autoping=True, max_msg_size=0
-                    ) as socket:
+                    async with self._dialled(session) as socket:
                         delay = FIRST_DELAY
-                        raw = socket.get_extra_info("socket")
-                        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, AT_ONCE)
                         await self._serve(socket)
                         log.warning("the connection to Asterisk's ARI was lost; connecting again")
                 except aiohttp.WSServerHandshakeError as exc:
@@ -134,9 +136,29 @@ class Ari:
                     else:  # 404 in HTML, then 503 in JSON: it is booting
                         log.info("Asterisk is not ready for ARI yet (HTTP %d)", exc.status)
                 except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                    log.info("Asterisk's ARI does not answer: %s", exc)
+                    log.info("Asterisk's ARI does not answer: %s", str(exc) or "silence")
                 await asyncio.sleep(delay * random.uniform(0.7, 1.3))  # noqa: S311 no secret
                 delay = min(delay * 2, LAST_DELAY) if delay < LAST_DELAY else delay
+
+    @asynccontextmanager
+    async def _dialled(
+        self, session: aiohttp.ClientSession
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A connection within the block; where nobody answers it is not waited for."""
+        async with asyncio.timeout(CONNECT):
+            socket = await session.ws_connect(
+                self._url,
+                heartbeat=HEARTBEAT,
+                autoping=True,
+                max_msg_size=0,
+                timeout=aiohttp.ClientWSTimeout(ws_close=GOODBYE),
+            )
+        try:
+            raw = socket.get_extra_info("socket")
+            raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, AT_ONCE)
+            yield socket
+        finally:
+            await socket.close()
 
     async def request(
         self,
@@ -270,10 +292,22 @@ class Ari:
             raise WeFailed(
                 f"another process answers calls as {self.application}; give each its own --name"
             )
+        elif self._was_told(text):
+            log.warning("Asterisk told an event of type %s twice; told once", kind)
         elif self._lease is None or kind == "ChannelUserevent":
             self._tell(event)
         else:
             self._lease.when_sure(partial(self._tell, event))
+
+    def _was_told(self, text: str) -> bool:
+        """Whether these very words came lately: times, ids and serials are in them."""
+        words = hash(text)
+        if words in self._told:
+            return True
+        self._told[words] = None
+        if len(self._told) > REMEMBERED:
+            del self._told[next(iter(self._told))]
+        return False
 
     def _tell(self, event: Event) -> None:
         try:

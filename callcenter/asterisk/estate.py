@@ -17,9 +17,13 @@ from callcenter.asterisk.switchboard import (
     caller_of,
     life_of,
 )
+from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
+from callcenter.line.ports import LegGone
 
 log = logging.getLogger(__name__)
+
+STRAY = 1.0  # seconds between two looks at what nobody knows
 
 Told = Mapping[str, Any]  # of a channel, by the switch
 
@@ -97,6 +101,35 @@ async def take(board: Switchboard, estate: Estate) -> list[LeftCall]:
     for bridge in estate.orphaned:
         await board.destroy(bridge)
     return calls
+
+
+async def let_strays_go(board: Switchboard) -> None:
+    """What is ours and nobody here knows any more: while we were cut off it could not be ended.
+
+    Legs that were called are hung up, callers go to the fallback. Never raises.
+    """
+    try:
+        first = await look(board.ari, board.ari.application)
+        await asyncio.sleep(STRAY)  # who has just come in is not told to us yet
+        estate = await look(board.ari, board.ari.application)
+        strays = {each for each in first.left & estate.left if not board.knows(each)}
+        await asyncio.gather(*(_let_go(board, each) for each in strays))
+        for bridge in {*estate.talks, *estate.ears} & {*first.talks, *first.ears}:
+            owner = caller_of(bridge) if bridge in estate.talks else bridge.removeprefix(OVERHEARD)
+            if not board.knows(owner):
+                await board.destroy(bridge)
+    except WeFailed as exc:
+        log.error("what was left behind while we were cut off stays: %s", exc)
+
+
+async def _let_go(board: Switchboard, stray: str) -> None:
+    log.warning("channel %s was left behind while we were cut off", stray)
+    channel = Channel(board.ari, stray)
+    if stray.startswith(CALLED):
+        await channel.hang_up()
+        return
+    with suppress(LegGone):
+        await channel.leave_to_fallback()
 
 
 def _bridge(estate: Estate, carrier: str) -> str:

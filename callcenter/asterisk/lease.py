@@ -40,6 +40,8 @@ class Lease:
         self._settled = asyncio.Event()
         self._lost = asyncio.Event()
         self._kept_back: list[Callable[[], None]] = []
+        #: Called when a doubt is over, and the calls are ours.
+        self.on_confirmed: Callable[[], None] = lambda: None
 
     @property
     def hold(self) -> Hold:
@@ -63,6 +65,7 @@ class Lease:
             for deed in deeds:
                 deed()
             self._settled.set()
+            self.on_confirmed()
 
     def lose(self) -> None:
         """The calls are another's: what was kept back is never done, nor anything else."""

@@ -189,8 +189,8 @@ class Lives:
             for life in self.roll.dead - self._taking.keys():
                 self._taking[life] = asyncio.create_task(self._take(life))
 
-    async def _sign(self, *, leaves: bool = False) -> int:
-        """Send a sign to all; returns its serial."""
+    async def _sign(self, *, leaves: bool = False, to_all: bool = True) -> int:
+        """Send a sign to all, or to ourselves alone; returns its serial."""
         sign = Sign(
             self.me,
             next(self._serials),
@@ -202,7 +202,8 @@ class Lives:
         )
         self._sent = sign.serial
         body = {"variables": sign.written()}
-        for life in (*(self._listed - {self.me}), self.me):
+        others = self._listed - {self.me} if to_all else ()
+        for life in (*others, self.me):
             with suppress(Gone):
                 query = {"application": life}
                 await self._ask("POST", f"events/user/{SIGN}", query, body)
@@ -215,9 +216,9 @@ class Lives:
         self._listed = {name for name in names if name.startswith((LINE, WATCHDOG))}
         self.roll.include(name for name in names if name.startswith(LINE))
 
-    async def _sign_heard(self) -> None:
+    async def _sign_heard(self, *, to_all: bool = True) -> None:
         """Send a sign, and return when we hear it: so all others had it sent to them."""
-        serial = await self._sign()
+        serial = await self._sign(to_all=to_all)
         try:
             async with asyncio.timeout(SURE):
                 while self._echoed < serial:
@@ -247,6 +248,7 @@ class Lives:
         """After a gap: are our calls still ours? Loses the lease when not; raises WeFailed."""
         self.roll.begin_anew()
         await self._list()
+        await self._sign_heard(to_all=False)  # who hears nothing of its calls is not to look alive
         await self._sign_heard()
         for _ in range(10):  # whoever claims has heard our sign by now, and gives the claim up
             if not await self._is_claimed(self.me):

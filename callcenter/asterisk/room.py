@@ -35,6 +35,12 @@ class Room:
         except (Gone, Refused):
             raise LegGone(f"channel {ids} hung up") from None
 
+    async def ensure(self, leg: Leg) -> None:
+        """Put a leg into the bridge unless it is there. Raises LegGone when it has hung up."""
+        bridge = await self._ari.request("GET", f"bridges/{self._bridge}")
+        if leg.id not in bridge["channels"]:
+            await self.enter(leg)
+
     async def leave(self, leg: Leg) -> None:
         """Take a leg out of the bridge; no error when it has hung up or is not in it."""
         self._inside.pop(leg.id, None)

@@ -69,6 +69,10 @@ class Switchboard:
         )
         self.lives = Lives(self.ari, self.lease, on_dead, self._in_application)
         self.claiming = True
+        #: Begun after each connection and each doubt, once it is sure whose the calls are.
+        self.when_back: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self.lease.on_confirmed = self._is_back
+        self._life_of_switch = ""
         self._network_uri = settings.network_uri
         self._recorder = recorder
         self._on_call = on_call
@@ -83,6 +87,10 @@ class Switchboard:
     def forget(self, channel: Channel) -> None:
         """Stop keeping events of a channel that is done with."""
         self._channels.pop(channel.id, None)
+
+    def knows(self, channel_id: str) -> bool:
+        """Whether somebody here keeps this channel."""
+        return channel_id in self._channels
 
     def _in_application(self) -> list[str]:
         """The channels that the switch must know as our application's, if they are ours."""
@@ -162,13 +170,22 @@ class Switchboard:
     async def _catch_up(self) -> None:
         """After each connection: are our calls ours yet, and who of them vanished, or finished?"""
         await self.lives.settle()
+        told = await self.ari.request("GET", "asterisk/info", {"only": "status"})
+        before, self._life_of_switch = self._life_of_switch, told["status"]["startup_time"]
         channels = await self.ari.request("GET", "channels")
         there = {channel["id"] for channel in channels}
         for channel in list(self._channels.values()):
-            if channel.id not in there:
-                channel.lost()
-            else:
+            if channel.id in there:
                 await channel.catch_up()
+            elif before == self._life_of_switch:  # it hung up as anybody does, and we were cut off
+                channel.handle({"type": "StasisEnd"})
+            else:
+                channel.lost()
+        self._is_back()
+
+    def _is_back(self) -> None:
+        if self.when_back is not None:
+            self._spawn(self.when_back())
 
     # Outgoing
 

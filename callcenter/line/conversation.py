@@ -5,11 +5,12 @@ What is done about it is told in `talk.py`. A caller who is aside hears music an
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import (
     AsyncExitStack,
     ExitStack,
     asynccontextmanager,
+    contextmanager,
     suppress,
 )
 from dataclasses import replace
@@ -26,7 +27,7 @@ from callcenter.line.talk_keys import TalkKeys
 from callcenter.line.tape import Tape
 
 OVER = "the conversation is over"
-RECORD_AGAIN = 2.0  # seconds after which a recording that could not be begun is tried once more
+AGAIN = 2.0  # seconds after which what could not be done is tried once more
 WAITING_ORDERS = 8  # somebody who mashes the keys asks for nothing
 
 
@@ -52,6 +53,8 @@ class Conversation:
         self._coming: asyncio.Task[Guest] | None = None
         self._is_consultant = False
         self._recording_again: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._is_mended = True
 
     # What is asked, and what happens
 
@@ -127,18 +130,45 @@ class Conversation:
     async def set_aside(self, **detail: str) -> None:
         """The caller hears music; the others go on without the caller. Raises LegGone."""
         if not self.is_aside:
-            self.is_aside = True
-            await self._room.leave(self.call.leg)
-            await self._music.enter_async_context(self.call.leg.music())
+            with self._changed_to(True):
+                await self._room.leave(self.call.leg)
+                await self._music.enter_async_context(self.call.leg.music())
             self.call.record.moment(Moment.HELD, **detail)
 
     async def bring_back(self, **detail: str) -> None:
         """The caller is with the others again. Raises LegGone."""
         if self.is_aside:
-            self.is_aside = False
-            await self._music.aclose()
-            await self._room.enter(self.call.leg)
+            with self._changed_to(False):
+                await self._music.aclose()
+                await self._room.enter(self.call.leg)
             self.call.record.moment(Moment.RESUMED, **detail)
+
+    @contextmanager
+    def _changed_to(self, is_aside: bool) -> Iterator[None]:
+        """What fails within was not done, as far as anybody is told: `mend` makes it true."""
+        self.is_aside = is_aside
+        try:
+            yield
+        except WeFailed:
+            self.is_aside = not is_aside
+            raise
+
+    def mend(self) -> None:
+        """Something failed halfway: have the caller be where we say, as soon as that can be."""
+        if self._mending is None or self._mending.done():
+            self._is_mended = False
+            asking = self._ask_again("as_told", lambda: not self._is_mended)
+            self._mending = asyncio.create_task(asking)
+
+    async def be_as_told(self) -> None:
+        """The caller is where we say. Raises LegGone."""
+        await self._music.aclose()
+        if self.is_aside:
+            await self._room.leave(self.call.leg)
+            await self._music.enter_async_context(self.call.leg.music())
+        else:
+            await self._room.ensure(self.call.leg)
+        self._is_mended = True
 
     async def mute(self, muted: bool, **detail: str) -> None:
         """Whether nobody hears the talker."""
@@ -233,19 +263,17 @@ class Conversation:
         if not await self.tape.start(talker.consultant):
             await self.tell_talker("not_recorded")
             await self.call.queue.not_recorded(self.call.leg.id, self.call.wanted_language)
-            self._forget_recording_again()
-            self._recording_again = asyncio.create_task(self._ask_to_record())
+            if self._recording_again is not None:
+                self._recording_again.cancel()
+            asking = self._ask_again("record", lambda: self.tape.is_missing)
+            self._recording_again = asyncio.create_task(asking)
 
-    def _forget_recording_again(self) -> None:
-        if self._recording_again is not None:
-            self._recording_again.cancel()
-
-    async def _ask_to_record(self) -> None:
-        """In turn with all else that is asked, until it is recorded."""
-        while self.tape.is_missing:
-            await asyncio.sleep(RECORD_AGAIN)
-            with suppress(OrderRefused):  # too much is asked at once
-                await self._ask(Order("record", "line"))
+    async def _ask_again(self, what: str, is_needed: Callable[[], bool]) -> None:
+        """In turn with all else that is asked, until it is done, or needed no more."""
+        while is_needed():
+            await asyncio.sleep(AGAIN)
+            with suppress(OrderRefused):  # it fails once more, or too much is asked at once
+                await self._ask(Order(what, "line"))
 
     async def record_again(self) -> None:
         """Begin the recording that is missing; the talker and the supervisors are told."""
@@ -301,7 +329,9 @@ class Conversation:
     async def end(self) -> None:
         """Stop recording and music; who asked for something yet is told that it is over."""
         self._ears.close()
-        self._forget_recording_again()
+        for again in (self._recording_again, self._mending):
+            if again is not None:
+                again.cancel()
         while self._asked:
             self._next_asked().refuse(OVER)
         await self.tape.stop()

@@ -93,6 +93,9 @@ class Room(Protocol):
         Raises LegGone when one of several has hung up, each of which may be inside then or not.
         """
 
+    async def ensure(self, leg: Leg) -> None:
+        """As `enter`, of one who may be inside already, and notices nothing then."""
+
     async def leave(self, leg: Leg) -> None:
         """From now on it hears nobody; no error when it has hung up."""
 

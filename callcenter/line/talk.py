@@ -4,11 +4,13 @@ What the consultant asks for, by a code (`talk_keys.py`), the softphone's hold b
 is done in the order in which it was asked.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
 from callcenter.appeals.callers import mask
 from callcenter.consultants.orders import Order, OrderRefused
+from callcenter.errors import WeFailed
 from callcenter.line.call import Call, while_there
 from callcenter.line.conversation import OVER, Conversation, conversation
 from callcenter.line.guests import (
@@ -23,6 +25,8 @@ from callcenter.line.happenings import Asked, Came, Found, Left, NotCome
 from callcenter.line.outcomes import Moment
 from callcenter.line.supervision import supervised
 from callcenter.line.urgency import keys_of_a_conversation
+
+log = logging.getLogger(__name__)
 
 LANGUAGES = ("kk", "ru")
 
@@ -80,6 +84,11 @@ async def _carry_out(talk: Conversation, asked: Asked) -> Parting | None:
         asked.refuse(str(exc))
         if order.detail.get("how") == "key":
             await talk.tell_talker("not_now")
+        return None
+    except WeFailed as exc:  # the two talk on, whatever cannot be done for them now
+        log.error("call %s: %s was not done: %s", talk.call.leg.id, order.what, exc)
+        asked.refuse("this cannot be done now: try again in a moment")
+        talk.mend()
         return None
     finally:
         asked.refuse(OVER)
@@ -262,6 +271,10 @@ async def _record(talk: Conversation, _order: Order) -> None:
     await talk.record_again()
 
 
+async def _as_told(talk: Conversation, _order: Order) -> None:
+    await talk.be_as_told()
+
+
 async def _survey(talk: Conversation, _order: Order) -> Parting:
     if talk.call.urgencies:
         raise OrderRefused("who is in need is not asked for a mark")
@@ -307,6 +320,7 @@ _CARRIED_OUT: Mapping[str, Callable[[Conversation, Order], Awaitable[Parting | N
     "redirect": _redirect,
     "survey": _survey,
     "record": _record,
+    "as_told": _as_told,
     "take_over": _take_over,
 }
 

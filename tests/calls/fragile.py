@@ -1,8 +1,10 @@
 """A house of which every part can be stopped, and what a test looks at then."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest_asyncio
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import loudness
+from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.settings import Settings
 from tests.calls.house import (
@@ -21,6 +24,7 @@ from tests.calls.house import (
     until,
 )
 from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
+from tests.calls.talking import order
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -109,13 +113,47 @@ async def hears_tone(call: Call, hertz: float) -> None:
     await until(heard, f"a tone of {hertz:g} Hz is heard")
 
 
-def lost_packets(call: Call, since: float) -> int:
+def lost_packets(call: Call, since: float, until: float = math.inf) -> int:
     """How many packets of the switch's stream are missing, or belong to another stream."""
-    packets = [packet for packet in call.heard.packets if packet.arrived_at >= since]
+    packets = [each for each in call.heard.packets if since <= each.arrived_at < until]
     return sum(
         (after.sequence - before.sequence) % 65536 != 1 or after.ssrc != before.ssrc
         for before, after in pairwise(packets)
     )
+
+
+def longest_gap(call: Call, since: float, until: float = math.inf) -> float:
+    """Seconds between two packets of the switch's stream, at most."""
+    times = [each.arrived_at for each in call.heard.packets if since <= each.arrived_at < until]
+    return max(after - before for before, after in pairwise(times))
+
+
+def unbroken(
+    caller: Call, leg: Call, since: float, until: float = math.inf, *, stalled: float = 0.0
+) -> None:
+    """Neither lost a packet, nor heard nothing for a tenth of a second.
+
+    `stalled` are seconds for which this process, telephones and all, stood still itself.
+    """
+    for each in (caller, leg):
+        assert lost_packets(each, since, until) == 0
+        assert longest_gap(each, since, until) < 0.1 + stalled
+
+
+async def held(house: House, number: str, extension: str) -> float:
+    """Wait until somebody has the call again and puts its caller on hold; when it was asked."""
+    at = [0.0]
+
+    async def is_held() -> bool:
+        at[0] = time.monotonic()
+        with suppress(AskedWrongly, WeFailed):  # nobody has it yet
+            await order(house, extension, "hold")
+            return True
+        return False
+
+    await until(is_held, f"somebody does what {extension} asks", 30)
+    await has_happened(house, number, Moment.HELD)
+    return at[0]
 
 
 async def falls_back(house: House, caller: Call) -> None:

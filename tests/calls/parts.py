@@ -27,7 +27,7 @@ class Process:
     ) -> None:
         self.log = log
         self._command = command
-        self._environment = environment
+        self.environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -38,7 +38,7 @@ class Process:
     async def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdout=output, stderr=output, env=self._environment
+                *self._command, stdout=output, stderr=output, env=self.environment
             )
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
@@ -48,25 +48,41 @@ class Process:
             async with asyncio.timeout(START):
                 await self._process.wait()
 
+    def send(self, number: signal.Signals) -> None:
+        """Raises ProcessLookupError when it has ended."""
+        assert self._process is not None, "the process was not started"
+        self._process.send_signal(number)
+
     def pause(self) -> None:
         """Let it do nothing, as a machine that swaps does, until `go_on`."""
-        assert self._process is not None, "the process was not started"
-        self._process.send_signal(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        assert self._process is not None, "the process was not started"
-        self._process.send_signal(signal.SIGCONT)
+        self.send(signal.SIGCONT)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
 
 
 class Line(Process):
     """A controller, exactly as `callcenter up` runs it."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        *,
+        before: Sequence[str] = (),
+        program: Sequence[str] = CALLCENTER,
+        also: Mapping[str, str] | None = None,
+    ) -> None:
+        """`before` is what its command begins with, `also` goes into its environment."""
         self._word = settings.var / f"{name}.sock"
         super().__init__(
-            (*CALLCENTER, "line", "--name", name),
+            (*before, *program, "line", "--name", name),
             settings.var / f"{name}.log",
-            {**environment(settings), "NOTIFY_SOCKET": str(self._word)},
+            {**environment(settings), **(also or {}), "NOTIFY_SOCKET": str(self._word)},
         )
 
     async def start(self) -> None:
@@ -84,9 +100,16 @@ class Line(Process):
 
 
 @asynccontextmanager
-async def running_line(settings: Settings, name: str) -> AsyncIterator[Line]:
+async def running_line(
+    settings: Settings,
+    name: str,
+    *,
+    before: Sequence[str] = (),
+    program: Sequence[str] = CALLCENTER,
+    also: Mapping[str, str] | None = None,
+) -> AsyncIterator[Line]:
     """A controller as a process, stopped in order at the end; it may be killed meanwhile."""
-    line = Line(settings, name)
+    line = Line(settings, name, before=before, program=program, also=also)
     try:
         await line.start()
         yield line

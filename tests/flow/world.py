@@ -278,10 +278,15 @@ class FakeRoom:
         self.inside += [leg for leg in legs if isinstance(leg, FakeLeg)]
         assert len(set(self.inside)) == len(self.inside)
 
+    async def ensure(self, leg: Leg) -> None:
+        if leg not in self.inside:
+            await self.enter(leg)
+
     async def leave(self, leg: Leg) -> None:
         assert isinstance(leg, FakeLeg)
         await self._world.operation()
-        self.inside.remove(leg)
+        if leg in self.inside:
+            self.inside.remove(leg)
 
 
 class FakeLeg:

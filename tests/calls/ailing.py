@@ -1,0 +1,51 @@
+"""What makes a process ill without stopping it: no memory, an event loop that stands still."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.calls.parts import Process
+
+BLOCKED = 5.0  # seconds
+#: `callcenter`, whose event loop stands still for a while at this signal.
+BLOCKABLE = (
+    sys.executable,
+    "-c",
+    f"import signal, time; signal.signal(signal.SIGUSR1, lambda *_: time.sleep({BLOCKED})); "
+    "from callcenter.cli import main; main()",
+)
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def block(process: Process) -> None:
+    """Have the event loop of a process that was begun by `BLOCKABLE` stand still."""
+    process.send(signal.SIGUSR1)
+
+
+@contextmanager
+def no_memory_for(process: Process) -> Iterator[None]:
+    """Whatever the process asks for from now on, the kernel kills it for.
+
+    Skips the test, and says why, where the kernel lets nobody do that.
+    """
+    is_old = (_CGROUPS / "memory").is_dir()
+    group = (_CGROUPS / "memory" if is_old else _CGROUPS) / f"callcenter-test-{process.pid}"
+    try:
+        group.mkdir()
+    except OSError as exc:
+        pytest.skip(f"this machine lets nobody limit memory: {exc}")
+    try:
+        try:
+            limit = group / ("memory.limit_in_bytes" if is_old else "memory.max")
+            limit.write_text(str(64 * 1024))
+            (group / "cgroup.procs").write_text(str(process.pid))
+        except OSError as exc:
+            pytest.skip(f"this machine lets nobody limit memory: {exc}")
+        yield
+    finally:
+        with suppress(OSError):
+            group.rmdir()

@@ -1,0 +1,193 @@
+"""A controller that hears nothing, all too late, or twice; that stands still, or has no memory.
+
+docs/operations/failures.md tells operators what is seen here.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+
+import pytest
+
+from callcenter.app import Controller
+from callcenter.line.outcomes import Moment, Outcome
+from tests.calls.ailing import BLOCKABLE, BLOCKED, block, no_memory_for
+from tests.calls.fragile import both_hear, connected, has_happened, held, unbroken
+from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
+from tests.calls.parts import Line, running_line
+from tests.calls.relays import EventRelay, relayed_ari, swallowed, told_twice
+from tests.calls.talking import hears_no_tone, hears_tone, order
+from tests.calls.test_takeover import sees
+from tests.calls.test_waiting import Stalls
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Begins = Callable[[EventRelay, Line], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def house(fragile: House) -> House:
+    return fragile
+
+
+@asynccontextmanager
+async def relayed(house: House) -> AsyncIterator[tuple[EventRelay, Line]]:
+    """The controller line-1, and what its events come by."""
+    async with (
+        relayed_ari(house) as (relay, settings),
+        running_line(settings, "line-1", program=BLOCKABLE) as line,
+    ):
+        yield relay, line
+
+
+def deaf(relay: EventRelay, line: Line) -> AbstractContextManager[None]:
+    """Asterisk answers all that is asked, and tells nothing."""
+    relay.fate = swallowed
+    return nullcontext()
+
+
+def half_open(relay: EventRelay, line: Line) -> AbstractContextManager[None]:
+    """Connections are there, also new ones, and nothing passes."""
+    relay.flows.clear()
+    return nullcontext()
+
+
+def blocked(relay: EventRelay, line: Line) -> AbstractContextManager[None]:
+    block(line)
+    return nullcontext()
+
+
+def out_of_memory(relay: EventRelay, line: Line) -> AbstractContextManager[None]:
+    return no_memory_for(line)
+
+
+FAULTS: list[Begins] = [deaf, half_open, blocked, out_of_memory]
+
+
+@pytest.mark.parametrize("begins", FAULTS)
+async def test_another_controller_goes_on_with_the_calls_of_one_that(
+    house: House, begins: Begins
+) -> None:
+    number = f"+7702005100{FAULTS.index(begins)}"
+    waits = number[:-2] + "9" + number[-1]
+    async with (
+        relayed(house) as (relay, line),
+        house.softphone("201") as consultant,
+        house.caller(number) as caller,
+        house.caller(waits) as waiting,
+        running_controller(house.settings, "line-2", house.engine, house.redis) as peer,
+        Stalls() as stalls,
+    ):
+        peer.switchboard.claiming = False
+        await until(lambda: sees(peer, "line-1"), "the two know of each other")
+        await consultant.register()
+        leg = await connected(house, caller, consultant)
+        await has_happened(house, number, Moment.RECORDING_STARTED)
+        await waiting.press("0")
+        await has_happened(house, waits, Moment.WAITING)
+        since = time.monotonic()
+        with begins(relay, line):
+            await until(lambda: has_calls(peer, 2), "the other controller has the calls", 15)
+            asked_at = await held(house, number, "201")
+            unbroken(caller, leg, since, asked_at, stalled=stalls.longest)
+        await until(lambda: is_over(line), "the first one was killed", 15)
+        relay.flows.set()
+        await order(house, "201", "resume")
+        await both_hear(caller, leg)
+        await leg.hang_up()
+        await caller.ended()
+        again = await consultant.next_call(30)
+        await again.answer()
+        await both_hear(waiting, again)
+        await again.hang_up()
+        await waiting.ended()
+        appeals = [await house.appeal(each) for each in (number, waits)]
+    await all_is_kept(house, [appeal.caller_number or "" for appeal in appeals])
+
+
+async def has_calls(controller: Controller, count: int) -> bool:
+    return len(controller.calls) == count
+
+
+async def is_over(line: Line) -> bool:
+    return line.has_ended
+
+
+async def all_is_kept(house: House, numbers: list[str]) -> None:
+    """Each caller talked once, and was recorded once, from beginning to end."""
+    for number in numbers:
+        appeal = await house.appeal(number)
+        assert appeal.outcome == Outcome.TALKED
+        moments = await house.moments(appeal)
+        for once in (Moment.RECEIVED, Moment.RECORDING_STARTED, Moment.RECORDING_STOPPED):
+            assert moments.count(once) == 1, await house.story(number)
+        assert moments.count(Moment.ENDED) == 1
+        (recording,) = await house.recordings(appeal)
+        assert recording.state == "closed"
+        assert recording.ended_at is not None
+        left, _ = house.recorded(recording)
+        talked = (recording.ended_at - recording.started_at).total_seconds()
+        assert abs(len(left) / 8000 - talked) < 0.5
+
+
+@pytest.mark.parametrize("begins", FAULTS[:3])
+async def test_the_only_controller_goes_on_once_it_hears_again_after_it_was(
+    house: House, begins: Begins
+) -> None:
+    number = f"+7702005200{FAULTS.index(begins)}"
+    async with (
+        relayed(house) as (relay, line),
+        house.softphone("201") as consultant,
+        house.caller(number) as caller,
+        Stalls() as stalls,
+    ):
+        await consultant.register()
+        leg = await connected(house, caller, consultant)
+        await has_happened(house, number, Moment.RECORDING_STARTED)
+        since = time.monotonic()
+        with begins(relay, line):
+            await asyncio.sleep(BLOCKED)
+        relay.fate = lambda _: (0.0,)
+        relay.flows.set()
+        asked_at = await held(house, number, "201")
+        unbroken(caller, leg, since, asked_at, stalled=stalls.longest)
+        await order(house, "201", "resume")
+        await both_hear(caller, leg)
+        await leg.hang_up()
+        await caller.ended()
+        await house.appeal(number)
+        assert not line.has_ended
+    await all_is_kept(house, [number])
+
+
+@pytest.mark.parametrize("how", ["twice", "late"])
+async def test_events_that_come(house: House, how: str) -> None:
+    number = f"+7702005300{['twice', 'late'].index(how)}"
+    async with relayed(house) as (relay, _), house.softphone("202") as consultant:
+        relay.fate = told_twice if how == "twice" else relay.fate
+        async with house.caller(number) as caller:
+            if how == "late":  # who calls later falls back: nobody claims the call in time
+                relay.fate = lambda _: (0.8,)
+            await consultant.register()
+            await caller.press("2")
+            await house.hears(caller, "ru", "emergency_hint")
+            await caller.press("1")
+            leg = await consultant.next_call(20)
+            await leg.answer()
+            await both_hear(caller, leg)
+            await leg.press("*5")
+            await hears_no_tone(caller, CONSULTANT_TONE)
+            await has_happened(house, number, Moment.HELD)
+            await asyncio.sleep(1)  # a key that counts twice would end it again
+            await hears_no_tone(caller, CONSULTANT_TONE)
+            await leg.press("*5")
+            await hears_tone(caller, CONSULTANT_TONE)
+            await leg.hang_up()
+            await caller.ended()
+            appeal = await house.appeal(number)
+    assert appeal.language == "ru"
+    await all_is_kept(house, [number])
+    async with house.engine.connect() as connection:
+        query = "SELECT count(*) FROM appeal WHERE caller_number = %s"
+        assert (await connection.exec_driver_sql(query, (number,))).scalar() == 1
