@@ -127,8 +127,8 @@ record_search = Table(
     Column("received_at", DateTime(timezone=True), nullable=False, comment="of the appeal"),
     Index(
         "ix_record_search_found",
+        DAYS,  # first, for lists are crossed in this order
         "terms",
-        DAYS,
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 512},
     ),

@@ -32,8 +32,8 @@ def upgrade() -> None:
     op.execute(ADDED.format(filters=FILTERS))
     op.execute(
         "CREATE INDEX ix_record_search_found ON record_search"
-        " USING gin (terms, (ARRAY[(received_at AT TIME ZONE 'UTC')::date - '2000-01-01'::date,"
-        " -1 - ((received_at AT TIME ZONE 'UTC')::date - '2000-01-01'::date) / 16]))"
+        " USING gin ((ARRAY[(received_at AT TIME ZONE 'UTC')::date - '2000-01-01'::date,"
+        " -1 - ((received_at AT TIME ZONE 'UTC')::date - '2000-01-01'::date) / 16]), terms)"
         " WITH (gin_pending_list_limit = 512)"
     )
     op.create_index("ix_record_owner_stage", "record", ["owner", "stage"])

