@@ -205,6 +205,12 @@ class Settings(BaseSettings):
         60, ge=0, le=1440, description="Minutes in which who rings back gets the same consultant"
     )
 
+    status_tries: int = Field(
+        1000,
+        ge=1,
+        description="Wrong tries in a day of all visitors of one machine, such as the portal, to "
+        "learn how appeals stand; then it is refused until the day is over",
+    )
     unanswered_window: float = Field(
         60,
         ge=0,

@@ -9,7 +9,7 @@ class Action(StrEnum):
     source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
-             appeals (a search), record, field, term, authority_key, second_factor
+             appeals (a search), record, field, term, authority_key, second_factor, machine
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -89,6 +89,10 @@ class Action(StrEnum):
     # The same by the command.
     ROLE_GIVEN = "command:user:role_given"
     USER_IDENTIFIED = "command:user:identified"
+    STATUS_TOLD = "web:appeal:status_told"  #: to who proved whose it is; subject: its number
+    APPEALS_EXPORTED = "web:appeals:exported"  #: detail: filters, rows, personal, format
+    MACHINE_ADDED = "command:machine:added"  #: subject: the machine
+    MACHINE_REVOKED = "command:machine:revoked"
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_SIGNS = "command:user:signs"  #: how somebody signs receipts was changed

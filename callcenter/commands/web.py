@@ -37,6 +37,8 @@ from callcenter.promises import api as promises_api
 from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
 from callcenter.recordings import erasing_api, erasing_pages
+from callcenter.register import api as register_api
+from callcenter.register import form_api, lists_api, status_api
 from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
 from callcenter.register import pages as register_pages
@@ -75,7 +77,15 @@ ROOMS = (
     Room("plans", (plans_pages.router, plans_api.router), plans_pages.TEMPLATES),
     Room(
         "register",
-        (register_pages.router, register_lists.router, register_form.router),
+        (
+            register_pages.router,
+            register_lists.router,
+            register_form.router,
+            register_api.router,
+            lists_api.router,
+            form_api.router,
+            status_api.router,
+        ),
         register_pages.TEMPLATES,
     ),
     Room(

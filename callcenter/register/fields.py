@@ -9,12 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from callcenter.errors import N_, AskedWrongly
 from callcenter.register.identifiers import parse_identifier
 
 Value = str | list[str]
 Content = Mapping[str, Value]
+Kept = TypeVar("Kept")
 
 PEOPLE = ("applicant", "representative", "reporter", "affected", "accused")
 SEVERAL = 9  # people affected, and complained of, at most
@@ -94,6 +96,10 @@ class WrongContent(AskedWrongly):
         super().__init__("; ".join(f"{key}: {fault}" for key, fault in sorted(faults.items())))
         self.faults = dict(faults)
 
+    @property
+    def told(self) -> dict[str, Any]:
+        return {"faults": self.faults}
+
 
 class Form:
     """The fields in force, in their order."""
@@ -131,6 +137,16 @@ class Form:
     def visible(self, content: Content, guards: Collection[Guard]) -> dict[str, Value]:
         """What of a content somebody sees who may see these guards."""
         return {key: value for key, value in content.items() if self.guard(key, content) in guards}
+
+    def shown(
+        self, changed: Mapping[str, Kept], content: Content, guards: Collection[Guard]
+    ) -> dict[str, Kept]:
+        """What of the changes of a content somebody sees who may see these guards."""
+        return {
+            key: each
+            for key, each in changed.items()
+            if key == "kind" or Guard.SENSITIVE in guards or self.guard(key, content) in guards
+        }
 
     def guard(self, key: str, content: Content) -> Guard:
         """Who sees it. A child's name is sensitive, and so is what no field is known for."""

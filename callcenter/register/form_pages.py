@@ -5,23 +5,18 @@ from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from callcenter.audit.actions import Action
-from callcenter.audit.store import record as audit
 from callcenter.errors import N_, AskedWrongly
-from callcenter.register import definitions
+from callcenter.register import editing
 from callcenter.register.fields import Field, Guard, Option, Section, Type
 from callcenter.register.terms import Clock, Term, Unit
 from callcenter.register.wording import Telling
-from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
-from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
 from callcenter.web.words import ZONE
 
 SEE_OTHER = 303
@@ -81,12 +76,7 @@ async def add(
         field = Field(
             code, section, type, guard, kk, ru, en, position, options=read_options(options)
         )
-        async with unit_of_work(site.engine) as connection:
-            known = (await definitions.form(connection)).fields
-            if any((each.section, each.code) == (section, code) for each in known):
-                raise AskedWrongly("there is such a field already")
-            version = await definitions.put_field(connection, field, visit.who)
-            await _note(connection, visit, field, version)
+        await editing.add_field(site, visit, field)
     except AskedWrongly:
         return await _list(request, site, refused=True)
     return RedirectResponse("/form", SEE_OTHER)
@@ -114,10 +104,9 @@ async def change(
     active: Annotated[bool, Form()] = False,
 ) -> Response:
     """Keep the next version of a question."""
-    async with unit_of_work(site.engine) as connection:
-        old = await _find(connection, section, code)
-    try:
-        new = replace(
+
+    def changed(old: Field) -> Field:
+        return replace(
             old,
             kk=kk,
             ru=ru,
@@ -127,9 +116,9 @@ async def change(
             active=active,
             options=read_options(options),
         )
-        async with unit_of_work(site.engine) as connection:
-            version = await definitions.put_field(connection, new, visit.who)
-            await _note(connection, visit, new, version)
+
+    try:
+        await editing.change_field(site, visit, section, code, changed)
     except AskedWrongly:
         return await _one(request, site, section, code, refused=True)
     return RedirectResponse("/form", SEE_OTHER)
@@ -155,21 +144,7 @@ async def put_term(
     """A term from a day on, as when the law changes."""
     term = Term(clock, length, unit, article.strip(), valid_from)
     try:
-        async with unit_of_work(site.engine) as connection:
-            await definitions.put_term(connection, term)
-            await audit(
-                connection,
-                who=visit.who,
-                action=Action.TERM_KEPT,
-                subject=f"term:{clock.value}",
-                detail={
-                    "length": length,
-                    "unit": unit.value,
-                    "article": term.article,
-                    "from": valid_from.isoformat(),
-                },
-                from_address=visit.address,
-            )
+        await editing.put_term(site, visit, term)
     except AskedWrongly:
         return await _terms(request, site, refused=True)
     return RedirectResponse("/terms", SEE_OTHER)
@@ -203,16 +178,8 @@ def written_options(options: tuple[Option, ...]) -> str:
     )
 
 
-async def _find(connection: AsyncConnection, section: Section, code: str) -> Field:
-    for each in (await definitions.form(connection)).fields:
-        if (each.section, each.code) == (section, code):
-            return each
-    raise NotFound("the form has no such field")
-
-
 async def _list(request: Request, site: Site, *, refused: bool = False) -> Response:
-    async with unit_of_work(site.engine) as connection:
-        form = await definitions.form(connection)
+    form = await editing.form(site)
     return page(
         request,
         "register/form.html",
@@ -229,9 +196,8 @@ async def _list(request: Request, site: Site, *, refused: bool = False) -> Respo
 async def _one(
     request: Request, site: Site, section: Section, code: str, *, refused: bool = False
 ) -> Response:
-    async with unit_of_work(site.engine) as connection:
-        form = await definitions.form(connection)
-        shown = await _find(connection, section, code)
+    form = await editing.form(site)
+    shown = editing.field_of(form, section, code)
     return page(
         request,
         "register/field.html",
@@ -245,8 +211,7 @@ async def _one(
 
 
 async def _terms(request: Request, site: Site, *, refused: bool = False) -> Response:
-    async with unit_of_work(site.engine) as connection:
-        law = await definitions.law(connection)
+    law = await editing.law(site)
     return page(
         request,
         "register/terms.html",
@@ -256,15 +221,4 @@ async def _terms(request: Request, site: Site, *, refused: bool = False) -> Resp
         units=UNITS,
         today=datetime.now(ZONE).date(),
         refused=refused,
-    )
-
-
-async def _note(connection: AsyncConnection, visit: Visit, field: Field, version: int) -> None:
-    await audit(
-        connection,
-        who=visit.who,
-        action=Action.FIELD_KEPT,
-        subject=f"field:{field.section.value}.{field.code}",
-        detail={"version": version},
-        from_address=visit.address,
     )

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from types import EllipsisType
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,11 +15,11 @@ from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import AskedWrongly
 from callcenter.register import definitions, drafts, store
-from callcenter.register.fields import Content, Form, Guard
+from callcenter.register.fields import Content, Form, Guard, Value
 from callcenter.register.private import Keys
 from callcenter.register.stages import FORMAL, Kind, Stage, check_move
 from callcenter.register.store import Record
-from callcenter.storage.engine import unit_of_work
+from callcenter.storage.engine import as_a_whole, unit_of_work
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
 from callcenter.web.site import Site, Visit
@@ -92,7 +93,7 @@ async def save(
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
         form = await definitions.form(connection)
-        before = await seen(connection, keys, row.id, version, content)
+        before = await seen(connection, keys, visit, row.id, version, content)
         after = await store.save(
             connection,
             keys,
@@ -108,6 +109,30 @@ async def save(
         return after
 
 
+async def change(
+    site: Site,
+    visit: Visit,
+    number: str,
+    version: int,
+    changes: Mapping[str, Value | None],
+    kind: Kind | EllipsisType | None = ...,
+) -> Record:
+    """Save with these values of some fields, None: nothing; all others, and `...`, stay.
+
+    Raises as `save` does.
+    """
+    keys = Keys.read(site.settings)
+    typed = {key: value for key, value in changes.items() if value is not None}
+    async with as_a_whole(site.engine) as connection:
+        row = await found(connection, number)
+        before = await seen(connection, keys, visit, row.id, version, typed)
+        form = await definitions.form(connection)
+        visible = form.visible(before.content, guards_of(visit))
+        content = {key: each for key, each in visible.items() if key not in changes} | typed
+        after = before.kind if isinstance(kind, EllipsisType) else kind
+        return await save(site, visit, number, version, after, content)
+
+
 async def move(
     site: Site, visit: Visit, number: str, version: int, after: Stage, reason: str = ""
 ) -> Record:
@@ -118,7 +143,7 @@ async def move(
     keys = Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
-        before = await seen(connection, keys, row.id, version, {})
+        before = await seen(connection, keys, visit, row.id, version, {})
         check_move(before.stage, after, before.standing, reason)
         values = await _consequences(connection, visit, row, before, after)
         if after is Stage.NO_REQUEST:
@@ -153,7 +178,7 @@ async def extend(
     keys = Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
-        before = await seen(connection, keys, row.id, version, {})
+        before = await seen(connection, keys, visit, row.id, version, {})
         if before.kind not in FORMAL or before.due_on is None or before.extended:
             raise AskedWrongly("only the term of a registered appeal is extended, and only once")
         if not reason.strip():
@@ -171,17 +196,18 @@ async def extend(
         return await store.find(connection, keys, row.id)
 
 
-async def pass_danger_on(site: Site, visit: Visit, number: str, version: int, whom: str) -> None:
+async def pass_danger_on(site: Site, visit: Visit, number: str, version: int, whom: str) -> Record:
     """Note that somebody who can help at once has been told (R11). Raises AskedWrongly, Changed."""
     keys = Keys.read(site.settings)
     if not whom.strip():
         raise AskedWrongly("say who was told: the body, and the name of the person on duty")
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
-        before = await seen(connection, keys, row.id, version, {})
+        before = await seen(connection, keys, visit, row.id, version, {})
         values = {"danger_passed_at": datetime.now(UTC)}
         await step(connection, visit, before, before.stage, whom, values)
         await note(connection, visit, Action.DANGER_PASSED_ON, number)
+        return await store.find(connection, keys, row.id)
 
 
 async def _consequences(
@@ -223,12 +249,18 @@ async def step(
 
 
 async def seen(
-    connection: AsyncConnection, keys: Keys, appeal_id: UUID, version: int, mine: Content
+    connection: AsyncConnection,
+    keys: Keys,
+    visit: Visit,
+    appeal_id: UUID,
+    version: int,
+    mine: Content,
 ) -> Record:
     """The record, if it is still in the version that was seen; else raises Changed."""
     record = await store.find(connection, keys, appeal_id)
     if record.version != version:
-        raise await store.changed(connection, keys, appeal_id, version, mine)
+        form, guards = await definitions.form(connection), guards_of(visit)
+        raise await store.changed(connection, keys, form, appeal_id, version, mine, guards)
     return record
 
 

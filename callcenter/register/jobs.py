@@ -12,6 +12,7 @@ from callcenter.register.lists import List
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
 from callcenter.storage.redis import open_redis
+from callcenter.web import once
 from callcenter.web.words import ZONE
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 @jobs.periodic(cron="10 * * * *")
 @jobs.task(name="register.forget_attempts", pass_context=True, queueing_lock="register.forget")
 async def forget_attempts(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """Tries to learn how an appeal stands are forgotten a day later: they name who asked."""
+    """Tries to learn how an appeal stands are forgotten a day later: they name who asked.
+
+    So are answers to requests that could have been sent again.
+    """
     async with unit_of_work(tools_of(context).engine) as connection:
         await progress.forget_the_past(connection)
+        await once.forget_the_past(connection)

@@ -5,16 +5,17 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals.cursor import Place
 from callcenter.appeals.tables import appeal
 from callcenter.register.searching import Found, rows
 from callcenter.register.stages import ENDED, Stage
 from callcenter.register.tables import record, record_draft
 from callcenter.web.tables import web_user
 
-LIMIT = 200
+LIMIT = 200  # of what is counted and alarmed about
 UNWRITTEN = timedelta(days=14)  # in which a call without a record is to be written down
 DANGER_WAITS = timedelta(minutes=15)  # after which a danger that nobody passed on alarms
 
@@ -59,15 +60,24 @@ def _conditions(user: str, today: date, now: datetime) -> Mapping[List, ColumnEl
 
 
 async def read(
-    connection: AsyncConnection, which: List, user: str, *, today: date, now: datetime
+    connection: AsyncConnection,
+    which: List,
+    user: str,
+    *,
+    today: date,
+    now: datetime,
+    after: tuple[date, Place] | None = None,
+    limit: int,
 ) -> list[Found]:
-    """A work list of a user, by its deadline, then the oldest first; 200 at most."""
-    query = (
-        rows()
-        .where(_conditions(user, today, now)[which])
-        .order_by(record.c.due_on.asc().nulls_last(), appeal.c.received_at)
-        .limit(LIMIT)
-    )
+    """A work list of a user, by its deadline (none: `date.max`), then the oldest first.
+
+    `after` is where the last one known stands.
+    """
+    due = func.coalesce(record.c.due_on, date.max)
+    order = (due, appeal.c.received_at, appeal.c.id)
+    query = rows().where(_conditions(user, today, now)[which]).order_by(*order).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(*order) > (after[0], *after[1]))
     return [Found(*row) for row in await connection.execute(query)]
 
 

@@ -1,29 +1,23 @@
 """Pages to find appeals by: the search, and the work lists."""
 
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal
+from datetime import datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callcenter.audit.actions import Action
-from callcenter.audit.store import record as audit
 from callcenter.errors import N_
-from callcenter.register import definitions, lists, searching
-from callcenter.register.fields import Form
-from callcenter.register.handling import guards_of
+from callcenter.register import editing, finding, lists
 from callcenter.register.lists import List
-from callcenter.register.private import Keys
-from callcenter.register.searching import LIMIT, Found, Question
-from callcenter.register.stages import Stage
+from callcenter.register.searching import Question
 from callcenter.register.wording import KINDS, STAGES, Telling
-from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
-from callcenter.web.words import ZONE, midnight
+from callcenter.web.site import CurrentSite, CurrentVisit, language_of
+from callcenter.web.words import ZONE
 
 LISTS = {
     List.DANGER: N_("Danger, not passed on yet"),
@@ -42,23 +36,11 @@ async def search(
     request: Request,
     site: CurrentSite,
     visit: CurrentVisit,
-    q: Annotated[str, Query(max_length=200)] = "",
-    stage: Stage | Literal[""] = "",
-    region: Annotated[str, Query(max_length=40)] = "",
-    since: date | Literal[""] = "",
-    until: date | Literal[""] = "",
-    by_deadline: bool = False,
+    question: Annotated[Question, Depends(finding.asked)],
+    after: finding.Cursor = "",
 ) -> Response:
     """Appeals by number, telephone, ИИН, name and words; what was looked for is audited."""
-    question = Question(
-        text=q,
-        stages=(stage,) if stage else (),
-        region=region,
-        since=midnight(since) if since else None,
-        until=midnight(until + timedelta(days=1)) if until else None,
-        by_deadline=by_deadline,
-    )
-    form, found = await _answered(site, visit, question)
+    form, found = await editing.form(site), await finding.search(site, visit, question, after)
     region_field = form.field("region")
     return page(
         request,
@@ -67,10 +49,10 @@ async def search(
         regions=region_field.options if region_field is not None else (),
         question=question,
         asked=question != Question(),
-        since=since,
-        until=until,
-        rows=found[:LIMIT],
-        more=len(found) > LIMIT,
+        since=question.since.date() if question.since else "",
+        until=(question.until - timedelta(days=1)).date() if question.until else "",
+        rows=found.rows,
+        more=onward(request, found),
         stages=STAGES,
         kinds=KINDS,
         today=datetime.now(ZONE).date(),
@@ -83,42 +65,29 @@ async def work(
     site: CurrentSite,
     visit: CurrentVisit,
     which: Annotated[List | None, Query(alias="list")] = None,
+    after: finding.Cursor = "",
 ) -> Response:
     """The work lists; without a choice, the first that is not empty."""
-    now = datetime.now(UTC)
-    today = now.astimezone(ZONE).date()
-    user = visit.who.removeprefix("user:")
-    async with unit_of_work(site.engine) as connection:
-        counted = await lists.counts(connection, user, today=today, now=now)
-        shown = which or next((each for each in List if counted[each]), List.MINE)
-        found = await lists.read(connection, shown, user, today=today, now=now)
+    counted = await finding.counts(site, visit)
+    shown = which or next((each for each in List if counted[each]), List.MINE)
+    found = await finding.work(site, visit, shown, after if which else "")
     return page(
         request,
         "register/work.html",
         lists={each: (LISTS[each], counted[each]) for each in List},
         shown=shown,
         limit=lists.LIMIT,
-        rows=found,
+        rows=found.rows,
+        more=onward(request, found, list=shown.value),
         stages=STAGES,
         kinds=KINDS,
-        today=today,
+        today=datetime.now(ZONE).date(),
     )
 
 
-async def _answered(site: Site, visit: Visit, question: Question) -> tuple[Form, list[Found]]:
-    """The form in force, and what was found; nothing, and no audit entry, for no question."""
-    keys = Keys.read(site.settings)
-    async with unit_of_work(site.engine) as connection:
-        form = await definitions.form(connection)
-        if question == Question():
-            return form, []
-        found = await searching.find(connection, keys, question, guards_of(visit))
-        await audit(
-            connection,
-            who=visit.who,
-            action=Action.APPEALS_SEARCHED,
-            subject="appeals",
-            detail={"words": len(question.text.split()), "found": len(found)},
-            from_address=visit.address,
-        )
-    return form, found
+def onward(request: Request, found: finding.Page, **values: str) -> str | None:
+    """The address of the next page, if there is one: this one's with another cursor."""
+    if found.following is None:
+        return None
+    asked = dict(request.query_params) | values | {"after": found.following}
+    return f"{request.url.path}?{urlencode(asked)}"

@@ -7,8 +7,9 @@ sees what others changed since, key by key, and saves again on top of it (primer
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from callcenter.errors import Conflict
+from callcenter.errors import Stale
 from callcenter.register.fields import Content, Value
 
 
@@ -30,11 +31,11 @@ class Change:
     differences: Mapping[str, Difference]
 
 
-class Changed(Conflict):
+class Changed(Stale):
     """Somebody else has changed this record since you opened it: look at it and save again."""
 
     def __init__(self, version: int, theirs: Mapping[str, Difference], mine: Content) -> None:
-        """`theirs`: all that changed since; `mine`: what is about to be saved."""
+        """`theirs`: what changed since and may be seen; `mine`: what is about to be saved."""
         super().__init__()
         self.version = version
         self.theirs = dict(theirs)
@@ -43,6 +44,14 @@ class Changed(Conflict):
             for key, difference in theirs.items()
             if key in mine and mine[key] not in (difference.before, difference.after)
         }
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The version to save on top of, what others changed, and which of it is changed here."""
+        theirs = {
+            key: {"before": each.before, "after": each.after} for key, each in self.theirs.items()
+        }
+        return {"version": self.version, "theirs": theirs, "both": sorted(self.both)}
 
 
 def differences(before: Content, after: Content) -> dict[str, Difference]:

@@ -71,7 +71,7 @@ async def split(
     keys = Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
-        record = await seen(connection, keys, row.id, version, {})
+        record = await seen(connection, keys, visit, row.id, version, {})
         if record.stage in ENDED or record.version == 0:
             raise AskedWrongly("only an appeal that is saved and goes on can be split")
         form = await definitions.form(connection)
@@ -106,12 +106,14 @@ async def split(
     return new
 
 
-async def join(site: Site, visit: Visit, number: str, version: int, into: str, reason: str) -> None:
+async def join(
+    site: Site, visit: Visit, number: str, version: int, into: str, reason: str
+) -> store.Record:
     """Let an appeal go on within another one. Raises as moves do, and AskedWrongly."""
     keys = Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         row, other = await found(connection, number), await found(connection, into)
-        record = await seen(connection, keys, row.id, version, {})
+        record = await seen(connection, keys, visit, row.id, version, {})
         target = await store.find(connection, keys, other.id)
         if other.id == row.id or target.stage in ENDED:
             raise AskedWrongly("an appeal is joined to another one that goes on")
@@ -119,3 +121,4 @@ async def join(site: Site, visit: Visit, number: str, version: int, into: str, r
         await step(connection, visit, record, Stage.JOINED, reason, {"joined_to": other.id})
         detail = {"before": record.stage.value, "after": Stage.JOINED.value, "into": into}
         await note(connection, visit, Action.RECORD_MOVED, number, **detail)
+        return await store.find(connection, keys, row.id)

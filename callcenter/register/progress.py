@@ -1,8 +1,9 @@
-"""How an appeal stands, told to who proves that it is theirs (R13): `line.ports.Appeals`.
+"""How an appeal stands, told to who proves that it is theirs (R13): by telephone, by a machine.
 
 The proof is the last four digits of the telephone on the appeal, or the code of the receipt. Four
 digits are guessed in time, so tries are few: for each appeal and for whoever asks, counted before
-they are judged. Wrong number, wrong proof and too many tries have one answer, after the same work.
+they are judged. Wrong number, wrong proof and too many tries have one answer, after the same work:
+the same statements, of which each finds its row by an index or finds none.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from callcenter.errors import WeFailed
 from callcenter.register.stages import Stage
 from callcenter.register.tables import record, status_attempt
 from callcenter.storage.engine import unit_of_work
+from callcenter.web.errors import TooManyTries
+from callcenter.web.store import hash_of
 
 TRIES_OF_APPEAL = 10  # in a day: a guesser needs three years for even odds
 TRIES_OF_CALLER = 10
@@ -47,10 +50,11 @@ class Standing:
     stage: str
     extended: bool
     due_on: date | None
+    registered_on: date | None = None
 
 
 class AppealsProgress:
-    """The register, as far as applicants may ask it."""
+    """The register, as far as applicants may ask it by telephone: `line.ports.Appeals`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -66,21 +70,48 @@ class AppealsProgress:
         asker = caller or call_id
         try:
             async with asyncio.timeout(PATIENCE), unit_of_work(self._engine) as connection:
-                counted = await _count(connection, "appeal", number, TRIES_OF_APPEAL)
-                counted &= await _count(connection, "caller", asker, TRIES_OF_CALLER)
-                proven, standing = await _look(connection, number, proof)
-                if not (counted and proven and standing):
-                    return None
-                await _forgive(connection, number, asker)
-                return standing
+                return await told(connection, number, proof, asker)
         except (SQLAlchemyError, OSError, TimeoutError) as exc:
             raise WeFailed("the register does not answer") from exc
 
 
-async def _look(
-    connection: AsyncConnection, number: str, proof: str
-) -> tuple[bool, Standing | None]:
-    """Whether the proof fits, and how the appeal stands; the same work whatever is asked."""
+async def told_by_machine(
+    connection: AsyncConnection,
+    machine: str,
+    visitor: str,
+    number: str,
+    proof: str,
+    *,
+    tries_of_machine: int,
+) -> Standing | None:
+    """As `told`, for a visitor of a machine, who is limited as a caller is, and the machine too.
+
+    Raises TooManyTries when the machine has no tries left today, whatever it asks.
+    """
+    if not await _count(connection, "machine", machine, tries_of_machine):
+        raise TooManyTries("there were too many wrong tries of all visitors today: call 111")
+    standing = await told(connection, number, proof, f"{machine}:{hash_of(visitor).hex()}")
+    if standing is not None:
+        await _forgive(connection, "machine", machine)
+    return standing
+
+
+async def told(connection: AsyncConnection, number: str, proof: str, asker: str) -> Standing | None:
+    """How the appeal stands; None without its proof, or after too many tries."""
+    counted = await _count(connection, "appeal", number, TRIES_OF_APPEAL)
+    counted &= await _count(connection, "caller", asker, TRIES_OF_CALLER)
+    appeal_id = await _proven(connection, number, proof)
+    if appeal_id is None or not counted:
+        return None
+    standing = await _standing(connection, appeal_id)
+    if standing is not None:
+        await _forgive(connection, "appeal", number)
+        await _forgive(connection, "caller", asker)
+    return standing
+
+
+async def _proven(connection: AsyncConnection, number: str, proof: str) -> UUID | None:
+    """The appeal of this number, if the proof fits; the same work whatever is asked."""
     query = select(
         appeal.c.id,
         appeal.c.caller_number,
@@ -90,21 +121,23 @@ async def _look(
     row = (await connection.execute(query.where(appeal.c.number == number))).one_or_none()
     proofs = [None] * 3 if row is None else [row.receipt_code, row.caller_number, row.phone]
     fits = [hmac.compare_digest(_last_four(each), proof.encode()) for each in proofs]
-    standing = await _standing(connection, None if row is None else row.id)
-    return any(fits) and len(proof) == 4, standing
+    return row.id if row is not None and any(fits) and len(proof) == 4 else None
 
 
-async def _standing(connection: AsyncConnection, appeal_id: UUID | None) -> Standing | None:
+async def _standing(connection: AsyncConnection, appeal_id: UUID) -> Standing | None:
     """How an appeal stands, or the one that it goes on in."""
-    columns = (record.c.stage, record.c.extended, record.c.due_on, record.c.joined_to)
+    names = ("stage", "extended", "due_on", "registered_on", "joined_to")
+    columns = [record.c[name] for name in names]
     for _ in range(JOINS):
         query = select(*columns).where(record.c.appeal_id == appeal_id)
         row = (await connection.execute(query)).one_or_none()
         if row is None:
-            return None if appeal_id is None else Standing("in_work", False, None)
+            return Standing("in_work", False, None)
         if row.joined_to is None:
             stage = TOLD.get(Stage(row.stage))
-            return None if stage is None else Standing(stage, row.extended, row.due_on)
+            if stage is None:
+                return None
+            return Standing(stage, row.extended, row.due_on, row.registered_on)
         appeal_id = row.joined_to
     return None
 
@@ -133,14 +166,13 @@ async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) 
     return bool(counted.scalar_one() <= limit)
 
 
-async def _forgive(connection: AsyncConnection, number: str, asker: str) -> None:
+async def _forgive(connection: AsyncConnection, scope: str, key: str) -> None:
     """A try that fitted is none: who asks about an own appeal each day is never shut out."""
-    for scope, key in (("appeal", number), ("caller", asker)):
-        await connection.execute(
-            update(status_attempt)
-            .where(status_attempt.c.scope == scope, status_attempt.c.key == key)
-            .values(count=func.greatest(status_attempt.c.count - 1, 0))
-        )
+    await connection.execute(
+        update(status_attempt)
+        .where(status_attempt.c.scope == scope, status_attempt.c.key == key)
+        .values(count=func.greatest(status_attempt.c.count - 1, 0))
+    )
 
 
 async def forget_the_past(connection: AsyncConnection) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
 from callcenter.register import handling, searching, store
-from callcenter.register.fields import PEOPLE, SEVERAL, Guard
+from callcenter.register.fields import PEOPLE, SEVERAL
 from callcenter.register.handling import Opened, guards_of, note
 from callcenter.register.merging import Difference
 from callcenter.register.private import Keys
@@ -54,13 +54,7 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         Deed(
             each.at,
             each.author,
-            {
-                key: difference
-                for key, difference in each.differences.items()
-                if key == "kind"
-                or Guard.SENSITIVE in guards
-                or opened.form.guard(key, opened.record.content) in guards
-            },
+            opened.form.shown(each.differences, opened.record.content, guards),
         )
         for each in changes
     ] + [Deed(each.at, each.author, {}, each.before, each.after, each.reason) for each in steps]

@@ -7,7 +7,7 @@ are mended by the vocabulary: a word that no appeal has is looked up by its piec
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +21,13 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals.cursor import Place
 from callcenter.appeals.number import is_valid
 from callcenter.appeals.tables import appeal
 from callcenter.errors import AskedWrongly
@@ -38,7 +40,6 @@ from callcenter.register.stretches import stretches
 from callcenter.register.tables import DAYS, record, record_identifier, record_search, search_word
 from callcenter.register.words import folded, grams, stems, words
 
-LIMIT = 50
 EARLIER = 10  # appeals of the same person that are shown
 WORDS = 8  # of a question; more only make it slower
 NEAR = 5  # words of the vocabulary that a slip may have meant
@@ -86,10 +87,17 @@ class Found:
 
 
 async def find(
-    connection: AsyncConnection, keys: Keys, question: Question, guards: Collection[Guard]
+    connection: AsyncConnection,
+    keys: Keys,
+    question: Question,
+    guards: Collection[Guard],
+    *,
+    after: Place | None = None,
+    limit: int,
 ) -> list[Found]:
-    """Up to 51 appeals (one more than are shown) that fit the question, word for word.
+    """Appeals that fit the question, word for word.
 
+    `after`: the time of arrival (by deadline: its midnight, UTC) and id of the last one known.
     Nothing is found by a field that somebody with these guards does not see. Words and telephones
     are personal: it is not kept of which field they are.
     """
@@ -97,7 +105,7 @@ async def find(
     asked = question.text.strip()
     exact = _exactly(keys, asked, guards)
     if exact is not None:
-        return await _read(connection, _sorted(_filtered(exact, question), question))
+        return await _read(connection, _sorted(_filtered(exact, question), question, after, limit))
     conditions = [*_terms_of(question)]
     if asked:
         if Guard.PERSONAL not in guards or not any(words(asked)):
@@ -105,12 +113,13 @@ async def find(
         meant = await _meant(connection, keys, asked, Guard.SENSITIVE in guards)
         conditions += [_overlap(record_search.c.terms, each) for each in meant]
     if not conditions:
-        return await _read(connection, _sorted(_filtered(rows(), question), question))
+        query = _filtered(rows(), question)
+        return await _read(connection, _sorted(query, question, after, limit))
     if question.by_deadline:
         query = rows().join(record_search, record_search.c.appeal_id == appeal.c.id)
         query = _within(query.where(*conditions), appeal.c.received_at, question)
-        return await _read(connection, _sorted(query, question))
-    return await _newest(connection, conditions, question)
+        return await _read(connection, _sorted(query, question, after, limit))
+    return await _newest(connection, conditions, question, after, limit)
 
 
 async def of_same_person(connection: AsyncConnection, appeal_id: UUID) -> list[Found]:
@@ -159,22 +168,33 @@ def _exactly(keys: Keys, asked: str, guards: Collection[Guard]) -> Select[Any] |
 
 
 async def _newest(
-    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]], question: Question
+    connection: AsyncConnection,
+    conditions: Sequence[ColumnElement[bool]],
+    question: Question,
+    after: Place | None,
+    limit: int,
 ) -> list[Found]:
     """The newest that fit: by stretches of days, so that words which many have cost no more."""
     now = datetime.now(UTC)
     at, ids = record_search.c.received_at, list[UUID]()
     query = _within(select(record_search.c.appeal_id).where(*conditions), at, question)
     query = query.order_by(at.desc(), record_search.c.appeal_id.desc())
-    for keys_of_days, before in stretches(min(question.until or now, now)):
+    begin = min(question.until or now, now)
+    if after is not None:
+        query = query.where(tuple_(at, record_search.c.appeal_id) < after)
+        # Its day too: others may have come then.
+        begin = min(begin, after[0]) + timedelta(microseconds=1)
+    for keys_of_days, before in stretches(begin):
         if question.since is not None and before is not None and before <= question.since:
             break
         part = query if keys_of_days is None else query.where(_overlap(DAYS, keys_of_days, Integer))
         part = part if before is None else part.where(at < before)
-        ids += (await connection.execute(part.limit(LIMIT + 1 - len(ids)))).scalars()
-        if len(ids) > LIMIT:
+        ids += (await connection.execute(part.limit(limit - len(ids)))).scalars()
+        if len(ids) >= limit:
             break
-    return await _read(connection, _sorted(rows().where(appeal.c.id.in_(ids)), question))
+    return await _read(
+        connection, _sorted(rows().where(appeal.c.id.in_(ids)), question, None, limit)
+    )
 
 
 def _terms_of(question: Question) -> Iterator[ColumnElement[bool]]:
@@ -202,12 +222,18 @@ def _within(query: Select[Any], at: ColumnElement[Any], question: Question) -> S
     return query
 
 
-def _sorted(query: Select[Any], question: Question) -> Select[Any]:
+def _sorted(query: Select[Any], question: Question, after: Place | None, limit: int) -> Select[Any]:
     if question.by_deadline:
-        query = query.where(record.c.due_on.is_not(None)).order_by(record.c.due_on, appeal.c.id)
+        order = (record.c.due_on, appeal.c.id)
+        query = query.where(record.c.due_on.is_not(None)).order_by(*order)
+        if after is not None:
+            query = query.where(tuple_(*order) > (after[0].date(), after[1]))
     else:
-        query = query.order_by(appeal.c.received_at.desc(), appeal.c.id.desc())
-    return query.limit(LIMIT + 1)
+        newest = (appeal.c.received_at, appeal.c.id)
+        query = query.order_by(*(column.desc() for column in newest))
+        if after is not None:
+            query = query.where(tuple_(*newest) < after)
+    return query.limit(limit)
 
 
 async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Found]:

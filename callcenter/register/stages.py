@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from callcenter.errors import N_, AskedWrongly, Conflict
 
@@ -50,6 +51,10 @@ class Missing(AskedWrongly):
     def __init__(self, after: "Stage", what: list[str]) -> None:
         super().__init__(f"before it is {after.value} the appeal needs: {', '.join(what)}")
         self.what = what
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return {"missing": self.what}
 
 
 @dataclass(frozen=True, slots=True)

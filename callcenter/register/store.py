@@ -123,7 +123,9 @@ async def save(
         "changed_at": now,
     }
     if not await _put(connection, before, values):
-        raise await changed(connection, keys, before.appeal_id, before.version, content)
+        raise await changed(
+            connection, keys, form, before.appeal_id, before.version, content, guards
+        )
     await _note(connection, keys, form, before, after, Change(version, now, author, made))
     await _note_identifiers(connection, keys, before.appeal_id, after)
     await indexing.index(connection, keys, form, before.appeal_id, after)
@@ -168,12 +170,18 @@ async def changes(
 
 
 async def changed(
-    connection: AsyncConnection, keys: Keys, appeal_id: UUID, version: int, mine: Content
+    connection: AsyncConnection,
+    keys: Keys,
+    form: Form,
+    appeal_id: UUID,
+    version: int,
+    mine: Content,
+    guards: Collection[Guard],
 ) -> Changed:
     """What to raise when somebody saw this version of a record and there is a newer one."""
-    newest = (await find(connection, keys, appeal_id)).version
-    since = await changes(connection, keys, appeal_id, since=version)
-    return Changed(newest, together(since), mine)
+    newest = await find(connection, keys, appeal_id)
+    since = together(await changes(connection, keys, appeal_id, since=version))
+    return Changed(newest.version, form.shown(since, newest.content, guards), mine)
 
 
 async def _note(

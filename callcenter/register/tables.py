@@ -177,10 +177,10 @@ law_term = Table(
 status_attempt = Table(
     "status_attempt",
     metadata,
-    Column("scope", Text, primary_key=True, comment="appeal or caller"),
+    Column("scope", Text, primary_key=True, comment="appeal, caller or machine"),
     Column("key", Text, primary_key=True, comment="number of the appeal, or whoever asks"),
     Column("count", Integer, nullable=False, comment="since first_at, without those that fitted"),
     Column("first_at", DateTime(timezone=True), nullable=False),
-    CheckConstraint("scope IN ('appeal', 'caller')", name="scope"),
+    CheckConstraint("scope IN ('appeal', 'caller', 'machine')", name="scope"),
     Index("ix_status_attempt_first_at", "first_at"),
 )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from psycopg.errors import UndefinedTable
@@ -50,12 +51,22 @@ def open_database(settings: Settings) -> AsyncEngine:
     )
 
 
+#: The transaction that this task is in as a whole, and the engine that it is of.
+_whole: ContextVar[tuple[AsyncEngine, AsyncConnection] | None] = ContextVar("whole", default=None)
+
+
 @asynccontextmanager
 async def unit_of_work(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction: committed at the end, rolled back on any exception, cancellation included.
 
-    Raises NotReady when the database cannot be reached within 5 seconds.
+    Within `as_a_whole` it is a part of that one. Raises NotReady when the database cannot be
+    reached within 5 seconds.
     """
+    whole = _whole.get()
+    if whole is not None and whole[0] is engine:
+        async with whole[1].begin_nested():
+            yield whole[1]
+        return
     try:
         connection = await engine.connect()
     except (exc.OperationalError, exc.TimeoutError) as error:
@@ -67,6 +78,20 @@ async def unit_of_work(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def as_a_whole(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A unit of work that all units begun within the block are part of: kept together, or none is.
+
+    For the task that enters it: let it start no others that use the database.
+    """
+    async with unit_of_work(engine) as connection:
+        token = _whole.set((engine, connection))
+        try:
+            yield connection
+        finally:
+            _whole.reset(token)
 
 
 class Transaction(Protocol):

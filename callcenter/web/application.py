@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
@@ -32,7 +33,19 @@ log = logging.getLogger(__name__)
 #: No form of ours is longer, in bytes: a text of 20 000 letters, each written as six.
 LARGEST_BODY = 256 * 1024
 
-OWN = Room("web", (pages.router, pages_second_factor.router, pages_provider.router, api.router))
+#: How a machine says who it is (RFC 9110, 11.6.1); people sign in by the page.
+SAY_WHO = {"WWW-Authenticate": "Bearer"}
+
+OWN = Room(
+    "web",
+    (
+        pages.router,
+        pages_second_factor.router,
+        pages_provider.router,
+        api.router,
+        api.session_router,
+    ),
+)
 
 
 def make_application(
@@ -70,7 +83,7 @@ def make_application(
         for router in room.routers:
             app.include_router(router)
     list(demands(app))
-    for family in (CallcenterError, exc.OperationalError, exc.TimeoutError):
+    for family in (CallcenterError, exc.DataError, exc.OperationalError, exc.TimeoutError):
         app.add_exception_handler(family, tell)
     app.add_exception_handler(RequestValidationError, tell_invalid)
     app.add_exception_handler(HTTPException, tell_http)
@@ -81,12 +94,15 @@ def make_application(
 async def tell(request: Request, error: Exception) -> Response:
     """The answer to an error of ours."""
     status = status_of(error)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, exc.DataError):
         log.error("%s on %s", type(error).__name__, request.method, exc_info=error)
     if isinstance(error, SignInNeeded) and not _is_api(request):
         back = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/sign-in?{urlencode({'back': back})}", HTTPStatus.SEE_OTHER)
-    return _answer(request, status, str(error) if isinstance(error, AskedWrongly) else None)
+    if not isinstance(error, AskedWrongly):
+        return _answer(request, status, None)
+    headers = SAY_WHO if status == HTTPStatus.UNAUTHORIZED else None
+    return _answer(request, status, str(error), headers, error.told)
 
 
 async def tell_invalid(request: Request, error: Exception) -> Response:
@@ -96,8 +112,9 @@ async def tell_invalid(request: Request, error: Exception) -> Response:
     if "path" in places:
         return _answer(request, 404, "there is nothing at this address")
     # What was sent is not repeated: it may be personal.
-    wrong = ", ".join(sorted({".".join(map(str, item["loc"])) for item in error.errors()}))
-    return _answer(request, 400, f"wrong or missing: {wrong}")
+    faults = {".".join(map(str, item["loc"])): item["msg"] for item in error.errors()}
+    wrong = ", ".join(sorted(faults))
+    return _answer(request, 400, f"wrong or missing: {wrong}", told={"faults": faults})
 
 
 async def tell_http(request: Request, error: Exception) -> Response:
@@ -107,16 +124,21 @@ async def tell_http(request: Request, error: Exception) -> Response:
 
 
 def _answer(
-    request: Request, status: int, detail: str | None, headers: dict[str, str] | None = None
+    request: Request,
+    status: int,
+    detail: str | None,
+    headers: dict[str, str] | None = None,
+    told: dict[str, Any] | None = None,
 ) -> Response:
-    """Problem details (RFC 9457) for the API, a page for people."""
+    """Problem details (RFC 9457) for the API, with the members `told`; a page for people."""
     if not _is_api(request):
         response: Response = page(request, "web/error.html", status=status, code=status)
     else:
-        problem: dict[str, str | int] = {
+        problem: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(status).phrase,
             "status": status,
+            **(told or {}),
         }
         if detail is not None:
             problem["detail"] = detail

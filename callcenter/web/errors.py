@@ -2,7 +2,7 @@
 
 from sqlalchemy import exc
 
-from callcenter.errors import AskedWrongly, Conflict, NotReady, WeFailed
+from callcenter.errors import AskedWrongly, Conflict, NotReady, Stale, WeFailed
 
 
 class SignInNeeded(AskedWrongly):
@@ -41,6 +41,14 @@ class TooManyTries(AskedWrongly):
     """There were too many tries to sign in: wait 15 minutes."""
 
 
+class VersionNeeded(AskedWrongly):
+    """Say in If-Match which version you change: it is the ETag of what you read."""
+
+
+class KeyReused(AskedWrongly):
+    """This Idempotency-Key came with another request before: make a new key for each request."""
+
+
 #: The first that fits counts, so the special comes before the general.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (SignInNeeded, 401),
@@ -51,9 +59,14 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (NotSatisfiable, 416),
     (TooManyTries, 429),
+    (KeyReused, 422),
+    (VersionNeeded, 428),
+    (Stale, 412),
     (Conflict, 409),
     (AskedWrongly, 400),
     (NotReady, 503),
+    # A value that no table can hold, as a text with the character NUL.
+    (exc.DataError, 400),
     (exc.OperationalError, 503),
     (exc.TimeoutError, 503),
     (WeFailed, 500),

@@ -18,6 +18,8 @@ class Permission(StrEnum):
     SEE_PERSONAL = "appeals.see_personal"  #: fields of records that are personal data
     SEE_SENSITIVE = "appeals.see_sensitive"  #: those kept encrypted: ИИН, addresses, children
     EDIT_FORM = "appeals.form"  #: fields, topics and terms of the law
+    EXPORT_PERSONAL = "appeals.export_personal"  #: personal data in a file, of many appeals
+    ASK_STATUS = "status.ask"  #: a machine's: how an appeal stands, for who proves whose it is
     VIEW_LIVE = "live.view"  #: who waits and what each consultant is doing now
     OWN_DUTY = "duty.own"  #: to sign in as a consultant, pause, sign out
     CALL_OUT = "calls.make"  #: to call numbers, and to ring the callers of appeals back
@@ -56,6 +58,8 @@ VISITOR: frozenset[Permission] = frozenset({Permission.OPEN})
 #: Of somebody who gave the password and still owes the second factor.
 ENTERING = VISITOR | {Permission.ENTERING}
 _EVERYBODY = ENTERING | {Permission.SIGNED_IN}
+#: Of a program that is known by a token, such as the portal: see web.machines.
+MACHINE = VISITOR | {Permission.ASK_STATUS}
 _ALL_OF_A_CALL = _EVERYBODY | {
     Permission.VIEW_APPEALS,
     Permission.SEE_CALLER_NUMBER,
@@ -81,7 +85,12 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.SENIOR: _ALL_OF_A_CALL | _SUPERVISOR | _AT_THE_TELEPHONE | _AT_THE_RECORD,
     Role.RECORDS_OFFICER: _ALL_OF_A_CALL
     | _AT_THE_RECORD
-    | {Permission.LISTEN_TO_ALL_TEAMS, Permission.HANDLE_DEMANDS, Permission.ERASE},
+    | {
+        Permission.EXPORT_PERSONAL,
+        Permission.LISTEN_TO_ALL_TEAMS,
+        Permission.HANDLE_DEMANDS,
+        Permission.ERASE,
+    },
     Role.HEAD: _ALL_OF_A_CALL
     | _SUPERVISOR
     | _AT_THE_RECORD
@@ -89,6 +98,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
         Permission.HEAR_ALL_TEAMS,
         Permission.MANAGE_CONSULTANTS,
         Permission.EDIT_FORM,
+        Permission.EXPORT_PERSONAL,
         Permission.HANDLE_DEMANDS,
         Permission.RELEASE_DEMANDS,
         Permission.LISTEN_TO_ALL_TEAMS,
@@ -115,7 +125,7 @@ def check_grants(grants: Mapping[Role, frozenset[Permission]] = GRANTS) -> None:
     for role in Role:
         if not grants.get(role, frozenset()) >= _EVERYBODY:
             raise WeFailed(f"role {role.value} may not even sign in: complete web.permissions")
-    granted = frozenset().union(*grants.values())
+    granted = MACHINE.union(*grants.values())
     for permission in Permission:
         if permission not in granted:
             raise WeFailed(f"no role has permission {permission.value}: give it or remove it")

@@ -15,10 +15,10 @@ from starlette.requests import Request
 
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import store
+from callcenter.web import machines, store
 from callcenter.web.by_provider import ByProvider
 from callcenter.web.passwords import Passwords
-from callcenter.web.permissions import ENTERING, GRANTS, VISITOR, Permission, Role
+from callcenter.web.permissions import ENTERING, GRANTS, MACHINE, VISITOR, Permission, Role
 from callcenter.web.second_factor import Factors
 from callcenter.web.words import Words, choose_language
 
@@ -96,24 +96,35 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
+def bearer_of(request: Request) -> str | None:
+    """The token of a machine (RFC 6750, 2.1): who sends one is that, whatever the cookie says."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 @dataclass(frozen=True)
 class Visit:
     """Who came, from where: one request. `user` is None for somebody who is not signed in.
 
-    `entering` gave the password and owes the second factor.
+    `entering` gave the password and owes the second factor. `machine` is the name of a program.
     """
 
     user: store.User | None
     address: str
     entering: store.User | None = None
+    machine: str | None = None
 
     @property
     def who(self) -> str:
         """For the audit log."""
+        if self.machine is not None:
+            return f"machine:{self.machine}"
         return f"user:{self.user.name}" if self.user else "anonymous"
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role of the person has this permission."""
+        """Whether the role of the person, or the machine, has this permission."""
+        if self.machine is not None:
+            return permission in MACHINE
         if self.user is None:
             return permission in (ENTERING if self.entering else VISITOR)
         return permission in GRANTS[self.user.role]
@@ -124,14 +135,17 @@ async def read_visit(request: Request) -> Visit:
     known: Visit | None = getattr(request.state, "visit", None)
     if known is not None:
         return known
-    token = request.cookies.get(token_cookie(request))
-    user = entering = None
-    if token:
+    bearer, token = bearer_of(request), request.cookies.get(token_cookie(request))
+    user = entering = machine = None
+    if bearer is not None:
+        async with unit_of_work(site_of(request).engine) as connection:
+            machine = await machines.of_token(connection, bearer)
+    elif token:
         async with unit_of_work(site_of(request).engine) as connection:
             user = await store.user_of_session(connection, token)
             if user is None:
                 entering = await store.user_of_entrance(connection, token)
-    visit = Visit(user, address_of(request), entering)
+    visit = Visit(user, address_of(request), entering, machine)
     request.state.visit = visit
     return visit
 

@@ -51,6 +51,15 @@ def _user(row: Row[Any]) -> User:
     return User(row.id, row.name, row.password_hash, Role(row.role), row.active, row.created_at)
 
 
+def check_name(name: str) -> None:
+    """Raises AskedWrongly for what cannot be the name of a person or of a machine."""
+    if _NAME.fullmatch(name) is None:
+        raise AskedWrongly(
+            "a name has 2 to 40 small Latin letters, digits, dots, dashes or underscores, "
+            "and begins with a letter or digit"
+        )
+
+
 async def find_user(connection: AsyncConnection, name: str) -> User | None:
     """The person with this name, active or not; None for anything that cannot be a name."""
     if _NAME.fullmatch(name) is None:
@@ -69,11 +78,7 @@ async def add_user(
     connection: AsyncConnection, *, name: str, role: Role, password_hash: str
 ) -> None:
     """Add a person. Raises AskedWrongly when the name is taken or cannot be a name."""
-    if _NAME.fullmatch(name) is None:
-        raise AskedWrongly(
-            "a name has 2 to 40 small Latin letters, digits, dots, dashes or underscores, "
-            "and begins with a letter or digit"
-        )
+    check_name(name)
     added = await connection.execute(
         insert(web_user)
         .values(id=uuid4(), name=name, role=role.value, password_hash=password_hash)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Uuid,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from callcenter.storage.metadata import metadata
 
@@ -104,4 +105,25 @@ sign_in_attempt = Table(
     Column("last_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("scope IN ('name', 'address')", name="scope"),
     Index("ix_sign_in_attempt_last_at", "last_at"),
+)
+
+machine = Table(
+    "machine",
+    metadata,
+    Column("name", Text, primary_key=True, comment="of a program that may ask, as the portal"),
+    Column("token_hash", LargeBinary, nullable=False, unique=True, comment="SHA-256 of its token"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("seen_at", DateTime(timezone=True), comment="to the minute"),
+    Column("revoked_at", DateTime(timezone=True), comment="never deleted: it is in the audit log"),
+    CheckConstraint("name ~ '^[a-z0-9][a-z0-9._-]{1,39}$'", name="name"),
+)
+
+answered_request = Table(
+    "answered_request",
+    metadata,
+    Column("key_hash", LargeBinary, primary_key=True, comment="SHA-256 of who and Idempotency-Key"),
+    Column("request_hash", LargeBinary, nullable=False, comment="of the request, keyed by the key"),
+    Column("answer", JSONB, nullable=False, comment="as it is given again; nothing personal"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_answered_request_at", "at"),
 )

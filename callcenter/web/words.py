@@ -37,6 +37,10 @@ class Words:
         text = escape(self._messages.get(message, message))
         return text % values if values else text
 
+    def plain(self, message: str) -> str:
+        """The message as it is, for what is no HTML."""
+        return self._messages.get(message, message)
+
     def moment(self, at: datetime) -> str:
         """Date and time to the second, in Asia/Almaty."""
         return format_datetime(at, "medium", tzinfo=ZONE, locale=self._locale)

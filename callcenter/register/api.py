@@ -1,0 +1,407 @@
+"""Records of appeals in JSON, below /api/v1: read, changed and taken further as by the pages.
+
+Who changes a record says by If-Match which version was read (its ETag). Made from an older one the
+change is refused (412), with what others changed since: look at it, and send it again on top.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header
+from pydantic import AwareDatetime, BaseModel, Field
+from starlette.responses import Response
+
+from callcenter.errors import AskedWrongly
+from callcenter.register import handling, opening, reading, store
+from callcenter.register.fields import Value
+from callcenter.register.lists_api import Appeal
+from callcenter.register.opening import Channel
+from callcenter.register.stages import Kind, Stage, moves_from
+from callcenter.web.access import needs
+from callcenter.web.errors import VersionNeeded
+from callcenter.web.once import CurrentOnce
+from callcenter.web.permissions import Permission
+from callcenter.web.site import CurrentSite, CurrentVisit
+
+router = APIRouter(tags=["records"], dependencies=[needs(Permission.EDIT_APPEALS)])
+
+_ETAG = re.compile(r'"?(0|[1-9][0-9]{0,8})"?')
+
+Said = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
+Typed = dict[str, str | list[str] | None]
+
+
+class Opened(BaseModel):
+    """An appeal that was opened."""
+
+    number: str = Field(description="ten digits, the last one checks the others")
+
+
+class Standing(BaseModel):
+    """How a record stands; its content is read with the record."""
+
+    number: str
+    version: int = Field(description="give it in If-Match when you change it; 0: nothing is saved")
+    kind: Kind | None
+    stage: Stage
+    owner: str | None = Field(description="name of the user who answers for it")
+    registered_on: date | None
+    registered_by: str | None
+    due_on: date | None = Field(description="the last day of the term that runs")
+    due_article: str | None
+    notice_due_on: date | None = Field(description="until when to tell of an extension")
+    extended: bool
+    danger_passed_at: datetime | None
+
+
+class Change(BaseModel):
+    """What a value was and became."""
+
+    before: str | list[str] | None
+    after: str | list[str] | None
+
+
+class Deed(BaseModel):
+    """A change of the content, or a step."""
+
+    at: datetime
+    author: str
+    changes: dict[str, Change]
+    before: Stage | None
+    after: Stage | None
+    reason: str
+
+
+class Draft(BaseModel):
+    """What you typed and did not save, on top of a version of the record; it is not checked."""
+
+    version: Annotated[int, Field(ge=0, lt=2**31)]
+    content: dict[str, str | list[str]]
+
+
+class KeptDraft(Draft):
+    """When it was kept."""
+
+    saved_at: datetime
+
+
+class Record(Standing):
+    """A record as you see it."""
+
+    channel: str
+    language: Literal["kk", "ru"] | None
+    received_at: datetime
+    content: dict[str, str | list[str]] = Field(
+        description="by the code of the field (/api/v1/fields), of a person after who it is: "
+        "`applicant.name`, `affected1.age`"
+    )
+    moves: list[Stage] = Field(description="where it can go from here")
+    draft: KeptDraft | None
+    history: list[Deed] = Field(description="the newest first")
+    earlier: list[Appeal] = Field(description="others of the same person, ten at most")
+
+
+class NewAppeal(BaseModel):
+    """An appeal that came otherwise than by telephone."""
+
+    channel: Channel
+    language: Literal["kk", "ru"]
+    received_at: AwareDatetime = Field(description="when it came, not in the future")
+    phone: Annotated[str, Field(max_length=40, pattern=r"^[^\x00]*$")] = ""
+
+
+class Changes(BaseModel):
+    """Fields to change; null empties one, and what is not here stays as it is."""
+
+    kind: Kind | None = None
+    content: Typed = {}
+
+
+class Move(BaseModel):
+    """To another stage; some moves need a reason."""
+
+    after: Stage
+    reason: Said = ""
+
+
+class Extension(BaseModel):
+    """A term put off, because facts must be established."""
+
+    until: date
+    reason: Said
+
+
+class DangerPassedOn(BaseModel):
+    """Who was told of the danger: the body, and the name of the person on duty."""
+
+    whom: Said
+
+
+class Part(BaseModel):
+    """Fields that an appeal of its own is to have."""
+
+    keys: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=500)]
+
+
+class Joining(BaseModel):
+    """The appeal that it goes on in, and why."""
+
+    into: Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")]
+    reason: Said
+
+
+class Receipt(BaseModel):
+    """The receipt (талон), in the applicant's language."""
+
+    number: str
+    received_at: datetime
+    registered_on: date
+    accepted_by: str
+    due_on: date
+    article: str
+    code: str = Field(description="proves, with the number, whose appeal it is")
+    language: Literal["kk", "ru"]
+    sms: str
+
+
+def seen_version(
+    if_match: Annotated[
+        str | None, Header(max_length=20, description="the ETag of the record that you read")
+    ] = None,
+) -> int:
+    """The version that a change is made from. Raises VersionNeeded, AskedWrongly."""
+    if if_match is None:
+        raise VersionNeeded
+    found = _ETAG.fullmatch(if_match)
+    if found is None:
+        raise AskedWrongly("If-Match is the ETag of one version, as it came with the record")
+    return int(found[1])
+
+
+Seen = Annotated[int, Depends(seen_version)]
+
+
+@router.post("/api/v1/appeals", status_code=201)
+async def open_appeal(
+    site: CurrentSite, visit: CurrentVisit, once: CurrentOnce, response: Response, new: NewAppeal
+) -> Opened:
+    """Open the appeal of a contact that no call of ours opened. Its record is empty."""
+
+    async def deed() -> Opened:
+        number = await opening.open_by_hand(
+            site,
+            visit,
+            channel=new.channel,
+            language=new.language,
+            received_at=new.received_at,
+            phone=new.phone,
+        )
+        return Opened(number=number)
+
+    opened = await once(Opened, deed)
+    response.headers["Location"] = f"/api/v1/appeals/{opened.number}/record"
+    return opened
+
+
+@router.get("/api/v1/appeals/{number}/record")
+async def read_record(
+    site: CurrentSite, visit: CurrentVisit, response: Response, number: str
+) -> Record:
+    """A record with its history and your draft; that you read it is in the audit log."""
+    read = await reading.read(site, visit, number)
+    opened = read.opened
+    response.headers["ETag"] = f'"{opened.record.version}"'
+    return Record(
+        **_standing(number, opened.record).model_dump(),
+        channel=opened.row.channel,
+        language=opened.row.language,
+        received_at=opened.row.received_at,
+        content=opened.visible,
+        moves=list(moves_from(opened.record.stage)),
+        draft=opened.draft and KeptDraft.model_validate(opened.draft, from_attributes=True),
+        history=[_deed(each) for each in read.history],
+        earlier=[Appeal.model_validate(each, from_attributes=True) for each in read.earlier],
+    )
+
+
+@router.patch("/api/v1/appeals/{number}/record")
+async def change_record(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    response: Response,
+    number: str,
+    seen: Seen,
+    changes: Changes,
+) -> Standing:
+    """Change fields of a record; your draft is done with.
+
+    Refused with 412, it tells `version`, `theirs` (what others changed since, by field, `before`
+    and `after`) and `both` (fields that you change too): send it again on top of that version.
+    """
+    kind = changes.kind if "kind" in changes.model_fields_set else ...
+
+    async def deed() -> Standing:
+        content: Mapping[str, Value | None] = changes.content
+        return _standing(number, await handling.change(site, visit, number, seen, content, kind))
+
+    return _tagged(response, await once(Standing, deed))
+
+
+@router.put("/api/v1/appeals/{number}/record/draft")
+async def keep_draft(
+    site: CurrentSite, visit: CurrentVisit, number: str, draft: Draft
+) -> KeptDraft:
+    """Keep what is being typed, so that no crash takes it; only you see it."""
+    saved_at = await handling.keep_draft(site, visit, number, draft.version, draft.content)
+    return KeptDraft(version=draft.version, content=draft.content, saved_at=saved_at)
+
+
+@router.post("/api/v1/appeals/{number}/record/moves")
+async def move(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    response: Response,
+    number: str,
+    seen: Seen,
+    to: Move,
+) -> Standing:
+    """Take an appeal to another stage. What it lacks for that is told in `missing` (400)."""
+
+    async def deed() -> Standing:
+        return _standing(
+            number, await handling.move(site, visit, number, seen, to.after, to.reason)
+        )
+
+    return _tagged(response, await once(Standing, deed))
+
+
+@router.post("/api/v1/appeals/{number}/record/no-request")
+async def close_without_request(
+    site: CurrentSite, visit: CurrentVisit, once: CurrentOnce, response: Response, number: str
+) -> Standing:
+    """Silence, a prank, a wrong number: closed in one step, and nothing personal is kept."""
+
+    async def deed() -> Standing:
+        return _standing(number, await handling.close_without_request(site, visit, number))
+
+    return _tagged(response, await once(Standing, deed))
+
+
+@router.post("/api/v1/appeals/{number}/record/extension")
+async def extend(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    response: Response,
+    number: str,
+    seen: Seen,
+    extension: Extension,
+) -> Standing:
+    """Put the term of the answer off, once."""
+
+    async def deed() -> Standing:
+        return _standing(
+            number,
+            await handling.extend(site, visit, number, seen, extension.until, extension.reason),
+        )
+
+    return _tagged(response, await once(Standing, deed))
+
+
+@router.post("/api/v1/appeals/{number}/record/danger-passed-on")
+async def pass_danger_on(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    response: Response,
+    number: str,
+    seen: Seen,
+    told: DangerPassedOn,
+) -> Standing:
+    """Note that somebody who can help at once has been told."""
+
+    async def deed() -> Standing:
+        return _standing(
+            number, await handling.pass_danger_on(site, visit, number, seen, told.whom)
+        )
+
+    return _tagged(response, await once(Standing, deed))
+
+
+@router.post("/api/v1/appeals/{number}/record/parts", status_code=201)
+async def split(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    response: Response,
+    number: str,
+    seen: Seen,
+    part: Part,
+) -> Opened:
+    """Make a part of it an appeal of its own, with these fields of it."""
+
+    async def deed() -> Opened:
+        return Opened(number=await opening.split(site, visit, number, seen, part.keys))
+
+    opened = await once(Opened, deed)
+    response.headers["Location"] = f"/api/v1/appeals/{opened.number}/record"
+    return opened
+
+
+@router.post("/api/v1/appeals/{number}/record/join")
+async def join(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    response: Response,
+    number: str,
+    seen: Seen,
+    joining: Joining,
+) -> Standing:
+    """Let it go on within another appeal; the answer is how this one stands."""
+
+    async def deed() -> Standing:
+        return _standing(
+            number,
+            await opening.join(site, visit, number, seen, joining.into, joining.reason),
+        )
+
+    return _tagged(response, await once(Standing, deed))
+
+
+@router.get("/api/v1/appeals/{number}/receipt")
+async def read_receipt(site: CurrentSite, visit: CurrentVisit, number: str) -> Receipt:
+    """The receipt of a registered appeal; that you gave it is in the audit log."""
+    given = await reading.receipt(site, visit, number)
+    return Receipt.model_validate(
+        {name: getattr(given, name) for name in Receipt.model_fields if name != "sms"}
+        | {"sms": given.sms()}
+    )
+
+
+def _standing(number: str, record: store.Record) -> Standing:
+    values = {name: getattr(record, name) for name in Standing.model_fields if name != "number"}
+    return Standing(number=number, **values)
+
+
+def _tagged(response: Response, standing: Standing) -> Standing:
+    response.headers["ETag"] = f'"{standing.version}"'
+    return standing
+
+
+def _deed(deed: reading.Deed) -> Deed:
+    return Deed(
+        at=deed.at,
+        author=deed.author,
+        changes={
+            key: Change(before=each.before, after=each.after)
+            for key, each in deed.differences.items()
+        },
+        before=deed.before,
+        after=deed.after,
+        reason=deed.reason,
+    )

@@ -1,0 +1,83 @@
+"""Finding appeals in JSON, below /api/v1: the search, and the work lists."""
+
+from datetime import date, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
+
+from callcenter.register import finding
+from callcenter.register.lists import List
+from callcenter.register.searching import Question
+from callcenter.register.stages import Kind, Stage
+from callcenter.web.access import needs
+from callcenter.web.permissions import Permission
+from callcenter.web.site import CurrentSite, CurrentVisit
+
+router = APIRouter(tags=["records"], dependencies=[needs(Permission.EDIT_APPEALS)])
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+class Appeal(BaseModel):
+    """An appeal that was found, or is to be worked on."""
+
+    number: str
+    received_at: datetime
+    stage: Stage
+    kind: Kind | None
+    due_on: date | None
+    owner: str | None
+
+
+class Appeals(BaseModel):
+    """A page of appeals."""
+
+    appeals: list[Appeal]
+    next: str | None = Field(description="give it as `cursor` for the next page; none at the end")
+
+
+class WorkList(BaseModel):
+    """How long a work list is; 200: that many or more."""
+
+    list: List
+    count: int
+
+
+@router.get("/api/v1/search")
+async def search(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    question: Annotated[Question, Depends(finding.asked)],
+    cursor: finding.Cursor = "",
+    limit: Limit = finding.PAGE,
+) -> Appeals:
+    """Appeals that fit, the newest first or by deadline; that you searched is in the audit log.
+
+    Every word must be there, in any form and spelling. Without any question nothing is found.
+    """
+    return _page(await finding.search(site, visit, question, cursor, limit))
+
+
+@router.get("/api/v1/work")
+async def read_work(site: CurrentSite, visit: CurrentVisit) -> list[WorkList]:
+    """What is to be done by you: the lists, in the order in which they are looked at."""
+    counted = await finding.counts(site, visit)
+    return [WorkList(list=which, count=count) for which, count in counted.items()]
+
+
+@router.get("/api/v1/work/{which}")
+async def read_work_list(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    which: List,
+    cursor: finding.Cursor = "",
+    limit: Limit = finding.PAGE,
+) -> Appeals:
+    """A work list, by deadline, then the oldest first."""
+    return _page(await finding.work(site, visit, which, cursor, limit))
+
+
+def _page(found: finding.Page) -> Appeals:
+    appeals = [Appeal.model_validate(each, from_attributes=True) for each in found.rows]
+    return Appeals(appeals=appeals, next=found.following)
