@@ -40,6 +40,7 @@ from callcenter.register.stretches import stretches
 from callcenter.register.tables import DAYS, record, record_identifier, record_search, search_word
 from callcenter.register.words import folded, grams, stems, words
 
+LIMIT = 50
 EARLIER = 10  # appeals of the same person that are shown
 WORDS = 8  # of a question; more only make it slower
 NEAR = 5  # words of the vocabulary that a slip may have meant
@@ -93,7 +94,7 @@ async def find(
     guards: Collection[Guard],
     *,
     after: Place | None = None,
-    limit: int,
+    limit: int = LIMIT + 1,
 ) -> list[Found]:
     """Appeals that fit the question, word for word.
 

@@ -1,5 +1,6 @@
 """Who may go where: every route of the site, as every role and as nobody."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -18,13 +19,14 @@ from callcenter.plans import store as plans
 from callcenter.promises import store as promises
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
+from callcenter.web import machines
 from callcenter.web.access import READING, demands, needs
 from callcenter.web.application import make_application
-from callcenter.web.permissions import GRANTS, Permission, Role, check_grants
+from callcenter.web.permissions import GRANTS, MACHINE, Permission, Role, check_grants
 from callcenter.web.site import Room
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
-from tests.web.conftest import Call, Enter, add_user
+from tests.web.conftest import Call, Enter, add_user, browse
 
 #: The permission of every route, told again: a slip in one place is found in the other.
 EXPECTED = {
@@ -255,6 +257,19 @@ async def test_every_route_lets_in_whom_it_should(
                 assert answer.status_code == 401, where
             else:
                 assert is_to_sign_in(answer.headers.get("location")), where
+
+
+async def test_a_machine_goes_nowhere_but_where_it_may(
+    app: FastAPI, engine: AsyncEngine, call: Call
+) -> None:
+    async with unit_of_work(engine) as connection:
+        await machines.add(connection, "portal", "token")
+    async with browse(app, headers={"Authorization": "Bearer token"}) as client:
+        for (method, route), permission in EXPECTED.items():
+            path = re.sub(r"{\w+}", call.number, route)
+            answer = await client.request(method, path)
+            allowed = permission in MACHINE
+            assert (answer.status_code == 403) is not allowed, f"{method} {route}"
 
 
 async def plan_for_somebody(engine: AsyncEngine) -> UUID:

@@ -52,6 +52,25 @@ def audited(settings: Settings) -> list[tuple[str, str]]:
         return [tuple(row) for row in connection.execute(query)]
 
 
+def test_a_machine_is_added_with_a_token_that_is_shown_once_and_revoked(
+    run: Run, settings: Settings
+) -> None:
+    token = re.search(r"Bearer ([\w-]{43})\n", run("machines", "add", "portal"))
+    assert token is not None
+    assert re.fullmatch(r"portal +active +2\S+ \S+ never\n", run("machines", "list"))
+    with pytest.raises(AskedWrongly, match="already"):
+        run("machines", "add", "portal")
+    run("machines", "revoke", "portal")
+    assert "revoked" in run("machines", "list")
+    assert token[1] not in run("machines", "list")
+    with pytest.raises(AskedWrongly, match="no machine"):
+        run("machines", "revoke", "portal")
+    assert audited(settings) == [
+        ("command:machine:added", "machine:portal"),
+        ("command:machine:revoked", "machine:portal"),
+    ]
+
+
 def test_a_person_is_added_disabled_and_let_in_again(
     run: Run, settings: Settings, tmp_path: Path
 ) -> None:

@@ -1,0 +1,179 @@
+"""How appeals stand, told to a machine's visitors who prove that they are theirs (R13)."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.number import make
+from callcenter.register import progress
+from callcenter.storage.engine import unit_of_work
+from callcenter.web import machines
+from callcenter.web.permissions import Role
+from tests.storage.test_progress import appeal
+from tests.web.conftest import Enter, browse
+
+TOKEN = "a-token-of-the-portal"
+UNKNOWN = make(26, 4_000_000)
+
+
+@pytest.fixture
+async def portal(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
+    async with unit_of_work(engine) as connection:
+        await machines.add(connection, "portal", TOKEN)
+    async with browse(app, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        yield client
+
+
+async def ask(
+    portal: httpx.AsyncClient,
+    number: str,
+    proof: str = "0427",
+    visitor: str = "a",
+    language: str = "ru",
+) -> httpx.Response:
+    asked = {"number": number, "proof": proof, "language": language, "visitor": visitor}
+    return await portal.post("/api/v1/status", json=asked)
+
+
+async def test_who_proves_it_is_told_number_stage_and_dates_only(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    number = await appeal(engine)
+    for proof in ("4567", "0427", "1122"):
+        answer = await ask(portal, f"{number[:2]} {number[2:6]} {number[6:]}", proof)
+        assert answer.json() == {
+            "number": number,
+            "stage": "forwarded",
+            "stage_name": "В государственном органе",
+            "registered_on": None,
+            "due_on": "2026-12-16",
+        }
+    kazakh = await ask(portal, number, language="kk")
+    assert kazakh.json()["stage_name"] == "Мемлекеттік органда"
+    async with unit_of_work(engine) as connection:
+        audited = await connection.execute(text("SELECT who, action, subject FROM audit_entry"))
+        assert set(map(tuple, audited.all())) == {
+            ("machine:portal", "web:appeal:status_told", f"appeal:{number}")
+        }
+
+
+async def test_a_wrong_number_a_wrong_code_and_too_many_tries_are_one_answer_after_one_work(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    number, joined = await appeal(engine), await appeal(engine)
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            text(
+                "UPDATE record SET stage = 'joined', joined_to = (SELECT id FROM appeal WHERE"
+                " number = :goes_on) WHERE appeal_id = (SELECT id FROM appeal WHERE number = :it)"
+            ),
+            {"goes_on": number, "it": joined},
+        )
+    statements: list[str] = []
+
+    def note(*arguments: object) -> None:
+        statements.append(str(arguments[2]))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    works, answers = set(), set()
+    await ask(portal, UNKNOWN)  # the first of a minute notes that the machine was seen
+    for which, proof in ((number, "9999"), (UNKNOWN, "0427"), (joined, "9999")):
+        statements.clear()
+        answer = await ask(portal, which, proof, f"visitor of {which}")
+        works.add(tuple(statements))
+        answers.add((answer.status_code, answer.text))
+    for _ in range(progress.TRIES_OF_APPEAL):
+        await ask(portal, number, "9999", "guesser")
+    statements.clear()
+    answer = await ask(portal, number, "0427", "its applicant")  # right, and too late
+    works.add(tuple(statements))
+    answers.add((answer.status_code, answer.text))
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    assert len(works) == 1
+    assert [status for status, _ in answers] == [404]
+
+
+async def test_a_visitor_who_guesses_is_shut_out_and_others_are_not(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    number = await appeal(engine)
+    for sequence in range(progress.TRIES_OF_CALLER):
+        await ask(portal, make(26, 5_000 + sequence), "9999", "guesser")
+    assert (await ask(portal, number, visitor="guesser")).status_code == 404
+    for _ in range(progress.TRIES_OF_CALLER + 1):  # tries that fit are none
+        assert (await ask(portal, number, visitor="another")).status_code == 200
+
+
+async def test_a_machine_whose_visitors_guess_too_often_is_refused(
+    portal: httpx.AsyncClient, app: FastAPI, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = await appeal(engine)
+    app.state.site.settings.__dict__["status_tries"] = 3
+    for visitor in "abc":
+        assert (await ask(portal, UNKNOWN, visitor=visitor)).status_code == 404
+    refused = await ask(portal, number)
+    assert (refused.status_code, refused.headers["content-type"]) == (
+        429,
+        "application/problem+json",
+    )
+    assert "machine portal has no tries left" in caplog.text
+
+
+async def test_only_a_machine_that_is_known_may_ask(
+    portal: httpx.AsyncClient, app: FastAPI, engine: AsyncEngine, enter: Enter
+) -> None:
+    number = await appeal(engine)
+    for header in ("Bearer", "Bearer ", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN} x", "\x7f"):
+        async with browse(app, headers={"Authorization": header}) as client:
+            refused = await ask(client, number)
+            assert refused.status_code in (401, 403), header  # by another way: no form token
+    for role in (Role.HEAD, Role.ADMINISTRATOR):
+        async with enter(role) as client:
+            form_token = (await client.get("/api/v1/session")).json()["form_token"]
+            client.headers["X-Form-Token"] = form_token
+            assert (await ask(client, number)).status_code == 403
+    for path in ("/api/v1/appeals", "/api/v1/session", f"/api/v1/appeals/{number}/record"):
+        assert (await portal.get(path)).status_code == 403, path
+    async with unit_of_work(engine) as connection:
+        await machines.revoke(connection, "portal")
+        kept = str((await connection.execute(text("TABLE machine"))).all())
+        assert TOKEN not in kept
+    revoked = await ask(portal, number)
+    assert (revoked.status_code, revoked.headers["www-authenticate"]) == (401, "Bearer")
+
+
+HOSTILE: list[dict[str, object]] = [
+    {"number": "2600000001"},  # the check digit is another
+    {"number": "' OR 1=1 --"},
+    {"number": "\0" * 10},
+    {"number": "٢٦٠٠٠٠٠٠١٧"},
+    {"number": "9" * 5000},
+    {"number": 2600000017},
+    {"proof": ""},
+    {"proof": "042"},
+    {"proof": "04271"},
+    {"proof": "٤٥٦٧"},
+    {"proof": "0427\n"},
+    {"proof": "%%%%"},
+    {"proof": None},
+    {"proof": ["0427"]},
+    {"language": "en"},
+    {"visitor": ""},
+    {"visitor": "x" * 5000},
+]
+
+
+async def test_hostile_questions_are_refused_and_are_no_tries(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    right = {"number": UNKNOWN, "proof": "0427", "language": "kk", "visitor": "a"}
+    for wrong in HOSTILE:
+        answer = await portal.post("/api/v1/status", json=right | wrong)
+        assert (answer.status_code, answer.json()["status"]) == (400, 400), wrong
+    async with unit_of_work(engine) as connection:
+        tries = await connection.execute(text("SELECT count(*) FROM status_attempt"))
+        assert tries.scalar_one() == 0
