@@ -20,7 +20,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.web.site import Site, Visit
 from callcenter.web.words import ZONE, midnight
 
-PAGE = 50  # rows
+PAGE = searching.LIMIT  # rows
 Cursor = Annotated[str, Query(max_length=40, description="`next` of the page before")]
 
 

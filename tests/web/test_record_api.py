@@ -112,8 +112,9 @@ async def test_a_change_says_which_version_it_is_made_from(
 ) -> None:
     path = f"/api/v1/appeals/{call.number}/record"
     assert (await api.patch(path, json=STATEMENT)).status_code == 428
-    for wrong in ("*", "W/1", '"-1"', '"1", "2"', '"99999999999"', "٣".encode()):
-        answer = await api.patch(path, json=STATEMENT, headers={"If-Match": wrong})  # type: ignore[dict-item]
+    for wrong in ("*", "W/1", '"-1"', '"1", "2"', '"99999999999"', "٣"):
+        headers = {b"If-Match": wrong.encode()}
+        answer = await api.patch(path, json=STATEMENT, headers=headers)
         assert answer.status_code == 400, wrong
 
 
