@@ -15,6 +15,7 @@ from callcenter.line.whereabouts import Whereabouts, read
 log = logging.getLogger(__name__)
 
 LIMIT = 0.5  # seconds for Redis to answer
+COMPANY = 0.02  # seconds that a change waits for others: a call makes several at once
 AGAIN = 1.0  # seconds before what could not be kept is tried again
 KEPT = 12 * 3600  # seconds: no call lasts longer
 
@@ -46,6 +47,7 @@ class CallMemory:
         """Keep what changes, the last word of each call, until cancelled."""
         while True:
             await self._some.wait()
+            await asyncio.sleep(COMPANY)
             self._some.clear()
             changed, self._changed = self._changed, {}
             try:

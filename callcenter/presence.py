@@ -18,6 +18,7 @@ from callcenter.storage.engine import unit_of_work
 
 log = logging.getLogger(__name__)
 
+COMPANY = 0.02  # seconds that a telephone's state waits for others, to be told with them
 RETELL = 60.0  # seconds after which the desk is told again, should a word have been lost
 TECHNOLOGY = "PJSIP/"
 
@@ -35,6 +36,7 @@ class Presence:
         self._desk = desk
         self._engine = engine
         self._device_states = device_states
+        self._news: dict[str, tuple[str, float]] = {}
         self._errands: set[asyncio.Task[None]] = set()
 
     def device_changed(self, event: Mapping[str, str]) -> None:
@@ -42,7 +44,9 @@ class Presence:
         name = event["Device"].removeprefix(TECHNOLOGY)
         if name != event["Device"] and name.isdigit():  # trunks have names
             stamp = float(event.get("Timestamp", time.time()))
-            self._begin(self._tell_device(name, event["State"], stamp))
+            if not self._news:
+                self._begin(self._tell_news())
+            self._news[name] = (event["State"], stamp)
 
     def reloaded(self, _: Mapping[str, str]) -> None:
         """Take AMI's event Reload: there may be other telephones."""
@@ -71,9 +75,11 @@ class Presence:
         except (WeFailed, SQLAlchemyError, OSError) as exc:
             log.error("the desk does not know who is there: %s", exc)
 
-    async def _tell_device(self, extension: str, state: str, stamp: float) -> None:
+    async def _tell_news(self) -> None:
+        await asyncio.sleep(COMPANY)
+        news, self._news = self._news, {}
         try:
-            await self._desk.tell_devices({extension: state}, stamp)
+            await self._desk.tell_changes(news)
         except DeskClosed as exc:
             log.error("%s", exc)
 

@@ -8,11 +8,12 @@ at start with the name of the key. Secrets are not settings: see `callcenter.sec
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from callcenter.buckets import Bucket, read_bucket
 from callcenter.errors import AskedWrongly
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +21,22 @@ ROOT = Path(__file__).resolve().parent.parent
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _is_bucket(url: SecretStr) -> SecretStr:
+    read_bucket(url.get_secret_value())
+    return url
+
+
+def _is_store(place: SecretStr) -> SecretStr:
+    if not place.get_secret_value().startswith("/"):
+        _is_bucket(place)
+    return place
+
+
+#: A bucket of S3 and the secret that opens it, see `buckets`; a folder may be in its place.
+BucketUrl = Annotated[SecretStr, AfterValidator(_is_bucket)]
+StoreUrl = Annotated[SecretStr, AfterValidator(_is_store)]
 #: The beginning of a number in E.164, or a whole short number; see `dialling.numbers`.
 Listed = Annotated[str, Field(pattern=r"^(\+[1-9][0-9]{0,14}|[0-9]{2,5})$")]
 
@@ -42,6 +59,20 @@ class Settings(BaseSettings):
     var: AbsolutePath = Field(ROOT / "var", description="All state of this copy")
     recordings: AbsolutePath = Field(
         ROOT / "recordings", description="The embedded store of recordings"
+    )
+    recordings_url: BucketUrl | None = Field(
+        None,
+        description="A bucket of S3 instead of that folder: "
+        "s3://KEY:SECRET@BUCKET/PREFIX?endpoint=https://HOST&region=REGION, KEY and SECRET "
+        "percent-encoded; what is left out is taken from AWS_ACCESS_KEY_ID and its like",
+    )
+    recordings_copy: StoreUrl | None = Field(
+        None,
+        description="A second store, to which the worker copies what is sealed: /FOLDER on "
+        "another disk, or a bucket as above",
+    )
+    recordings_format: Literal["flac", "opus"] = Field(
+        "flac", description="What recordings are kept in: flac loses nothing, opus takes 40 % of it"
     )
     keys_folder: AbsolutePath | None = Field(
         None,
@@ -173,7 +204,9 @@ class Settings(BaseSettings):
     ring_timeout: Seconds = Field(15, description="How long one consultant's phone rings")
     announce_every: Seconds = Field(45, description="Music between two words about the queue")
     ask_every: Seconds = Field(120, description="Waiting after which other ways are offered")
-    patience: Seconds = Field(300, description="Waiting longer than this goes to 1414, with notice")
+    patience: Seconds = Field(
+        300, description="Who has waited so long, and not chosen to wait on, goes to 1414"
+    )
     unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
     message_limit: Seconds = Field(120, description="The longest message that a caller may leave")
     message_pause: Seconds = Field(
@@ -186,6 +219,17 @@ class Settings(BaseSettings):
     survey_always: bool = Field(
         False,
         description="Ask for a mark after every conversation, else when the consultant keys *15",
+    )
+
+    # The register
+    attachment_limit: int = Field(
+        20, ge=1, le=50, description="Megabytes of a file that is attached to an appeal, at most"
+    )
+    clamd: str | None = Field(
+        None,
+        pattern=r"^(unix:/.+|tcp://[^:/\s]+:\d{1,5})$",
+        description="Where ClamAV's daemon looks for viruses in attached files: "
+        "unix:/run/clamav/clamd.ctl or tcp://host:port; empty: nobody looks",
     )
 
     # Consultants
@@ -233,6 +277,20 @@ class Settings(BaseSettings):
 
     # The fallback
     fallback_patience: Seconds = Field(120, description="Waiting in the dialplan's own queue")
+
+    @cached_property
+    def store(self) -> Path | Bucket:
+        """Where sealed recordings are kept."""
+        url = self.recordings_url
+        return self.recordings if url is None else read_bucket(url.get_secret_value())
+
+    @cached_property
+    def copy_store(self) -> Path | Bucket | None:
+        """Where they are copied to."""
+        if self.recordings_copy is None:
+            return None
+        place = self.recordings_copy.get_secret_value()
+        return Path(place) if place.startswith("/") else read_bucket(place)
 
     @cached_property
     def run(self) -> Path:

@@ -18,3 +18,4 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--storms", type=int, default=1, help="storms of calls, tests/calls/storm.py")
     parser.addoption("--storm-seed", type=int, help="seed of the first one")
+    parser.addoption("--pictures", help="a folder for pictures of all pages, tests/browser")

@@ -29,6 +29,7 @@ from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.migrate import migrate
 from callcenter.storage.redis import open_redis
+from tests.s3 import S3Server, s3_server
 
 with warnings.catch_warnings():
     # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
@@ -133,6 +134,13 @@ def redis_server(folder: Path) -> Iterator[str]:
             yield f"unix://{socket}"
         finally:
             run.terminate()
+
+
+@pytest.fixture(scope="session")
+def s3(short_folder: Path) -> Iterator[S3Server]:
+    """An S3 server that runs."""
+    with s3_server(short_folder / "s3") as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ class Action(StrEnum):
     source   where it was done: `web` (pages and API), `command` (the command line) or `telephone`
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
-             appeals (a search), record, field, term, authority_key, second_factor, machine
+             appeals (a search), record, attachment,
+             reminder, field, term, authority_key, second_factor, machine
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -33,6 +34,12 @@ class Action(StrEnum):
     RECORD_EXTENDED = "web:record:extended"  #: subject: the appeal's number; detail: until
     RECORD_SPLIT = "web:record:split"  #: subject: the appeal's number; detail: number of the part
     APPEALS_SEARCHED = "web:appeals:searched"  #: detail: words (how many), found
+    # Of files; subject: the appeal's number; detail: attachment (its id).
+    ATTACHMENT_ADDED = "web:attachment:added"  #: detail: sha
+    ATTACHMENT_READ = "web:attachment:read"
+    # Of reminders; subject: the appeal's number; detail: reminder (its id).
+    REMINDER_SET = "web:reminder:set"  #: detail: due_at
+    REMINDER_DONE = "web:reminder:done"
     RECEIPT_GIVEN = "web:record:receipt_given"  #: subject: the appeal's number
     DANGER_PASSED_ON = "web:record:danger_passed_on"  #: subject: the appeal's number
     APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel

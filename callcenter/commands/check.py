@@ -23,6 +23,7 @@ from callcenter.settings import Settings, read_settings
 from callcenter.softphones import sip_accounts
 from callcenter.storage.engine import once, opened
 from callcenter.storage.jobs import Tools
+from callcenter.storage.objects import Objects
 from callcenter.storage.redis import open_redis
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
@@ -85,11 +86,19 @@ def _local(at: datetime) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    folder = _existing(settings.recordings)
+    folder = _existing(settings.spool if settings.recordings_url else settings.recordings)
     free = shutil.disk_usage(folder).free
     if free < ENOUGH:
         raise WeFailed(f"{free / 1024**3:.1f} GiB free for recordings in {folder}: make room")
     return f"{free / 1024**3:.0f} GiB free for recordings"
+
+
+def _stores(settings: Settings) -> str:
+    Objects(settings.store).reach()
+    if settings.copy_store is None:
+        return "there; recordings have no second store (CALLCENTER_RECORDINGS_COPY)"
+    Objects(settings.copy_store).reach()
+    return "both are there"
 
 
 def _existing(path: Path) -> Path:
@@ -180,6 +189,7 @@ def _journal(settings: Settings) -> str:
 
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "disk": _disk,
+    "store": _stores,
     "asterisk": _asterisk,
     "prompts": _prompts,
     "database": _database,

@@ -7,7 +7,6 @@ import click
 
 from callcenter.errors import WeFailed
 from callcenter.recordings import jobs, store
-from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import once, opened
 
@@ -19,13 +18,18 @@ def command() -> None:
 
 @command.command()
 @click.option("--sample", type=click.IntRange(1), help="Only so many, at random.")
-def verify(sample: int | None) -> None:
-    """Read and open every stored recording. Exit status 1 when one is missing or altered."""
-    found = asyncio.run(_verify(read_settings(), sample))
-    for recording_id, why in found.items():
-        click.echo(f"{recording_id}  {why}")
-    if found:
-        raise WeFailed(f"{len(found)} recordings are wrong: see docs/operations/failures.md")
+@click.option("--mend", is_flag=True, help="Put the copy in the place of what is wrong, or back.")
+def verify(sample: int | None, mend: bool) -> None:
+    """Read and open every stored recording, and read its copy in the second store.
+
+    Exit status 1 when one is missing or altered, and was not mended.
+    """
+    left = 0
+    for recording_id, why, mended in asyncio.run(_verify(read_settings(), sample, mending=mend)):
+        click.echo(f"{recording_id}  {why}{'  MENDED' if mended else ''}")
+        left += not mended
+    if left:
+        raise WeFailed(f"{left} recordings are wrong: see docs/operations/failures.md")
     click.echo("every recording opens, as it was sealed")
 
 
@@ -43,11 +47,25 @@ def aside() -> None:
     click.echo("no recording is set aside")
 
 
-async def _verify(settings: Settings, sample: int | None) -> dict[UUID, str]:
+async def _verify(
+    settings: Settings, sample: int | None, *, mending: bool
+) -> list[tuple[UUID, str, bool]]:
+    """What is wrong with which recording, and whether it was mended."""
     async with opened(settings) as engine:
-        return await jobs.verify(
+        found = await jobs.verify(
             engine,
-            Vault(settings),
+            settings,
             sample=sample,
-            progress=lambda checked: click.echo(f"{checked} checked", err=True),
+            progress=lambda checked, total: click.echo(f"{checked} of {total} checked", err=True),
         )
+        told = []
+        for recording_id, why in found.items():
+            mended = False
+            if mending:
+                try:
+                    await jobs.mend(engine, settings, recording_id)
+                    mended = True
+                except WeFailed as exc:
+                    why = f"{why}; cannot be mended: {exc}"
+            told.append((recording_id, why, mended))
+        return told

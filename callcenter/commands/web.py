@@ -38,7 +38,7 @@ from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
 from callcenter.recordings import erasing_api, erasing_pages
 from callcenter.register import api as register_api
-from callcenter.register import form_api, lists_api, status_api
+from callcenter.register import attachments_api, attachments_pages, form_api, lists_api, status_api
 from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
 from callcenter.register import pages as register_pages
@@ -79,6 +79,8 @@ ROOMS = (
         "register",
         (
             register_pages.router,
+            attachments_pages.router,
+            attachments_api.router,
             register_lists.router,
             register_form.router,
             register_api.router,
@@ -162,6 +164,9 @@ async def _run(app: FastAPI, watch: Watch, listener: socket.socket, url: str) ->
         server_header=False,
         timeout_graceful_shutdown=GRACE,
         lifespan="off",
+        # Not what happens to be installed, as what tests bring: the same everywhere.
+        http="h11",
+        ws="none",
     )
     server = _Server(config, watch, url)
     # After a graceful stop uvicorn raises the signal again; without this the process would die

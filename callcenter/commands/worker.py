@@ -12,7 +12,8 @@ import callcenter.demands.jobs
 import callcenter.ledger.jobs
 import callcenter.live.jobs
 import callcenter.recordings.jobs
-import callcenter.register.jobs  # noqa: F401
+import callcenter.register.jobs
+import callcenter.waiting_recordings  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
 from callcenter.figures import WorkerFigures

@@ -22,8 +22,12 @@ class Alarm(StrEnum):
     NONE_ANSWERED = "none_answered"  #: callers wait for this language, and nobody answers any
     DISK_FILLS = "disk_fills"  #: four fifths of a disk with recordings or journals are used
     DISK_ALMOST_FULL = "disk_almost_full"  #: nine tenths are: soon nothing can be recorded
+    RECORDINGS_WAIT = "recordings_wait"  #: to be sealed, for minutes; or to be copied, an hour
     MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
-    DANGER_WAITS = "danger_waits"  #: an appeal tells of danger and nobody has passed it on
+    DANGER_WAITS = "danger_waits"  #: an appeal is urgent and nobody has passed it on
+    REMINDER_DUE = "reminder_due"  #: somebody is to be reminded of an appeal by now
+    ATTACHMENT_ASIDE = "attachment_aside"  #: an attached file has a virus or cannot be checked
+    ATTACHMENT_WAITS = "attachment_waits"  #: nobody looks for viruses in attached files
     APPEAL_OVERDUE = "appeal_overdue"  #: the term of an appeal's answer or notice is over
 
 

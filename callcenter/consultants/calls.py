@@ -57,6 +57,8 @@ class CallNow(BaseModel):
     caller: Literal["here", "aside"] = Field(description="aside: hears music, and nobody else")
     muted: bool = Field(description="nobody hears you")
     guest: Literal["none", "called", "here"] = Field(description="whom you have brought")
+    urgent: str = Field("", description="silent: cannot speak; danger; empty: neither")
+    keys: str = Field("", description="what the caller pressed in this conversation, the last 20")
 
 
 @router.get("/api/v1/calls/mine", dependencies=[needs(Permission.OWN_DUTY)])

@@ -119,6 +119,10 @@ function operation.ask() -- extension, state, reason, by, page (or ''); returns 
   return (standing(extension))
 end
 
+function operation.now() -- seconds since the epoch, by the one clock that all machines share
+  return string.format('%.6f', now)
+end
+
 function operation.seen() -- extension: the page of a consultant is open
   redis.call('ZADD', 'desk:pages', 'XX', now, ARGV[2])
 end

@@ -58,7 +58,7 @@ async def build(tools: Tools, row: DisclosureRow) -> None:
 
 async def remove(tools: Tools, row: DisclosureRow) -> None:
     """Take a bundle out of the store that nobody may have any more. Repeatable."""
-    await asyncio.to_thread(Objects(tools.settings.recordings).remove, row.object_name)
+    await asyncio.to_thread(Objects(tools.settings.store).remove, row.object_name)
     async with unit_of_work(tools.engine) as connection:
         await disclosures.removed(connection, row)
 
@@ -122,7 +122,7 @@ def _audio(place: int, vault: Vault, found: Found) -> Part:
     match, recording = found
     name, told = sealed(recording)
     return Part(
-        f"recordings/{place:04}-{match.appeal_number}.flac",
+        f"recordings/{place:04}-{match.appeal_number}.{recording.audio_format}",
         told.audio_bytes,
         told.audio_sha256,
         partial(vault.open, name),
@@ -192,7 +192,7 @@ def _put(
         encrypt(parts, row.released_at, read_recipient(recipient), file)
         told = _told(file)
         file.seek(0)
-        Objects(settings.recordings).put(row.object_name, file)
+        Objects(settings.store).put(row.object_name, file)
     return told
 
 

@@ -1,23 +1,16 @@
-"""The cover letter of a disclosure as PDF: a page in Kazakh, then a page in Russian.
+"""The cover letter of a disclosure as PDF: a page in Kazakh, then a page in Russian."""
 
-Noto Sans has all letters of both; Kazakh Cyrillic needs no shaping (docs/decisions).
-"""
-
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from html import escape
 
-import pymupdf_fonts
-from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate, Spacer
+from reportlab.platypus import Flowable, PageBreak, Paragraph, Spacer
 
-FONT, BOLD = "NotoSans", "NotoSans-Bold"
+from callcenter.web.printing import HEADING, PLAIN, as_pdf
+
 SHOWN = 40  # recordings that the letter lists; the manifest lists all
 
 
@@ -72,32 +65,19 @@ WORDS = {
 
 def cover_letter(cover: Cover) -> bytes:
     """The letter as PDF: the same bytes for the same letter, whenever it is made."""
-    for name, font in ((FONT, "notos"), (BOLD, "notosbo")):
-        if name not in pdfmetrics.getRegisteredFontNames():
-            pdfmetrics.registerFont(TTFont(name, io.BytesIO(pymupdf_fonts.fontbuffers[font]())))
-    target = io.BytesIO()
-    document = SimpleDocTemplate(
-        target,
-        pagesize=A4,
-        leftMargin=30 * mm,
-        rightMargin=15 * mm,
-        topMargin=20 * mm,
-        bottomMargin=20 * mm,
-        title=f"{cover.number}",
-        author="111",
-        invariant=1,
-    )
-    story = [*_page(cover, "kk", cover.to_kk), PageBreak(), *_page(cover, "ru", cover.to_ru)]
-    document.build(story)
-    return target.getvalue()
+    return as_pdf(cover.number, _pages(cover))
+
+
+def _pages(cover: Cover) -> Iterator[Flowable]:
+    yield from _page(cover, "kk", cover.to_kk)
+    yield PageBreak()
+    yield from _page(cover, "ru", cover.to_ru)
 
 
 def _page(cover: Cover, language: str, to: str) -> Iterator[Flowable]:
     words = WORDS[language]
-    text = ParagraphStyle("text", fontName=FONT, fontSize=11, leading=16, spaceAfter=8)
-    small = ParagraphStyle("small", parent=text, fontSize=8.5, leading=12, spaceAfter=4)
-    right = ParagraphStyle("right", parent=text, leftIndent=80 * mm)
-    bold = ParagraphStyle("bold", parent=text, fontName=BOLD, fontSize=13, leading=18)
+    small = ParagraphStyle("small", parent=PLAIN, fontSize=8.5, leading=12, spaceAfter=4)
+    right = ParagraphStyle("right", parent=PLAIN, leftIndent=80 * mm)
     values = {
         "number": cover.number,
         "on": cover.on,
@@ -107,14 +87,14 @@ def _page(cover: Cover, language: str, to: str) -> Iterator[Flowable]:
         "released_by": cover.released_by,
     }
 
-    def say(name: str, style: ParagraphStyle = text, **more: object) -> Paragraph:
+    def say(name: str, style: ParagraphStyle = PLAIN, **more: object) -> Paragraph:
         return Paragraph(escape(words[name].format(**values, **more)), style)
 
-    yield say("head", bold)
+    yield say("head", HEADING)
     yield say("number")
     yield Paragraph(escape(to), right)
     yield Spacer(1, 8 * mm)
-    yield say("title", bold)
+    yield say("title", HEADING)
     yield say("body")
     for place, (appeal, when, length, sha256) in enumerate(cover.recordings[:SHOWN], start=1):
         yield say("item", place=place, appeal=appeal, when=when, length=length)

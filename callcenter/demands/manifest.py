@@ -8,7 +8,7 @@ from datetime import datetime
 from callcenter.workdays.calendar import ZONE
 
 FORMAT = "callcenter-disclosure-1"
-AUDIO = "FLAC, 8000 Hz; left channel: the caller, right channel: the consultant"
+AUDIO = "FLAC, or Opus in Ogg, 8000 Hz; left channel: the caller, right channel: the consultant"
 
 
 @dataclass(frozen=True)

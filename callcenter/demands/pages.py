@@ -188,7 +188,7 @@ def bundle(site: Site, number: str, row: DisclosureRow) -> Response:
         "Content-Disposition": f'attachment; filename="{number}.tar.age"',
         "Content-Length": str(row.bytes),
     }
-    pieces = Objects(site.settings.recordings).stream(row.object_name)
+    pieces = Objects(site.settings.store).stream(row.object_name)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 

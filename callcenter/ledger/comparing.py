@@ -26,6 +26,7 @@ from callcenter.errors import WeFailed
 from callcenter.ledger.differences import Recorded, Registered, Told
 from callcenter.ledger.heard import Reading, SwitchCall
 from callcenter.recordings.age import Altered
+from callcenter.recordings.formats import Format
 from callcenter.recordings.vault import Vault, name_for
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -169,7 +170,7 @@ def _opened(ledger: Path, since: datetime, stack: ExitStack) -> list[BufferedIOB
 
 def _length(settings: Settings, row: Row[Any]) -> timedelta | None:
     """How long what is kept lasts; None when nothing is there that can be heard."""
-    name = row.store_name or name_for(row.id, row.started_at)
+    name = row.store_name or name_for(row.id, row.started_at, Format(settings.recordings_format))
     try:
         if row.store_name is None:
             size = (settings.spool / row.spool_name).stat().st_size

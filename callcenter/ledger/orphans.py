@@ -19,7 +19,7 @@ from callcenter.ledger import store
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import spool
 from callcenter.recordings import store as recordings
-from callcenter.recordings.flac import FRAME_BYTES, RATE
+from callcenter.recordings.audio import FRAME_BYTES, RATE
 
 log = logging.getLogger(__name__)
 

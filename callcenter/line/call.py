@@ -1,6 +1,8 @@
 """One call in our hands: its leg, its language, and what becomes of it if the caller leaves now."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,6 +43,13 @@ class Times(Protocol):
     def spool(self) -> Path: ...
 
 
+KEYS_SHOWN = 20  # to the consultant, of one conversation
+
+
+def _few_keys() -> deque[str]:
+    return deque(maxlen=KEYS_SHOWN)
+
+
 def _nothing(number: str) -> str | None:  # noqa: ARG001
     return None
 
@@ -79,6 +88,8 @@ class Call:
     had_by: str | None = None  #: extension of who had the open appeal lately, or whom a plan names
     goes_on: bool = False  #: another controller had it: nobody is greeted twice
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
+    patience_ends: float = 0.0  #: on the monotonic clock: then nobody is looked for any more
+    keys_seen: deque[str] = field(default_factory=_few_keys)  #: of the conversation, the last ones
     urgencies: list[Urgency] = field(default_factory=list)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
     _places: int = 0
@@ -92,6 +103,10 @@ class Call:
     def wanted_language(self) -> str:
         """The language in which a consultant is to speak with the caller."""
         return self.other_language or self.language
+
+    def waits_on(self) -> None:
+        """The caller begins to wait, or chose to wait on: the time of it begins anew."""
+        self.patience_ends = time.monotonic() + self.times.patience
 
     def next_place(self) -> str:
         """The id of another place at the desk that this call has, see `dispatch.first_id`."""

@@ -20,6 +20,8 @@ from callcenter.line.urgency import words_at_first
 log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds before company is tried again that failed
+KEYS_APART = 1.0  # seconds between two keys that are heeded
+PLACE_KEY = "0"
 LOOK = 0.5  # seconds between two looks whether the consultant who is being rung has answered
 _INSTEAD_OF_WAITING = (Choice.UNIFIED_CENTER, Choice.CALLBACK, Choice.MESSAGE)
 
@@ -47,9 +49,15 @@ async def asked(call: Call, question: Question) -> Choice:
     if key is None:
         async with call.leg.music():
             key = await call.leg.key(call.times.key_timeout)
+    return _chosen(call, question, key)
+
+
+def _chosen(call: Call, question: Question, key: str | None) -> Choice:
     choice = question.choice(key)
     if choice in _INSTEAD_OF_WAITING:
         call.record.moment(Moment.CHOICE, choice=choice.name.lower(), how="key")
+    if choice is Choice.STAY and key in question.keys:
+        call.waits_on()
     return choice
 
 
@@ -60,7 +68,9 @@ class _Company:
         self._call = call
         self._greeted = self._reassured = call.goes_on
         self._told_nobody = False
-        now = time.monotonic()
+        self._asked: Question | None = None  # the last question, whose keys are known
+        self._other: str | None = None  # the language that it offered
+        self._heeds_from = now = time.monotonic()
         self._tell_at = now + call.times.announce_every if call.goes_on else now
         self._ask_at = now + call.times.ask_every
 
@@ -73,10 +83,11 @@ class _Company:
                 return choice
             self._greeted = True
         await self._give_notice()
+        key = None
         while True:
-            if self._is_waiting and (choice := await self._words()) is not Choice.STAY:
+            if self._is_waiting and (choice := await self._words(key)) is not Choice.STAY:
                 return choice
-            await self._music()
+            key = await self._music()
 
     @property
     def _is_waiting(self) -> bool:
@@ -90,14 +101,22 @@ class _Company:
             call.notice_heard = True
             call.record.moment(Moment.NOTICE, whole=True)
 
-    async def _words(self) -> Choice:
+    async def _words(self, key: str | None) -> Choice:
+        """What is due, or asked for by this key.
+
+        0 tells the place; a key of the question that was heard last is its answer; any other asks
+        the question.
+        """
+        if self._asked is not None and key in self._asked.keys:
+            return self._taken(_chosen(self._call, self._asked, key))
         standing = await self._standing()
         now = time.monotonic()
-        if now >= self._tell_at:
+        if key == PLACE_KEY or now >= self._tell_at:
             await self._tell(standing)
         nobody = standing is not None and standing.speakers == 0
         self._told_nobody = self._told_nobody and nobody
-        if now >= self._ask_at or (nobody and not self._told_nobody):
+        is_asked_for = key is not None and key != PLACE_KEY
+        if is_asked_for or now >= self._ask_at or (nobody and not self._told_nobody):
             return await self._ask(standing)
         return Choice.STAY
 
@@ -116,29 +135,45 @@ class _Company:
 
     async def _ask(self, standing: Standing | None) -> Choice:
         call = self._call
-        question, other = STILL_WAITING, None
+        self._asked, self._other = STILL_WAITING, None
         if standing is not None and standing.speakers == 0:
-            other = next(iter(sorted(standing.other_languages)), None)
-            question = nobody_there(call.wanted_language, other)
+            self._other = next(iter(sorted(standing.other_languages)), None)
+            self._asked = nobody_there(call.wanted_language, self._other)
             if not self._told_nobody:
                 call.record.moment(Moment.NOBODY_SPEAKS, language=call.wanted_language)
                 await call.queue.nobody_signed_in(call.leg.id, call.wanted_language)
             self._told_nobody = True
-        choice = await asked(call, question)
+        choice = await asked(call, self._asked)
         self._ask_at = time.monotonic() + call.times.ask_every
-        if choice is Choice.OTHER_LANGUAGE and other is not None:
-            call.other_language = other
-            call.record.moment(Moment.OTHER_LANGUAGE, language=other)
+        return self._taken(choice)
+
+    def _taken(self, choice: Choice) -> Choice:
+        if choice is Choice.OTHER_LANGUAGE and self._other is not None:
+            self._call.other_language = self._other
+            self._call.record.moment(Moment.OTHER_LANGUAGE, language=self._other)
         return choice
 
-    async def _music(self) -> None:
-        """Music until words are due and nobody is being rung."""
+    async def _music(self) -> str | None:
+        """Music until words are due, or a digit is pressed, and nobody is being rung.
+
+        Returns that digit.
+        """
         async with self._call.leg.music():
             while True:
-                until_due = min(self._tell_at, self._ask_at) - time.monotonic()
-                await asyncio.sleep(max(LOOK, until_due))
-                if self._is_waiting:
-                    return
+                key = self._heeded(await self._call.leg.key(max(LOOK, self._until_due())))
+                if self._is_waiting and (key is not None or self._until_due() <= 0):
+                    return key
+
+    def _until_due(self) -> float:
+        return min(self._tell_at, self._ask_at) - time.monotonic()
+
+    def _heeded(self, key: str | None) -> str | None:
+        """One digit a second: somebody may lean on the keys."""
+        now = time.monotonic()
+        if key is None or not key.isdigit() or now < self._heeds_from:
+            return None
+        self._heeds_from = now + KEYS_APART
+        return key
 
     async def _standing(self) -> Standing | None:
         """None when the desk cannot be asked: then the caller waits as if nothing were known."""

@@ -348,6 +348,8 @@ class Conversation:
             "caller": "aside" if self.is_aside else "here",
             "muted": "yes" if self.is_muted else "no",
             "guest": "here" if self.guest else "called" if self.awaits_guest else "none",
+            "urgent": self.call.urgencies[-1].value if self.call.urgencies else "",
+            "keys": " ".join(self.call.keys_seen),
         }
 
 

@@ -228,6 +228,9 @@ class Place(Protocol):
 class Desk(Protocol):
     """Who waits and who is free."""
 
+    async def now(self) -> float:
+        """Epoch seconds by the one clock by which places are given; soon, and without fail."""
+
     def place(
         self,
         call_id: str,

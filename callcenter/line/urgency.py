@@ -1,15 +1,16 @@
 """Callers who cannot speak, or are in danger: what they press, and what the call owes them.
 
-In the greeting and the menu 5 says "I cannot speak" and 8 "I am in danger"; two stars say "danger"
-at any time until the caller is connected with 1414, whose menus are its own. What follows:
-whatever can be skipped is skipped, the place in the queue is an urgent one, the appeal says why,
-the consultant's telephone shows it, and the caller's keys are kept while the two talk.
+In the greeting, in the menu and while waiting 5 says "I cannot speak" and 8 "I am in danger"; two
+stars say "danger" at any time until the caller is connected with 1414, whose menus are its own.
+What follows: whatever can be skipped is skipped, the place in the queue is an urgent one, the
+appeal says why, the consultant's telephone shows it, and the caller's keys are kept while the two
+talk.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -49,6 +50,13 @@ def danger_at_any_time(call: Call) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def urgent_by_key(call: Call) -> Iterator[None]:
+    """Within the block 5 and 8 make the call urgent."""
+    with call.leg.watched(_taker(call, URGENT_KEYS)):
+        yield
+
+
 async def unless_urgent(
     call: Call, keys: Mapping[str, Urgency], work: Coroutine[Any, Any, T]
 ) -> T | None:
@@ -57,17 +65,20 @@ async def unless_urgent(
     Within it `keys` make the call urgent. When this returns, `work` has ended with all that it
     took given back; a result that it had reached by then is returned.
     """
+    if call.urgencies:
+        work.close()
+        return None
+    with call.leg.watched(_taker(call, keys)):
+        return await _first(work, call.urgent.wait())
 
+
+def _taker(call: Call, keys: Mapping[str, Urgency]) -> Callable[[str], bool]:
     def take(key: str) -> bool:
         if key in keys:
             call.becomes_urgent(keys[key])
         return key in keys
 
-    if call.urgencies:
-        work.close()
-        return None
-    with call.leg.watched(take):
-        return await _first(work, call.urgent.wait())
+    return take
 
 
 async def _first(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object]) -> T | None:
@@ -100,12 +111,13 @@ def shown(call: Call) -> str:
 def keys_of_a_conversation(call: Call) -> Iterator[None]:
     """Within the block the caller's keys are answers to the consultant, and to nobody else.
 
-    Those of an urgent call are kept on the appeal, 200 at most and 5 a second: the caller may be
-    unable to do more than press 1 for yes and 2 for no.
+    The consultant sees the last ones. Those of an urgent call are kept on the appeal, 200 at most
+    and 5 a second: the caller may be unable to do more than press 1 for yes and 2 for no.
     """
     limit = KeyLimit()
 
     def take(key: str) -> bool:
+        call.keys_seen.append(key)
         if call.urgencies and limit.admits(time.monotonic()):
             call.record.moment(Moment.KEY, key=key)
         return True

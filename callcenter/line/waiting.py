@@ -16,7 +16,7 @@ from callcenter.line.guests import Talker
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
 from callcenter.line.talk import Parting, talked
-from callcenter.line.urgency import shown, unless_urgent
+from callcenter.line.urgency import shown, unless_urgent, urgent_by_key
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ async def consultation(call: Call) -> End | Parting:
     Who rings back about an open appeal is given to whoever had it, if that consultant is free now.
     """
     if call.waits_since is None:
-        call.waits_since = time.time()
+        call.waits_since = await call.desk.now()
     while True:
         _wait(call)
         urgent = call.lost_before or bool(call.urgencies)
@@ -103,7 +103,8 @@ async def _answered_or_chosen(
     search = asyncio.create_task(searching)
     company = asyncio.create_task(kept_company(call))
     try:
-        await asyncio.wait((search, company), return_when=asyncio.FIRST_COMPLETED)
+        with urgent_by_key(call):
+            await asyncio.wait((search, company), return_when=asyncio.FIRST_COMPLETED)
         if search.done():
             return search.result()
         choice = company.result()
@@ -122,12 +123,15 @@ async def _first_to_answer(
 
     None when nobody did, or when the call became urgent and the place is not an `urgent` one.
     """
-    patience_ends = time.monotonic() + call.times.patience
-    while (left := patience_ends - time.monotonic()) > 0:
+    call.waits_on()
+    while (left := call.patience_ends - time.monotonic()) > 0:
+        ends = call.patience_ends
         offer = place.offer(left)
         consultant = await (offer if urgent else unless_urgent(call, {}, offer))
         if consultant is None:
-            break
+            if call.patience_ends == ends or (call.urgencies and not urgent):
+                break
+            continue
         call.record.moment(Moment.RINGING, consultant=consultant.extension)
         call.if_left = Outcome.LEFT_RINGING
         place.rings()

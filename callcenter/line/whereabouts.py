@@ -8,7 +8,7 @@ name of a caller is in it.
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -96,9 +96,12 @@ class Whereabouts:
 
     def written(self) -> str:
         """What `read` reads: only what is not as it begins."""
-        plain = asdict(Whereabouts(self.appeal))
-        told = {k: v for k, v in asdict(self).items() if v != plain[k] or k == "appeal"}
+        told = {k: v for k, v in vars(self).items() if k not in _PLAIN or v != _PLAIN[k]}
         return json.dumps(told, separators=(",", ":"))
+
+
+#: How it begins, for all but the appeal, which has no beginning.
+_PLAIN = {each.name: each.default for each in fields(Whereabouts) if each.name != "appeal"}
 
 
 def read(written: str) -> Whereabouts | None:

@@ -147,7 +147,8 @@ async def _events(
             if time.monotonic() - told >= SEEN_EVERY:
                 await _seen(desk, extension)
                 told = time.monotonic()
-            if time.monotonic() - looked >= CALL_EVERY:
+            # The keys of a caller who cannot speak are words: they come with every reading.
+            if time.monotonic() - looked >= (0 if call and call.get("urgent") else CALL_EVERY):
                 call = await _call(site, extension)
                 looked = time.monotonic()
             own = _own(reading.figures, extension)

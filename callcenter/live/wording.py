@@ -53,10 +53,18 @@ ALARMS = {
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
     "recorded_again": N_("Such a conversation is recorded from now on, its language:"),
     "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
-    "danger_waits": N_(
-        "An appeal tells of danger and nobody has passed it on: see the work lists."
-    ),
+    "danger_waits": N_("An appeal is urgent and nobody has passed it on: see the work lists."),
+    "reminder_due": N_("Somebody wanted to be reminded of an appeal by now: see the work lists."),
     "appeal_overdue": N_("The term of an appeal is over: see the work lists."),
+    "attachment_aside": N_(
+        "A file of an appeal has a virus or cannot be checked: nobody can open it."
+    ),
+    "attachment_waits": N_(
+        "Files of appeals wait to be checked for viruses: tell the administrator."
+    ),
+    "recordings_wait": N_(
+        "Recordings wait to be sealed or copied: tell the administrator, nothing is lost yet."
+    ),
     "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
     "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),

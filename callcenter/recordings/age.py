@@ -58,7 +58,8 @@ class AgeFile(io.RawIOBase):
 
     def __init__(self, read: Read, size: int, identities: Sequence[x25519.Identity]) -> None:
         self._read = read
-        begin = read(0, LARGEST_HEADER)
+        self._sealed_size = size
+        begin = read(0, min(LARGEST_HEADER, size))
         header = _parse(begin)
         file_key = _file_key(header, identities)
         self._payload = header.length + NONCE
@@ -118,7 +119,9 @@ class AgeFile(io.RawIOBase):
             # What is read on is fetched ahead; a leap, as to the end and back, only what it needs.
             count = AT_ONCE if number == self._number + 1 else 1
             self._first, begin = number, 0
-            self._fetched = self._read(self._payload + number * one, count * one)
+            start = self._payload + number * one
+            # Never beyond the end: not every S3 server forgives it.
+            self._fetched = self._read(start, min(count * one, self._sealed_size - start))
         return self._fetched[begin : begin + one]
 
 

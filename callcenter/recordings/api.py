@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record_once
+from callcenter.recordings.formats import Format
 from callcenter.recordings.listening import ONE_LISTENING, Reason, find_audible, given
 from callcenter.recordings.opening import NotStored, open_recording
 from callcenter.recordings.ranges import read_range
@@ -20,6 +21,7 @@ from callcenter.web.permissions import Permission
 from callcenter.web.site import CurrentSite, CurrentVisit
 
 PIECE = 256 * 1024
+CONTENT: dict[str, object] = {each.media_type: {} for each in Format}
 
 router = APIRouter(tags=["recordings"], dependencies=[needs(Permission.LISTEN)])
 
@@ -27,7 +29,7 @@ router = APIRouter(tags=["recordings"], dependencies=[needs(Permission.LISTEN)])
 @router.get(
     "/api/v1/recordings/{recording_id}/audio",
     response_class=StreamingResponse,
-    responses={200: {"content": {"audio/flac": {}}}, 206: {"content": {"audio/flac": {}}}},
+    responses={status: {"content": CONTENT} for status in (200, 206)},
 )
 async def audio(
     site: CurrentSite,
@@ -37,11 +39,11 @@ async def audio(
     words: Annotated[str, Query(max_length=1000, pattern=r"^[^\x00]*$")] = "",
     range_header: Annotated[str | None, Header(alias="range")] = None,
 ) -> StreamingResponse:
-    """The audio in FLAC: the caller left, the consultant right. One part by range (RFC 9110, 14).
+    """The audio in FLAC or Opus: the caller left, the consultant right.
 
-    It is decrypted in memory as it is sent. That you listened, and the reason that you give (for
-    `other` in words), is in the audit log before the first byte is. Of another team's only by a
-    permission of its own.
+    One part by range (RFC 9110, 14). It is decrypted in memory as it is sent. That you listened,
+    and the reason that you give (for `other` in words), is in the audit log before the first byte
+    is. Of whom one may hear recordings is a rule of its own: oneself, the own team, or all.
     """
     why = given(reason, words)
     await find_audible(site, visit, recording_id)
@@ -61,17 +63,18 @@ async def audio(
         )
     size = opened.recording.audio_bytes or 0
     part = read_range(range_header, size)
+    kept_in = opened.recording.audio_format
     headers = {
         "accept-ranges": "bytes",
         "content-length": str(len(part)),
-        "content-disposition": f'inline; filename="{recording_id}.flac"',
+        "content-disposition": f'inline; filename="{recording_id}.{kept_in}"',
     }
     if len(part) < size:
         headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     return StreamingResponse(
         _pieces(opened.audio, part),
         status_code=206 if len(part) < size else 200,
-        media_type="audio/flac",
+        media_type=kept_in.media_type,
         headers=headers,
     )
 

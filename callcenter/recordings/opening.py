@@ -22,7 +22,7 @@ class NotStored(AskedWrongly):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A recording and its audio: FLAC, 8000 Hz, the caller left and the consultant right.
+    """A recording and its audio: FLAC or Opus, 8000 Hz, the caller left and the consultant right.
 
     `audio` is decrypted in memory, piece by piece as it is read, and authentic; it can be sought
     in, by one thread at a time, and blocks. Reading raises StoreFails, ObjectMissing and Altered;

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     DateTime,
+    Interval,
     Text,
     Uuid,
     all_,
@@ -19,12 +20,14 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
+from callcenter.recordings.formats import Format, format_of
 from callcenter.recordings.tables import recording, recording_erasure
 from callcenter.recordings.vault import Sealed
 from callcenter.storage.engine import Transaction, as_json, within
@@ -56,6 +59,11 @@ class RecordingRow:
     duration_ms: int | None
     fault: str | None
 
+    @property
+    def audio_format(self) -> Format:
+        """Of the audio that is stored."""
+        return format_of(self.store_name)
+
 
 class Aside(NamedTuple):
     """A recording that failed, or that lasts two seconds more or less than its conversation."""
@@ -64,6 +72,20 @@ class Aside(NamedTuple):
     state: str
     spool_name: str
     why: str
+
+
+class Waiting(NamedTuple):
+    """When what waits longest ended; None when nothing waits."""
+
+    sealing: datetime | None
+    copying: datetime | None
+
+
+class Lengths(NamedTuple):
+    """Of conversations: `least` and more, `below` and not so much."""
+
+    least: timedelta
+    below: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +129,14 @@ _CLOSE = """
     FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (id uuid, ended_at timestamptz)
     WHERE recording.id = new.id AND recording.state = 'recording'
 """
+_lasted = func.coalesce(recording.c.ended_at, recording.c.started_at) - recording.c.started_at
 _CLOSED = (
     _query.where(
         # No parameter: a plan made for any state could not use the index of this one.
         recording.c.state == literal_column("'closed'"),
         recording.c.id != all_(bindparam("besides", type_=ARRAY(Uuid))),
+        _lasted >= bindparam("least", type_=Interval),
+        _lasted < bindparam("below", type_=Interval),
     )
     .order_by(recording.c.ended_at)
     .limit(bindparam("limit"))
@@ -194,10 +219,11 @@ async def close(connection: AsyncConnection, *, recording_id: UUID, ended_at: da
 
 
 async def closed(
-    connection: AsyncConnection, *, besides: Collection[UUID], limit: int
+    connection: AsyncConnection, *, besides: Collection[UUID], lengths: Lengths, limit: int
 ) -> list[RecordingRow]:
     """Recordings that are neither stored nor failed, those that were closed first, first."""
-    rows = await connection.execute(_CLOSED, {"besides": list(besides), "limit": limit})
+    values = {"besides": list(besides), **lengths._asdict(), "limit": limit}
+    rows = await connection.execute(_CLOSED, values)
     return [RecordingRow(*row) for row in rows]
 
 
@@ -285,6 +311,51 @@ async def to_remove(connection: AsyncConnection, *, limit: int) -> list[Recordin
     """Erased recordings whose object was not removed yet."""
     query = _query.where(recording.c.state == "erased", recording.c.store_name.is_not(None))
     return [RecordingRow(*row) for row in await connection.execute(query.limit(limit))]
+
+
+async def to_copy(
+    connection: AsyncConnection, after: tuple[datetime, UUID] | None, *, limit: int
+) -> list[RecordingRow]:
+    """Stored recordings that have no copy yet, those that ended first, first, from behind on."""
+    query = _query.where(recording.c.state == "stored", recording.c.copied_at.is_(None))
+    if after is not None:
+        query = query.where(tuple_(recording.c.ended_at, recording.c.id) > tuple_(*after))
+    query = query.order_by(recording.c.ended_at, recording.c.id).limit(limit)
+    return [RecordingRow(*row) for row in await connection.execute(query)]
+
+
+async def copied(connection: AsyncConnection, recording_id: UUID, at: datetime) -> None:
+    """Note that the object is in the second store as well."""
+    await connection.execute(
+        update(recording).where(recording.c.id == recording_id).values(copied_at=at)
+    )
+
+
+async def copied_of(connection: AsyncConnection, recording_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these recordings that have a copy."""
+    query = select(recording.c.id).where(
+        recording.c.id.in_(recording_ids), recording.c.copied_at.is_not(None)
+    )
+    return set((await connection.execute(query)).scalars())
+
+
+async def waits_since(connection: AsyncConnection, *, copies: bool) -> Waiting:
+    """Since when recordings wait to be sealed and, if there are `copies`, to be copied."""
+    ended = func.min(recording.c.ended_at)
+    closed = select(ended).where(recording.c.state == literal_column("'closed'"))
+    plain = select(ended).where(
+        recording.c.state == literal_column("'stored'"), recording.c.copied_at.is_(None)
+    )
+    return Waiting(
+        (await connection.execute(closed)).scalar_one(),
+        (await connection.execute(plain)).scalar_one() if copies else None,
+    )
+
+
+async def count_stored(connection: AsyncConnection) -> int:
+    """How many recordings are stored."""
+    query = select(func.count()).select_from(recording).where(recording.c.state == "stored")
+    return int((await connection.execute(query)).scalar_one())
 
 
 async def removed(connection: AsyncConnection, recording_id: UUID) -> None:

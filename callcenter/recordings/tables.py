@@ -33,6 +33,7 @@ recording = Table(
     Column("audio_bytes", BigInteger, comment="size of that audio file"),
     Column("sealed_to", Text, comment="the center's public key that it was sealed to (age1...)"),
     Column("duration_ms", Integer, comment="length of the audio"),
+    Column("copied_at", DateTime(timezone=True), comment="since then it is in the second store"),
     Column("fault", Text, comment="why it failed, for the records officer"),
     CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
     CheckConstraint("(state IN ('stored', 'erased')) = (sha256 IS NOT NULL)", name="stored"),
@@ -55,6 +56,13 @@ recording = Table(
     ),
     Index(
         "ix_recording_plain", "id", postgresql_where=text("state = 'stored' AND sealed_to IS NULL")
+    ),
+    # What has still to be copied to the second store, if there is one.
+    Index(
+        "ix_recording_to_copy",
+        "ended_at",
+        "id",
+        postgresql_where=text("state = 'stored' AND copied_at IS NULL"),
     ),
     # The queue of those who keep recordings.
     Index("ix_recording_closed", "ended_at", postgresql_where=text("state = 'closed'")),

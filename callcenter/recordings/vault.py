@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import UUID
 
 import pyrage
 
+from callcenter.buckets import Bucket
 from callcenter.errors import WeFailed
 from callcenter.recordings import keys
 from callcenter.recordings.age import AgeFile, Altered, WrongKey
+from callcenter.recordings.formats import SEALED, Format
 from callcenter.settings import Settings
 from callcenter.storage.objects import Listed, Objects
 
@@ -35,19 +38,20 @@ class Sealed:
     sealed_to: str
 
 
-def name_for(recording_id: UUID, started_at: datetime) -> str:
+def name_for(recording_id: UUID, started_at: datetime, written: Format = Format.FLAC) -> str:
     """The object of a recording: its name tells nothing about people."""
-    return f"{started_at.astimezone(UTC):%Y/%m/%d}/{recording_id}.flac.age"
+    return f"{started_at.astimezone(UTC):%Y/%m/%d}/{recording_id}.{written}{SEALED}"
 
 
 class Vault:
     """The store of recordings and the keys that open it. Made without touching either.
 
-    Keys are read for each use, so a key that is made now seals now.
+    Keys are read for each use, so a key that is made now seals now. `place` is another store than
+    the first one, as that of copies.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._objects = Objects(settings.recordings)
+    def __init__(self, settings: Settings, place: Path | Bucket | None = None) -> None:
+        self._objects = Objects(place or settings.store)
         self._keys = settings.keys
         self._recovery = settings.recovery_keys
         self._spool = settings.spool
@@ -96,6 +100,33 @@ class Vault:
     def listed(self, day: date) -> list[Listed]:
         """The objects of recordings that began on that day (UTC). Raises StoreFails."""
         return list(self._objects.listed(f"{day:%Y/%m/%d}"))
+
+    def reach(self) -> None:
+        """Raises StoreFails when the store does not answer."""
+        self._objects.reach()
+
+    def copy_to(self, other: "Vault", name: str, sealed: Sealed) -> None:
+        """Put the object into another store, as it was sealed, and read it back from there.
+
+        No key is needed. Raises Altered when it is not what was sealed: then nothing is put.
+        Raises ObjectMissing, StoreFails, OSError.
+        """
+        with TemporaryFile(dir=self._spool) as file:
+            for piece in self._objects.stream(name):
+                file.write(piece)
+            if _told(file) != (sealed.sha256, sealed.bytes):
+                raise Altered
+            file.seek(0)
+            other._objects.put(name, file)
+        other.check_object(name, sealed)
+
+    def check_object(self, name: str, sealed: Sealed) -> None:
+        """Read the whole object without opening it. Raises Altered, ObjectMissing, StoreFails."""
+        digest = _Digest()
+        for piece in self._objects.stream(name):
+            digest.write(piece)
+        if digest.told() != (sealed.sha256, sealed.bytes):
+            raise Altered
 
     def remove(self, name: str) -> None:
         """Remove the object if it is there. Raises StoreFails."""

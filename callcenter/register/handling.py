@@ -19,6 +19,7 @@ from callcenter.register.fields import Content, Form, Guard, Value
 from callcenter.register.private import Keys
 from callcenter.register.stages import FORMAL, Kind, Stage, check_move
 from callcenter.register.store import Record
+from callcenter.register.terms import Clock
 from callcenter.storage.engine import as_a_whole, unit_of_work
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
@@ -219,6 +220,7 @@ async def _consequences(
         registered_on = law.registered_on(row.received_at)
         due = law.answer_due(before.kind, registered_on)
         return {
+            "forward_due_on": law.due(Clock.FORWARD, registered_on).on,
             "registered_on": registered_on,
             "registered_by": visit.who.removeprefix("user:"),
             "receipt_code": f"{secrets.randbelow(10_000):04}",
@@ -226,11 +228,13 @@ async def _consequences(
             "due_article": due.article,
             "owner": before.owner or visit.who.removeprefix("user:"),
         }
+    # Somebody has decided whose it is: the term to pass it on (APPC, 65(1)) is kept.
+    values: dict[str, object] = {"forward_due_on": None}
     if after in (Stage.CLOSED, Stage.ANSWERED):
-        return {"due_on": None, "due_article": None, "notice_due_on": None}
+        values |= {"due_on": None, "due_article": None, "notice_due_on": None}
     if after is Stage.IN_WORK and before.owner is None:
-        return {"owner": visit.who.removeprefix("user:")}
-    return {}
+        values["owner"] = visit.who.removeprefix("user:")
+    return values
 
 
 async def step(

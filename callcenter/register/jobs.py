@@ -7,7 +7,7 @@ from procrastinate import JobContext
 from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import Alarm, raise_alarm_once
-from callcenter.register import lists, progress
+from callcenter.register import attachments_checking, lists, progress
 from callcenter.register.lists import List
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
@@ -17,11 +17,15 @@ from callcenter.web.words import ZONE
 
 log = logging.getLogger(__name__)
 
-ALARMS = {List.DANGER: Alarm.DANGER_WAITS, List.OVERDUE: Alarm.APPEAL_OVERDUE}
+ALARMS = {
+    List.URGENT: Alarm.DANGER_WAITS,
+    List.OVERDUE: Alarm.APPEAL_OVERDUE,
+    List.REMINDERS: Alarm.REMINDER_DUE,
+}
 
 
 async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
-    """Alarm of each appeal whose danger waits or whose term is over: once a day each.
+    """Alarm of each appeal that waits or whose term is over, and each reminder: once a day each.
 
     Raises NotReady, SQLAlchemyError and RedisError; the next minute tries again.
     """
@@ -29,7 +33,7 @@ async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
         late = await lists.late(connection, today=now.astimezone(ZONE).date(), now=now)
     for which, numbers in late.items():
         for number in numbers:
-            log.warning("appeal %s is on the list %s", number, which.value)
+            log.warning("%s is on the list %s", number, which.value)
             await raise_alarm_once(redis, ALARMS[which], "", f"{which.value}:{number}")
 
 
@@ -41,6 +45,23 @@ async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
     redis = open_redis(tools.settings)
     try:
         await alarm(tools, redis, datetime.now(UTC))
+    finally:
+        await redis.aclose()
+
+
+@jobs.periodic(cron="* * * * *")
+@jobs.task(
+    name="register.check_attachments",
+    pass_context=True,
+    queueing_lock="register.check_attachments",
+    lock="register.check_attachments",
+)
+async def check_attachments(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`attachments_checking.check` every minute, and when a file has come."""
+    tools = tools_of(context)
+    redis = open_redis(tools.settings)
+    try:
+        await attachments_checking.check(tools, redis, datetime.now(UTC))
     finally:
         await redis.aclose()
 

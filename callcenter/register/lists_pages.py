@@ -20,10 +20,13 @@ from callcenter.web.site import CurrentSite, CurrentVisit, language_of
 from callcenter.web.words import ZONE
 
 LISTS = {
-    List.DANGER: N_("Danger, not passed on yet"),
+    List.URGENT: N_("Urgent, not passed on yet"),
     List.OVERDUE: N_("Overdue"),
     List.TODAY: N_("Due today"),
+    List.REMINDERS: N_("Reminders"),
+    List.CALLBACK: N_("To call back"),
     List.MINE: N_("Mine"),
+    List.TEAM: N_("My team's"),
     List.UNWRITTEN: N_("Calls without a record"),
     List.DRAFTS: N_("Typed and not saved"),
 }

@@ -119,6 +119,10 @@ async def join(
             raise AskedWrongly("an appeal is joined to another one that goes on")
         check_move(record.stage, Stage.JOINED, record.standing, reason)
         await step(connection, visit, record, Stage.JOINED, reason, {"joined_to": other.id})
+        if target.version:  # else nobody has written anything there, and its page says who joined
+            await store.add_move(
+                connection, other.id, visit.who, target.stage, target.stage, f"joined: {number}"
+            )
         detail = {"before": record.stage.value, "after": Stage.JOINED.value, "into": into}
         await note(connection, visit, Action.RECORD_MOVED, number, **detail)
         return await store.find(connection, keys, row.id)

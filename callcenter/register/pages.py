@@ -1,8 +1,10 @@
 """Pages of an appeal's record: the form, its steps, its receipt, and a new appeal by hand."""
 
+import asyncio
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
@@ -10,13 +12,15 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callcenter.appeals.callers import mask
 from callcenter.errors import AskedWrongly
-from callcenter.register import handling, opening, reading
+from callcenter.register import handling, opening, reading, reminders
 from callcenter.register.fields import PEOPLE, Section, Value, WrongContent, people_of
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
+from callcenter.register.receipt_pdf import printed
 from callcenter.register.stages import Kind, Missing, Stage, moves_from
-from callcenter.register.wording import CHANNELS, KINDS, STAGES, STEPS, Telling
+from callcenter.register.wording import CHANNELS, FILES, KINDS, STAGES, STEPS, Telling
 from callcenter.web.access import needs
+from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
@@ -50,7 +54,7 @@ Reason = Annotated[str, Form(max_length=2000)]
 async def record(request: Request, site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
     """The form as it was saved, or as this person left it unsaved."""
     opened = await reading.read(site, visit, number)
-    return _page(request, site, opened)
+    return record_page(request, site, opened)
 
 
 @router.post("/appeals/{number}/record")
@@ -68,7 +72,7 @@ async def save(
         await handling.save(site, visit, number, version, kind, content)
     except (WrongContent, Changed) as refusal:
         opened = await reading.read(site, visit, number)
-        return _page(request, site, opened, typed=content, kind=kind, refusal=refusal)
+        return record_page(request, site, opened, typed=content, kind=kind, refusal=refusal)
     return _back(number)
 
 
@@ -96,7 +100,7 @@ async def move(
         await handling.move(site, visit, number, version, after, reason)
     except (Missing, Changed) as refusal:
         opened = await reading.read(site, visit, number)
-        return _page(request, site, opened, refusal=refusal)
+        return record_page(request, site, opened, refusal=refusal)
     return _back(number)
 
 
@@ -122,7 +126,7 @@ async def extend(
         await handling.extend(site, visit, number, version, until, reason)
     except AskedWrongly as refusal:
         opened = await reading.read(site, visit, number)
-        return _page(request, site, opened, refusal=refusal)
+        return record_page(request, site, opened, refusal=refusal)
     return _back(number)
 
 
@@ -132,6 +136,36 @@ async def danger(
 ) -> Response:
     """Who can help at once has been told."""
     await handling.pass_danger_on(site, visit, number, version, reason)
+    return _back(number)
+
+
+@router.post("/appeals/{number}/record/remind")
+async def remind(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    at: Annotated[datetime, Form()],
+    about: Reason = "",
+) -> Response:
+    """Remind this person of the appeal."""
+    try:
+        moment = at.replace(tzinfo=at.tzinfo or ZONE)
+        await reminders.remind(site, visit, number, moment, about)
+    except NotFound:
+        raise
+    except AskedWrongly as refusal:
+        opened = await reading.read(site, visit, number)
+        return record_page(request, site, opened, reminder_refusal=refusal)
+    return _back(number)
+
+
+@router.post("/appeals/{number}/reminders/{reminder_id}/done")
+async def reminded(
+    site: CurrentSite, visit: CurrentVisit, number: str, reminder_id: UUID
+) -> Response:
+    """What it reminded of is done."""
+    await reminders.done(site, visit, number, reminder_id)
     return _back(number)
 
 
@@ -168,6 +202,15 @@ async def receipt(
     """The receipt, to be printed or read out, in the applicant's language."""
     given = await reading.receipt(site, visit, number)
     return page(request, "register/receipt.html", receipt=given)
+
+
+@router.get("/appeals/{number}/receipt.pdf")
+async def receipt_pdf(site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
+    """The receipt as PDF, to be printed or sent."""
+    given = await reading.receipt(site, visit, number)
+    made = await asyncio.to_thread(printed, given)
+    headers = {"Content-Disposition": f'attachment; filename="{given.number}.pdf"'}
+    return Response(made, media_type="application/pdf", headers=headers)
 
 
 @router.get("/new-appeal")
@@ -216,7 +259,7 @@ def _back(number: str) -> RedirectResponse:
     return RedirectResponse(f"/appeals/{number}/record", SEE_OTHER)
 
 
-def _page(
+def record_page(
     request: Request,
     site: Site,
     read: reading.Read,
@@ -224,16 +267,19 @@ def _page(
     typed: dict[str, Value] | None = None,
     kind: Kind | None = None,
     refusal: AskedWrongly | None = None,
+    file_refusal: AskedWrongly | None = None,
+    reminder_refusal: AskedWrongly | None = None,
 ) -> Response:
     """The form with what was saved, what was left unsaved, or what was just typed."""
     opened = read.opened
     draft = opened.draft
     content = typed if typed is not None else draft.content if draft else opened.visible
+    refused = refusal or file_refusal or reminder_refusal
     people = dict.fromkeys((*people_of(content), "applicant", "affected1"), True)
     return page(
         request,
         "register/record.html",
-        status=200 if refusal is None else 409 if isinstance(refusal, Changed) else 400,
+        status=409 if isinstance(refusal, Changed) else 400 if refused else 200,
         row=opened.row,
         record=opened.record,
         caller=mask(opened.row.caller_number or ""),
@@ -251,6 +297,15 @@ def _page(
         steps={each: STEPS[each] for each in moves_from(opened.record.stage) if each in STEPS},
         history=read.history,
         earlier=read.earlier,
+        open_earlier=read.open_earlier,
+        related=read.related,
+        reminders=read.reminders,
+        reminder_fault=None if reminder_refusal is None else str(reminder_refusal),
+        now=datetime.now(ZONE),
+        attachments=read.attachments,
+        files=FILES,
+        file_fault=None if file_refusal is None else str(file_refusal),
+        largest=site.settings.attachment_limit,
         faults=refusal.faults if isinstance(refusal, WrongContent) else {},
         changed=refusal if isinstance(refusal, Changed) else None,
         missing=refusal.what if isinstance(refusal, Missing) else (),

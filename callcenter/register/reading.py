@@ -1,21 +1,25 @@
 """Reading a record for somebody, with what was done to it; that it was read is audited."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import handling, searching, store
+from callcenter.register import attachments, handling, reminders, searching, store
+from callcenter.register.attachments import Attachment
 from callcenter.register.fields import PEOPLE, SEVERAL
 from callcenter.register.handling import Opened, guards_of, note
 from callcenter.register.merging import Difference
 from callcenter.register.private import Keys
 from callcenter.register.receipt import Receipt
+from callcenter.register.reminders import Reminder
 from callcenter.register.searching import Found
-from callcenter.register.stages import Stage
+from callcenter.register.stages import ENDED, Stage
+from callcenter.register.store import Related
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import store as users
+from callcenter.web.permissions import Permission
 from callcenter.web.site import Site, Visit
 
 
@@ -33,11 +37,23 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A record, its history with the newest first, and other appeals of the same person."""
+    """A record, its history with the newest first, other appeals of the same person, files,
+    what belongs to it, and reminders that are not done.
+
+    Files are there for those who may see what is sensitive.
+    """
 
     opened: Opened
     history: list[Deed]
     earlier: list[Found]
+    attachments: list[Attachment]
+    related: Related
+    reminders: Sequence[Reminder]
+
+    @property
+    def open_earlier(self) -> list[Found]:
+        """Those of the same person that go on: a repeated contact is joined to one."""
+        return [each for each in self.earlier if Stage(each.stage) not in ENDED]
 
 
 async def read(site: Site, visit: Visit, number: str) -> Read:
@@ -48,6 +64,13 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         changes = await store.changes(connection, keys, opened.row.id)
         steps = await store.moves(connection, opened.row.id)
         earlier = await searching.of_same_person(connection, opened.row.id)
+        files = (
+            await attachments.of_appeal(connection, keys, opened.row.id)
+            if visit.may(Permission.SEE_SENSITIVE)
+            else []
+        )
+        related = await store.related(connection, opened.record)
+        open_reminders = await reminders.of_appeal(connection, keys, opened.row.id)
         await note(connection, visit, Action.APPEAL_VIEWED, number, by="record")
     guards = guards_of(visit)
     deeds = [
@@ -58,7 +81,14 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         )
         for each in changes
     ] + [Deed(each.at, each.author, {}, each.before, each.after, each.reason) for each in steps]
-    return Read(opened, sorted(deeds, key=lambda deed: deed.at, reverse=True), earlier)
+    return Read(
+        opened,
+        sorted(deeds, key=lambda deed: deed.at, reverse=True),
+        earlier,
+        files,
+        related,
+        open_reminders,
+    )
 
 
 async def receipt(site: Site, visit: Visit, number: str) -> Receipt:
@@ -68,8 +98,8 @@ async def receipt(site: Site, visit: Visit, number: str) -> Receipt:
     """
     opened = await handling.open_record(site, visit, number)
     record = opened.record
-    if record.registered_on is None or record.due_on is None:
-        raise AskedWrongly("there is a receipt once the appeal is registered, until it is answered")
+    if record.registered_on is None:
+        raise AskedWrongly("there is a receipt once the appeal is registered")
     async with unit_of_work(site.engine) as connection:
         accepted_by = await users.signature(connection, record.registered_by or "")
         await note(connection, visit, Action.RECEIPT_GIVEN, number)

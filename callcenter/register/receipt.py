@@ -8,13 +8,29 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from babel import Locale
+from babel.dates import format_date
+
 ZONE = ZoneInfo("Asia/Almaty")
 
 _SMS = {
-    "kk": "Өтініш № {number}. Тіркелді: {registered}. Код: {code}. "
-    "Жауап мерзімі: {due}. Қабылдаған: {by}.",
-    "ru": "Обращение № {number}. Зарегистрировано {registered}. Код: {code}. "
-    "Ответ до {due}. Принял(а): {by}.",
+    "kk": "Өтініш № {number}. Қабылданды: {received}. Тіркелді: {registered}. Код: {code}. "
+    "{due}Қабылдаған: {by}.",
+    "ru": "Обращение № {number}. Принято {received}. Зарегистрировано {registered}. Код: {code}. "
+    "{due}Принял(а): {by}.",
+}
+_SMS_DUE = {"kk": "Жауап мерзімі: {due}. ", "ru": "Ответ до {due}. "}
+_SPOKEN = {
+    "kk": "Өтінішіңіз {received} келіп түсті және {registered} тіркелді. Тіркеу нөмірі: {number}. "
+    "Қайталаймыз: {number}. Қаралу барысын білуге арналған код: {code}. "
+    "Өтінішті қабылдаған: {by}.",
+    "ru": "Ваше обращение поступило {received} и зарегистрировано {registered}. "
+    "Регистрационный номер: {number}. Повторяем: {number}. Код, чтобы узнать о ходе "
+    "рассмотрения: {code}. Обращение принял(а): {by}.",
+}
+_SPOKEN_DUE = {
+    "kk": " Жауап берудің соңғы күні: {due}.",
+    "ru": " Последний день срока ответа: {due}.",
 }
 _LABELS = {
     "kk": (
@@ -46,20 +62,38 @@ class Receipt:
     received_at: datetime
     registered_on: date
     accepted_by: str
-    due_on: date
+    due_on: date | None  #: None: it is answered, and no term runs
     article: str
     code: str
     language: str
 
     def sms(self) -> str:
         """One text that names nobody but who accepted it."""
+        due = _SMS_DUE[self.language].format(due=_day(self.due_on)) if self.due_on else ""
         return _SMS[self.language].format(
             number=self.number,
+            received=f"{self.received_at.astimezone(ZONE):%d.%m.%Y %H:%M}",
             registered=_day(self.registered_on),
             code=self.code,
-            due=_day(self.due_on),
+            due=due,
             by=self.accepted_by,
         )
+
+    def spoken(self) -> str:
+        """As a consultant reads it out, or a voice says it: days in words, digits one by one."""
+        locale = Locale.parse(self.language)
+        local = self.received_at.astimezone(ZONE)
+        spoken = _SPOKEN[self.language].format(
+            received=f"{format_date(local.date(), 'long', locale)} {local:%H:%M}",
+            registered=format_date(self.registered_on, "long", locale),
+            number=", ".join(" ".join(group) for group in spaced(self.number).split()),
+            code=" ".join(self.code),
+            by=self.accepted_by,
+        )
+        if self.due_on is None:
+            return spoken
+        due = format_date(self.due_on, "long", locale)
+        return spoken + _SPOKEN_DUE[self.language].format(due=due)
 
     def lines(self) -> list[tuple[str, str]]:
         """The title, with no value, and what stands below it: for a page to print."""
@@ -70,10 +104,11 @@ class Receipt:
             f"{local:%d.%m.%Y %H:%M}",
             _day(self.registered_on),
             self.accepted_by,
-            f"{_day(self.due_on)} ({self.article})",
+            f"{_day(self.due_on)} ({self.article})" if self.due_on else "",
             self.code,
         )
-        return [(title, ""), *zip(labels, values, strict=True)]
+        told = [line for line in zip(labels, values, strict=True) if line[1]]
+        return [(title, ""), *told]
 
 
 def spaced(number: str) -> str:

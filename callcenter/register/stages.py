@@ -103,6 +103,7 @@ class Standing:
     helped: bool  #: the kinds of help given are on the record (R3)
     decided: bool  #: how much help it needs and why is on the record (R9)
     registered: bool  #: it has its legal date already
+    passed_on: bool = True  #: who can help at once was told, where it is urgent (R11)
 
 
 def moves_from(stage: Stage) -> Iterable[Stage]:
@@ -142,5 +143,6 @@ def _needed(after: Stage, standing: Standing) -> dict[str, bool]:
             N_("its kind"): standing.kind not in (None, Kind.NO_REQUEST),
             N_("the kinds of help given"): standing.helped,
             N_("the decision how much help it needs, and why"): standing.decided,
+            N_("to be passed on to who can help at once: it is urgent"): standing.passed_on,
         }
     return {}

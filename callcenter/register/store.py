@@ -1,16 +1,17 @@
 """Records in PostgreSQL: read whole, and saved from the version that was seen."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
+from callcenter.appeals.tables import appeal
 from callcenter.register import indexing
 from callcenter.register.fields import Content, Form, Guard, Value, is_identified
 from callcenter.register.merging import Change, Changed, Difference, differences, together
@@ -38,6 +39,7 @@ class Record:
     registered_on: date | None = None
     registered_by: str | None = None
     receipt_code: str | None = None
+    forward_due_on: date | None = None
     due_on: date | None = None
     due_article: str | None = None
     notice_due_on: date | None = None
@@ -46,6 +48,11 @@ class Record:
     part_of: UUID | None = None
     joined_to: UUID | None = None
     changed_at: datetime | None = None
+
+    @property
+    def urgent(self) -> bool:
+        """There is danger, or it needs an operative response otherwise (R11)."""
+        return self.content.get("danger") == "yes" or self.content.get("urgency") == "urgent"
 
     @property
     def standing(self) -> Standing:
@@ -57,6 +64,7 @@ class Record:
             helped=bool(self.content.get("help")),
             decided=bool(self.content.get("decision") and self.content.get("decision_reason")),
             registered=self.registered_on is not None,
+            passed_on=not self.urgent or self.danger_passed_at is not None,
         )
 
 
@@ -137,7 +145,7 @@ async def _put(connection: AsyncConnection, before: Record, values: dict[str, An
     if before.version == 0:
         made = await connection.execute(
             upsert(record)
-            .values(appeal_id=before.appeal_id, stage=before.stage.value, **values)
+            .values({"appeal_id": before.appeal_id, "stage": before.stage.value} | values)
             .on_conflict_do_nothing()
             .returning(record.c.version)
         )
@@ -270,6 +278,36 @@ async def moves(connection: AsyncConnection, appeal_id: UUID) -> list[Step]:
         Step(row.at, row.author, Stage(row.before), Stage(row.after), row.reason)
         for row in await connection.execute(query)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Appeals that this one was split off from, goes on in, or has as its parts: by number."""
+
+    part_of: str | None
+    joined_to: str | None
+    parts: Sequence[str]
+    joined: Sequence[str]
+
+
+async def related(connection: AsyncConnection, before: Record) -> Related:
+    """What else belongs to this record."""
+
+    async def numbers(condition: ColumnElement[bool]) -> list[str]:
+        query = select(appeal.c.number).join(record, record.c.appeal_id == appeal.c.id)
+        found = await connection.execute(query.where(condition).order_by(appeal.c.number))
+        return list(found.scalars())
+
+    async def number(appeal_id: UUID | None) -> str | None:
+        row = None if appeal_id is None else await appeals.by_id(connection, appeal_id)
+        return None if row is None else row.number
+
+    return Related(
+        await number(before.part_of),
+        await number(before.joined_to),
+        await numbers(record.c.part_of == before.appeal_id),
+        await numbers(record.c.joined_to == before.appeal_id),
+    )
 
 
 async def forget_personal(connection: AsyncConnection, appeal_id: UUID) -> None:

@@ -37,6 +37,7 @@ record = Table(
     Column("registered_on", Date, comment="legal date (APPC, 64(3))"),
     Column("registered_by", Text, comment="user who accepted it: on the receipt"),
     Column("receipt_code", Text, comment="four digits that prove, with the number, whose it is"),
+    Column("forward_due_on", Date, comment="until when it is taken into work or passed on"),
     Column("due_on", Date, comment="last day of the term that runs"),
     Column("due_article", Text),
     Column("notice_due_on", Date, comment="until when the applicant is told of an extension"),
@@ -56,10 +57,18 @@ record = Table(
     Index("ix_record_notice_due", "notice_due_on", postgresql_where="notice_due_on IS NOT NULL"),
     Index("ix_record_owner_stage", "owner", "stage"),
     Index(
-        "ix_record_danger",
-        "changed_at",
-        postgresql_where="danger_passed_at IS NULL AND content->>'danger' = 'yes'",
+        "ix_record_forward_due",
+        "forward_due_on",
+        postgresql_where="forward_due_on IS NOT NULL",
     ),
+    Index(
+        "ix_record_urgent",
+        "appeal_id",
+        postgresql_where="danger_passed_at IS NULL AND"
+        " (content->>'danger' = 'yes' OR content->>'urgency' = 'urgent')",
+    ),
+    Index("ix_record_part_of", "part_of", postgresql_where="part_of IS NOT NULL"),
+    Index("ix_record_joined_to", "joined_to", postgresql_where="joined_to IS NOT NULL"),
 )
 
 record_change = Table(
@@ -96,6 +105,50 @@ record_draft = Table(
     ),
     Column("sealed", LargeBinary, nullable=False, comment="what was typed, encrypted whole"),
     Column("saved_at", DateTime(timezone=True), nullable=False),
+)
+
+record_attachment = Table(
+    "record_attachment",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
+    Column("sealed_name", LargeBinary, comment="what it is called, encrypted; none: erased"),
+    Column("type", Text, nullable=False, comment="by its bytes, see register.filetypes"),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, comment="of the file as it came, hexadecimal"),
+    Column("state", Text, nullable=False, comment="see register.attachments.State"),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("checked_at", DateTime(timezone=True), comment="when clamd looked at it"),
+    Column("why", Text, comment="the virus in it, or why it could not be checked"),
+    Column("removed_at", DateTime(timezone=True), comment="when an erased file left the store"),
+    CheckConstraint(
+        "state IN ('arriving', 'waiting', 'kept', 'aside', 'failed', 'erased')", name="state"
+    ),
+    Index("ix_record_attachment_appeal_id", "appeal_id", "at"),
+    Index(
+        "ix_record_attachment_to_do",
+        "state",
+        "at",
+        postgresql_where="state IN ('arriving', 'waiting')"
+        " OR (state = 'erased' AND removed_at IS NULL)",
+    ),
+)
+
+record_reminder = Table(
+    "record_reminder",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
+    Column("user_name", Text, nullable=False, comment="who is reminded"),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="about what, encrypted"),
+    Column("done_at", DateTime(timezone=True)),
+    Column("done_by", Text, comment="user:NAME"),
+    CheckConstraint("(done_at IS NULL) = (done_by IS NULL)", name="done"),
+    Index("ix_record_reminder_appeal_id", "appeal_id"),
+    Index("ix_record_reminder_due", "due_at", postgresql_where="done_at IS NULL"),
+    Index("ix_record_reminder_user", "user_name", "due_at", postgresql_where="done_at IS NULL"),
 )
 
 record_identifier = Table(

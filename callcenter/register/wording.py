@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from callcenter.errors import N_
+from callcenter.register.attachments import State
 from callcenter.register.fields import Field, Form, Option, Type, Value
 from callcenter.register.stages import Kind, Stage
 from callcenter.web.words import Words
@@ -43,6 +44,14 @@ CHANNELS = {
     "walk_in": N_("In person"),
     "video": N_("Video conference"),
     "messenger": N_("Messenger"),
+}
+#: Why a file cannot be opened; what is kept can be.
+FILES = {
+    State.ARRIVING: N_("on its way into the store"),
+    State.WAITING: N_("is being checked for viruses"),
+    State.ASIDE: N_("set aside, nobody can open it:"),
+    State.FAILED: N_("did not come whole: attach it again"),
+    State.ERASED: N_("erased"),
 }
 PEOPLE = {
     "applicant": N_("Applicant"),

@@ -54,6 +54,13 @@ class Words:
         count = format_decimal(round(length / timedelta(milliseconds=1)), locale=self._locale)
         return self(N_("%(count)s ms"), count=count)
 
+    def size(self, count: int) -> Markup:
+        """A number of bytes as kilobytes or megabytes, rounded up."""
+        if count < 1_000_000:
+            return self(N_("%(count)s KB"), count=-(-count // 1000))
+        tenths = format_decimal(round(count / 1e6, 1), locale=self._locale)
+        return self(N_("%(count)s MB"), count=tenths)
+
 
 def midnight(day: date) -> datetime:
     """When the day begins, in Asia/Almaty."""

@@ -117,9 +117,11 @@ def ready() -> None:
 
 
 @main.command()
-def silence() -> None:
+@click.option("--humming", is_flag=True, help="Prompts are tones: no pause in them counts.")
+def silence(humming: bool) -> None:
     """The longest silence that waiting callers hear, a consultant declining them in turn."""
-    click.echo("\n" + listening.shown(asyncio.run(listening.silence(prompts(), say))))
+    heard = asyncio.run(listening.silence(prompts(), humming, say))
+    click.echo("\n" + listening.shown(heard))
 
 
 @main.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from callcenter.demo.sound import decode
-from callcenter.recordings.flac import RATE
+from callcenter.recordings.audio import RATE
 from tests.bench.results import table
 
 LENGTHS = {"4 s": 4, "3 minutes": 180, "1 hour": 3600, "4 hours": 4 * 3600}
@@ -21,7 +21,7 @@ KEEP = """
 import resource, sys, time
 from pathlib import Path
 from tempfile import TemporaryFile
-from callcenter.recordings import flac, keys
+from callcenter.recordings import audio, keys
 from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
 
@@ -34,9 +34,9 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 taken = []
 for _ in range(int(sys.argv[3])):
     begun = time.process_time()
-    with TemporaryFile(dir=folder) as audio:
-        flac.encode(raw, audio)
-        sealed = vault.seal(audio, "2026/11/24/kept.flac.age")
+    with TemporaryFile(dir=folder) as file:
+        audio.encode(raw, file)
+        sealed = vault.seal(file, "2026/11/24/kept.flac.age")
     taken.append(time.process_time() - begun)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(min(taken), sealed.bytes, after - before)

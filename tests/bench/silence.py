@@ -1,8 +1,8 @@
 """The longest silence that waiting callers hear, from the RTP, through everything that can come.
 
 Greeting, language, menu, queue, words, music, questions; a consultant is rung, declines, and the
-caller is back with the music. Every prompt hums a tone for as long as it is: a pause in somebody's
-speech is no silence of ours.
+caller is back with the music. When it is asked for, every prompt hums a tone for as long as it is:
+what is silent then is no pause in somebody's speech.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ RINGS = 0.7  # seconds before the consultant declines
 HUM = 700.0  # Hz
 
 
-class Humming(Product):
+class WithGivenPrompts(Product):
     """All of ours, with the prompts that are given: none is made anew."""
 
     def plan(self, settings: Settings, around: Surroundings) -> Plan:
@@ -51,11 +51,12 @@ class Heard:
     declined: int  #: times that a consultant was rung and declined
 
 
-async def silence(built: Path, say: Callable[[str], None]) -> Heard:
+async def silence(built: Path, humming: bool, say: Callable[[str], None]) -> Heard:
     """What callers hear who wait while a consultant declines each of them in turn."""
     (extension,) = extensions(1)
     with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
-        side = Humming(Path(folder) / "v", _humming(built, Path(folder) / "hum"), Stock(1))
+        played = _humming(built, Path(folder) / "hum") if humming else built
+        side = WithGivenPrompts(Path(folder) / "v", played, Stock(1))
         redis = open_redis(side.settings)
         server = (str(side.settings.sip_address), side.settings.sip_port)
         try:

@@ -21,7 +21,7 @@ from callcenter.promises import store
 from callcenter.promises.states import State
 from callcenter.promises.tables import promise
 from callcenter.recordings import store as recordings
-from callcenter.recordings.flac import RATE
+from callcenter.recordings.audio import RATE
 from callcenter.recordings.store import Settled
 from callcenter.recordings.vault import Vault, name_for
 from callcenter.storage.engine import unit_of_work, within

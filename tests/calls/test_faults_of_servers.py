@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.recordings import flac, spool
+from callcenter.recordings import audio, spool
 from callcenter.recordings.keeping import Keeper
 from tests.calls.fragile import (
     answered_call,
@@ -288,7 +288,7 @@ async def is_kept_whole(house: House, number: str) -> None:
         return spool.is_closed(raw)
 
     await until(is_closed, "Asterisk has closed the file", 10)
-    length = raw.stat().st_size * 1000 // flac.FRAME_BYTES // flac.RATE
+    length = raw.stat().st_size * 1000 // audio.FRAME_BYTES // audio.RATE
     await Keeper(house.settings, house.engine).keep_closed()
     (recording,) = await house.recordings(appeal)
     assert (recording.state, recording.duration_ms) == ("stored", length)

@@ -15,6 +15,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.urgency import KEYS_A_SECOND
 from callcenter.storage.engine import unit_of_work
 from tests.calls.house import House, kinds, until
+from tests.calls.talking import order
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,6 +73,8 @@ async def test_who_cannot_speak_skips_the_menus_and_answers_by_key(house: House)
             return await keys(house, number) == ["1", "2"]
 
         await until(kept, "the keys are on the appeal while the two talk")
+        told = await order(house, "201", "status")
+        assert (told["urgent"], told["keys"]) == ("silent", "1 2")
         live = await house.live_appeal(number)
         assert live is not None
         assert list(live.urgent) == ["silent"]

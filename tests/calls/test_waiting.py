@@ -43,9 +43,11 @@ def times(house: House, **seconds: float) -> Iterator[None]:
             controller.settings = house.settings
 
 
-async def hears_again(house: House, call: Call, language: str, prompt: str) -> None:
-    """Wait until a prompt is heard that begins after now."""
-    sought, since = house.prompt(language, prompt), call.heard.last_packet_at
+async def hears_again(
+    house: House, call: Call, language: str, prompt: str, after: float | None = None
+) -> None:
+    """Wait until a prompt is heard that begins after now, or after this moment."""
+    sought, since = house.prompt(language, prompt), after or call.heard.last_packet_at
 
     async def heard() -> bool:
         return resembles(call.heard.joined(since), sought) > HEARD
@@ -147,28 +149,72 @@ async def test_when_1414_fails_after_that_choice_the_caller_waits_on_in_the_same
     assert (await house.appeal("+77030000005")).outcome == Outcome.LEFT_RINGING
 
 
-async def test_keys_pressed_to_the_music_and_silence_to_the_question_change_nothing(
-    house: House,
-) -> None:
-    with times(house, announce_every=1.0, ask_every=4.0, key_timeout=0.5, patience=60):
+async def test_every_key_works_while_the_music_plays(house: House) -> None:
+    with times(house, key_timeout=0.5, patience=60):
         async with (
-            house.paused_consultant("201") as duty,
+            house.paused_consultant("201"),
             house.unified_center() as center,
             house.caller("+77030000006") as caller,
         ):
             await caller.press("11")
             await house.hears(caller, "kk", "queue_next")
-            await caller.press("0123456789*#3")
+            before = caller.heard.last_packet_at
+            await caller.press("*#0")
+            await hears_again(house, caller, "kk", "queue_next", before)
+            assert not house.was_heard(caller, "kk", "offer_stay")
+            await asyncio.sleep(1)  # a key a second is heeded
+            await caller.press("3")
             await house.hears(caller, "kk", "offer_stay", SEVERAL)
-            await hears_again(house, caller, "kk", "queue_next")
-            assert center.calls == []
-            await hears_again(house, caller, "kk", "offer_unified_center")
-            await caller.press("07")
-            await hears_again(house, caller, "kk", "queue_next")
+            assert center.calls == [], "3 was no answer before it was asked"
+            await asyncio.sleep(1)
+            await caller.press("3")
+            await house.talk_shortly(await center.next_call(SEVERAL))
+            await caller.ended()
+    assert (await house.appeal("+77030000006")).outcome == Outcome.REDIRECTED
+
+
+async def test_who_chooses_to_wait_on_is_not_sent_to_1414_and_who_is_silent_is(
+    house: House,
+) -> None:
+    with times(house, ask_every=1.0, key_timeout=0.5, patience=14):
+        async with (
+            house.paused_consultant("201"),
+            house.unified_center() as center,
+            house.caller("+77030000014") as stays,
+            house.caller("+77030000015") as silent,
+        ):
+            await stays.press("11")
+            await silent.press("11")
+            await house.hears(stays, "kk", "offer_unified_center", SEVERAL)
+            await stays.press("1")
+            leg = await center.next_call(SEVERAL)
+            await house.hears(silent, "kk", "nobody_free")
+            assert len(center.calls) == 1
+            assert await _waits(house), "the other one waits on"
+            await house.talk_shortly(leg)
+            await stays.hang_up()
+    assert (await house.appeal("+77030000014")).outcome == Outcome.LEFT_WAITING
+    assert (await house.appeal("+77030000015")).outcome == Outcome.REDIRECTED
+
+
+async def test_who_cannot_speak_says_so_by_key_while_waiting(house: House) -> None:
+    number = "+77030000016"
+    with times(house, patience=60):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.caller("+77030000017") as earlier,
+            house.caller(number) as silent,
+        ):
+            await earlier.press("11")
+            await house.hears(earlier, "kk", "queue_next")
+            await silent.press("11")
+            await house.hears(silent, "kk", "queue_position")
+            await silent.press("5")
+            await house.hears(silent, "kk", "silent_words")
             await duty.ask("201", State.READY, by="user:test")
-            await until(lambda: _rings(house, "+77030000006"), "a consultant is rung")
-            assert center.calls == []
-    assert (await house.appeal("+77030000006")).outcome == Outcome.LEFT_RINGING
+            await until(lambda: _rings(house, number), "a consultant is rung for the silent one")
+            assert not await _rings(house, "+77030000017")
+    assert Moment.URGENT in await house.moments(await house.appeal(number))
 
 
 async def test_nobody_signed_in_is_told_at_once_alarms_and_1414_may_be_chosen(

@@ -8,7 +8,7 @@ from callcenter.line.flow import inbound_call
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import NotAnswered
 from tests.flow.transfers import TRANSFERS
-from tests.flow.world import Story, World
+from tests.flow.world import WAITING, Story, World
 
 W = TypeVar("W", bound=World)
 T = TypeVar("T")
@@ -216,6 +216,27 @@ ENDINGS = {
     "danger while waiting": (
         Story({"lang_choice": "0"}, {"connecting": "**"}, consultants=[LATE, LATE, LATE, ""]),
         Outcome.TALKED,
+    ),
+    "where do I stand": (
+        Story({"lang_choice": "0", WAITING: "0"}, patience=PATIENCE),
+        Outcome.NOBODY_FREE,
+    ),
+    "a key to the music before anything was asked": (
+        Story({"lang_choice": "0", WAITING: "4", "message_speak": "#"}, patience=PATIENCE),
+        Outcome.NOBODY_FREE,
+    ),
+    "1414 by a key to the music, the question being known": (
+        Story(
+            {"lang_choice": "0", "offer_stay": "1", WAITING: "*3"},
+            unified_center=[""],
+            signed_in=frozenset(),
+            patience=3 * PATIENCE,
+        ),
+        Outcome.REDIRECTED,
+    ),
+    "cannot speak, told while waiting": (
+        Story({"lang_choice": "0", WAITING: "5"}, patience=PATIENCE, unified_center=[""]),
+        Outcome.REDIRECTED,
     ),
     "danger on the way to 1414": (
         Story(

@@ -134,6 +134,29 @@ async def test_danger_told_while_waiting_leads_to_an_urgent_place() -> None:
     assert world.leg.heard.index("kk/connecting") < world.leg.heard.index("kk/danger_words")
 
 
+async def test_who_cannot_speak_may_say_so_while_waiting() -> None:
+    world = World(ENDINGS["cannot speak, told while waiting"][0])
+    await told(world)
+    assert world.record.urgencies == [Urgency.SILENT]
+    assert world.urgent_places == [False, True]
+    assert world.places[0] == world.places[1]
+    assert "kk/silent_words" in world.leg.heard
+
+
+async def test_a_key_to_the_music_tells_the_place_asks_or_answers_what_was_asked() -> None:
+    world = World(ENDINGS["where do I stand"][0])
+    await told(world)
+    assert world.leg.heard.count("kk/queue_next") == 2
+    assert "kk/offer_stay" not in world.leg.heard
+    world = World(ENDINGS["a key to the music before anything was asked"][0])
+    await told(world)
+    assert "kk/offer_stay" in world.leg.heard
+    assert world.record.messages == {}, "4 was no answer yet"
+    world = World(ENDINGS["1414 by a key to the music, the question being known"][0])
+    await told(world)
+    assert world.leg.heard.count("kk/offer_stay") == 1, "3 is known by then"
+
+
 async def test_danger_told_on_the_way_to_1414_leads_to_a_consultant_instead() -> None:
     world = World(ENDINGS["danger on the way to 1414"][0])
     await told(world)

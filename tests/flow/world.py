@@ -4,6 +4,7 @@ Nothing here takes time, so a test can cut the story at each turn and look at wh
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -22,6 +23,7 @@ from callcenter.line.outcomes import Moment, Urgency
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, RecordingUnproved
 
 HINTS = {"urgent_keys", "danger_stars"}  #: said after a question, and part of it
+WAITING = "waiting"  #: in place of a prompt: what is pressed to the music of the queue
 PAUSE = 30  #: turns of the loop for which a key that is a blank waits
 TURNS = 2  #: turns of the loop that each operation takes
 
@@ -108,6 +110,9 @@ class World:
         return f"{language}/{prompt}"
 
     # Desk
+
+    async def now(self) -> float:
+        return time.time()
 
     @asynccontextmanager
     async def place(
@@ -406,8 +411,14 @@ class CallerLeg(FakeLeg):
     async def key(self, timeout: float) -> str | None:
         await self.step()
         asked = [prompt for each in self.heard if (prompt := each.partition("/")[2]) not in HINTS]
-        keys = self._presses.get(asked[-1])
-        return self.pressed(keys.pop(0)) if keys else None
+        waits = timeout > TIMES.key_timeout and "music" in self._world.held
+        keys = self._presses.get(WAITING if waits else asked[-1])
+        if keys:
+            return self.pressed(keys.pop(0))
+        if waits:
+            await self._ended.wait()
+            self.must_be_there()
+        return None
 
     def music(self) -> AbstractAsyncContextManager[None]:
         return self._music()

@@ -17,7 +17,7 @@ from callcenter.line.prompts.build import Built, build
 from callcenter.line.prompts.sound import RATE, SPEECH_LEVEL, active_level
 from callcenter.line.prompts.texts import names
 from callcenter.settings import Settings
-from tests.prompts.test_sound import decoded, tone
+from tests.prompts.test_sound import decoded, longest_silence, tone
 
 ALL = len(names()) + 1  # and the music
 
@@ -74,6 +74,11 @@ def test_every_prompt_is_audible_equally_loud_and_as_long_as_its_words(
         assert active_level(heard) == pytest.approx(SPEECH_LEVEL, abs=0.5), name
         assert 0.15 < np.abs(heard).max() < 0.95, name
         assert 0.2 < heard.size / RATE < 20, name
+
+
+def test_no_prompt_is_silent_for_a_quarter_of_a_second(first: tuple[Settings, Built]) -> None:
+    for name in [*names(), HOLD_MUSIC]:
+        assert longest_silence(decoded(played(first[0], name))) < 0.25, name
 
 
 def test_longer_texts_take_longer(first: tuple[Settings, Built]) -> None:

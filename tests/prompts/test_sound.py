@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from callcenter.line.prompts.music import MUSIC_LEVEL, hold_music
 from callcenter.line.prompts.sound import (
+    HUSH_LEVEL,
     PEAK,
     RATE,
     SPEECH_LEVEL,
     Samples,
     active_level,
+    hush,
     prepare,
     silence,
     to_alaw,
@@ -26,6 +28,13 @@ def tone(seconds: float, *, rate: int = RATE, loudness: float = 0.1) -> Samples:
 
 def around(sound: Samples, before: float, after: float, rate: int = RATE) -> Samples:
     return np.concatenate([np.zeros(int(before * rate)), sound, np.zeros(int(after * rate))])
+
+
+def longest_silence(heard: Samples) -> float:
+    """Seconds of the longest stretch in which no 20 ms are louder than -60 dBFS."""
+    frames = heard[: heard.size // 160 * 160].reshape(-1, 160)
+    loud = np.flatnonzero(np.sqrt(2 * np.square(frames).mean(axis=1)) >= 10 ** (-60 / 20))
+    return float(np.diff([-1, *loud, len(frames)]).max() - 1) * 0.02
 
 
 def decoded(alaw: bytes) -> Samples:
@@ -49,6 +58,25 @@ def test_a_long_pause_does_not_make_the_words_around_it_louder() -> None:
     assert np.abs(twice).max() == pytest.approx(np.abs(once).max(), rel=0.03)
 
 
+@given(st.floats(0.001, 1), st.lists(st.floats(0, 2), min_size=1, max_size=3))
+def test_a_long_pause_is_cut_and_a_short_one_and_the_words_are_whole(
+    loudness: float, pauses: list[float]
+) -> None:
+    word = tone(0.4, loudness=loudness)
+    words = [piece for pause in pauses for piece in (word, silence(pause))]
+    prepared = prepare(np.concatenate([*words, word]), RATE)
+    assert longest_silence(prepared) <= 0.25
+    kept = 0.4 * (len(pauses) + 1) + sum(min(pause, 0.22) for pause in pauses)
+    assert prepared.size / RATE == pytest.approx(kept + 0.05, abs=0.02 * (len(pauses) + 2))
+
+
+def test_a_pause_of_ours_is_never_dead() -> None:
+    noise = hush(0.35)
+    assert noise.size == 0.35 * RATE
+    assert longest_silence(decoded(to_alaw(noise))) <= 0.02
+    assert active_level(noise) == pytest.approx(HUSH_LEVEL, abs=1)
+
+
 def test_a_click_louder_than_the_voice_is_not_allowed_to_pass_full_scale() -> None:
     voice = tone(1, loudness=0.01)
     voice[4000] = 1.0
@@ -59,7 +87,7 @@ def test_a_click_louder_than_the_voice_is_not_allowed_to_pass_full_scale() -> No
 def test_silence_before_and_after_is_cut_to_a_breath(before: float, after: float) -> None:
     prepared = prepare(around(tone(0.5), before, after), RATE)
     assert prepared.size / RATE > 0.49
-    assert prepared.size / RATE <= 0.5 + 0.03 + 0.12 + 0.02
+    assert prepared.size / RATE <= 0.5 + 0.03 + 0.06 + 0.02
 
 
 def test_hum_below_the_voice_neither_counts_nor_keeps_silence_from_being_cut() -> None:

@@ -214,6 +214,12 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
 
 
+async def verified(tools: Tools, sample: int | None = None) -> dict[UUID, str]:
+    return await jobs.verify(
+        tools.engine, tools.settings, sample=sample, progress=lambda checked, total: None
+    )
+
+
 @pytest.mark.parametrize("sample", [None, 3])
 @pytest.mark.parametrize(
     ("harm", "told"), [(gone, "not in the store"), (altered, "sealed"), (cut, "sealed")]
@@ -223,11 +229,9 @@ async def test_verifying_finds_what_is_missing_or_altered(
 ) -> None:
     good = await stored(tools)
     bad = await stored(tools)
-    vault, seen = Vault(tools.settings), list[int]()
-    assert await jobs.verify(tools.engine, vault, sample=sample, progress=seen.append) == {}
-    assert seen == [2]
+    assert await verified(tools, sample) == {}
     harm(tools.settings.recordings / ((await row_of(tools, bad)).store_name or ""))
-    found = await jobs.verify(tools.engine, vault, sample=sample, progress=seen.append)
+    found = await verified(tools, sample)
     assert list(found) == [bad]
     assert told in found[bad]
     assert good not in found
@@ -239,7 +243,7 @@ async def test_verifying_without_a_key_says_so_and_blames_no_recording(
     await stored(tools)
     (settings.keys / "recordings" / "0001.key").unlink()
     with pytest.raises(keys.NoKey):
-        await jobs.verify(tools.engine, Vault(settings), sample=None, progress=lambda checked: None)
+        await verified(tools)
 
 
 async def make_plain(tools: Tools) -> tuple[UUID, Path]:
@@ -289,8 +293,7 @@ async def test_sealing_what_was_plain_goes_on_after_a_kill(
     await jobs.seal_plain(tools)
     row = await row_of(tools, recording_id)
     assert row.sealed_to is not None
-    vault = Vault(tools.settings)
-    assert await jobs.verify(tools.engine, vault, sample=None, progress=lambda _: None) == {}
+    assert await verified(tools) == {}
 
 
 async def test_a_plain_file_that_was_altered_stays_and_is_told_of(

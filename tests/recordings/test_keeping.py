@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import store as appeals
 from callcenter.errors import AskedWrongly
-from callcenter.recordings import flac, keeping, spool, store
+from callcenter.recordings import audio, keeping, spool, store
+from callcenter.recordings.formats import Format
 from callcenter.recordings.keeping import Keeper
 from callcenter.recordings.opening import open_recording
 from callcenter.recordings.vault import Vault
@@ -62,10 +63,10 @@ asyncio.run(Keeper(settings, open_database(settings)).keep_closed())
 """
 STEPS = [
     "callcenter.recordings.store.closed",
-    "callcenter.recordings.flac.soundfile.SoundFile.write",
-    "callcenter.recordings.flac._write",
-    "callcenter.recordings.flac._verify",
-    "callcenter.recordings.flac.encode",
+    "callcenter.recordings.audio.soundfile.SoundFile.write",
+    "callcenter.recordings.audio._write",
+    "callcenter.recordings.audio._verify",
+    "callcenter.recordings.audio.encode",
     "callcenter.recordings.vault.pyrage.encrypt_io",
     "callcenter.storage.objects.obstore.put",
     "callcenter.storage.objects._sync",
@@ -265,13 +266,13 @@ async def test_encoding_gives_way_to_calls_and_the_rest_of_the_worker_does_not(
     await recorded(tools)
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     nice = []
-    encode = flac.encode
+    encode = audio.encode
 
-    def encode_and_tell(raw: Path, target: BinaryIO) -> int:
+    def encode_and_tell(raw: Path, target: BinaryIO, written: Format) -> int:
         nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return encode(raw, target)
+        return encode(raw, target, written)
 
-    monkeypatch.setattr(flac, "encode", encode_and_tell)
+    monkeypatch.setattr(audio, "encode", encode_and_tell)
     await keep(tools)
     assert nice[0] > own
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
@@ -296,16 +297,16 @@ async def test_a_stopped_keeper_has_let_go_of_everything(
     for _ in range(3):
         await recorded(tools)
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-    encode = flac.encode
+    encode = audio.encode
 
-    def slow_encode(raw: Path, target: BinaryIO) -> int:
+    def slow_encode(raw: Path, target: BinaryIO, written: Format) -> int:
         begun.set()
         assert go_on.wait(10)
-        duration_ms = encode(raw, target)
+        duration_ms = encode(raw, target, written)
         ended.set()
         return duration_ms
 
-    monkeypatch.setattr(flac, "encode", slow_encode)
+    monkeypatch.setattr(audio, "encode", slow_encode)
     running = asyncio.create_task(Keeper(tools.settings, tools.engine).run())
     assert await asyncio.to_thread(begun.wait, 10)
     running.cancel()

@@ -1,5 +1,6 @@
 """The record of an appeal: its identifiers, stages, terms, fields, and two people at once."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -298,5 +299,13 @@ def test_a_receipt_says_all_that_the_law_wants(language: str) -> None:
         "16.12.2026 (350-VI, 76(1))",
         "0427",
     ]
-    assert all(part in receipt.sms() for part in ("2600000012", "25.11.2026", "0427", "Ахметова"))
+    told = ("2600000012", "25.11.2026 01:30", "16.12.2026", "0427", "Ахметова А. Б., кеңесші")
+    assert all(part in receipt.sms() for part in told)
+    spoken = receipt.spoken()
+    assert spoken.count("2 6, 0 0 0 0, 0 0 1 2") == 2
+    month = {"kk": "25 қараша", "ru": "25 ноября"}[language]
+    assert all(part in spoken for part in (month, "01:30", "0 4 2 7", "Ахметова", "16 "))
+    answered = replace(receipt, due_on=None)
+    assert len(answered.lines()) == len(receipt.lines()) - 1
+    assert "16" not in answered.sms() + answered.spoken()
     assert spaced("2600000012") == "26 0000 0012"

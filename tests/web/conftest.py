@@ -116,6 +116,10 @@ async def open_call(engine: AsyncEngine, call_id: str, received_at: datetime) ->
 
 @pytest.fixture
 async def call(settings: Settings, engine: AsyncEngine) -> Call:
+    return await make_call(settings, engine)
+
+
+async def make_call(settings: Settings, engine: AsyncEngine) -> Call:
     """A talk in Russian of 47 seconds, with its moments and its recording in the store."""
     who, heard = uuid4(), uuid4()
     appeal_id, number = await open_call(engine, "call-1", RECEIVED)

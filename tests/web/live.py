@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from callcenter.consultants.desk import Desk
+from callcenter.consultants.desk import Desk, Place
 from callcenter.consultants.store import Consultant
 from callcenter.live.figures import Figures
 from callcenter.live.watch import Reading
@@ -60,12 +60,17 @@ async def waiting(
     """A caller who began to wait so many seconds ago."""
     arrived = time.time() - since
     async with desk.place(uuid4().hex, language, arrived=arrived, urgent=urgent) as place:
-        task = asyncio.create_task(place.offer(LIMIT))
+        task = asyncio.create_task(_wait(place))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def _wait(place: Place) -> None:
+    while await place.offer(LIMIT) is None:
+        pass
 
 
 async def listen_until(

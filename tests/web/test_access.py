@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from redis.asyncio import Redis
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.staticfiles import StaticFiles
 
@@ -17,6 +18,8 @@ from callcenter.demands import deeds, disclosures
 from callcenter.errors import WeFailed
 from callcenter.plans import store as plans
 from callcenter.promises import store as promises
+from callcenter.register.private import Keys
+from callcenter.register.tables import record_reminder
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import machines
@@ -27,6 +30,7 @@ from callcenter.web.site import Room
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter, add_user, browse
+from tests.web.test_attachments import attach
 
 #: The permission of every route, told again: a slip in one place is found in the other.
 EXPECTED = {
@@ -102,7 +106,15 @@ EXPECTED = {
     ("POST", "/appeals/{number}/record/danger"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/split"): Permission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/record/join"): Permission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
+    ("GET", "/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
+    ("GET", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
+    ("POST", "/api/v1/appeals/{number}/attachments"): Permission.SEE_SENSITIVE,
+    ("GET", "/api/v1/appeals/{number}/attachments/{attachment_id}"): Permission.SEE_SENSITIVE,
     ("GET", "/appeals/{number}/receipt"): Permission.EDIT_APPEALS,
+    ("GET", "/appeals/{number}/receipt.pdf"): Permission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/record/remind"): Permission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/reminders/{reminder_id}/done"): Permission.EDIT_APPEALS,
     ("GET", "/form"): Permission.EDIT_FORM,
     ("POST", "/form"): Permission.EDIT_FORM,
     ("GET", "/form/{section}/{code}"): Permission.EDIT_FORM,
@@ -207,6 +219,7 @@ async def test_every_route_lets_in_whom_it_should(
     enter: Enter,
     engine: AsyncEngine,
     redis: Redis,
+    settings: Settings,
     call: Call,
     role: Role | None,
 ) -> None:
@@ -215,6 +228,8 @@ async def test_every_route_lets_in_whom_it_should(
         "user": (await add_user(engine, "somebody", Role.CONSULTANT)).name,
         "deed": "enable",
         "number": call.number,
+        "attachment_id": await attached(enter, call.number),
+        "reminder_id": await reminder(settings, engine, call),
         "recording_id": str(call.recording),
         "erasure_id": str(UUID(int=0)),
         "name": "style.css",
@@ -257,6 +272,27 @@ async def test_every_route_lets_in_whom_it_should(
                 assert answer.status_code == 401, where
             else:
                 assert is_to_sign_in(answer.headers.get("location")), where
+
+
+async def attached(enter: Enter, number: str) -> str:
+    async with enter(Role.HEAD) as client:
+        sent = await attach(client, number, "note.txt", b"word")
+        return str(sent.json()["id"])
+
+
+async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:
+    identity = uuid4()
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            insert(record_reminder).values(
+                id=identity,
+                appeal_id=call.id,
+                user_name="somebody",
+                due_at=datetime.now(UTC),
+                sealed=Keys.read(settings).seal(identity, {"about": "it"}),
+            )
+        )
+    return str(identity)
 
 
 async def test_a_machine_goes_nowhere_but_where_it_may(

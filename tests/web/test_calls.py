@@ -117,6 +117,29 @@ async def test_the_page_of_work_shows_ones_call_and_does_what_the_api_does(
     assert asked == [("transfer", {"to": "skill:lawyer:3"}), ("redirect", {})]
 
 
+async def test_the_page_of_work_shows_each_key_of_a_caller_who_cannot_speak(
+    consultant: httpx.AsyncClient, redis: Redis
+) -> None:
+    keys = ["1"]
+
+    async def give(_call_id: str, _order: Order) -> Answer:
+        return {**STATE, "urgent": "silent", "keys": " ".join(keys)}
+
+    await redis.hset("desk:holders", "201", "1764000000.1 line-1")
+    running = asyncio.create_task(Mailbox(redis, "line-1", give).run())
+    consultant.headers["accept-language"] = "en"
+    first = (await consultant.get("/duty")).text
+    keys.extend("22")
+    second = (await consultant.get("/duty")).text
+    answer = (await consultant.get("/api/v1/calls/mine")).json()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert "The caller cannot speak. Ask what can be answered by key" in visible(first)
+    assert "Keys that the caller pressed: 1" in visible(first)
+    assert "Keys that the caller pressed: 1 2 2" in visible(second)
+    assert (answer["urgent"], answer["keys"]) == ("silent", "1 2 2")
+
+
 async def test_without_a_call_the_page_of_work_has_no_buttons_for_it(
     consultant: httpx.AsyncClient,
 ) -> None:

@@ -4,15 +4,20 @@ import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.register.fields import Guard
+from callcenter.register.handling import guards_of
 from callcenter.register.identifiers import check_digit
 from callcenter.storage.engine import unit_of_work
-from callcenter.web.permissions import Role
+from callcenter.web.permissions import GRANTS, Permission, Role
+from callcenter.web.site import Visit
+from callcenter.web.store import User
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter
 
@@ -227,3 +232,58 @@ async def test_the_form_is_in_one_language(
     else:
         latin = set(re.findall(r"[A-Za-z]{4,}", page)) - {"Ctrl"}
         assert latin == set()
+
+
+async def test_a_receipt_is_printed_and_read_out_also_after_the_answer(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    assert (await head.get(f"/appeals/{call.number}/receipt.pdf")).status_code == 400
+    await send(head, call.number, version=0, **WHOLE)
+    await send(head, call.number, "move", version=1, after="registered")
+    await send(head, call.number, "move", version=2, after="answered")
+    shown = await head.get(f"/appeals/{call.number}/receipt")
+    assert "Регистрационный номер: " + " ".join(call.number[:2]) in shown.text
+    made = await head.get(f"/appeals/{call.number}/receipt.pdf")
+    assert made.content.startswith(b"%PDF-")
+    assert made.headers["content-type"] == "application/pdf"
+
+
+#: Which guards' fields each role sees, of those that see records at all.
+EDITING = (Role.CONSULTANT, Role.SENIOR, Role.RECORDS_OFFICER, Role.HEAD)
+SEES = {role: set(Guard) for role in EDITING}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_sees_which_fields(role: Role) -> None:
+    user = User(uuid4(), "somebody", "", role, active=True, created_at=datetime.now(UTC))
+    assert guards_of(Visit(user, "127.0.0.1")) == SEES.get(role, {Guard.OPEN})
+
+
+@pytest.mark.parametrize("hidden", [Guard.PERSONAL, Guard.SENSITIVE])
+async def test_a_field_is_shown_and_changed_by_its_rule(
+    head: httpx.AsyncClient,
+    engine: AsyncEngine,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    hidden: Guard,
+) -> None:
+    """Who does not see a field neither reads it, nor its history, nor takes it away by saving."""
+    await send(head, call.number, version=0, **WHOLE | {"f.region": "710000000"})
+    lost = {Permission.SEE_SENSITIVE}
+    if hidden is Guard.PERSONAL:
+        lost.add(Permission.SEE_PERSONAL)
+    assert isinstance(GRANTS, dict)
+    monkeypatch.setitem(GRANTS, Role.HEAD, GRANTS[Role.HEAD] - lost)
+    page = (await head.get(f"/appeals/{call.number}/record")).text
+    assert IDENTIFIER not in page
+    assert 'name="f.applicant.identifier"' not in page
+    assert ("Сейтова" in page) is (hidden is Guard.SENSITIVE)
+    assert 'name="f.region"' in page
+    kept = {"f.content": WHOLE["f.content"], "f.applicant.name": WHOLE["f.applicant.name"]}
+    seen: dict[str, Any] = kept if hidden is Guard.SENSITIVE else {}
+    saved = await send(head, call.number, version=1, kind="statement", **{"f.region": ""} | seen)
+    assert saved.status_code == 303
+    monkeypatch.undo()
+    page = (await head.get(f"/appeals/{call.number}/record")).text
+    assert IDENTIFIER in page
+    assert "Сейтова" in page

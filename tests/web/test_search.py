@@ -149,11 +149,13 @@ async def test_what_was_no_request_is_not_found_any_more(
 async def test_lists_show_what_is_to_be_done(
     head: httpx.AsyncClient, engine: AsyncEngine, redis: Redis, settings: Settings, call: Call
 ) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text("UPDATE appeal SET received_at = now()"))
     danger = WHOLE | {"f.danger": "yes"}
     await send(head, call.number, version=0, **danger)
     await send(head, call.number, "move", version=1, after="registered")
     link = f'/appeals/{call.number}/record" data-row'
-    for which, there in (("danger", True), ("mine", True), ("overdue", False), ("drafts", False)):
+    for which, there in (("urgent", True), ("mine", True), ("overdue", False), ("drafts", False)):
         page = await head.get("/work", params={"list": which})
         assert (link in page.text) is there, which
     now, tools = datetime.now(UTC), Tools(settings, engine)

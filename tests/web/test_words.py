@@ -146,13 +146,13 @@ async def test_no_page_mixes_languages(
 
 def said_only_in(other: str, language: str) -> set[str]:
     """What the other language says otherwise; single common words could be in both."""
-    mine, theirs = Words(language), Words(other)
-    own = {str(mine(message)) for message in messages()}
-    return {
-        text
-        for message in messages()
-        if "%(" not in message and (text := str(theirs(message))) not in own and len(text) > 4
-    }
+    own = said_in(language)
+    return {text for text in said_in(other) - own if "%(" not in text and len(text) > 4}
+
+
+def said_in(language: str) -> set[str]:
+    say = Words(language)
+    return {str(say(str(entry.id))) for entry in catalog(TRANSLATED[0]) if entry.id}
 
 
 async def add_every_moment(engine: AsyncEngine, call: Call) -> None:

@@ -16,7 +16,7 @@ from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.prompts import HOLD_MUSIC, MANIFEST
 from callcenter.line.prompts.espeak import Espeak
 from callcenter.line.prompts.music import hold_music
-from callcenter.line.prompts.sound import Samples, silence, to_alaw
+from callcenter.line.prompts.sound import Samples, hush, to_alaw
 from callcenter.line.prompts.texts import LANGUAGES, PAUSE, texts
 from callcenter.line.prompts.voices import UnusableVoice, find_voices, read_voice
 from callcenter.settings import Settings
@@ -76,7 +76,7 @@ def _orders(voices_folder: Path) -> list[_Order]:
     voices = find_voices(voices_folder)
     orders = [_Order(HOLD_MUSIC, "own", _key(own), hold_music)]
     for language in LANGUAGES:
-        pause = partial(silence, PAUSE_LENGTH)
+        pause = partial(hush, PAUSE_LENGTH)
         orders.append(_Order(f"{language}/{PAUSE}", "own", _key(own), pause))
         for prompt, text in texts().items():
             name, words = f"{language}/{prompt}", text.machine[language]

@@ -4,6 +4,7 @@ Samples are floats in -1..1 (full scale is 0 dBFS); the result is A-law, 8000 Hz
 """
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import soundfile
@@ -14,19 +15,22 @@ Samples = NDArray[np.float64]
 
 RATE = 8000  #: of everything that is played to the telephone network
 SPEECH_LEVEL = -20.0  #: dBFS, RMS while the voice is active; the same for every prompt
+HUSH_LEVEL = -50.0  #: dBFS of the noise in a pause that is ours
 PEAK = 0.89  #: -1 dBFS: no sample goes above, A-law has no room beyond full scale
 
 _FRAME = RATE // 100  # 10 ms
 _QUIETEST = 1e-4  # -80 dBFS: below this nothing is heard, so nothing is made louder
 _EDGE = 10 ** (-36 / 20)  # quieter than the loudest frame by this much is silence at the edges
-_LEAD, _TAIL = 3 * _FRAME, 12 * _FRAME  # kept around the voice, so that no consonant is cut off
+_LEAD, _TAIL = 3 * _FRAME, 6 * _FRAME  # kept around the voice, so that no consonant is cut off
+_PAUSE = 10 ** (-30 / 20)  # quieter than the voice by this much is a pause of it
+_LONGEST_PAUSE = 22 * _FRAME  # of a voice: who waits may not take a pause for a line that is dead
 _FADE = _FRAME // 2
 _MIRROR = RATE // 4
 _RUMBLE = (80.0, 160.0)  # Hz: nothing below the first passes, all above the second does
 
 
 def prepare(samples: Samples, rate: int) -> Samples:
-    """A voice as it is played: mono, 8000 Hz, no rumble, trimmed, at SPEECH_LEVEL.
+    """A voice as it is played: mono, 8000 Hz, no rumble, no long pause, at SPEECH_LEVEL.
 
     `samples` is (frames,) or (frames, channels). Empty when there was nothing to hear.
     """
@@ -34,7 +38,8 @@ def prepare(samples: Samples, rate: int) -> Samples:
     resampled: Samples = soxr.resample(mono, rate, RATE).astype(np.float64)
     if resampled.size < _FRAME:
         return silence(0)
-    return _fade(to_level(_trim(_high_pass(resampled)), SPEECH_LEVEL))
+    voice = to_level(_trim(_high_pass(resampled)), SPEECH_LEVEL)
+    return np.concatenate([_fade(piece) for piece in _without_long_pauses(voice)])
 
 
 def to_level(samples: Samples, level: float) -> Samples:
@@ -70,6 +75,12 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE))
 
 
+def hush(seconds: float) -> Samples:
+    """A pause in which the line is heard to be alive: noise at HUSH_LEVEL, always the same."""
+    noise: Samples = np.random.default_rng(0).standard_normal(round(seconds * RATE))
+    return _fade(to_level(noise, HUSH_LEVEL))
+
+
 def _trim(samples: Samples) -> Samples:
     power = _frame_power(samples)
     if power.size == 0 or power.max() <= _QUIETEST**2:
@@ -77,6 +88,19 @@ def _trim(samples: Samples) -> Samples:
     sounding = np.flatnonzero(power > power.max() * _EDGE**2)
     first, last = int(sounding[0]) * _FRAME, (int(sounding[-1]) + 1) * _FRAME
     return samples[max(first - _LEAD, 0) : last + _TAIL]
+
+
+def _without_long_pauses(samples: Samples) -> list[Samples]:
+    """The pieces that are left when of each long pause only its two ends are kept."""
+    pieces, begin = [], 0
+    quiet = 10 ** (active_level(samples) / 20) * _PAUSE
+    sounding = np.flatnonzero(_frame_power(samples) > quiet**2)
+    for last, following in pairwise(sounding):
+        ends, resumes = (int(last) + 1) * _FRAME, int(following) * _FRAME
+        if resumes - ends > _LONGEST_PAUSE:
+            pieces.append(samples[begin : ends + _LONGEST_PAUSE // 2])
+            begin = resumes - _LONGEST_PAUSE // 2
+    return [*pieces, samples[begin:]]
 
 
 def _frame_power(samples: Samples) -> Samples:

@@ -11,23 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from callcenter.recordings import flac, keys
+from callcenter.recordings import audio, keys
+from callcenter.recordings.formats import Format, format_of
 
-SECOND = flac.RATE * flac.FRAME_BYTES
+SECOND = audio.RATE * audio.FRAME_BYTES
 MEASURE_MEMORY = """
 import resource, sys
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 from tempfile import TemporaryFile
-from callcenter.recordings import flac
+from callcenter.recordings import audio
 from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
 folder = Path(sys.argv[2])
-with TemporaryFile(dir=folder) as audio:
-    flac.encode(Path(sys.argv[1]), audio)
+with TemporaryFile(dir=folder) as file:
+    audio.encode(Path(sys.argv[1]), file)
     vault = Vault(Settings(_env_file=None, var=folder / "var", recordings=folder / "recordings"))
-    vault.seal(audio, "kept.flac.age")
+    vault.seal(file, "kept.flac.age")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -35,7 +36,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def encode(raw: Path) -> tuple[int, BytesIO]:
     """The length in ms, and the FLAC."""
     target = BytesIO()
-    return flac.encode(raw, target), target
+    return audio.encode(raw, target), target
 
 
 @given(arrays(np.int16, st.tuples(st.integers(1, 400), st.just(2))))
@@ -74,7 +75,7 @@ def test_a_file_that_is_no_recording_is_named_and_left(
     raw = tmp_path / "raw"
     if content is not None:
         raw.write_bytes(content)
-    with pytest.raises(flac.Unfit, match=fault):
+    with pytest.raises(audio.Unfit, match=fault):
         encode(raw)
     assert raw.exists() == (content is not None)
 
@@ -85,14 +86,14 @@ def test_an_encoder_that_cheats_is_found_out(
     raw, other = tmp_path / "raw", tmp_path / "other"
     raw.write_bytes(b"\1" * SECOND)
     other.write_bytes(b"\1" * (SECOND - 4))
-    write = flac._write
+    write = audio._write
 
-    def write_less(source: BinaryIO, target: BinaryIO) -> None:
+    def write_less(source: BinaryIO, target: BinaryIO, written: Format) -> None:
         with other.open("rb") as less:
-            write(less, target)
+            write(less, target, written)
 
-    monkeypatch.setattr(flac, "_write", write_less)
-    with pytest.raises(flac.Unlike, match="does not read back"):
+    monkeypatch.setattr(audio, "_write", write_less)
+    with pytest.raises(audio.Unlike, match="does not read back"):
         encode(raw)
 
 
@@ -113,3 +114,48 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
 
     minutes, hour = memory_of(120), memory_of(3600)
     assert hour - minutes < 5_000  # KiB; the raw hour is 112 500
+
+
+def speech(seconds: int) -> np.ndarray:
+    """Something like two voices that take turns: tones that go up and down."""
+    at = np.arange(seconds * audio.RATE) / audio.RATE
+    caller = 8000 * np.sin(2 * np.pi * (300 + 150 * np.sin(at)) * at) * (at < seconds / 2)
+    consultant = 6000 * np.sin(2 * np.pi * (500 + 90 * np.sin(2 * at)) * at) * (at >= seconds / 2)
+    return np.column_stack([caller, consultant]).astype("<i2")
+
+
+def test_opus_keeps_length_and_channels_apart(tmp_path: Path) -> None:
+    raw, target, spoken = tmp_path / "raw", BytesIO(), speech(10)
+    raw.write_bytes(spoken.tobytes())
+    assert audio.encode(raw, target, Format.OPUS) == 10_000
+    target.seek(0)
+    about = soundfile.info(target)
+    assert (about.format, about.subtype, about.frames) == ("OGG", "OPUS", len(spoken))
+    target.seek(0)
+    read, _ = soundfile.read(target, dtype="int16")
+    first, second = read[: 4 * audio.RATE], read[6 * audio.RATE :]
+    assert np.abs(first[:, 0]).max() > 5000 > 50 > np.abs(first[:, 1]).max()
+    assert np.abs(second[:, 1]).max() > 4000 > 50 > np.abs(second[:, 0]).max()
+
+
+def test_opus_that_lost_a_channel_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, other = tmp_path / "raw", tmp_path / "other"
+    raw.write_bytes(speech(4).tobytes())
+    other.write_bytes((speech(4) * [1, 0]).astype("<i2").tobytes())
+    write = audio._write
+
+    def write_one(source: BinaryIO, target: BinaryIO, written: Format) -> None:
+        with other.open("rb") as less:
+            write(less, target, written)
+
+    monkeypatch.setattr(audio, "_write", write_one)
+    with pytest.raises(audio.Unlike):
+        audio.encode(raw, BytesIO(), Format.OPUS)
+
+
+def test_what_is_in_an_object_is_told_by_its_name() -> None:
+    assert format_of("2026/02/28/some.flac.age") is Format.FLAC
+    assert format_of("2026/02/28/some.opus.age") is Format.OPUS
+    assert format_of(None) is Format.FLAC

@@ -1,0 +1,27 @@
+"""The receipt (талон) on paper: PDF in the applicant's language."""
+
+from collections.abc import Iterator
+from html import escape
+
+from reportlab.platypus import Flowable, Paragraph, Spacer
+
+from callcenter.register.receipt import Receipt
+from callcenter.web.printing import BOLD, HEADING, PLAIN, as_pdf
+
+HEAD = {"kk": "«111» байланыс орталығы", "ru": "Контакт-центр «111»"}
+
+
+def printed(receipt: Receipt) -> bytes:
+    """One page of A4. Blocks for some tens of milliseconds."""
+    [(title, _), *_] = receipt.lines()
+    return as_pdf(f"{title} {receipt.number}", _story(receipt))
+
+
+def _story(receipt: Receipt) -> Iterator[Flowable]:
+    [(title, _), *lines] = receipt.lines()
+    yield Paragraph(HEAD[receipt.language], PLAIN)
+    yield Spacer(1, 12)
+    yield Paragraph(escape(title), HEADING)
+    yield Spacer(1, 6)
+    for label, value in lines:
+        yield Paragraph(f'{escape(label)}: <font name="{BOLD}">{escape(value)}</font>', PLAIN)

@@ -1,0 +1,147 @@
+"""The whole site as a process of its own, with people, appeals and a desk that lives."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.consultants import store as consultants
+from callcenter.consultants.desk import Desk
+from callcenter.demands import deeds
+from callcenter.recordings import keys
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.redis import open_redis
+from callcenter.up.ports import free_port
+from callcenter.web import store
+from callcenter.web.permissions import Role
+from callcenter.web.sessions import new_token
+from tests.demands.conftest import OFFICER, filing
+from tests.services import new_folder
+from tests.web.conftest import RECEIVED, Call, add_user, make_call, open_call
+from tests.web.live import line, waiting
+from tests.web.test_access import block_somebody, key_of_somebody, plan_for_somebody
+from tests.web.test_access import promise_somebody as promise
+from tests.web.test_commands import serving, wait_until_ready
+from tests.web.test_records import WHOLE, send
+
+CREW = ("201", "202", "203")
+DIGEST = "0123456789abcdef" * 2
+
+
+@dataclass
+class Served:
+    """A site that answers at `origin`."""
+
+    origin: str
+    settings: Settings
+    engine: AsyncEngine
+    redis: Redis
+    desk: Desk
+    call: Call
+    registered: str  #: number of an appeal whose record is registered
+    demand: str  #: number of a demand
+
+    async def session(self, role: Role, extension: str | None = None) -> str:
+        """The secret of a browser in which somebody new of this role has signed in."""
+        user = await add_user(self.engine, f"{role.value}-{uuid4().hex[:8]}", role)
+        token = new_token()
+        async with unit_of_work(self.engine) as connection:
+            if extension is not None:
+                await connection.exec_driver_sql(
+                    "UPDATE web_user SET consultant_id = NULL WHERE consultant_id ="
+                    " (SELECT id FROM consultant WHERE extension = %s)",
+                    (extension,),
+                )
+                await store.link_consultant(
+                    connection,
+                    name=user.name,
+                    consultant_id=await consultants.id_of(connection, extension),
+                )
+            await store.begin_session(connection, user_id=user.id, token=token)
+        return token
+
+
+@asynccontextmanager
+async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterator[Served]:
+    """A site with something on every page: a call heard to its end, people who wait, lists."""
+    folder = new_folder(folder)
+    settings = Settings(
+        _env_file=None,
+        var=folder / "var",
+        recordings=folder / "recordings",
+        database_url=SecretStr(database),
+        redis_url=SecretStr(redis_url),
+        web_port=free_port(),
+        sign_in_required=True,
+    )
+    keys.make(settings.keys)
+    engine, redis = open_database(settings), open_redis(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(redis.aclose)
+        await redis.flushdb()
+        call = await make_call(settings, engine)
+        _, registered = await open_call(engine, "call-2", RECEIVED)
+        demand = await _fill(engine, call)
+        async with unit_of_work(engine) as connection:
+            crew = await consultants.active(connection)
+        desk = await stack.enter_async_context(line(redis, settings, "line-1", *crew))
+        for since, urgent in ((75.0, False), (9.0, True)):
+            # Nobody here speaks their language: they wait for as long as the tests look at them.
+            await stack.enter_async_context(waiting(desk, "kk", since, urgent=urgent))
+        origin = stack.enter_context(_running(settings, folder))
+        site = Served(origin, settings, engine, redis, desk, call, registered, demand)
+        await _register(site)
+        yield site
+
+
+async def _register(site: Served) -> None:
+    """Fill in a record and register it, as people do."""
+    cookies = {"callcenter": await site.session(Role.HEAD)}
+    async with httpx.AsyncClient(base_url=site.origin, cookies=cookies) as client:
+        await send(client, site.registered, version=0, **WHOLE)
+        answer = await send(client, site.registered, "move", version=1, after="registered")
+        assert answer.status_code == 303, answer.text
+
+
+async def _fill(engine: AsyncEngine, call: Call) -> str:
+    """Something on the pages of lists; returns the number of a demand."""
+    async with unit_of_work(engine) as connection:
+        for extension in CREW:
+            await consultants.add(
+                connection,
+                extension=extension,
+                name="Сәуле Ким",
+                languages=["ru"],
+                digest=DIGEST,
+            )
+    await plan_for_somebody(engine)
+    await block_somebody(engine)
+    await promise(engine, call)
+    await key_of_somebody(engine)
+    return (await deeds.register(engine, OFFICER, filing())).number
+
+
+@contextmanager
+def _running(settings: Settings, folder: Path) -> Iterator[str]:
+    told, log = folder / "ready.sock", folder / "web.log"
+    environment = {"NOTIFY_SOCKET": str(told)}
+    for name in ("database_url", "redis_url"):
+        environment[f"CALLCENTER_{name.upper()}"] = getattr(settings, name).get_secret_value()
+    for name in ("var", "recordings", "web_port", "sip_port", "ari_port"):
+        environment[f"CALLCENTER_{name.upper()}"] = str(getattr(settings, name))
+    environment["CALLCENTER_SIGN_IN_REQUIRED"] = json.dumps(settings.sign_in_required)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(told))
+        with serving(environment, log) as process:
+            wait_until_ready(receiver, process, log)
+            yield f"http://127.0.0.1:{settings.web_port}"

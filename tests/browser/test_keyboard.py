@@ -1,0 +1,123 @@
+"""What people do all day, done by the keyboard alone."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from callcenter.web.permissions import Role
+from tests.browser.chromium import visit
+from tests.browser.conftest import Open
+from tests.browser.site import Served
+from tests.web.conftest import PASSWORD, add_user
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def type_into(page: Page, words: str) -> None:
+    await page.keyboard.type(words)
+
+
+async def tab_to(page: Page, name: str, key: str = "Tab") -> None:
+    """Press Tab until whatever has this name has the focus."""
+    button = page.get_by_role("button", name=name, exact=True)
+    wanted = page.get_by_label(name, exact=True).or_(button).first
+    for _ in range(120):
+        if await wanted.evaluate("(element) => element === document.activeElement"):
+            return
+        await page.keyboard.press(key)
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+async def test_signing_in(open_page: Open, site: Served) -> None:
+    user = await add_user(site.engine, "keyboard", Role.CONSULTANT)
+    async with open_page(language="en") as page:
+        await visit(page, "/sign-in")
+        await type_into(page, user.name)
+        await page.keyboard.press("Tab")
+        await type_into(page, PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+async def test_a_record_is_filled_in_and_saved(open_page: Open, site: Served) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, f"/appeals/{site.registered}/record")
+        await tab_to(page, "District")
+        await type_into(page, "Алматинский")
+        # Kept as it is typed, before anybody saves.
+        await expect(page.locator(".kept")).not_to_be_empty()
+        await page.keyboard.press("Control+s")
+        await expect(page.locator(".history")).to_contain_text("Алматинский")
+        await expect(page.locator("[name='f.district']")).to_have_value("Алматинский")
+        # Esc leaves the field, then the page.
+        await tab_to(page, "District")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Escape")
+        await page.wait_for_url(f"**/appeals/{site.registered}")
+
+
+async def test_an_appeal_is_found_and_opened(open_page: Open, site: Served) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, "/search")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("/")
+        await type_into(page, site.registered)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[data-row]")).to_have_count(1)
+        await page.keyboard.press("Escape")  # out of the field, which has the focus anew
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/appeals/{site.registered}/record")
+
+
+async def test_what_was_typed_and_not_saved_is_on_a_work_list_and_opened_from_it(
+    open_page: Open, site: Served
+) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, f"/appeals/{site.call.number}/record")
+        await tab_to(page, "District")
+        await type_into(page, "Алматинский")
+        await expect(page.locator(".kept")).not_to_be_empty()
+        await visit(page, "/work")
+        await page.keyboard.press("6")
+        await expect(page.locator("[data-digit='6']")).to_have_attribute("aria-current", "page")
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/appeals/{site.call.number}/record")
+        await expect(page.locator("[name='f.district']")).to_have_value("Алматинский")
+
+
+async def test_a_consultant_goes_on_and_off_duty(open_page: Open) -> None:
+    async with open_page(Role.CONSULTANT, "en", extension="202") as page:
+        await visit(page, "/duty")
+        await tab_to(page, "Take calls")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#board")).to_contain_text("Calls are offered to you.")
+        await tab_to(page, "Pause")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#board")).to_contain_text("No calls are offered to you.")
+        await tab_to(page, "End of work")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#board .big")).to_contain_text("Signed out")
+
+
+async def test_a_recording_is_heard(open_page: Open, site: Served) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, f"/recordings/{site.call.recording}")
+        await tab_to(page, "Why you listen")
+        await page.keyboard.press("ArrowDown")
+        await tab_to(page, "Listen")
+        await page.keyboard.press("Enter")
+        play = page.locator("#play")
+        await expect(play).to_be_focused()
+        await expect(play).to_have_attribute("aria-pressed", "true")
+        await page.keyboard.press("1")
+        await expect(page.locator("[data-heard=caller]")).to_have_attribute("aria-pressed", "true")
+        await page.keyboard.press("+")
+        await expect(page.locator("#speed")).to_have_text("1.25×")
+        await expect(play).to_have_attribute("aria-pressed", "false")  # it is heard to its end
+        await page.keyboard.press("ArrowLeft")
+        await expect(page.locator("#now")).to_have_text("0:00")
+        await page.keyboard.press(" ")
+        await expect(play).to_have_attribute("aria-pressed", "true")
+        await page.keyboard.press("Escape")
+        await page.wait_for_url(f"**/appeals/{site.call.number}")

@@ -1,0 +1,298 @@
+"""Recordings on a real S3 server, with a second store; servers go away, objects are altered."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import LocalStore, S3Store
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter import waiting_recordings
+from callcenter.errors import WeFailed
+from callcenter.recordings import audio, jobs, keeping, store
+from callcenter.recordings.keeping import LONGER, SHORTER, Keeper
+from callcenter.recordings.opening import open_recording
+from callcenter.recordings.vault import Vault
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.storage.objects import Objects, StoreFails
+from tests.recordings.test_erasing import verified
+from tests.recordings.test_keeping import START, keep, recorded, row_of
+from tests.s3 import S3Server
+
+MINUTE = timedelta(minutes=1)
+
+
+def on_s3(settings: Settings, s3: S3Server) -> Settings:
+    """Kept in a bucket, copied to a folder."""
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    copies = str(settings.var / "copies")
+    return Settings(
+        _env_file=None,
+        var=settings.var,
+        recordings=settings.recordings,
+        database_url=settings.database_url,
+        redis_url=settings.redis_url,
+        recordings_url=s3.new_bucket(),
+        recordings_copy=copies,
+    )
+
+
+@pytest.fixture
+def tools(settings: Settings, engine: AsyncEngine, s3: S3Server) -> Iterator[Tools]:
+    yield Tools(on_s3(settings, s3), engine)
+    s3.stop()
+    s3.start()
+
+
+async def copy_all(tools: Tools) -> None:
+    await jobs.copy_stored(tools, until=time.monotonic() + 30)
+
+
+def in_bucket(tools: Tools, s3: S3Server) -> S3Store:
+    return s3.store(tools.settings.store.name)
+
+
+async def test_a_recording_is_kept_in_a_bucket_heard_copied_and_removed(
+    tools: Tools, s3: S3Server
+) -> None:
+    recording_id = await recorded(tools)
+    await keep(tools)
+    row = await row_of(tools, recording_id)
+    assert (row.state, row.duration_ms) == ("stored", 64_000)
+    assert not tools.settings.recordings.exists()
+    assert list(tools.settings.spool.iterdir()) == []
+    name = f"kept/{row.store_name}"
+    assert obstore.head(in_bucket(tools, s3), name)["size"] == row.bytes
+    async with unit_of_work(tools.engine) as connection:
+        opened = await open_recording(connection, Vault(tools.settings), recording_id)
+    opened.audio.seek(-100, 2)
+    assert len(opened.audio.read()) == 100
+    await copy_all(tools)
+    copy = tools.settings.var / "copies" / (row.store_name or "")
+    assert copy.stat().st_size == row.bytes
+    assert await verified(tools) == {}
+    async with unit_of_work(tools.engine) as connection:
+        await connection.execute(text("UPDATE recording SET state = 'erased'"))
+    await jobs.remove_erased(tools)
+    assert not copy.exists()
+    assert [each for page in obstore.list(in_bucket(tools, s3)) for each in page] == []
+
+
+async def test_an_object_of_hundreds_of_megabytes_goes_in_parts(
+    tools: Tools, tmp_path: Path
+) -> None:
+    objects, big = Objects(tools.settings.store), tmp_path / "big"
+    with big.open("wb") as file:
+        for number in range(40):
+            file.write(bytes([number]) * 1024**2)
+    with big.open("rb") as file:
+        objects.put("big", file)
+    assert objects.size("big") == big.stat().st_size
+    assert objects.read("big", 1024**2 - 1, 2) == b"\0\1"
+    assert sum(map(len, objects.stream("big"))) == big.stat().st_size
+    objects.remove("big")
+
+
+async def test_what_is_missing_or_altered_in_either_store_is_noticed_and_mended(
+    tools: Tools, s3: S3Server
+) -> None:
+    ids = [await recorded(tools) for _ in range(4)]
+    await keep(tools)
+    await copy_all(tools)
+    names = [(await row_of(tools, each)).store_name or "" for each in ids]
+    first, second = in_bucket(tools, s3), LocalStore(tools.settings.var / "copies")
+    obstore.delete(first, f"kept/{names[0]}")
+    obstore.put(first, f"kept/{names[1]}", b"altered")
+    obstore.put(second, names[2], b"altered")
+    found = await verified(tools)
+    assert found.keys() == set(ids[:3])
+    assert "not in the store" in found[ids[0]]
+    assert found[ids[2]] == "the copy: This is not what was sealed."
+    for each in ids[:3]:
+        await jobs.mend(tools.engine, tools.settings, each)
+    assert await verified(tools) == {}
+    obstore.put(first, f"kept/{names[3]}", b"altered")
+    obstore.delete(second, names[3])
+    with pytest.raises(WeFailed):
+        await jobs.mend(tools.engine, tools.settings, ids[3])
+    assert len(await verified(tools)) == 1
+
+
+async def test_what_is_altered_is_not_copied(
+    tools: Tools, s3: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = await recorded(tools), await recorded(tools)
+    await keep(tools)
+    obstore.put(in_bucket(tools, s3), f"kept/{(await row_of(tools, bad)).store_name}", b"altered")
+    await copy_all(tools)
+    async with unit_of_work(tools.engine) as connection:
+        assert await store.copied_of(connection, [bad, good]) == {good}
+    assert f"{bad} is not copied" in caplog.text
+
+
+async def test_a_store_that_is_away_under_load_loses_nothing_and_is_caught_up_with(
+    tools: Tools,
+    s3: S3Server,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An hour, seconds for minutes: conversations end all the while."""
+    monkeypatch.setattr(keeping, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(keeping, "STORE_DELAY", 0.3)
+    encoded = []
+    encode = audio.encode
+
+    def counted(*args: object) -> int:
+        encoded.append(args)
+        return encode(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audio, "encode", counted)
+    caplog.set_level(logging.CRITICAL)
+    s3.stop()
+    ids = []
+    keeper = asyncio.create_task(Keeper(tools.settings, tools.engine).run())
+    try:
+        for _ in range(40):
+            ids.append(await recorded(tools))
+            await asyncio.sleep(0.05)
+        assert {(await row_of(tools, each)).state for each in ids} == {"closed"}
+        assert len(list(tools.settings.spool.glob("*.raw"))) == len(ids)
+        # One was tried, then the store alone was asked, less and less often.
+        assert len(encoded) <= 2
+        assert 1 <= caplog.text.count("the store is away") <= 15
+        await waiting_recordings.alarm(tools, redis, datetime.now(UTC))
+        await waiting_recordings.alarm(tools, redis, datetime.now(UTC))
+        told = [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
+        assert told == ["recordings_wait"]
+        await asyncio.to_thread(s3.start)
+        async with asyncio.timeout(60):
+            while {(await row_of(tools, each)).state for each in ids} != {"stored"}:
+                await asyncio.sleep(0.05)
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+    assert list(tools.settings.spool.iterdir()) == []
+    assert await verified(tools) == {}
+
+
+async def test_a_second_store_that_is_away_holds_up_no_sealing(
+    settings: Settings, engine: AsyncEngine, redis: Redis, s3: S3Server
+) -> None:
+    settings.spool.mkdir(parents=True)
+    tools = Tools(settings.model_copy(update={"recordings_copy": s3.new_bucket()}), engine)
+    s3.stop()
+    try:
+        recording_id = await recorded(tools)
+        await keep(tools)
+        assert (await row_of(tools, recording_id)).state == "stored"
+        with pytest.raises(StoreFails):
+            await copy_all(tools)
+        await waiting_recordings.alarm(tools, redis, START + timedelta(minutes=50))
+        assert await redis.lrange("desk:alarms", 0, -1) == []
+        await waiting_recordings.alarm(tools, redis, START + timedelta(minutes=70))
+        assert len(await redis.lrange("desk:alarms", 0, -1)) == 1
+    finally:
+        s3.start()
+    await copy_all(tools)
+    assert await verified(tools) == {}
+
+
+def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
+    url = s3.new_bucket().get_secret_value().replace("@bucket", "@no-bucket")
+    away = Objects(Settings(_env_file=None, recordings_url=url).store)
+    with pytest.raises(StoreFails, match="NoSuchBucket"):
+        away.reach()
+    with pytest.raises(StoreFails, match="make the bucket"):
+        away.put("some", BytesIO(b"some"))
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3://K@b", "https://b", "s3://b?who=me", "s3://b?endpoint=ftp://x", "b"]
+)
+def test_a_store_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="recordings_url"):
+        Settings(_env_file=None, recordings_url=url)
+
+
+async def test_a_long_recording_keeps_no_other_waiting(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While hours are encoded, what is short goes past; both are kept in the end."""
+    settings.spool.mkdir(parents=True)
+    tools = Tools(settings, engine)
+    long, go_on = await recorded(tools), asyncio.Event()
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text("UPDATE recording SET ended_at = started_at + '4 hours'"))
+    loop, encode = asyncio.get_running_loop(), audio.encode
+
+    def slow(raw: Path, *args: object) -> int:
+        if raw.name.startswith(str(long)):
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
+        return encode(raw, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audio, "encode", slow)
+    keeper = asyncio.create_task(Keeper(settings, engine).run())
+    try:
+        short = await recorded(tools)
+        async with asyncio.timeout(20):
+            while (await row_of(tools, short)).state != "stored":
+                await asyncio.sleep(0.02)
+        assert (await row_of(tools, long)).state == "closed"
+        go_on.set()
+        async with asyncio.timeout(20):
+            while (await row_of(tools, long)).state != "stored":
+                await asyncio.sleep(0.02)
+    finally:
+        go_on.set()
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+async def test_a_clock_that_was_put_back_hides_no_recording(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    """It ends before it began: of the two threads the one for short ones takes it."""
+    settings.spool.mkdir(parents=True)
+    tools = Tools(settings, engine)
+    recording_id = await recorded(tools, close=False)
+    async with unit_of_work(engine) as connection:
+        await store.close(connection, recording_id=recording_id, ended_at=START - 90 * MINUTE)
+    keeper = Keeper(settings, engine)
+    assert not await keeper.keep_closed(LONGER)
+    assert await keeper.keep_closed(SHORTER)
+    assert (await row_of(tools, recording_id)).state == "stored"
+    assert [each.id for each in await aside(engine)] == [recording_id]
+
+
+async def aside(engine: AsyncEngine) -> list[store.Aside]:
+    async with unit_of_work(engine) as connection:
+        return await store.aside(connection)
+
+
+async def test_opus_is_kept_and_heard_beside_flac(settings: Settings, engine: AsyncEngine) -> None:
+    settings.spool.mkdir(parents=True)
+    before = Tools(settings, engine)
+    first = await recorded(before)
+    await keep(before)
+    after = Tools(settings.model_copy(update={"recordings_format": "opus"}), engine)
+    second = await recorded(after)
+    await keep(after)
+    kept = [await row_of(after, each) for each in (first, second)]
+    assert [row.audio_format.value for row in kept] == ["flac", "opus"]
+    assert {row.duration_ms for row in kept} == {64_000}
+    async with unit_of_work(engine) as connection:
+        opened = await open_recording(connection, Vault(settings), second)
+    assert opened.audio.read(4) == b"OggS"
+    assert await verified(after) == {}

@@ -1,0 +1,215 @@
+"""Work lists and reminders: what is to be done is on a list, and what is late alarms somebody."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.consultants.tables import consultant
+from callcenter.promises import store as promises
+from callcenter.register.jobs import alarm
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.web.permissions import Role
+from tests.web.conftest import Call, Enter, open_call
+from tests.web.test_records import WHOLE, rows, send
+
+TOMORROW = datetime.now(UTC) + timedelta(days=1)
+URGENT: dict[str, Any] = {"f.urgency": "urgent", "f.danger_reason": "Ребёнок один на улице"}
+
+
+async def listed(client: httpx.AsyncClient, which: str) -> list[str]:
+    page = (await client.get("/work", params={"list": which})).text
+    return [each[:10] for each in page.split('<a href="/appeals/')[1:] if "data-row" in each[:60]]
+
+
+async def alarms(redis: Redis) -> dict[str, int]:
+    """How often each kind was raised, whatever the client decodes."""
+    raw = await redis.hgetall("desk:alarm_counts")
+    return {
+        (kind.decode() if isinstance(kind, bytes) else kind): int(count)
+        for kind, count in raw.items()
+    }
+
+
+async def put(engine: AsyncEngine, statement: str, **values: Any) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text(statement), values)
+
+
+CHANGED = "UPDATE record SET {}, changed_at = now()"
+LATE = {
+    "answer": ("due_on = current_date - 1", "appeal_overdue"),
+    "notice": ("notice_due_on = current_date - 1", "appeal_overdue"),
+    "passing on": ("forward_due_on = current_date - 1", "appeal_overdue"),
+    "danger": ("""content = '{"danger"\\: "yes"}'""", "danger_waits"),
+    "urgent": ("""content = '{"urgency"\\: "urgent"}'""", "danger_waits"),
+}
+
+
+@pytest.mark.parametrize("what", LATE)
+@pytest.mark.parametrize("stage", ["contact", "registered", "in_work", "forwarded", "answered"])
+async def test_nothing_is_late_without_somebody_alarmed(
+    settings: Settings, engine: AsyncEngine, redis: Redis, what: str, stage: str
+) -> None:
+    change, kind = LATE[what]
+    appeal_id, _ = await open_call(engine, "call-2", datetime.now(UTC) - timedelta(minutes=20))
+    await put(
+        engine,
+        "INSERT INTO record (appeal_id, version, stage, content, registered_on, changed_at)"
+        " VALUES (:id, 1, :stage, '{}', current_date, now())",
+        id=appeal_id,
+        stage=stage,
+    )
+    tools, now = Tools(settings, engine), datetime.now(UTC)
+    await alarm(tools, redis, now)
+    assert await alarms(redis) == {}
+    await put(engine, CHANGED.format(change))
+    for _ in range(2):  # each cause once
+        await alarm(tools, redis, now)
+    assert await alarms(redis) == {kind: 1}
+
+
+async def test_however_many_are_late_each_alarms(
+    settings: Settings, engine: AsyncEngine, redis: Redis
+) -> None:
+    await put(
+        engine,
+        "INSERT INTO appeal (id, number, channel, caller_kind, received_at)"
+        " SELECT gen_random_uuid(), to_char(n, 'FM0000000000'), 'paper', 'withheld', now()"
+        " FROM generate_series(1, 450) AS n",
+    )
+    await put(
+        engine,
+        "INSERT INTO record (appeal_id, version, stage, content, due_on, changed_at)"
+        " SELECT id, 1, 'in_work', '{}', current_date - 1, now() FROM appeal",
+    )
+    await alarm(Tools(settings, engine), redis, datetime.now(UTC))
+    assert await alarms(redis) == {"appeal_overdue": 450}
+
+
+async def test_what_is_urgent_is_on_its_list_until_it_is_passed_on_and_is_not_closed_before(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    helped = {"f.help": "information", "f.decision": "d", "f.decision_reason": "r"}
+    consultation = {"kind": "consultation", "f.content": "Помогите"}
+    await send(head, call.number, version=0, **consultation | helped | URGENT)
+    assert await listed(head, "urgent") == [call.number]
+    refused = await send(head, call.number, "move", version=1, after="closed")
+    assert refused.status_code == 400
+    await send(head, call.number, "danger", version=1, reason="102, дежурный Омаров")
+    assert await listed(head, "urgent") == []
+    assert (await send(head, call.number, "move", version=2, after="closed")).status_code == 303
+
+
+async def test_a_registered_appeal_is_to_be_passed_on_or_taken_in_three_working_days(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    await send(head, call.number, "move", version=1, after="registered")
+    [(forward, due)] = await rows(engine, "SELECT forward_due_on, due_on FROM record")
+    assert forward is not None
+    assert due is not None
+    assert forward < due
+    await send(head, call.number, "move", version=2, after="in_work")
+    assert await rows(engine, "SELECT forward_due_on, due_on FROM record") == [(None, due)]
+
+
+async def test_a_reminder_is_listed_and_alarms_when_it_is_due_until_it_is_done(
+    settings: Settings, enter: Enter, engine: AsyncEngine, redis: Redis, call: Call
+) -> None:
+    async with enter(Role.CONSULTANT) as client:
+        for wrong in ({"at": "2020-01-01T10:00"}, {"about": " "}, {"at": "2099-01-01T10:00"}):
+            values = {"at": f"{TOMORROW:%Y-%m-%dT%H:%M}", "about": "Позвонить Сейтовой"} | wrong
+            assert (await send(client, call.number, "remind", **values)).status_code == 400
+        values = {"at": f"{TOMORROW:%Y-%m-%dT%H:%M}", "about": "Позвонить Сейтовой"}
+        assert (await send(client, call.number, "remind", **values)).status_code == 303
+        assert await listed(client, "reminders") == []
+        page = (await client.get(f"/appeals/{call.number}/record")).text
+        assert "Позвонить Сейтовой" in page
+        assert "Сейтовой" not in str(await rows(engine, "TABLE record_reminder"))
+        await put(engine, "UPDATE record_reminder SET due_at = now() - interval '1 minute'")
+        assert await listed(client, "reminders") == [call.number]
+        await alarm(Tools(settings, engine), redis, datetime.now(UTC))
+        assert await alarms(redis) == {"reminder_due": 1}
+        [(identity,)] = await rows(engine, "SELECT id FROM record_reminder")
+        token = page.split('name="form_token" value="')[1][:64]
+        done = f"/appeals/{call.number}/reminders/{identity}/done"
+        for _ in range(2):
+            assert (await client.post(done, data={"form_token": token})).status_code == 303
+        assert await listed(client, "reminders") == []
+    [(count,)] = await rows(
+        engine, "SELECT count(*) FROM audit_entry WHERE action = 'web:reminder:done'"
+    )
+    assert count == 1
+
+
+async def test_the_list_of_a_team_has_what_its_consultants_answer_for(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    """Two of a team, and one of another."""
+    async with (
+        enter(Role.CONSULTANT) as mine,
+        enter(Role.CONSULTANT) as colleague,
+        enter(Role.CONSULTANT) as stranger,
+    ):
+        people = await rows(engine, "SELECT name FROM web_user ORDER BY created_at")
+        names = [row[0] for row in people]
+        for extension, name, team in zip(("1", "2", "3"), names, "aab", strict=True):
+            identity = uuid4()
+            async with unit_of_work(engine) as connection:
+                await connection.execute(
+                    insert(consultant).values(
+                        id=identity, extension=f"300{extension}", name=name, languages=["kk"],
+                        digest="-", team=team,
+                    )
+                )  # fmt: skip
+            linked = "UPDATE web_user SET consultant_id = :id WHERE name = :name"
+            await put(engine, linked, id=identity, name=name)
+        await send(colleague, call.number, version=0, **WHOLE)
+        await send(colleague, call.number, "move", version=1, after="in_work")
+        assert await listed(mine, "team") == [call.number]
+        assert await listed(mine, "mine") == []
+        assert await listed(stranger, "team") == []
+
+
+async def test_whom_a_call_is_owed_is_on_a_list(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    assert await listed(head, "callback") == []
+    async with unit_of_work(engine) as connection:
+        await promises.promise_callback(
+            connection,
+            promise_id=uuid4(),
+            appeal_id=call.id,
+            number="+77010000099",
+            language="kk",
+            urgent=False,
+            arrived_at=datetime.now(UTC),
+            promised_at=datetime.now(UTC),
+        )
+    assert await listed(head, "callback") == [call.number]
+
+
+async def test_a_repeated_contact_is_offered_the_open_appeal_and_both_tell_of_it(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    _, again = await open_call(engine, "call-3", datetime.now(UTC))
+    await send(head, call.number, version=0, **WHOLE)
+    page = (await head.get(f"/appeals/{again}/record")).text
+    assert f'<option value="{call.number}">' in page
+    joined = await send(head, again, "join", version=0, into=call.number, reason="Спрашивает")
+    assert joined.status_code == 303
+    target = (await head.get(f"/appeals/{call.number}/record")).text
+    assert f"joined: {again}" in target
+    assert f'/appeals/{again}/record">{again}' in target
+    assert (
+        f'/appeals/{call.number}/record">{call.number}'
+        in (await head.get(f"/appeals/{again}/record")).text
+    )
