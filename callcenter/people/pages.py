@@ -1,5 +1,6 @@
 """Pages of people who sign in: who there is, and what administrators change about them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -72,10 +73,11 @@ async def add(
 ) -> Response:
     """Add somebody; the password that was made is shown this once."""
     password = generate_password()
+    hashed = await asyncio.to_thread(hash_password, password)
     name = name.strip().lower()
     try:
         async with unit_of_work(site.engine) as connection:
-            await managing.add(connection, _by(visit), name, role, hash_password(password))
+            await managing.add(connection, _by(visit), name, role, hashed)
     except AskedWrongly as refusal:
         return await _everyone(request, site, refusal, name)
     return page(request, "people/password.html", name=name, password=password)
@@ -91,9 +93,10 @@ async def one(request: Request, site: CurrentSite, user: str) -> Response:
 async def password(request: Request, site: CurrentSite, visit: CurrentVisit, user: str) -> Response:
     """Make a new password, which is shown this once."""
     made = generate_password()
+    hashed = await asyncio.to_thread(hash_password, made)
     async with unit_of_work(site.engine) as connection:
         await _found(connection, user)
-        await managing.set_password(connection, _by(visit), user, hash_password(made))
+        await managing.set_password(connection, _by(visit), user, hashed)
     return page(request, "people/password.html", name=user, password=made)
 
 

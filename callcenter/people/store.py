@@ -17,7 +17,6 @@ class Person:
     name: str
     role: Role
     active: bool
-    has_password: bool
     has_factor: bool
     extension: str | None
     team: str | None
@@ -33,7 +32,6 @@ async def everyone(connection: AsyncConnection) -> list[Person]:
             web_user.c.name,
             web_user.c.role,
             web_user.c.active,
-            web_user.c.password_hash != "",
             second_factor.c.user_id.is_not(None),
             consultant.c.extension,
             consultant.c.team,

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.settings import Settings
-from callcenter.web import api, pages, pages_provider, pages_second_factor
+from callcenter.web import api, pages, pages_own_password, pages_provider, pages_second_factor
 from callcenter.web.access import demands
 from callcenter.web.by_provider import by_provider
 from callcenter.web.edge import Edge
@@ -42,6 +42,7 @@ OWN = Room(
         pages.router,
         pages_second_factor.router,
         pages_provider.router,
+        pages_own_password.router,
         api.router,
         api.session_router,
     ),

@@ -40,6 +40,8 @@ EXPECTED = {
     ("GET", "/sign-in/provider"): Permission.OPEN,
     ("GET", "/sign-in/provider/back"): Permission.OPEN,
     ("GET", "/signed-out"): Permission.OPEN,
+    ("GET", "/password"): Permission.SIGNED_IN,
+    ("POST", "/password"): Permission.SIGNED_IN,
     ("GET", "/second-factor"): Permission.ENTERING,
     ("POST", "/second-factor"): Permission.ENTERING,
     ("POST", "/sign-out"): Permission.SIGNED_IN,

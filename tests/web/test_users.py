@@ -24,7 +24,7 @@ BY = By("user:boss", "web", "127.0.0.1")
 
 
 async def send(client: httpx.AsyncClient, path: str, **values: str) -> httpx.Response:
-    token = await form_token(client, "/users")
+    token = await form_token(client, "/second-factor")
     return await client.post(path, data={"form_token": token, **values})
 
 
@@ -144,6 +144,45 @@ async def test_two_who_shut_each_other_out_at_once_leave_one(engine: AsyncEngine
         shut_out("one", "two"), shut_out("two", "one"), return_exceptions=True
     )
     assert sorted(map(type, done), key=str) == sorted([LastAdministrator, type(None)], key=str)
+
+
+async def test_everybody_chooses_the_own_password_who_knows_the_old_one(
+    app: FastAPI, engine: AsyncEngine
+) -> None:
+    await add_user(engine, "dana", Role.SENIOR)
+    new = "another horse battery"
+    async with browse(app) as dana, browse(app) as elsewhere:
+        await sign_in(elsewhere, "dana", PASSWORD)
+        await sign_in(dana, "dana", PASSWORD)
+        for old, typed, again, status in (
+            ("wrong", new, new, 400),
+            (PASSWORD, new, "otherwise", 400),
+            (PASSWORD, "short", "short", 400),
+            (PASSWORD, PASSWORD, PASSWORD, 400),
+            (PASSWORD, new, new, 303),
+        ):
+            answer = await send(dana, "/password", old=old, new=typed, again=again)
+            assert answer.status_code == status, typed
+        assert (await dana.get("/appeals")).status_code == 200
+        assert (await elsewhere.get("/appeals")).status_code == 303
+        assert (await sign_in(elsewhere, "dana", PASSWORD)).status_code == 401
+        assert (await sign_in(elsewhere, "dana", new)).status_code == 303
+    assert "web:user:own_password_set" in await actions(engine)
+
+
+async def test_the_old_password_is_not_guessed_in_a_session_that_was_left_open(
+    app: FastAPI, engine: AsyncEngine
+) -> None:
+    await add_user(engine, "dana", Role.SENIOR)
+    async with browse(app) as dana:
+        await sign_in(dana, "dana", PASSWORD)
+        typed = {"new": "another horse battery", "again": "another horse battery"}
+        answers = [
+            (await send(dana, "/password", old=f"guess {n}", **typed)).status_code
+            for n in range(store.TRIES_OF_NAME + 1)
+        ]
+        assert answers == [400] * store.TRIES_OF_NAME + [429]
+        assert (await send(dana, "/password", old=PASSWORD, **typed)).status_code == 429
 
 
 def test_all_that_is_changed_has_its_action_on_the_pages_and_by_the_command() -> None:

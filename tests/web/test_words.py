@@ -96,6 +96,7 @@ PATHS = (
     "/users",
     "/users/somebody",
     "/signed-out",
+    "/password",
     "/authority/demands",
     "/hang-ups",
     "/recordings",
