@@ -85,8 +85,11 @@ async def _measured(settings: Settings, now: datetime) -> str:
                 ask = partial(searching.find, connection, keys, question, set(Guard))
                 rows.append((name, *await _timed(ask)))
             today = now.astimezone(ZONE).date() + timedelta(days=5)
+            read = partial(
+                lists.read, connection, user="consultant7", today=today, limit=lists.LIMIT
+            )
             for which in List:
-                ask = partial(lists.read, connection, which, "consultant7", today=today, now=now)
+                ask = partial(read, which=which, now=now)
                 rows.append((f"list {which.value}", *await _timed(ask)))
         rows += await _opening(engine)
     finally:
