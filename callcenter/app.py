@@ -37,7 +37,7 @@ from callcenter.hearings import Hearings
 from callcenter.laying_out import AudioDesk
 from callcenter.line.backlog import Backlog, waiting
 from callcenter.line.call import Call
-from callcenter.line.codes import CODES, extension_of
+from callcenter.line.codes import code_of, extension_of
 from callcenter.line.flow import inbound_call
 from callcenter.line.inheritance import Inheritance
 from callcenter.line.journal import Journal
@@ -103,7 +103,7 @@ class Controller:
             self.switchboard, self.desk, engine, self.recovery, self.memory, self._resume
         )
         self.attendance = Attendance(
-            self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts
+            self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts, engine
         )
         self._under_way: dict[str, Call] = {}
         stores = (settings.journals, settings.recordings)
@@ -254,7 +254,7 @@ class Controller:
     def _take_call(self, channel: Channel) -> None:
         if extension_of(channel.name) is None:
             self._spawn(self._serve(channel), self.calls)
-        elif channel.dialled in CODES:
+        elif code_of(channel.dialled):
             self._spawn(self.attendance.serve(channel), self._errands)
         else:
             self._spawn(self.calls_out.dialled(channel), self.calls)

@@ -7,12 +7,22 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, bindparam, column, literal_column, or_, select, table
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    column,
+    exists,
+    literal_column,
+    or_,
+    select,
+    table,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.callers import Caller
-from callcenter.appeals.tables import appeal
+from callcenter.appeals.tables import appeal, appeal_event
 from callcenter.errors import WeFailed
 from callcenter.storage.engine import unit_of_work
 
@@ -24,7 +34,8 @@ LONGEST_CALL = timedelta(hours=4)
 
 # Rooms do not import each other; of these we need only what is asked here.
 _consultant = table("consultant", column("id"), column("extension"))
-_record = table("record", column("appeal_id"), column("stage"))
+_record = table("record", column("appeal_id"), column("stage"), column("joined_to"))
+_joined = table("record", column("appeal_id"), column("stage")).alias("goes_on_in")
 _ended: list[ColumnElement[str]] = [
     literal_column("'closed'"),
     literal_column("'no_request'"),
@@ -38,15 +49,24 @@ _LOST = (
     .where(_lost, appeal.c.ended_at > bindparam("since"), appeal.c.caller_kind == "number")
     .order_by(appeal.c.ended_at)
 )
-# Open is what somebody works on. Of what nobody has written down yet, what was urgent or cut off.
+# Open is what somebody works on, or what goes on within an appeal that is. Of
+# what nobody has written down yet, what was urgent or cut off, by our fault or the network's.
+_cut_off = exists().where(
+    appeal_event.c.appeal_id == appeal.c.id, appeal_event.c.kind == literal_column("'caller_lost'")
+)
 _open = or_(
     _record.c.stage.not_in(_ended),
-    and_(_record.c.appeal_id.is_(None), or_(appeal.c.urgent != literal_column("'{}'"), _lost)),
+    _joined.c.stage.not_in(_ended),
+    and_(
+        _record.c.appeal_id.is_(None),
+        or_(appeal.c.urgent != literal_column("'{}'"), _lost, _cut_off),
+    ),
 )
 _HAD_BY = (
     select(appeal.c.caller_number, _consultant.c.extension, appeal.c.ended_at)
     .join(_consultant, _consultant.c.id == appeal.c.consultant_id)
     .outerjoin(_record, _record.c.appeal_id == appeal.c.id)
+    .outerjoin(_joined, _joined.c.appeal_id == _record.c.joined_to)
     .where(
         _open,
         appeal.c.received_at > bindparam("begun"),  # the index is by this

@@ -44,6 +44,7 @@ class ListedTerm(BaseModel):
     code: str
     name_kk: str
     name_ru: str
+    key: int | None = Field(None, description="of a reason: dialled after *12 it begins the pause")
 
 
 class Person(BaseModel):
@@ -76,9 +77,13 @@ def typed_term(
     name_kk: Annotated[str, Form(max_length=200)],
     name_ru: Annotated[str, Form(max_length=200)],
     active: Annotated[bool, Form()] = False,
+    key: Annotated[int | None, Form(ge=0, le=9)] = None,
 ) -> Term:
-    """An entry of a list as a form tells it; a box that is not ticked is not sent."""
-    return Term(code, name_kk, name_ru, active)
+    """An entry of a list as a form tells it; a box that is not ticked is not sent.
+
+    `key` is of reasons of pauses: 0 is none, and one that is not sent stays as it is.
+    """
+    return Term(code, name_kk, name_ru, active, key)
 
 
 CurrentDesk = Annotated[DutyDesk, Depends(duty_desk)]
@@ -217,7 +222,7 @@ async def _in_use(site: CurrentSite, kind: Kind) -> list[ListedTerm]:
     async with unit_of_work(site.engine) as connection:
         known = await terms.terms(connection, kind)
     return [
-        ListedTerm(code=term.code, name_kk=term.name_kk, name_ru=term.name_ru)
+        ListedTerm(code=term.code, name_kk=term.name_kk, name_ru=term.name_ru, key=term.key)
         for term in known
         if term.active
     ]

@@ -62,7 +62,12 @@ async def put_term(site: Site, visit: Visit, kind: Kind, term: Term) -> None:
             who=visit.who,
             action=_PUT[kind],
             subject=f"{kind.value}:{term.code}",
-            detail={"kk": term.name_kk, "ru": term.name_ru, "active": term.active},
+            detail={
+                "kk": term.name_kk,
+                "ru": term.name_ru,
+                "active": term.active,
+                **({} if term.key is None else {"key": term.key}),
+            },
             from_address=visit.address,
         )
     await _tell(site)  # a skill that is not used any more is nobody's

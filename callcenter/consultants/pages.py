@@ -141,5 +141,6 @@ async def _lists(request: Request, site: Site, *, wrong: Kind | None = None) -> 
         status=400 if wrong else 200,
         kept=kept,
         headings=LISTS,
+        keys=terms.KEYS,
         wrong=wrong,
     )

@@ -52,9 +52,11 @@ pause_reason = Table(
     Column("name_kk", Text, nullable=False),
     Column("name_ru", Text, nullable=False),
     Column("active", Boolean, nullable=False, server_default="true", comment="never deleted"),
+    Column("key", SmallInteger, unique=True, comment="dialled after *12"),
     CheckConstraint(
         "code ~ '^[a-z][a-z_]{1,39}$' AND code NOT IN ('missed', 'page_gone')", name="code"
     ),
+    CheckConstraint("key BETWEEN 1 AND 9", name="key"),
 )
 
 skill = Table(

@@ -13,7 +13,6 @@ from callcenter.line.urgency import shown
 FREE_WITHIN = 1.0  # seconds within which a consultant who is asked for must be free
 _EXTENSION = re.compile(r"[0-9]{3,6}")
 _SKILL = re.compile(r"skill:([a-z][a-z_]{1,39})(?::([1-5]))?")
-OURS = "111"  # the number that those outside are shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +104,8 @@ async def outsider_called(call: Call, number: str) -> Outsider:
     """Somebody outside, who has answered. Raises NotAnswered. Cancelling gives everything back."""
     async with AsyncExitStack() as side:
         leg = await side.enter_async_context(
-            call.switch.call_number(number, OURS, call.times.ring_timeout, beside=call.leg)
+            call.switch.call_number(
+                number, call.times.shown_number, call.times.ring_timeout, beside=call.leg
+            )
         )
         return Outsider(number, leg, side.pop_all())

@@ -139,12 +139,16 @@ async def test_a_working_day_by_feature_codes(house: House, line: None) -> None:
         lunch = await duty(house, "201")
         assert (lunch.state, lunch.reason, lunch.by) == (State.PAUSED, "lunch", "self")
         await dial(house, phone, "*11", "duty_ready")
+        await dial(house, phone, "*123", "duty_paused")
+        assert (await duty(house, "201")).reason == "recovery"
+        await dial(house, phone, "*129", "duty_refused")
+        await dial(house, phone, "*11", "duty_ready")
         await dial(house, phone, "*13", "duty_signed_out")
         await dial(house, phone, "*12", "duty_refused")
         assert (await duty(house, "201")).state is State.SIGNED_OUT
     assert (await kept(house, "201"))[before:] == [
         *("ready", "offered", "ringing", "talking", "wrap_up", "ready"),
-        *("paused", "ready", "signed_out"),
+        *("paused", "ready", "paused", "ready", "signed_out"),
     ]
 
 

@@ -548,6 +548,7 @@ class _Times:
     message_shortest: float = 0
     redirect_keys: str = "*14"
     survey_always: bool = False
+    shown_number: str = "111"
     spool: Path = Path("/spool")
 
 

@@ -116,7 +116,7 @@ def test_a_second_build_makes_nothing(copy: Settings) -> None:
 def test_only_what_was_damaged_or_lost_is_made_again(copy: Settings) -> None:
     right = played(copy, "kk/greeting")
     (copy.prompts / "kk/greeting.alaw").write_bytes(right[:100])
-    (copy.prompts / "ru/sorry.alaw").unlink()
+    (copy.prompts / "ru/message_speak.alaw").unlink()
     seen: list[tuple[int, int]] = []
     assert build(copy, lambda done, every: seen.append((done, every))).made == 2
     assert played(copy, "kk/greeting") == right
@@ -139,34 +139,36 @@ def test_of_two_builds_at_once_one_waits_and_finds_all_done(tmp_path: Path) -> N
     assert sorted(future.result().made for future in builds) == [0, ALL]
 
 
-@pytest.mark.parametrize("file", ["sorry.wav", "sorry.flac", "sorry.WAV"])
+@pytest.mark.parametrize("file", ["message_speak.wav", "message_speak.flac", "message_speak.WAV"])
 def test_a_human_recording_replaces_the_synthetic_voice(copy: Settings, file: str) -> None:
     record(copy, f"ru/{file}", 2)
-    synthetic = played(copy, "ru/sorry")
+    synthetic = played(copy, "ru/message_speak")
     built = build(copy, nothing)
     assert (built.made, built.synthetic) == (1, ALL - 4)
-    assert frequency(played(copy, "ru/sorry")) == pytest.approx(700, abs=5)
-    assert active_level(decoded(played(copy, "ru/sorry"))) == pytest.approx(SPEECH_LEVEL, abs=0.5)
-    assert played(copy, "kk/sorry") != synthetic
+    assert frequency(played(copy, "ru/message_speak")) == pytest.approx(700, abs=5)
+    assert active_level(decoded(played(copy, "ru/message_speak"))) == pytest.approx(
+        SPEECH_LEVEL, abs=0.5
+    )
+    assert played(copy, "kk/message_speak") != synthetic
     prompts = Prompts.load(copy)
-    assert "ru/sorry" not in prompts.synthetic()
-    assert "kk/sorry" in prompts.synthetic()
-    assert prompts.length("ru", "sorry") == pytest.approx(2, abs=0.2)
+    assert "ru/message_speak" not in prompts.synthetic()
+    assert "kk/message_speak" in prompts.synthetic()
+    assert prompts.length("ru", "message_speak") == pytest.approx(2, abs=0.2)
     assert build(copy, nothing).made == 0
 
 
 def test_a_new_recording_replaces_the_old_one_and_its_removal_brings_the_machine_back(
     copy: Settings,
 ) -> None:
-    synthetic = played(copy, "kk/sorry")
-    record(copy, "kk/sorry.wav", 1)
+    synthetic = played(copy, "kk/message_speak")
+    record(copy, "kk/message_speak.wav", 1)
     build(copy, nothing)
-    path = record(copy, "kk/sorry.wav", 2)
+    path = record(copy, "kk/message_speak.wav", 2)
     assert build(copy, nothing).made == 1
-    assert Prompts.load(copy).length("kk", "sorry") == pytest.approx(2, abs=0.2)
+    assert Prompts.load(copy).length("kk", "message_speak") == pytest.approx(2, abs=0.2)
     path.unlink()
     assert build(copy, nothing).made == 1
-    assert played(copy, "kk/sorry") == synthetic
+    assert played(copy, "kk/message_speak") == synthetic
 
 
 def empty(path: Path) -> None:
@@ -246,8 +248,8 @@ def pipe(path: Path) -> None:
 def test_a_recording_that_cannot_be_used_is_named_and_stops_the_build(
     copy: Settings, spoil: Callable[[Path], None], why: str
 ) -> None:
-    good, synthetic = record(copy, "ru/sorry.wav"), played(copy, "kk/sorry")
-    bad = good.parent.parent / "kk" / "sorry.wav"
+    good, synthetic = record(copy, "ru/message_speak.wav"), played(copy, "kk/message_speak")
+    bad = good.parent.parent / "kk" / "message_speak.wav"
     bad.parent.mkdir()
     spoil(bad)
     with pytest.raises(AskedWrongly, match=why) as raised:
@@ -255,20 +257,20 @@ def test_a_recording_that_cannot_be_used_is_named_and_stops_the_build(
     assert str(bad) in str(raised.value)
     assert "\n" not in str(raised.value)
     assert str(good) not in str(raised.value)
-    assert played(copy, "kk/sorry") == synthetic
+    assert played(copy, "kk/message_speak") == synthetic
 
 
 def test_all_recordings_that_cannot_be_used_are_named_at_once(copy: Settings) -> None:
-    for name in ("kk/sorry.wav", "ru/sorry.wav"):
+    for name in ("kk/message_speak.wav", "ru/message_speak.wav"):
         empty(record(copy, name))
-    with pytest.raises(AskedWrongly, match=r"kk/sorry\.wav.*ru/sorry\.wav"):
+    with pytest.raises(AskedWrongly, match=r"kk/message_speak\.wav.*ru/message_speak\.wav"):
         build(copy, nothing)
 
 
 def test_a_mistyped_or_doubled_recording_is_named(copy: Settings) -> None:
-    for name in ("kk/greting.wav", "ru/sorry.wav", "ru/sorry.flac"):
+    for name in ("kk/greting.wav", "ru/message_speak.wav", "ru/message_speak.flac"):
         record(copy, name)
-    with pytest.raises(AskedWrongly, match=r"kk/greting\.wav .*ru/sorry\.wav "):
+    with pytest.raises(AskedWrongly, match=r"kk/greting\.wav .*ru/message_speak\.wav "):
         build(copy, nothing)
 
 
@@ -339,7 +341,7 @@ def test_prompts_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
 def test_the_command_builds_and_lists(copy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLCENTER_VAR", str(copy.var))
     monkeypatch.setenv("CALLCENTER_VOICES", str(copy.voices))
-    record(copy, "kk/sorry.wav")
+    record(copy, "kk/message_speak.wav")
     built = CliRunner().invoke(command, ["build"])
     assert built.exit_code == 0
     assert f"prompts: 1 of {ALL} made" in built.output
@@ -348,9 +350,9 @@ def test_the_command_builds_and_lists(copy: Settings, monkeypatch: pytest.Monkey
     machine = CliRunner().invoke(command, ["list", "--synthetic"]).output.splitlines()
     assert len(every) == len(machine) + 1 == ALL - 3
     (human,) = set(every) - set(machine)
-    assert human.startswith("kk/sorry\t")
+    assert human.startswith("kk/message_speak\t")
     assert "\thuman\t" in human
-    assert human.endswith("Кешірім сұраймыз.")
+    assert human.endswith("Сөйлей беріңіз.")
 
 
 def test_what_was_built_from_what_is_kept_beside_the_prompts(copy: Settings) -> None:

@@ -1,10 +1,14 @@
 """What a waiting caller is told."""
 
+from itertools import pairwise
+from math import ceil
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from callcenter.line.announce import STILL_WAITING, Choice, nobody_there, queue_prompts
-from callcenter.line.prompts.texts import names
+from callcenter.line.prompts.texts import names, texts
 
 
 def test_the_next_caller_is_told_so() -> None:
@@ -26,6 +30,54 @@ def test_every_announcement_exists_in_both_languages(position: int, expected: fl
     spoken = set(names())
     for prompt in queue_prompts(position, expected):
         assert {f"kk/{prompt}", f"ru/{prompt}"} <= spoken
+
+
+# How people count, in the form that stands alone after a colon: nominative, masculine.
+_KK = (
+    "бір екі үш төрт бес алты жеті сегіз тоғыз он жиырма отыз қырық елу алпыс жетпіс сексен"
+    " тоқсан жүз"
+)
+_RU = (
+    "один два три четыре пять шесть семь восемь девять десять двадцать тридцать сорок пятьдесят"
+    " шестьдесят семьдесят восемьдесят девяносто сто"
+)
+_RU_TEENS = (
+    "одиннадцать двенадцать тринадцать четырнадцать пятнадцать шестнадцать семнадцать"
+    " восемнадцать девятнадцать"
+)
+_VALUES = [*range(1, 10), *range(10, 101, 10)]
+WORTH = {
+    "kk": dict(zip(_KK.split(), _VALUES, strict=True)),
+    "ru": {
+        **dict(zip(_RU.split(), _VALUES, strict=True)),
+        **dict(zip(_RU_TEENS.split(), range(11, 20), strict=True)),
+    },
+}
+PLACE = {"kk": "Кезектегі нөміріңіз:", "ru": "Ваш номер в очереди:"}
+WAIT = {"kk": "Болжамды күту уақыты, минутпен:", "ru": "Примерное время ожидания, в минутах:"}
+
+
+@pytest.mark.parametrize("language", ["kk", "ru"])
+@given(position=st.integers(1, 200), minutes=st.floats(0, 200))
+def test_what_is_said_of_place_and_wait_is_a_right_sentence(
+    language: str, position: int, minutes: float
+) -> None:
+    words = [texts()[each].words[language] for each in queue_prompts(position, minutes * 60)]
+    said: dict[str, int] = {}
+    for sentence, number in pairwise([*words, ""]):
+        if sentence.endswith(":"):
+            parts = [WORTH[language][word] for word in number.split()]
+            assert parts == sorted(parts, reverse=True)
+            assert all(tens % 10 == 0 for tens in parts[:-1])
+            said[sentence] = sum(parts)
+        else:
+            assert sentence.endswith(".") or sentence in number_words(language), sentence
+    assert said.get(PLACE[language]) == (position if 1 < position <= 100 else None)
+    assert said.get(WAIT[language]) == (ceil(minutes) if 1 <= minutes <= 10 else None)
+
+
+def number_words(language: str) -> set[str]:
+    return {text.words[language] for prompt, text in texts().items() if "number_" in prompt}
 
 
 QUESTIONS = [

@@ -296,13 +296,16 @@ async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
         ("+77010000004", "talked", ["silent"], 61, None),
         ("+77010000005", "talked", [], 30, "in_work"),
         ("+77010000006", "talked", ["danger"], 30, "closed"),
+        ("+77010000007", "talked", [], 30, "joined"),  # to the one that is in work
+        ("+77010000008", "talked", [], 30, None),  # the network cut this caller off
     ]
+    ids = {number: uuid4() for number in range(len(calls))}
     async with unit_of_work(engine) as connection:
         had = await consultants.add(
             connection, extension="201", name="A", languages=["kk"], digest="0" * 32
         )
         for number, (caller, outcome, urgent, minutes, stage) in enumerate(calls):
-            at, appeal_id = now - timedelta(minutes=minutes), uuid4()
+            at, appeal_id = now - timedelta(minutes=minutes), ids[number]
             await open_one(connection, f"c-{number}", appeal_id=appeal_id)
             await connection.exec_driver_sql(
                 "UPDATE appeal SET caller_number = %s, caller_kind = 'number', received_at = %s"
@@ -311,21 +314,26 @@ async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
             )
             if stage is not None:
                 await connection.exec_driver_sql(
-                    "INSERT INTO record (appeal_id, version, stage, content, changed_at)"
-                    " VALUES (%s, 1, %s, '{}', now())",
-                    (appeal_id, stage),
+                    "INSERT INTO record (appeal_id, version, stage, content, changed_at, joined_to)"
+                    " VALUES (%s, 1, %s, '{}', now(), %s)",
+                    (appeal_id, stage, ids[5] if stage == "joined" else None),
                 )
             await store.set_urgent(connection, appeal_id=appeal_id, urgent=urgent)
             if outcome != "left_waiting":
                 await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=had.id)
             await store.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=at)
+        await connection.exec_driver_sql(
+            "INSERT INTO appeal_event (appeal_id, seq, at, kind, detail)"
+            " VALUES (%s, 9, now(), 'caller_lost', '{}')",
+            (ids[8],),
+        )
     losses = Losses(engine, timedelta(hours=1))
     reading = asyncio.create_task(losses.run())
     async with asyncio.timeout(10):
         while losses.had_by(read_caller(calls[0][0])) is None:
             await asyncio.sleep(0.01)
     assert [losses.had_by(read_caller(caller)) for caller, *_ in calls] == [
-        *("201", "201", "201", None, None, "201", None)
+        *("201", "201", "201", None, None, "201", None, "201", "201")
     ]
     assert losses.had_by(read_caller("anonymous")) is None
     reading.cancel()

@@ -127,6 +127,27 @@ async def test_the_center_keeps_its_own_lists_and_nothing_is_ever_deleted(
     assert (await post(head, "/lists/nothing", **smoke)).status_code == 404
 
 
+async def test_a_reason_of_a_pause_has_a_key_and_no_other_has_it(
+    head: httpx.AsyncClient, desk: Desk
+) -> None:
+    tea = {"code": "tea", "name_kk": "Шай", "name_ru": "Чай", "active": "1"}
+
+    async def keys() -> dict[str, int | None]:
+        reasons = (await head.get("/api/v1/pause-reasons")).json()
+        return {each["code"]: each["key"] for each in reasons}
+
+    assert (await post(head, "/lists/pause_reason", new="1", key="1", **tea)).status_code == 303
+    assert ((await keys())["tea"], (await keys())["lunch"]) == (1, None)
+    await post(head, "/api/v1/pause-reasons", **tea)
+    assert (await keys())["tea"] == 1, "what is not sent stays"
+    await post(head, "/api/v1/pause-reasons", key="0", **tea)
+    assert (await keys())["tea"] is None
+    for wrong in ("10", "-1", "x"):
+        answer = await post(head, "/api/v1/pause-reasons", key=wrong, **tea)
+        assert answer.status_code in (400, 422), wrong
+    assert (await post(head, "/api/v1/skills", key="1", **tea)).status_code == 400
+
+
 async def test_a_skill_that_is_not_used_any_more_is_nobodys_and_comes_back_as_it_was(
     head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, redis: Redis
 ) -> None:
