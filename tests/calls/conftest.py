@@ -30,6 +30,9 @@ def built_prompts(short_folder: Path, whole_prompts: Path) -> Path:
     return made
 
 
+NEUTRAL = "77172740000"  # what a center may have shown that wants 111 on nobody's telephone
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_house(
     short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
@@ -48,6 +51,7 @@ async def shared_house(
             unified_ring_timeout=2.0,
             called_ring_timeout=3.0,
             callback_pauses=(1.0,),
+            shown_number=NEUTRAL,
             message_pause=1.0,
         ) as house:
             yield house

@@ -100,7 +100,7 @@ async def talk(house: House, network: Phone, consultant: Phone) -> None:
     """The whole callback, as it should be."""
     async with picked_up(network, house) as applicant:
         assert applicant.invite is not None
-        assert "<sip:111@" in applicant.invite.need("From")
+        assert f"<sip:{house.settings.shown_number}@" in applicant.invite.need("From")
         await applicant.press("1")
         await house.hears(applicant, "ru", "recording_notice")
         leg = await consultant.next_call(SEVERAL)

@@ -78,7 +78,7 @@ async def test_a_consultant_dials_and_both_talk_recorded_after_the_notice(house:
         called = await phone.next_call()
         assert called.invite is not None
         assert called.invite.uri.startswith(f"sip:{number}@")
-        assert "<sip:111@" in called.invite.need("From")
+        assert f"<sip:{house.settings.shown_number}@" in called.invite.need("From")
         assert (await duty(house, "201")).state is State.TALKING
         await hears_tone(leg, RINGING_TONE)
         await called.answer()

@@ -213,6 +213,24 @@ async def test_a_blocked_caller_hears_so_is_counted_and_never_connected(house: H
     assert (await house.appeal(number)).outcome == Outcome.TALKED
 
 
+async def test_after_the_end_of_a_block_the_caller_comes_through(house: House) -> None:
+    number = "+77010004018"
+    async with blocked(house, number) as block:
+        async with unit_of_work(house.engine) as connection:
+            await connection.exec_driver_sql(
+                "UPDATE blocked_number SET until = now() + interval '1 second' WHERE id = %s",
+                (block.id,),
+            )
+        await knows(house, number, blocked=False)
+        async with house.consultant("201") as consultant, house.caller(number) as caller:
+            await caller.press("0")
+            leg = await consultant.next_call()
+            assert "BLOCKED" not in shown(leg)
+            await house.talk_shortly(leg)
+            await caller.ended()
+    assert (await house.appeal(number)).outcome == Outcome.TALKED
+
+
 @pytest.mark.parametrize("pressed", ["8", "**"])
 async def test_a_blocked_caller_in_danger_is_connected(house: House, pressed: str) -> None:
     number = f"+770100040{9 + len(pressed):02}"

@@ -195,15 +195,18 @@ async def test_the_caller_goes_to_whoever_is_free_and_has_the_skill(house: House
     assert [each["skill"] for each in called] == ["lawyer:4", "lawyer:3"]
 
 
+@pytest.mark.parametrize("asked", ["consult", "transfer"])
 @pytest.mark.parametrize("how", ["absent", "refuses", "silent"])
-async def test_when_the_other_fails_the_caller_comes_back(house: House, how: str) -> None:
-    number = f"+7702000110{len(how)}"
+async def test_when_the_other_fails_the_caller_comes_back(
+    house: House, how: str, asked: str
+) -> None:
+    number = f"+7702000110{len(how)}" if asked == "transfer" else f"+7702000111{len(how)}"
     async with talking(house, number) as talk:
         if how == "absent":
-            await order(house, "201", "transfer", to="204")
+            await order(house, "201", asked, to="204")
         else:
             async with house.consultant("204") as other:
-                await order(house, "201", "transfer", to="204")
+                await order(house, "201", asked, to="204")
                 ringing = await other.next_call()
                 if how == "refuses":
                     await ringing.reject(603)
@@ -216,6 +219,30 @@ async def test_when_the_other_fails_the_caller_comes_back(house: House, how: str
         await talk.caller.ended()
     appeal = await house.appeal(number)
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "201")
+    assert await recorded_by(house, appeal) == ["201"]
+
+
+@pytest.mark.parametrize("how", ["busy", "leaves"])
+async def test_when_somebody_outside_fails_the_caller_comes_back(house: House, how: str) -> None:
+    number = f"+7702000112{len(how)}"
+    async with talking(house, number) as talk, house.network(OUTSIDE) as network:
+        await order(house, "201", "call", to=OUTSIDE)
+        ringing = await network.next_call()
+        assert ringing.invite is not None
+        assert f"<sip:{house.settings.shown_number}@" in ringing.invite.need("From")
+        if how == "busy":
+            await ringing.reject(486)
+        else:
+            guest = await answered(ringing)
+            await guest_state(house, "here")
+            await guest.hang_up()
+        await guest_state(house, "none")
+        await hears_tone(talk.caller, CONSULTANT_TONE)
+        await hears_tone(talk.consultant, CALLER_TONE)
+        await talk.consultant.hang_up()
+        await talk.caller.ended()
+    appeal = await house.appeal(number)
+    assert appeal.outcome == Outcome.TALKED
     assert await recorded_by(house, appeal) == ["201"]
 
 

@@ -173,6 +173,22 @@ async def test_every_key_works_while_the_music_plays(house: House) -> None:
     assert (await house.appeal("+77030000006")).outcome == Outcome.REDIRECTED
 
 
+async def test_a_flood_of_keys_while_waiting_costs_nobody_the_place(house: House) -> None:
+    with times(house, key_timeout=0.5, patience=60):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.caller("+77030000018") as caller,
+        ):
+            await caller.press("11")
+            await until(lambda: _waits(house), "the caller waits")
+            (before,) = await house.redis.zrange("desk:waiting", 0, -1, withscores=True)
+            await caller.press("079#*" * 8, gap=0.04)
+            assert await house.redis.zrange("desk:waiting", 0, -1, withscores=True) == [before]
+            await duty.ask("201", State.READY, by="user:test")
+            await until(lambda: _rings(house, "+77030000018"), "a consultant is rung")
+    assert (await house.appeal("+77030000018")).outcome == Outcome.LEFT_RINGING
+
+
 async def test_who_chooses_to_wait_on_is_not_sent_to_1414_and_who_is_silent_is(
     house: House,
 ) -> None:

@@ -103,6 +103,19 @@ async def test_callers_are_served_in_the_order_of_arrival(redis: Redis) -> None:
     assert served == sorted(served)
 
 
+async def test_all_controllers_have_the_time_of_the_desk_and_their_own_without_it(
+    redis: Redis,
+) -> None:
+    async with desk(redis, "line-1") as one, desk(redis, "line-2") as other:
+        told = [await each.now() for each in (one, other, one, other)]
+        assert told == sorted(told)
+        seconds, micros = await redis.time()
+        assert told[-1] <= float(f"{seconds}.{micros:06}")
+    nowhere = Desk(Redis(unix_socket_path="/nowhere"), "line-3", PLAIN_RULES)
+    before = time.time()
+    assert before <= await nowhere.now() <= time.time()
+
+
 async def test_an_older_word_about_a_telephone_does_not_undo_a_newer_one(redis: Redis) -> None:
     async with desk(redis, "line-1", consultant(201)) as opened:
         await opened.tell_devices({"201": TALKING}, 2)

@@ -15,12 +15,13 @@ from tests.flow.endings import (
     ENDINGS,
     ENDLESS,
     LATE,
+    PATIENCE,
     SERVED,
     assert_nothing_left,
     cuts,
     told,
 )
-from tests.flow.world import Story, World
+from tests.flow.world import WAITING, Story, World
 
 of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(), ids=ENDINGS)
 
@@ -125,6 +126,8 @@ STORIES = st.builds(
             "lang_choice": st.lists(KEYS, max_size=4),
             "menu_main": st.lists(KEYS),
             "blocked": st.lists(KEYS, max_size=20),
+            "offer_stay": st.lists(KEYS, max_size=4),
+            WAITING: st.lists(KEYS, max_size=20),
         },
     ),
     interrupts=st.dictionaries(
@@ -134,6 +137,7 @@ STORIES = st.builds(
     blocked=st.booleans(),
     consultants=st.lists(st.one_of(st.text("145*", max_size=8), NEVER_ANSWERED), max_size=4),
     unified_center=st.lists(st.one_of(st.just(""), NEVER_ANSWERED), max_size=3),
+    patience=st.sampled_from([0, PATIENCE]),
     recording_starts=st.booleans(),
     recording_stops=st.booleans(),
 )
