@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0047"
-down_revision = "0031"
+down_revision = "0036"
 
 KEYS = {"lunch": 1, "training": 2, "recovery": 3, "supervision": 4, "technical": 5}
 
