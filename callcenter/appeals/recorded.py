@@ -16,6 +16,9 @@ from callcenter.recordings.tables import recording
 #: Recordings on a page.
 PAGE = 50
 
+#: Calls with one outcome; by the middle of both ways among a million, see docs/performance.md.
+RARE = 7000
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 # Names are few; recordings are looked up by ids, which an index serves in the order of time.
@@ -27,7 +30,13 @@ _CONSULTANTS = text(
             SELECT FROM web_user JOIN consultant AS own ON own.id = web_user.consultant_id
             WHERE web_user.id = :team_of AND own.team IS NOT DISTINCT FROM heard.team
         ))
+        AND (CAST(:own_of AS uuid) IS NULL OR heard.id IN (
+            SELECT web_user.consultant_id FROM web_user WHERE web_user.id = :own_of
+        ))
     """
+)
+_COUNT = text(
+    "SELECT count(*) FROM (SELECT FROM appeal WHERE outcome = :outcome LIMIT :rare) AS few"
 )
 
 
@@ -36,7 +45,7 @@ class Question:
     """What is looked for; what is empty or None does not matter.
 
     `caller_number` is E.164 or a short number, `consultant` an extension or a part of the name,
-    `team_of` the user to whose team the search is kept.
+    `team_of` the user to whose team the search is kept, `own_of` the one to whose conversations.
     """
 
     appeal_number: str = ""
@@ -49,6 +58,7 @@ class Question:
     shortest: timedelta | None = None
     longest: timedelta | None = None
     team_of: UUID | None = None
+    own_of: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +88,20 @@ async def find(
     limit: int = PAGE,
 ) -> list[Recorded]:
     """Recordings that fit, the newest first, from behind `before` (started_at and id) on."""
-    query = _rows().order_by(recording.c.started_at.desc(), recording.c.id.desc()).limit(limit)
-    if question.consultant or question.team_of:
-        values = {"named": question.consultant, "team_of": question.team_of}
+    query = _rows().limit(limit)
+    if question.consultant or question.team_of or question.own_of:
+        values = {
+            "named": question.consultant,
+            "team_of": question.team_of,
+            "own_of": question.own_of,
+        }
         heard = (await connection.execute(_CONSULTANTS, values)).scalars().all()
         query = query.where(_of_consultants(heard))
+    newest: ColumnElement[datetime] = recording.c.started_at
+    if question.outcome and await _is_rare(connection, question.outcome):
+        # An expression, of which there is no index: all that fit are sorted.
+        newest = newest + literal_column("interval '0'")
+    query = query.order_by(newest.desc(), recording.c.id.desc())
     if before is not None:
         query = query.where(tuple_(recording.c.started_at, recording.c.id) < tuple_(*before))
     for condition in _conditions(question):
@@ -94,6 +113,14 @@ async def of_id(connection: AsyncConnection, recording_id: UUID) -> Recorded | N
     """The stored recording with this id."""
     row = (await connection.execute(_rows().where(recording.c.id == recording_id))).one_or_none()
     return None if row is None else Recorded(*row)
+
+
+async def _is_rare(connection: AsyncConnection, outcome: str) -> bool:
+    """Whether so few calls ended so that all of them are looked at sooner than, the newest first,
+    as many others as there are between them."""
+    values = {"outcome": outcome, "rare": RARE}
+    count: int = (await connection.execute(_COUNT, values)).scalar_one()
+    return count < RARE
 
 
 def _rows() -> Select[Any]:

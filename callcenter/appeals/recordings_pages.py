@@ -57,8 +57,13 @@ class Asked(BaseModel):
     at_most: Minutes = ""
     before: Annotated[str, Field(max_length=40)] = ""
 
-    def question(self, team_of: UUID | None) -> Question:
-        """Raises AskedWrongly: a number that is none, or a day beyond the calendar."""
+    def question(self, visit: Visit) -> Question:
+        """Of the recordings that this person may hear.
+
+        Raises AskedWrongly: a number that is none, or a day beyond the calendar."""
+        everybody = visit.user is None or visit.may(Permission.LISTEN_TO_ALL_TEAMS)
+        team = visit.may(Permission.LISTEN_TO_TEAM)
+        person = None if everybody or visit.user is None else visit.user.id
         try:
             ends = self.until + timedelta(days=1) if self.until else None
         except OverflowError as exc:
@@ -73,7 +78,8 @@ class Asked(BaseModel):
             outcome=self.outcome,
             shortest=_minutes(self.at_least),
             longest=_minutes(self.at_most),
-            team_of=team_of,
+            team_of=person if team else None,
+            own_of=None if team else person,
         )
 
 
@@ -85,7 +91,7 @@ async def recordings(
     problem = False
     rows: list[Recorded] = []
     try:
-        question = asked.question(_kept_to_team_of(visit))
+        question = asked.question(visit)
     except AskedWrongly:
         problem = True
     else:
@@ -139,7 +145,7 @@ async def _found(site: Site, visit: Visit, question: Question, before: str) -> l
     filters = [
         name
         for name in Question.__slots__
-        if name != "team_of" and getattr(question, name) not in ("", None)
+        if name not in ("team_of", "own_of") and getattr(question, name) not in ("", None)
     ]
     async with unit_of_work(site.engine) as connection:
         rows = await recorded.find(connection, question, before=place, limit=PAGE + 1)
@@ -153,12 +159,6 @@ async def _found(site: Site, visit: Visit, question: Question, before: str) -> l
                 from_address=visit.address,
             )
     return rows
-
-
-def _kept_to_team_of(visit: Visit) -> UUID | None:
-    if visit.user is None or visit.may(Permission.LISTEN_TO_ALL_TEAMS):
-        return None
-    return visit.user.id
 
 
 def _minutes(typed: Minutes) -> timedelta | None:

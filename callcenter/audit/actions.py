@@ -48,7 +48,7 @@ class Action(StrEnum):
     TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
     RECORDINGS_SEARCHED = "web:recording:searched"  #: detail: filters (their names), found
     RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
-    LISTENING_REFUSED = "web:recording:listening_refused"  #: detail: appeal, why not (other_team)
+    LISTENING_REFUSED = "web:recording:listening_refused"  #: other_team or not_own
     ERASURE_ASKED = "web:recording:erasure_asked"  #: subject: the recording; detail: reason, order
     ERASURE_APPROVED = "web:recording:erasure_approved"  #: by another; detail: reason, asked_by
     ERASURE_REFUSED = "web:recording:erasure_refused"  #: the same

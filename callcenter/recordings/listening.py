@@ -1,7 +1,7 @@
 """Who may hear which recording, and what those who listen say they do it for.
 
-Whoever has the permission to listen hears recordings of the own team, those of all teams by a
-permission of its own.
+Whoever has the permission to listen hears the own conversations; those of the own team, and of
+all, by permissions of their own.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
-class OtherTeam(AskedWrongly):
-    """This is of another team, whose recordings you may not hear."""
+class NotYours(AskedWrongly):
+    """This is the conversation of somebody whose recordings you may not hear."""
 
 
 class NoReason(AskedWrongly):
@@ -62,13 +62,14 @@ async def audible(
         return frozenset()
     if visit.may(Permission.LISTEN_TO_ALL_TEAMS):
         return frozenset(stored)
-    return await store.of_own_team(connection, recording_ids=stored, user_id=visit.user.id)
+    of = store.of_own_team if visit.may(Permission.LISTEN_TO_TEAM) else store.of_oneself
+    return await of(connection, recording_ids=stored, user_id=visit.user.id)
 
 
 async def find_audible(site: Site, visit: Visit, recording_id: UUID) -> RecordingRow:
     """The stored recording with this id, which this person may hear.
 
-    Raises NotFound, and OtherTeam, of which the audit log has an entry then.
+    Raises NotFound, and NotYours, of which the audit log has an entry then.
     """
     async with unit_of_work(site.engine) as connection:
         row = await store.find(connection, recording_id)
@@ -82,9 +83,13 @@ async def find_audible(site: Site, visit: Visit, recording_id: UUID) -> Recordin
                 who=visit.who,
                 action=Action.LISTENING_REFUSED,
                 subject=f"recording:{recording_id}",
-                detail={"appeal": str(row.appeal_id), "why": "other_team"},
+                detail={"appeal": str(row.appeal_id), "why": _why_not(visit)},
                 from_address=visit.address,
             )
     if not may:
-        raise OtherTeam
+        raise NotYours
     return row
+
+
+def _why_not(visit: Visit) -> str:
+    return "other_team" if visit.may(Permission.LISTEN_TO_TEAM) else "not_own"

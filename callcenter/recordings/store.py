@@ -152,6 +152,13 @@ _OF_OWN_TEAM = text(
         AND listener.team IS NOT DISTINCT FROM heard.team
     """
 )
+_OF_ONESELF = text(
+    """
+    SELECT recording.id
+    FROM recording JOIN web_user USING (consultant_id)
+    WHERE recording.id = ANY(:recordings) AND web_user.id = :user
+    """
+)
 _ASIDE = text(
     """
     SELECT id, state, spool_name, coalesce(fault, format(
@@ -265,6 +272,14 @@ async def of_own_team(
     """
     values = {"recordings": list(recording_ids), "user": user_id}
     return frozenset((await connection.execute(_OF_OWN_TEAM, values)).scalars())
+
+
+async def of_oneself(
+    connection: AsyncConnection, *, recording_ids: Sequence[UUID], user_id: UUID
+) -> frozenset[UUID]:
+    """Those in which the consultant heard is this person."""
+    values = {"recordings": list(recording_ids), "user": user_id}
+    return frozenset((await connection.execute(_OF_ONESELF, values)).scalars())
 
 
 async def find(connection: AsyncConnection, recording_id: UUID) -> RecordingRow | None:

@@ -34,9 +34,9 @@ class Permission(StrEnum):
     HANDLE_DEMANDS = "demands.handle"  #: to register the authority's demands, search and check
     RELEASE_DEMANDS = "demands.release"  #: to let go what somebody else prepared, to refuse
     FILE_DEMANDS = "demands.file"  #: the authority's own: to demand, take what is released
-    LISTEN = "recordings.listen"  #: to hear recordings: never implied by seeing the appeal
-
-    LISTEN_TO_ALL_TEAMS = "recordings.listen_all_teams"  #: else one's own team's only
+    LISTEN = "recordings.listen"  #: to hear one's own: never implied by seeing the appeal
+    LISTEN_TO_TEAM = "recordings.listen_team"  #: those of one's own team too
+    LISTEN_TO_ALL_TEAMS = "recordings.listen_all_teams"  #: those of everybody
     ERASE = "recordings.erase"  #: to ask that recordings be erased, and to decide when others ask
 
 
@@ -65,7 +65,7 @@ _ALL_OF_A_CALL = _EVERYBODY | {
     Permission.SEE_CALLER_NUMBER,
     Permission.LISTEN,
 }
-_AT_THE_TELEPHONE = {Permission.OWN_DUTY, Permission.CALL_OUT}
+_AT_THE_TELEPHONE = {Permission.OWN_DUTY, Permission.CALL_OUT, Permission.LISTEN}
 _AT_THE_RECORD = {
     Permission.EDIT_APPEALS,
     Permission.SEE_PERSONAL,
@@ -76,6 +76,7 @@ _SUPERVISOR = {
     Permission.SUPERVISE,
     Permission.DIRECT,
     Permission.HEAR_CALLS,
+    Permission.LISTEN_TO_TEAM,
     Permission.BLOCK_NUMBERS,
     Permission.MANAGE_PLANS,
 }

@@ -22,6 +22,7 @@ from tests.bench import keeping as keeping_recordings
 from tests.bench import load as loading
 from tests.bench import picture as drawing
 from tests.bench import ready as readying
+from tests.bench import recorded as finding
 from tests.bench import register as registering
 from tests.bench import silence as listening
 from tests.bench.machine import about
@@ -168,6 +169,14 @@ def register(appeals: int) -> None:
     """How long it takes to find an appeal among many."""
     with tempfile.TemporaryDirectory(prefix="cc-") as folder:
         click.echo(asyncio.run(registering.register(Path(folder), appeals, say)))
+
+
+@main.command()
+@click.option("--recordings", default=1_000_000, type=click.IntRange(1), show_default=True)
+def recorded(recordings: int) -> None:
+    """How long it takes to find recordings among many."""
+    with tempfile.TemporaryDirectory(prefix="cc-") as folder:
+        click.echo(asyncio.run(finding.find(Path(folder), recordings, say)))
 
 
 if __name__ == "__main__":

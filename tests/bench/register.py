@@ -83,14 +83,14 @@ async def _measured(settings: Settings, now: datetime) -> str:
             asked = QUESTIONS | {"a telephone": Question(caller.scalar_one())}
             for name, question in asked.items():
                 ask = partial(searching.find, connection, keys, question, set(Guard))
-                rows.append((name, *await _timed(ask)))
+                rows.append((name, *await timed(ask)))
             today = now.astimezone(ZONE).date() + timedelta(days=5)
             read = partial(
                 lists.read, connection, user="consultant7", today=today, limit=lists.LIMIT
             )
             for which in List:
                 ask = partial(read, which=which, now=now)
-                rows.append((f"list {which.value}", *await _timed(ask)))
+                rows.append((f"list {which.value}", *await timed(ask)))
         rows += await _opening(engine)
     finally:
         await engine.dispose()
@@ -117,7 +117,7 @@ async def _opening(engine: AsyncEngine) -> list[tuple[str, str, str, str]]:
     ]
 
 
-async def _timed(ask: Callable[[], Awaitable[Sized]]) -> tuple[str, str, str]:
+async def timed(ask: Callable[[], Awaitable[Sized]]) -> tuple[str, str, str]:
     """How many were found, and median and 95th percentile of the time that it took, in ms."""
     times, found = [], 0
     for _ in range(ROUNDS):

@@ -361,9 +361,18 @@ def is_to_sign_in(location: str | None) -> bool:
     return location is not None and location.startswith("/sign-in")
 
 
-def test_only_three_roles_listen() -> None:
-    listening = {role for role, granted in GRANTS.items() if Permission.LISTEN in granted}
-    assert listening == {Role.SENIOR, Role.RECORDS_OFFICER, Role.HEAD}
+def test_who_listens_to_whom() -> None:
+    own, team, everybody = (
+        {role for role, granted in GRANTS.items() if permission in granted}
+        for permission in (
+            Permission.LISTEN,
+            Permission.LISTEN_TO_TEAM,
+            Permission.LISTEN_TO_ALL_TEAMS,
+        )
+    )
+    assert own == {Role.CONSULTANT, Role.SENIOR, Role.RECORDS_OFFICER, Role.HEAD}
+    assert everybody == {Role.RECORDS_OFFICER, Role.HEAD}
+    assert team | everybody == own - {Role.CONSULTANT}
 
 
 def test_grants_with_a_hole_are_refused() -> None:
@@ -421,6 +430,6 @@ async def test_a_form_from_elsewhere_is_refused(enter: Enter) -> None:
 
 
 async def test_an_unknown_recording_is_the_same_as_one_that_is_not_yours(enter: Enter) -> None:
-    async with enter(Role.CONSULTANT) as client:
+    async with enter(Role.AUDITOR) as client:
         answer = await client.get(f"/api/v1/recordings/{uuid4()}/audio?reason=work")
     assert answer.status_code == 403

