@@ -89,6 +89,13 @@ class Settings(BaseSettings):
         "what is not named is kept for ever. They are proposed for erasing, never erased by "
         'themselves (JSON, as in {"*": 1825})',
     )
+    demand_hold_days: int = Field(
+        1095,
+        ge=1,
+        le=36500,
+        description="Days after its acknowledgement for which what a demand was answered with is "
+        "not erased; the head can end that sooner",
+    )
     asterisk_tree: AbsolutePath = Field(
         ROOT / "var" / "asterisk-tree",
         description="Private Debian tree with Asterisk, used when the machine has none new enough",

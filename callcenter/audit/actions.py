@@ -78,6 +78,8 @@ class Action(StrEnum):
     DEMAND_ACKNOWLEDGED = "web:demand:acknowledged"
     DEMAND_REFUSED = "web:demand:refused"  #: detail: ground
     DEMAND_WITHDRAWN = "web:demand:withdrawn"
+    DEMAND_HOLD_ENDED = "web:demand:hold_ended"  #: retention may propose its recordings again
+    DEMAND_LETTER_READ = "web:demand:letter_read"  #: our letter: what goes with it, or a refusal
     DEMAND_VIEWED = "web:demand:viewed"  #: detail: by (page, api)
     DEMAND_SCAN_READ = "web:demand:scan_read"
     AUTHORITY_KEY_ADDED = "web:authority_key:added"  #: subject: the public key of age

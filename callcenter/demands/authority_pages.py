@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.audit.heads import key_from
 from callcenter.demands import deeds, reading, releasing, wording
 from callcenter.demands.forms import LARGEST, read_filing
-from callcenter.demands.pages import SEE_OTHER, Sent, bundle, show_list
+from callcenter.demands.pages import SEE_OTHER, Sent, as_letter, bundle, show_list
 from callcenter.demands.signing import SECRET, public_pem
 from callcenter.errors import AskedWrongly
 from callcenter.secrets import read_secret
@@ -63,6 +63,13 @@ async def download(
     except AskedWrongly as error:
         return await show_list(request, site, wording.refusal(error), own=True)
     return bundle(site, demand_number, taken)
+
+
+@router.get("/authority/demands/{demand_number}/letter")
+async def letter(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> Response:
+    """Our letter to the demand: what is in the bundle as well, or why it is refused."""
+    await reading.own(site.engine, demand_number)
+    return as_letter(await reading.letter(site, visit, demand_number), demand_number)
 
 
 @router.post("/authority/keys")

@@ -12,7 +12,7 @@ from functools import partial
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.audit.heads import key_from
 from callcenter.demands import disclosures, findings, store
@@ -54,6 +54,18 @@ async def build(tools: Tools, row: DisclosureRow) -> None:
         wanted = await disclosures.built(connection, row, sha256, size)
     if not wanted:  # removed meanwhile
         await remove(tools, row)
+
+
+async def letter(settings: Settings, engine: AsyncEngine, row: DisclosureRow) -> bytes:
+    """The cover letter of a disclosure, byte for byte as it is in its bundle, to be printed."""
+    async with unit_of_work(engine) as connection:
+        demand, _, found = await _contents(connection, row)
+    vault = Vault(settings)
+    audio = [_audio(place, vault, each) for place, each in enumerate(found, start=1)]
+    key = fingerprint(key_from(read_secret(settings.secrets_folder, SECRET), SECRET))
+    number = f"{demand.number}/{row.ordinal}"
+    cover = _cover(row, demand, number, audio, found, key)
+    return await asyncio.to_thread(cover_letter, cover)
 
 
 async def remove(tools: Tools, row: DisclosureRow) -> None:

@@ -24,7 +24,7 @@ from callcenter.web.errors import NotFound
 from callcenter.web.site import Visit
 from callcenter.workdays.calendar import ZONE, state_calendar
 
-SEARCHER = "system:demands"  #: the author of the search at the registration
+SEARCHER = "system:demands"  #: the author of what is done by itself
 LONGEST_TEXT = 1000
 LARGEST_SCAN = 10 * 1024 * 1024  # bytes
 OLDEST = timedelta(days=366)  #: since the arrival of a letter that is registered now
@@ -122,7 +122,7 @@ async def refuse(
     """Hand over nothing. Raises NotFound, and AskedWrongly as `take` does."""
     async with unit_of_work(engine) as connection:
         row = await locked(connection, number, version)
-        await let_go(connection, _held_for(row))
+        await let_go(connection, held_reason(row))
         await take(connection, visit, Step.REFUSED, row, reason, ground=ground)
 
 
@@ -132,8 +132,41 @@ async def withdraw(
     """Note that it is not wanted any more. Raises NotFound, and AskedWrongly as `take` does."""
     async with unit_of_work(engine) as connection:
         row = await locked(connection, number, version)
-        await let_go(connection, _held_for(row))
+        await let_go(connection, held_reason(row))
         await take(connection, visit, Step.WITHDRAWN, row, reason)
+
+
+async def end_hold(
+    engine: AsyncEngine, visit: Visit, number: str, version: int, reason: str
+) -> None:
+    """Let retention propose the recordings of an acknowledged demand again, before its time.
+
+    Raises NotFound, AskedWrongly when none is held, and as `take` does.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await locked(connection, number, version)
+        held = await let_go(connection, held_reason(row))
+        if not held:
+            raise AskedWrongly("nothing is held for this demand any more")
+        await take(connection, visit, Step.HOLD_ENDED, row, reason, recordings=held)
+
+
+async def end_old_holds(engine: AsyncEngine, now: datetime, kept: timedelta) -> None:
+    """End the hold of demands that were acknowledged so long ago. Repeatable."""
+    async with unit_of_work(engine) as connection:
+        numbers = await store.held_since(connection, now - kept)
+    for number in numbers:
+        async with unit_of_work(engine) as connection:
+            row = await locked(connection, number)
+            held = await let_go(connection, held_reason(row))
+            if held:
+                reason = f"{kept.days} days after the acknowledgement"
+                moved = await store.take_step(
+                    connection, row, Step.HOLD_ENDED, author=SEARCHER, reason=reason
+                )
+                await note(
+                    connection, SEARCHER, None, Step.HOLD_ENDED, moved, reason, recordings=held
+                )
 
 
 async def locked(connection: AsyncConnection, number: str, version: int | None = None) -> DemandRow:
@@ -151,7 +184,7 @@ async def _search(connection: AsyncConnection, who: str, row: DemandRow) -> Dema
     """Propose what fits, and freeze it from retention in the same transaction."""
     check_sender(Step.SEARCHED, from_authority=row.from_authority)
     found = await findings.propose(connection, row.id, row.wanted)
-    await hold(connection, found, _held_for(row))
+    await hold(connection, found, held_reason(row))
     reason = f"{len(found)} fit"
     moved = await store.take_step(connection, row, Step.SEARCHED, author=who, reason=reason)
     by = [name for name, value in asdict(row.wanted).items() if value is not None]
@@ -161,7 +194,8 @@ async def _search(connection: AsyncConnection, who: str, row: DemandRow) -> Dema
     return moved
 
 
-def _held_for(row: DemandRow) -> str:
+def held_reason(row: DemandRow) -> str:
+    """What its recordings are held for."""
     return f"demand:{row.number}"
 
 

@@ -1,13 +1,13 @@
 """What the worker does for demands every minute: alarms, bundles that are due or done with."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from procrastinate import JobContext
 from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import Alarm, raise_alarm
-from callcenter.demands import building, disclosures, store
+from callcenter.demands import building, deeds, disclosures, store
 from callcenter.errors import WeFailed
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
@@ -58,6 +58,15 @@ async def tend_bundles(tools: Tools, now: datetime) -> None:
 async def bundles_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`tend_bundles` every minute, one at a time."""
     await tend_bundles(tools_of(context), datetime.now(UTC))
+
+
+@jobs.periodic(cron="30 * * * *")
+@jobs.task(name="demands.end_holds", pass_context=True, queueing_lock="demands.end_holds")
+async def holds_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`deeds.end_old_holds` every hour."""
+    tools = tools_of(context)
+    kept = timedelta(days=tools.settings.demand_hold_days)
+    await deeds.end_old_holds(tools.engine, datetime.now(UTC), kept)
 
 
 @jobs.periodic(cron="* * * * *")

@@ -1,7 +1,8 @@
-"""The cover letter of a disclosure as PDF: a page in Kazakh, then a page in Russian."""
+"""Our letters as PDF, a page in Kazakh, then a page in Russian: what goes with a disclosure, and
+that a demand is refused."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from html import escape
 
@@ -9,8 +10,10 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Paragraph, Spacer
 
+from callcenter.demands.states import Ground
 from callcenter.web.printing import HEADING, PLAIN, as_pdf
 
+RIGHT = ParagraphStyle("right", parent=PLAIN, leftIndent=80 * mm)
 SHOWN = 40  # recordings that the letter lists; the manifest lists all
 
 
@@ -63,6 +66,89 @@ WORDS = {
 }
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a letter says by which a demand is refused."""
+
+    number: str
+    on: date
+    to_kk: str
+    to_ru: str
+    letter_number: str
+    letter_date: date
+    ground: Ground
+    refused_by: str
+
+
+REFUSING = {
+    "kk": {
+        "title": "Әңгіме жазбасын беруден бас тарту туралы",
+        "body": "{letter_date:%d.%m.%Y} № {letter_number} талабыңыз қаралды. Жазба берілмейді. "
+        "Негізі: {ground}",
+        "again": "Негіз жойылса, талапты қайта жіберуге болады.",
+        "signed": "Бас тарту туралы шешім қабылдаған: {refused_by}",
+    },
+    "ru": {
+        "title": "Об отказе в предоставлении записи разговора",
+        "body": "Ваше требование от {letter_date:%d.%m.%Y} № {letter_number} рассмотрено. Запись "
+        "не предоставляется. Основание: {ground}",
+        "again": "После устранения основания требование может быть направлено вновь.",
+        "signed": "Решение об отказе принял(а): {refused_by}",
+    },
+}
+GROUNDS = {
+    "kk": {
+        Ground.NOT_AUTHORISED: "«111» байланыс орталығы қызметінің қағидаларының 6-тармағына "
+        "сәйкес жазбалар ақпараттандыру саласындағы уәкілетті органның жазбаша талабы бойынша ғана "
+        "беріледі, ал талап ол органнан келген жоқ.",
+        Ground.NO_CONVERSATION: "талапта көрсетілген мәліметтер бойынша байланыс орталығында "
+        "мұндай әңгіменің жазбасы жоқ.",
+        Ground.NOT_OF_CONSULTANT: "талап етілген жазба кеңесшінің қоңырау шалған адаммен әңгімесі "
+        "емес; Қағидалардың 6-тармағы тек осындай әңгімелердің жазбаларын беруді көздейді.",
+    },
+    "ru": {
+        Ground.NOT_AUTHORISED: "согласно пункту 6 Правил деятельности контакт-центра «111» записи "
+        "предоставляются только по письменному требованию уполномоченного органа в сфере "
+        "информатизации, а требование поступило не от него.",
+        Ground.NO_CONVERSATION: "по указанным в требовании сведениям записи такого разговора в "
+        "контакт-центре нет.",
+        Ground.NOT_OF_CONSULTANT: "истребуемая запись не является разговором консультанта с "
+        "позвонившим лицом; пункт 6 Правил предусматривает предоставление записей только таких "
+        "разговоров.",
+    },
+}
+
+
+def refusal_letter(refusal: Refusal) -> bytes:
+    """The letter as PDF: the same bytes for the same refusal, whenever it is made."""
+    return as_pdf(refusal.number, _refusal_pages(refusal))
+
+
+def _refusal_pages(refusal: Refusal) -> Iterator[Flowable]:
+    yield from _refusal_page(refusal, "kk", refusal.to_kk)
+    yield PageBreak()
+    yield from _refusal_page(refusal, "ru", refusal.to_ru)
+
+
+def _refusal_page(refusal: Refusal, language: str, to: str) -> Iterator[Flowable]:
+    words = WORDS[language] | REFUSING[language]
+    values = asdict(refusal) | {"ground": GROUNDS[language][refusal.ground]}
+
+    def say(name: str, style: ParagraphStyle = PLAIN) -> Paragraph:
+        return Paragraph(escape(words[name].format(**values)), style)
+
+    yield say("head", HEADING)
+    yield say("number")
+    yield Paragraph(escape(to), RIGHT)
+    yield Spacer(1, 8 * mm)
+    yield say("title", HEADING)
+    yield say("body")
+    yield say("again")
+    yield Spacer(1, 12 * mm)
+    yield say("signed")
+    yield say("sign")
+
+
 def cover_letter(cover: Cover) -> bytes:
     """The letter as PDF: the same bytes for the same letter, whenever it is made."""
     return as_pdf(cover.number, _pages(cover))
@@ -77,7 +163,6 @@ def _pages(cover: Cover) -> Iterator[Flowable]:
 def _page(cover: Cover, language: str, to: str) -> Iterator[Flowable]:
     words = WORDS[language]
     small = ParagraphStyle("small", parent=PLAIN, fontSize=8.5, leading=12, spaceAfter=4)
-    right = ParagraphStyle("right", parent=PLAIN, leftIndent=80 * mm)
     values = {
         "number": cover.number,
         "on": cover.on,
@@ -92,7 +177,7 @@ def _page(cover: Cover, language: str, to: str) -> Iterator[Flowable]:
 
     yield say("head", HEADING)
     yield say("number")
-    yield Paragraph(escape(to), right)
+    yield Paragraph(escape(to), RIGHT)
     yield Spacer(1, 8 * mm)
     yield say("title", HEADING)
     yield say("body")

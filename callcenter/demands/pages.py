@@ -93,6 +93,12 @@ async def scan(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> Re
     )
 
 
+@router.get("/demands/{demand_number}/letter", dependencies=HANDLING)
+async def letter(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> Response:
+    """Our letter, to be printed and signed: what goes with a carrier, or a refusal."""
+    return as_letter(await reading.letter(site, visit, demand_number), demand_number)
+
+
 @router.post("/demands/{demand_number}/search", dependencies=HANDLING)
 async def search(sent: Sent) -> Response:
     deed = deeds.search(*sent.by)
@@ -124,11 +130,15 @@ async def acknowledge(sent: Sent) -> Response:
 
 @router.post("/demands/{demand_number}/carrier", dependencies=HANDLING)
 async def carrier(
-    request: Request, site: CurrentSite, visit: CurrentVisit, demand_number: str
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    demand_number: str,
+    reason: Why = "",
 ) -> Response:
-    """The encrypted bundle, to be put on a carrier: once."""
+    """The encrypted bundle, to be put on a carrier, once; `reason` is which, and who takes it."""
     try:
-        taken = await releasing.hand_out(site.engine, visit, demand_number, "carrier")
+        taken = await releasing.hand_out(site.engine, visit, demand_number, "carrier", reason)
     except AskedWrongly as error:
         return await _show(request, site, visit, demand_number, error)
     return bundle(site, demand_number, taken)
@@ -143,6 +153,13 @@ async def return_to_check(sent: Sent) -> Response:
 @router.post("/demands/{demand_number}/refuse", dependencies=RELEASING)
 async def refuse(sent: Sent, ground: Annotated[Ground, Form()]) -> Response:
     deed = deeds.refuse(*sent.by, ground, sent.reason)
+    return await _step(sent, deed)
+
+
+@router.post("/demands/{demand_number}/hold", dependencies=RELEASING)
+async def end_hold(sent: Sent) -> Response:
+    """Let retention propose its recordings again."""
+    deed = deeds.end_hold(*sent.by, sent.reason)
     return await _step(sent, deed)
 
 
@@ -190,6 +207,12 @@ def bundle(site: Site, number: str, row: DisclosureRow) -> Response:
     }
     pieces = Objects(site.settings.store).stream(row.object_name)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+
+
+def as_letter(content: bytes, number: str) -> Response:
+    """A letter as a file."""
+    named = f'attachment; filename="{number}.pdf"'
+    return Response(content, media_type="application/pdf", headers={"Content-Disposition": named})
 
 
 async def show_list(

@@ -1,5 +1,6 @@
 """Reading demands for somebody: what pages and API have in common."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,13 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
-from callcenter.demands import disclosures, findings, store
+from callcenter.demands import building, disclosures, findings, store
+from callcenter.demands.deeds import held_reason
 from callcenter.demands.disclosures import DisclosureRow, KeyRow
+from callcenter.demands.letters import Refusal, refusal_letter
+from callcenter.demands.states import Ground, State
 from callcenter.demands.store import DemandRow, Scan, StepRow
 from callcenter.demands.terms import Standing, standing
+from callcenter.recordings.holding import held_for
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import NotFound
-from callcenter.web.site import Visit
+from callcenter.web.site import Site, Visit
+from callcenter.workdays.calendar import ZONE
 
 SHOWN = 50  #: demands that are at an end
 
@@ -29,7 +35,8 @@ class Register:
 
 @dataclass(frozen=True)
 class Viewed:
-    """All that is known of a demand; `offered` is its newest disclosure."""
+    """All that is known of a demand; `offered` is its newest disclosure, `held` whether its
+    recordings are kept from erasing."""
 
     row: DemandRow
     steps: list[StepRow]
@@ -37,6 +44,7 @@ class Viewed:
     preparers: set[str]
     keys: list[KeyRow]
     offered: DisclosureRow | None
+    held: bool
 
 
 def how_it_stands(row: DemandRow, now: datetime) -> Standing:
@@ -69,6 +77,7 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
             await store.preparers(connection, row.id),
             [key for key in await disclosures.keys(connection) if key.usable],
             offers[0] if offers else None,
+            await held_for(connection, held_reason(row)),
         )
         await record(
             connection,
@@ -105,6 +114,49 @@ async def scan(engine: AsyncEngine, visit: Visit, number: str) -> Scan:
             from_address=visit.address,
         )
     return found
+
+
+async def letter(site: Site, visit: Visit, number: str) -> bytes:
+    """Our letter as PDF: that a demand is refused, or what goes with its newest disclosure.
+
+    With an entry in the audit log. Raises NotFound when there is no letter (yet).
+    """
+    async with unit_of_work(site.engine) as connection:
+        row = await store.find(connection, number)
+        if row is None:
+            raise NotFound("there is no demand with this number")
+        offers = await disclosures.of_demand(connection, row.id)
+        steps = await store.steps(connection, row.id)
+    if row.state == State.REFUSED.value:
+        made = await asyncio.to_thread(refusal_letter, _refusal(row, steps))
+    elif offers:
+        made = await building.letter(site.settings, site.engine, offers[0])
+    else:
+        raise NotFound("there is no letter to this demand yet")
+    async with unit_of_work(site.engine) as connection:
+        await record(
+            connection,
+            who=visit.who,
+            action=Action.DEMAND_LETTER_READ,
+            subject=f"demand:{row.number}",
+            from_address=visit.address,
+        )
+    return made
+
+
+def _refusal(row: DemandRow, steps: list[StepRow]) -> Refusal:
+    """Refused demands have no disclosure: ours is the first letter to it, and the only one."""
+    refused = steps[-1]
+    return Refusal(
+        number=f"{row.number}/1",
+        on=refused.at.astimezone(ZONE).date(),
+        to_kk=row.sender_kk,
+        to_ru=row.sender_ru,
+        letter_number=row.letter_number,
+        letter_date=row.letter_date,
+        ground=Ground(row.refusal or ""),
+        refused_by=refused.author.removeprefix("user:"),
+    )
 
 
 async def own(engine: AsyncEngine, number: str) -> None:

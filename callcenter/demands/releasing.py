@@ -9,7 +9,7 @@ from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.demands import disclosures, findings, store
 from callcenter.demands.bundle import read_recipient
-from callcenter.demands.deeds import locked, take
+from callcenter.demands.deeds import locked, read_text, take
 from callcenter.demands.disclosures import DisclosureRow
 from callcenter.demands.states import State, Step, move
 from callcenter.demands.store import DemandRow
@@ -57,11 +57,14 @@ async def release(
         )
 
 
-async def hand_out(engine: AsyncEngine, visit: Visit, number: str, by: str) -> DisclosureRow:
+async def hand_out(
+    engine: AsyncEngine, visit: Visit, number: str, by: str, note: str = ""
+) -> DisclosureRow:
     """Count the bundle as taken, before its first byte is sent: nobody takes it a second time.
 
     `by` is how: `download` by the authority, `carrier` by the center. Each recording in it has its
-    entry in the audit log. Raises NotFound, NotToBeTaken, IllegalMove.
+    entry in the audit log. For a carrier `note` says which, and who takes it. Raises NotFound,
+    NotToBeTaken, IllegalMove; AskedWrongly without a note that is needed.
     """
     async with unit_of_work(engine) as connection:
         row = await locked(connection, number)
@@ -74,6 +77,8 @@ async def hand_out(engine: AsyncEngine, visit: Visit, number: str, by: str) -> D
         if not await disclosures.taken(connection, newest, visit.who):
             raise NotToBeTaken
         reason = f"{by}, SHA-256 {newest.sha256}"
+        if by == "carrier":
+            reason = f"{read_text(note)}; {reason}"
         await take(connection, visit, Step.HANDED_OVER, row, reason, disclosure=str(newest.id))
         for each in await findings.matches(connection, row.id, chosen=True):
             await record(

@@ -32,6 +32,7 @@ class Step(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+    HOLD_ENDED = "hold_ended"  #: retention may propose its recordings again
 
 
 class Ground(StrEnum):
@@ -57,6 +58,8 @@ MOVES: Mapping[Step, tuple[frozenset[State], State]] = {
     Step.ACKNOWLEDGED: (frozenset({State.HANDED_OVER}), State.ACKNOWLEDGED),
     Step.REFUSED: (_BEFORE_RELEASE, State.REFUSED),
     Step.WITHDRAWN: (RUNNING, State.WITHDRAWN),
+    # The recordings are evidence for as long as somebody may come back to them.
+    Step.HOLD_ENDED: (frozenset({State.ACKNOWLEDGED}), State.ACKNOWLEDGED),
 }
 
 #: Whoever did one of these has prepared the demand, and does not release it.

@@ -112,6 +112,21 @@ class SomebodyElse(AskedWrongly):
     """Somebody else has moved this demand since you looked at it: look at it again."""
 
 
+_HELD_SINCE = text(
+    """
+    SELECT number FROM demand
+    WHERE state = 'acknowledged'
+        AND EXISTS (
+            SELECT FROM demand_step WHERE demand_id = demand.id AND step = 'acknowledged'
+                AND at < :moment
+        )
+        AND EXISTS (
+            SELECT FROM recording_hold AS held
+            WHERE held.reason = 'demand:' || number AND held.ended_at IS NULL
+        )
+    ORDER BY number
+    """
+)
 _rows = select(*(demand.c[name] for name in DemandRow.__slots__))
 
 
@@ -257,6 +272,11 @@ async def overdue(connection: AsyncConnection, now: datetime) -> list[DemandRow]
     """Demands that are late, each told once a day: they count as told if this commits."""
     told_before = or_(demand.c.overdue_at.is_(None), demand.c.overdue_at <= now - DAY)
     return await _told(connection, {"overdue_at": now}, demand.c.due_at <= now, told_before)
+
+
+async def held_since(connection: AsyncConnection, moment: datetime) -> list[str]:
+    """Numbers of demands that were acknowledged before, and hold recordings still."""
+    return list((await connection.execute(_HELD_SINCE, {"moment": moment})).scalars())
 
 
 async def _told(

@@ -37,6 +37,7 @@ STEPS = {
     Step.ACKNOWLEDGED: N_("Receipt acknowledged by the authority"),
     Step.REFUSED: N_("Demand refused"),
     Step.WITHDRAWN: N_("Demand withdrawn"),
+    Step.HOLD_ENDED: N_("Recordings not kept for it any more"),
 }
 
 REASONS = {

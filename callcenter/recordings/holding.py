@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,13 +33,24 @@ async def hold(connection: AsyncConnection, recording_ids: Collection[UUID], rea
         )
 
 
-async def let_go(connection: AsyncConnection, reason: str) -> None:
-    """End the hold of all recordings for this reason; other reasons go on. Repeatable."""
-    await connection.execute(
+async def let_go(connection: AsyncConnection, reason: str) -> int:
+    """End the hold of all recordings for this reason; other reasons go on. Repeatable.
+
+    Returns how many were held.
+    """
+    ended = await connection.execute(
         update(recording_hold)
         .where(recording_hold.c.reason == reason, recording_hold.c.ended_at.is_(None))
         .values(ended_at=datetime.now(UTC))
+        .returning(recording_hold.c.recording_id)
     )
+    return len(ended.all())
+
+
+async def held_for(connection: AsyncConnection, reason: str) -> bool:
+    """Whether anything is held for this reason now."""
+    held = exists().where(recording_hold.c.reason == reason, recording_hold.c.ended_at.is_(None))
+    return bool((await connection.execute(select(held))).scalar_one())
 
 
 async def reasons_of(connection: AsyncConnection, recording_id: UUID) -> list[str]:

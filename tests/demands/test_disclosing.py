@@ -24,6 +24,7 @@ from callcenter.demands.signing import SECRET, public_pem
 from callcenter.demands.states import IllegalMove, State
 from callcenter.demands.store import DemandRow
 from callcenter.errors import AskedWrongly
+from callcenter.recordings.holding import held_for, reasons_of
 from callcenter.secrets import read_secret
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import unit_of_work
@@ -185,7 +186,112 @@ async def test_a_carrier_is_made_by_the_center_and_not_downloaded(
     await tend_bundles(tools, datetime.now(UTC))
     with pytest.raises(NotToBeTaken):
         await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
-    await releasing.hand_out(tools.engine, OFFICER, row.number, "carrier")
+    with pytest.raises(AskedWrongly, match="a text is missing"):
+        await releasing.hand_out(tools.engine, OFFICER, row.number, "carrier")
+    given = await releasing.hand_out(
+        tools.engine, OFFICER, row.number, "carrier", "disk 17, to the courier A. Ahmetov"
+    )
+    printed = await building.letter(tools.settings, tools.engine, given)
+    (tmp_path / "bundle.tar.age").write_bytes(bundle(tools, given))
+    unpacked = shell("age -d -i authority.key bundle.tar.age | tar -x letter.pdf", tmp_path)
+    assert unpacked.returncode == 0, unpacked.stderr
+    assert (tmp_path / "letter.pdf").read_bytes() == printed
+    now = await found(tools.engine, row.number)
+    await releasing.acknowledge(
+        tools.engine, OFFICER, row.number, now.version, "a letter of receipt, 03-2/119"
+    )
+    async with unit_of_work(tools.engine) as connection:
+        steps = (await store.steps(connection, row.id))[-2:]
+    assert [(each.step, each.author) for each in steps] == [
+        ("handed_over", "user:officer"),
+        ("acknowledged", "user:officer"),
+    ]
+    assert steps[0].reason.startswith("disk 17, to the courier A. Ahmetov; carrier, SHA-256 ")
+
+
+async def test_what_was_handed_over_is_kept_until_its_time_or_until_the_head_ends_it(
+    tools: Tools, tmp_path: Path
+) -> None:
+    rows, day = [], timedelta(days=1)
+    for number in range(2):
+        row = await checked(tools)
+        key_id = await new_key(tools.engine, tmp_path, f"{number}.key")
+        await releasing.release(tools.engine, HEAD, row.number, row.version, key_id, "demanded")
+        await tend_bundles(tools, datetime.now(UTC))
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+        rows.append(await found(tools.engine, row.number))
+    await deeds.end_old_holds(tools.engine, datetime.now(UTC) + 9 * day, day)
+    assert [await held(tools, row) for row in rows] == [True, True]  # not acknowledged yet
+    for row in rows:
+        with pytest.raises(IllegalMove):
+            await deeds.end_hold(tools.engine, HEAD, row.number, row.version, "no need")
+        await releasing.acknowledge(tools.engine, AUTHORITY, row.number, row.version, "whole")
+    by_deed, by_rule = [await found(tools.engine, row.number) for row in rows]
+    await deeds.end_hold(tools.engine, HEAD, by_deed.number, by_deed.version, "the case is closed")
+    assert [await held(tools, row) for row in rows] == [False, True]
+    with pytest.raises(AskedWrongly, match="nothing is held"):
+        await deeds.end_hold(
+            tools.engine, HEAD, by_deed.number, by_deed.version + 1, "the case is closed"
+        )
+    await deeds.end_old_holds(tools.engine, datetime.now(UTC) + day / 2, day)
+    assert await held(tools, by_rule)
+    for _ in range(2):
+        await deeds.end_old_holds(tools.engine, datetime.now(UTC) + 2 * day, day)
+    assert not await held(tools, by_rule)
+    async with unit_of_work(tools.engine) as connection:
+        last = (await store.steps(connection, by_rule.id))[-1]
+        ended = audit_entry.c.action == "web:demand:hold_ended"
+        assert len((await connection.execute(select(audit_entry.c.id).where(ended))).all()) == 2
+    assert (last.step, last.state, last.author) == ("hold_ended", "acknowledged", "system:demands")
+
+
+async def held(tools: Tools, row: DemandRow) -> bool:
+    async with unit_of_work(tools.engine) as connection:
+        return await held_for(connection, deeds.held_reason(row))
+
+
+async def test_a_clock_that_was_put_back_hands_nothing_over_twice(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    async with unit_of_work(tools.engine) as connection:  # all that is dated is in the future now
+        await connection.execute(
+            text(
+                "UPDATE disclosure SET taken_at = taken_at + '1 day', until = until + '1 day', "
+                "built_at = built_at + '1 day', released_at = released_at + '1 day'"
+            )
+        )
+    with pytest.raises(IllegalMove):
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+
+
+async def test_a_recording_under_two_demands_is_handed_over_for_each_by_itself(
+    tools: Tools, tmp_path: Path
+) -> None:
+    """And is kept for the second when the hold of the first has ended."""
+    number, recording_id = await sealed_talk(tools.settings, tools.engine)
+    key_id = await new_key(tools.engine, tmp_path)
+    rows = []
+    for _ in range(2):
+        row = await deeds.register(
+            tools.engine, OFFICER, filing(wanted=Wanted(appeal_number=number))
+        )
+        await deeds.check(tools.engine, OFFICER, row.number, 2, [recording_id], "the one")
+        await releasing.release(tools.engine, HEAD, row.number, 3, key_id, "as demanded")
+        rows.append(row)
+    await tend_bundles(tools, datetime.now(UTC))
+    for row in rows:
+        await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+        now = await found(tools.engine, row.number)
+        await releasing.acknowledge(tools.engine, AUTHORITY, row.number, now.version, "whole")
+    first = await found(tools.engine, rows[0].number)
+    await deeds.end_hold(tools.engine, HEAD, first.number, first.version, "closed")
+    async with unit_of_work(tools.engine) as connection:
+        assert await reasons_of(connection, recording_id) == [f"demand:{rows[1].number}"]
+        disclosed = audit_entry.c.action == "web:recording:disclosed"
+        assert len((await connection.execute(select(audit_entry.c.id).where(disclosed))).all()) == 2
 
 
 async def test_only_a_confirmed_key_is_encrypted_to(tools: Tools, tmp_path: Path) -> None:

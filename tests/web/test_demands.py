@@ -47,6 +47,43 @@ async def file(client: httpx.AsyncClient, path: str, **changed: str) -> httpx.Re
     return await client.post(path, data=data | changed, files=scan)
 
 
+async def test_a_refusal_has_a_letter_for_both_sides(
+    enter: Enter, settings: Settings, engine: AsyncEngine
+) -> None:
+    async with (
+        enter(Role.AUTHORITY) as authority,
+        enter(Role.HEAD) as head,
+    ):
+        home = "/authority/demands"
+        filed = await file(
+            authority,
+            home,
+            caller_number="+77010000001",
+            since="2026-11-20T10:00",
+            until="2026-11-20T11:00",
+        )
+        assert filed.status_code == 303
+        (listed,) = (await authority.get("/api/v1/authority/demands")).json()[:1]
+        at = f"/demands/{listed['number']}"
+        assert (await head.get(f"{at}/letter")).status_code == 404
+        refused = {"version": "2", "reason": "none", "ground": "no_conversation"}
+        assert (await post(head, f"{at}/refuse", at, **refused)).status_code == 303
+        ours = await head.get(f"{at}/letter")
+        theirs = await authority.get(f"{home}/{listed['number']}/letter")
+    assert ours.headers["content-type"] == "application/pdf"
+    assert ours.content.startswith(b"%PDF-")
+    assert ours.content == theirs.content
+    assert (await told_of(engine, "web:demand:letter_read")) == 2
+
+
+async def told_of(engine: AsyncEngine, action: str) -> int:
+    async with unit_of_work(engine) as connection:
+        rows = await connection.execute(
+            select(audit_entry.c.id).where(audit_entry.c.action == action)
+        )
+        return len(rows.all())
+
+
 async def test_a_demand_goes_its_whole_way_through_the_pages(
     enter: Enter, settings: Settings, engine: AsyncEngine, tmp_path: Path
 ) -> None:
