@@ -256,6 +256,9 @@ class Settings(BaseSettings):
         60, ge=0, le=1440, description="Minutes in which who rings back gets the same consultant"
     )
 
+    export_limit: int = Field(
+        50_000, ge=1, le=1_000_000, description="Appeals that one file may hold"
+    )
     status_tries: int = Field(
         1000,
         ge=1,

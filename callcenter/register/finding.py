@@ -82,7 +82,9 @@ async def search(
             detail={"words": len(question.text.split()), "found": len(rows)},
             from_address=visit.address,
         )
-    return _page(rows, limit, lambda last: _place(last, by_deadline=question.by_deadline))
+    return _page(
+        rows, limit, lambda last: cursor.write(place_of(last, by_deadline=question.by_deadline))
+    )
 
 
 async def counts(site: Site, visit: Visit) -> dict[List, int]:
@@ -119,9 +121,10 @@ def _page(rows: list[Found], limit: int, place: Callable[[Found], str]) -> Page:
     return Page(rows[:limit], place(rows[limit - 1]))
 
 
-def _place(last: Found, *, by_deadline: bool) -> str:
+def place_of(last: Found, *, by_deadline: bool) -> cursor.Place:
+    """Where a search goes on after this one."""
     due = datetime.combine(last.due_on, time(), UTC) if by_deadline and last.due_on else None
-    return cursor.write((due or last.received_at, last.id))
+    return due or last.received_at, last.id
 
 
 def _name(visit: Visit) -> str:

@@ -5,14 +5,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
-from callcenter.register import finding
+from callcenter.register import exporting, finding
+from callcenter.register.exporting import Export, Format
 from callcenter.register.lists import List
 from callcenter.register.searching import Question
 from callcenter.register.stages import Kind, Stage
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.web.site import CurrentSite, CurrentVisit, language_of
+from callcenter.web.words import ZONE
 
 router = APIRouter(tags=["records"], dependencies=[needs(Permission.EDIT_APPEALS)])
 
@@ -57,6 +61,40 @@ async def search(
     Every word must be there, in any form and spelling. Without any question nothing is found.
     """
     return _page(await finding.search(site, visit, question, cursor, limit))
+
+
+@router.get(
+    "/api/v1/search/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {each.media_type: {} for each in Format}}},
+)
+async def export(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    question: Annotated[Question, Depends(finding.asked)],
+    form: Annotated[Format, Query(alias="format")] = Format.CSV,
+    personal: Annotated[
+        bool, Query(description="with personal data: needs `appeals.export_personal` too")
+    ] = False,
+) -> StreamingResponse:
+    """All appeals that fit, as a file in the language of Accept-Language.
+
+    That you took it is in the audit log, with the filters and how many. In CSV a cell that a
+    spreadsheet would take for a formula (`=`, `+`, `-`, `@`) begins with an apostrophe.
+    """
+    return downloaded(
+        await exporting.export(
+            site, visit, question, form, personal=personal, language=language_of(request)
+        )
+    )
+
+
+def downloaded(export: Export) -> StreamingResponse:
+    """The file as a browser keeps it."""
+    name = f"appeals-{datetime.now(ZONE):%Y-%m-%d-%H%M}.{export.format.value}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(export.pieces, media_type=export.format.media_type, headers=headers)
 
 
 @router.get("/api/v1/work")

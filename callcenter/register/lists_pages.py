@@ -4,19 +4,21 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from callcenter.errors import N_
-from callcenter.register import editing, finding, lists
+from callcenter.register import editing, exporting, finding, lists
+from callcenter.register.exporting import Format, TooMany
 from callcenter.register.lists import List
+from callcenter.register.lists_api import downloaded
 from callcenter.register.searching import Question
 from callcenter.register.wording import KINDS, STAGES, Telling
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, language_of
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
 from callcenter.web.words import ZONE
 
 LISTS = {
@@ -43,11 +45,45 @@ async def search(
     after: finding.Cursor = "",
 ) -> Response:
     """Appeals by number, telephone, ИИН, name and words; what was looked for is audited."""
-    form, found = await editing.form(site), await finding.search(site, visit, question, after)
+    found = await finding.search(site, visit, question, after)
+    return await _search_page(request, site, visit, question, found)
+
+
+@router.post("/search/export")
+async def export(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    question: Annotated[Question, Depends(finding.asked)],
+    form: Annotated[Format, Form(alias="format")],
+    personal: Annotated[bool, Form()] = False,
+) -> Response:
+    """What the search found, all of it, as a file; that it was taken is audited."""
+    try:
+        taken = await exporting.export(
+            site, visit, question, form, personal=personal, language=language_of(request)
+        )
+    except TooMany:
+        found = await finding.search(site, visit, question)
+        return await _search_page(request, site, visit, question, found, refused=True)
+    return downloaded(taken)
+
+
+async def _search_page(
+    request: Request,
+    site: Site,
+    visit: Visit,
+    question: Question,
+    found: finding.Page,
+    *,
+    refused: bool = False,
+) -> Response:
+    form = await editing.form(site)
     region_field = form.field("region")
     return page(
         request,
         "register/search.html",
+        status=400 if refused else 200,
         say=Telling(site.words[language_of(request)], form),
         regions=region_field.options if region_field is not None else (),
         question=question,
@@ -56,6 +92,10 @@ async def search(
         until=(question.until - timedelta(days=1)).date() if question.until else "",
         rows=found.rows,
         more=onward(request, found),
+        export=f"/search/export?{urlencode(dict(request.query_params))}",
+        formats=list(Format),
+        personal=visit.may(Permission.EXPORT_PERSONAL),
+        limit=site.settings.export_limit if refused else None,
         stages=STAGES,
         kinds=KINDS,
         today=datetime.now(ZONE).date(),
@@ -93,4 +133,4 @@ def onward(request: Request, found: finding.Page, **values: str) -> str | None:
     if found.following is None:
         return None
     asked = dict(request.query_params) | values | {"after": found.following}
-    return f"{request.url.path}?{urlencode(asked)}"
+    return f"{request.url.path.removesuffix('/export')}?{urlencode(asked)}"

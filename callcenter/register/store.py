@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,12 +83,44 @@ async def find(connection: AsyncConnection, keys: Keys, appeal_id: UUID) -> Reco
     """The record of an appeal; one of version 0 when nobody has saved any. Raises Unreadable."""
     query = select(record).where(record.c.appeal_id == appeal_id)
     row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
-        return Record(appeal_id)
+    return Record(appeal_id) if row is None else _record(keys, row)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An appeal with its record, as it goes into a file."""
+
+    number: str
+    received_at: datetime
+    channel: str
+    language: str | None
+    caller_number: str | None
+    record: Record
+
+
+async def exported(
+    connection: AsyncConnection, keys: Keys, appeal_ids: Sequence[UUID]
+) -> list[Exported]:
+    """These appeals, in this order. Raises Unreadable."""
+    names = ("number", "received_at", "channel", "language", "caller_number")
+    query = (
+        select(*(appeal.c[name] for name in names), appeal.c.id, record)
+        .select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
+        .where(appeal.c.id.in_(appeal_ids))
+    )
+    known = {}
+    for row in (await connection.execute(query)).mappings():
+        kept = Record(row["id"]) if row["appeal_id"] is None else _record(keys, row)
+        values = {name: row[name] for name in names}
+        known[row["id"]] = Exported(**values, record=kept)
+    return [known[each] for each in appeal_ids if each in known]
+
+
+def _record(keys: Keys, row: RowMapping) -> Record:
     values: dict[str, Any] = {each: row[each] for each in Record.__slots__}
     values["kind"] = None if row["kind"] is None else Kind(row["kind"])
     values["stage"] = Stage(row["stage"])
-    values["content"] = row["content"] | keys.open(appeal_id, row["sealed"])
+    values["content"] = row["content"] | keys.open(row["appeal_id"], row["sealed"])
     return Record(**values)
 
 

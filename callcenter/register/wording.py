@@ -77,13 +77,13 @@ class Telling:
         """Who is meant by `affected2`."""
         part = key.rstrip("123456789")
         number = key.removeprefix(part)
-        name = str(self.words(PEOPLE[part]))
+        name = self.words.plain(PEOPLE[part])
         return f"{name} {number}" if number else name
 
     def key(self, key: str) -> str:
         """What is asked by a key of a record's content."""
         if key == "kind":
-            return str(self.words(N_("Kind")))
+            return self.words.plain(N_("Kind"))
         field = self.form.field(key)
         name = key if field is None else self.name(field)
         person, dot, _ = key.partition(".")
@@ -94,12 +94,16 @@ class Telling:
         if value is None:
             return "–"
         if key == "kind":
-            return str(self.words(KINDS[Kind(str(value))]))
+            return self.words.plain(KINDS[Kind(str(value))])
         field = self.form.field(key)
-        answers = [value] if isinstance(value, str) else value
-        if field is None:
-            return ", ".join(answers)
+        if field is not None:
+            return self.answer(field, value)
+        return value if isinstance(value, str) else ", ".join(value)
+
+    def answer(self, field: Field, value: Value) -> str:
+        """An answer to a field as people read it."""
         if field.type is Type.YES:
-            return str(self.words(N_("yes")))
+            return self.words.plain(N_("yes"))
         named = {option.code: self.name(option) for option in field.options}
+        answers = [value] if isinstance(value, str) else value
         return ", ".join(named.get(each, each) for each in answers)

@@ -136,6 +136,8 @@ EXPECTED = {
     ("POST", "/api/v1/appeals/{number}/record/join"): Permission.EDIT_APPEALS,
     ("GET", "/api/v1/appeals/{number}/receipt"): Permission.EDIT_APPEALS,
     ("GET", "/api/v1/search"): Permission.EDIT_APPEALS,
+    ("GET", "/api/v1/search/export"): Permission.EDIT_APPEALS,
+    ("POST", "/search/export"): Permission.EDIT_APPEALS,
     ("GET", "/api/v1/work"): Permission.EDIT_APPEALS,
     ("GET", "/api/v1/work/{which}"): Permission.EDIT_APPEALS,
     ("GET", "/api/v1/fields"): Permission.SIGNED_IN,

@@ -98,6 +98,7 @@ async def test_the_api_is_described_and_the_pages_are_not(head: httpx.AsyncClien
         "/api/v1/recordings/{recording_id}/audio",
         "/api/v1/recordings/{recording_id}/erasure",
         "/api/v1/search",
+        "/api/v1/search/export",
         "/api/v1/session",
         "/api/v1/skills",
         "/api/v1/status",
