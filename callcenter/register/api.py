@@ -159,7 +159,7 @@ class Receipt(BaseModel):
     received_at: datetime
     registered_on: date
     accepted_by: str
-    due_on: date
+    due_on: date | None = Field(description="none: it is answered, and no term runs")
     article: str
     code: str = Field(description="proves, with the number, whose appeal it is")
     language: Literal["kk", "ru"]
