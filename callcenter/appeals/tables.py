@@ -76,7 +76,7 @@ outgoing_call = Table(
     Column("id", Uuid, primary_key=True),
     Column("appeal_id", Uuid, ForeignKey("appeal.id", ondelete="CASCADE"), nullable=False),
     Column("ordinal", Integer, nullable=False, comment="1 is the appeal's first"),
-    Column("number", Text, nullable=False, comment="E.164, or a short number"),
+    Column("number", Text, nullable=False, comment="E.164, or a short number; empty: masked"),
     Column("consultant_id", Uuid, ForeignKey("consultant.id"), comment="who called"),
     Column("call_id", Text, nullable=False, comment="the switch's id of a leg that lives as long"),
     Column("began_at", DateTime(timezone=True), nullable=False),

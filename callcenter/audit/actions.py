@@ -10,7 +10,7 @@ class Action(StrEnum):
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
              appeals (a search), record, attachment,
-             reminder, field, term, authority_key, second_factor, machine
+             reminder, masking, field, term, authority_key, second_factor, machine
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -41,6 +41,13 @@ class Action(StrEnum):
     # Of reminders; subject: the appeal's number; detail: reminder (its id).
     REMINDER_SET = "web:reminder:set"  #: detail: due_at
     REMINDER_DONE = "web:reminder:done"
+    # Of masking; subject: the appeal's number, or the kind of a rule; detail: reason, and what is
+    # named here.
+    MASKING_ASKED = "web:masking:asked"  #: detail: days (of a rule)
+    MASKING_APPROVED = "web:masking:approved"  #: by another; detail: asked_by, days
+    MASKING_REFUSED = "web:masking:refused"  #: the same
+    MASKING_ENDED = "web:masking:ended"  #: of a rule
+    RECORD_MASKED = "web:record:masked"  #: by a person's decision, or a rule's; detail: masking
     RECEIPT_GIVEN = "web:record:receipt_given"  #: subject: the appeal's number
     DANGER_PASSED_ON = "web:record:danger_passed_on"  #: subject: the appeal's number
     APPEAL_OPENED = "web:appeal:opened"  #: by hand; subject: its number; detail: channel

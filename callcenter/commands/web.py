@@ -38,7 +38,15 @@ from callcenter.promises import pages as promises_pages
 from callcenter.recordings import api as recordings_api
 from callcenter.recordings import erasing_api, erasing_pages
 from callcenter.register import api as register_api
-from callcenter.register import attachments_api, attachments_pages, form_api, lists_api, status_api
+from callcenter.register import (
+    attachments_api,
+    attachments_pages,
+    form_api,
+    lists_api,
+    masking_api,
+    masking_pages,
+    status_api,
+)
 from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
 from callcenter.register import pages as register_pages
@@ -81,6 +89,8 @@ ROOMS = (
             register_pages.router,
             attachments_pages.router,
             attachments_api.router,
+            masking_pages.router,
+            masking_api.router,
             register_lists.router,
             register_form.router,
             register_api.router,

@@ -21,7 +21,7 @@ promise = Table(
     Column("id", Uuid, primary_key=True),  # of a message: that of its recording
     Column("kind", Text, nullable=False, comment="see promises.states.Kind"),
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
-    Column("number", Text, comment="E.164, of a callback: personal data"),
+    Column("number", Text, comment="E.164, of a callback: personal data; empty: masked"),
     Column("language", Text, nullable=False, comment="in which a consultant is to speak: kk or ru"),
     Column("urgent", Boolean, nullable=False),
     Column("arrived_at", DateTime(timezone=True), nullable=False, comment="the place it keeps"),

@@ -164,6 +164,7 @@ class Receipt(BaseModel):
     code: str = Field(description="proves, with the number, whose appeal it is")
     language: Literal["kk", "ru"]
     sms: str
+    spoken: str = Field(description="to be read out: digits one by one")
 
 
 def seen_version(
@@ -378,8 +379,8 @@ async def read_receipt(site: CurrentSite, visit: CurrentVisit, number: str) -> R
     """The receipt of a registered appeal; that you gave it is in the audit log."""
     given = await reading.receipt(site, visit, number)
     return Receipt.model_validate(
-        {name: getattr(given, name) for name in Receipt.model_fields if name != "sms"}
-        | {"sms": given.sms()}
+        {name: getattr(given, name) for name in Receipt.model_fields if name in given.__slots__}
+        | {"sms": given.sms(), "spoken": given.spoken()}
     )
 
 

@@ -7,7 +7,7 @@ from procrastinate import JobContext
 from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import Alarm, raise_alarm_once
-from callcenter.register import attachments_checking, lists, progress
+from callcenter.register import attachments_checking, lists, masking_deeds, progress
 from callcenter.register.lists import List
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
@@ -64,6 +64,14 @@ async def check_attachments(context: JobContext, timestamp: int) -> None:  # noq
         await attachments_checking.check(tools, redis, datetime.now(UTC))
     finally:
         await redis.aclose()
+
+
+@jobs.periodic(cron="0 20 * * *")  # UTC: one at night in Asia/Almaty
+@jobs.task(name="register.mask", pass_context=True, queueing_lock="register.mask")
+async def mask(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """Every night, mask personal data whose time is over by the center's rules."""
+    done = await masking_deeds.mask_by_rules(tools_of(context), datetime.now(UTC))
+    log.info("personal data of %d appeals were masked by rules", done)
 
 
 @jobs.periodic(cron="10 * * * *")

@@ -167,6 +167,50 @@ DAYS: ColumnElement[list[int]] = literal_column(
     "-1 - ((received_at AT TIME ZONE 'UTC')::date - '2000-01-01'::date) / 16]"
 )
 
+masking = Table(
+    "masking",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), comment="whose data; none: it is a rule"),
+    Column("kind", Text, comment="of a rule, see register.masking.Ended"),
+    Column("days", Integer, comment="of a rule: so long after the end"),
+    Column("state", Text, nullable=False, comment="asked, approved, refused or ended (a rule)"),
+    Column("reason", Text, nullable=False),
+    Column("asked_by", Text, nullable=False, comment="user:NAME"),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text, comment="user:NAME, another one"),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decision", Text, comment="the reason of who decided"),
+    CheckConstraint("state IN ('asked', 'approved', 'refused', 'ended')", name="state"),
+    CheckConstraint("(state = 'asked') = (decided_by IS NULL)", name="decided"),
+    CheckConstraint("asked_by <> decided_by", name="two_persons"),
+    CheckConstraint(
+        "(appeal_id IS NULL) = (kind IS NOT NULL) AND (kind IS NULL) = (days IS NULL)",
+        name="appeal_or_rule",
+    ),
+    Index(
+        "uq_masking_asked",
+        "appeal_id",
+        unique=True,
+        postgresql_where="state = 'asked' AND appeal_id IS NOT NULL",
+    ),
+    Index(
+        "uq_masking_rule",
+        "kind",
+        "state",
+        unique=True,
+        postgresql_where="state IN ('asked', 'approved') AND kind IS NOT NULL",
+    ),
+)
+
+masked = Table(
+    "masked",
+    metadata,
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), primary_key=True),
+    Column("masking_id", Uuid, ForeignKey("masking.id"), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
 record_search = Table(
     "record_search",
     metadata,

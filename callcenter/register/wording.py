@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from callcenter.errors import N_
 from callcenter.register.attachments import State
 from callcenter.register.fields import Field, Form, Option, Type, Value
+from callcenter.register.masking import Ended, Keeps
 from callcenter.register.stages import Kind, Stage
 from callcenter.web.words import Words
 
@@ -52,6 +53,18 @@ FILES = {
     State.ASIDE: N_("set aside, nobody can open it:"),
     State.FAILED: N_("did not come whole: attach it again"),
     State.ERASED: N_("erased"),
+}
+#: What a rule of masking is about.
+ENDED_KINDS = {
+    **{Ended(kind.value): KINDS[kind] for kind in Kind if kind is not Kind.NO_REQUEST},
+    Ended.UNWRITTEN: N_("Contacts of which nothing was written"),
+}
+#: Why personal data must stay for now.
+KEEPS = {
+    Keeps.GOES_ON: N_("They stay: the appeal goes on."),
+    Keeps.OWED: N_("They stay: the caller is to be called back."),
+    Keeps.HELD: N_("They stay: a recording of it is held."),
+    Keeps.DEMANDED: N_("They stay: a written demand is not carried out."),
 }
 PEOPLE = {
     "applicant": N_("Applicant"),

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     EDIT_APPEALS = "appeals.edit"  #: to fill in records of appeals and take them further
     SEE_PERSONAL = "appeals.see_personal"  #: fields of records that are personal data
     SEE_SENSITIVE = "appeals.see_sensitive"  #: those kept encrypted: ИИН, addresses, children
+    MASK = "appeals.mask"  #: to ask that personal data be masked, and to decide when others ask
     EDIT_FORM = "appeals.form"  #: fields, topics and terms of the law
     EXPORT_PERSONAL = "appeals.export_personal"  #: personal data in a file, of many appeals
     ASK_STATUS = "status.ask"  #: a machine's: how an appeal stands, for who proves whose it is
@@ -91,6 +92,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
         Permission.LISTEN_TO_ALL_TEAMS,
         Permission.HANDLE_DEMANDS,
         Permission.ERASE,
+        Permission.MASK,
     },
     Role.HEAD: _ALL_OF_A_CALL
     | _SUPERVISOR
@@ -104,6 +106,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
         Permission.RELEASE_DEMANDS,
         Permission.LISTEN_TO_ALL_TEAMS,
         Permission.ERASE,
+        Permission.MASK,
     },
     Role.KNOWLEDGE_EDITOR: _EVERYBODY,
     Role.AUTHORITY: _EVERYBODY | {Permission.FILE_DEMANDS},

@@ -243,6 +243,9 @@ async def test_a_receipt_is_printed_and_read_out_also_after_the_answer(
     await send(head, call.number, "move", version=2, after="answered")
     shown = await head.get(f"/appeals/{call.number}/receipt")
     assert "Регистрационный номер: " + " ".join(call.number[:2]) in shown.text
+    told = (await head.get(f"/api/v1/appeals/{call.number}/receipt")).json()
+    assert told["due_on"] is None
+    assert told["spoken"] in shown.text
     made = await head.get(f"/appeals/{call.number}/receipt.pdf")
     assert made.content.startswith(b"%PDF-")
     assert made.headers["content-type"] == "application/pdf"

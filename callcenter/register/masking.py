@@ -1,0 +1,79 @@
+"""What is erased of an appeal when its personal data are not needed any more, and what keeps them.
+
+What stays is what statistics are made of: number, days, kind, stage, who answered for it, and of
+the form the answers that were chosen, counted or ticked, in fields that everybody sees. The audit
+log stays whole.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from callcenter.errors import AskedWrongly
+from callcenter.register.fields import Content, Form, Guard, Type, Value
+
+LEAST_DAYS = 30  # of a rule: what ended today may be complained of tomorrow
+MOST_DAYS = 36_500
+LONGEST_REASON = 1000
+
+_COUNTED = frozenset({Type.CHOICE, Type.CHOICES, Type.NUMBER, Type.YES})
+
+
+class Ended(StrEnum):
+    """Which appeals a rule is about; by what they turned out to be."""
+
+    CONSULTATION = "consultation"
+    STATEMENT = "statement"
+    COMPLAINT = "complaint"
+    DANGER = "danger"
+    STATUS = "status"
+    UNWRITTEN = "unwritten"  #: of which nobody has written a record, or said what they are
+
+
+class Keeps(StrEnum):
+    """Why personal data stay although somebody asks, or the time is over."""
+
+    GOES_ON = "goes_on"  #: the appeal, or the one that it goes on in, is not ended
+    OWED = "owed"  #: the caller is to be called back, or left a message that nobody heard
+    HELD = "held"  #: a recording of it is held, for a demand or a court
+    DEMANDED = "demanded"  #: a written demand about it, or about its caller, is not carried out
+
+
+class IsKept(AskedWrongly):
+    """The personal data of this appeal must stay for now; `why` says for what."""
+
+    def __init__(self, why: list[Keeps]) -> None:
+        super().__init__(f"the personal data must stay for now: {', '.join(why)}")
+        self.why = why
+
+
+class SamePerson(AskedWrongly):
+    """Who asked for it may not decide on it: another person must."""
+
+
+def remaining(form: Form, content: Content) -> dict[str, Value]:
+    """What stays of a record's content: it tells of nobody."""
+    return {key: value for key, value in content.items() if is_counted(form, key, content)}
+
+
+def is_counted(form: Form, key: str, content: Content) -> bool:
+    """Whether what is entered here is only counted."""
+    field = form.field(key)
+    known = field is not None and field.type in _COUNTED
+    return known and form.guard(key, content) is Guard.OPEN
+
+
+def remaining_change(form: Form, differences: Mapping[str, object]) -> dict[str, object]:
+    """What stays of a change in the history of a record, by its keys."""
+    return {
+        key: value
+        for key, value in differences.items()
+        if key == "kind" or is_counted(form, key, {})
+    }
+
+
+def check_reason(reason: str) -> str:
+    """The reason as it is kept. Raises AskedWrongly: there is none, or it is too long."""
+    reason = reason.strip()
+    if not reason or len(reason) > LONGEST_REASON:
+        raise AskedWrongly(f"give a reason, of up to {LONGEST_REASON} characters")
+    return reason

@@ -1,0 +1,316 @@
+"""Personal data are masked by two people, on request and by rule; what the law keeps stays."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.promises import store as promises
+from callcenter.recordings import holding
+from callcenter.register.attachments_checking import remove_erased
+from callcenter.register.masking_deeds import mask_by_rules
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from callcenter.web.permissions import Role
+from tests.web.browser import form_token
+from tests.web.conftest import CALLER, Call, Enter, open_call
+from tests.web.test_attachments import PDF, attach
+from tests.web.test_records import IDENTIFIER, WHOLE, rows, send
+from tests.web.test_search import found
+from tests.web.test_work_lists import put
+
+SAID = {
+    "f.region": "710000000",
+    "f.help": "information",
+    "f.decision": "Направлена Сейтова в центр",
+    "f.decision_reason": "Сейтовой негде жить",
+    "f.applicant.address": "Абая 10",
+    "f.applicant.sex": "female",
+    "f.affected1.person_kind": "child",
+    "f.affected1.name": "Тимур Оспанов",
+}
+#: What tells of somebody; the last is the caller's number.
+PERSONAL = ("Сейтов", "seitov", "Тимур", "алимент", "Абая", IDENTIFIER, CALLER)
+
+
+@pytest.fixture
+async def officer(enter: Enter) -> AsyncIterator[httpx.AsyncClient]:
+    async with AsyncExitStack() as stack:
+        yield await stack.enter_async_context(enter(Role.RECORDS_OFFICER))
+
+
+@pytest.fixture
+async def closed(head: httpx.AsyncClient, engine: AsyncEngine, call: Call) -> str:
+    """An appeal with all there can be, from its call to its end."""
+    number = call.number
+    await send(head, number, "draft", version=0, **WHOLE)
+    whole = WHOLE | SAID | {"kind": "consultation"}
+    assert (await send(head, number, version=0, **whole)).status_code == 303
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
+    await send(head, number, "remind", at=tomorrow, about="Позвонить Сейтовой")
+    assert (await attach(head, number, "Паспорт Сейтовой.pdf", PDF)).status_code == 200
+    moved = await send(head, number, "move", version=1, after="closed", reason="Сейтова довольна")
+    assert moved.status_code == 303
+    await put(
+        engine,
+        "INSERT INTO outgoing_call (id, appeal_id, ordinal, number, call_id, began_at)"
+        " VALUES (gen_random_uuid(), :id, 1, :number, '1.2', now())",
+        id=call.id,
+        number=CALLER,
+    )
+    return number
+
+
+async def ask(client: httpx.AsyncClient, number: str, **values: Any) -> httpx.Response:
+    return await send(client, number, "mask", **{"reason": "Заявление № 5"} | values)
+
+
+async def decide(client: httpx.AsyncClient, engine: AsyncEngine, **values: Any) -> httpx.Response:
+    """Decide on what was asked for last."""
+    [(identity,)] = await rows(engine, "SELECT id FROM masking ORDER BY asked_at DESC LIMIT 1")
+    token = await form_token(client, "/masking")
+    sent = {"form_token": token, "approve": "true", "reason": "Закон"} | values
+    return await client.post(f"/masking/{identity}/decision", data=sent)
+
+
+async def everything(engine: AsyncEngine) -> str:
+    """All rows of the register, as they stand in the database."""
+    async with unit_of_work(engine) as connection:
+        names = await connection.execute(
+            text(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+                " AND table_name !~ 'procrastinate|^masking|record_field|status_attempt'"
+            )
+        )
+        told = ""
+        for name in names.scalars().all():
+            told += str((await connection.execute(text(f'TABLE "{name}"'))).all())
+    return told
+
+
+async def test_two_people_mask_what_tells_of_somebody_and_the_rest_stays(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    settings: Settings,
+    closed: str,
+) -> None:
+    before = await everything(engine)
+    assert all(each in before for each in ("Сейтов", "seitov", CALLER))
+    assert (await ask(officer, closed)).status_code == 303
+    page = (await head.get("/masking")).text
+    assert closed in page
+    assert "Заявление № 5" in page
+    assert (await decide(officer, engine)).status_code == 400  # who asked does not decide
+    assert await found(head, "алименты") == [closed]
+    assert (await decide(head, engine)).status_code == 303
+    after = await everything(engine)
+    assert [each for each in PERSONAL if each in after] == []
+    # What is counted, the number, the days, the steps and the log are there.
+    [(content, sealed, stage, kind)] = await rows(
+        engine, "SELECT content, sealed, stage, kind FROM record"
+    )
+    assert content == {
+        "region": "710000000",
+        "topics": ["family_alimony"],
+        "help": ["information"],
+        "applicant.sex": "female",
+        "affected1.person_kind": "child",
+    }
+    assert (sealed, stage, kind) == (None, "closed", "consultation")
+    assert await rows(engine, "SELECT before, after FROM record_move") == [("contact", "closed")]
+    assert await found(head, closed) == [closed]
+    assert await found(head, "", region="710000000") == [closed]
+    for words in ("алименты", "Сейтова", CALLER, IDENTIFIER, "Тимур"):
+        assert await found(head, words) == []
+    record = await head.get(f"/appeals/{closed}/record")
+    assert record.status_code == 200
+    assert "Сейтов" not in record.text
+    actions = await rows(engine, "SELECT action FROM audit_entry WHERE action ~ ':masking:'")
+    assert actions == [("web:masking:asked",), ("web:masking:approved",)]
+    tools = Tools(settings, engine)
+    await remove_erased(tools)
+    files = (settings.recordings / "attachments").rglob("*")
+    assert [file for file in files if file.is_file()] == []
+
+
+async def test_a_refusal_changes_nothing_and_a_request_without_a_reason_is_none(
+    head: httpx.AsyncClient, officer: httpx.AsyncClient, engine: AsyncEngine, closed: str
+) -> None:
+    assert (await ask(officer, closed, reason=" ")).status_code == 400
+    assert (await ask(officer, closed)).status_code == 303
+    assert (await ask(officer, closed)).status_code == 400  # it waits already
+    assert (await decide(head, engine, reason="")).status_code == 400
+    assert (await decide(head, engine, approve="false")).status_code == 303
+    assert (await decide(head, engine)).status_code == 400  # it is decided
+    assert await found(head, "алименты") == [closed]
+    assert await rows(engine, "SELECT state FROM masking") == [("refused",)]
+
+
+async def keep_going(engine: AsyncEngine, call: Call) -> None:
+    await put(engine, "UPDATE record SET stage = 'in_work'")
+
+
+async def keep_target(engine: AsyncEngine, call: Call) -> None:
+    """It was joined to another one, which goes on."""
+    other, _ = await open_call(engine, "call-9", datetime.now(UTC))
+    await put(engine, "UPDATE record SET stage = 'joined', joined_to = :id", id=other)
+
+
+async def keep_held(engine: AsyncEngine, call: Call) -> None:
+    async with unit_of_work(engine) as connection:
+        await holding.hold(connection, [call.recording], "demand:26-0001")
+
+
+async def keep_owed(engine: AsyncEngine, call: Call) -> None:
+    now = datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        await promises.promise_callback(
+            connection,
+            promise_id=uuid4(),
+            appeal_id=call.id,
+            number=CALLER,
+            language="kk",
+            urgent=False,
+            arrived_at=now,
+            promised_at=now,
+        )
+
+
+KEEPING = {
+    "goes_on": keep_going,
+    "joined": keep_target,
+    "held": keep_held,
+    "owed": keep_owed,
+}
+
+
+@pytest.mark.parametrize("why", KEEPING)
+async def test_what_the_law_keeps_is_masked_neither_on_request_nor_by_rule(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    settings: Settings,
+    call: Call,
+    closed: str,
+    why: str,
+) -> None:
+    await KEEPING[why](engine, call)
+    assert (await ask(officer, closed)).status_code == 303
+    assert (await decide(head, engine)).status_code == 400
+    assert await rows(engine, "SELECT state FROM masking") == [("asked",)]
+    await rule(head, officer, engine, "consultation", 30)
+    later = datetime.now(UTC) + timedelta(days=40)
+    assert await mask_by_rules(Tools(settings, engine), later) == 0
+    assert "Сейтова" in (await head.get(f"/appeals/{closed}/record")).text
+
+
+async def rule(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    kind: str,
+    days: int,
+) -> None:
+    token = await form_token(officer, "/masking")
+    asked = {"form_token": token, "kind": kind, "days": str(days), "reason": "Приказ № 1"}
+    assert (await officer.post("/masking", data=asked)).status_code == 303
+    assert (await decide(head, engine)).status_code == 303
+
+
+async def test_a_rule_is_previewed_decided_by_another_and_carried_out_at_night(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    settings: Settings,
+    closed: str,
+) -> None:
+    tools, now = Tools(settings, engine), datetime.now(UTC)
+    await put(engine, "UPDATE record SET changed_at = now() - interval '400 days'")
+    officer.cookies.set("callcenter_language", "en")
+    for days, count in ((365, 1), (500, 0)):
+        shown = await officer.get("/masking", params={"kind": "consultation", "days": days})
+        assert f"Would be masked now, appeals: {count}" in shown.text
+    assert await rows(engine, "SELECT 1 FROM masking") == []
+    token = await form_token(officer, "/masking")
+    short = {"form_token": token, "kind": "consultation", "days": "3", "reason": "r"}
+    assert (await officer.post("/masking", data=short)).status_code == 400
+    assert await mask_by_rules(tools, now) == 0  # there is no rule yet
+    await rule(head, officer, engine, "consultation", 500)
+    assert await mask_by_rules(tools, now) == 0  # it is not so old
+    await rule(head, officer, engine, "consultation", 365)  # in the place of the other
+    assert await rows(engine, "SELECT days FROM masking WHERE state = 'approved'") == [(365,)]
+    assert await mask_by_rules(tools, now) == 1
+    assert await mask_by_rules(tools, now) == 0
+    after = await everything(engine)
+    assert [each for each in PERSONAL if each in after] == []
+    [(who, detail)] = await rows(
+        engine, "SELECT who, detail->>'days' FROM audit_entry WHERE action = 'web:record:masked'"
+    )
+    assert (who, detail) == ("rule:consultation", "365")
+
+
+async def test_an_ended_rule_masks_nothing(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    settings: Settings,
+    closed: str,
+) -> None:
+    await rule(head, officer, engine, "consultation", 30)
+    [(identity,)] = await rows(engine, "SELECT id FROM masking")
+    token = await form_token(officer, "/masking")
+    ended = {"form_token": token, "reason": "Спор"}
+    assert (await officer.post(f"/masking/{identity}/end", data=ended)).status_code == 303
+    later = datetime.now(UTC) + timedelta(days=40)
+    assert await mask_by_rules(Tools(settings, engine), later) == 0
+
+
+async def test_contacts_of_which_nothing_was_written_lose_their_number_by_rule(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    settings: Settings,
+    call: Call,
+    redis: Redis,
+) -> None:
+    await rule(head, officer, engine, "unwritten", 60)
+    tools = Tools(settings, engine)
+    assert await mask_by_rules(tools, datetime.now(UTC)) == 0
+    later = datetime.now(UTC) + timedelta(days=70)
+    assert await mask_by_rules(tools, later) == 1
+    assert await rows(engine, "SELECT caller_kind, caller_number, outcome FROM appeal") == [
+        ("withheld", None, "talked")
+    ]
+
+
+async def test_the_api_does_the_same(
+    head: httpx.AsyncClient, officer: httpx.AsyncClient, closed: str
+) -> None:
+    sent = {"form_token": await form_token(officer, "/masking"), "reason": "Заявление"}
+    made = await officer.post(f"/api/v1/appeals/{closed}/masking", data=sent)
+    assert made.status_code == 201
+    [waits] = (await head.get("/api/v1/maskings")).json()["waiting"]
+    assert waits["preview"]["appeals"] == 1
+    assert waits["preview"]["files"] == 1
+    assert waits["preview"]["recordings"] == 1
+    assert "applicant.name" in waits["preview"]["keys"]
+    own = await officer.post(
+        f"/api/v1/maskings/{made.json()}/decision", data=sent | {"approve": "true"}
+    )
+    assert own.status_code == 400
+    token = await form_token(head, "/masking")
+    decided = await head.post(
+        f"/api/v1/maskings/{made.json()}/decision",
+        data={"form_token": token, "reason": "Закон", "approve": "true"},
+    )
+    assert decided.status_code == 204
+    assert (await head.get("/api/v1/maskings")).json() == {"waiting": [], "rules": []}
