@@ -85,7 +85,8 @@ class Settings(BaseSettings):
     )
     retention_days: dict[str, Annotated[int, Field(ge=1, le=36500)]] = Field(
         {},
-        description="Days that recordings are kept, by the outcome of the appeal, * for others; "
+        description="Days that recordings are kept, by the kind of the appeal (consultation, "
+        "statement, complaint, danger, status, no_request), else by its outcome, * for others; "
         "what is not named is kept for ever. They are proposed for erasing, never erased by "
         'themselves (JSON, as in {"*": 1825})',
     )

@@ -19,6 +19,7 @@ from callcenter.appeals.wording import LANGUAGES, OUTCOMES
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.errors import N_, AskedWrongly
+from callcenter.recordings import holding
 from callcenter.recordings.listening import Reason, find_audible
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -128,6 +129,7 @@ async def recording(
     await find_audible(site, visit, recording_id)
     async with unit_of_work(site.engine) as connection:
         row = await recorded.of_id(connection, recording_id)
+        held = await holding.reasons_of(connection, recording_id)
     if row is None:
         raise NotFound("there is no stored recording with this id")
     return page(
@@ -136,6 +138,7 @@ async def recording(
         say=wording_for(request, site, visit),
         row=row,
         reasons=REASONS,
+        held=[each.partition(":") for each in held],
     )
 
 

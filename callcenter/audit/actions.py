@@ -56,6 +56,8 @@ class Action(StrEnum):
     RECORDINGS_SEARCHED = "web:recording:searched"  #: detail: filters (their names), found
     RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
     LISTENING_REFUSED = "web:recording:listening_refused"  #: other_team or not_own
+    RECORDING_HELD = "web:recording:held"  #: kept from erasing by hand; detail: order
+    RECORDING_LET_GO = "web:recording:let_go"  #: not any more; detail: order, reason
     ERASURE_ASKED = "web:recording:erasure_asked"  #: subject: the recording; detail: reason, order
     ERASURE_APPROVED = "web:recording:erasure_approved"  #: by another; detail: reason, asked_by
     ERASURE_REFUSED = "web:recording:erasure_refused"  #: the same

@@ -57,9 +57,11 @@ class Erasure:
 _DUE = text(
     """
     SELECT recording.id FROM recording JOIN appeal ON appeal.id = appeal_id
+        LEFT JOIN record ON record.appeal_id = appeal.id
     WHERE state = 'stored'
         AND started_at < :now - make_interval(
             days => coalesce(
+                (CAST(:days AS jsonb) ->> coalesce(kind, ''))::int,
                 (CAST(:days AS jsonb) ->> coalesce(outcome, ''))::int,
                 (CAST(:days AS jsonb) ->> '*')::int
             )
@@ -156,8 +158,9 @@ async def due(
 ) -> list[UUID]:
     """Stored recordings whose time to be kept is over, the oldest first.
 
-    `days` is by the outcome of the appeal, `*` for those that are not named; what no rule names is
-    kept for ever. Left out: what is held, and what was asked about already.
+    `days` is by the kind of the appeal's record, else by the outcome of its call, `*` for those
+    that are not named; what no rule names is kept for ever. Left out: what is held, and what was
+    asked about already.
     """
     rows = await connection.execute(
         _DUE, {"days": json.dumps(dict(days)), "now": now, "limit": limit}

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from callcenter.errors import N_, AskedWrongly
-from callcenter.recordings import erasing
+from callcenter.recordings import erasing, legal_hold
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
@@ -50,6 +50,22 @@ async def ask(
     """Ask that a recording be erased."""
     asked = erasing.ask(site.engine, visit, recording_id, reason=reason, order=order)
     return await _done(request, site, asked)
+
+
+@router.post("/recordings/{recording_id}/hold")
+async def hold(site: CurrentSite, visit: CurrentVisit, recording_id: UUID, order: Text) -> Response:
+    """Keep a recording from erasing, as an order says."""
+    await legal_hold.keep(site.engine, visit, recording_id, order)
+    return RedirectResponse(f"/recordings/{recording_id}", SEE_OTHER)
+
+
+@router.post("/recordings/{recording_id}/hold/end")
+async def end_hold(
+    site: CurrentSite, visit: CurrentVisit, recording_id: UUID, order: Text, reason: Text
+) -> Response:
+    """Do not keep it for this order any more."""
+    await legal_hold.let_go(site.engine, visit, recording_id, order, reason)
+    return RedirectResponse(f"/recordings/{recording_id}", SEE_OTHER)
 
 
 @router.post("/erasures/{erasure_id}/decision")

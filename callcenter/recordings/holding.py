@@ -47,6 +47,21 @@ async def let_go(connection: AsyncConnection, reason: str) -> int:
     return len(ended.all())
 
 
+async def let_go_one(connection: AsyncConnection, recording_id: UUID, reason: str) -> bool:
+    """End the hold of one recording for this reason; False when there was none."""
+    ended = await connection.execute(
+        update(recording_hold)
+        .where(
+            recording_hold.c.recording_id == recording_id,
+            recording_hold.c.reason == reason,
+            recording_hold.c.ended_at.is_(None),
+        )
+        .values(ended_at=datetime.now(UTC))
+        .returning(recording_hold.c.recording_id)
+    )
+    return ended.first() is not None
+
+
 async def held_for(connection: AsyncConnection, reason: str) -> bool:
     """Whether anything is held for this reason now."""
     held = exists().where(recording_hold.c.reason == reason, recording_hold.c.ended_at.is_(None))

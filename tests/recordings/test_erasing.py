@@ -172,6 +172,9 @@ async def test_what_is_not_stored_cannot_be_erased(tools: Tools) -> None:
         ({"*": 30, "talked": 60}, 31, False),
         ({"abandoned": 30}, 3000, False),
         ({}, 30_000, False),
+        ({"complaint": 90, "talked": 30, "*": 1}, 89, False),
+        ({"complaint": 90, "talked": 3000}, 91, True),
+        ({"statement": 1, "talked": 3000}, 91, False),
     ],
 )
 async def test_rules_say_what_is_due_to_be_erased(
@@ -179,6 +182,11 @@ async def test_rules_say_what_is_due_to_be_erased(
 ) -> None:
     recording_id = await stored(tools)
     await sql(tools, "UPDATE appeal SET outcome = 'talked', ended_at = received_at")
+    await sql(
+        tools,
+        "INSERT INTO record (appeal_id, version, kind, stage, content, extended, changed_at) "
+        "SELECT id, 1, 'complaint', 'draft', '{}', false, now() FROM appeal",
+    )
     now = START + timedelta(days=age)
 
     async def due() -> list[UUID]:

@@ -3,6 +3,10 @@
 import asyncio
 import json
 import logging
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +16,7 @@ from pathlib import Path
 import obstore
 import pytest
 from obstore.store import LocalStore, S3Store
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,7 +32,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.storage.objects import Objects, StoreFails
 from tests.recordings.test_erasing import verified
-from tests.recordings.test_keeping import START, keep, recorded, row_of
+from tests.recordings.test_keeping import START, environment, keep, recorded, row_of
 from tests.s3 import S3Server
 
 MINUTE = timedelta(minutes=1)
@@ -184,6 +189,103 @@ async def test_a_store_that_is_away_under_load_loses_nothing_and_is_caught_up_wi
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
     assert list(tools.settings.spool.iterdir()) == []
+    assert await verified(tools) == {}
+
+
+COPY_UNTIL_KILLED = """
+import asyncio, os, pkgutil, sys, time
+from callcenter.recordings.jobs import copy_stored, remove_erased
+from callcenter.settings import read_settings
+from callcenter.storage.engine import open_database
+from callcenter.storage.jobs import Tools
+
+owner, _, name = sys.argv[1].rpartition(".")
+owner = pkgutil.resolve_name(owner)
+step = getattr(owner, name)
+def fatal(*args, **kwargs):
+    result = step(*args, **kwargs)
+    if asyncio.iscoroutine(result):
+        async def fatal_later():
+            await result
+            os._exit(77)
+        return fatal_later()
+    os._exit(77)
+setattr(owner, name, fatal)
+settings = read_settings()
+tools = Tools(settings, open_database(settings))
+asyncio.run(copy_stored(tools, until=time.monotonic() + 30))
+"""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "callcenter.recordings.jobs.store.to_copy",
+        "callcenter.storage.objects.Objects.put",
+        "callcenter.recordings.vault.Vault.check_object",
+        "callcenter.recordings.vault.Vault.copy_to",
+        "callcenter.recordings.jobs.store.copied",
+    ],
+)
+@pytest.mark.parametrize("erased", [False, True])
+async def test_killed_while_copying_the_next_copies_or_removes(
+    settings: Settings, engine: AsyncEngine, step: str, erased: bool
+) -> None:
+    settings.spool.mkdir(parents=True)
+    copies = settings.var / "copies"
+    tools = Tools(settings.model_copy(update={"recordings_copy": SecretStr(str(copies))}), engine)
+    recording_id = await recorded(tools)
+    await keep(tools)
+    killed = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", COPY_UNTIL_KILLED, step),
+        env=environment(tools.settings) | {"CALLCENTER_RECORDINGS_COPY": str(copies)},
+    )
+    assert await killed.wait() == 77
+    assert list(settings.spool.iterdir()) == []
+    if erased:
+        async with unit_of_work(engine) as connection:
+            await connection.execute(text("UPDATE recording SET state = 'erased'"))
+        await jobs.remove_erased(tools)
+    await copy_all(tools)
+    assert len(list(copies.rglob("*.age"))) == (0 if erased else 1)
+    async with unit_of_work(engine) as connection:
+        assert erased or await store.copied_of(connection, [recording_id]) == {recording_id}
+    assert await verified(tools) == {}
+
+
+@pytest.fixture(params=["spool", "recordings"])
+def small_disk(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Path]:
+    """The spool or the store, on a real file system of 12 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    for folder in (settings.spool, settings.recordings):
+        folder.mkdir(parents=True)
+    disk: Path = getattr(settings, request.param)
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", str(disk)]
+    if subprocess.run(mounting, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+# soundfile writes through a callback, whose error (no space) C can only pass over; it raises then.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_on_a_full_disk_recordings_wait_and_are_sealed_when_there_is_room(
+    settings: Settings, engine: AsyncEngine, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
+    tools = Tools(settings, engine)
+    recording_id = await recorded(tools)
+    filling = small_disk / "somebody-else.dat"
+    filling.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
+    keeper = Keeper(settings, engine)
+    for _ in range(3):
+        assert await keeper.keep_closed()
+    assert (await row_of(tools, recording_id)).state == "closed"
+    assert len(list(settings.spool.glob("*.raw"))) == 1
+    filling.unlink()
+    assert await keeper.keep_closed()
+    assert (await row_of(tools, recording_id)).state == "stored"
     assert await verified(tools) == {}
 
 

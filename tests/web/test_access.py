@@ -216,6 +216,8 @@ EXPECTED = {
     ("GET", "/erasures"): Permission.ERASE,
     ("POST", "/recordings/{recording_id}/erasure"): Permission.ERASE,
     ("POST", "/erasures/{erasure_id}/decision"): Permission.ERASE,
+    ("POST", "/recordings/{recording_id}/hold"): Permission.ERASE,
+    ("POST", "/recordings/{recording_id}/hold/end"): Permission.ERASE,
     ("GET", "/api/v1/erasures"): Permission.ERASE,
     ("POST", "/api/v1/recordings/{recording_id}/erasure"): Permission.ERASE,
     ("POST", "/api/v1/erasures/{erasure_id}/decision"): Permission.ERASE,

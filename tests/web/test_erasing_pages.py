@@ -51,6 +51,33 @@ async def test_one_asks_and_another_decides(
     assert heard.status_code == (404 if approve else 200)
 
 
+async def test_an_order_keeps_a_recording_until_it_is_ended_with_a_reason(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    at, order = f"/recordings/{call.recording}", "court of Almaty, 17 of 1.11.2026"
+    decision = {"approve": "true", "reason": "its time is over"}
+    async with enter(Role.RECORDS_OFFICER) as officer, enter(Role.HEAD) as head:
+        assert (await sent(officer, f"{at}/hold", order=" ")).status_code == 400
+        assert (await sent(officer, f"{at}/hold", order=order)).headers["location"] == at
+        page = await officer.get(at, headers={"accept-language": "en"})
+        assert f"Kept from erasing by order: {order}" in visible(page.text)
+        await sent(officer, f"{at}/erasure", reason="its time is over")
+        path = await decision_path(engine)
+        assert "is held" in visible((await sent(head, path, **decision)).text)
+        ended = {"order": order, "reason": "the case is closed"}
+        assert (
+            await sent(officer, f"{at}/hold/end", **ended | {"order": "other"})
+        ).status_code == 404
+        assert (await sent(officer, f"{at}/hold/end", **ended | {"reason": " "})).status_code == 400
+        assert (await sent(officer, f"{at}/hold/end", **ended)).headers["location"] == at
+        assert (await sent(head, path, **decision)).headers["location"] == "/erasures"
+    async with unit_of_work(engine) as connection:
+        told = await connection.execute(
+            text("SELECT action FROM audit_entry WHERE action ~ 'recording:(held|let_go)'")
+        )
+        assert list(told.scalars()) == ["web:recording:held", "web:recording:let_go"]
+
+
 async def test_what_is_held_is_not_erased(enter: Enter, engine: AsyncEngine, call: Call) -> None:
     async with unit_of_work(engine) as connection:
         await connection.execute(
