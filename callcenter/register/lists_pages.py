@@ -3,13 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from callcenter.errors import N_
-from callcenter.register import editing, exporting, finding, lists
+from callcenter.register import editing, exporting, finding, lists, views
 from callcenter.register.exporting import Format, TooMany
 from callcenter.register.lists import List
 from callcenter.register.lists_api import downloaded
@@ -21,6 +22,7 @@ from callcenter.web.rendering import page
 from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
 from callcenter.web.words import ZONE
 
+SEE_OTHER = 303
 LISTS = {
     List.URGENT: N_("Urgent, not passed on yet"),
     List.OVERDUE: N_("Overdue"),
@@ -47,6 +49,25 @@ async def search(
     """Appeals by number, telephone, ИИН, name and words; what was looked for is audited."""
     found = await finding.search(site, visit, question, after)
     return await _search_page(request, site, visit, question, found)
+
+
+@router.post("/search/views")
+async def keep_view(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    question: Annotated[Question, Depends(finding.asked)],
+    name: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Keep the search under a name."""
+    await views.keep(site, visit, name, question)
+    return RedirectResponse(f"/search?{views.as_query(question)}", SEE_OTHER)
+
+
+@router.post("/search/views/{view_id}/drop")
+async def drop_view(site: CurrentSite, visit: CurrentVisit, view_id: UUID) -> Response:
+    """Keep it no more."""
+    await views.drop(site, visit, view_id)
+    return RedirectResponse("/search", SEE_OTHER)
 
 
 @router.post("/search/export")
@@ -87,6 +108,8 @@ async def _search_page(
         say=Telling(site.words[language_of(request)], form),
         regions=region_field.options if region_field is not None else (),
         question=question,
+        views=await views.of(site, visit),
+        this=views.as_query(question),
         asked=question != Question(),
         since=question.since.date() if question.since else "",
         until=(question.until - timedelta(days=1)).date() if question.until else "",

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callcenter.appeals.callers import mask
 from callcenter.errors import AskedWrongly
-from callcenter.register import handling, opening, reading, reminders
+from callcenter.register import handling, opening, reading, reminders, similar
 from callcenter.register.fields import PEOPLE, Section, Value, WrongContent, people_of
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
@@ -83,6 +83,15 @@ async def draft(
     """Keep what is being typed; the page sends it every few seconds."""
     kept = await handling.keep_draft(site, visit, number, version, content)
     return JSONResponse({"kept": f"{kept.astimezone(ZONE):%H:%M:%S}"})
+
+
+@router.post("/appeals/{number}/record/similar")
+async def alike(
+    request: Request, site: CurrentSite, visit: CurrentVisit, number: str, content: Entered
+) -> Response:
+    """A piece of the page: what is known already of what is being typed."""
+    known = await similar.similar(site, visit, number, content)
+    return page(request, "register/similar.html", found=known, stages=STAGES)
 
 
 @router.post("/appeals/{number}/record/move")

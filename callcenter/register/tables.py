@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     literal_column,
 )
@@ -209,6 +210,16 @@ masked = Table(
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), primary_key=True),
     Column("masking_id", Uuid, ForeignKey("masking.id"), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+)
+
+saved_view = Table(
+    "saved_view",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="the search, encrypted"),
+    UniqueConstraint("user_name", "name"),
 )
 
 record_search = Table(

@@ -3,6 +3,7 @@
 
 const form = document.querySelector("form[data-draft]");
 const told = document.querySelector(".kept");
+const similar = document.querySelector("#similar");
 let waits = null;
 
 async function keep() {
@@ -12,6 +13,8 @@ async function keep() {
     const answer = await fetch(form.dataset.draft, { method: "POST", body });
     if (answer.ok) told.textContent = `${told.dataset.words} ${(await answer.json()).kept}`;
     else waits = setTimeout(keep, 5000);
+    const known = await fetch(form.dataset.similar, { method: "POST", body });
+    if (known.ok) similar.innerHTML = await known.text(); // ours, escaped by its template
   } catch {
     waits = setTimeout(keep, 5000); // the server is away: what is typed stays in the page
   }
