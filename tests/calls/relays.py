@@ -2,15 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from callcenter.settings import Settings
 from tests.calls.house import House
 
-Carry = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+POSTGRES = ".s.PGSQL.5432"  # the name of its socket
 #: After which seconds an event is passed on, each time that it is.
 Fate = Callable[[dict[str, Any]], Sequence[float]]
 
@@ -116,6 +120,34 @@ class SlowRelay(_Relay):
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_unix_connection(self._target)
+
+
+@dataclass(frozen=True)
+class SlowServers:
+    """Relays to the two servers, and the settings of a process that reaches them so."""
+
+    postgres: SlowRelay
+    redis: SlowRelay
+    settings: Settings
+
+
+@asynccontextmanager
+async def slow_servers(settings: Settings, folder: Path) -> AsyncIterator[SlowServers]:
+    """As quick as ever until a delay is set. `folder` has a short path."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="slow-") as sockets:
+        database, _, there = settings.database.partition("host=")
+        postgres = SlowRelay(Path(there) / POSTGRES)
+        redis = SlowRelay(Path(settings.redis.removeprefix("unix://").partition("?")[0]))
+        ways = (Path(sockets) / POSTGRES, Path(sockets) / "redis.sock")
+        async with (
+            await asyncio.start_unix_server(postgres.carry, ways[0]),
+            await asyncio.start_unix_server(redis.carry, ways[1]),
+        ):
+            urls = {
+                "database_url": SecretStr(f"{database}host={sockets}"),
+                "redis_url": SecretStr(f"unix://{ways[1]}"),
+            }
+            yield SlowServers(postgres, redis, settings.model_copy(update=urls))
 
 
 @asynccontextmanager
