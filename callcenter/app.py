@@ -139,7 +139,13 @@ class Controller:
     def figures(self) -> LineFigures:
         """What is told to whoever watches this controller."""
         connected = {"ari": self.switchboard.ari.connected, "ami": self.ami.connected}
-        return LineFigures(self._under_way.values, self.journal, connected)
+        return LineFigures(
+            self._under_way.values,
+            self.journal,
+            connected,
+            offers=lambda: self.desk.offers,
+            unheard=lambda: self.lease.unheard,
+        )
 
     def _owed(self, audio_desk: AudioDesk) -> Owed:
         calling = CallingBack(

@@ -1,8 +1,9 @@
 """What the processes tell whoever watches them: read when it is asked for, so calls pay nothing."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from prometheus_client.core import Metric
 from redis.asyncio import Redis
@@ -19,9 +20,10 @@ from callcenter.line.outcomes import Outcome
 from callcenter.recordings.spool import used
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.up.observed import gauge
+from callcenter.up.observed import counter, gauge
 
 LIMIT = 2.0  # seconds for a server to answer
+WEB_PORT = 20  # ports from the worker's to that of the pages: controllers are at most 16
 #: Where a call is, by what it would come to should the caller leave now.
 STAGES = {
     Outcome.LEFT_IN_GREETING: "greeting",
@@ -31,6 +33,7 @@ STAGES = {
     Outcome.TALKED: "talking",
     Outcome.REDIRECTED: "redirected",
 }
+WAITING = (Outcome.LEFT_WAITING, Outcome.LEFT_RINGING)
 _COUNTS = {
     "recordings": "SELECT state, count(*) FROM recording"
     " WHERE state IN ('recording', 'closed') GROUP BY state",
@@ -40,7 +43,9 @@ _COUNTS = {
 
 
 def metrics_port(settings: Settings, name: str) -> int | None:
-    """The port of the controller of this name; None when it is to have none."""
+    """The port of the controller of this name, or of `web`; None when it is to have none."""
+    if name == "web" and settings.metrics_port is not None:
+        return settings.metrics_port + WEB_PORT
     number = name.removeprefix("line-")
     if settings.metrics_port is None or not (number.isascii() and number.isdigit()):
         return None
@@ -48,27 +53,39 @@ def metrics_port(settings: Settings, name: str) -> int | None:
 
 
 class LineFigures:
-    """Of one controller. `switch` says of ARI and AMI whether they are connected."""
+    """Of one controller. `switch` says of ARI and AMI whether they are connected.
+
+    `offers` are those so far, `unheard` the seconds since the switch was heard.
+    """
 
     def __init__(
         self,
         calls: Callable[[], Iterable[Call]],
         journal: Journal,
         switch: Mapping[str, asyncio.Event],
+        *,
+        offers: Callable[[], int],
+        unheard: Callable[[], float],
     ) -> None:
+        self._offers = offers
+        self._unheard = unheard
         self._calls = calls
         self._journal = journal
         self._switch = switch
 
     async def figures(self) -> list[Metric]:
         """Calls by stage, and what of them is not in the database yet."""
-        stages = Counter(
-            STAGES.get(call.if_left, "other") for call in {id(c): c for c in self._calls()}.values()
-        )
+        calls = {id(call): call for call in self._calls()}.values()
+        stages = Counter(STAGES.get(call.if_left, "other") for call in calls)
+        since = [c.waits_since for c in calls if c.if_left in WAITING and c.waits_since is not None]
+        longest = max(0.0, time.time() - min(since)) if since else 0.0
         every = dict.fromkeys((*STAGES.values(), "other"), 0.0) | dict(stages)
         connected = {name: float(event.is_set()) for name, event in self._switch.items()}
         return [
             gauge("calls", "Calls of this controller now.", every, "stage"),
+            gauge("longest_wait_seconds", "Of those who wait now.", longest),
+            counter("offers", "Of consultants to callers.", self._offers()),
+            gauge("events_behind_seconds", "Since the switch was heard.", self._unheard()),
             gauge("journal_entries", "Not in the database yet.", self._journal.depth),
             gauge("journal_disk_bytes", "On disk, being late.", self._journal.on_disk),
             gauge("switch_connected", "Whether the switch is there.", connected, "by"),
@@ -77,6 +94,22 @@ class LineFigures:
     async def needs(self) -> Mapping[str, bool]:
         """Calls are served without the database and, by the fallback, without Redis."""
         return {name: event.is_set() for name, event in self._switch.items()}
+
+
+class WebFigures:
+    """Of the pages: how requests were answered, by the first digit of the status."""
+
+    def __init__(self, answers: Mapping[str, int], needs: Callable[[], Awaitable[bool]]) -> None:
+        """`needs` says whether the database can be used."""
+        self._answers = answers
+        self._needs = needs
+
+    async def figures(self) -> list[Metric]:
+        every = {f"{digit}xx": float(self._answers.get(f"{digit}xx", 0)) for digit in range(2, 6)}
+        return [counter("web_answers", "Requests that were answered.", every, "status")]
+
+    async def needs(self) -> Mapping[str, bool]:
+        return {"postgresql": await self._needs()}
 
 
 class WorkerFigures:

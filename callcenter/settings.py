@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     metrics_port: Port | None = Field(
         9110,
         description="Where the worker tells metrics, on loopback only, and line-1 one further, "
-        "line-2 two; `none`: nowhere",
+        "line-2 two, the pages twenty; `none`: nowhere",
     )
     sip_address: IPv4Address = Field(IPv4Address("127.0.0.1"), description="Where SIP is heard")
     sip_port: Port = 5060

@@ -51,6 +51,11 @@ class Lease:
             self._settled.clear()
         return self._hold
 
+    @property
+    def unheard(self) -> float:
+        """Seconds since a word came from the switch: it answers every third of one."""
+        return self._clock() - self._heard
+
     def heard(self) -> None:
         """A word came from the switch."""
         if self.hold is Hold.SURE:

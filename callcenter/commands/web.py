@@ -26,6 +26,7 @@ from callcenter.demands import pages as demands_pages
 from callcenter.dialling import api as dialling_api
 from callcenter.dialling import pages as dialling_pages
 from callcenter.errors import NotReady
+from callcenter.figures import WebFigures, metrics_port
 from callcenter.live import api as live_api
 from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
@@ -54,6 +55,7 @@ from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.redis import open_redis
 from callcenter.up.notify import ready
+from callcenter.up.observed import observed
 from callcenter.web.api import check_database
 from callcenter.web.application import make_application
 from callcenter.web.site import Room
@@ -144,7 +146,9 @@ async def serve(settings: Settings) -> None:
             url = f"http://{settings.web_address}:{settings.web_port}"
             served = asyncio.create_task(DutyDesk(redis, settings).pages_served())
             try:
-                async with watch.running():
+                told = WebFigures(app.state.answers, lambda: _is_ready(engine))
+                port = metrics_port(settings, "web")
+                async with watch.running(), observed(port, told.figures, told.needs):
                     await _run(app, watch, listener, url)
             finally:
                 served.cancel()
@@ -152,6 +156,14 @@ async def serve(settings: Settings) -> None:
     finally:
         await redis.aclose()
         await engine.dispose()
+
+
+async def _is_ready(engine: AsyncEngine) -> bool:
+    try:
+        await check_database(engine)
+    except NotReady:
+        return False
+    return True
 
 
 def _listen(settings: Settings) -> socket.socket:

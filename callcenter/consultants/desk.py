@@ -44,6 +44,7 @@ class Desk:
         self._roster: dict[str, Consultant] = {}
         self._places: dict[str, Place] = {}
         self._occupied: dict[str, Occupation] = {}
+        self.offers = 0  #: of consultants to calls of ours, so far
         #: Awaited when Redis has lost everything: tell roster and devices again.
         self.on_empty: Callable[[], Awaitable[None]] | None = None
         #: Told the extension of a consultant who is not to be rung any more; must not block.
@@ -207,6 +208,7 @@ class Desk:
         place = self._places.get(call_id)
         consultant = self._roster.get(extension)
         if place is not None and consultant is not None:
+            self.offers += 1
             place.take(consultant)
         elif place is None:  # the caller left, or was served by an earlier life of this controller
             try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -256,11 +256,12 @@ def _of_recording(each: Recorded, mine: Pairs) -> Iterator[Difference]:
         return
     ended_at = each.ended_at
     for call, row in mine:
-        if call.ended_at and call.began_at <= each.began_at <= call.ended_at < ended_at:
-            if not _same(call.ended_at, ended_at):  # as after a controller was away for a while
-                why = f"its call ended at {_clock(call.ended_at)}, it at {_clock(ended_at)}"
+        last, why = _latest_end(each, call, row)
+        if last < ended_at:
+            if not _same(last, ended_at):
+                why = f"{why} {_clock(last)}, it at {_clock(ended_at)}"
                 yield Difference(Kind.RECORDING_TOO_LATE, subject, why, call, row, each)
-            ended_at = call.ended_at
+            ended_at = last
     length = ended_at - each.began_at
     if each.length is not None and abs(each.length - length) > TOLERANCE:
         why = (
@@ -272,6 +273,16 @@ def _of_recording(each: Recorded, mine: Pairs) -> Iterator[Difference]:
     if length > TOLERANCE and not any(_touches(span, each.began_at, ended_at) for span in spans):
         why = f"from {_clock(each.began_at)}, when the switch has no conversation of its appeal"
         yield Difference(Kind.RECORDING_WITHOUT_CONVERSATION, subject, why)
+
+
+def _latest_end(each: Recorded, call: SwitchCall, row: Registered) -> tuple[datetime, str]:
+    """When this recording of a call must have ended at the latest, and what says so."""
+    if call.ended_at is not None:  # as after a controller was away for a while
+        if call.began_at <= each.began_at <= call.ended_at:
+            return call.ended_at, "its call ended at"
+    elif each.length is not None and row.outcome == Outcome.LOST_TO_A_FAULT:
+        return each.began_at + each.length, "the switch died, its file ends at"
+    return datetime.max.replace(tzinfo=UTC), ""
 
 
 def _same(one: datetime, other: datetime) -> bool:

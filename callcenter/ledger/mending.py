@@ -7,7 +7,7 @@ knows: these the switch's ledger and the disk can tell. All else is left as it i
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -127,8 +127,10 @@ async def _end_recording(
 ) -> bool:
     if each.call is None or each.row is None or each.recording is None:
         return False
-    values = {"id": each.recording.id, "was": each.recording.ended_at}
-    changed = await connection.execute(_END_OF_RECORDING, values | {"ended_at": each.call.ended_at})
+    recorded = each.recording
+    ended_at = each.call.ended_at or recorded.began_at + (recorded.length or timedelta())
+    values = {"id": recorded.id, "was": recorded.ended_at, "ended_at": ended_at}
+    changed = await connection.execute(_END_OF_RECORDING, values)
     if changed.first() is None:
         return False
     await _mark(connection, each.row.appeal_id, each.row.ordinal, each)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,16 @@ def gauge(
 ) -> GaugeMetricFamily:
     """One figure, or one for each value of a label. Labels are words of ours, never people's."""
     family = GaugeMetricFamily(f"callcenter_{name}", what, labels=[label] if label else None)
+    for value, number in values.items() if isinstance(values, Mapping) else (("", values),):
+        family.add_metric([value] if label else [], number)
+    return family
+
+
+def counter(
+    name: str, what: str, values: Mapping[str, float] | float, label: str = ""
+) -> CounterMetricFamily:
+    """As `gauge`, of what only grows while the process lives; Prometheus adds `_total`."""
+    family = CounterMetricFamily(f"callcenter_{name}", what, labels=[label] if label else None)
     for value, number in values.items() if isinstance(values, Mapping) else (("", values),):
         family.add_metric([value] if label else [], number)
     return family

@@ -1,6 +1,7 @@
 """The application: rooms put together, guarded, and every error told at the edge."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -88,7 +89,8 @@ def make_application(
         app.add_exception_handler(family, tell)
     app.add_exception_handler(RequestValidationError, tell_invalid)
     app.add_exception_handler(HTTPException, tell_http)
-    app.add_middleware(Edge, tell=tell)
+    app.state.answers = Counter[str]()
+    app.add_middleware(Edge, tell=tell, answers=app.state.answers)
     return app
 
 

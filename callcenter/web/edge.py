@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import MutableHeaders
@@ -44,10 +45,15 @@ class Edge:
     """ASGI middleware around everything else."""
 
     def __init__(
-        self, app: ASGIApp, tell: Callable[[Request, Exception], Awaitable[Response]]
+        self,
+        app: ASGIApp,
+        tell: Callable[[Request, Exception], Awaitable[Response]],
+        answers: Counter[str],
     ) -> None:
+        """`answers` is told how each request was answered, as in 2xx."""
         self._app = app
         self._tell = tell
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,6 +81,7 @@ class Edge:
             response = await self._tell(Request(scope, receive), error)
             await response(scope, receive, protected)
         finally:
+            self._answers[f"{(status or 500) // 100}xx"] += 1
             # The route and not the path: paths and queries hold numbers of people.
             route = getattr(scope.get("route"), "path", "-")
             took = (time.monotonic() - began) * 1000

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from tests.calls.parts import Process
 
 BLOCKED = 5.0  # seconds
@@ -30,21 +28,15 @@ def block(process: Process) -> None:
 def no_memory_for(process: Process) -> Iterator[None]:
     """Whatever the process asks for from now on, the kernel kills it for.
 
-    Skips the test, and says why, where the kernel lets nobody do that.
+    Raises OSError where the kernel lets nobody do that.
     """
     is_old = (_CGROUPS / "memory").is_dir()
     group = (_CGROUPS / "memory" if is_old else _CGROUPS) / f"callcenter-test-{process.pid}"
+    group.mkdir()
     try:
-        group.mkdir()
-    except OSError as exc:
-        pytest.skip(f"this machine lets nobody limit memory: {exc}")
-    try:
-        try:
-            limit = group / ("memory.limit_in_bytes" if is_old else "memory.max")
-            limit.write_text(str(64 * 1024))
-            (group / "cgroup.procs").write_text(str(process.pid))
-        except OSError as exc:
-            pytest.skip(f"this machine lets nobody limit memory: {exc}")
+        limit = group / ("memory.limit_in_bytes" if is_old else "memory.max")
+        limit.write_text(str(64 * 1024))
+        (group / "cgroup.procs").write_text(str(process.pid))
         yield
     finally:
         with suppress(OSError):

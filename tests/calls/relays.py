@@ -99,7 +99,12 @@ class EventRelay(_Relay):
                 event = json.loads(said) if frame[0] & 0x0F == 1 else {"type": "RESTResponse"}
                 fate = (0.0,) if event["type"] == "RESTResponse" else self.fate(event)
                 for delay in fate:
-                    asyncio.get_running_loop().call_later(delay, writer.write, frame)
+                    asyncio.get_running_loop().call_later(delay, _write, writer, frame)
+
+
+def _write(writer: asyncio.StreamWriter, frame: bytes) -> None:
+    if not writer.is_closing():
+        writer.write(frame)
 
 
 async def _frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
@@ -151,9 +156,11 @@ async def slow_servers(settings: Settings, folder: Path) -> AsyncIterator[SlowSe
 
 
 @asynccontextmanager
-async def relayed_ari(house: House) -> AsyncIterator[tuple[EventRelay, Settings]]:
-    """A relay, and the settings of a controller that reaches ARI by it."""
+async def relayed_ari(
+    house: House, settings: Settings | None = None
+) -> AsyncIterator[tuple[EventRelay, Settings]]:
+    """A relay, and these settings, or the house's, of a controller that reaches ARI by it."""
     relay = EventRelay(house.settings.ari_port)
     async with await asyncio.start_server(relay.carry, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        yield relay, house.settings.model_copy(update={"ari_port": port})
+        yield relay, (settings or house.settings).model_copy(update={"ari_port": port})

@@ -9,7 +9,12 @@ import pytest_asyncio
 from callcenter.up.supervisor import environment
 from tests.calls.house import House
 from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line
-from tests.chaos.faults import Parts, controller_killed, postgresql_frozen
+from tests.chaos.faults import (
+    Parts,
+    all_controllers_killed,
+    controller_killed,
+    postgresql_frozen,
+)
 from tests.chaos.run import chaos
 from tests.services import CALLCENTER
 
@@ -32,13 +37,12 @@ async def parts(
             await worker.kill()
 
 
-async def test_nothing_is_lost_when_a_controller_dies_and_the_database_freezes(
+async def test_nothing_is_lost_when_controllers_die_and_the_database_freezes(
     parts: Parts,
 ) -> None:
     seed = random.randrange(10**6)
-    result = await chaos(
-        parts, [controller_killed, postgresql_frozen], seed=seed, callers=12, every=0.8
-    )
+    faults = [controller_killed, postgresql_frozen, all_controllers_killed]
+    result = await chaos(parts, faults, seed=seed, callers=15, every=0.8)
     said = f"seed {seed}\n{result.table()}"
     assert not result.lost, said
     assert result.conversations > 0, said

@@ -6,6 +6,7 @@ docs/operations/failures.md tells operators what is seen here.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.jobs import Tools
 from tests.calls.fragile import both_hear, connected, falls_back, has_happened, held, unbroken
 from tests.calls.house import House, running_controller, until
-from tests.calls.network import ALONE, Network, let_in, network
+from tests.calls.network import ALONE, Network, network
 from tests.calls.parts import Line, running_line
 from tests.calls.talking import order
 from tests.calls.test_takeover import sees
@@ -33,14 +34,18 @@ def house(fragile: House) -> House:
 
 @pytest.fixture
 def way() -> Iterator[Network]:
-    with network() as made:
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(network())
+        except OSError as exc:
+            pytest.skip(f"this machine lets nobody make a network: {exc}")
         yield made
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def beyond(house: House, way: Network) -> AsyncIterator[Line]:
     """The controller line-1, on the other side of the network."""
-    await let_in(house.switch, house.settings, way.address)
+    await way.let_in(house.switch)
     async with running_line(house.settings, "line-1", before=way.enter) as line:
         yield line
 
@@ -128,7 +133,7 @@ async def test_one_of_another_machine_that_comes_back_after_its_calls_were_taken
 ) -> None:
     """Nobody there can kill it: what holds it back is that it finds itself fenced."""
     number = "+77020041000"
-    await let_in(house.switch, house.settings, way.address)
+    await way.let_in(house.switch)
     before = (*way.enter, *ALONE)
     async with (
         running_line(house.settings, "line-1", before=before) as line,

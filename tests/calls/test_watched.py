@@ -1,6 +1,7 @@
 """What real processes tell whoever watches them, during a real call and when a server is sick."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,13 +9,14 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callcenter.figures import metrics_port
 from callcenter.line.outcomes import Moment
-from callcenter.settings import Settings
+from callcenter.settings import ROOT, Settings
 from callcenter.up.ports import free_port
 from callcenter.up.supervisor import environment
 from tests.calls.fragile import connected, has_happened
 from tests.calls.house import House, until
-from tests.calls.parts import OwnPostgres, Process, running_line
+from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line
 from tests.services import CALLCENTER
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -29,15 +31,19 @@ def watched(fragile: House) -> Settings:
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncIterator[None]:
-    worker = Process(
-        (*CALLCENTER, "worker"), settings.var / "worker.log", dict(environment(settings))
+async def running(settings: Settings, what: str) -> AsyncIterator[None]:
+    """`worker` or `web`."""
+    process = Process(
+        (*CALLCENTER, what), settings.var / f"{what}.log", dict(environment(settings))
     )
-    await worker.start()
+    await process.start()
     try:
         yield
+    except BaseException as exc:
+        exc.add_note(f"{what}: {process.log.read_text()[-1000:]}")
+        raise
     finally:
-        await worker.kill()
+        await process.kill()
 
 
 async def asked(port: int, path: str) -> tuple[int, str]:
@@ -75,7 +81,7 @@ async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
     house, number = fragile, "+77020000501"
     assert watched.metrics_port is not None
     worker, line = watched.metrics_port, watched.metrics_port + 1
-    async with running_line(watched, "line-1"), running_worker(watched):
+    async with running_line(watched, "line-1"), running(watched, "worker"):
         await asyncio.gather(is_ready(line, 200), is_ready(worker, 200))
         async with house.consultant("201") as consultant, house.caller(number) as caller:
             leg = await connected(house, caller, consultant)
@@ -83,6 +89,9 @@ async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
             told = await metrics(line)
             assert told["callcenter_calls", "talking"] == 1
             assert told["callcenter_calls", "waiting"] == 0
+            assert told["callcenter_offers_total", ""] == 1
+            assert told["callcenter_longest_wait_seconds", ""] == 0
+            assert 0 <= told["callcenter_events_behind_seconds", ""] < 30
             assert told["callcenter_switch_connected", "ari"] == 1
             assert told["process_resident_memory_bytes", ""] > 0
             about = await metrics(worker)
@@ -116,3 +125,51 @@ async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
             finally:
                 await house.switch.start()
             await is_ready(line, 200)
+
+
+async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_what_it_needs(
+    fragile: House, watched: Settings, postgres_server: OwnPostgres, redis_server: OwnRedis
+) -> None:
+    assert watched.metrics_port is not None
+    settings = watched.model_copy(update={"web_port": watched.metrics_port + 30})
+    worker, line = settings.metrics_port, metrics_port(settings, "line-1")
+    web = metrics_port(settings, "web")
+    assert worker is not None
+    assert line is not None
+    assert web is not None
+    async with (
+        running_line(settings, "line-1"),
+        running(settings, "worker"),
+        running(settings, "web"),
+    ):
+        for port in (worker, line, web):
+            await is_ready(port, 200)
+        told = {name for port in (worker, line, web) for name in await families(port)}
+        alarms = (ROOT / "docs" / "operations" / "alarms.yml").read_text()
+        looked_at = set(re.findall(r"callcenter_\w+", alarms))
+        assert looked_at - told == set()
+        assert looked_at
+        redis_server.pause()
+        try:
+            await is_ready(worker, 503)
+        finally:
+            redis_server.go_on()
+        await asyncio.to_thread(postgres_server.pause)
+        try:
+            await is_ready(web, 503)
+            assert (await asked(settings.web_port, "/health/ready"))[0] == 503
+            assert (await asked(settings.web_port, "/health/live"))[0] == 200
+        finally:
+            await asyncio.to_thread(postgres_server.go_on)
+        for port in (worker, line, web):
+            await is_ready(port, 200)
+        assert (await metrics(web))["callcenter_web_answers_total", "5xx"] >= 1
+
+
+async def families(port: int) -> set[str]:
+    """Names as rules use them, whether or not there is a value now."""
+    _, body = await asked(port, "/metrics")
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in text_string_to_metric_families(body)
+    }

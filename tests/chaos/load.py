@@ -1,9 +1,10 @@
 """Callers and consultants who go on whatever fails, and what each of them lived through."""
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +16,10 @@ from callcenter.errors import CallcenterError
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
 
 SILENCE = 3.0  # seconds
+#: What callers do, and how many of them; the others talk.
+STORIES = {"leaves": 1, "chooses": 1, "waits": 1, "messages": 2, "talks": 6}
+#: What consultants do with a caller whom they have.
+DEEDS = {"talks": 4, "holds": 2, "transfers": 1, "sends back": 1}
 FAILED = (CallcenterError, TimeoutError, OSError)
 
 
@@ -27,6 +32,13 @@ class Attempt:
     answered: bool = False
     talked: bool = False
     talks: bool = False  #: now
+    began: float = field(default_factory=time.monotonic)
+    ended: float = math.inf
+
+    @property
+    def hears_a_consultant(self) -> bool:
+        """In the last second."""
+        return self.call is not None and _hears_a_consultant(self.call)
 
     def longest_gap(self, since: float) -> float:
         """Seconds between two packets that reached the caller."""
@@ -40,12 +52,14 @@ class Load:
     """All callers of a run. While `calm` is not set conversations go on."""
 
     house: House
-    rng: random.Random
+    seed: int
+    crew: Sequence[str]  #: extensions of those at work
     attempts: list[Attempt] = field(default_factory=list)
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     callers: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
         self.calm.set()
 
     @property
@@ -55,10 +69,10 @@ class Load:
     def begin(self) -> None:
         """One more caller, with a story by chance."""
         number = f"+7705{len(self.attempts):07}"
-        story = self.rng.choices(("leaves", "chooses", "waits", "talks"), (1, 1, 1, 4))[0]
+        story = self.rng.choices(list(STORIES), list(STORIES.values()))[0]
         attempt = Attempt(number)
         self.attempts.append(attempt)
-        task = asyncio.create_task(self._lives(attempt, story, self.rng.uniform(1, 5)))
+        task = asyncio.create_task(self._lives(attempt, story, self.rng.uniform(2, 6)))
         self.callers.add(task)
         task.add_done_callback(self.callers.discard)
 
@@ -72,7 +86,10 @@ class Load:
                 await asyncio.sleep(0.3)
                 if story in ("waits", "talks"):
                     await call.press("0")
-                    await self._talks(attempt, call, patience, 60 if story == "talks" else patience)
+                    talks = story == "talks"
+                    await self._talks(attempt, call, 2 * patience, 60 if talks else patience)
+                elif story == "messages":
+                    await self._leaves_a_message(call, patience)
                 elif story == "chooses":
                     await call.press("2")
                     await asyncio.sleep(patience)
@@ -82,6 +99,17 @@ class Load:
             except FAILED:
                 if attempt.call is not None:
                     attempt.call.drop()
+            finally:
+                attempt.ended = time.monotonic()
+
+    async def _leaves_a_message(self, call: Call, length: float) -> None:
+        """Instead of waiting: whoever is connected sooner talks, which is all right too."""
+        await call.press("0")
+        for _ in range(2):
+            await asyncio.sleep(2)
+            await call.press("4")
+        await asyncio.sleep(length)
+        await self.calm.wait()
 
     async def _talks(self, attempt: Attempt, call: Call, length: float, patience: float) -> None:
         """Wait for a consultant, then talk, and on while somebody injects a fault."""
@@ -117,11 +145,13 @@ def _hears_a_consultant(call: Call) -> bool:
 
 
 @asynccontextmanager
-async def at_work(house: House, extension: str) -> AsyncIterator[None]:
+async def at_work(load: Load, extension: str) -> AsyncIterator[None]:
     """A consultant who takes every call, and registers anew as telephones do."""
-    async with house.softphone(extension) as phone:
+    async with load.house.softphone(extension) as phone:
         await phone.register()
-        tasks = [asyncio.create_task(_takes_calls(phone)), asyncio.create_task(_registers(phone))]
+        own = random.Random(f"{extension} {load.seed}")
+        working = (_takes_calls(phone, load, own), _registers(phone))
+        tasks = [asyncio.create_task(each) for each in working]
         try:
             yield
         finally:
@@ -130,17 +160,35 @@ async def at_work(house: House, extension: str) -> AsyncIterator[None]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _takes_calls(phone: Phone) -> None:
+async def _takes_calls(phone: Phone, load: Load, own: random.Random) -> None:
     while True:
         try:
             leg = await phone.next_call(3600)
+            await asyncio.sleep(own.uniform(0, 1.5))  # it rings
             await leg.answer()
             leg.send_tone(CONSULTANT_TONE)
+            deed = own.choices(list(DEEDS), list(DEEDS.values()))[0]
+            await asyncio.sleep(own.uniform(0.5, 2))
+            await _does(leg, deed, own.choice(load.crew), load.calm)
             while not leg.is_over and not is_dead(leg):
                 await asyncio.sleep(0.2)
             leg.drop()
         except FAILED:
             continue
+
+
+async def _does(leg: Call, deed: str, other: str, calm: asyncio.Event) -> None:
+    """Not while a fault is injected: what is heard then is to be the fault's."""
+    if deed == "talks":
+        return
+    await calm.wait()
+    if deed == "holds":
+        await leg.press("*5")
+        await asyncio.sleep(4)
+        await calm.wait()
+        await leg.press("*5")
+    else:
+        await leg.press("*00" if deed == "sends back" else f"*3{other}#")
 
 
 async def _registers(phone: Phone) -> None:

@@ -301,3 +301,16 @@ def test_loose_files_and_unreadable_lines_are_differences() -> None:
         Kind.FILE_WITHOUT_RECORDING,
         Kind.LINES_UNREADABLE,
     ]
+
+
+def test_a_recording_that_was_cut_by_the_death_of_the_switch_ends_with_its_file() -> None:
+    told = talked()
+    (call,), (row,), (recording,) = told.switch, told.register, told.recordings
+    cut = replace(recording, length=timedelta(seconds=6))
+    killed = {
+        "switch": [replace(call, ended_at=None, conversations=())],
+        "register": [replace(row, outcome="lost_to_a_fault")],
+        "recordings": [cut],
+    }
+    assert Kind.RECORDING_TOO_LATE in kinds(talked(**killed))
+    assert Kind.TIMES_DISAGREE not in kinds(talked(**killed))
