@@ -33,5 +33,5 @@ bench: ## measure ours against a plain dialplan, in turn (ROUNDS=1: 4 minutes, R
 	@.venv/bin/python -m tests.bench compare --rounds $(ROUNDS)
 
 chaos: ## inject every fault under 100 callers and show what came of it (7 minutes; 1 on a loss)
-	@scripts/setup
+	@scripts/setup tests
 	@.venv/bin/python -m tests.chaos

@@ -18,6 +18,7 @@ class Row:
     before: int = 0  #: conversations when it began
     after: int = 0  #: of them, those that went on when all was well again
     longest_gap: float = 0.0  #: seconds, in those, as the caller heard it
+    stalled: float = 0.0  #: seconds for which the telephones themselves stood still meanwhile
     recovery: float = 0.0  #: seconds until a new caller was served and in the database
     ended: float = math.inf
     not_tried: str = ""
@@ -33,13 +34,14 @@ class Row:
             return f"{self.fault:<26}not tried: {self.not_tried}"
         return (
             f"{self.fault:<26}{self.before:>7}{self.after:>7}{self.longest_gap * 1000:>9.0f}"
+            f"{self.stalled * 1000:>7.0f}"
             f"{self.appeals_missing:>9}{self.recordings_missing:>12}{self.recovery:>13.1f}"
         )
 
 
 HEAD = (
-    f"{'fault':<26}{'before':>7}{'after':>7}{'gap, ms':>9}{'appeals':>9}{'recordings':>12}"
-    f"{'recovery, s':>13}"
+    f"{'fault':<26}{'before':>7}{'after':>7}{'gap, ms':>9}{'ours':>7}{'appeals':>9}"
+    f"{'recordings':>12}{'recovery, s':>13}"
 )
 
 
@@ -80,8 +82,9 @@ class Result:
         unanswered = sum(not attempt.answered for attempt in self.attempts)
         return "\n".join(
             [
-                "conversations before and after, the longest gap that was heard, appeals missing, "
-                "recordings missing or with gaps:",
+                "conversations before and after; the longest gap that was heard, and how long the "
+                "telephones of this run stood still themselves; appeals missing; recordings "
+                "missing or with gaps:",
                 HEAD,
                 *(row.line() for row in self.rows),
                 f"{len(self.attempts)} callers, {unanswered} not answered, "

@@ -16,11 +16,13 @@ from callcenter.line.backlog import waiting
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from tests.calls.house import CREW, House, until
+from tests.calls.test_waiting import Stalls
 from tests.chaos.faults import Fault, NotTried, Parts
 from tests.chaos.load import Load, at_work, is_dead
 from tests.chaos.result import HEAD, Result, Row
 
 TALKING, TALK_SOON = 3, 10.0  # conversations in which a fault is injected, if they come by then
+SETTLES = 3.0  # seconds for a transfer or a hold that was begun
 RECOVERS = 60.0  # seconds within which the next caller must be served and written down
 _KEPT = """
     SELECT caller_number, count(DISTINCT appeal.id) FILTER (WHERE outcome IS NOT NULL),
@@ -86,14 +88,18 @@ async def _arrive(load: Load, callers: int, every: float) -> None:
 
 async def _inject(parts: Parts, load: Load, fault: Fault, number: int) -> Row:
     load.calm.clear()
+    await asyncio.sleep(SETTLES)  # what consultants had begun is not the fault's
     talking = load.talking
     hearing = [each for each in talking if each.hears_a_consultant]  # and no music
     row = Row(fault.__name__, time.monotonic(), len(talking))
-    try:
-        await fault(parts)
-        await until(lambda: _serves(parts, f"+7706{number:07}"), "a new caller is served", RECOVERS)
-    except NotTried as exc:
-        row.not_tried = str(exc)
+    async with Stalls() as stalls:
+        try:
+            await fault(parts)
+            caller = f"+7706{number:07}"
+            await until(lambda: _serves(parts, caller), "a new caller is served", RECOVERS)
+        except NotTried as exc:
+            row.not_tried = str(exc)
+    row.stalled = stalls.longest
     row.ended = time.monotonic()
     row.recovery = row.ended - row.began
     go_on = [
