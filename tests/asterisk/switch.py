@@ -41,6 +41,7 @@ class Switch:
     def __init__(self, settings: Settings, accounts: Sequence[SipAccount] = ()) -> None:
         self.settings = settings
         self.accounts = list(accounts)
+        self.let_in: set[str] = set()  #: addresses from which AMI may be used besides this machine
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> "Switch":
@@ -87,6 +88,7 @@ class Switch:
         """Renders the configuration and starts; returns when Asterisk is fully booted."""
         assert not self.is_running, "Asterisk runs already"
         await asyncio.to_thread(lambda: write(self.settings, render(self.settings, self.accounts)))
+        self._permit()
         with (self.settings.var / "asterisk.out").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *asterisk_command(self.settings), stdout=output, stderr=output
@@ -96,6 +98,18 @@ class Switch:
         except BaseException:
             await self.kill()
             raise
+
+    async def permit(self, address: str) -> None:
+        """Have AMI take connections from there too, also when it is started anew."""
+        self.let_in.add(address)
+        self._permit()
+        await self.cli("manager reload")
+
+    def _permit(self) -> None:
+        rendered = self.settings.asterisk_folder / "etc" / "manager.conf"
+        first, permit, rest = rendered.read_text().partition("permit = 127.0.0.1/255.255.255.255")
+        lines = [f"\npermit = {each}/255.255.255.255" for each in self.let_in if each not in rest]
+        rendered.write_text(f"{first}{permit}{''.join(lines)}{rest}")
 
     async def _is_booted(self) -> bool:
         assert self.is_running, f"Asterisk has ended: {self.output()[-2000:]}"

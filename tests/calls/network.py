@@ -10,8 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.asterisk.switch import Switch
-
 #: To a controller of a machine of its own, as it seems: nobody else can kill it there.
 ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 _numbers = itertools.count()
@@ -54,16 +52,6 @@ class Network:
             f"ip route add 127.0.0.1/32 via {here} src {self.address}",
         ):
             _run(*self.enter, "sh", "-c", command)
-
-    async def let_in(self, switch: Switch) -> None:
-        """Have Asterisk's AMI take connections from there too, until it is started anew."""
-        rendered = switch.settings.asterisk_folder / "etc" / "manager.conf"
-        text = rendered.read_text()
-        permit = "permit = 127.0.0.1/255.255.255.255"
-        assert permit in text
-        more = f"{permit}\npermit = {self.address}/255.255.255.255"
-        rendered.write_text(text.replace(permit, more))
-        await switch.cli("manager reload")
 
     def remove(self) -> None:
         subprocess.run(["ip", "link", "del", self._here], capture_output=True)

@@ -45,7 +45,7 @@ def way() -> Iterator[Network]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def beyond(house: House, way: Network) -> AsyncIterator[Line]:
     """The controller line-1, on the other side of the network."""
-    await way.let_in(house.switch)
+    await house.switch.permit(way.address)
     async with running_line(house.settings, "line-1", before=way.enter) as line:
         yield line
 
@@ -133,7 +133,7 @@ async def test_one_of_another_machine_that_comes_back_after_its_calls_were_taken
 ) -> None:
     """Nobody there can kill it: what holds it back is that it finds itself fenced."""
     number = "+77020041000"
-    await way.let_in(house.switch)
+    await house.switch.permit(way.address)
     before = (*way.enter, *ALONE)
     async with (
         running_line(house.settings, "line-1", before=before) as line,

@@ -71,7 +71,7 @@ async def _parts(folder: Path) -> AsyncIterator[Parts]:
         relay, relayed = await stack.enter_async_context(relayed_ari(house, slow.settings))
         way = _way(stack)
         if way is not None:
-            await way.let_in(house.switch)
+            await house.switch.permit(way.address)
         before = way.enter if way is not None else ()
         lines = [
             await stack.enter_async_context(running_line(relayed, "line-1", program=BLOCKABLE)),

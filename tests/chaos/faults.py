@@ -152,8 +152,6 @@ async def asterisk_killed(parts: Parts) -> None:
     await parts.house.switch.kill()
     await asyncio.sleep(AGAIN)
     await parts.house.switch.start()
-    if parts.way is not None:
-        await parts.way.let_in(parts.house.switch)
 
 
 def _needed(part: T | None, why: str) -> T:
