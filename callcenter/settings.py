@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         description="Where the worker tells metrics, on loopback only, and line-1 one further, "
         "line-2 two, the pages twenty; `none`: nowhere",
     )
+    telephone_url: str | None = Field(
+        None,
+        pattern=r"^wss?://[A-Za-z0-9.-]+(:\d{1,5})?/[A-Za-z0-9/_-]*$",
+        description="Where browsers that are telephones reach Asterisk's WebSocket: "
+        "wss://HOST/PATH of the proxy; empty: ws on loopback",
+    )
     sip_address: IPv4Address = Field(IPv4Address("127.0.0.1"), description="Where SIP is heard")
     sip_port: Port = 5060
     rtp_start: Port = 10000
@@ -358,6 +364,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"postgresql://postgres@/callcenter?host={self.postgres_folder}"
+
+    @cached_property
+    def telephone(self) -> str:
+        """The WebSocket by which browsers that are telephones reach Asterisk."""
+        return self.telephone_url or f"ws://127.0.0.1:{self.ari_port}/ws"
 
     @cached_property
     def redis(self) -> str:

@@ -9,7 +9,7 @@ from callcenter.storage.engine import once
 async def sip_accounts(settings: Settings) -> list[SipAccount]:
     """The softphones that may sign in now. Raises NotReady without a migrated database."""
     everyone = await once(settings, consultants.active)
-    return [SipAccount(each.extension, each.digest) for each in everyone]
+    return [SipAccount(each.extension, each.digest, webrtc=each.in_browser) for each in everyone]
 
 
 async def render_asterisk(settings: Settings, *, reload: bool) -> list[str]:

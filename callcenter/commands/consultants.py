@@ -60,7 +60,8 @@ def list_consultants() -> None:
         state = "active" if each.active else "disabled"
         shown = f"{each.extension:<7} {','.join(each.languages):<6} {state:<9} {each.name}"
         in_team = f"({each.team})" if each.team else ""
-        click.echo(f"{shown}  {as_words(each.skills)} {in_team}".rstrip())
+        place = " [browser]" if each.in_browser else ""
+        click.echo(f"{shown}  {as_words(each.skills)} {in_team}".rstrip() + place)
 
 
 @command.command()
@@ -81,6 +82,21 @@ def team(extension: str, team: str) -> None:
     name = read_team(team)
     asyncio.run(once(read_settings(), lambda each: store.set_team(each, extension, name)))
     click.echo(f"{extension} is in {f'the team {name}' if name else 'no team'}")
+
+
+@command.command()
+@click.argument("extension")
+@click.argument("kind", type=click.Choice(["browser", "softphone"]))
+def telephone(extension: str, kind: str) -> None:
+    """Say what the consultant EXTENSION speaks with: the page of work, or a softphone.
+
+    It is one of the two: a caller rings one telephone.
+    """
+    in_browser = kind == "browser"
+    _change(
+        lambda connection: store.set_in_browser(connection, extension, in_browser),
+        f"the telephone of {extension} is {'the page of work' if in_browser else 'a softphone'}",
+    )
 
 
 async def _set_skills(settings: Settings, extension: str, skills: Mapping[str, int]) -> None:

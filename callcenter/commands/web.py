@@ -30,6 +30,7 @@ from callcenter.figures import WebFigures, metrics_port
 from callcenter.live import api as live_api
 from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
+from callcenter.live import telephone as live_telephone
 from callcenter.live.watch import Watch
 from callcenter.people import pages as people_pages
 from callcenter.plans import api as plans_api
@@ -112,7 +113,11 @@ ROOMS = (
         (consultants_api.router, consultants_pages.router, calls.router),
         consultants_pages.TEMPLATES,
     ),
-    Room("live", (live_pages.router, live_own.router, live_api.router), live_pages.TEMPLATES),
+    Room(
+        "live",
+        (live_pages.router, live_own.router, live_telephone.router, live_api.router),
+        live_pages.TEMPLATES,
+    ),
 )
 
 log = logging.getLogger("callcenter.web")

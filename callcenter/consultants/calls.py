@@ -42,6 +42,7 @@ What = Literal[
     "queue",
     "redirect",
     "survey",
+    "ring_again",
 ]
 ToWhom = Annotated[str | None, Form(max_length=50)]
 WhichLanguage = Annotated[Literal["kk", "ru"] | None, Form()]
@@ -87,8 +88,9 @@ async def change_own_call(
     an extension, or whoever is free with a skill and speaks the language: `skill:lawyer`, or with
     a level at least `skill:lawyer:3`. `queue`: the caller waits again, in the old place, for
     somebody who speaks `language`. `redirect`: the caller is told so and goes to 1414. `survey`:
-    you leave, and the caller is asked for a mark. Whoever does not answer, or leaves, lets the
-    caller come back to you.
+    you leave, and the caller is asked for a mark. `ring_again`: your telephone is rung once more,
+    as when its page was loaded anew; the caller hears music meanwhile. Whoever does not answer, or
+    leaves, lets the caller come back to you.
     """
     return CallNow.model_validate(await ordered(site, visit, what, to, language))
 

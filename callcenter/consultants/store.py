@@ -35,6 +35,7 @@ class Consultant:
     active: bool
     skills: Mapping[str, int] = field(default_factory=dict)  #: levels, by the code of the skill
     team: str | None = None
+    in_browser: bool = False  #: the telephone is the page of work, not a softphone
 
 
 def _query() -> Select[Any]:
@@ -53,6 +54,7 @@ def _query() -> Select[Any]:
         consultant.c.active,
         levels.label("skills"),
         consultant.c.team,
+        consultant.c.in_browser,
     ).order_by(consultant.c.extension)
 
 
@@ -67,6 +69,7 @@ async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Consult
             row.active,
             row.skills or {},
             row.team,
+            row.in_browser,
         )
         for row in await connection.execute(query)
     ]
@@ -211,6 +214,14 @@ async def set_team(connection: AsyncConnection, extension: str, team: str | None
     Raises AskedWrongly for an unknown extension.
     """
     await _change(connection, extension, team=team)
+
+
+async def set_in_browser(connection: AsyncConnection, extension: str, in_browser: bool) -> None:
+    """Say whether the telephone is the page of work. Raises AskedWrongly for an unknown extension.
+
+    Asterisk has to be told (`callcenter.softphones`).
+    """
+    await _change(connection, extension, in_browser=in_browser)
 
 
 async def _change(

@@ -27,6 +27,13 @@ consultant = Table(
     Column("active", Boolean, nullable=False, server_default="true"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("team", Text, comment="whose supervisors hear its own"),
+    Column(
+        "in_browser",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="the telephone is the page of work, not a softphone",
+    ),
     CheckConstraint("languages <@ ARRAY['kk', 'ru'] AND languages <> '{}'", name="languages"),
     CheckConstraint("extension ~ '^[0-9]{3,6}$'", name="extension"),
 )

@@ -19,7 +19,7 @@ from typing import Any
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.errors import WeFailed
 from callcenter.line.call import Call, to_the_end
-from callcenter.line.guests import Guest, Talker
+from callcenter.line.guests import Guest, Talker, called_again
 from callcenter.line.happenings import Asked, Came, Found, Left, NotCome
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, Room
@@ -202,6 +202,14 @@ class Conversation:
         """Begin to call somebody; `next` tells what became of it."""
         self._is_consultant, self.hands_over = is_consultant, hands_over
         self._coming = asyncio.ensure_future(calling)
+
+    def call_talker_again(self) -> None:
+        """Ring the talker, whose telephone lost the conversation; `next` tells what became."""
+        if self.talker is not None:
+            talker, self.talker = self.talker, None
+            self._ears.close()
+            calling = called_again(self.call, talker)
+            self.call_guest(calling, is_consultant=True, hands_over=True)
 
     def _arrival(self, coming: asyncio.Task[Guest]) -> Came | NotCome:
         self._coming = None

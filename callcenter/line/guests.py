@@ -100,6 +100,21 @@ async def consultant_called(call: Call, whom: Whom, place_id: str) -> Talker:
         return Talker(consultant, leg, side.pop_all())
 
 
+async def called_again(call: Call, talker: Talker) -> Talker:
+    """A consultant whose telephone lost the conversation, on a new leg; the lease goes on.
+
+    Raises NotAnswered, and then, as when cancelled, the lease has ended.
+    """
+    try:
+        await talker.leg.hang_up()
+        ring = call.switch.ring(talker.name, call.leg, shown(call), call.times.ring_timeout)
+        leg = await talker.side.enter_async_context(ring)
+    except BaseException:
+        await talker.side.aclose()
+        raise
+    return Talker(talker.consultant, leg, talker.side)
+
+
 async def outsider_called(call: Call, number: str) -> Outsider:
     """Somebody outside, who has answered. Raises NotAnswered. Cancelling gives everything back."""
     async with AsyncExitStack() as side:

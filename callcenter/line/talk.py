@@ -17,6 +17,7 @@ from callcenter.line.guests import (
     Guest,
     Outsider,
     Talker,
+    Whom,
     consultant_called,
     outsider_called,
     read_whom,
@@ -204,6 +205,16 @@ async def _call_consultant(talk: Conversation, order: Order, *, hands_over: bool
     talk.call_guest(calling, is_consultant=True, hands_over=hands_over)
 
 
+async def _ring_again(talk: Conversation, order: Order) -> None:
+    """The consultant's telephone began anew, as when its page was loaded again."""
+    _must_have_no_guest(talk)
+    await talk.set_aside(**_how(order))
+    if talk.talker is not None:
+        whom = Whom(talk.talker.name)
+        talk.call.record.moment(Moment.GUEST_CALLED, **whom.detail(), **_how(order))
+        talk.call_talker_again()
+
+
 async def _call(talk: Conversation, order: Order) -> None:
     """Somebody outside: an interpreter, a state body, 102."""
     number = talk.call.may_call(order.detail.get("to", ""))
@@ -310,6 +321,7 @@ _CARRIED_OUT: Mapping[str, Callable[[Conversation, Order], Awaitable[Parting | N
     "mute": _mute,
     "unmute": _unmute,
     "mute_or_unmute": _mute_or_unmute,
+    "ring_again": _ring_again,
     "consult": _consult,
     "transfer": _transfer,
     "call": _call,

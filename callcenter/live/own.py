@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from callcenter.consultants import store as consultants
 from callcenter.consultants.api import (
     CurrentDesk,
     NotAConsultant,
@@ -30,6 +31,7 @@ from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.states import State
 from callcenter.consultants.terms import Kind, terms
 from callcenter.errors import AskedWrongly, CallcenterError
+from callcenter.live import telephone
 from callcenter.live.figures import Figures, OnDuty
 from callcenter.live.store import appeal_of_message
 from callcenter.live.watch import CurrentWatch, Watch
@@ -121,8 +123,9 @@ async def _page(
 ) -> Response:
     async with unit_of_work(site.engine) as connection:
         reasons = [each for each in await terms(connection, Kind.PAUSE_REASON) if each.active]
+        in_browser = (await consultants.find(connection, extension)).in_browser
     figures = await watch.now()
-    return page(
+    response = page(
         request,
         "live/duty.html",
         status=400 if wrong else 200,
@@ -132,7 +135,11 @@ async def _page(
         call=await _call(site, extension),
         reasons=reasons,
         wrong=wrong,
+        in_browser=in_browser,
     )
+    if in_browser:
+        telephone.allow(site.settings, response)
+    return response
 
 
 async def _events(

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from callcenter.errors import WeFailed
 from callcenter.web.permissions import Permission
 from callcenter.web.sessions import new_token
 from callcenter.web.site import (
@@ -23,13 +25,14 @@ from callcenter.web.site import (
 from callcenter.web.words import LANGUAGES
 
 HERE = Path(__file__).parent
+BUILT = HERE / "packages" / "built"  # by scripts/setup
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def load_assets() -> dict[str, Asset]:
     """What is served below /static/, by name: only these, whatever a path says."""
     found = {}
-    for file in sorted((HERE / "static").iterdir()):
+    for file in sorted(chain((HERE / "static").iterdir(), BUILT.glob("*.js"))):
         content = file.read_bytes()
         version = hashlib.sha256(content).hexdigest()[:12]
         found[file.name] = Asset(content, MEDIA_TYPES[file.suffix], version)
@@ -48,7 +51,13 @@ def make_templates(rooms: Sequence[Room], assets: Mapping[str, Asset]) -> Enviro
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["asset"] = lambda name: f"/static/{name}?v={assets[name].version}"
+
+    def asset(name: str) -> str:
+        if name not in assets:
+            raise WeFailed(f"there is no {name}: run scripts/setup, and start this again")
+        return f"/static/{name}?v={assets[name].version}"
+
+    environment.globals["asset"] = asset
     environment.globals["languages"] = LANGUAGES
     environment.globals["Permission"] = Permission
     return environment

@@ -48,20 +48,22 @@ async def open_browser(*flags: str) -> AsyncIterator[Browser]:
 class Complaints:
     """What went wrong in a page: errors of scripts, refusals by the policy, strange addresses."""
 
-    def __init__(self, page: Page, origin: str) -> None:
+    def __init__(self, page: Page, *allowed: str) -> None:
+        """What a page asks begins with one of those `allowed`."""
         self.found: list[str] = []
-        self._origin = origin
+        self._allowed = (*allowed, "data:", "blob:")
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.found.append(f"a script failed: {error}"))
-        page.on("request", self._asked)
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("websocket", lambda socket: self._asked(socket.url))
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and NETWORK_CHANGED not in message.text:
             self.found.append(f"the console: {message.text}")
 
-    def _asked(self, request: Request) -> None:
-        if not request.url.startswith((self._origin, "data:", "blob:")):
-            self.found.append(f"it asked {request.url}")
+    def _asked(self, address: str) -> None:
+        if not address.startswith(self._allowed):
+            self.found.append(f"it asked {address}")
 
     def forgive(self, part: str) -> None:
         """What was meant to happen: complaints with this in them do not count."""

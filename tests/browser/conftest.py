@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, ViewportSize
 
 from callcenter.web.permissions import Role
 from tests.browser.chromium import Complaints, open_browser
-from tests.browser.site import Served, open_site
+from tests.browser.site import Served, open_site, session_of
 from tests.services import new_database
 
 LIMIT = 10_000  # milliseconds for a page to do what it was asked
@@ -50,7 +50,7 @@ def open_page(browser: Browser, site: Served) -> Open:
         try:
             if role is not None:
                 host = urlsplit(site.origin).hostname
-                token = await site.session(role, extension)
+                token = await session_of(site.engine, role, extension)
                 cookies = {"callcenter": token, "callcenter_language": language}
                 await context.add_cookies(
                     [

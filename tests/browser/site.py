@@ -50,24 +50,22 @@ class Served:
     registered: str  #: number of an appeal whose record is registered
     demand: str  #: number of a demand
 
-    async def session(self, role: Role, extension: str | None = None) -> str:
-        """The secret of a browser in which somebody new of this role has signed in."""
-        user = await add_user(self.engine, f"{role.value}-{uuid4().hex[:8]}", role)
-        token = new_token()
-        async with unit_of_work(self.engine) as connection:
-            if extension is not None:
-                await connection.exec_driver_sql(
-                    "UPDATE web_user SET consultant_id = NULL WHERE consultant_id ="
-                    " (SELECT id FROM consultant WHERE extension = %s)",
-                    (extension,),
-                )
-                await store.link_consultant(
-                    connection,
-                    name=user.name,
-                    consultant_id=await consultants.id_of(connection, extension),
-                )
-            await store.begin_session(connection, user_id=user.id, token=token)
-        return token
+
+async def session_of(engine: AsyncEngine, role: Role, extension: str | None = None) -> str:
+    """The secret of a browser in which somebody new of this role has signed in."""
+    user = await add_user(engine, f"{role.value}-{uuid4().hex[:8]}", role)
+    token = new_token()
+    async with unit_of_work(engine) as connection:
+        if extension is not None:
+            await connection.exec_driver_sql(
+                "UPDATE web_user SET consultant_id = NULL WHERE consultant_id ="
+                " (SELECT id FROM consultant WHERE extension = %s)",
+                (extension,),
+            )
+            consultant_id = await consultants.id_of(connection, extension)
+            await store.link_consultant(connection, name=user.name, consultant_id=consultant_id)
+        await store.begin_session(connection, user_id=user.id, token=token)
+    return token
 
 
 @asynccontextmanager
@@ -98,7 +96,7 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
         for since, urgent in ((75.0, False), (9.0, True)):
             # Nobody here speaks their language: they wait for as long as the tests look at them.
             await stack.enter_async_context(waiting(desk, "kk", since, urgent=urgent))
-        origin = stack.enter_context(_running(settings, folder))
+        origin = stack.enter_context(running_site(settings, folder))
         site = Served(origin, settings, engine, redis, desk, call, registered, demand)
         await _register(site)
         yield site
@@ -106,7 +104,7 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
 
 async def _register(site: Served) -> None:
     """Fill in a record and register it, as people do."""
-    cookies = {"callcenter": await site.session(Role.HEAD)}
+    cookies = {"callcenter": await session_of(site.engine, Role.HEAD)}
     async with httpx.AsyncClient(base_url=site.origin, cookies=cookies) as client:
         await send(client, site.registered, version=0, **WHOLE)
         answer = await send(client, site.registered, "move", version=1, after="registered")
@@ -132,7 +130,8 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
 
 
 @contextmanager
-def _running(settings: Settings, folder: Path) -> Iterator[str]:
+def running_site(settings: Settings, folder: Path) -> Iterator[str]:
+    """The process that serves the pages, and its address."""
     told, log = folder / "ready.sock", folder / "web.log"
     environment = {"NOTIFY_SOCKET": str(told)}
     for name in ("database_url", "redis_url"):

@@ -22,7 +22,9 @@ from tests.web.test_words import said_in, said_only_in
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: Routes of people that give no page.
-NO_PAGES = re.compile(r"/api/|/health/|/static/|.*/(events|scan|letter)$|.*/attachments/|.*\.pem$")
+NO_PAGES = re.compile(
+    r"/api/|/health/|/static/|/duty/telephone|.*/(events|scan|letter)$|.*/attachments/|.*\.pem$"
+)
 #: It is in the language of the applicant, whoever prints it.
 RECEIPT = "/appeals/{number}/receipt"
 #: Who looks at a page, of those who may: whoever sees most of it first.

@@ -7,7 +7,7 @@ production. Callers and consultants are real SIP telephones with sound.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from callcenter.recordings import keys
 from callcenter.recordings import store as recordings
 from callcenter.recordings.store import RecordingRow
 from callcenter.settings import Settings
+from callcenter.softphones import sip_accounts
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.redis import open_redis
 from tests.asterisk.switch import (
@@ -40,7 +41,6 @@ from tests.asterisk.switch import (
     PASSWORD,
     UNIFIED_CENTER,
     Switch,
-    account,
     with_free_ports,
 )
 from tests.services import new_folder
@@ -259,11 +259,12 @@ async def open_house(
     prompts: Path,
     controllers: Sequence[str] = ("line-1", "line-2"),
     crew: Mapping[str, Sequence[str]] = CREW,
+    browsers: Collection[str] = (),
     **chosen: object,
 ) -> AsyncIterator[House]:
     """A house in a new folder of about this name, its crew on the roster, ready for calls.
 
-    `crew` are the consultants' languages by extension.
+    `crew` are the consultants' languages by extension; the telephone of some is in `browsers`.
 
     `prompts` are built already; `chosen` are settings, among them the two servers, which are
     there and whose Redis is emptied.
@@ -286,10 +287,11 @@ async def open_house(
                 languages=tuple(languages),
                 digest=digest_of(extension, PASSWORD),
             )
+            await consultants.set_in_browser(connection, extension, extension in browsers)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(redis.aclose)
-        accounts = [account(extension, PASSWORD) for extension in crew]
+        accounts = await sip_accounts(settings)
         switch = await stack.enter_async_context(Switch(settings, accounts))
         running = [
             await stack.enter_async_context(running_controller(settings, name, engine, redis))

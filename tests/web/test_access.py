@@ -86,6 +86,7 @@ EXPECTED = {
     ("POST", "/duty"): Permission.OWN_DUTY,
     ("POST", "/duty/call/{what}"): Permission.OWN_DUTY,
     ("GET", "/duty/events"): Permission.OWN_DUTY,
+    ("GET", "/duty/telephone"): Permission.OWN_DUTY,
     ("GET", "/api/v1/duty"): Permission.OWN_DUTY,
     ("POST", "/api/v1/duty"): Permission.OWN_DUTY,
     ("GET", "/api/v1/calls/mine"): Permission.OWN_DUTY,
