@@ -1,5 +1,6 @@
 """The telephone in the page, with real callers: field complaint 30."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +23,6 @@ from tests.browser.chromium import (
 )
 from tests.browser.site import running_site
 from tests.browser.telephone import LIMIT, MEDIA, Desk, is_in, level, microphone
-from tests.calls.conftest import built_prompts  # noqa: F401 fixture
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, open_house, until
 from tests.calls.talking import GUEST_TONE, hears_no_tone, hears_tone, longest_silence
 from tests.services import new_database
@@ -51,7 +51,7 @@ async def opened(
     short_folder: Path,
     postgres: Path,
     redis_url: str,
-    built_prompts: Path,  # noqa: F811
+    built_prompts: Path,
 ) -> AsyncIterator[Desk]:
     async with AsyncExitStack() as stack:
         database = stack.enter_context(new_database(postgres))
@@ -69,7 +69,9 @@ async def opened(
             )
         )
         folder = house.settings.var
-        origin = stack.enter_context(running_site(house.settings, folder))
+        # Beside this loop, in which the controllers live: they must not stand still meanwhile.
+        site = running_site(house.settings, folder)
+        origin = await asyncio.to_thread(stack.enter_context, site)
         browser = await stack.enter_async_context(open_browser(*MEDIA, microphone(folder)))
         yield Desk(house, origin, browser)
 
@@ -180,9 +182,12 @@ async def test_a_page_that_is_closed_gives_its_caller_to_another_and_is_offered_
 
 
 async def test_a_page_that_sleeps_is_offered_nobody_and_it_is_told_why(desk: Desk) -> None:
+    async def offered() -> bool:
+        return await why_nobody(desk, "201") is None
+
     async with desk.page() as page:
         await is_in(page, "ready")
-        assert await why_nobody(desk, "201") is None
+        await until(offered, "201 is offered calls")
         tools = await page.context.new_cdp_session(page)
         await tools.send("Debugger.enable")
         await tools.send("Debugger.pause")  # at the next thing that happens, for as long as wanted
@@ -194,7 +199,7 @@ async def test_a_page_that_sleeps_is_offered_nobody_and_it_is_told_why(desk: Des
         await tools.send("Debugger.disable")
         await page.reload()
         await is_in(page, "ready")
-        assert await why_nobody(desk, "201") is None
+        await until(offered, "201 is offered calls again")
 
 
 async def test_without_a_microphone_nobody_is_offered(desk: Desk) -> None:

@@ -1,10 +1,8 @@
 """One house for all tests of calls, proved empty after each."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from tests.calls.fragile import (  # noqa: F401 fixtures
@@ -16,18 +14,6 @@ from tests.calls.fragile import (  # noqa: F401 fixtures
 )
 from tests.calls.house import House, open_house
 from tests.services import new_database
-
-SHORT = 8000 * 14 // 10  # bytes of A-law: 1.4 seconds, of which a listener compares the first
-
-
-@pytest.fixture(scope="session")
-def built_prompts(short_folder: Path, whole_prompts: Path) -> Path:
-    """All prompts of both languages, cut short: tests are in a hurry."""
-    made = shutil.copytree(whole_prompts, short_folder / "prompts")
-    for language in ("kk", "ru"):
-        for file in (made / language).glob("*.alaw"):
-            file.write_bytes(file.read_bytes()[:SHORT])
-    return made
 
 
 NEUTRAL = "77172740000"  # what a center may have shown that wants 111 on nobody's telephone
