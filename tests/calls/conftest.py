@@ -15,7 +15,6 @@ from tests.calls.fragile import (  # noqa: F401 fixtures
 from tests.calls.house import House, open_house
 from tests.services import new_database
 
-
 NEUTRAL = "77172740000"  # what a center may have shown that wants 111 on nobody's telephone
 
 
