@@ -1,11 +1,11 @@
 """One channel of Asterisk, as a leg of a call (`callcenter.line.ports.Leg`)."""
 
 import asyncio
-import itertools
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import cycle
 
 from callcenter.asterisk.ari import Ari, Event, Gone, Refused
 from callcenter.line.ports import LegGone, LegLost, NotAnswered
@@ -29,7 +29,7 @@ WHY_NOT_ANSWERED = {
 #: Causes (Q.850) that the network gives for a party that it has lost.
 CUT_OFF = frozenset({27, 38, 41, 102})
 DEVICE = 1  #: Asterisk's own word for a hang-up by RTP timeout (AST_SOFTHANGUP_DEV)
-_numbers = itertools.count(1)
+SOUNDS = 8  #: of one channel at once, at most
 
 
 class Channel:
@@ -53,6 +53,7 @@ class Channel:
         self._watchers: list[Callable[[str], bool]] = []
         self._playing: str | None = None
         self._play_failed = False
+        self._sounds = cycle(sounds_of(channel_id, ari.application))
         self._answered = False
         self._withdrawn = False
         self._hold_takers: list[Callable[[bool], None]] = []
@@ -151,7 +152,7 @@ class Channel:
         """
         if until_key and self._keys:
             return self._keys.popleft()
-        playback = f"play-{self.id}-{next(_numbers)}"
+        playback = next(self._sounds)
         self._playing, self._play_failed = playback, False
         try:
             await self._do("POST", f"play/{playback}", media=",".join(sounds))
@@ -212,7 +213,7 @@ class Channel:
 
     async def hint(self, sounds: Sequence[str]) -> None:
         """Play to this party alone, also in a bridge, and return at once; a fault is logged."""
-        playback = f"hint-{self.id}-{next(_numbers)}"
+        playback = next(self._sounds)
         try:
             await self._do("POST", f"play/{playback}", media=",".join(sounds))
         except (LegGone, Refused):
@@ -230,7 +231,7 @@ class Channel:
     @asynccontextmanager
     async def ringing(self) -> AsyncIterator[None]:
         """The tone of a telephone that rings somewhere, within the block."""
-        playback = f"play-{self.id}-{next(_numbers)}"
+        playback = next(self._sounds)
         await self._do("POST", f"play/{playback}", media=RINGING)
         try:
             yield
@@ -278,6 +279,22 @@ class Channel:
     async def _wait_for_news(self) -> None:
         self._news.clear()
         await self._news.wait()
+
+
+def sounds_of(channel_id: str, life: str) -> list[str]:
+    """The ids of all that a life of a controller may be playing to a channel.
+
+    They can be known by others: a channel that is played to does nothing else before that ends,
+    nor can it be moved (measured).
+    """
+    return [f"play-{channel_id}-{life}-{number}" for number in range(SOUNDS)]
+
+
+async def hush(ari: Ari, channel_id: str, life: str) -> None:
+    """Stop all that this life plays to the channel. Raises Unreachable."""
+    for sound in sounds_of(channel_id, life):
+        with suppress(Gone, Refused):
+            await ari.request("DELETE", f"playbacks/{sound}")
 
 
 def _is_cut_off(hangup: Event) -> bool:

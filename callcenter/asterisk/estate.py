@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from callcenter.asterisk.ari import Ari, Gone
-from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.channel import Channel, hush
 from callcenter.asterisk.switchboard import (
     CALLED,
     OVERHEARD,
@@ -32,6 +32,7 @@ Told = Mapping[str, Any]  # of a channel, by the switch
 class Estate:
     """What one life left. Ids of channels, and of channels by the id of the bridge they are in."""
 
+    life: str
     channels: Mapping[str, Told]  #: all that the switch has now
     left: frozenset[str]  #: those of them that were this life's
     talks: Mapping[str, frozenset[str]]  #: conversations
@@ -80,6 +81,7 @@ async def look(ari: Ari, life: str) -> Estate:
         if bridge["name"] == life or left & set(bridge["channels"]) or caller_of(name) in left
     }
     return Estate(
+        life,
         channels,
         frozenset(left),
         {name: legs for name, legs in touched.items() if name.startswith(TALK)},
@@ -138,9 +140,12 @@ def _bridge(estate: Estate, carrier: str) -> str:
 
 async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall:
     bridge = estate.talk_of(carrier)
-    legs = [carrier, *((estate.talks[bridge] - {carrier}) if bridge else ())]
-    channels = await asyncio.gather(
-        *(board.adopt(estate.channels[each]) for each in legs if each in estate.channels)
-    )
     inside = estate.talks[bridge] if bridge else frozenset()
+    legs = [each for each in (carrier, *(inside - {carrier})) if each in estate.channels]
+    channels = await asyncio.gather(*(_take_leg(board, estate, each) for each in legs))
     return LeftCall(channels[0], bridge, [c for c in channels if c.id in inside])
+
+
+async def _take_leg(board: Switchboard, estate: Estate, leg: str) -> Channel:
+    await hush(board.ari, leg, estate.life)
+    return await board.adopt(estate.channels[leg])

@@ -123,6 +123,23 @@ async def test_a_caller_who_does_not_talk_hears_an_apology_and_is_served_on(
     assert appeal.language == "ru"
 
 
+async def test_a_caller_who_hears_1414_ring_is_served_on_though_that_sound_never_ends(
+    house: House, line: Line, peer: None
+) -> None:
+    async with house.unified_center() as center, house.caller("+77020100015") as caller:
+        await caller.press("13")
+        ringing = await center.next_call(20)
+        await line.kill()
+        await ringing.ended()
+        await house.hears(caller, "kk", "sorry_going_on")
+        leg = await center.next_call(20)
+        await leg.answer()
+        await both_hear(caller, leg)
+        await caller.hang_up()
+        await leg.ended()
+        assert (await house.appeal("+77020100015")).outcome == Outcome.REDIRECTED
+
+
 async def test_one_that_comes_back_touches_no_call_that_was_taken_over_and_ends(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
