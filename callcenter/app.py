@@ -17,7 +17,7 @@ from callcenter.appeals.callers import read_caller
 from callcenter.appeals.losses import Losses
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.lease import Fenced, Hold
+from callcenter.asterisk.lease import Fenced
 from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.attendance import Attendance
@@ -35,6 +35,10 @@ from callcenter.fallback import given_to_fallback
 from callcenter.figures import LineFigures
 from callcenter.hearings import Hearings
 from callcenter.laying_out import AudioDesk
+from callcenter.leaving import Leaving
+from callcenter.ledger.calls import outcomes
+from callcenter.ledger.comparing import lines_of
+from callcenter.ledger.files import ledger_of
 from callcenter.line.backlog import Backlog, waiting
 from callcenter.line.call import Call
 from callcenter.line.codes import code_of, extension_of
@@ -97,7 +101,11 @@ class Controller:
         self.journal.remember = self.memory.keep
         self.journal.when_sure = self.lease.when_sure
         self.recovery = Recovery(
-            self.switchboard, engine, settings.spool, lambda: bool(waiting(settings.journals))
+            self.switchboard,
+            engine,
+            settings.spool,
+            lambda: bool(waiting(settings.journals)),
+            lambda calls, since: outcomes(lines_of(ledger_of(settings), calls, since)),
         )
         self.takeover = Takeover(
             self.switchboard, self.desk, engine, self.recovery, self.memory, self._resume
@@ -111,6 +119,7 @@ class Controller:
         self.owed = self._owed(AudioDesk(settings, redis))
         self.ready = asyncio.Event()
         self.calls: set[asyncio.Task[None]] = set()
+        self.leaving = Leaving(self.switchboard, self.calls, self.owed)
         self.calls_out = self._calls_out()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -139,12 +148,14 @@ class Controller:
     def figures(self) -> LineFigures:
         """What is told to whoever watches this controller."""
         connected = {"ari": self.switchboard.ari.connected, "ami": self.ami.connected}
+        roll = self.switchboard.lives.roll
         return LineFigures(
             self._under_way.values,
             self.journal,
             connected,
             offers=lambda: self.desk.offers,
             unheard=lambda: self.lease.unheard,
+            watchdogs=lambda: roll.watching,
         )
 
     def _owed(self, audio_desk: AudioDesk) -> Owed:
@@ -218,10 +229,10 @@ class Controller:
             await self.switchboard.ari.ready(START)
             keeping_promises = background.create_task(self.owed.run())
             self.ready.set()
-            is_fenced = await self._until_over(stop)
+            is_fenced = await self.leaving.until_over(stop)
             keeping_promises.cancel()
             await asyncio.wait((keeping_promises,))
-            await self._end_calls()
+            await self.leaving.end_calls()
             await self.journal.safe()
             signs.cancel()
             await asyncio.wait((signs,))  # while there is a connection yet
@@ -229,26 +240,6 @@ class Controller:
                 job.cancel()
         if is_fenced:
             raise Fenced
-
-    async def _until_over(self, stop: asyncio.Event) -> bool:
-        """Return when all that is left is to end; whether another took our calls over.
-
-        Then, and when others take them over in order, ending them touches nothing.
-        """
-        ends = [asyncio.create_task(each) for each in (stop.wait(), self.lease.lost())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for each in ends:
-            each.cancel()
-        self.switchboard.claiming = False
-        if self.lease.hold is Hold.LOST:
-            log.critical("another controller has taken over the calls of %s, which ends", self.life)
-            return True
-        lives = self.switchboard.lives
-        lives.serves = False
-        if lives.roll.serving:
-            self.lease.lose()
-            await lives.leave()
-        return False
 
     # Calls
 
@@ -348,7 +339,8 @@ class Controller:
         """Whatever happens to the call: one outcome, and nothing left in the switch."""
         outcome = Outcome.LOST_TO_A_FAULT
         try:
-            outcome = await serving
+            with self.leaving.known(record.memory):
+                outcome = await serving
             await channel.hang_up()
         except asyncio.CancelledError:
             leaving = given_to_fallback(channel, record, "shutdown", patient=False)
@@ -399,9 +391,3 @@ class Controller:
         if call is None:
             raise OrderRefused("this call is over")
         return await call.orders.give(order)
-
-    async def _end_calls(self) -> None:
-        calls = list(self.calls)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)

@@ -12,6 +12,7 @@ from callcenter.errors import CallcenterError
 COMMANDS = {
     "up": "start everything on this machine and keep it running",
     "line": "answer calls: one controller of live calls",
+    "watchdog": "bring callers to the fallback when no controller lives",
     "web": "serve the pages and the API",
     "worker": "do the work that is due: recordings, deadlines, reminders",
     "migrate": "bring the database to this version",

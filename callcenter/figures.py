@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from prometheus_client.core import Metric
 from redis.asyncio import Redis
@@ -66,12 +66,14 @@ class LineFigures:
         *,
         offers: Callable[[], int],
         unheard: Callable[[], float],
+        watchdogs: Callable[[], Collection[str]],
     ) -> None:
         self._offers = offers
         self._unheard = unheard
         self._calls = calls
         self._journal = journal
         self._switch = switch
+        self._watchdogs = watchdogs
 
     async def figures(self) -> list[Metric]:
         """Calls by stage, and what of them is not in the database yet."""
@@ -89,6 +91,7 @@ class LineFigures:
             gauge("journal_entries", "Not in the database yet.", self._journal.depth),
             gauge("journal_disk_bytes", "On disk, being late.", self._journal.on_disk),
             gauge("switch_connected", "Whether the switch is there.", connected, "by"),
+            gauge("watchdogs", "That live, as this controller hears.", len(self._watchdogs())),
         ]
 
     async def needs(self) -> Mapping[str, bool]:

@@ -64,6 +64,12 @@ class Owed:
         self._kinds: dict[UUID, Kind] = {}
         self._under_way: set[UUID] = set()
         self._overdue: set[UUID] = set()
+        self.takes_more = True  #: false: what is being carried out is, and nothing else
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a promise is being carried out now."""
+        return bool(self._under_way)
 
     async def run(self) -> None:
         """Take care of promises until cancelled: then calls are ended, and others may go on."""
@@ -90,12 +96,14 @@ class Owed:
                 await store.release(connection, self._controller)
             known = list(self._tasks)
             mine = await store.renew(connection, self._controller, now, known) if known else set()
-            for kind in self._ways:
+            for kind in self._ways if self.takes_more else ():
                 room = MOST - list(self._kinds.values()).count(kind)
                 claimed += await store.claim(connection, self._controller, now, room, kind=kind)
             overdue = await store.overdue(connection, now)
         for promise_id in self._tasks.keys() - mine - self._under_way:
             self._tasks[promise_id].cancel()  # it was ended, or another controller has it
+        for promise_id in () if self.takes_more else self._tasks.keys() - self._under_way:
+            self._tasks[promise_id].cancel()
         for owed in claimed:
             task = self._tasks[owed.id] = asyncio.create_task(self._keep(owed))
             self._kinds[owed.id] = owed.kind

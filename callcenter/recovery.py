@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,12 +41,18 @@ class Recovery:
         engine: AsyncEngine,
         spool: Path,
         journals_wait: Callable[[], bool],
+        by_ledger: Callable[[Collection[str], datetime], Mapping[str, Outcome]],
     ) -> None:
-        """`journals_wait`: something that was noted of calls is not in the database yet."""
+        """`journals_wait`: something that was noted of calls is not in the database yet.
+
+        `by_ledger` tells what became of these calls, begun then or later, as the switch has it;
+        it blocks, and raises WeFailed and OSError when the switch's ledger cannot be read.
+        """
         self._switchboard = switchboard
         self._engine = engine
         self._spool = spool
         self._journals_wait = journals_wait
+        self._by_ledger = by_ledger
 
     async def sweep(self) -> None:
         """Until cancelled, close appeals whose call the switch does not know any more.
@@ -66,15 +72,31 @@ class Recovery:
                 async with unit_of_work(self._engine) as connection:
                     known = await _live(connection)
                 live = {call_id for call_id, call in known.items() if not call.is_new}
-                for call_id in (live - there) & missing:
-                    log.error("call %s ended without a word; its appeal says so", call_id)
-                    became = await self._became(call_id)
-                    await self._close(
-                        call_id, became if became in PROMISED else Outcome.LOST_TO_A_FAULT
-                    )
+                await self._close_lost({each: known[each] for each in (live - there) & missing})
                 missing = live - there
             except DATABASE_FAULTS as exc:
                 log.error("cannot look for lost calls: %s", exc)
+
+    async def _close_lost(self, lost: Mapping[str, "_LiveCall"]) -> None:
+        """Close calls that the switch does not know any more, and of which nobody said a word."""
+        told = await self._told_by_switch(lost)
+        for call_id in lost:
+            log.error("call %s ended without a word; its appeal says so", call_id)
+            became = await self._became(call_id)
+            if became not in PROMISED:
+                became = told.get(call_id, Outcome.LOST_TO_A_FAULT)
+            await self._close(call_id, became)
+
+    async def _told_by_switch(self, lost: Mapping[str, "_LiveCall"]) -> Mapping[str, Outcome]:
+        """Some ended in order while nobody of ours was there: talked to the end, or fell back."""
+        if not lost:
+            return {}
+        since = min(call.began_at for call in lost.values())
+        try:
+            return await asyncio.to_thread(self._by_ledger, lost, since)
+        except (WeFailed, OSError) as exc:
+            log.error("the switch's ledger cannot say what became of calls: %s", exc)
+            return {}
 
     async def conversation_over(self, call_id: str) -> None:
         """A conversation ended while nobody of ours was there: close its appeal."""

@@ -133,6 +133,7 @@ REASONS = {
     "withdrawn": N_("given up"),
     "lost_before": N_("served first, for our fault ended the call before"),
     "not_claimed": N_("none of our software answered"),
+    "stranded": N_("none of our software was left"),
     "nothing_recorded": N_("nothing was recorded"),
     "recording_not_proved_stopped": N_("the recording could not be stopped for certain"),
     "not_free": N_("not free"),

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import cycle
 
@@ -177,6 +177,14 @@ class Channel:
                 while self._end is None:
                     await self._wait_for_news()
 
+    async def speaks(self, language: str) -> None:
+        """Have the dialplan's fallback know the language: kk or ru. A fault is logged.
+
+        Nothing may play: the switch would answer only afterwards, and nobody else before.
+        """
+        variable = {"variable": "CALLER_LANGUAGE", "value": language}
+        await self._quietly("POST", f"channels/{self.id}/variable", variable)
+
     async def key(self, timeout: float) -> str | None:
         """The next key, pressed already or within `timeout` seconds."""
         try:
@@ -267,14 +275,16 @@ class Channel:
                 raise self._end or LegGone(f"channel {self.id} hung up") from None
             raise
 
-    async def _quietly(self, method: str, path: str) -> None:
+    async def _quietly(
+        self, method: str, path: str, query: Mapping[str, str] | None = None
+    ) -> None:
         """Tidy up: what has gone already needs no tidying."""
         try:
-            await self._ari.request(method, path, within=2.0)
+            await self._ari.request(method, path, query, within=2.0)
         except (Gone, Refused):
             return
         except Exception as exc:
-            log.warning("could not tidy up %s: %s", path, exc)
+            log.warning("%s %s failed: %s", method, path, exc)
 
     async def _wait_for_news(self) -> None:
         self._news.clear()

@@ -50,6 +50,21 @@ class Estate:
         """Conversations whose caller has left meanwhile."""
         return {b: legs for b, legs in self.talks.items() if caller_of(b) not in self.left}
 
+    @property
+    def deserted(self) -> set[str]:
+        """The carriers with whom nobody talks."""
+        return {each for each in self.carriers if not self._company(each)}
+
+    @property
+    def rest(self) -> set[str]:
+        """What no call goes on with: telephones that ring, ears, who dialled a code."""
+        talking = {each for carrier in self.carriers for each in self._company(carrier)}
+        return set(self.left - self.carriers - talking)
+
+    def _company(self, carrier: str) -> frozenset[str]:
+        """Who is in the conversation of this leg."""
+        return self.talks.get(self.talk_of(carrier) or "", frozenset()) - {carrier}
+
     def talk_of(self, carrier: str) -> str | None:
         """The bridge of this leg's conversation."""
         return next((each for each in self.talks if caller_of(each) == carrier), None)
@@ -93,13 +108,9 @@ async def take(board: Switchboard, estate: Estate) -> list[LeftCall]:
     """Make the calls ours, unheard; end what is none: telephones that ring, ears, orphans."""
     for bridge in estate.ears:
         await board.destroy(bridge)
-    carriers = estate.carriers
-    talking = {
-        each for carrier in carriers for each in estate.talks.get(_bridge(estate, carrier), ())
-    }
-    calls = await asyncio.gather(*(_take_call(board, estate, each) for each in sorted(carriers)))
-    rest = estate.left - carriers - talking
-    await asyncio.gather(*(Channel(board.ari, each).hang_up() for each in rest))
+    carriers = sorted(estate.carriers)
+    calls = await asyncio.gather(*(_take_call(board, estate, each) for each in carriers))
+    await asyncio.gather(*(Channel(board.ari, each).hang_up() for each in estate.rest))
     for bridge in estate.orphaned:
         await board.destroy(bridge)
     return calls
@@ -132,10 +143,6 @@ async def _let_go(board: Switchboard, stray: str) -> None:
         return
     with suppress(LegGone):
         await channel.leave_to_fallback()
-
-
-def _bridge(estate: Estate, carrier: str) -> str:
-    return estate.talk_of(carrier) or ""
 
 
 async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall:

@@ -31,7 +31,7 @@ from callcenter.line.call import to_the_end
 log = logging.getLogger(__name__)
 
 BEAT = 0.3  # seconds between signs
-MISSED = 6  # signs of its own that a controller hears without one of another: that one is dead
+MISSED = 6  #: signs of its own that a controller hears without one of another: that one is dead
 DEAF = 7  # signs of its own that it does not hear though requests are answered: it connects anew
 ESTATE = "estate-"  #: what the id of a bridge begins with that says who takes over from whom
 SIGN = "life"  #: the name of the event
@@ -76,13 +76,18 @@ class Roll:
         self._missed = missed
         self._silent: dict[str, int] = {}
         self._last: dict[str, Sign] = {}
+        #: Signs of `me` since one of somebody who takes over from others.
+        self.unserved = 0
 
     def hear(self, sign: Sign) -> None:
         """Take in a sign; one's own counts for all others."""
         if sign.life == self._me:
+            self.unserved += 1
             for life in self._silent:
                 self._silent[life] += 1
         else:
+            if sign.serves and not sign.leaves:
+                self.unserved = 0
             self._silent[sign.life] = self._missed if sign.leaves else 0
             self._last[sign.life] = sign
 
@@ -101,6 +106,11 @@ class Roll:
         """Nothing was heard for a while: nobody is dead for that."""
         self._silent.clear()
         self._last.clear()
+        self.unserved = 0
+
+    def silent(self, life: str) -> int:
+        """For how many signs of `me` this life was silent."""
+        return self._silent.get(life, 0)
 
     def last(self, life: str) -> Sign | None:
         """The last sign heard of it."""
@@ -113,8 +123,16 @@ class Roll:
     @property
     def serving(self) -> set[str]:
         """Those who live, and take over from others."""
-        heard = {life for life, silent in self._silent.items() if silent < self._missed}
-        return {life for life in heard if life in self._last and self._last[life].serves}
+        return {sign.life for sign in self._living if sign.serves}
+
+    @property
+    def watching(self) -> set[str]:
+        """The watchdogs that live (`callcenter.asterisk.watchdog`)."""
+        return {sign.life for sign in self._living if sign.life.startswith(WATCHDOG)}
+
+    @property
+    def _living(self) -> list[Sign]:
+        return [s for life, s in self._last.items() if self._silent[life] < self._missed]
 
 
 class Lives:
@@ -281,19 +299,29 @@ class Lives:
     # The calls of the dead
 
     async def _take(self, life: str) -> None:
-        """Take over, unless another does; the claim never outlives this."""
+        try:
+            await self.alone_with(life, self._inherit)
+        finally:
+            self._taking.pop(life, None)
+
+    async def _inherit(self, life: str) -> None:
+        sign = self.roll.last(life)
+        await self._on_dead(life, sign is not None and sign.leaves)
+        await self._bury(life)
+
+    async def alone_with(self, life: str, deed: Callable[[str], Awaitable[None]]) -> None:
+        """Do this about what a dead life left, unless another is at it.
+
+        The claim never outlives it. What fails is logged: whoever asked tries again.
+        """
         try:
             if await self.claim(life):
-                sign = self.roll.last(life)
-                in_order = sign is not None and sign.leaves
-                await self._on_dead(life, in_order)
-                await self._bury(life)
+                await deed(life)
         except WeFailed as exc:
             log.error("cannot take over from %s: %s; trying again", life, exc)
         except Exception:
             log.exception("cannot take over from %s; trying again", life)
         finally:
-            self._taking.pop(life, None)
             if life in self._claimed:
                 await asyncio.shield(self._give_up(life))
 

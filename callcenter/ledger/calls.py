@@ -5,7 +5,7 @@ of them need an appeal from here is decided in `callcenter.ledger.settling`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,8 @@ _ENDPOINT = re.compile(r"PJSIP/(.+)-[0-9a-f]{8}")
 _EXTENSION = re.compile(r"[0-9]{3,6}")
 _UNIFIED_CENTER = "unified-center"
 _RECORDING_NOTICE, _REDIRECT_NOTICE = "recording_notice", "transfer_ecc"
+#: What the dialplan says of it; nothing of a call that a controller gave away.
+_WHY_FALLBACK = {"TIMEOUT": "not_claimed", "FAILED": "not_claimed", "STRANDED": "stranded"}
 _WHY_NOT_TAKEN = {
     "BUSY": "busy",
     "CHANUNAVAIL": "unreachable",
@@ -95,6 +97,14 @@ class LedgerCall:
         return Outcome.LEFT_IN_GREETING
 
 
+def outcomes(lines: Iterable[Line]) -> dict[str, Outcome]:
+    """What became of calls to 111 that are over, by their ids, from all lines of them."""
+    calls: dict[str, LedgerCall] = {}
+    for line in lines:
+        take(calls, line)
+    return {call.call_id: call.outcome for call in calls.values()}
+
+
 def take(calls: dict[str, LedgerCall], line: Line) -> LedgerCall | None:
     """Add a line to its call and return that, None when the line is of no call to 111.
 
@@ -125,8 +135,8 @@ def _answered(call: LedgerCall, line: Line) -> None:
 
 
 def _entered(call: LedgerCall, line: Line) -> None:
-    unclaimed = line.extra.get("extra") in ("TIMEOUT", "FAILED")
-    call.note(Moment.FALLBACK, line.at, **({"why": "not_claimed"} if unclaimed else {}))
+    why = _WHY_FALLBACK.get(line.extra.get("extra", ""))
+    call.note(Moment.FALLBACK, line.at, **({"why": why} if why else {}))
 
 
 def _prompt_began(call: LedgerCall, line: Line) -> None:

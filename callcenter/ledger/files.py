@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from callcenter.settings import Settings
+
 log = logging.getLogger(__name__)
 
 PIECE = 256 * 1024  # bytes read at once: what reading costs in memory, however long the ledger is
 HEAD = 512  # bytes by which a file is known again
 PACKED = (".gz", ".xz", ".bz2", ".zst")
+
+
+def ledger_of(settings: Settings) -> Path:
+    """The file that Asterisk writes (asterisk-conf/cel_custom.conf.j2)."""
+    return settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

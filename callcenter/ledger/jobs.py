@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from procrastinate import JobContext
 from sqlalchemy.exc import DataError, IntegrityError
@@ -22,6 +21,7 @@ from callcenter.errors import WeFailed
 from callcenter.ledger import comparing, differences, files, orphans, settling, store
 from callcenter.ledger.calls import LedgerCall, take
 from callcenter.ledger.differences import Difference
+from callcenter.ledger.files import ledger_of
 from callcenter.ledger.mending import mend
 from callcenter.line.backlog import waiting
 from callcenter.secrets import read_secret
@@ -115,11 +115,6 @@ async def check_calls(
     )
     found = differences.find(told)
     return found, await mend(tools, ledger, found) if mending else []
-
-
-def ledger_of(settings: Settings) -> Path:
-    """The file that Asterisk writes (asterisk-conf/cel_custom.conf.j2)."""
-    return settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
 
 
 @asynccontextmanager

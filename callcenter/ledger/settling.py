@@ -44,6 +44,7 @@ async def settle(connection: AsyncConnection, spool: Path, call: LedgerCall) -> 
     consultant_id = await _consultant(connection, moments)
     moments += await _recording(connection, spool, row.id, consultant_id, call)
     moments.sort(key=lambda each: each.at)
+    await _close_left_open(connection, row.id, call)
     ended_at = call.ended_at or call.last_at
     outcome = row.outcome or call.outcome.value
     moments.append(Happened(Moment.ENDED, ended_at, {"outcome": outcome, "how": "recovered"}))
@@ -85,6 +86,14 @@ async def _consultant(connection: AsyncConnection, moments: list[Happened]) -> U
         return None
     everyone = await consultants.everyone(connection)
     return next((each.id for each in everyone if each.extension == talked[-1]), None)
+
+
+async def _close_left_open(connection: AsyncConnection, appeal_id: UUID, call: LedgerCall) -> None:
+    """What a controller recorded before it died was stopped when the dialplan took the call."""
+    stopped_at = call.since_fallback[0].at if call.in_fallback else call.ended_at or call.last_at
+    for recording in await recordings.of_appeal(connection, appeal_id):
+        if recording.state == "recording":
+            await recordings.close(connection, recording_id=recording.id, ended_at=stopped_at)
 
 
 async def _recording(

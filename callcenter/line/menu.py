@@ -49,6 +49,7 @@ async def choose_language(call: Call) -> bool:
         key = await _ask(call, opening)
         if key in LANGUAGES:
             _settle(call, LANGUAGES[key], "key")
+            await call.leg.speaks(call.language)
             return True
         if key == CONSULTANT_KEY:
             break

@@ -50,6 +50,9 @@ class Leg(Protocol):
     async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
         """Play to the end, or until a key is pressed (the key, which is used up)."""
 
+    async def speaks(self, language: str) -> None:
+        """Have the switch know the caller's language, for when we are away. Nothing may play."""
+
     async def key(self, timeout: float) -> str | None:
         """The next key, pressed already or within `timeout` seconds."""
 

@@ -17,11 +17,23 @@ def ready(status: str) -> None:
     Does nothing when nobody asked (no `NOTIFY_SOCKET`). Raises OSError when the socket is gone,
     which means that the supervisor is.
     """
+    _tell(f"READY=1\nSTATUS={' '.join(status.split())}\n")
+
+
+def alive() -> None:
+    """Tell whoever started this process that it does not hang (systemd: `WatchdogSec`).
+
+    Does nothing when nobody asked, or when nobody is there any more.
+    """
+    with suppress(OSError):
+        _tell("WATCHDOG=1\n")
+
+
+def _tell(message: str) -> None:
     path = os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
     address = "\0" + path[1:] if path.startswith("@") else path
-    message = f"READY=1\nSTATUS={' '.join(status.split())}\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.connect(address)
         sender.sendall(message.encode())

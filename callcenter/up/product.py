@@ -34,7 +34,8 @@ def product(settings: Settings, around: Surroundings) -> Plan:
             stores,
             [Step("migrate", ours("migrate"))],
             [Step("render", ours("render"))],
-            [asterisk(settings, around)],
+            # Controllers that are stopped before it leave their calls to it.
+            [asterisk(settings, around), Part(name="watchdog", command=ours("watchdog"))],
             [
                 *(Part(name=command[-1], command=command) for command in lines),
                 Part(name="web", command=ours("web")),

@@ -20,6 +20,7 @@ from tests.bench import figures as figuring
 from tests.bench import growth as growing
 from tests.bench import keeping as keeping_recordings
 from tests.bench import load as loading
+from tests.bench import notice as noticing
 from tests.bench import picture as drawing
 from tests.bench import ready as readying
 from tests.bench import recorded as finding
@@ -115,6 +116,12 @@ def growth() -> None:
 def ready() -> None:
     """From "the consultant is ready" to "their telephone rings", with 300 who wait."""
     click.echo("\n" + readying.shown(asyncio.run(readying.ready(prompts(), say))))
+
+
+@main.command()
+def notice() -> None:
+    """From a death to help: of a controller, of all controllers, of Asterisk."""
+    click.echo("\n" + noticing.shown(asyncio.run(noticing.notice(prompts(), say))))
 
 
 @main.command()

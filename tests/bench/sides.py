@@ -21,7 +21,7 @@ from callcenter.asterisk.render import render, write
 from callcenter.errors import WeFailed
 from callcenter.settings import Settings
 from callcenter.storage.redis import open_redis
-from callcenter.up.child import Part, Surroundings
+from callcenter.up.child import Child, Part, Surroundings
 from callcenter.up.ports import ports
 from callcenter.up.postgres import find_cluster, postgres
 from callcenter.up.product import asterisk, product
@@ -138,8 +138,12 @@ class _Copy(ABC):
             await self._database.close()
         await self._supervisor.stop()
 
+    def part(self, name: str) -> Child:
+        """A process of it, which is started again when it dies."""
+        return self._supervisor.child(name)
+
     def pid(self, name: str) -> int:
-        return self._supervisor.child(name).pid
+        return self.part(name).pid
 
     async def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """By one connection: making each costs the server 3.5 ms, which are not the side's."""

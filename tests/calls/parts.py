@@ -64,9 +64,50 @@ class Process:
     def has_ended(self) -> bool:
         return self._process is not None and self._process.returncode is not None
 
+    async def ended(self) -> None:
+        """Return when it has ended by itself, or was killed by another."""
+        assert self._process is not None, "the process was not started"
+        async with asyncio.timeout(START):
+            await self._process.wait()
 
-class Line(Process):
-    """A controller, exactly as `callcenter up` runs it."""
+
+class Announced(Process):
+    """A process of the product that tells when it serves, exactly as `callcenter up` runs it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        *arguments: str,
+        before: Sequence[str] = (),
+        program: Sequence[str] = CALLCENTER,
+        also: Mapping[str, str] | None = None,
+    ) -> None:
+        """`before` is what its command begins with, `also` goes into its environment."""
+        self.name = name
+        self._word = settings.var / f"{name}.sock"
+        super().__init__(
+            (*before, *program, *arguments),
+            settings.var / f"{name}.log",
+            {**environment(settings), **(also or {}), "NOTIFY_SOCKET": str(self._word)},
+        )
+
+    async def start(self) -> None:
+        """Returns once it serves."""
+        async with readiness(self._word) as told:
+            await super().start()
+            assert self._process is not None
+            ended = asyncio.create_task(self._process.wait())
+            try:
+                async with asyncio.timeout(START):
+                    await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ended.cancel()
+            assert told.done(), f"it has ended: {self.log.read_text()[-2000:]}"
+
+
+class Line(Announced):
+    """A controller."""
 
     def __init__(
         self,
@@ -77,26 +118,21 @@ class Line(Process):
         program: Sequence[str] = CALLCENTER,
         also: Mapping[str, str] | None = None,
     ) -> None:
-        """`before` is what its command begins with, `also` goes into its environment."""
-        self._word = settings.var / f"{name}.sock"
-        super().__init__(
-            (*before, *program, "line", "--name", name),
-            settings.var / f"{name}.log",
-            {**environment(settings), **(also or {}), "NOTIFY_SOCKET": str(self._word)},
-        )
+        """As `Announced`."""
+        arguments = ("line", "--name", name)
+        super().__init__(settings, name, *arguments, before=before, program=program, also=also)
 
-    async def start(self) -> None:
-        """Returns once it answers calls."""
-        async with readiness(self._word) as told:
-            await super().start()
-            assert self._process is not None
-            ended = asyncio.create_task(self._process.wait())
-            try:
-                async with asyncio.timeout(START):
-                    await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                ended.cancel()
-            assert told.done(), f"the controller has ended: {self.log.read_text()[-2000:]}"
+
+@asynccontextmanager
+async def running_watchdog(settings: Settings) -> AsyncIterator[Announced]:
+    """The watchdog as a process, stopped in order at the end; it may be killed meanwhile."""
+    watchdog = Announced(settings, "watchdog", "watchdog")
+    try:
+        await watchdog.start()
+        yield watchdog
+    finally:
+        await watchdog.kill(signal.SIGTERM)
+    assert "Traceback" not in watchdog.log.read_text(), watchdog.log.read_text()
 
 
 @asynccontextmanager

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from callcenter.ledger import comparing
 from callcenter.ledger.differences import Difference, find
+from callcenter.ledger.files import ledger_of
 from callcenter.ledger.heard import Way
-from callcenter.ledger.jobs import ledger_of
 from callcenter.promises.states import State
 from callcenter.storage.engine import unit_of_work
 from tests.calls.fragile import both_hear

@@ -21,8 +21,9 @@ from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import loudness
 from callcenter.ledger.differences import Kind
+from callcenter.ledger.files import ledger_of
 from callcenter.ledger.heard import Way
-from callcenter.ledger.jobs import account_for_calls, ledger_of
+from callcenter.ledger.jobs import account_for_calls
 from callcenter.line.outcomes import Outcome
 from callcenter.recordings.keeping import Keeper
 from callcenter.recordings.vault import Vault

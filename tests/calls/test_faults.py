@@ -29,6 +29,7 @@ from tests.calls.house import (
     until,
 )
 from tests.calls.parts import Line
+from tests.calls.talking import order
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -171,7 +172,7 @@ async def test_without_a_controller_new_calls_fall_back_within_a_second(
             line.go_on()
 
 
-async def test_a_controller_that_is_stopped_in_order_gives_every_call_to_the_fallback(
+async def test_the_last_controller_without_a_watchdog_serves_who_talks_to_the_end(
     house: House, line: Line
 ) -> None:
     numbers = ["+77020000120", "+77020000121"]
@@ -183,10 +184,19 @@ async def test_a_controller_that_is_stopped_in_order_gives_every_call_to_the_fal
         await consultant.register()
         leg = await connected(house, talking, consultant)
         await has_happened(house, numbers[0], Moment.RECORDING_STARTED)
-        await line.kill(signal.SIGTERM)
-        await leg.ended()
-        await asyncio.gather(falls_back(house, talking), falls_back(house, choosing))
+        since = time.monotonic()
+        line.send(signal.SIGTERM)
+        await falls_back(house, choosing)
+        await both_hear(talking, leg)
+        assert lost_packets(talking, since) == lost_packets(leg, since) == 0
+        await order(house, "201", "hold")
+        await has_happened(house, numbers[0], Moment.HELD)
+        await order(house, "201", "resume")
+        await both_hear(talking, leg)
+        await leg.hang_up()
+        await talking.ended()
+        await line.ended()
     appeals = [await house.appeal(number) for number in numbers]
-    assert {appeal.outcome for appeal in appeals} == {Outcome.FALLBACK}
+    assert [appeal.outcome for appeal in appeals] == [Outcome.TALKED, Outcome.FALLBACK]
     (recording,) = await house.recordings(appeals[0])
     assert recording.state == "closed"

@@ -15,6 +15,7 @@ from tests.calls.fragile import (
     both_hear,
     connected,
     has_happened,
+    longest_gap,
     lost_packets,
     unbroken,
 )

@@ -324,6 +324,9 @@ class FakeLeg:
     async def key(self, timeout: float) -> str | None:
         raise AssertionError("only the caller is asked for keys")
 
+    async def speaks(self, language: str) -> None:
+        await self.step()
+
     async def gone(self) -> None:
         while self is not self._world.leg and self.end is None:
             await self._world.operation()

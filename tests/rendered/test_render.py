@@ -47,7 +47,7 @@ def test_a_relative_folder_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir("/usr")
     files = compose(settings(var=Path("state")), ACCOUNTS, PROGRAM, SECRETS)
     assert "astetcdir => /usr/state/asterisk/etc" in files["asterisk.conf"]
-    assert "Playback(/usr/state/prompts/kk/greeting)" in files["extensions.conf"]
+    assert "Playback(/usr/state/prompts/kk/${ARG1})" in files["extensions.conf"]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,23 @@ def test_who_leaves_is_dead_at_once_and_who_does_not_serve_takes_nothing() -> No
     assert roll.serving == set()
 
 
+def test_nobody_serves_from_the_last_sign_of_one_that_did_until_the_next() -> None:
+    roll = Roll("watchdog-a")
+    for serial in range(3):
+        roll.hear(Sign("watchdog-a", serial, serves=False))
+        roll.hear(Sign("watchdog-b", serial, serves=False))
+    assert roll.unserved == 3
+    assert roll.watching == {"watchdog-b"}
+    roll.hear(Sign("line-1.a", 1))
+    assert (roll.unserved, roll.serving) == (0, {"line-1.a"})
+    roll.hear(Sign("watchdog-a", 4, serves=False))
+    roll.hear(Sign("line-1.a", 2, leaves=True))
+    assert (roll.unserved, roll.dead) == (1, {"line-1.a"})
+    assert roll.silent("line-1.a") == MISSED
+    roll.begin_anew()
+    assert roll.unserved == roll.silent("line-1.a") == 0
+
+
 @given(st.builds(Sign, st.text(), st.integers(), st.booleans(), st.booleans(), pid=st.integers()))
 def test_a_sign_is_read_as_it_was_written(sign: Sign) -> None:
     assert read_sign(sign.written()) == sign

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.ledger import jobs
-from callcenter.ledger.jobs import ledger_of
+from callcenter.ledger.files import ledger_of
 from callcenter.settings import Settings
 from callcenter.storage.jobs import Tools
 from callcenter.up.ports import with_free_ports

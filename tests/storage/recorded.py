@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from callcenter.ledger.jobs import account_for_calls, ledger_of
+from callcenter.ledger.files import ledger_of
+from callcenter.ledger.jobs import account_for_calls
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools

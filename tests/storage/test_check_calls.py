@@ -21,7 +21,8 @@ from callcenter.appeals.store import EventRow
 from callcenter.cli import callcenter
 from callcenter.errors import AskedWrongly, NotReady, WeFailed
 from callcenter.ledger.differences import Difference, Kind
-from callcenter.ledger.jobs import CHECK, CHECKED, check_calls, ledger_of
+from callcenter.ledger.files import ledger_of
+from callcenter.ledger.jobs import CHECK, CHECKED, check_calls
 from callcenter.recordings import store as recordings
 from callcenter.recordings.keeping import Keeper
 from callcenter.recordings.spool import name_for

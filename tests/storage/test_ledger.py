@@ -13,7 +13,8 @@ from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import AppealRow, EventRow
 from callcenter.consultants import store as consultants
-from callcenter.ledger.jobs import account_for_calls, ledger_of
+from callcenter.ledger.files import ledger_of
+from callcenter.ledger.jobs import account_for_calls
 from callcenter.ledger.settling import FIRST_SEQ
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import store as recordings

@@ -21,7 +21,7 @@ from tests.up.rig import processes_of, wait_until_gone
 
 pytestmark = pytest.mark.timeout(180)
 
-PARTS = ("postgres", "redis", "asterisk", "line-1", "line-2", "web", "worker")
+PARTS = ("postgres", "redis", "asterisk", "watchdog", "line-1", "line-2", "web", "worker")
 
 
 class Running:
