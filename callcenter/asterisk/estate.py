@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from callcenter.asterisk.ari import Ari, Gone
+from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.channel import Channel, hush
 from callcenter.asterisk.switchboard import (
     CALLED,
@@ -82,19 +81,19 @@ class LeftCall:
 
 
 async def look(ari: Ari, life: str) -> Estate:
-    """What the switch still has of a life of a controller."""
-    in_application: set[str] = set()
-    with suppress(Gone):
-        application = await ari.request("GET", f"applications/{life}")
-        in_application = set(application["channel_ids"])
+    """What the switch still has of a life of a controller, and nobody has taken over."""
+    applications = await ari.request("GET", "applications")
+    holders = {each: told["name"] for told in applications for each in told["channel_ids"]}
     channels = {told["id"]: told for told in await ari.request("GET", "channels")}
-    left = {each for each in channels if each in in_application or life_of(each) == life}
-    bridges = {each["id"]: each for each in await ari.request("GET", "bridges")}
-    touched = {
-        name: frozenset(bridge["channels"])
-        for name, bridge in bridges.items()
-        if bridge["name"] == life or left & set(bridge["channels"]) or caller_of(name) in left
-    }
+    # What rings is in no application yet.
+    left = {each for each in channels if holders.get(each, life_of(each)) == life}
+    elsewhere = holders.keys() - left
+    touched: dict[str, frozenset[str]] = {}
+    for bridge in await ari.request("GET", "bridges"):
+        name, inside = bridge["id"], frozenset(bridge["channels"])
+        theirs = inside | {caller_of(name)}
+        if (bridge["name"] == life or left & theirs) and not elsewhere & theirs:
+            touched[name] = inside
     return Estate(
         life,
         channels,

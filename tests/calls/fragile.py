@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
-from callcenter.demo.sound import loudness
+from callcenter.demo.sound import RATE, loudness
 from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.settings import Settings
@@ -25,6 +25,8 @@ from tests.calls.house import (
 )
 from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
 from tests.calls.talking import order
+
+PACKET = 0.02  # seconds of sound
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -154,6 +156,16 @@ async def held(house: House, number: str, extension: str) -> float:
     await until(is_held, f"somebody does what {extension} asks", 30)
     await has_happened(house, number, Moment.HELD)
     return at[0]
+
+
+def lost_sound(call: Call, since: float) -> float:
+    """Seconds of the other side's sound that are missing at one place, at most.
+
+    By the stamps of whoever sends: however late a telephone of a test is, that is no gap of ours.
+    """
+    packets = [packet for packet in call.heard.packets if packet.arrived_at >= since]
+    steps = [(after.timestamp - before.timestamp) % 2**32 for before, after in pairwise(packets)]
+    return max(steps) / RATE - PACKET
 
 
 async def falls_back(house: House, caller: Call) -> None:
