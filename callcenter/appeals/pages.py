@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.appeals import store
 from callcenter.appeals.number import parse
 from callcenter.appeals.reading import PAGE, newest, view, wording_for
-from callcenter.appeals.wording import HANG_UPS
+from callcenter.appeals.wording import HANG_UPS, NOT_CALLED
 from callcenter.errors import AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -68,6 +68,7 @@ async def appeal(request: Request, site: CurrentSite, visit: CurrentVisit, numbe
         calls_unwanted=viewed.calls_unwanted,
         agreed=viewed.agreed,
         hang_ups=HANG_UPS if viewed.reason_missing else {},
+        not_called=NOT_CALLED if viewed.is_cut_off else {},
     )
 
 

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
 from callcenter.appeals import cursor, outgoing, store
+from callcenter.appeals.cut_off import is_to_decide
 from callcenter.appeals.hang_ups import A_MOMENT, unexplained
 from callcenter.appeals.wording import Wording
 from callcenter.audit.actions import Action
@@ -35,6 +37,7 @@ class Viewed:
     audible: frozenset[UUID]  #: those of them that whoever looks may hear
     calls_unwanted: bool  #: the caller asked not to be called
     reason_missing: bool  #: the consultant hung up and has not said why
+    is_cut_off: bool  #: by a fault: somebody has to decide whether the caller is called back
     agreed: tuple[str, str] | None  #: with a frequent caller: times, and a note for who answers
 
 
@@ -76,6 +79,7 @@ async def view(engine: AsyncEngine, visit: Visit, number: str, *, by: str) -> Vi
             reason_missing=bool(
                 await unexplained(connection, row.received_at - A_MOMENT, row.number)
             ),
+            is_cut_off=await is_to_decide(connection, row.number, datetime.now(UTC)),
             agreed=await store.agreed_with(connection, row.caller_number or ""),
         )
         await record(

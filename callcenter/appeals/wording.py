@@ -91,6 +91,7 @@ MOMENTS = {
     "fallback": N_("Served by the reserve"),
     "ended": N_("Call ended"),
     "mended": N_("Put right by the ledger of the switch"),
+    "not_called_back": N_("It was decided not to call back"),
     "hang_up_reason": N_("Why the consultant hung up"),
 }
 
@@ -148,6 +149,13 @@ HANG_UPS = {
     "wrong_number": N_("a wrong number"),
     "machine": N_("a machine calls"),
     "fault": N_("the sound failed"),
+}
+
+NOT_CALLED = {
+    "unsafe": N_("it could harm the caller"),
+    "spoke_again": N_("the caller has reached us since"),
+    "no_need": N_("all was said before"),
+    "not_reached": N_("was not reached, and is not called again"),
 }
 
 HUNG_UP = {"consultant": N_("the consultant hung up")}
@@ -214,6 +222,7 @@ class Wording:
             self._known(OUTCOMES, detail.get("outcome")),
             self._known(HUNG_UP, detail.get("hung_up")),
             self._known(HANG_UPS, detail.get("hang_up")),
+            self._known(NOT_CALLED, detail.get("not_called")),
             self.words(N_("consultant %(extension)s"), extension=detail["consultant"])
             if "consultant" in detail
             else "",

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.abuse import api as abuse_api
 from callcenter.abuse import pages as abuse_pages
 from callcenter.appeals import api as appeals_api
-from callcenter.appeals import hang_up_api, hang_up_pages, recordings_pages
+from callcenter.appeals import cut_off_api, hang_up_api, hang_up_pages, recordings_pages
 from callcenter.appeals import pages as appeals_pages
 from callcenter.consultants import api as consultants_api
 from callcenter.consultants import calls
@@ -70,6 +70,7 @@ ROOMS = (
         (
             appeals_pages.router,
             appeals_api.router,
+            cut_off_api.router,
             hang_up_api.router,
             hang_up_pages.router,
             recordings_pages.router,

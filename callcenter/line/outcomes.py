@@ -62,6 +62,7 @@ class Moment(StrEnum):
     FALLBACK = "fallback"  #: served by the dialplan alone, our software being down
     ENDED = "ended"  #: detail: outcome, hung_up (consultant, if the consultant ended it)
     MENDED = "mended"  #: what the switch's own ledger says was put right here; detail: difference
+    NOT_CALLED_BACK = "not_called_back"  #: the caller was cut off; detail: not_called, by
     HANG_UP_REASON = "hang_up_reason"  #: the consultant says why; detail: consultant, hang_up
 
 

@@ -89,6 +89,7 @@ class TodayNow:
     in_time: int
     callbacks: int = 0  #: promised and not made yet, messages not heard yet
     callbacks_overdue: int = 0
+    cut_off: int = 0  #: by a fault from a consultant: to be decided whether they are called back
     not_honoured: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -160,6 +161,7 @@ class TodayFigures:
     average_mark: float | None
     callbacks: int  #: promised and not made yet, messages not heard: whenever it was
     callbacks_overdue: int  #: of these, due for half an hour and more
+    cut_off: int  #: callers whom a fault cut off: somebody has to decide whether to call back
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _today(today: TodayNow) -> TodayFigures:
         abandoned=sum(outcomes.get(outcome, 0) for outcome in ABANDONED),
         callbacks=today.callbacks,
         callbacks_overdue=today.callbacks_overdue,
+        cut_off=today.cut_off,
         language_not_honoured=today.not_honoured,
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
         marks=today.marks,

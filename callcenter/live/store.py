@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals import cut_off
 from callcenter.appeals.callers import mask
 from callcenter.appeals.outgoing import first_moment
 from callcenter.consultants import store as consultants
@@ -169,6 +170,7 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
         marked=sum(row.marked for row in counted),
         callbacks=callbacks.waiting,
         callbacks_overdue=callbacks.overdue,
+        cut_off=len(await cut_off.waiting(connection, now)),
         not_honoured=not_honoured,
         names={each.extension: each.name for each in await consultants.active(connection)},
         reasons={

@@ -52,6 +52,7 @@ ALARMS = {
     "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
     "recorded_again": N_("Such a conversation is recorded from now on, its language:"),
+    "cut_off_waits": N_("A fault cut a caller off, and nobody decides whether to call back."),
     "callback_overdue": N_("A promised callback is overdue for half an hour, its language:"),
     "danger_waits": N_("An appeal is urgent and nobody has passed it on: see the work lists."),
     "reminder_due": N_("Somebody wanted to be reminded of an appeal by now: see the work lists."),

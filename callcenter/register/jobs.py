@@ -21,6 +21,7 @@ ALARMS = {
     List.URGENT: Alarm.DANGER_WAITS,
     List.OVERDUE: Alarm.APPEAL_OVERDUE,
     List.REMINDERS: Alarm.REMINDER_DUE,
+    List.CUT_OFF: Alarm.CUT_OFF_WAITS,
 }
 
 

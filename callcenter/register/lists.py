@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, column, exists, func, or_, select, table, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals import cut_off
 from callcenter.appeals.cursor import Place
 from callcenter.appeals.tables import appeal
 from callcenter.consultants.tables import consultant
@@ -35,6 +36,7 @@ _promise = table("promise", *map(column, ("appeal_id", "kind", "state")))
 class List(StrEnum):
     """The lists, in the order in which they are looked at."""
 
+    CUT_OFF = "cut_off"  #: whose caller a fault cut off: to be called back?
     URGENT = "urgent"  #: danger, and what else is urgent, that was not passed on yet
     OVERDUE = "overdue"  #: whose answer, step or notice of an extension is late
     TODAY = "today"  #: whose answer, step or notice is due today
@@ -64,6 +66,7 @@ def _conditions(user: str, today: date, now: datetime) -> Mapping[List, ColumnEl
         _promise.c.state == "open",
     )
     return {
+        List.CUT_OFF: cut_off.to_decide(now),
         List.URGENT: and_(_goes_on, _not_passed_on),
         List.OVERDUE: and_(_goes_on, or_(*(day < today for day in days))),
         List.TODAY: and_(_goes_on, or_(*(day == today for day in days))),
@@ -129,7 +132,8 @@ async def counts(
 
 
 async def late(connection: AsyncConnection, *, today: date, now: datetime) -> dict[List, list[str]]:
-    """All appeals to alarm about, by their numbers: what is urgent and waits, and what is overdue.
+    """All appeals to alarm about, by their numbers: what is urgent and waits, what is overdue, and
+    callers who were cut off, about whom nobody does anything.
 
     Of reminders that are due it is their ids.
     """
@@ -146,4 +150,5 @@ async def late(connection: AsyncConnection, *, today: date, now: datetime) -> di
         .order_by(record_reminder.c.due_at)
     )
     found[List.REMINDERS] = [str(each) for each in (await connection.execute(due)).scalars()]
+    found[List.CUT_OFF] = await cut_off.untouched(connection, now)
     return found

@@ -24,6 +24,7 @@ from callcenter.web.words import ZONE
 
 SEE_OTHER = 303
 LISTS = {
+    List.CUT_OFF: N_("Cut off by a fault: call back?"),
     List.URGENT: N_("Urgent, not passed on yet"),
     List.OVERDUE: N_("Overdue"),
     List.TODAY: N_("Due today"),

@@ -39,6 +39,7 @@ class Part:
     death_signal: str = "KILL"
     privileges: Sequence[str] = ()
     patience: float = 60
+    longest_pause: float = LONGEST_PAUSE
     stop_patience: float = 10
 
 
@@ -118,7 +119,7 @@ class Child:
                 pause = FIRST_PAUSE
             self._around.tell(self.part.name, f"died ({how}); starting it again in {pause:g} s")
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, self.part.longest_pause)
 
     def _give_up(self, how: str) -> None:
         """Make `start` fail, if the part has never served."""

@@ -96,4 +96,6 @@ def asterisk(settings: Settings, around: Surroundings) -> Part:
         stop_command=cli_command(settings, "core stop now"),
         stop_signal=signal.SIGTERM,
         death_signal="TERM",
+        # Without it nobody reaches the line at all, however often it dies.
+        longest_pause=1.0,
     )
