@@ -15,7 +15,6 @@ from tests.calls.fragile import (
     both_hear,
     connected,
     has_happened,
-    longest_gap,
     lost_packets,
     unbroken,
 )
