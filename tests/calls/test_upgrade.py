@@ -1,6 +1,5 @@
 """A new version is rolled in while calls are served, as docs/operations/running.md tells how."""
 
-import random
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -51,9 +50,9 @@ async def test_controllers_are_replaced_one_by_one_and_nobody_notices(
         caller = await stack.enter_async_context(house.caller(number))
         leg = await connected(house, caller, consultant)
         await has_happened(house, number, Moment.RECORDING_STARTED)
-        load = Load(house, random.Random(controllers))
-        if controllers > 1:
-            await stack.enter_async_context(at_work(house, "204"))
+        load = Load(house, controllers, ("202", "204"))
+        for extension in load.crew if controllers > 1 else ():
+            await stack.enter_async_context(at_work(load, extension))
         for line in lines:
             since = time.monotonic()
             for _ in range(3 if controllers > 1 else 0):
