@@ -27,6 +27,8 @@ def new_state(token: str, back: str, now: datetime) -> str:
 
 def back_of(token: str, state: str, now: datetime) -> str:
     """The address to go to. Raises AskedWrongly for the state of another browser, or an old one."""
+    if not token:  # else anybody could make a state for a browser without a cookie
+        raise AskedWrongly("this browser began no sign-in")
     try:
         whole = base64.urlsafe_b64decode(state.encode())
     except ValueError as exc:

@@ -1,5 +1,6 @@
 """The way to the organisation's sign-in and back, and the page after signing out."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -20,6 +21,8 @@ from callcenter.web.provider import NotBelieved, ProviderAway
 from callcenter.web.rendering import page, set_token
 from callcenter.web.sessions import new_token
 from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, token_cookie
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.OPEN)])
 
@@ -48,6 +51,7 @@ async def to_provider(
             verifier=handshake.verifier_of(token, state),
         )
     except ProviderAway as away:
+        log.warning("the organisation's sign-in cannot be used: %s", away)
         return sign_in_page(request, back=ours(back), error="away", status=status_of(away))
     response = RedirectResponse(address, SEE_OTHER)
     set_token(request, response, token)
@@ -88,9 +92,11 @@ async def from_provider(
         entered, whole = await by_provider.enter(
             site.engine, by, site.demanding, claims, visit.address
         )
-    except NotBelieved:
+    except NotBelieved as wrong:
+        log.warning("the organisation's sign-in is not believed: %s", wrong)
         return await _refused(request, site, visit, "not_believed")
     except ProviderAway as away:
+        log.warning("the organisation's sign-in cannot be used: %s", away)
         return sign_in_page(request, error="away", status=status_of(away), token=new_token())
     except ProviderRefused as refusal:
         return sign_in_page(

@@ -32,6 +32,8 @@ LONGEST_SUBJECT = 255  # OpenID Connect Core 1.0, 2
 LEEWAY = 60
 #: Only signatures by a private key: never `none`, never one made with a shared secret.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "Ed25519"]
+NOT_NEEDED = ("userinfo_endpoint", "end_session_endpoint")
+ADDRESSES = ("authorization_endpoint", "token_endpoint", "jwks_uri", *NOT_NEEDED)
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -192,8 +194,9 @@ class Provider:
             raise ProviderAway(
                 f"{address} is of another issuer than the setting CALLCENTER_OIDC_ISSUER names"
             )
-        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            if not isinstance(found.get(name), str) or not is_safe(found[name]):
+        for name in ADDRESSES:
+            told = found.get(name)
+            if not (told is None and name in NOT_NEEDED) and not is_safe(told):
                 raise ProviderAway(f"{address} names no safe {name}")
         self._metadata, self._read_at = found, time.monotonic()
         return found
@@ -237,9 +240,14 @@ async def _whole(answer: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def is_safe(address: str) -> bool:
+def is_safe(address: object) -> bool:
     """HTTPS, or plain HTTP on loopback, where nobody listens in."""
-    parts = urlsplit(address)
+    if not isinstance(address, str) or not address.isprintable() or " " in address:
+        return False
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
     loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
     return bool(parts.hostname) and (
         parts.scheme == "https" or (parts.scheme == "http" and loopback)

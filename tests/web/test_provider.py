@@ -188,6 +188,42 @@ async def test_an_answer_counts_once_and_in_the_browser_that_began(
         assert await why(engine) == "not_believed"
 
 
+async def test_nobody_makes_an_answer_for_a_browser_without_a_secret(
+    app: FastAPI, engine: AsyncEngine, provider: Provider
+) -> None:
+    # What such a browser would have: a state that anybody can make.
+    state = handshake.new_state("", "/", datetime.now(UTC))
+    address = await app.state.site.by_provider.provider.address(
+        state=state, nonce=handshake.nonce_of("", state), verifier=handshake.verifier_of("", state)
+    )
+    async with browse(app) as victim:
+        assert (await come_back(victim, *provider.code(address))).status_code == 401
+        victim.cookies.clear()
+        victim.cookies.set("callcenter", "")
+        assert (await come_back(victim, *provider.code(address))).status_code == 401
+    assert await why(engine) == "out_of_date"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"issuer": "https://sso.example.kz"},
+        {"token_endpoint": "http://sso.example.kz/token"},
+        {"jwks_uri": None},
+        {"end_session_endpoint": "https://sso.example.kz/leave\r\nX: y"},
+        {"userinfo_endpoint": 7},
+        {"authorization_endpoint": "https://[sso"},
+    ],
+)
+async def test_a_provider_that_describes_itself_wrongly_is_not_used(
+    app: FastAPI, provider: Provider, told: dict[str, object]
+) -> None:
+    provider.metadata.update(told)
+    async with browse(app) as client:
+        assert (await client.get("/sign-in/provider")).status_code == 503
+        assert "refresh" not in (await client.get("/signed-out")).headers
+
+
 async def test_a_new_key_is_read_and_nobody_makes_us_read_all_the_time(
     app: FastAPI, provider: Provider
 ) -> None:
