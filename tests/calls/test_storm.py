@@ -80,7 +80,11 @@ async def test_a_hundred_calls_that_end_at_once_leave_nothing_and_lose_nothing(
 async def weathered(house: House, seed: int) -> None:
     tasks = tasks_of_ours()
     async with Stalls() as stalls, raised(house, random.Random(seed)) as storm:
-        await until(lambda: is_quiet(house), "no channel is left", SETTLED)
+        try:
+            await until(lambda: is_quiet(house), "no channel is left", SETTLED)
+        except AssertionError as exc:
+            exc.add_note(await house.switch.cli("core show channels verbose"))
+            raise
         await house.nothing_left()
         await until(lambda: storm.are_free(list(storm.phones)), "all are free again", SETTLED)
         nothing_is_kept(house)
