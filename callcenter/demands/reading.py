@@ -15,6 +15,7 @@ from callcenter.demands.letters import Refusal, refusal_letter
 from callcenter.demands.states import Ground, State
 from callcenter.demands.store import DemandRow, Scan, StepRow
 from callcenter.demands.terms import Standing, standing
+from callcenter.errors import AskedWrongly
 from callcenter.recordings.holding import held_for
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import NotFound
@@ -119,7 +120,7 @@ async def scan(engine: AsyncEngine, visit: Visit, number: str) -> Scan:
 async def letter(site: Site, visit: Visit, number: str) -> bytes:
     """Our letter as PDF: that a demand is refused, or what goes with its newest disclosure.
 
-    With an entry in the audit log. Raises NotFound when there is no letter (yet).
+    With an entry in the audit log. Raises NotFound, AskedWrongly when there is no letter (yet).
     """
     async with unit_of_work(site.engine) as connection:
         row = await store.find(connection, number)
@@ -132,7 +133,7 @@ async def letter(site: Site, visit: Visit, number: str) -> bytes:
     elif offers:
         made = await building.letter(site.settings, site.engine, offers[0])
     else:
-        raise NotFound("there is no letter to this demand yet")
+        raise AskedWrongly("there is no letter to a demand that is neither refused nor released")
     async with unit_of_work(site.engine) as connection:
         await record(
             connection,

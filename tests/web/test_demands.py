@@ -65,7 +65,7 @@ async def test_a_refusal_has_a_letter_for_both_sides(
         assert filed.status_code == 303
         (listed,) = (await authority.get("/api/v1/authority/demands")).json()[:1]
         at = f"/demands/{listed['number']}"
-        assert (await head.get(f"{at}/letter")).status_code == 404
+        assert (await head.get(f"{at}/letter")).status_code == 400
         refused = {"version": "2", "reason": "none", "ground": "no_conversation"}
         assert (await post(head, f"{at}/refuse", at, **refused)).status_code == 303
         ours = await head.get(f"{at}/letter")
