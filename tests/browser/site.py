@@ -33,6 +33,7 @@ from tests.web.test_access import promise_somebody as promise
 from tests.web.test_commands import serving, wait_until_ready
 from tests.web.test_records import WHOLE, send
 
+SOMEBODY = "somebody"  # who may sign in
 CREW = ("201", "202", "203")
 DIGEST = "0123456789abcdef" * 2
 
@@ -122,6 +123,7 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
                 languages=["ru"],
                 digest=DIGEST,
             )
+    await add_user(engine, SOMEBODY, Role.CONSULTANT)
     await plan_for_somebody(engine)
     await block_somebody(engine)
     await promise(engine, call)

@@ -15,7 +15,7 @@ from callcenter.web.permissions import GRANTS, Permission, Role
 from callcenter.web.words import LANGUAGES
 from tests.browser.chromium import is_wider_than_its_window, serious_faults, visit
 from tests.browser.conftest import Open
-from tests.browser.site import Served
+from tests.browser.site import SOMEBODY, Served
 from tests.web.browser import visible
 from tests.web.test_words import said_in, said_only_in
 
@@ -23,7 +23,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: Routes of people that give no page.
 NO_PAGES = re.compile(
-    r"/api/|/health/|/static/|/duty/telephone|.*/(events|scan|letter)$|.*/attachments/|.*\.pem$"
+    r"/api/|/health/|/static/|/duty/telephone|/sign-in/provider"
+    r"|.*/(events|scan|letter)$|.*/attachments/|.*\.(pem|pdf)$"
 )
 #: It is in the language of the applicant, whoever prints it.
 RECEIPT = "/appeals/{number}/receipt"
@@ -73,6 +74,7 @@ async def test_a_page_can_be_used_by_everybody_in_every_language(
         "number": site.registered if path == RECEIPT else site.call.number,
         "recording_id": site.call.recording,
         "extension": "201",
+        "user": SOMEBODY,
         "section": "appeal",
         "code": "content",
         "demand_number": site.demand,
