@@ -32,6 +32,7 @@ from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
 from callcenter.live import telephone as live_telephone
 from callcenter.live.watch import Watch
+from callcenter.people import api as people_api
 from callcenter.people import pages as people_pages
 from callcenter.plans import api as plans_api
 from callcenter.plans import pages as plans_pages
@@ -48,6 +49,8 @@ from callcenter.register import (
     masking_api,
     masking_pages,
     status_api,
+    steps_api,
+    views_api,
 )
 from callcenter.register import form_pages as register_form
 from callcenter.register import lists_pages as register_lists
@@ -77,7 +80,7 @@ ROOMS = (
         ),
         appeals_pages.TEMPLATES,
     ),
-    Room("people", (people_pages.router,), people_pages.TEMPLATES),
+    Room("people", (people_pages.router, people_api.router), people_pages.TEMPLATES),
     Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
     Room(
         "demands",
@@ -98,7 +101,9 @@ ROOMS = (
             register_lists.router,
             register_form.router,
             register_api.router,
+            steps_api.router,
             lists_api.router,
+            views_api.router,
             form_api.router,
             status_api.router,
         ),

@@ -1,9 +1,10 @@
-"""What administrators change of people, on the pages and by the command: the same rules, audited.
+"""What administrators change of people: on the pages, by the API and by the command, audited.
 
 Nobody is ever deleted, so that the audit log stays readable. Whoever is changed is signed out. All
 raise AskedWrongly, and then nothing is changed.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +15,9 @@ from callcenter.consultants import store as consultants
 from callcenter.errors import AskedWrongly, Conflict
 from callcenter.people.store import other_administrators
 from callcenter.web import factors, identities, store
+from callcenter.web.passwords import generate_password, hash_password
 from callcenter.web.permissions import Role
+from callcenter.web.site import Visit
 
 
 class Own(Conflict):
@@ -27,11 +30,22 @@ class LastAdministrator(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who changes something, and where: on the pages (`web`) or by the `command`."""
+    """Who changes something, and where: by pages and API (`web`) or by the `command`."""
 
     who: str
     source: str
     address: str | None = None
+
+    @classmethod
+    def visitor(cls, visit: Visit) -> "By":
+        """Somebody who is signed in."""
+        return cls(visit.who, "web", visit.address)
+
+
+async def make_password() -> tuple[str, str]:
+    """A new password, to be shown once, and its hash."""
+    made = generate_password()
+    return made, await asyncio.to_thread(hash_password, made)
 
 
 async def add(
@@ -82,9 +96,11 @@ async def link_consultant(connection: AsyncConnection, by: By, name: str, extens
 
 
 async def link_identity(
-    connection: AsyncConnection, by: By, name: str, issuer: str, subject: str
+    connection: AsyncConnection, by: By, name: str, issuer: str | None, subject: str
 ) -> None:
     """Say who a person is to the organisation's sign-in; "": nobody."""
+    if issuer is None:
+        raise AskedWrongly("no organisation's sign-in is set up: see CALLCENTER_OIDC_ISSUER")
     if subject:
         await identities.link(connection, name=name, issuer=issuer, subject=subject)
     else:

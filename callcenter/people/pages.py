@@ -1,6 +1,5 @@
 """Pages of people who sign in: who there is, and what administrators change about them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +16,9 @@ from callcenter.people.managing import By, LastAdministrator, Own
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound, status_of
-from callcenter.web.passwords import generate_password, hash_password
 from callcenter.web.permissions import Permission, Role
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
+from callcenter.web.site import CurrentSite, CurrentVisit, Site
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEE_OTHER = 303
@@ -72,12 +70,11 @@ async def add(
     role: Annotated[Role, Form()] = Role.CONSULTANT,
 ) -> Response:
     """Add somebody; the password that was made is shown this once."""
-    password = generate_password()
-    hashed = await asyncio.to_thread(hash_password, password)
+    password, hashed = await managing.make_password()
     name = name.strip().lower()
     try:
         async with unit_of_work(site.engine) as connection:
-            await managing.add(connection, _by(visit), name, role, hashed)
+            await managing.add(connection, By.visitor(visit), name, role, hashed)
     except AskedWrongly as refusal:
         return await _everyone(request, site, refusal, name)
     return page(request, "people/password.html", name=name, password=password)
@@ -92,11 +89,10 @@ async def one(request: Request, site: CurrentSite, user: str) -> Response:
 @router.post("/users/{user}/password")
 async def password(request: Request, site: CurrentSite, visit: CurrentVisit, user: str) -> Response:
     """Make a new password, which is shown this once."""
-    made = generate_password()
-    hashed = await asyncio.to_thread(hash_password, made)
+    made, hashed = await managing.make_password()
     async with unit_of_work(site.engine) as connection:
-        await _found(connection, user)
-        await managing.set_password(connection, _by(visit), user, hashed)
+        await store.find(connection, user)
+        await managing.set_password(connection, By.visitor(visit), user, hashed)
     return page(request, "people/password.html", name=user, password=made)
 
 
@@ -114,7 +110,7 @@ async def change(
     subject: Annotated[str, Form(max_length=255)] = "",
 ) -> Response:
     """Change one thing; what cannot be is said on the page."""
-    by, issuer = _by(visit), site.settings.oidc_issuer or ""
+    by, issuer = By.visitor(visit), site.settings.oidc_issuer
     deeds: dict[Deed, Callable[[AsyncConnection], Awaitable[None]]] = {
         Deed.ROLE: lambda c: managing.give_role(c, by, user, role),
         Deed.DISABLE: lambda c: managing.set_active(c, by, user, active=False),
@@ -126,24 +122,13 @@ async def change(
     }
     try:
         async with unit_of_work(site.engine) as connection:
-            await _found(connection, user)
+            await store.find(connection, user)
             await deeds[deed](connection)
     except NotFound:
         raise
     except AskedWrongly as refusal:
         return await _one(request, site, user, refusal)
     return RedirectResponse(f"/users/{user}", SEE_OTHER)
-
-
-def _by(visit: Visit) -> By:
-    return By(visit.who, "web", visit.address)
-
-
-async def _found(connection: AsyncConnection, name: str) -> store.Person:
-    found = [each for each in await store.everyone(connection) if each.name == name]
-    if not found:
-        raise NotFound
-    return found[0]
 
 
 async def _everyone(
@@ -167,7 +152,7 @@ async def _one(
     request: Request, site: Site, name: str, refusal: AskedWrongly | None = None
 ) -> Response:
     async with unit_of_work(site.engine) as connection:
-        person = await _found(connection, name)
+        person = await store.find(connection, name)
     return page(
         request,
         "people/user.html",

@@ -1,4 +1,4 @@
-"""Records of appeals in JSON, below /api/v1: read, changed and taken further as by the pages.
+"""Records of appeals in JSON, below /api/v1: opened, read and changed as by the pages.
 
 Who changes a record says by If-Match which version was read (its ETag). Made from an older one the
 change is refused (412), with what others changed since: look at it, and send it again on top.
@@ -29,7 +29,6 @@ router = APIRouter(tags=["records"], dependencies=[needs(Permission.EDIT_APPEALS
 
 _ETAG = re.compile(r'"?(0|[1-9][0-9]{0,8})"?')
 
-Said = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 Typed = dict[str, str | list[str] | None]
 
 
@@ -119,39 +118,6 @@ class Changes(BaseModel):
     content: Typed = {}
 
 
-class Move(BaseModel):
-    """To another stage; some moves need a reason."""
-
-    after: Stage
-    reason: Said = ""
-
-
-class Extension(BaseModel):
-    """A term put off, because facts must be established."""
-
-    until: date
-    reason: Said
-
-
-class DangerPassedOn(BaseModel):
-    """Who was told of the danger: the body, and the name of the person on duty."""
-
-    whom: Said
-
-
-class Part(BaseModel):
-    """Fields that an appeal of its own is to have."""
-
-    keys: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=500)]
-
-
-class Joining(BaseModel):
-    """The appeal that it goes on in, and why."""
-
-    into: Annotated[str, Field(max_length=20, pattern=r"^[^\x00]*$")]
-    reason: Said
-
-
 class Receipt(BaseModel):
     """The receipt (талон), in the applicant's language."""
 
@@ -215,7 +181,7 @@ async def read_record(
     opened = read.opened
     response.headers["ETag"] = f'"{opened.record.version}"'
     return Record(
-        **_standing(number, opened.record).model_dump(),
+        **standing(number, opened.record).model_dump(),
         channel=opened.row.channel,
         language=opened.row.language,
         received_at=opened.row.received_at,
@@ -246,9 +212,9 @@ async def change_record(
 
     async def deed() -> Standing:
         content: Mapping[str, Value | None] = changes.content
-        return _standing(number, await handling.change(site, visit, number, seen, content, kind))
+        return standing(number, await handling.change(site, visit, number, seen, content, kind))
 
-    return _tagged(response, await once(Standing, deed))
+    return tagged(response, await once(Standing, deed))
 
 
 @router.put("/api/v1/appeals/{number}/record/draft")
@@ -260,118 +226,10 @@ async def keep_draft(
     return KeptDraft(version=draft.version, content=draft.content, saved_at=saved_at)
 
 
-@router.post("/api/v1/appeals/{number}/record/moves")
-async def move(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    to: Move,
-) -> Standing:
-    """Take an appeal to another stage. What it lacks for that is told in `missing` (400)."""
-
-    async def deed() -> Standing:
-        return _standing(
-            number, await handling.move(site, visit, number, seen, to.after, to.reason)
-        )
-
-    return _tagged(response, await once(Standing, deed))
-
-
-@router.post("/api/v1/appeals/{number}/record/no-request")
-async def close_without_request(
-    site: CurrentSite, visit: CurrentVisit, once: CurrentOnce, response: Response, number: str
-) -> Standing:
-    """Silence, a prank, a wrong number: closed in one step, and nothing personal is kept."""
-
-    async def deed() -> Standing:
-        return _standing(number, await handling.close_without_request(site, visit, number))
-
-    return _tagged(response, await once(Standing, deed))
-
-
-@router.post("/api/v1/appeals/{number}/record/extension")
-async def extend(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    extension: Extension,
-) -> Standing:
-    """Put the term of the answer off, once."""
-
-    async def deed() -> Standing:
-        return _standing(
-            number,
-            await handling.extend(site, visit, number, seen, extension.until, extension.reason),
-        )
-
-    return _tagged(response, await once(Standing, deed))
-
-
-@router.post("/api/v1/appeals/{number}/record/danger-passed-on")
-async def pass_danger_on(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    told: DangerPassedOn,
-) -> Standing:
-    """Note that somebody who can help at once has been told."""
-
-    async def deed() -> Standing:
-        return _standing(
-            number, await handling.pass_danger_on(site, visit, number, seen, told.whom)
-        )
-
-    return _tagged(response, await once(Standing, deed))
-
-
-@router.post("/api/v1/appeals/{number}/record/parts", status_code=201)
-async def split(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    part: Part,
-) -> Opened:
-    """Make a part of it an appeal of its own, with these fields of it."""
-
-    async def deed() -> Opened:
-        return Opened(number=await opening.split(site, visit, number, seen, part.keys))
-
-    opened = await once(Opened, deed)
-    response.headers["Location"] = f"/api/v1/appeals/{opened.number}/record"
-    return opened
-
-
-@router.post("/api/v1/appeals/{number}/record/join")
-async def join(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    joining: Joining,
-) -> Standing:
-    """Let it go on within another appeal; the answer is how this one stands."""
-
-    async def deed() -> Standing:
-        return _standing(
-            number,
-            await opening.join(site, visit, number, seen, joining.into, joining.reason),
-        )
-
-    return _tagged(response, await once(Standing, deed))
+@router.delete("/api/v1/appeals/{number}/record/draft", status_code=204)
+async def discard_draft(site: CurrentSite, visit: CurrentVisit, number: str) -> None:
+    """Let go what you typed and did not save; there may be nothing."""
+    await handling.discard_draft(site, visit, number)
 
 
 @router.get("/api/v1/appeals/{number}/receipt")
@@ -384,14 +242,16 @@ async def read_receipt(site: CurrentSite, visit: CurrentVisit, number: str) -> R
     )
 
 
-def _standing(number: str, record: store.Record) -> Standing:
+def standing(number: str, record: store.Record) -> Standing:
+    """How this record of that appeal stands."""
     values = {name: getattr(record, name) for name in Standing.model_fields if name != "number"}
     return Standing(number=number, **values)
 
 
-def _tagged(response: Response, standing: Standing) -> Standing:
-    response.headers["ETag"] = f'"{standing.version}"'
-    return standing
+def tagged(response: Response, now: Standing) -> Standing:
+    """The same, with its version as the ETag."""
+    response.headers["ETag"] = f'"{now.version}"'
+    return now
 
 
 def _deed(deed: reading.Deed) -> Deed:

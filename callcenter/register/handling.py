@@ -83,6 +83,12 @@ async def keep_draft(
         )
 
 
+async def discard_draft(site: Site, visit: Visit, number: str) -> None:
+    """Let go what this person typed and did not save; there may be nothing."""
+    async with unit_of_work(site.engine) as connection:
+        await drafts.drop(connection, (await found(connection, number)).id, visit.who)
+
+
 async def save(
     site: Site, visit: Visit, number: str, version: int, kind: Kind | None, content: Content
 ) -> Record:

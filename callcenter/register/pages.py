@@ -85,6 +85,13 @@ async def draft(
     return JSONResponse({"kept": f"{kept.astimezone(ZONE):%H:%M:%S}"})
 
 
+@router.post("/appeals/{number}/record/draft/discard")
+async def discard_draft(site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
+    """Let go what was typed and not saved."""
+    await handling.discard_draft(site, visit, number)
+    return _back(number)
+
+
 @router.post("/appeals/{number}/record/similar")
 async def alike(
     request: Request, site: CurrentSite, visit: CurrentVisit, number: str, content: Entered

@@ -29,24 +29,24 @@ class View:
     query: str
 
 
-async def keep(site: Site, visit: Visit, name: str, question: Question) -> None:
+async def keep(site: Site, visit: Visit, name: str, question: Question) -> View:
     """Keep a search under a name, in the place of an earlier one. Raises AskedWrongly."""
     name, who = " ".join(name.split()), visit.who.removeprefix("user:")
     if not name or len(name) > LONGEST or not name.isprintable() or question == Question():
         raise AskedWrongly(f"a name of up to {LONGEST} characters is needed, and a search")
-    identity, keys = uuid4(), Keys.read(site.settings)
+    view, keys = View(uuid4(), name, as_query(question)), Keys.read(site.settings)
+    values = {"id": view.id, "sealed": keys.seal(view.id, {"query": view.query})}
     async with unit_of_work(site.engine) as connection:
-        mine = saved_view.c.user_name == who
-        await connection.execute(delete(saved_view).where(mine, saved_view.c.name == name))
-        count = select(func.count()).select_from(saved_view).where(mine)
+        others = (saved_view.c.user_name == who) & (saved_view.c.name != name)
+        count = select(func.count()).select_from(saved_view).where(others)
         if (await connection.execute(count)).scalar_one() >= MOST:
             raise AskedWrongly(f"{MOST} searches are kept already: remove one")
-        sealed = keys.seal(identity, {"query": as_query(question)})
         await connection.execute(
             upsert(saved_view)
-            .values(id=identity, user_name=who, name=name, sealed=sealed)
-            .on_conflict_do_nothing()
+            .values(user_name=who, name=name, **values)
+            .on_conflict_do_update(index_elements=["user_name", "name"], set_=values)
         )
+    return view
 
 
 async def drop(site: Site, visit: Visit, identity: UUID) -> None:

@@ -107,7 +107,8 @@ async def once(
     """`Once` for this request: to be called with what it does."""
     if idempotency_key is None:
         return Once(site.engine, None, b"")
-    asked = (request.method, request.url.path, request.headers.get("if-match", ""))
+    query = f"?{request.url.query}" if request.url.query else ""
+    asked = (request.method, request.url.path + query, request.headers.get("if-match", ""))
     said = "\0".join(asked).encode() + b"\0" + await request.body()
     return Once(
         site.engine,

@@ -12,14 +12,20 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.number import make
+from callcenter.demands import deeds
+from callcenter.demands.matching import Wanted
 from callcenter.promises import store as promises
 from callcenter.recordings import holding
 from callcenter.register.attachments_checking import remove_erased
+from callcenter.register.masking import Keeps
 from callcenter.register.masking_deeds import mask_by_rules
+from callcenter.register.masking_store import why_kept
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.web.permissions import Role
+from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_attachments import PDF, attach
@@ -185,11 +191,26 @@ async def keep_owed(engine: AsyncEngine, call: Call) -> None:
         )
 
 
+async def demand(engine: AsyncEngine, **wanted: str) -> str:
+    """A demand that is registered and not searched for yet: it holds no recording."""
+    return (await deeds.register(engine, OFFICER, filing(wanted=Wanted(**wanted)))).number
+
+
+async def keep_demanded(engine: AsyncEngine, call: Call) -> None:
+    await demand(engine, appeal_number=call.number)
+
+
+async def keep_demanded_caller(engine: AsyncEngine, call: Call) -> None:
+    await demand(engine, caller_number=CALLER)
+
+
 KEEPING = {
     "goes_on": keep_going,
     "joined": keep_target,
     "held": keep_held,
     "owed": keep_owed,
+    "demanded": keep_demanded,
+    "demanded_caller": keep_demanded_caller,
 }
 
 
@@ -211,6 +232,33 @@ async def test_what_the_law_keeps_is_masked_neither_on_request_nor_by_rule(
     later = datetime.now(UTC) + timedelta(days=40)
     assert await mask_by_rules(Tools(settings, engine), later) == 0
     assert "Сейтова" in (await head.get(f"/appeals/{closed}/record")).text
+
+
+@pytest.mark.parametrize("by", ["appeal_number", "caller_number"])
+async def test_a_demand_alone_keeps_an_appeal_until_it_is_carried_out(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    call: Call,
+    closed: str,
+    by: str,
+) -> None:
+    other = {"appeal_number": make(26, 999_999), "caller_number": "+77019999999"}
+    await demand(engine, **{by: other[by]})  # of somebody else: keeps nothing here
+    assert await kept(engine, call) == []
+    number = await demand(engine, **{by: {"appeal_number": closed, "caller_number": CALLER}[by]})
+    assert await kept(engine, call) == [Keeps.DEMANDED]
+    assert (await ask(officer, closed)).status_code == 303
+    assert (await decide(head, engine)).status_code == 400
+    await deeds.withdraw(engine, OFFICER, number, 0, "Отозвано")
+    assert await kept(engine, call) == []
+    assert (await decide(head, engine)).status_code == 303
+    assert await rows(engine, "SELECT count(*) FROM masked") == [(1,)]
+
+
+async def kept(engine: AsyncEngine, call: Call) -> list[Keeps]:
+    async with unit_of_work(engine) as connection:
+        return await why_kept(connection, call.id, datetime.now(UTC))
 
 
 async def rule(

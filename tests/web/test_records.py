@@ -161,6 +161,29 @@ async def test_a_draft_outlives_the_browser_and_is_only_its_authors(
     assert await rows(engine, "SELECT 1 FROM record_draft") == []
 
 
+async def test_a_draft_is_discarded_by_its_author_alone_on_the_page_and_by_the_api(
+    enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    await send(head, call.number, version=0, **WHOLE)
+    at = f"/api/v1/appeals/{call.number}/record/draft"
+    for by_api in (False, True):
+        await send(head, call.number, "draft", version=1, **{"f.content": "набрано зря"})
+        assert "набрано зря" in (await head.get(f"/appeals/{call.number}/record")).text
+        async with enter(Role.CONSULTANT) as other:
+            assert (await send(other, call.number, "draft/discard")).status_code == 303
+        assert len(await rows(engine, "SELECT 1 FROM record_draft")) == 1
+        if by_api:
+            token = await form_token(head, f"/appeals/{call.number}/record")
+            gone = await head.delete(at, headers={"X-Form-Token": token})
+            assert gone.status_code == 204
+        else:
+            assert (await send(head, call.number, "draft/discard")).status_code == 303
+        page = (await head.get(f"/appeals/{call.number}/record")).text
+        assert "набрано зря" not in page
+        assert WHOLE["f.content"] in page
+        assert "data-discard" not in page  # there is nothing more to discard
+
+
 async def test_a_term_is_extended_once_with_a_reason_and_in_time(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import machines
 from callcenter.web.permissions import GRANTS, Role
-from tests.web.conftest import Call, Enter, browse
+from tests.web.conftest import Call, Enter, add_user, browse
 from tests.web.test_record_api import authorized
 
 EXAMPLES = 8  # of each operation: all of them within half a minute
@@ -30,12 +30,14 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
+SOMEBODY = "somebody"
 #: Streams that go on for a minute have tests of their own.
 ENDLESS = "/api/v1/live/events"
 
 
 def cases(described: dict[str, Any], call: Call) -> list[Case[Any]]:
-    """Some requests for every operation; half of those about an appeal are about one that is."""
+    """Some requests for every operation; half of those about an appeal are about one that is,
+    and so of those about a person."""
     asked: list[Case[Any]] = []
     for found in schemathesis.openapi.from_dict(described).get_all_operations():
         assert isinstance(found, Ok)
@@ -55,6 +57,8 @@ def cases(described: dict[str, Any], call: Call) -> list[Case[Any]]:
         def ask(case: Case[Any]) -> None:
             if "number" in case.path_parameters and len(asked) % 2:
                 case.path_parameters["number"] = call.number
+            if "user" in case.path_parameters and len(asked) % 2:
+                case.path_parameters["user"] = SOMEBODY
             if any(each.name.lower() == "if-match" for each in case.operation.headers):
                 case.headers["If-Match"] = f'"{len(asked) % 3}"'
             asked.append(case)
@@ -69,15 +73,22 @@ async def test_whatever_the_description_permits_is_asked_and_nothing_breaks(
 ) -> None:
     async with unit_of_work(engine) as connection:
         await machines.add(connection, "portal", "token")
+    await add_user(engine, SOMEBODY, Role.CONSULTANT)
     async with (
         enter(Role.HEAD) as head,
         enter(Role.SENIOR) as senior,
         enter(Role.AUTHORITY) as authority,
+        enter(Role.ADMINISTRATOR) as administrator,
         browse(app, headers={"Authorization": "Bearer token"}) as portal,
     ):
-        for client in (head, senior, authority):
+        people = {
+            Role.HEAD: head,
+            Role.SENIOR: senior,
+            Role.AUTHORITY: authority,
+            Role.ADMINISTRATOR: administrator,
+        }
+        for client in people.values():
             await authorized(client)
-        people = {Role.HEAD: head, Role.SENIOR: senior, Role.AUTHORITY: authority}
         described = (await head.get("/api/openapi.json")).json()
         asked = cases(described, call)
         assert {case.operation.label for case in asked} == operations(described)

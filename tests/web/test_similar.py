@@ -2,14 +2,17 @@
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.register import views
 from callcenter.web.permissions import GRANTS, Permission, Role
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter, open_call
+from tests.web.test_record_api import authorized
 from tests.web.test_records import IDENTIFIER, WHOLE, rows, send
 
 
@@ -69,3 +72,51 @@ async def test_a_search_is_kept_by_name_for_who_kept_it(
     assert "Моё дело" in (await head.get("/search")).text
     await head.post(f"/search/views/{identity}/drop", data={"form_token": token})
     assert "Моё дело" not in (await head.get("/search")).text
+
+
+async def test_a_search_is_kept_listed_and_dropped_by_the_api_for_oneself(
+    head: httpx.AsyncClient, enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    await authorized(head)
+    await send(head, call.number, version=0, **WHOLE)
+    at, key = "/api/v1/search/views", {"Idempotency-Key": "one"}
+    asked = {"q": "Сейтова", "stage": "contact"}
+    refused: list[tuple[dict[str, str], str]] = [({}, "x"), (asked, ""), (asked, "x" * 61)]
+    for params, name in refused:
+        assert (await head.post(at, params=params, json={"name": name})).status_code == 400
+    made = await head.post(at, params=asked, json={"name": "Моё"}, headers=key)
+    assert made.status_code == 201
+    again = await head.post(at, params=asked, json={"name": "Моё"}, headers=key)
+    assert again.json() == made.json()
+    other = await head.post(at, params={"q": "Иванов"}, json={"name": "Моё"}, headers=key)
+    assert other.status_code == 422  # another search is another request
+    [view] = (await head.get(at)).json()
+    assert (view["id"], view["name"]) == (made.json()["id"], "Моё")
+    found = (await head.get(f"/api/v1/search?{view['query']}")).json()
+    assert [each["number"] for each in found["appeals"]] == [call.number]
+    async with enter(Role.CONSULTANT) as client:
+        await authorized(client)
+        assert (await client.get(at)).json() == []
+        assert (await client.delete(f"{at}/{view['id']}")).status_code == 204
+    assert len((await head.get(at)).json()) == 1
+    replaced = await head.post(at, params={"q": "Иванов"}, json={"name": "Моё"})
+    [view] = (await head.get(at)).json()
+    assert (view["id"], view["query"]) == (replaced.json()["id"], "q=" + quote("Иванов"))
+    assert (await head.delete(f"{at}/{view['id']}")).status_code == 204
+    assert (await head.get(at)).json() == []
+
+
+async def test_a_person_keeps_so_many_searches_and_no_more(
+    head: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    await authorized(head)
+    for number in range(views.MOST):
+        kept = await keep(head, f"view {number}")
+        assert kept.status_code == 201
+    assert (await keep(head, "one more")).status_code == 400
+    assert (await keep(head, "view 0")).status_code == 201  # in its place
+    assert await rows(engine, "SELECT count(*) FROM saved_view") == [(views.MOST,)]
+
+
+async def keep(client: httpx.AsyncClient, name: str) -> httpx.Response:
+    return await client.post("/api/v1/search/views", params={"q": "a"}, json={"name": name})

@@ -25,6 +25,10 @@ form.addEventListener("input", () => {
   waits = setTimeout(keep, 1500);
 });
 form.addEventListener("submit", () => clearTimeout(waits));
+document.querySelector("form[data-discard]")?.addEventListener("submit", () => {
+  clearTimeout(waits);
+  waits = null; // or it would be kept once more as the page goes
+});
 document.addEventListener("visibilitychange", () => {
   if (document.hidden && waits !== null) keep();
 });
