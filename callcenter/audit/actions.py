@@ -95,7 +95,7 @@ class Action(StrEnum):
     AUTHORITY_KEY_CONFIRMED = "web:authority_key:confirmed"
     AUTHORITY_KEY_REVOKED = "web:authority_key:revoked"
     RECORDING_DISCLOSED = "web:recording:disclosed"  #: subject: the recording; detail: demand, ...
-    # Of people who sign in, by administrators on the pages; subject: the user.
+    # Of people who sign in, by administrators on the pages or by the API; subject: the user.
     USER_ADDED_ON_PAGE = "web:user:added"  #: detail: role
     ROLE_GIVEN_ON_PAGE = "web:user:role_given"  #: detail: role
     USER_LINKED_ON_PAGE = "web:user:linked"  #: detail: extension of the consultant

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals.number import make
 from callcenter.demands import deeds
 from callcenter.demands.matching import Wanted
+from callcenter.demands.store import DemandRow
 from callcenter.promises import store as promises
 from callcenter.recordings import holding
 from callcenter.register.attachments_checking import remove_erased
@@ -191,17 +192,18 @@ async def keep_owed(engine: AsyncEngine, call: Call) -> None:
         )
 
 
-async def demand(engine: AsyncEngine, **wanted: str) -> str:
-    """A demand that is registered and not searched for yet: it holds no recording."""
-    return (await deeds.register(engine, OFFICER, filing(wanted=Wanted(**wanted)))).number
+async def demand(engine: AsyncEngine, wanted: Wanted) -> DemandRow:
+    """A demand about talks that were not recorded: no hold keeps them beside it."""
+    await put(engine, "DELETE FROM recording")
+    return await deeds.register(engine, OFFICER, filing(wanted=wanted))
 
 
 async def keep_demanded(engine: AsyncEngine, call: Call) -> None:
-    await demand(engine, appeal_number=call.number)
+    await demand(engine, Wanted(appeal_number=call.number))
 
 
 async def keep_demanded_caller(engine: AsyncEngine, call: Call) -> None:
-    await demand(engine, caller_number=CALLER)
+    await demand(engine, Wanted(caller_number=CALLER))
 
 
 KEEPING = {
@@ -234,23 +236,24 @@ async def test_what_the_law_keeps_is_masked_neither_on_request_nor_by_rule(
     assert "Сейтова" in (await head.get(f"/appeals/{closed}/record")).text
 
 
-@pytest.mark.parametrize("by", ["appeal_number", "caller_number"])
+@pytest.mark.parametrize("by_caller", [False, True])
 async def test_a_demand_alone_keeps_an_appeal_until_it_is_carried_out(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
     engine: AsyncEngine,
     call: Call,
     closed: str,
-    by: str,
+    by_caller: bool,
 ) -> None:
-    other = {"appeal_number": make(26, 999_999), "caller_number": "+77019999999"}
-    await demand(engine, **{by: other[by]})  # of somebody else: keeps nothing here
+    # Of somebody else: it keeps nothing here.
+    await demand(engine, Wanted(appeal_number=make(26, 999_999), caller_number="+77019999999"))
     assert await kept(engine, call) == []
-    number = await demand(engine, **{by: {"appeal_number": closed, "caller_number": CALLER}[by]})
+    wanted = Wanted(caller_number=CALLER) if by_caller else Wanted(appeal_number=closed)
+    row = await demand(engine, wanted)
     assert await kept(engine, call) == [Keeps.DEMANDED]
     assert (await ask(officer, closed)).status_code == 303
     assert (await decide(head, engine)).status_code == 400
-    await deeds.withdraw(engine, OFFICER, number, 0, "Отозвано")
+    await deeds.withdraw(engine, OFFICER, row.number, row.version, "Отозвано")
     assert await kept(engine, call) == []
     assert (await decide(head, engine)).status_code == 303
     assert await rows(engine, "SELECT count(*) FROM masked") == [(1,)]
