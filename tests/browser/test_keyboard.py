@@ -85,6 +85,17 @@ async def test_what_was_typed_and_not_saved_is_on_a_work_list_and_opened_from_it
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"**/appeals/{site.call.number}/record")
         await expect(page.locator("[name='f.district']")).to_have_value("Алматинский")
+        # Discarded, with what is typed just now: the page does not keep it once more as it goes.
+        await tab_to(page, "District")
+        await type_into(page, " район")
+        await page.locator("summary", has_text="Discard what was typed").focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[data-discard]")).to_have_count(0)
+        for _ in range(2):
+            await expect(page.locator("[name='f.district']")).to_have_value("")
+            await visit(page, f"/appeals/{site.call.number}/record")
 
 
 async def test_a_consultant_goes_on_and_off_duty(open_page: Open) -> None:

@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
   if (event.code === "KeyJ" || event.key === "ArrowDown") done = step(1);
   else if (event.code === "KeyK" || event.key === "ArrowUp") done = step(-1);
   else if (event.code === "Slash" || event.key === "/") done = use("[data-search]", "focus");
-  else if (/^[1-9]$/.test(event.key)) done = use(`[data-digit="${event.key}"]`, "click");
+  else if (/^[0-9]$/.test(event.key)) done = use(`[data-digit="${event.key}"]`, "click");
   else if (event.key === "Escape") done = use("[data-back]", "click");
   // What is not on this page keeps the key's usual meaning: arrows scroll.
   if (done) event.preventDefault();
