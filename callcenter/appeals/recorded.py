@@ -16,9 +16,6 @@ from callcenter.recordings.tables import recording
 #: Recordings on a page.
 PAGE = 50
 
-#: Calls with one outcome; by the middle of both ways among a million, see docs/performance.md.
-RARE = 5500
-
 _MILLISECOND = timedelta(milliseconds=1)
 
 # Names are few; recordings are looked up by ids, which an index serves in the order of time.
@@ -34,9 +31,6 @@ _CONSULTANTS = text(
             SELECT web_user.consultant_id FROM web_user WHERE web_user.id = :own_of
         ))
     """
-)
-_COUNT = text(
-    "SELECT count(*) FROM (SELECT FROM appeal WHERE outcome = :outcome LIMIT :rare) AS few"
 )
 
 
@@ -97,11 +91,7 @@ async def find(
         }
         heard = (await connection.execute(_CONSULTANTS, values)).scalars().all()
         query = query.where(_of_consultants(heard))
-    newest: ColumnElement[datetime] = recording.c.started_at
-    if question.outcome and await _is_rare(connection, question.outcome):
-        # An expression, of which there is no index: all that fit are sorted.
-        newest = newest + literal_column("interval '0'")
-    query = query.order_by(newest.desc(), recording.c.id.desc())
+    query = query.order_by(recording.c.started_at.desc(), recording.c.id.desc())
     if before is not None:
         query = query.where(tuple_(recording.c.started_at, recording.c.id) < tuple_(*before))
     for condition in _conditions(question):
@@ -113,14 +103,6 @@ async def of_id(connection: AsyncConnection, recording_id: UUID) -> Recorded | N
     """The stored recording with this id."""
     row = (await connection.execute(_rows().where(recording.c.id == recording_id))).one_or_none()
     return None if row is None else Recorded(*row)
-
-
-async def _is_rare(connection: AsyncConnection, outcome: str) -> bool:
-    """Whether so few calls ended so that all of them are looked at sooner than, the newest first,
-    as many others as there are between them."""
-    values = {"outcome": outcome, "rare": RARE}
-    count: int = (await connection.execute(_COUNT, values)).scalar_one()
-    return count < RARE
 
 
 def _rows() -> Select[Any]:
@@ -160,7 +142,7 @@ def _conditions(question: Question) -> list[ColumnElement[bool]]:
     if question.language:
         conditions.append(appeal.c.language == question.language)
     if question.outcome:
-        conditions.append(appeal.c.outcome == question.outcome)
+        conditions.append(recording.c.call_outcome == question.outcome)
     if question.since is not None:
         conditions.append(recording.c.started_at >= question.since)
     if question.until is not None:

@@ -47,7 +47,6 @@ appeal = Table(
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="outcome"),
     Index("ix_appeal_received_at", "received_at"),
     Index("ix_appeal_caller_number", "caller_number", "received_at"),
-    Index("ix_appeal_outcome", "outcome", "received_at"),
     Index("ix_appeal_lost", "ended_at", postgresql_where="outcome = 'lost_to_a_fault'"),
     Index(
         "ix_appeal_open",

@@ -35,6 +35,7 @@ recording = Table(
     Column("duration_ms", Integer, comment="length of the audio"),
     Column("copied_at", DateTime(timezone=True), comment="since then it is in the second store"),
     Column("fault", Text, comment="why it failed, for the records officer"),
+    Column("call_outcome", Text, comment="of the appeal, by a trigger: to find it by"),
     CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
     CheckConstraint("(state IN ('stored', 'erased')) = (sha256 IS NOT NULL)", name="stored"),
     Index("ix_recording_appeal_id", "appeal_id"),
@@ -48,6 +49,13 @@ recording = Table(
         postgresql_where=text("state = 'stored'"),
     ),
     Index("ix_recording_duration_ms", "duration_ms", postgresql_where=text("state = 'stored'")),
+    Index(
+        "ix_recording_call_outcome",
+        "call_outcome",
+        "started_at",
+        "id",
+        postgresql_where=text("state = 'stored'"),
+    ),
     # What a worker has still to remove, or to seal.
     Index(
         "ix_recording_to_remove",

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from procrastinate.schema import SchemaManager
 from pydantic import SecretStr
@@ -100,3 +102,31 @@ def test_migrating_twice_changes_nothing(settings: Settings, database: str) -> N
 def test_a_database_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="start it"):
         migrate(pointed_at(settings, f"postgresql://postgres@/nothing?host={tmp_path}"))
+
+
+def test_recordings_that_were_there_before_know_what_became_of_their_calls(
+    empty_database: str,
+) -> None:
+    engine = create_engine(
+        make_url(empty_database).set(drivername="postgresql+psycopg"), poolclass=NullPool
+    )
+    made = Config()
+    made.set_main_option("script_location", str(ROOT / "migrations"))
+    with engine.connect() as connection:
+        made.attributes["connection"] = connection
+        command.upgrade(made, "0046")
+        connection.exec_driver_sql(
+            """
+            WITH made AS (
+                INSERT INTO appeal (id, number, channel, caller_kind, received_at, ended_at, outcome)
+                SELECT gen_random_uuid(), lpad(n::text, 10, '0'), 'call', 'withheld', now(),
+                    CASE n WHEN 1 THEN now() END, CASE n WHEN 1 THEN 'talked' END
+                FROM generate_series(1, 2) AS n RETURNING id, number
+            )
+            INSERT INTO recording (id, appeal_id, spool_name, state, started_at)
+            SELECT gen_random_uuid(), id, number, 'recording', now() FROM made
+            """
+        )
+        command.upgrade(made, "0052")
+        query = "SELECT call_outcome FROM recording ORDER BY spool_name"
+        assert list(connection.exec_driver_sql(query).scalars()) == ["talked", None]

@@ -1,0 +1,87 @@
+"""A recording knows what became of its call, whichever of the two was written first."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.recordings import store
+from callcenter.recordings.tables import recording
+from callcenter.storage.engine import unit_of_work
+from tests.demands.recorded import TALKED_AT
+
+
+async def an_appeal(engine: AsyncEngine) -> UUID:
+    appeal_id = uuid4()
+    async with unit_of_work(engine) as connection:
+        await appeals.open_appeal(
+            connection,
+            appeal_id=appeal_id,
+            call_id=str(appeal_id),
+            channel="call",
+            caller_kind="withheld",
+            caller_number=None,
+            received_at=TALKED_AT,
+        )
+    return appeal_id
+
+
+async def begin(connection: AsyncConnection, appeal_id: UUID) -> None:
+    await store.begin(
+        connection,
+        recording_id=uuid4(),
+        appeal_id=appeal_id,
+        consultant_id=None,
+        spool_name=f"{uuid4()}.raw",
+        started_at=TALKED_AT,
+    )
+
+
+async def close(connection: AsyncConnection, appeal_id: UUID, outcome: str = "talked") -> None:
+    ended_at = TALKED_AT + timedelta(minutes=1)
+    await appeals.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=ended_at)
+
+
+async def outcomes(engine: AsyncEngine) -> list[str | None]:
+    async with unit_of_work(engine) as connection:
+        return list((await connection.execute(select(recording.c.call_outcome))).scalars())
+
+
+async def test_it_is_that_of_its_appeal_alone_and_none_while_the_call_lives(
+    engine: AsyncEngine,
+) -> None:
+    this, other = await an_appeal(engine), await an_appeal(engine)
+    async with unit_of_work(engine) as connection:
+        await begin(connection, this)
+        await begin(connection, other)
+    assert await outcomes(engine) == [None, None]
+    async with unit_of_work(engine) as connection:
+        await close(connection, this)
+    async with unit_of_work(engine) as connection:
+        await begin(connection, this)  # as that of a callback, days later
+        await close(connection, this, "message")  # the first outcome stays
+    assert sorted(map(str, await outcomes(engine))) == ["None", "talked", "talked"]
+
+
+@pytest.mark.parametrize("begins_first", [True, False])
+async def test_two_who_write_at_once_leave_it_right(
+    engine: AsyncEngine, begins_first: bool
+) -> None:
+    appeal_id = await an_appeal(engine)
+    first, second = (begin, close) if begins_first else (close, begin)
+
+    async def come_second() -> None:
+        async with unit_of_work(engine) as connection:
+            await second(connection, appeal_id)
+
+    async with unit_of_work(engine) as connection:
+        await first(connection, appeal_id)
+        task = asyncio.create_task(come_second())
+        done, _ = await asyncio.wait((task,), timeout=0.3)
+        assert not done, "it does not wait for the first"
+    await task
+    assert await outcomes(engine) == ["talked"]
