@@ -37,8 +37,8 @@ from callcenter.hearings import Hearings
 from callcenter.laying_out import AudioDesk
 from callcenter.leaving import Leaving
 from callcenter.ledger.calls import outcomes
-from callcenter.ledger.comparing import lines_of
 from callcenter.ledger.files import ledger_of
+from callcenter.ledger.whole import lines_of
 from callcenter.line.backlog import Backlog, waiting
 from callcenter.line.call import Call
 from callcenter.line.codes import code_of, extension_of

@@ -14,10 +14,10 @@ import callcenter.live.jobs
 import callcenter.recordings.jobs
 import callcenter.register.jobs
 import callcenter.waiting_recordings  # noqa: F401
+from callcenter.audio_keeping import AudioKeeper
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
 from callcenter.figures import WorkerFigures
-from callcenter.laying_out import AudioKeeper
 from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database

@@ -5,14 +5,9 @@ never written down, and one whose line was passed over, are found all the same.
 """
 
 import asyncio
-import gzip
-import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,10 +17,10 @@ from sqlalchemy import Row, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.asterisk.ledger import Line, parse
-from callcenter.errors import WeFailed
+from callcenter.asterisk.ledger import parse
 from callcenter.ledger.differences import Recorded, Registered, Told
 from callcenter.ledger.heard import Reading, SwitchCall
+from callcenter.ledger.whole import NEAR, raw_lines
 from callcenter.recordings.age import Altered
 from callcenter.recordings.formats import Format
 from callcenter.recordings.vault import Vault, name_for
@@ -33,10 +28,7 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.objects import ObjectMissing
 
-NEAR = timedelta(minutes=1)  # beyond the time that is compared: what may be its other half
 BYTES_A_SECOND = 8000 * 2 * 2  # of what the switch records: 8000 Hz, two channels of 16 bits
-LONGEST_LINE = 64 * 1024  # bytes; what is longer is no line of the switch's
-TRIES = 3  # at files that are renamed while they are opened
 
 _ids = bindparam("ids", type_=ARRAY(Text))
 _REGISTER = text(
@@ -120,52 +112,13 @@ async def tell(
 def _read_ledger(ledger: Path, since: datetime) -> tuple[list[SwitchCall], int]:
     """The calls of all files that were written to since, and how many lines cannot be read."""
     reading, unreadable = Reading(), 0
-    for raw in _raw_lines(ledger, since - NEAR):
+    for raw in raw_lines(ledger, since - NEAR):
         line = parse(raw)
         if line is None:
             unreadable += 1
         else:
             reading.take(line)
     return list(reading.calls()), unreadable
-
-
-def lines_of(ledger: Path, call_ids: Collection[str], since: datetime) -> Iterator[Line]:
-    """The lines of calls that began then or later, read again. Raises as `tell` does. It blocks."""
-    named = re.compile(b"|".join(re.escape(each.encode()) for each in call_ids) or b"(?!)")
-    # Most lines are of other calls: to parse them would hold up everybody else in this process.
-    found = map(parse, filter(named.search, _raw_lines(ledger, since - NEAR)))
-    return (line for line in found if line is not None and line.call_id in call_ids)
-
-
-def _raw_lines(ledger: Path, since: datetime) -> Iterator[bytes]:
-    """Whole lines of the ledger and of what it was renamed to, packed by gzip or not."""
-    with ExitStack() as stack:
-        for file in _opened(ledger, since, stack):
-            try:
-                # The last line may not be whole yet; one that never will be is told apart later.
-                for line in iter(partial(file.readline, LONGEST_LINE), b""):
-                    if line.endswith(b"\n") and line != b"\n":
-                        yield line[:-1]
-            except (OSError, EOFError) as exc:
-                raise WeFailed(f"cannot read the switch's ledger {ledger}: {exc}") from exc
-
-
-def _opened(ledger: Path, since: datetime, stack: ExitStack) -> list[BufferedIOBase]:
-    """The oldest first. All are open before the first is read: renaming changes nothing then."""
-    for _ in range(TRIES):
-        try:
-            found = [(each, each.stat().st_mtime) for each in ledger.parent.glob(f"{ledger.name}*")]
-            found.sort(key=lambda each: (each[0] == ledger, each[1]))
-            return [
-                stack.enter_context(gzip.open(file) if file.suffix == ".gz" else file.open("rb"))
-                for file, written in found
-                if written >= since.timestamp()
-            ]
-        except FileNotFoundError:
-            continue  # renamed this very moment
-        except OSError as exc:
-            raise WeFailed(f"cannot open the switch's ledger {ledger}: {exc}") from exc
-    raise WeFailed(f"the switch's ledger {ledger} is renamed all the time")
 
 
 # The recorded files

@@ -16,9 +16,10 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
-from callcenter.ledger import comparing, orphans, settling, store
+from callcenter.ledger import orphans, settling, store
 from callcenter.ledger.calls import LedgerCall, take
 from callcenter.ledger.differences import Difference, Kind
+from callcenter.ledger.whole import lines_of
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import spool
 from callcenter.settings import Settings
@@ -83,7 +84,7 @@ def _missing(ledger: Path, found: Sequence[Difference]) -> Calls:
     }
     calls: dict[str, LedgerCall] = {}
     if over:
-        for line in comparing.lines_of(ledger, over, min(over.values())):
+        for line in lines_of(ledger, over, min(over.values())):
             take(calls, line)
     return calls
 

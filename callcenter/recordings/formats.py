@@ -1,5 +1,9 @@
-"""In which format recordings are kept: whatever a recording was sealed in, it stays in."""
+"""In which format recordings are kept, and what is known of a sealed one.
 
+Whatever a recording was sealed in, it stays in.
+"""
+
+from dataclasses import dataclass
 from enum import StrEnum
 
 SEALED = ".age"
@@ -14,6 +18,17 @@ class Format(StrEnum):
     @property
     def media_type(self) -> str:
         return "audio/flac" if self is Format.FLAC else "audio/ogg"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """SHA-256 (hexadecimal) and size of the object and of the audio in it; the public key."""
+
+    sha256: str
+    bytes: int
+    audio_sha256: str
+    audio_bytes: int
+    sealed_to: str
 
 
 def format_of(store_name: str | None) -> Format:

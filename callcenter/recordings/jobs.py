@@ -15,9 +15,10 @@ from callcenter.buckets import Bucket
 from callcenter.errors import WeFailed
 from callcenter.recordings import opening, store
 from callcenter.recordings.age import Altered
+from callcenter.recordings.formats import Sealed
 from callcenter.recordings.keys import NoKey
 from callcenter.recordings.store import RecordingRow
-from callcenter.recordings.vault import Sealed, Vault, name_for
+from callcenter.recordings.vault import Vault, name_for
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.recordings import store
+from callcenter.recordings.formats import Sealed
 from callcenter.recordings.store import RecordingRow
-from callcenter.recordings.vault import Sealed, Vault
+from callcenter.recordings.vault import Vault
 
 
 class NotStored(AskedWrongly):

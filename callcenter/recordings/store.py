@@ -27,9 +27,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
-from callcenter.recordings.formats import Format, format_of
+from callcenter.recordings.formats import Format, Sealed, format_of
 from callcenter.recordings.tables import recording, recording_erasure
-from callcenter.recordings.vault import Sealed
 from callcenter.storage.engine import Transaction, as_json, within
 
 

@@ -6,7 +6,6 @@ These functions block.
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -20,22 +19,11 @@ from callcenter.buckets import Bucket
 from callcenter.errors import WeFailed
 from callcenter.recordings import keys
 from callcenter.recordings.age import AgeFile, Altered, WrongKey
-from callcenter.recordings.formats import SEALED, Format
+from callcenter.recordings.formats import SEALED, Format, Sealed
 from callcenter.settings import Settings
 from callcenter.storage.objects import Listed, Objects
 
 PIECE = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """SHA-256 (hexadecimal) and size of the object and of the audio in it; the public key."""
-
-    sha256: str
-    bytes: int
-    audio_sha256: str
-    audio_bytes: int
-    sealed_to: str
 
 
 def name_for(recording_id: UUID, started_at: datetime, written: Format = Format.FLAC) -> str:

@@ -13,9 +13,10 @@ import soundfile
 from sqlalchemy import select
 
 from callcenter.appeals import store as appeals
+from callcenter.audio_keeping import AudioKeeper
 from callcenter.audit.tables import audit_entry
 from callcenter.demo.call import Call
-from callcenter.laying_out import AudioDesk, AudioKeeper
+from callcenter.laying_out import AudioDesk
 from callcenter.line.outcomes import Outcome, Urgency
 from callcenter.promises import store
 from callcenter.promises.states import State

@@ -118,7 +118,8 @@ def test_recordings_that_were_there_before_know_what_became_of_their_calls(
         connection.exec_driver_sql(
             """
             WITH made AS (
-                INSERT INTO appeal (id, number, channel, caller_kind, received_at, ended_at, outcome)
+                INSERT INTO appeal
+                    (id, number, channel, caller_kind, received_at, ended_at, outcome)
                 SELECT gen_random_uuid(), lpad(n::text, 10, '0'), 'call', 'withheld', now(),
                     CASE n WHEN 1 THEN now() END, CASE n WHEN 1 THEN 'talked' END
                 FROM generate_series(1, 2) AS n RETURNING id, number
