@@ -187,6 +187,30 @@ def _journal(settings: Settings) -> str:
     return "nothing waits for the database"
 
 
+def _keys(settings: Settings) -> str:
+    files = [*(settings.keys / "recordings").glob("*.key")]
+    if not files:
+        return "none is to be seen by the user of this command"
+    readable = may_read_keys(settings)
+    if readable:
+        return (
+            f"{len(files)}; the user of the controllers can read {len(readable)} of them: give "
+            "controllers a user of their own (docs/operations/running.md)"
+        )
+    return f"{len(files)}, which the user of the controllers cannot read"
+
+
+def may_read_keys(settings: Settings) -> list[Path]:
+    """The files of keys that controllers could read: they run as the owner of the journals.
+
+    A key is refused when it is open to others, so only its owner and root are asked about.
+    """
+    folder = settings.journals if settings.journals.exists() else settings.var
+    user = folder.stat().st_uid
+    files = (settings.keys / "recordings").glob("*.key")
+    return [file for file in files if user in (0, file.stat().st_uid)]
+
+
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "disk": _disk,
     "store": _stores,
@@ -198,4 +222,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "roster": _roster,
     "spool": _spool,
     "journal": _journal,
+    "keys": _keys,
 }

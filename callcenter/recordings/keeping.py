@@ -240,4 +240,6 @@ def _compare(row: RecordingRow, duration_ms: int) -> None:
 
 
 def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    thread = threading.get_native_id()
+    now = os.getpriority(os.PRIO_PROCESS, thread)  # only root may take back what was given way
+    os.setpriority(os.PRIO_PROCESS, thread, max(NICE, now))

@@ -114,4 +114,7 @@ def _write(opened: Opened, target: Path, until: float) -> None:
         for block in source.blocks(BLOCK_FRAMES, dtype="int16", always_2d=True):
             plain.write(block[:, 0])
     os.utime(unfinished, (until, until))
+    switch = target.parent.stat()
+    if switch.st_uid != os.geteuid():  # its user has this folder, and is not the worker's
+        os.chown(unfinished, switch.st_uid, switch.st_gid)
     unfinished.replace(target)

@@ -1,7 +1,7 @@
 """A recording knows what became of its call, so that one index finds the newest of any outcome.
 
 While it runs, recordings are not read and nothing is written about calls, which go on: their
-journals wait. Half a minute for each million recordings, and their index.
+journals wait: about a minute for each million recordings.
 """
 
 import sqlalchemy as sa

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals import store as appeals
 from callcenter.consultants.tables import consultant
 from callcenter.recordings import keys, store
+from callcenter.recordings.audio import WRITTEN_AS
+from callcenter.recordings.formats import Format
 from callcenter.recordings.store import Settled
 from callcenter.recordings.tables import recording
 from callcenter.recordings.vault import Vault, name_for
@@ -77,16 +79,18 @@ async def _consultant(connection: AsyncConnection, extension: str | None) -> UUI
     return made
 
 
-async def sealed_talk(settings: Settings, engine: AsyncEngine) -> tuple[str, UUID]:
+async def sealed_talk(
+    settings: Settings, engine: AsyncEngine, kept_in: Format = Format.FLAC
+) -> tuple[str, UUID]:
     """A conversation whose audio is in the store, sealed."""
     number, recording_id = await talk(engine, state="closed")
     settings.spool.mkdir(parents=True, exist_ok=True)
-    name = name_for(recording_id, TALKED_AT)
+    name = name_for(recording_id, TALKED_AT, kept_in)
     if not any(settings.keys.glob("recordings/*.key")):
         keys.make(settings.keys)
     sound = io.BytesIO()
     samples = np.random.default_rng(1).normal(0, 0.1, (40_000, 2))
-    soundfile.write(sound, samples, 8000, format="FLAC")
+    soundfile.write(sound, samples, 8000, **WRITTEN_AS[kept_in])
     told = Vault(settings).seal(sound, name)
     async with unit_of_work(engine) as connection:
         settled = Settled(

@@ -24,6 +24,7 @@ from callcenter.demands.signing import SECRET, public_pem
 from callcenter.demands.states import IllegalMove, State
 from callcenter.demands.store import DemandRow
 from callcenter.errors import AskedWrongly
+from callcenter.recordings.formats import Format
 from callcenter.recordings.holding import held_for, reasons_of
 from callcenter.secrets import read_secret
 from callcenter.settings import ROOT, Settings
@@ -63,7 +64,8 @@ async def new_key(engine: AsyncEngine, folder: Path, name: str = "authority.key"
 
 async def checked(tools: Tools, **changed: object) -> DemandRow:
     """A demand that waits for the second person."""
-    number, recording_id = await sealed_talk(tools.settings, tools.engine)
+    kept_in = Format(tools.settings.recordings_format)
+    number, recording_id = await sealed_talk(tools.settings, tools.engine, kept_in)
     row = await deeds.register(
         tools.engine, OFFICER, filing(wanted=Wanted(appeal_number=number), **changed)
     )
@@ -93,9 +95,11 @@ def commands() -> str:
     return told.split("```")[1]
 
 
+@pytest.mark.parametrize("kept_in", ["flac", "opus"])
 async def test_the_receiver_opens_and_verifies_it_as_the_page_says(
-    tools: Tools, tmp_path: Path
+    settings: Settings, engine: AsyncEngine, tmp_path: Path, kept_in: str
 ) -> None:
+    tools = Tools(settings.model_copy(update={"recordings_format": kept_in}), engine)
     row = await released(tools, tmp_path)
     await tend_bundles(tools, datetime.now(UTC))
     given = await newest(tools, row)
@@ -119,7 +123,10 @@ async def test_the_receiver_opens_and_verifies_it_as_the_page_says(
         ("checked", "user:officer"),
         ("released", "user:head"),
     ]
-    assert soundfile.info(tmp_path / listed["file"]).channels == 2
+    assert listed["file"].endswith(f".{kept_in}")
+    about = soundfile.info(tmp_path / listed["file"])
+    assert (about.channels, about.frames) == (2, 40_000)
+    assert (about.subtype == "OPUS") is (kept_in == "opus")
     assert (tmp_path / "letter.pdf").read_bytes().startswith(b"%PDF-")
     # Whoever changes one byte is found out.
     with (tmp_path / "manifest.json").open("ab") as file:

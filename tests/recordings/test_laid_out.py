@@ -132,3 +132,14 @@ async def test_it_goes_when_its_time_is_over_whoever_laid_it_out(tools: Tools) -
     finally:
         tidying.cancel()
         await asyncio.wait([tidying])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
+async def test_a_switch_of_another_user_can_read_it(tools: Tools) -> None:  # noqa: F811
+    recording_id = await stored(tools)
+    tools.settings.laid_out.mkdir(mode=0o700)
+    os.chown(tools.settings.laid_out, 61111, 61112)
+    await lay_out(tools.settings, tools.engine, listening(recording_id))
+    (file,) = files(tools.settings)
+    told = file.stat()
+    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (61111, 61112, 0o600)

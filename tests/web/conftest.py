@@ -21,6 +21,8 @@ from callcenter.commands.web import application
 from callcenter.consultants.tables import consultant
 from callcenter.live.watch import Watch
 from callcenter.recordings import vault
+from callcenter.recordings.audio import WRITTEN_AS
+from callcenter.recordings.formats import Format
 from callcenter.recordings.tables import recording
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -119,14 +121,14 @@ async def call(settings: Settings, engine: AsyncEngine) -> Call:
     return await make_call(settings, engine)
 
 
-async def make_call(settings: Settings, engine: AsyncEngine) -> Call:
+async def make_call(settings: Settings, engine: AsyncEngine, kept_in: Format = Format.FLAC) -> Call:
     """A talk in Russian of 47 seconds, with its moments and its recording in the store."""
     who, heard = uuid4(), uuid4()
     appeal_id, number = await open_call(engine, "call-1", RECEIVED)
     samples = np.zeros((8000, 2), dtype="float32")
-    name = vault.name_for(heard, RECEIVED)
+    name = vault.name_for(heard, RECEIVED, kept_in)
     file = BytesIO()
-    soundfile.write(file, samples, 8000, format="FLAC")
+    soundfile.write(file, samples, 8000, **WRITTEN_AS[kept_in])
     settings.spool.mkdir(parents=True)
     sealed = vault.Vault(settings).seal(file, name)
     ended = RECEIVED + timedelta(seconds=47)

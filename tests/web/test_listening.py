@@ -1,12 +1,17 @@
 """Who may listen to which recording, and what the audit log has of it."""
 
+from io import BytesIO
+
 import pytest
+import soundfile
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.recordings.formats import Format
+from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.permissions import Role
-from tests.web.conftest import Call, Enter
+from tests.web.conftest import Call, Enter, make_call
 
 
 async def told(engine: AsyncEngine) -> list[tuple[str, dict[str, str]]]:
@@ -117,3 +122,25 @@ async def test_records_officers_hear_every_team(
     async with enter(Role.RECORDS_OFFICER) as officer:
         answer = await officer.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
     assert answer.status_code == 200
+
+
+async def test_what_is_kept_as_opus_is_heard_whole_and_in_parts(
+    enter: Enter, settings: Settings, engine: AsyncEngine
+) -> None:
+    call = await make_call(settings, engine, Format.OPUS)
+    address = f"/api/v1/recordings/{call.recording}/audio?reason=work"
+    size = len(call.audio)
+    async with enter(Role.RECORDS_OFFICER) as officer:
+        whole = await officer.get(address)
+        parts = [
+            await officer.get(address, headers={"range": f"bytes={first}-{last}"})
+            for first, last in ((0, 99), (100, size // 2), (size // 2 + 1, ""))
+        ]
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "audio/ogg")
+    assert whole.headers["content-disposition"].endswith('.opus"')
+    assert whole.content == call.audio
+    about = soundfile.info(BytesIO(whole.content))
+    assert (about.subtype, about.channels, about.frames) == ("OPUS", 2, 8000)
+    assert {part.status_code for part in parts} == {206}
+    assert parts[1].headers["content-range"] == f"bytes 100-{size // 2}/{size}"
+    assert b"".join(part.content for part in parts) == call.audio
