@@ -5,7 +5,7 @@ import logging
 
 from callcenter.asterisk.ari import Unreachable
 from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.switchboard import CALLED
+from callcenter.asterisk.names import CALLED
 from callcenter.errors import WeFailed
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import LegGone

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.asterisk import estate
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.estate import LeftCall
-from callcenter.asterisk.switchboard import CALLED, Switchboard, caller_of
+from callcenter.asterisk.names import CALLED, caller_of
+from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants.desk import Desk
 from callcenter.line.codes import extension_of
 from callcenter.line.guests import Guest, Outsider, Talker

@@ -335,3 +335,12 @@ def _result(what: str, answer: Event) -> Any:
     if status == 404:
         raise Gone(f"{what}: {reason}")
     raise Refused(f"{what}: {status} {reason}", status)
+
+
+def channel_of(event: Event) -> str:
+    """The id of the channel that it is about; empty when it is about none."""
+    if "channel" in event:
+        return str(event["channel"]["id"])
+    if "playback" in event:
+        return str(event["playback"]["target_uri"]).removeprefix("channel:")
+    return str(event.get("peer", {}).get("id", ""))

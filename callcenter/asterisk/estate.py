@@ -9,14 +9,8 @@ from typing import Any
 
 from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.channel import Channel, hush
-from callcenter.asterisk.switchboard import (
-    CALLED,
-    OVERHEARD,
-    TALK,
-    Switchboard,
-    caller_of,
-    life_of,
-)
+from callcenter.asterisk.names import CALLED, OVERHEARD, TALK, caller_of, life_of
+from callcenter.asterisk.switchboard import Switchboard
 from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
 from callcenter.line.ports import LegGone

@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable
+from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable, channel_of
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.lease import Fenced, Lease
 from callcenter.asterisk.lives import Lives
+from callcenter.asterisk.names import CALLED, OVERHEARD, TALK
 from callcenter.asterisk.room import Room
 from callcenter.errors import WeFailed
 from callcenter.line.ports import Leg, LegGone, NotAnswered, RecordingUnproved
@@ -23,13 +24,10 @@ from callcenter.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Ids that we choose begin so; what a caller's channel is called is the switch's own choice.
-CALLED, TALK, OVERHEARD = "called-", "talk-", "overheard-"
 _NUMBER = re.compile(r"\+?[0-9]{2,15}")  # E.164, and the short numbers of services
 NO_ORIGINATOR = "originator channel was not found"  #: the caller has just hung up
 MOVE = 2.0  # seconds for a channel to come into our application; it takes a millisecond
 SNOOP = 2.0  # seconds for the switch's ear to be there; it takes about two milliseconds
-_CALLED_ID = len(CALLED) + len(str(uuid.UUID(int=0))) + 1  # what follows is the life's name
 
 
 class Recorder(Protocol):
@@ -109,7 +107,7 @@ class Switchboard:
             self._on_event_of_channel(kind, event)
 
     def _on_event_of_channel(self, kind: str, event: Event) -> None:
-        channel_id = _channel_of(event)
+        channel_id = channel_of(event)
         channel = self._channels.get(channel_id)
         if channel is not None:
             channel.handle(event)
@@ -396,21 +394,3 @@ class Switchboard:
     async def recording_closed(self, file: Path) -> None:
         """Return when it is proved closed, its channel having gone. Raises RecordingUnproved."""
         await self._recorder.stop("", file, gone=True)
-
-
-def life_of(called: str) -> str:
-    """The life of a controller that called this channel, from its id; empty for a caller's."""
-    return called[_CALLED_ID:] if called.startswith(CALLED) else ""
-
-
-def caller_of(bridge: str) -> str:
-    """The id of the caller's channel in a conversation, from the id of its bridge."""
-    return bridge.removeprefix(TALK).rpartition("-")[0]
-
-
-def _channel_of(event: Event) -> str:
-    if "channel" in event:
-        return str(event["channel"]["id"])
-    if "playback" in event:
-        return str(event["playback"]["target_uri"]).removeprefix("channel:")
-    return str(event.get("peer", {}).get("id", ""))

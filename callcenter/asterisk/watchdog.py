@@ -19,7 +19,7 @@ from callcenter.asterisk.channel import hush
 from callcenter.asterisk.estate import Estate
 from callcenter.asterisk.lease import Fenced, Hold, Lease
 from callcenter.asterisk.lives import BEAT, WATCHDOG, Lives
-from callcenter.asterisk.switchboard import CALLED
+from callcenter.asterisk.names import CALLED
 from callcenter.errors import WeFailed
 from callcenter.settings import Settings
 

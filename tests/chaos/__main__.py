@@ -17,7 +17,7 @@ from callcenter.up.supervisor import environment
 from tests.calls.ailing import BLOCKABLE
 from tests.calls.house import House, open_house
 from tests.calls.network import Network, network
-from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line
+from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line, running_watchdog
 from tests.calls.relays import relayed_ari, slow_servers
 from tests.chaos.faults import FAULTS, Parts
 from tests.chaos.result import Result
@@ -73,6 +73,7 @@ async def _parts(folder: Path) -> AsyncIterator[Parts]:
         if way is not None:
             await house.switch.permit(way.address)
         before = way.enter if way is not None else ()
+        await stack.enter_async_context(running_watchdog(house.settings))
         lines = [
             await stack.enter_async_context(running_line(relayed, "line-1", program=BLOCKABLE)),
             await stack.enter_async_context(running_line(slow.settings, "line-2", before=before)),
