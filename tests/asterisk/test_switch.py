@@ -43,4 +43,4 @@ async def test_a_stranger_gets_no_call(switch: Switch) -> None:
         call = await stranger.call("111")
         with pytest.raises(Refused, match="401"):
             await call.answered()
-        assert STRANGER in switch.log("security.log")
+        await until(lambda: STRANGER in switch.log("security.log"), "the stranger is in the log")

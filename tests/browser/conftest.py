@@ -29,7 +29,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site(short_folder: Path, postgres: Path, redis_url: str) -> AsyncIterator[Served]:
     with new_database(postgres) as database:
-        async with open_site(short_folder / "site", database, f"{redis_url}?db=2") as site:
+        async with open_site(short_folder / "site", database, f"{redis_url}?db=4") as site:
             yield site
 
 

@@ -61,7 +61,7 @@ async def opened(
                 built_prompts,
                 browsers=("201",),
                 database_url=database,
-                redis_url=f"{redis_url}?db=3",
+                redis_url=f"{redis_url}?db=5",
                 key_timeout=1.0,
                 ring_timeout=5.0,
                 wrap_up=0,

@@ -60,7 +60,7 @@ async def empty_house(
             prompts,
             controllers=(),
             database_url=database,
-            redis_url=f"{redis_url}?db=2",
+            redis_url=f"{redis_url}?db=6",
             claim_timeout=0.2,
             key_timeout=1.0,
             ring_timeout=5.0,

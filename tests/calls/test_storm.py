@@ -50,7 +50,7 @@ async def large_house(
             built_prompts,
             crew=CREW,
             database_url=database,
-            redis_url=f"{redis_url}?db=3",
+            redis_url=f"{redis_url}?db=7",
             key_timeout=60.0,
             ring_timeout=60.0,
             patience=120.0,

@@ -154,7 +154,7 @@ async def test_a_supervisor_reads_hours(
 
 async def test_reasons_have_names_in_both_languages(consultant: httpx.AsyncClient) -> None:
     reasons = (await consultant.get("/api/v1/pause-reasons")).json()
-    assert {"code": "lunch", "name_kk": "Түскі үзіліс", "name_ru": "Обед"} in reasons
+    assert {"code": "lunch", "name_kk": "Түскі үзіліс", "name_ru": "Обед", "key": 1} in reasons
 
 
 async def test_one_consultant_is_one_person(enter: Enter, engine: AsyncEngine, desk: Desk) -> None:
