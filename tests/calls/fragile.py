@@ -58,7 +58,7 @@ async def fragile_house(
         key_timeout=3.0,
         ring_timeout=15.0,
         wrap_up=0,
-        patience=60.0,
+        patience=120.0,
         unified_ring_timeout=3.0,
         called_ring_timeout=3.0,
         callback_pauses=(1.0,),
