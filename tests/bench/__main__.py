@@ -12,6 +12,7 @@ import click
 
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT
+from tests.bench import audit as auditing
 from tests.bench import compare as comparing
 from tests.bench import cost as costing
 from tests.bench import desk as distributing
@@ -184,6 +185,14 @@ def recorded(recordings: int) -> None:
     """How long it takes to find recordings among many."""
     with tempfile.TemporaryDirectory(prefix="cc-") as folder:
         click.echo(asyncio.run(finding.find(Path(folder), recordings, say)))
+
+
+@main.command()
+@click.option("--entries", default=1_000_000, type=click.IntRange(1), show_default=True)
+def audit(entries: int) -> None:
+    """How long a long audit log takes to be verified."""
+    with tempfile.TemporaryDirectory(prefix="cc-") as folder:
+        click.echo(auditing.verifying(Path(folder), entries, say))
 
 
 if __name__ == "__main__":
