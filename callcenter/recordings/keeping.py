@@ -43,8 +43,9 @@ EVERY_LENGTH, SHORTER, LONGER = Lengths(-ANY, ANY), Lengths(-ANY, LONG), Lengths
 TOLERANCE_MS = 2000  # between a recording and its conversation
 STILL_WRITTEN_DELAY = 2.0  # seconds; Asterisk closes it when the conversation ends
 
-# Of 19; Linux counts it for each thread. A third of a call's share when all want the processors:
-# at 10 a machine that was much too busy let recordings wait for half a minute.
+# More than the worker has, 19 at most; Linux counts it for each thread. A third of a call's share
+# when all want the processors: at 10 a machine that was much too busy let recordings wait for half
+# a minute.
 NICE = 5
 
 Result = TypeVar("Result")
@@ -241,5 +242,5 @@ def _compare(row: RecordingRow, duration_ms: int) -> None:
 
 def _give_way() -> None:
     thread = threading.get_native_id()
-    now = os.getpriority(os.PRIO_PROCESS, thread)  # only root may take back what was given way
-    os.setpriority(os.PRIO_PROCESS, thread, max(NICE, now))
+    now = os.getpriority(os.PRIO_PROCESS, thread)  # which only root could lower
+    os.setpriority(os.PRIO_PROCESS, thread, min(now + NICE, 19))
