@@ -30,11 +30,13 @@ _KEPT = """
         count(recording.id) FILTER (WHERE state IN ('recording', 'closed')),
         count(recording.id) FILTER (WHERE state = 'failed' OR abs(
             duration_ms - 1000 * extract(epoch FROM recording.ended_at - started_at)) > 2000),
-        bool_or(outcome = 'lost_to_a_fault')
+        bool_or(outcome = 'lost_to_a_fault'),
+        bool_or(outcome = 'lost_to_a_fault'
+            AND recording.ended_at - started_at < interval '2 seconds')
     FROM appeal LEFT JOIN recording ON recording.appeal_id = appeal.id
     WHERE caller_number LIKE '+7705%' GROUP BY caller_number
 """
-_NOTHING = (0, 0, 0, 0, False)
+_NOTHING = (0, 0, 0, 0, False, False)
 
 
 def silently(_: str) -> None:
@@ -89,7 +91,7 @@ async def _arrive(load: Load, callers: int, every: float) -> None:
 async def _inject(parts: Parts, load: Load, fault: Fault, number: int) -> Row:
     load.calm.clear()
     await asyncio.sleep(SETTLES)  # what consultants had begun is not the fault's
-    talking = load.talking
+    talking = [each for each in load.talking if each.call and not is_dead(each.call)]
     hearing = [each for each in talking if each.hears_a_consultant]  # and no music
     row = Row(fault.__name__, time.monotonic(), len(talking))
     async with Stalls() as stalls:
@@ -168,10 +170,12 @@ async def _look(house: House, result: Result) -> bool:
     answered = [each for each in result.attempts if each.answered]
     known = {each.number: kept.get(each.number, _NOTHING) for each in answered}
     result.without_appeal = [number for number, has in known.items() if has[0] != 1]
+    # What Asterisk had not written yet when it was killed is nowhere: it writes second by second.
     result.without_recording = [
-        each.number for each in answered if each.talked and not known[each.number][1]
+        each.number
+        for each in answered
+        if each.talked and not known[each.number][1] and not known[each.number][5]
     ]
-    # What Asterisk had not written yet when it was killed is nowhere.
     result.with_gaps = [number for number, has in known.items() if has[3] and not has[4]]
     under_way = any(has[2] for has in known.values())
     await asyncio.sleep(0.5)
