@@ -80,8 +80,7 @@ async def look(ari: Ari, life: str) -> Estate:
     applications = await ari.request("GET", "applications")
     holders = {each: told["name"] for told in applications for each in told["channel_ids"]}
     channels = {told["id"]: told for told in await ari.request("GET", "channels")}
-    # What rings is in no application yet.
-    left = {each for each in channels if holders.get(each, life_of(each)) == life}
+    left = {each for each, told in channels.items() if holders.get(each, _rings_for(told)) == life}
     elsewhere = holders.keys() - left
     touched: dict[str, frozenset[str]] = {}
     for bridge in await ari.request("GET", "bridges"):
@@ -96,6 +95,15 @@ async def look(ari: Ari, life: str) -> Estate:
         {name: legs for name, legs in touched.items() if name.startswith(TALK)},
         frozenset(name for name in touched if name.startswith(OVERHEARD)),
     )
+
+
+def _rings_for(told: Told) -> str:
+    """The life that called a channel which is in no application yet.
+
+    One that was answered is on its way from one application to another: it was taken over, whoever
+    called it.
+    """
+    return "" if told["state"] == "Up" else life_of(told["id"])
 
 
 async def take(board: Switchboard, estate: Estate) -> list[LeftCall]:
