@@ -67,13 +67,16 @@ class Takeover:
         self._recovery = recovery
         self._memory = memory
         self._resume = resume
+        self._turn = asyncio.Lock()
         self._errands: set[asyncio.Task[None]] = set()
         board.when_back = lambda: estate.let_strays_go(board)
 
     async def take(self, life: str, in_order: bool) -> None:
         """Go on with all that this life had. Raises WeFailed; may be repeated."""
-        left = await estate.look(self._board.ari, life)
-        calls = await estate.take(self._board, left)
+        async with self._turn:  # a channel may be named with two lives that ended
+            living = {self._board.ari.application, *self._board.lives.roll.living}
+            left = await estate.look(self._board.ari, life, living)
+            calls = await estate.take(self._board, left)
         if calls or left.left:
             log.warning("%d calls of %s go on here", len(calls), life)
         for call in calls:

@@ -75,10 +75,18 @@ class LeftCall:
     ]  #: those in the bridge, perhaps without the leg, which is aside then
 
 
-async def look(ari: Ari, life: str) -> Estate:
-    """What the switch still has of a life of a controller, and nobody has taken over."""
-    applications = await ari.request("GET", "applications")
-    holders = {each: told["name"] for told in applications for each in told["channel_ids"]}
+async def look(ari: Ari, life: str, living: Collection[str]) -> Estate:
+    """What the switch still has of a life of a controller, and none of the `living` has taken over.
+
+    The switch names a channel that was moved with the application of its dead controller too.
+    """
+    holders: dict[str, str] = {}
+    for told in await ari.request("GET", "applications"):
+        for each in told["channel_ids"]:
+            if told["name"] in living or (holders.get(each) not in living and told["name"] == life):
+                holders[each] = told["name"]
+            else:
+                holders.setdefault(each, told["name"])
     channels = {told["id"]: told for told in await ari.request("GET", "channels")}
     left = {each for each, told in channels.items() if holders.get(each, _rings_for(told)) == life}
     elsewhere = holders.keys() - left
@@ -124,9 +132,10 @@ async def let_strays_go(board: Switchboard) -> None:
     Legs that were called are hung up, callers go to the fallback. Never raises.
     """
     try:
-        first = await look(board.ari, board.ari.application)
+        me = board.ari.application
+        first = await look(board.ari, me, board.lives.roll.living)
         await asyncio.sleep(STRAY)  # who has just come in is not told to us yet
-        estate = await look(board.ari, board.ari.application)
+        estate = await look(board.ari, me, board.lives.roll.living)
         strays = {each for each in first.left & estate.left if not board.knows(each)}
         await asyncio.gather(*(_let_go(board, each) for each in strays))
         for bridge in {*estate.talks, *estate.ears} & {*first.talks, *first.ears}:

@@ -121,6 +121,11 @@ class Roll:
         return {life for life, silent in self._silent.items() if silent >= self._missed}
 
     @property
+    def living(self) -> set[str]:
+        """Those who are heard, whether they take over from others or not."""
+        return {sign.life for sign in self._living}
+
+    @property
     def serving(self) -> set[str]:
         """Those who live, and take over from others."""
         return {sign.life for sign in self._living if sign.serves}

@@ -100,7 +100,7 @@ class Watchdog:
 
     async def _look_after(self, life: str) -> None:
         try:
-            left = await estate.look(self.ari, life)
+            left = await estate.look(self.ari, life, self.lives.roll.living)
         except WeFailed as exc:
             log.error("cannot see what %s left: %s; trying again", life, exc)
             return
@@ -113,7 +113,7 @@ class Watchdog:
         """See to those whom a life left alone, after the claim: they may be others by now."""
         if life not in self._unserved():  # a controller has come meanwhile
             return
-        left = await estate.look(self.ari, life)
+        left = await estate.look(self.ari, life, self.lives.roll.living)
         callers = sorted(each for each in left.deserted if not each.startswith(CALLED))
         if callers:
             log.critical("no controller: %d callers are left to the fallback", len(callers))
