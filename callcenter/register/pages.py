@@ -3,7 +3,7 @@
 import asyncio
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form
@@ -322,9 +322,16 @@ def record_page(
         files=FILES,
         file_fault=None if file_refusal is None else str(file_refusal),
         largest=site.settings.attachment_limit,
-        faults=refusal.faults if isinstance(refusal, WrongContent) else {},
-        changed=refusal if isinstance(refusal, Changed) else None,
-        missing=refusal.what if isinstance(refusal, Missing) else (),
-        refusal=None if refusal is None else str(refusal),
         today=datetime.now(ZONE).date(),
+        **_told(refusal),
     )
+
+
+def _told(refusal: AskedWrongly | None) -> dict[str, Any]:
+    """What the form says of a refusal."""
+    return {
+        "faults": refusal.faults if isinstance(refusal, WrongContent) else {},
+        "changed": refusal if isinstance(refusal, Changed) else None,
+        "missing": refusal.what if isinstance(refusal, Missing) else (),
+        "refusal": None if refusal is None else str(refusal),
+    }
