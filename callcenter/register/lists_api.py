@@ -97,14 +97,14 @@ def downloaded(export: Export) -> StreamingResponse:
     return StreamingResponse(export.pieces, media_type=export.format.media_type, headers=headers)
 
 
-@router.get("/api/v1/work")
+@router.get("/api/v1/work-lists")
 async def read_work(site: CurrentSite, visit: CurrentVisit) -> list[WorkList]:
     """What is to be done by you: the lists, in the order in which they are looked at."""
     counted = await finding.counts(site, visit)
     return [WorkList(list=which, count=count) for which, count in counted.items()]
 
 
-@router.get("/api/v1/work/{which}")
+@router.get("/api/v1/work-lists/{which}")
 async def read_work_list(
     site: CurrentSite,
     visit: CurrentVisit,

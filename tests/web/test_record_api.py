@@ -230,7 +230,7 @@ async def test_lists_go_on_by_cursors_and_meet_every_appeal_once(
         ("/api/v1/search", {"q": "алименты"}, numbers),
         ("/api/v1/search", {"stage": "contact"}, numbers[3:]),
         ("/api/v1/search", {"q": "алименты", "by_deadline": "true"}, numbers[:3]),
-        ("/api/v1/work/mine", {}, numbers[:3]),
+        ("/api/v1/work-lists/mine", {}, numbers[:3]),
     ):
         seen: list[str] = []
         cursor = ""
@@ -243,7 +243,7 @@ async def test_lists_go_on_by_cursors_and_meet_every_appeal_once(
             if cursor is None:
                 break
         assert sorted(seen) == sorted(expected), path
-    for path in ("/api/v1/search?q=x&cursor=x", "/api/v1/work/mine?cursor=" + "_" * 40):
+    for path in ("/api/v1/search?q=x&cursor=x", "/api/v1/work-lists/mine?cursor=" + "_" * 40):
         assert (await api.get(path)).status_code == 400
 
 
