@@ -20,22 +20,29 @@ from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.lease import Fenced
 from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.switchboard import Switchboard
-from callcenter.attendance import Attendance
-from callcenter.callbacks import Callbacks, CallingBack, PromiseRecord
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.dispatch import NO_CALL, Mailbox, first_id
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.standing import Queue
+from callcenter.controller.attendance import Attendance
+from callcenter.controller.callbacks import Callbacks, CallingBack, PromiseRecord
+from callcenter.controller.disk import DiskWatch
+from callcenter.controller.fallback import given_to_fallback
+from callcenter.controller.hearings import Hearings
+from callcenter.controller.laying_out import AudioDesk
+from callcenter.controller.leaving import Leaving
+from callcenter.controller.memory import CallMemory
+from callcenter.controller.outbound import CallsOut
+from callcenter.controller.owed import Owed, Way
+from callcenter.controller.presence import Presence
+from callcenter.controller.recovery import Recovery
+from callcenter.controller.takeover import Resumed, Takeover
+from callcenter.controller.writing import Writing
 from callcenter.dialling.beginning import Begun
 from callcenter.dialling.numbers import NumberPolicy, NumberRefused
-from callcenter.disk import DiskWatch
 from callcenter.errors import WeFailed
-from callcenter.fallback import given_to_fallback
 from callcenter.figures import LineFigures
-from callcenter.hearings import Hearings
-from callcenter.laying_out import AudioDesk
-from callcenter.leaving import Leaving
 from callcenter.ledger.calls import outcomes
 from callcenter.ledger.files import ledger_of
 from callcenter.ledger.whole import lines_of
@@ -51,19 +58,12 @@ from callcenter.line.prompts import Prompts
 from callcenter.line.records import CallRecord, OutgoingRecord
 from callcenter.line.resumption import resumed_call
 from callcenter.line.whereabouts import Whereabouts
-from callcenter.memory import CallMemory
-from callcenter.outbound import CallsOut
-from callcenter.owed import Owed, Way
 from callcenter.plans.book import Planbook
-from callcenter.presence import Presence
 from callcenter.promises.states import Kind
 from callcenter.promises.store import Claimed
-from callcenter.recovery import Recovery
 from callcenter.register.progress import AppealsProgress
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
-from callcenter.takeover import Resumed, Takeover
-from callcenter.writing import Writing
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import callcenter.ledger.jobs
 import callcenter.live.jobs
 import callcenter.recordings.jobs
 import callcenter.register.jobs
-import callcenter.waiting_recordings  # noqa: F401
-from callcenter.audio_keeping import AudioKeeper
+import callcenter.worker.waiting_recordings  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history
+from callcenter.controller.writing import inherit_journals
 from callcenter.figures import WorkerFigures
 from callcenter.recordings.keeping import Keeper
 from callcenter.settings import Settings, read_settings
@@ -25,7 +25,7 @@ from callcenter.storage.jobs import Tools, connected, work
 from callcenter.storage.redis import open_redis
 from callcenter.up.notify import ready
 from callcenter.up.observed import observed
-from callcenter.writing import inherit_journals
+from callcenter.worker.audio_keeping import AudioKeeper
 
 
 @click.command("worker")

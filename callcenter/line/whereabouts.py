@@ -1,8 +1,8 @@
 """Where a call is, for whoever goes on with it when its controller is no more.
 
 It is folded from what the call puts down of itself anyway, and kept as it changes
-(`callcenter.memory`); the moments on the appeal tell the same, a little later. No number and no
-name of a caller is in it.
+(`callcenter.controller.memory`); the moments on the appeal tell the same, a little later. No
+number and no name of a caller is in it.
 """
 
 import json

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.callers import Caller
+from callcenter.controller.writing import Writing
 from callcenter.demo.appeals import load
 from callcenter.line.backlog import Backlog
 from callcenter.line.entries import Opened
@@ -31,7 +32,6 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.migrate import migrate
 from callcenter.web.words import ZONE
-from callcenter.writing import Writing
 from tests.bench.results import table
 
 ROUNDS = 20  # of each question

@@ -13,10 +13,9 @@ import soundfile
 from sqlalchemy import select
 
 from callcenter.appeals import store as appeals
-from callcenter.audio_keeping import AudioKeeper
 from callcenter.audit.tables import audit_entry
+from callcenter.controller.laying_out import AudioDesk
 from callcenter.demo.call import Call
-from callcenter.laying_out import AudioDesk
 from callcenter.line.outcomes import Outcome, Urgency
 from callcenter.promises import store
 from callcenter.promises.states import State
@@ -26,6 +25,7 @@ from callcenter.recordings.audio import RATE
 from callcenter.recordings.store import Settled
 from callcenter.recordings.vault import Vault, name_for
 from callcenter.storage.engine import unit_of_work, within
+from callcenter.worker.audio_keeping import AudioKeeper
 from tests.calls.fragile import hears_tone
 from tests.calls.house import CALLER_TONE, House, until
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from callcenter import recovery
+from callcenter.controller import recovery
 from callcenter.demo.call import Call
 from callcenter.demo.sound import loudness
 from callcenter.line.outcomes import Moment, Outcome

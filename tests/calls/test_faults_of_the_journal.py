@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from callcenter.controller.writing import inherit_journals
 from callcenter.line.backlog import waiting
 from callcenter.line.encoding import decode
 from callcenter.line.entries import Closed
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.writing import inherit_journals
 from tests.calls.fragile import answered_call, both_hear, connected, lost_packets
 from tests.calls.house import House, until
 from tests.calls.parts import Line, OwnPostgres

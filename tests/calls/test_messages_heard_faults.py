@@ -30,7 +30,7 @@ def house(fragile: House) -> House:
 async def test_a_message_whose_controller_is_killed_comes_again_and_its_audio_goes(
     house: House, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callcenter.audio_keeping.TO_BEGIN", 1.0)
+    monkeypatch.setattr("callcenter.worker.audio_keeping.TO_BEGIN", 1.0)
     async with audio_keeper(house):
         message_id = await left(house, "+77070000021", seconds=3.0)
         async with house.softphone("202") as consultant:

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from callcenter import recovery
 from callcenter.appeals.store import newest
+from callcenter.controller import recovery
 from callcenter.ledger.jobs import account_for_calls
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.engine import unit_of_work

@@ -130,7 +130,7 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.recordings import store as recordings
 from callcenter.settings import read_settings
 from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.writing import Writing
+from callcenter.controller.writing import Writing
 
 import callcenter
 assert callcenter.__file__.startswith(sys.argv[1]), callcenter.__file__

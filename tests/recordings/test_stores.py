@@ -21,7 +21,6 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter import waiting_recordings
 from callcenter.errors import WeFailed
 from callcenter.recordings import audio, jobs, keeping, store
 from callcenter.recordings.keeping import LONGER, SHORTER, Keeper
@@ -31,6 +30,7 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.storage.objects import Objects, StoreFails
+from callcenter.worker import waiting_recordings
 from tests.recordings.test_erasing import verified
 from tests.recordings.test_keeping import START, environment, keep, recorded, row_of
 from tests.s3 import S3Server

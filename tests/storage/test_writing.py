@@ -18,6 +18,7 @@ from callcenter.appeals.callers import read_caller
 from callcenter.appeals.number import is_valid
 from callcenter.appeals.outgoing import first_moment
 from callcenter.consultants import store as consultants
+from callcenter.controller.writing import Writing
 from callcenter.errors import WeFailed
 from callcenter.line.backlog import Backlog
 from callcenter.line.entries import (
@@ -38,7 +39,6 @@ from callcenter.line.journal import EntryRefused, Journal
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
-from callcenter.writing import Writing
 
 NOON = datetime(2026, 7, 1, 7, tzinfo=UTC)
 

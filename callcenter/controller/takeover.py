@@ -16,13 +16,13 @@ from callcenter.asterisk.estate import LeftCall
 from callcenter.asterisk.names import CALLED, caller_of
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants.desk import Desk
+from callcenter.controller.memory import CallMemory
+from callcenter.controller.recovery import Recovery
 from callcenter.line.codes import extension_of
 from callcenter.line.guests import Guest, Outsider, Talker
 from callcenter.line.happenings import Found
 from callcenter.line.whereabouts import Stage, Whereabouts
-from callcenter.memory import CallMemory
 from callcenter.promises import store as promises
-from callcenter.recovery import Recovery
 from callcenter.storage.engine import unit_of_work
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from callcenter.asterisk.lease import Hold
 from callcenter.asterisk.lives import BEAT
 from callcenter.asterisk.switchboard import Switchboard
+from callcenter.controller.owed import Owed
 from callcenter.line.whereabouts import Memory, Stage
-from callcenter.owed import Owed
 
 log = logging.getLogger(__name__)
 

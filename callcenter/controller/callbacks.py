@@ -17,6 +17,7 @@ from callcenter.consultants.desk import Desk
 from callcenter.consultants.desk import Place as DeskPlace
 from callcenter.consultants.order import CALLBACK
 from callcenter.consultants.store import Consultant
+from callcenter.controller.owed import FAULTS
 from callcenter.line.call import Call
 from callcenter.line.callback import Callback, called_back
 from callcenter.line.entries import PromiseEnded
@@ -24,7 +25,6 @@ from callcenter.line.journal import Journal
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, Switch
 from callcenter.line.records import OutgoingRecord
-from callcenter.owed import FAULTS
 from callcenter.promises import store
 from callcenter.promises.states import State, pause_after
 from callcenter.promises.store import Claimed
@@ -138,7 +138,7 @@ class CallingBack:
 
 
 class Callbacks:
-    """How promises to call back are carried out (`callcenter.owed.Way`)."""
+    """How promises to call back are carried out (`callcenter.controller.owed.Way`)."""
 
     def __init__(
         self,

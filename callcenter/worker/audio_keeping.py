@@ -1,4 +1,4 @@
-"""The worker lays audio out for the switch to play, as controllers ask for it (`laying_out.py`)."""
+"""The worker lays audio out for the switch, as controllers ask (`controller/laying_out.py`)."""
 
 import asyncio
 from uuid import UUID
@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.consultants.dispatch import Mailbox
 from callcenter.consultants.orders import Answer, Order, OrderRefused
+from callcenter.controller.laying_out import worker_here
 from callcenter.errors import WeFailed
-from callcenter.laying_out import worker_here
 from callcenter.recordings import laid_out
 from callcenter.recordings.laid_out import Listening
 from callcenter.settings import Settings

@@ -11,18 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals import store as appeals
 from callcenter.appeals.outgoing import Outgoing
-from callcenter.callbacks import CallingBack
 from callcenter.consultants.desk import Desk, Place
 from callcenter.consultants.order import MESSAGE
 from callcenter.consultants.store import Consultant
+from callcenter.controller.callbacks import CallingBack
+from callcenter.controller.laying_out import AudioDesk
+from callcenter.controller.outbound import refusal_prompt
 from callcenter.dialling.beginning import Wanted, begin
 from callcenter.dialling.numbers import NumberPolicy
 from callcenter.errors import AskedWrongly, WeFailed
-from callcenter.laying_out import AudioDesk
 from callcenter.line import ports
 from callcenter.line.hearing import Audio, Hearing, Wish, heard
 from callcenter.line.outcomes import Moment
-from callcenter.outbound import refusal_prompt
 from callcenter.promises import store
 from callcenter.promises.states import State
 from callcenter.promises.store import Claimed
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Hearings:
-    """How messages are heard (`callcenter.owed.Way`)."""
+    """How messages are heard (`callcenter.controller.owed.Way`)."""
 
     settings: Settings
     controller: str

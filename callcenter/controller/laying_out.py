@@ -2,7 +2,7 @@
 
 The worker is the one on the controller's own machine, which is the switch's. Asking goes the way
 of orders (`consultants/dispatch.py`): it is done within seconds or not at all. The worker's part is
-`audio_keeping.py`, apart from this: no controller loads what opens recordings.
+`worker/audio_keeping.py`, apart from this: no controller loads what opens recordings.
 """
 
 import asyncio
