@@ -28,11 +28,11 @@ LOOK = 0.5  # seconds between two looks whether another consultant has the call
 async def supervised(talk: Conversation) -> AsyncIterator[None]:
     """Within the block supervisors may be with the conversation; none is after it."""
     supervision = Supervision(talk)
-    with talk.call.orders.taken_by(supervision.take):
-        try:
+    try:
+        with talk.call.orders.taken_by(supervision.take):
             yield
-        finally:
-            await supervision.end()
+    finally:  # no order is taken any more: one that came meanwhile would ring for nothing
+        await supervision.end()
 
 
 @dataclass(frozen=True, slots=True)
