@@ -170,6 +170,28 @@ def settings(
     return _settings(tmp_path, **servers)
 
 
+@pytest.fixture(params=["spool", "recordings"])
+def small_disk(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Path]:
+    """The spool or the store, on a real file system of 12 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    for folder in (settings.spool, settings.recordings):
+        folder.mkdir(parents=True)
+    disk: Path = getattr(settings, request.param)
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", str(disk)]
+    if subprocess.run(mounting, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def filled(disk: Path, *, but: int) -> Path:
+    """A file of somebody else, that leaves so many bytes free."""
+    filling = disk / "somebody-else.dat"
+    filling.write_bytes(bytes(shutil.disk_usage(disk).free - but))
+    return filling
+
+
 @pytest.fixture
 async def engine(database: str, settings: Settings) -> AsyncIterator[AsyncEngine]:
     """The engine of this test's own database."""

@@ -25,6 +25,7 @@ from callcenter.storage.engine import once, opened
 from callcenter.storage.jobs import Tools
 from callcenter.storage.objects import Objects
 from callcenter.storage.redis import open_redis
+from callcenter.up.confinement import can_confine
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # before any call of ours
@@ -193,8 +194,10 @@ def _keys(settings: Settings) -> str:
         return "none is to be seen by the user of this command"
     readable = may_read_keys(settings)
     if readable:
+        kept = "keeps" if can_confine() else "cannot, on this machine, keep"
         return (
-            f"{len(files)}; the user of the controllers can read {len(readable)} of them: give "
+            f"{len(files)}; the user of the controllers can read {len(readable)} of them: "
+            f"`callcenter up` {kept} its controllers from it (Landlock), under systemd give "
             "controllers a user of their own (docs/operations/running.md)"
         )
     return f"{len(files)}, which the user of the controllers cannot read"

@@ -11,6 +11,7 @@ from callcenter.audit.heads import key_from
 from callcenter.demands import deeds, reading, releasing, wording
 from callcenter.demands.forms import LARGEST, read_filing
 from callcenter.demands.pages import SEE_OTHER, Sent, as_letter, bundle, show_list
+from callcenter.demands.releasing import Away
 from callcenter.demands.signing import SECRET, public_pem
 from callcenter.errors import AskedWrongly
 from callcenter.secrets import read_secret
@@ -59,10 +60,9 @@ async def download(
 ) -> Response:
     """The encrypted bundle: once."""
     try:
-        taken = await releasing.hand_out(site.engine, visit, demand_number, "download")
-    except AskedWrongly as error:
+        return await bundle(site, visit, demand_number, "download")
+    except (AskedWrongly, Away) as error:
         return await show_list(request, site, wording.refusal(error), own=True)
-    return bundle(site, demand_number, taken)
 
 
 @router.get("/authority/demands/{demand_number}/letter")

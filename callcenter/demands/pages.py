@@ -14,9 +14,9 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from callcenter.appeals.callers import mask
 from callcenter.demands import deeds, reading, releasing, wording
-from callcenter.demands.disclosures import DisclosureRow
 from callcenter.demands.forms import LARGEST, read_filing
 from callcenter.demands.matching import cautions
+from callcenter.demands.releasing import Away
 from callcenter.demands.states import PREPARING, RUNNING, Ground, State
 from callcenter.errors import AskedWrongly
 from callcenter.storage.objects import Objects
@@ -138,10 +138,9 @@ async def carrier(
 ) -> Response:
     """The encrypted bundle, to be put on a carrier, once; `reason` is which, and who takes it."""
     try:
-        taken = await releasing.hand_out(site.engine, visit, demand_number, "carrier", reason)
-    except AskedWrongly as error:
+        return await bundle(site, visit, demand_number, "carrier", reason)
+    except (AskedWrongly, Away) as error:
         return await _show(request, site, visit, demand_number, error)
-    return bundle(site, demand_number, taken)
 
 
 @router.post("/demands/{demand_number}/return", dependencies=RELEASING)
@@ -199,13 +198,19 @@ async def revoke_key(site: CurrentSite, visit: CurrentVisit, key_id: UUID) -> Re
     return RedirectResponse("/demands", SEE_OTHER)
 
 
-def bundle(site: Site, number: str, row: DisclosureRow) -> Response:
-    """The bundle as a file, streamed from the store."""
+async def bundle(site: Site, visit: Visit, number: str, by: str, note: str = "") -> Response:
+    """The bundle as a file, streamed from the store; it counts as taken from now on.
+
+    Raises Away, and as `releasing.hand_out` does.
+    """
+    store = Objects(site.settings.store)
+    await releasing.must_be_there(site.engine, store, number)
+    row = await releasing.hand_out(site.engine, visit, number, by, note)
     headers = {
         "Content-Disposition": f'attachment; filename="{number}.tar.age"',
         "Content-Length": str(row.bytes),
     }
-    pieces = Objects(site.settings.store).stream(row.object_name)
+    pieces = store.stream(row.object_name)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 
@@ -257,7 +262,11 @@ async def _step(sent: Step, deed: Awaitable[None]) -> Response:
 
 
 async def _show(
-    request: Request, site: Site, visit: Visit, number: str, error: AskedWrongly | None = None
+    request: Request,
+    site: Site,
+    visit: Visit,
+    number: str,
+    error: AskedWrongly | Away | None = None,
 ) -> Response:
     viewed = await reading.view(site.engine, visit, number, by="page")
     now = datetime.now(UTC)

@@ -1,5 +1,6 @@
 """A second person releases what was checked, and the authority takes it: once, and in time."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from callcenter.demands.deeds import locked, read_text, take
 from callcenter.demands.disclosures import DisclosureRow
 from callcenter.demands.states import State, Step, move
 from callcenter.demands.store import DemandRow
-from callcenter.errors import AskedWrongly
+from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.storage.engine import unit_of_work
+from callcenter.storage.objects import Objects
 from callcenter.web.errors import NotFound
 from callcenter.web.site import Visit
 
@@ -24,6 +26,10 @@ OFFERED = timedelta(days=10)
 
 class NotToBeTaken(AskedWrongly):
     """The bundle is not made yet, was taken already, or its time has run out: ask the center."""
+
+
+class Away(WeFailed):
+    """The store does not have the bundle to give now: nothing counts as handed over."""
 
 
 async def release(
@@ -55,6 +61,23 @@ async def release(
             released_by=visit.who,
             until=datetime.now(UTC) + OFFERED,
         )
+
+
+async def must_be_there(engine: AsyncEngine, store_of_bundles: Objects, number: str) -> None:
+    """Ask the store for the bundle before it counts as taken, for it is given only once.
+
+    Raises Away; nothing when none was made, of which `hand_out` tells.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await store.find(connection, number)
+        offered = await disclosures.of_demand(connection, row.id) if row else []
+    if offered and offered[0].built_at is not None and offered[0].removed_at is None:
+        try:
+            size = await asyncio.to_thread(store_of_bundles.size, offered[0].object_name)
+        except WeFailed as exc:
+            raise Away from exc
+        if size != offered[0].bytes:
+            raise Away
 
 
 async def hand_out(

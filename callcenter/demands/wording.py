@@ -2,7 +2,7 @@
 
 from callcenter.demands.findings import TooMany
 from callcenter.demands.matching import Caution, Reason
-from callcenter.demands.releasing import NotToBeTaken
+from callcenter.demands.releasing import Away, NotToBeTaken
 from callcenter.demands.states import (
     Ground,
     IllegalMove,
@@ -83,7 +83,11 @@ STANDINGS = {
     Standing.OVERDUE: N_("OVERDUE"),
 }
 
-REFUSALS: tuple[tuple[type[AskedWrongly], str], ...] = (
+REFUSALS: tuple[tuple[type[AskedWrongly | Away], str], ...] = (
+    (
+        Away,
+        N_("The store does not give the bundle now: nothing was handed over. Try again later."),
+    ),
     (SomebodyElse, N_("Somebody else has moved this demand meanwhile: look at it as it is now.")),
     (SamePerson, N_("Whoever prepared a demand does not release it: a second person has to.")),
     (NotAuthorised, N_("Recordings are opened for the authorised body alone: refuse the demand.")),
@@ -100,6 +104,6 @@ REFUSALS: tuple[tuple[type[AskedWrongly], str], ...] = (
 )
 
 
-def refusal(error: AskedWrongly) -> str:
+def refusal(error: AskedWrongly | Away) -> str:
     """What the page says of an error."""
     return next(words for family, words in REFUSALS if isinstance(error, family))

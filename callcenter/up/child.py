@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from callcenter.errors import NotReady
+from callcenter.up.confinement import Confinement
 from callcenter.up.notify import readiness
 from callcenter.up.processes import describe_exit, kill, last_words, run, spawn
 
@@ -38,6 +39,8 @@ class Part:
     # What the kernel sends when the supervisor is killed.
     death_signal: str = "KILL"
     privileges: Sequence[str] = ()
+    # None: it may open whatever its user may.
+    confined: Confinement | None = None
     patience: float = 60
     longest_pause: float = LONGEST_PAUSE
     stop_patience: float = 10
@@ -142,11 +145,12 @@ class Child:
     async def _run(
         self, environment: Mapping[str, str], serves: Callable[[], Awaitable[str]]
     ) -> str:
+        confined = self.part.confined.options() if self.part.confined else ()
         process = await spawn(
             self.part.command,
             log=self._around.log(self.part.name),
             environment=environment,
-            privileges=self.part.privileges,
+            privileges=(*self.part.privileges, *confined),
             death_signal=self.part.death_signal,
         )
         self._process = process

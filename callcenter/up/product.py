@@ -2,12 +2,16 @@
 
 import asyncio
 import signal
+import sys
 import sysconfig
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from callcenter.asterisk.program import asterisk_command, cli_command
-from callcenter.settings import Settings
+from callcenter.asterisk.program import asterisk_command, cli_command, find_asterisk
+from callcenter.settings import ROOT, Settings
 from callcenter.up.child import Part, Surroundings
+from callcenter.up.confinement import Confinement, can_confine
 from callcenter.up.ports import ports
 from callcenter.up.postgres import find_cluster, postgres
 from callcenter.up.processes import run
@@ -29,21 +33,58 @@ def product(settings: Settings, around: Surroundings) -> Plan:
     if settings.redis_url is None:
         stores.append(redis(settings))
     lines = [ours("line", "--name", f"line-{n + 1}") for n in range(settings.controllers)]
-    return Plan(
-        stages=(
-            stores,
-            [Step("migrate", ours("migrate"))],
-            [Step("render", ours("render"))],
-            # Controllers that are stopped before it leave their calls to it.
-            [asterisk(settings, around), Part(name="watchdog", command=ours("watchdog"))],
-            [
-                *(Part(name=command[-1], command=command) for command in lines),
-                Part(name="web", command=ours("web")),
-                Part(name="worker", command=ours("worker")),
-            ],
-        ),
-        ports=ports(settings),
+    stages: Sequence[Sequence[Part | Step]] = (
+        stores,
+        [Step("migrate", ours("migrate"))],
+        [Step("render", ours("render"))],
+        # Controllers that are stopped before it leave their calls to it.
+        [asterisk(settings, around), Part(name="watchdog", command=ours("watchdog"))],
+        [
+            *(Part(name=command[-1], command=command) for command in lines),
+            Part(name="web", command=ours("web")),
+            Part(name="worker", command=ours("worker")),
+        ],
     )
+    if can_confine():
+        stages = [[_confined(member, settings) for member in stage] for stage in stages]
+    else:
+        around.tell("keys", 'all parts can read them: running.md, "The keys of recordings"')
+    return Plan(stages=stages, ports=ports(settings))
+
+
+def _confined(member: Part | Step, settings: Settings) -> Part | Step:
+    """The part, held to what it needs; those that open recordings, and steps, as they are."""
+    if isinstance(member, Step) or member.name in ("web", "worker"):
+        return member
+    return replace(member, confined=_confinement(member.name, settings))
+
+
+def _confinement(name: str, settings: Settings) -> Confinement:
+    """What the part of this name may open. Secrets are hidden too: each is for few."""
+    program = (
+        Path(__file__).parent.parent,
+        ROOT / "callcenter.env",
+        *map(Path, (sys.prefix, sys.base_prefix)),
+        *(Path(each) for each in sys.path if each and Path(each) != ROOT),
+    )
+    reads: tuple[Path, ...]
+    writes: tuple[Path, ...]
+    match name:
+        case "postgres":
+            reads, writes = (), (settings.postgres_folder, Path("/dev/shm"))  # noqa: S108
+        case "redis":
+            reads, writes = (), (settings.run,)
+        case "asterisk":
+            fit = find_asterisk(settings)
+            reads = (settings.asterisk_tree, fit.modules, fit.data, settings.prompts)
+            # The last one only to have it made before: what is laid out comes later.
+            writes = (settings.asterisk_folder, settings.spool, settings.laid_out)
+        case _:
+            reads = tuple(settings.secrets_folder / each for each in ("ari", "ami"))
+            reads += (settings.prompts, settings.asterisk_folder, settings.spool)
+            writes = (settings.journals,)
+    hidden = (settings.keys, settings.secrets_folder)
+    return Confinement(hidden, (*program, *reads), writes)
 
 
 def ours(*arguments: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import click
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT
 from tests.bench import audit as auditing
+from tests.bench import behind as falling_behind
 from tests.bench import compare as comparing
 from tests.bench import cost as costing
 from tests.bench import desk as distributing
@@ -143,6 +144,17 @@ def desk() -> None:
 def keeping() -> None:
     """How many times faster than real time recordings are kept, and in how much memory."""
     click.echo("\n" + keeping_recordings.shown(keeping_recordings.keeping(prompts(), say)))
+
+
+@main.command()
+@click.option("--at-once", default=300, type=click.IntRange(1), show_default=True)
+@click.option("--rate", default=5.0, show_default=True, help="Coming a second after that.")
+@click.option("--seconds", default=60.0, show_default=True, help="For so long.")
+def behind(at_once: int, rate: float, seconds: float) -> None:
+    """How long the worker takes to seal conversations that all end in one second."""
+    with tempfile.TemporaryDirectory(prefix="cc-") as folder:
+        measuring = falling_behind.behind(Path(folder), at_once, rate, seconds, prompts(), say)
+        click.echo("\n" + asyncio.run(measuring))
 
 
 @main.command()

@@ -58,14 +58,13 @@ class Keeping:
 
 def keeping(built: Path, say: Say) -> list[Keeping]:
     """Recordings of each length, of two parties who both speak without a pause."""
-    files = sorted(built.rglob("*.alaw"))
-    speech = np.concatenate([decode(file.read_bytes(), "PCMA") for file in files])
+    speech = spoken(built)
     found = []
     with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
         raw = Path(folder) / "raw"
         (Path(folder) / "spool").mkdir()
         for name, length in LENGTHS.items():
-            _record(raw, speech, length)
+            record(raw, speech, length)
             command = (sys.executable, "-c", KEEP, raw, folder, str(TIMES))
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             cpu, stored, grown = done.stdout.split()
@@ -74,8 +73,14 @@ def keeping(built: Path, say: Say) -> list[Keeping]:
     return found
 
 
-def _record(raw: Path, speech: np.ndarray, length: int) -> None:
-    """A raw file as the switch writes it, a minute at a time."""
+def spoken(built: Path) -> np.ndarray:
+    """All prompts, one after the other."""
+    files = sorted(built.rglob("*.alaw"))
+    return np.concatenate([decode(file.read_bytes(), "PCMA") for file in files])
+
+
+def record(raw: Path, speech: np.ndarray, length: int) -> None:
+    """Write a raw file as the switch does, of so many seconds; a minute at a time."""
     both = np.column_stack([speech, np.roll(speech, APART * RATE)]).astype("<i2")
     with raw.open("wb") as file:
         for second in range(0, length, 60):

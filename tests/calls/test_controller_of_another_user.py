@@ -128,6 +128,6 @@ def test_check_says_that_controllers_of_the_same_user_can_read_the_keys(
     settings: Settings,
 ) -> None:
     settings.journals.mkdir(mode=SHUT)
-    assert "can read 1 of them: give" in check.CHECKS["keys"](settings)
+    assert "can read 1 of them: `callcenter up` " in check.CHECKS["keys"](settings)
     os.chown(settings.journals, USER, USER)
     assert "cannot read" in check.CHECKS["keys"](settings)

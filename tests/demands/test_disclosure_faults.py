@@ -1,7 +1,10 @@
 """Who releases, builds or hands out is killed after any step: nothing is lost or given twice."""
 
 import asyncio
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,17 +13,21 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.tables import audit_entry
-from callcenter.demands import disclosures, releasing
+from callcenter.demands import deeds, disclosures, releasing
 from callcenter.demands.jobs import tend_bundles
 from callcenter.demands.states import State
+from callcenter.demands.store import SomebodyElse
+from callcenter.recordings import keys
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
-from callcenter.storage.objects import Objects
-from tests.demands.conftest import HEAD
+from callcenter.storage.objects import Objects, StoreFails
+from callcenter.web.permissions import Role
+from tests.demands.conftest import HEAD, person
 from tests.demands.test_disclosing import AUTHORITY, checked, new_key, newest, released
 from tests.demands.test_registering import found
 from tests.recordings.test_keeping import environment
+from tests.services import filled
 
 # Does one of three things and dies, as by SIGKILL, right after the named step returned.
 KILLED = """
@@ -136,3 +143,112 @@ async def test_killed_before_the_first_byte_nothing_counts_as_handed_over(
         assert list(await connection.execute(query)) == []
     await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
     assert (await found(tools.engine, row.number)).state == State.HANDED_OVER
+
+
+Fault = Callable[[Settings], AbstractContextManager[None]]
+
+
+@contextmanager
+def lost_key(settings: Settings) -> Iterator[None]:
+    away = settings.keys.rename(settings.keys.with_name("away"))
+    yield
+    away.rename(settings.keys)
+
+
+@contextmanager
+def wrong_key(settings: Settings) -> Iterator[None]:
+    with lost_key(settings):
+        keys.make(settings.keys)
+        yield
+        subprocess.run(("rm", "-r", settings.keys), check=True)
+
+
+@contextmanager
+def store_away(settings: Settings) -> Iterator[None]:
+    def refuse(*_: object) -> None:
+        raise StoreFails
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("put", "read", "size"):
+            patched.setattr(Objects, name, refuse)
+        yield
+
+
+@pytest.mark.parametrize("fault", [lost_key, wrong_key, store_away])
+async def test_while_it_cannot_be_built_nothing_is_offered_and_then_it_is(
+    tools: Tools, tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
+    row = await released(tools, tmp_path)
+    with fault(tools.settings):
+        await tend_bundles(tools, datetime.now(UTC))
+        assert (await newest(tools, row)).built_at is None
+        assert "waits" in caplog.text
+        with pytest.raises(releasing.NotToBeTaken):
+            await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    await tend_bundles(tools, datetime.now(UTC))
+    await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+
+
+async def test_on_a_full_disk_a_bundle_waits_and_is_built_when_there_is_room(
+    tools: Tools, tmp_path: Path, small_disk: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    filling = filled(small_disk, but=20_000)
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, row)).built_at is None
+    filling.unlink()
+    await tend_bundles(tools, datetime.now(UTC))
+    given = await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+    assert Objects(tools.settings.recordings).size(given.object_name) == given.bytes
+
+
+async def test_a_bundle_that_the_store_does_not_give_does_not_count_as_taken(
+    tools: Tools, tmp_path: Path
+) -> None:
+    row = await released(tools, tmp_path)
+    kept = Objects(tools.settings.recordings)
+    await releasing.must_be_there(tools.engine, kept, row.number)  # there is none to be asked for
+    await tend_bundles(tools, datetime.now(UTC))
+    await releasing.must_be_there(tools.engine, kept, row.number)
+    with store_away(tools.settings), pytest.raises(releasing.Away):
+        await releasing.must_be_there(tools.engine, kept, row.number)
+    file = tools.settings.recordings / (await newest(tools, row)).object_name
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(releasing.Away):
+        await releasing.must_be_there(tools.engine, kept, row.number)
+
+
+async def test_of_two_heads_who_release_at_once_one_does(tools: Tools, tmp_path: Path) -> None:
+    row, key = await checked(tools), await new_key(tools.engine, tmp_path)
+    heads = [person(name, Role.HEAD) for name in ("head", "deputy")]
+    outcomes = await asyncio.gather(
+        *(
+            releasing.release(tools.engine, each, row.number, row.version, key, "as demanded")
+            for each in heads
+        ),
+        return_exceptions=True,
+    )
+    assert {type(each) for each in outcomes} == {type(None), SomebodyElse}
+    async with unit_of_work(tools.engine) as connection:
+        assert len(await disclosures.of_demand(connection, row.id)) == 1
+
+
+async def test_of_withdrawing_and_handing_over_at_once_one_is_done(
+    tools: Tools, tmp_path: Path
+) -> None:
+    """And what was withdrawn was not disclosed, what was disclosed is not withdrawn."""
+    row = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    given, withdrawn = await asyncio.gather(
+        releasing.hand_out(tools.engine, AUTHORITY, row.number, "download"),
+        deeds.withdraw(tools.engine, HEAD, row.number, row.version, "a letter"),
+        return_exceptions=True,
+    )
+    state = (await found(tools.engine, row.number)).state
+    async with unit_of_work(tools.engine) as connection:
+        query = select(audit_entry.c.id).where(audit_entry.c.action == "web:recording:disclosed")
+        disclosed = bool(list(await connection.execute(query)))
+    if isinstance(given, Exception):
+        assert (type(withdrawn), state, disclosed) == (type(None), State.WITHDRAWN, False)
+    else:
+        assert (type(withdrawn), state, disclosed) == (SomebodyElse, State.HANDED_OVER, True)

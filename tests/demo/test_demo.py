@@ -10,6 +10,7 @@ import pytest
 
 from callcenter.appeals.number import is_valid
 from callcenter.settings import Settings
+from callcenter.up.confinement import can_confine
 from callcenter.up.ports import with_free_ports
 from callcenter.up.product import ours, product
 from callcenter.up.supervisor import Supervisor, environment
@@ -25,9 +26,28 @@ def copy(short_folder: Path, settings: Settings) -> Settings:
     return with_free_ports(settings, var=var, recordings=var / "recordings")
 
 
-def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings) -> None:
+# What runs in each part as it begins: somebody who has taken it over, and tries the keys.
+THIEF = """
+import os, pathlib, sys
+if sys.argv[1:2] and sys.argv[1] in ("line", "watchdog", "web", "worker"):
+    try:
+        pathlib.Path(os.environ["CALLCENTER_VAR"], "keys/recordings/0001.key").read_text()
+        told = "has the key"
+    except PermissionError:
+        told = "is kept from the key"
+    print("the thief", told, file=sys.stderr, flush=True)
+"""
+
+
+def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings, tmp_path: Path) -> None:
+    """And whoever takes over a controller does not get the keys (docs/decisions/0060)."""
+    (tmp_path / "sitecustomize.py").write_text(THIEF)
     done = subprocess.run(
-        ours("demo"), env=environment(copy), capture_output=True, text=True, timeout=120
+        ours("demo"),
+        env={**environment(copy), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     shown = dict(
@@ -36,6 +56,16 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings) -> N
     assert is_valid(shown["number"])
     assert shown["outcome"] == "talked"
     assert Path(shown["recording"]).read_bytes().startswith(b"age-encryption.org/v1\n")
+    logs = copy.var / "demo" / "log"
+    told = {name: (logs / f"{name}.log").read_text() for name in ("web", "worker", *KEYLESS)}
+    assert {name for name, text in told.items() if "the thief has the key" in text} == (
+        {"web", "worker"} if can_confine() else told.keys()
+    )
+    if can_confine():
+        assert all("the thief is kept from the key" in told[name] for name in KEYLESS)
+
+
+KEYLESS = ("watchdog", "line-1", "line-2")
 
 
 def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(

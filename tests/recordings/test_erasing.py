@@ -1,5 +1,6 @@
 """Erasing by two people, what is held, what was plain, and whether the store is whole."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,6 +132,49 @@ async def test_what_is_held_is_not_erased_until_it_is_let_go(tools: Tools) -> No
         await let_go(connection, "demand:26-0001")
     await decided(tools, erasure)
     assert (await row_of(tools, recording_id)).state == "erased"
+
+
+async def test_a_hold_that_comes_while_somebody_approves_is_counted(tools: Tools) -> None:
+    recording_id = await stored(tools)
+    erasure = await asked(tools, recording_id)
+    async with unit_of_work(tools.engine) as connection:
+        await hold(connection, [recording_id], "demand:26-0001")
+        deciding = asyncio.create_task(decided(tools, erasure))
+        await somebody_waits(tools)
+    with pytest.raises(erasing.IsHeld):
+        await deciding
+    assert (await row_of(tools, recording_id)).state == "stored"
+
+
+async def somebody_waits(tools: Tools) -> None:
+    """Until a transaction waits for another one."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(20):
+        while True:
+            async with unit_of_work(tools.engine) as connection:
+                if (await connection.execute(waiting)).scalar_one():
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_of_two_who_ask_or_decide_at_once_one_does(tools: Tools) -> None:
+    recording_id = await stored(tools)
+    asking = await asyncio.gather(
+        *(asked(tools, recording_id) for _ in range(2)), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in asking) == ["AskedWrongly", "UUID"]
+    (erasure,) = (each for each in asking if isinstance(each, UUID))
+    outcomes = await asyncio.gather(
+        decided(tools, erasure, approve=True),
+        decided(tools, erasure, approve=False),
+        return_exceptions=True,
+    )
+    assert {type(each) for each in outcomes} == {type(None), NotFound}
+    is_erased = (await row_of(tools, recording_id)).state == "erased"
+    assert is_erased is (outcomes[0] is None)
 
 
 async def test_a_refused_request_erases_nothing_and_may_be_made_again(tools: Tools) -> None:

