@@ -52,14 +52,14 @@ def encrypt(
 ) -> None:
     """Write the tar of the parts to `target`, encrypted.
 
-    Raises Differs when a part is not of its size and SHA-256, and what opening and reading it
-    raises; `target` is then to be thrown away.
+    Raises Differs when a part is not of its size and SHA-256, what opening and reading it raises,
+    and OSError, as when the disk is full; `target` is then to be thrown away.
     """
     source = _Pieces(_tar(parts, at))
     try:
         pyrage.encrypt_io(source, target, [recipient])
-    except Exception as exc:  # pyrage hides what `source` raised
-        raise source.failure or exc from exc
+    except Exception as exc:  # pyrage hides what `source` raised, and `target`
+        raise source.failure or OSError(str(exc)) from exc
 
 
 class _Pieces(io.RawIOBase):
