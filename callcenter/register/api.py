@@ -4,10 +4,13 @@ Who changes a record says by If-Match which version was read (its ETag). Made fr
 change is refused (412), with what others changed since: look at it, and send it again on top.
 """
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Concatenate, Literal, ParamSpec
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header
 from pydantic import AwareDatetime, BaseModel, Field
@@ -15,21 +18,23 @@ from starlette.responses import Response
 
 from callcenter.errors import AskedWrongly
 from callcenter.register import handling, opening, reading, store
-from callcenter.register.fields import Value
+from callcenter.register import receipt as receipts
 from callcenter.register.lists_api import Appeal
 from callcenter.register.opening import Channel
+from callcenter.register.receipt_pdf import printed
 from callcenter.register.stages import Kind, Stage, moves_from
 from callcenter.web.access import needs
 from callcenter.web.errors import VersionNeeded
-from callcenter.web.once import CurrentOnce
+from callcenter.web.once import CurrentOnce, Once
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
 
 router = APIRouter(tags=["records"], dependencies=[needs(Permission.EDIT_APPEALS)])
 
 _ETAG = re.compile(r'"?(0|[1-9][0-9]{0,8})"?')
 
 Typed = dict[str, str | list[str] | None]
+Given = ParamSpec("Given")
 
 
 class Opened(BaseModel):
@@ -48,6 +53,7 @@ class Standing(BaseModel):
     owner: str | None = Field(description="name of the user who answers for it")
     registered_on: date | None
     registered_by: str | None
+    forward_due_on: date | None = Field(description="until when it is taken or passed on")
     due_on: date | None = Field(description="the last day of the term that runs")
     due_article: str | None
     notice_due_on: date | None = Field(description="until when to tell of an extension")
@@ -86,6 +92,15 @@ class KeptDraft(Draft):
     saved_at: datetime
 
 
+class Reminder(BaseModel):
+    """Of what somebody wants to be reminded, and is not done."""
+
+    id: UUID
+    user: str
+    due_at: datetime
+    about: str
+
+
 class Record(Standing):
     """A record as you see it."""
 
@@ -100,6 +115,11 @@ class Record(Standing):
     draft: KeptDraft | None
     history: list[Deed] = Field(description="the newest first")
     earlier: list[Appeal] = Field(description="others of the same person, ten at most")
+    part_of: str | None = Field(description="number of the appeal that it was split off from")
+    parts: list[str] = Field(description="numbers of what was split off from it")
+    joined_to: str | None = Field(description="number of the appeal that it goes on in")
+    joined: list[str] = Field(description="numbers of those that go on in it")
+    reminders: list[Reminder] = Field(description="the next due first")
 
 
 class NewAppeal(BaseModel):
@@ -150,6 +170,49 @@ def seen_version(
 Seen = Annotated[int, Depends(seen_version)]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Takes a record further, once for each Idempotency-Key, from the version that was seen."""
+
+    site: Site
+    visit: Visit
+    once: Once
+    number: str
+    seen: int
+    response: Response
+
+    async def __call__(
+        self,
+        deed: Callable[Concatenate[Site, Visit, str, int, Given], Awaitable[store.Record]],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Standing:
+        """How the record stands after the deed, with its version as the ETag."""
+
+        async def done() -> Standing:
+            record = await deed(self.site, self.visit, self.number, self.seen, *args, **kwargs)
+            return standing(self.number, record)
+
+        now = await self.once(Standing, done)
+        self.response.headers["ETag"] = f'"{now.version}"'
+        return now
+
+
+def step(
+    site: CurrentSite,
+    visit: CurrentVisit,
+    once: CurrentOnce,
+    number: str,
+    seen: Seen,
+    response: Response,
+) -> Step:
+    """`Step` for this request: to be called with what is done."""
+    return Step(site, visit, once, number, seen, response)
+
+
+CurrentStep = Annotated[Step, Depends(step)]
+
+
 @router.post("/api/v1/appeals", status_code=201)
 async def open_appeal(
     site: CurrentSite, visit: CurrentVisit, once: CurrentOnce, response: Response, new: NewAppeal
@@ -190,31 +253,23 @@ async def read_record(
         draft=opened.draft and KeptDraft.model_validate(opened.draft, from_attributes=True),
         history=[_deed(each) for each in read.history],
         earlier=[Appeal.model_validate(each, from_attributes=True) for each in read.earlier],
+        part_of=read.related.part_of,
+        parts=list(read.related.parts),
+        joined_to=read.related.joined_to,
+        joined=list(read.related.joined),
+        reminders=[Reminder.model_validate(each, from_attributes=True) for each in read.reminders],
     )
 
 
 @router.patch("/api/v1/appeals/{number}/record")
-async def change_record(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    changes: Changes,
-) -> Standing:
+async def change_record(step: CurrentStep, changes: Changes) -> Standing:
     """Change fields of a record; your draft is done with.
 
     Refused with 412, it tells `version`, `theirs` (what others changed since, by field, `before`
     and `after`) and `both` (fields that you change too): send it again on top of that version.
     """
     kind = changes.kind if "kind" in changes.model_fields_set else ...
-
-    async def deed() -> Standing:
-        content: Mapping[str, Value | None] = changes.content
-        return standing(number, await handling.change(site, visit, number, seen, content, kind))
-
-    return tagged(response, await once(Standing, deed))
+    return await step(handling.change, changes.content, kind)
 
 
 @router.put("/api/v1/appeals/{number}/record/draft")
@@ -242,16 +297,27 @@ async def read_receipt(site: CurrentSite, visit: CurrentVisit, number: str) -> R
     )
 
 
+@router.get(
+    "/api/v1/appeals/{number}/receipt.pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}}},
+)
+async def read_receipt_pdf(site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
+    """The receipt to be printed or sent; that you gave it is in the audit log."""
+    return await receipt_file(await reading.receipt(site, visit, number))
+
+
+async def receipt_file(given: receipts.Receipt) -> Response:
+    """A receipt as a browser keeps it."""
+    made = await asyncio.to_thread(printed, given)
+    headers = {"Content-Disposition": f'attachment; filename="{given.number}.pdf"'}
+    return Response(made, media_type="application/pdf", headers=headers)
+
+
 def standing(number: str, record: store.Record) -> Standing:
     """How this record of that appeal stands."""
     values = {name: getattr(record, name) for name in Standing.model_fields if name != "number"}
     return Standing(number=number, **values)
-
-
-def tagged(response: Response, now: Standing) -> Standing:
-    """The same, with its version as the ETag."""
-    response.headers["ETag"] = f'"{now.version}"'
-    return now
 
 
 def _deed(deed: reading.Deed) -> Deed:

@@ -38,7 +38,7 @@ async def attach(
         raise
     except AskedWrongly as refusal:
         opened = await reading.read(site, visit, number)
-        return record_page(request, site, opened, file_refusal=refusal)
+        return record_page(request, site, opened, refusal=refusal, place="files")
     return RedirectResponse(f"/appeals/{number}/record#files", SEE_OTHER)
 
 

@@ -4,11 +4,11 @@ from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from callcenter.register import exporting, finding
+from callcenter.register import exporting, finding, similar
 from callcenter.register.exporting import Export, Format
 from callcenter.register.lists import List
 from callcenter.register.searching import Question
@@ -26,6 +26,8 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 class Appeal(BaseModel):
     """An appeal that was found, or is to be worked on."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     number: str
     received_at: datetime
     stage: Stage
@@ -39,6 +41,19 @@ class Appeals(BaseModel):
 
     appeals: list[Appeal]
     next: str | None = Field(description="give it as `cursor` for the next page; none at the end")
+
+
+class Typed(BaseModel):
+    """What is being typed into a record."""
+
+    content: dict[str, str | list[str]]
+
+
+class Similar(BaseModel):
+    """What is known of it: five of each at most."""
+
+    same: list[Appeal] = Field(description="of the people who are typed")
+    alike: list[Appeal] = Field(description="that tell of the same")
 
 
 class WorkList(BaseModel):
@@ -95,6 +110,18 @@ def downloaded(export: Export) -> StreamingResponse:
     name = f"appeals-{datetime.now(ZONE):%Y-%m-%d-%H%M}.{export.format.value}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(export.pieces, media_type=export.format.media_type, headers=headers)
+
+
+@router.post("/api/v1/appeals/{number}/record/similar")
+async def read_similar(
+    site: CurrentSite, visit: CurrentVisit, number: str, typed: Typed
+) -> Similar:
+    """What is known already of what is being typed; nothing is kept of it.
+
+    That you were shown something is in the audit log, once an hour.
+    """
+    known = await similar.similar(site, visit, number, typed.content)
+    return Similar.model_validate(known, from_attributes=True)
 
 
 @router.get("/api/v1/work-lists")

@@ -97,11 +97,11 @@ async def split(
             content=content,
             guards=guards_of(visit),
             author=visit.who,
+            known=content,
         )
         await store.change_row(connection, made, version=made.version + 1, part_of=row.id)
-        await store.add_move(
-            connection, row.id, visit.who, record.stage, record.stage, f"split: {new}"
-        )
+        # In a version of its own: the same request that comes again makes no second part.
+        await step(connection, visit, record, record.stage, f"split: {new}", {})
         await note(connection, visit, Action.RECORD_SPLIT, number, part=new)
     return new
 

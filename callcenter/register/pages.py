@@ -1,9 +1,9 @@
 """Pages of an appeal's record: the form, its steps, its receipt, and a new appeal by hand."""
 
-import asyncio
+from collections.abc import Awaitable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form
@@ -13,21 +13,22 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from callcenter.appeals.callers import mask
 from callcenter.errors import AskedWrongly
 from callcenter.register import handling, opening, reading, reminders, similar
+from callcenter.register.api import receipt_file
 from callcenter.register.fields import PEOPLE, Section, Value, WrongContent, people_of
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
-from callcenter.register.receipt_pdf import printed
-from callcenter.register.stages import Kind, Missing, Stage, moves_from
+from callcenter.register.stages import IllegalMove, Kind, Missing, Stage, moves_from
 from callcenter.register.wording import CHANNELS, FILES, KINDS, STAGES, STEPS, Telling
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
 from callcenter.web.words import ZONE
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEE_OTHER = 303
+Place = Literal["record", "files", "reminders"]
 ENTERED = "f."  # how the names of a form's fields begin that are the record's content
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EDIT_APPEALS)])
@@ -112,12 +113,8 @@ async def move(
     reason: Reason = "",
 ) -> Response:
     """Take the appeal to another stage; what it lacks for that is said."""
-    try:
-        await handling.move(site, visit, number, version, after, reason)
-    except (Missing, Changed) as refusal:
-        opened = await reading.read(site, visit, number)
-        return record_page(request, site, opened, refusal=refusal)
-    return _back(number)
+    deed = handling.move(site, visit, number, version, after, reason)
+    return await _done(request, site, visit, number, deed)
 
 
 @router.post("/appeals/{number}/record/no-request")
@@ -138,21 +135,22 @@ async def extend(
     reason: Reason = "",
 ) -> Response:
     """Put the term off."""
-    try:
-        await handling.extend(site, visit, number, version, until, reason)
-    except AskedWrongly as refusal:
-        opened = await reading.read(site, visit, number)
-        return record_page(request, site, opened, refusal=refusal)
-    return _back(number)
+    deed = handling.extend(site, visit, number, version, until, reason)
+    return await _done(request, site, visit, number, deed)
 
 
 @router.post("/appeals/{number}/record/danger")
 async def danger(
-    site: CurrentSite, visit: CurrentVisit, number: str, version: Version, reason: Reason
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    reason: Reason = "",
 ) -> Response:
     """Who can help at once has been told."""
-    await handling.pass_danger_on(site, visit, number, version, reason)
-    return _back(number)
+    deed = handling.pass_danger_on(site, visit, number, version, reason)
+    return await _done(request, site, visit, number, deed)
 
 
 @router.post("/appeals/{number}/record/remind")
@@ -165,15 +163,8 @@ async def remind(
     about: Reason = "",
 ) -> Response:
     """Remind this person of the appeal."""
-    try:
-        moment = at.replace(tzinfo=at.tzinfo or ZONE)
-        await reminders.remind(site, visit, number, moment, about)
-    except NotFound:
-        raise
-    except AskedWrongly as refusal:
-        opened = await reading.read(site, visit, number)
-        return record_page(request, site, opened, reminder_refusal=refusal)
-    return _back(number)
+    deed = reminders.remind(site, visit, number, at.replace(tzinfo=at.tzinfo or ZONE), about)
+    return await _done(request, site, visit, number, deed, place="reminders")
 
 
 @router.post("/appeals/{number}/reminders/{reminder_id}/done")
@@ -187,6 +178,7 @@ async def reminded(
 
 @router.post("/appeals/{number}/record/split")
 async def split(
+    request: Request,
     site: CurrentSite,
     visit: CurrentVisit,
     number: str,
@@ -194,21 +186,23 @@ async def split(
     key: Annotated[list[str], Form()],
 ) -> Response:
     """Make a part of it an appeal of its own."""
-    return _back(await opening.split(site, visit, number, version, key))
+    deed = opening.split(site, visit, number, version, key)
+    return await _done(request, site, visit, number, deed)
 
 
 @router.post("/appeals/{number}/record/join")
 async def join(
+    request: Request,
     site: CurrentSite,
     visit: CurrentVisit,
     number: str,
     version: Version,
     into: Annotated[str, Form(max_length=20)],
-    reason: Reason,
+    reason: Reason = "",
 ) -> Response:
     """Let it go on within another appeal."""
-    await opening.join(site, visit, number, version, into, reason)
-    return _back(into)
+    deed = opening.join(site, visit, number, version, into, reason)
+    return await _done(request, site, visit, number, deed, then=into)
 
 
 @router.get("/appeals/{number}/receipt")
@@ -223,10 +217,7 @@ async def receipt(
 @router.get("/appeals/{number}/receipt.pdf")
 async def receipt_pdf(site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
     """The receipt as PDF, to be printed or sent."""
-    given = await reading.receipt(site, visit, number)
-    made = await asyncio.to_thread(printed, given)
-    headers = {"Content-Disposition": f'attachment; filename="{given.number}.pdf"'}
-    return Response(made, media_type="application/pdf", headers=headers)
+    return await receipt_file(await reading.receipt(site, visit, number))
 
 
 @router.get("/new-appeal")
@@ -275,6 +266,30 @@ def _back(number: str) -> RedirectResponse:
     return RedirectResponse(f"/appeals/{number}/record", SEE_OTHER)
 
 
+async def _done(
+    request: Request,
+    site: Site,
+    visit: Visit,
+    number: str,
+    deed: Awaitable[object],
+    *,
+    then: str = "",
+    place: Place = "record",
+) -> Response:
+    """Do it and go to the record, or to `then`, or to the appeal whose number the deed returns.
+
+    Why it is refused is said at that place of the record.
+    """
+    try:
+        made = await deed
+    except (NotFound, IllegalMove):
+        raise
+    except AskedWrongly as refusal:
+        opened = await reading.read(site, visit, number)
+        return record_page(request, site, opened, refusal=refusal, place=place)
+    return _back(made if isinstance(made, str) else then or number)
+
+
 def record_page(
     request: Request,
     site: Site,
@@ -283,19 +298,20 @@ def record_page(
     typed: dict[str, Value] | None = None,
     kind: Kind | None = None,
     refusal: AskedWrongly | None = None,
-    file_refusal: AskedWrongly | None = None,
-    reminder_refusal: AskedWrongly | None = None,
+    place: Place = "record",
 ) -> Response:
-    """The form with what was saved, what was left unsaved, or what was just typed."""
+    """The form with what was saved, what was left unsaved, or what was just typed.
+
+    A refusal is said at its place.
+    """
     opened = read.opened
     draft = opened.draft
     content = typed if typed is not None else draft.content if draft else opened.visible
-    refused = refusal or file_refusal or reminder_refusal
     people = dict.fromkeys((*people_of(content), "applicant", "affected1"), True)
     return page(
         request,
         "register/record.html",
-        status=409 if isinstance(refusal, Changed) else 400 if refused else 200,
+        status=409 if isinstance(refusal, Changed) else 400 if refusal else 200,
         row=opened.row,
         record=opened.record,
         caller=mask(opened.row.caller_number or ""),
@@ -316,22 +332,24 @@ def record_page(
         open_earlier=read.open_earlier,
         related=read.related,
         reminders=read.reminders,
-        reminder_fault=None if reminder_refusal is None else str(reminder_refusal),
         now=datetime.now(ZONE),
         attachments=read.attachments,
         files=FILES,
-        file_fault=None if file_refusal is None else str(file_refusal),
         largest=site.settings.attachment_limit,
         today=datetime.now(ZONE).date(),
-        **_told(refusal),
+        **_told(refusal, place),
     )
 
 
-def _told(refusal: AskedWrongly | None) -> dict[str, Any]:
-    """What the form says of a refusal."""
+def _told(refusal: AskedWrongly | None, place: Place) -> dict[str, Any]:
+    """What the page says of a refusal, and where."""
+    here = refusal if place == "record" else None
+    said = dict.fromkeys(get_args(Place)) | ({} if refusal is None else {place: str(refusal)})
     return {
-        "faults": refusal.faults if isinstance(refusal, WrongContent) else {},
-        "changed": refusal if isinstance(refusal, Changed) else None,
-        "missing": refusal.what if isinstance(refusal, Missing) else (),
-        "refusal": None if refusal is None else str(refusal),
+        "faults": here.faults if isinstance(here, WrongContent) else {},
+        "changed": here if isinstance(here, Changed) else None,
+        "missing": here.what if isinstance(here, Missing) else (),
+        "refusal": said["record"],
+        "files_fault": said["files"],
+        "reminders_fault": said["reminders"],
     }

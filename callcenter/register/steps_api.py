@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from callcenter.register import handling, opening
-from callcenter.register.api import Opened, Seen, Standing, standing, tagged
+from callcenter.register.api import CurrentStep, Opened, Standing, standing
 from callcenter.register.stages import Stage
 from callcenter.web.access import needs
 from callcenter.web.once import CurrentOnce
@@ -54,21 +54,9 @@ class Joining(BaseModel):
 
 
 @router.post("/api/v1/appeals/{number}/record/moves")
-async def move(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    to: Move,
-) -> Standing:
+async def move(step: CurrentStep, to: Move) -> Standing:
     """Take an appeal to another stage. What it lacks for that is told in `missing` (400)."""
-
-    async def deed() -> Standing:
-        return standing(number, await handling.move(site, visit, number, seen, to.after, to.reason))
-
-    return tagged(response, await once(Standing, deed))
+    return await step(handling.move, to.after, to.reason)
 
 
 @router.post("/api/v1/appeals/{number}/record/no-request")
@@ -80,84 +68,38 @@ async def close_without_request(
     async def deed() -> Standing:
         return standing(number, await handling.close_without_request(site, visit, number))
 
-    return tagged(response, await once(Standing, deed))
+    now = await once(Standing, deed)
+    response.headers["ETag"] = f'"{now.version}"'
+    return now
 
 
 @router.post("/api/v1/appeals/{number}/record/extension")
-async def extend(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    extension: Extension,
-) -> Standing:
+async def extend(step: CurrentStep, extension: Extension) -> Standing:
     """Put the term of the answer off, once."""
-
-    async def deed() -> Standing:
-        return standing(
-            number,
-            await handling.extend(site, visit, number, seen, extension.until, extension.reason),
-        )
-
-    return tagged(response, await once(Standing, deed))
+    return await step(handling.extend, extension.until, extension.reason)
 
 
 @router.post("/api/v1/appeals/{number}/record/danger-passed-on")
-async def pass_danger_on(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    told: DangerPassedOn,
-) -> Standing:
+async def pass_danger_on(step: CurrentStep, told: DangerPassedOn) -> Standing:
     """Note that somebody who can help at once has been told."""
-
-    async def deed() -> Standing:
-        return standing(number, await handling.pass_danger_on(site, visit, number, seen, told.whom))
-
-    return tagged(response, await once(Standing, deed))
+    return await step(handling.pass_danger_on, told.whom)
 
 
 @router.post("/api/v1/appeals/{number}/record/parts", status_code=201)
-async def split(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    part: Part,
-) -> Opened:
+async def split(step: CurrentStep, part: Part) -> Opened:
     """Make a part of it an appeal of its own, with these fields of it."""
 
     async def deed() -> Opened:
-        return Opened(number=await opening.split(site, visit, number, seen, part.keys))
+        return Opened(
+            number=await opening.split(step.site, step.visit, step.number, step.seen, part.keys)
+        )
 
-    opened = await once(Opened, deed)
-    response.headers["Location"] = f"/api/v1/appeals/{opened.number}/record"
+    opened = await step.once(Opened, deed)
+    step.response.headers["Location"] = f"/api/v1/appeals/{opened.number}/record"
     return opened
 
 
 @router.post("/api/v1/appeals/{number}/record/join")
-async def join(
-    site: CurrentSite,
-    visit: CurrentVisit,
-    once: CurrentOnce,
-    response: Response,
-    number: str,
-    seen: Seen,
-    joining: Joining,
-) -> Standing:
+async def join(step: CurrentStep, joining: Joining) -> Standing:
     """Let it go on within another appeal; the answer is how this one stands."""
-
-    async def deed() -> Standing:
-        return standing(
-            number,
-            await opening.join(site, visit, number, seen, joining.into, joining.reason),
-        )
-
-    return tagged(response, await once(Standing, deed))
+    return await step(opening.join, joining.into, joining.reason)

@@ -1,5 +1,6 @@
 """How records are said to people: the pages' words for kinds, stages, channels and fields."""
 
+import re
 from dataclasses import dataclass
 
 from callcenter.errors import N_
@@ -66,6 +67,12 @@ KEEPS = {
     Keeps.HELD: N_("They stay: a recording of it is held."),
     Keeps.DEMANDED: N_("They stay: a written demand is not carried out."),
 }
+#: What the register itself notes of a step within a stage, with the number of another appeal.
+NOTED = {
+    "split": N_("A part of it is an appeal of its own: %(number)s"),
+    "joined": N_("Another appeal goes on in this one: %(number)s"),
+}
+_NOTED = re.compile(r"(split|joined): ([0-9]{10})")
 PEOPLE = {
     "applicant": N_("Applicant"),
     "representative": N_("Representative"),
@@ -101,6 +108,11 @@ class Telling:
         name = key if field is None else self.name(field)
         person, dot, _ = key.partition(".")
         return f"{self.person(person)}: {name}" if dot else name
+
+    def noted(self, reason: str) -> str:
+        """The reason of a step within a stage: a person's own words, or ours."""
+        ours = _NOTED.fullmatch(reason)
+        return self.words(NOTED[ours[1]], number=ours[2]) if ours else reason
 
     def value(self, key: str, value: Value | None) -> str:
         """An answer as people read it."""

@@ -1,7 +1,7 @@
 """Records by the API: changed from the version that was read, and repeated requests done once."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -74,12 +74,50 @@ async def test_an_appeal_is_opened_filled_in_registered_and_split(
         api, part.json()["number"], 2, {"into": number, "reason": "Одно и то же"}, "join"
     )
     assert joined.json()["stage"] == "joined"
-    danger = await change(api, number, 2, {"whom": "102, Омаров"}, "danger-passed-on")
+    twice = await change(api, number, 2, {"keys": ["content"]}, "parts")
+    assert twice.status_code == 412  # no second part by the same request
+    danger = await change(api, number, 3, {"whom": "102, Омаров"}, "danger-passed-on")
     assert danger.json()["danger_passed_at"]
-    far = await change(api, number, 3, {"until": "2099-01-01", "reason": "r"}, "extension")
+    far = await change(api, number, 4, {"until": "2099-01-01", "reason": "r"}, "extension")
     assert far.status_code == 400
     history = (await api.get(opened.headers["location"])).json()["history"]
     assert history[-1]["changes"]["content"] == {"before": None, "after": CONTENT["content"]}
+
+
+async def test_what_stands_beside_a_record_is_in_the_api_too(
+    api: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    """Its parts, what is joined to it, reminders, what is alike, the receipt on paper."""
+    path = f"/api/v1/appeals/{call.number}"
+    await change(api, call.number, 0, STATEMENT)
+    part = (await change(api, call.number, 1, {"keys": ["content"]}, "parts")).json()["number"]
+    again = (await api.post("/api/v1/appeals", json=NEW)).json()["number"]
+    await change(api, again, 0, {"into": call.number, "reason": "r"}, "join")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    asked = {"at": tomorrow, "about": "Позвонить"}
+    key = {"Idempotency-Key": "remind"}
+    made = [await api.post(f"{path}/reminders", json=asked, headers=key) for _ in range(2)]
+    assert [each.status_code for each in made] == [201, 201]
+    assert made[0].json() == made[1].json()
+    record = (await api.get(f"{path}/record")).json()
+    assert (record["parts"], record["joined"], record["part_of"]) == ([part], [again], None)
+    assert [each["about"] for each in record["reminders"]] == ["Позвонить"]
+    assert (await api.get(f"/api/v1/appeals/{part}/record")).json()["part_of"] == call.number
+    assert (await api.get(f"/api/v1/appeals/{again}/record")).json()["joined_to"] == call.number
+    done = f"{path}/reminders/{made[0].json()['id']}/done"
+    assert [(await api.post(done)).status_code for _ in range(2)] == [204, 204]
+    assert (await api.get(f"{path}/record")).json()["reminders"] == []
+    for wrong in ({"at": "2020-01-01T00:00:00Z"}, {"about": " "}, {"at": "2026-11-20T10:15:00"}):
+        assert (await api.post(f"{path}/reminders", json=asked | wrong)).status_code == 400, wrong
+    typed = {"content": {"applicant.identifier": IDENTIFIER, "content": ["?"]}}
+    known = (await api.post(f"/api/v1/appeals/{part}/record/similar", json=typed)).json()
+    assert [each["number"] for each in known["same"]] == [call.number]
+    assert (await api.get(f"{path}/receipt.pdf")).status_code == 400  # it is not registered
+    await change(api, call.number, 2, {"after": "registered"}, "moves")
+    printed = await api.get(f"{path}/receipt.pdf")
+    assert (printed.headers["content-type"], printed.content[:5]) == ("application/pdf", b"%PDF-")
+    standing = (await api.get(f"{path}/record")).json()
+    assert standing["forward_due_on"] <= standing["due_on"]
 
 
 async def test_who_comes_second_is_told_what_changed_and_may_save_on_top(

@@ -212,6 +212,30 @@ async def test_an_appeal_is_split_and_the_part_is_joined_again(
     assert joined.headers["location"] == f"/appeals/{call.number}/record"
     stages = await rows(engine, "SELECT stage FROM record ORDER BY stage")
     assert stages == [("contact",), ("joined",)]
+    # Each tells of the other, with who did what when, in the language of the page.
+    for language, words in SPLIT.items():
+        head.cookies.set("callcenter_language", language)
+        whole = visible((await head.get(f"/appeals/{call.number}/record")).text)
+        gone = visible((await head.get(f"/appeals/{part}/record")).text)
+        for said in words:
+            assert f"{said} {part}" in whole
+        assert f"{call.number} " in gone
+        assert "Одно и то же" in gone
+    steps = await rows(engine, "SELECT author, before, after, reason FROM record_move ORDER BY id")
+    assert [step[1:] for step in steps] == [
+        ("contact", "contact", f"split: {part}"),
+        ("contact", "joined", "Одно и то же"),
+        ("contact", "contact", f"joined: {part}"),
+    ]
+    assert all(step[0].startswith("user:head-") for step in steps)
+
+
+#: What an appeal says of its part, and the part of it.
+SPLIT = {
+    "kk": ["Бір бөлігі жеке өтініш болды:", "Басқа өтініш осы өтініш шеңберінде жалғасады:"],
+    "ru": ["Часть стала отдельным обращением:", "В этом обращении продолжается другое:"],
+    "en": ["A part of it is an appeal of its own:", "Another appeal goes on in this one:"],
+}
 
 
 @pytest.mark.parametrize("channel", ["portal", "email", "paper", "walk_in", "video", "messenger"])
@@ -283,6 +307,44 @@ SEES = {role: set(Guard) for role in EDITING}
 def test_who_sees_which_fields(role: Role) -> None:
     user = User(uuid4(), "somebody", "", role, active=True, created_at=datetime.now(UTC))
     assert guards_of(Visit(user, "127.0.0.1")) == SEES.get(role, {Guard.OPEN})
+
+
+#: Where what is in a record, or comes of it, can be read.
+READ_AT = (
+    "/appeals/{number}",
+    "/appeals/{number}/record",
+    "/api/v1/appeals/{number}",
+    "/api/v1/appeals/{number}/record",
+    "/api/v1/search?stage=contact",
+    "/api/v1/search/export?stage=contact",
+    "/api/v1/search/export?stage=contact&personal=true",
+    "/search?stage=contact",
+    "/appeals",
+    "/api/v1/appeals",
+)
+SAID_BY_GUARD = {
+    Guard.OPEN: "Остаться на линии",
+    Guard.PERSONAL: "Муж не платит алименты",
+    Guard.SENSITIVE: "Тимур Оспанов",
+}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_role_reads_what_the_rules_of_the_fields_permit_and_nothing_else(
+    enter: Enter, head: httpx.AsyncClient, call: Call, role: Role
+) -> None:
+    child = {"f.affected1.person_kind": "child", "f.affected1.name": "Тимур Оспанов"}
+    whole = WHOLE | child | {"f.decision": SAID_BY_GUARD[Guard.OPEN]}
+    assert (await send(head, call.number, version=0, **whole)).status_code == 303
+    read = ""
+    async with enter(role) as client:
+        for path in READ_AT:
+            answer = await client.get(path.format(number=call.number))
+            assert answer.status_code in (200, 403), path
+            read += answer.text if answer.status_code == 200 else ""
+    seen = SEES.get(role, set())  # who may not open records sees no field of them
+    assert {guard for guard, said in SAID_BY_GUARD.items() if said in read} == seen
+    assert (IDENTIFIER in read) is (Guard.SENSITIVE in seen)
 
 
 @pytest.mark.parametrize("hidden", [Guard.PERSONAL, Guard.SENSITIVE])

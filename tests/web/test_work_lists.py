@@ -207,7 +207,7 @@ async def test_a_repeated_contact_is_offered_the_open_appeal_and_both_tell_of_it
     joined = await send(head, again, "join", version=0, into=call.number, reason="Спрашивает")
     assert joined.status_code == 303
     target = (await head.get(f"/appeals/{call.number}/record")).text
-    assert f"joined: {again}" in target
+    assert f"Басқа өтініш осы өтініш шеңберінде жалғасады: {again}" in target
     assert f'/appeals/{again}/record">{again}' in target
     assert (
         f'/appeals/{call.number}/record">{call.number}'

@@ -1,0 +1,57 @@
+"""What is typed into a record outlives a server that is killed and a browser that dies."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Error, expect
+
+from callcenter.up.ports import free_port
+from callcenter.web.permissions import Role
+from tests.browser.site import Served, running_site, session_of
+from tests.services import new_folder
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def signed_in(browser: Browser, token: str) -> BrowserContext:
+    context = await browser.new_context(locale="en")
+    cookies = {"callcenter": token, "callcenter_language": "en"}
+    await context.add_cookies(
+        [{"name": k, "value": v, "domain": "127.0.0.1", "path": "/"} for k, v in cookies.items()]
+    )
+    return context
+
+
+async def test_what_is_typed_outlives_the_server_and_the_browser(
+    browser: Browser, site: Served, short_folder: Path
+) -> None:
+    settings = site.settings.model_copy(update={"web_port": free_port()})
+    token = await session_of(site.engine, Role.HEAD)
+    context = await signed_in(browser, token)
+    try:
+        page = await context.new_page()
+        written, kept = page.locator("[name='f.content']"), page.locator(".kept")
+        with running_site(settings, new_folder(short_folder / "before")) as origin:
+            address = f"{origin}/appeals/{site.registered}/record"
+            await page.goto(address)
+            await written.fill("Кричит ребёнок")
+            await expect(kept).not_to_be_empty()
+        # The server was killed; what is typed meanwhile waits in the page.
+        await written.focus()
+        await page.keyboard.press("End")
+        await page.keyboard.type(" за стеной")
+        first = await kept.text_content() or ""
+        with running_site(settings, new_folder(short_folder / "after")):
+            await expect(kept).not_to_have_text(first, timeout=15_000)
+            with suppress(Error):
+                await page.goto("chrome://crash")
+            await context.close()
+            context = await signed_in(browser, token)
+            page = await context.new_page()
+            await page.goto(address)
+            written = page.locator("[name='f.content']")
+            await expect(written).to_have_value("Кричит ребёнок за стеной")
+            await expect(page.locator("[data-discard]")).to_have_count(1)
+    finally:
+        await context.close()
