@@ -21,6 +21,7 @@ COMMANDS = {
     "consultants": "add, change and list consultants",
     "users": "add, change and list people who sign in to the pages",
     "machines": "add, revoke and list programs that ask without a person",
+    "districts": "bring the list of districts up to date from the state's classifier",
     "recordings": "verify the store of recordings, list what was set aside",
     "keys": "make the keys that recordings are sealed to",
     "audit": "tell whether the audit log is as it was written",

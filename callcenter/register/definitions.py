@@ -9,7 +9,17 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import AskedWrongly
-from callcenter.register.fields import Field, Form, Guard, Option, Section, Type, check_field
+from callcenter.register.fields import (
+    WITHIN,
+    Field,
+    Form,
+    Guard,
+    Option,
+    Section,
+    Type,
+    check_field,
+    is_within,
+)
 from callcenter.register.tables import law_term, record_field
 from callcenter.register.terms import Clock, Law, Term, Unit
 from callcenter.workdays.calendar import state_calendar
@@ -32,10 +42,13 @@ async def put_field(connection: AsyncConnection, field: Field, author: str) -> i
     guard and its use as well, and answers that were given are not taken away but made inactive.
     """
     check_field(field)
-    known = {(each.section, each.code): each for each in (await form(connection)).fields}
+    now = await form(connection)
+    known = {(each.section, each.code): each for each in now.fields}
     old = known.get((field.section, field.code))
     if old is not None:
         _check_change(old, field)
+    if is_within(field):
+        _check_within(now, field)
     version = 1 if old is None else old.version + 1
     values = asdict(field) | {
         "options": [asdict(each) for each in field.options],
@@ -62,6 +75,14 @@ def _check_change(old: Field, new: Field) -> None:
         raise AskedWrongly("this field is built in: only its names and answers can be changed")
     if {each.code for each in old.options} - {each.code for each in new.options}:
         raise AskedWrongly("an answer that was given stays: make it inactive instead")
+
+
+def _check_within(now: Form, field: Field) -> None:
+    whole = now.field(WITHIN[field.code])
+    if not {option.parent for option in field.options} <= {
+        option.code for option in (whole.options if whole else ())
+    }:
+        raise AskedWrongly(f"each answer is a part of one of the field {WITHIN[field.code]}")
 
 
 async def law(connection: AsyncConnection) -> Law:
@@ -91,10 +112,13 @@ async def put_term(connection: AsyncConnection, term: Term) -> None:
 
 
 def _field(row: RowMapping) -> Field:
+    # Districts were text before they were a list, and are stored as such until the center changes
+    # the list, since a process of the version before knows what was typed as text alone.
+    asked = Type.CHOICE if row["options"] and row["type"] == Type.TEXT else Type(row["type"])
     return Field(
         code=row["code"],
         section=Section(row["section"]),
-        type=Type(row["type"]),
+        type=asked,
         guard=Guard(row["guard"]),
         kk=row["kk"],
         ru=row["ru"],

@@ -1,14 +1,16 @@
 """What somebody changes of the form and of the law's terms: checked, kept as a version, audited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import AskedWrongly, Stale
-from callcenter.register import definitions
-from callcenter.register.fields import Field, Form, Section
+from callcenter.register import definitions, fields, kato
+from callcenter.register.fields import Field, Form, Option, Section
+from callcenter.register.kato import Renewal
 from callcenter.register.terms import Law, Term
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import NotFound
@@ -63,6 +65,24 @@ async def change_field(
         return await _put(connection, visit, changed(old))
 
 
+async def renew_districts(
+    connection: AsyncConnection, who: str, found: Sequence[Option], *, keep: bool
+) -> Renewal:
+    """What a newer classifier changes of the districts, kept as the next version of the question.
+
+    Without `keep` nothing is. Raises AskedWrongly when it does not fit the regions of the form.
+    """
+    form = await definitions.form(connection)
+    [(part, whole)] = fields.WITHIN.items()
+    old, regions = (field_of(form, Section.APPEAL, code) for code in (part, whole))
+    renewal = kato.renewed(old.options, regions.options, found)
+    if keep and renewal.changed:
+        changed = replace(old, options=renewal.options)
+        version = await definitions.put_field(connection, changed, who)
+        await _note(connection, who, changed, version)
+    return renewal
+
+
 async def put_term(site: Site, visit: Visit, term: Term) -> None:
     """A term from a day on, as when the law changes. Raises AskedWrongly."""
     async with unit_of_work(site.engine) as connection:
@@ -84,12 +104,18 @@ async def put_term(site: Site, visit: Visit, term: Term) -> None:
 
 async def _put(connection: AsyncConnection, visit: Visit, field: Field) -> int:
     version = await definitions.put_field(connection, field, visit.who)
+    await _note(connection, visit.who, field, version, visit.address)
+    return version
+
+
+async def _note(
+    connection: AsyncConnection, who: str, field: Field, version: int, address: str | None = None
+) -> None:
     await audit(
         connection,
-        who=visit.who,
+        who=who,
         action=Action.FIELD_KEPT,
         subject=f"field:{field.section.value}.{field.code}",
         detail={"version": version},
-        from_address=visit.address,
+        from_address=address,
     )
-    return version

@@ -256,8 +256,8 @@ def _said(question: Question) -> dict[str, str | int | bool]:
     said: dict[str, str | int | bool] = {"words": len(question.text.split())}
     if question.stages:
         said["stages"] = ",".join(stage.value for stage in question.stages)
-    if question.region:
-        said["region"] = question.region
+    where = {"region": question.region, "district": question.district}
+    said |= {name: code for name, code in where.items() if code}
     for name, at in (("since", question.since), ("until", question.until)):
         if at is not None:
             said[name] = at.isoformat()

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from callcenter.errors import N_, AskedWrongly
@@ -16,12 +17,16 @@ from callcenter.register.identifiers import parse_identifier
 
 Value = str | list[str]
 Content = Mapping[str, Value]
+NOTHING: Content = MappingProxyType({})
 Kept = TypeVar("Kept")
 
 PEOPLE = ("applicant", "representative", "reporter", "affected", "accused")
 SEVERAL = 9  # people affected, and complained of, at most
 LONGEST = {"text": 300, "long_text": 20_000}  # characters
 TOO_LONG = N_("this is too long: shorten it")
+#: Whose answers are parts of the answers of another question: districts of regions.
+WITHIN = {"district": "region"}
+OUTSIDE = N_("this is no district of the region: choose the region, then one of its districts")
 
 _CODE = re.compile(r"[a-z][a-z_]{1,39}")
 _OPTION = re.compile(r"[a-z0-9_]{1,40}")
@@ -115,8 +120,21 @@ class Form:
             return self._by_place.get((Section.PERSON, person[2]))
         return self._by_place.get((Section.APPEAL, key))
 
-    def checked(self, content: Content) -> dict[str, Value]:
-        """The content as it is kept: trimmed, without empty values. Raises WrongContent."""
+    def options(self, key: str) -> tuple[Option, ...]:
+        """The answers of a choice; none when it is no choice."""
+        field = self.field(key)
+        return () if field is None else field.options
+
+    def option(self, key: str, value: Value) -> Option | None:
+        """The answer that a value is; None when it is none of the field's."""
+        return next((each for each in self.options(key) if each.code == value), None)
+
+    def checked(self, content: Content, known: Content = NOTHING) -> dict[str, Value]:
+        """The content as it is kept: trimmed, without empty values. Raises WrongContent.
+
+        Of what is `known`, since it was kept before, an answer that is none any more stays while
+        nobody changes it.
+        """
         kept: dict[str, Value] = {}
         faults: dict[str, str] = {}
         for key, value in content.items():
@@ -124,15 +142,36 @@ class Form:
             try:
                 if field is None:
                     raise AskedWrongly(N_("there is no such field"))
-                clean = _checked(field, value)
+                stays = value == known.get(key) and field.type is Type.CHOICE
+                clean = value if stays else _checked(field, value)
             except AskedWrongly as exc:
-                faults[key] = str(exc)
+                faults[key] = OUTSIDE if key in WITHIN else str(exc)
             else:
                 if clean:
                     kept[key] = clean
+        for part, whole in WITHIN.items():
+            option = self.option(part, kept.get(part, ""))
+            if option is not None and option.parent != kept.get(whole):
+                faults[part] = OUTSIDE
         if faults:
             raise WrongContent(faults)
         return kept
+
+    def meant(self, typed: Content) -> dict[str, Value]:
+        """What a page sends, where the answers of WITHIN are typed by their names, by codes.
+
+        The region of a district is filled in. A name that is none, or of several, stays.
+        """
+        content = dict(typed)
+        for part, whole in WITHIN.items():
+            name, inside = typed.get(part, ""), typed.get(whole)
+            said = " ".join(name.split()).casefold() if isinstance(name, str) else ""
+            named = [each for each in self.options(part) if said in _names(each)]
+            here = [each for each in named if each.parent == inside] or named
+            found = [each for each in here if each.active] or here
+            if len(found) == 1:
+                content |= {part: found[0].code, whole: inside or found[0].parent}
+        return content
 
     def visible(self, content: Content, guards: Collection[Guard]) -> dict[str, Value]:
         """What of a content somebody sees who may see these guards."""
@@ -172,10 +211,16 @@ def check_field(field: Field) -> None:
         raise AskedWrongly(
             "options have codes of small Latin letters, digits and underlines, each its own"
         )
-    if not {option.parent for option in field.options} <= {"", *codes}:
+    parts = {option.parent for option in field.options}
+    if not parts <= {"", *codes} and not is_within(field):
         raise AskedWrongly("an option is a part of another one of the same field, or of none")
     if bool(codes) != (field.type in (Type.CHOICE, Type.CHOICES)):
         raise AskedWrongly("a choice has options, and nothing else has")
+
+
+def is_within(field: Field) -> bool:
+    """Whether its options are parts of those of another field."""
+    return field.section is Section.APPEAL and field.code in WITHIN
 
 
 def people_of(content: Content) -> list[str]:
@@ -190,6 +235,10 @@ def is_identified(content: Content) -> bool:
         content.get("applicant.name")
         and (content.get("applicant.identifier") or content.get("applicant.address"))
     )
+
+
+def _names(option: Option) -> set[str]:
+    return {each.casefold() for each in (option.kk, option.ru, option.en)}
 
 
 def _checked(field: Field, value: Value) -> Value:

@@ -38,6 +38,7 @@ def asked(
     ] = "",
     stage: Stage | Literal[""] = "",
     region: Annotated[str, Query(max_length=40)] = "",
+    district: Annotated[str, Query(max_length=40)] = "",
     since: date | Literal[""] = "",
     until: Annotated[
         date | Literal[""], Query(description="the last day, which counts (Asia/Almaty)")
@@ -49,6 +50,7 @@ def asked(
         text=q,
         stages=(stage,) if stage else (),
         region=region,
+        district=district,
         since=midnight(since) if since else None,
         until=midnight(until + timedelta(days=1)) if until and until != date.max else None,
         by_deadline=by_deadline,

@@ -20,6 +20,7 @@ from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
 from callcenter.web.words import ZONE
 
 SEE_OTHER = 303
+LONGEST = 100_000  # characters of all answers: districts have a fifth of it
 SECTIONS = {Section.APPEAL: N_("The appeal"), Section.PERSON: N_("Each person")}
 GUARDS = {
     Guard.OPEN: N_("Whoever sees the appeal"),
@@ -69,7 +70,7 @@ async def add(
     ru: Name,
     en: Name,
     position: Annotated[int, Form(ge=0, le=9999)],
-    options: Annotated[str, Form(max_length=20_000)] = "",
+    options: Annotated[str, Form(max_length=LONGEST)] = "",
 ) -> Response:
     """Add a question; what cannot be one is said."""
     try:
@@ -100,7 +101,7 @@ async def change(
     en: Name,
     position: Annotated[int, Form(ge=0, le=9999)],
     guard: Annotated[Guard, Form()],
-    options: Annotated[str, Form(max_length=20_000)] = "",
+    options: Annotated[str, Form(max_length=LONGEST)] = "",
     active: Annotated[bool, Form()] = False,
 ) -> Response:
     """Keep the next version of a question."""

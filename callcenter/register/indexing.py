@@ -38,6 +38,8 @@ def document(
                 found.update(secret(keys, each) for each in said)
             else:
                 plain.update(said)
+    if form.option("district", content.get("district", "")) is not None:
+        found.add(in_district(str(content["district"])))
     found.update(telephone(caller_number or ""))
     return found | plain, {word for word in plain if not word.isdecimal()}
 
@@ -59,6 +61,11 @@ async def index(
     entries = [{"word": word, "grams": grams(word)} for word in sorted(plain)]
     if entries:
         await connection.execute(upsert(search_word).on_conflict_do_nothing(), entries)
+
+
+def in_district(code: str) -> str:
+    """What is kept of a record in this district; a word has no colon."""
+    return f"district:{code}"
 
 
 def telephone(text: str) -> list[str]:

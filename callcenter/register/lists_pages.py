@@ -1,5 +1,6 @@
 """Pages to find appeals by: the search, and the work lists."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
@@ -48,6 +49,11 @@ async def search(
     after: finding.Cursor = "",
 ) -> Response:
     """Appeals by number, telephone, ИИН, name and words; what was looked for is audited."""
+    if question.district:
+        district = (await editing.form(site)).option("district", question.district)
+        if district is None or district.parent != question.region:  # another one was chosen
+            wider = views.as_query(replace(question, district=""))
+            return RedirectResponse(f"/search?{wider}", SEE_OTHER)
     found = await finding.search(site, visit, question, after)
     return await _search_page(request, site, visit, question, found)
 
@@ -101,13 +107,13 @@ async def _search_page(
     refused: bool = False,
 ) -> Response:
     form = await editing.form(site)
-    region_field = form.field("region")
     return page(
         request,
         "register/search.html",
         status=400 if refused else 200,
         say=Telling(site.words[language_of(request)], form),
-        regions=region_field.options if region_field is not None else (),
+        regions=form.options("region"),
+        districts=[each for each in form.options("district") if each.parent == question.region],
         question=question,
         views=await views.of(site, visit),
         this=views.as_query(question),

@@ -5,7 +5,7 @@ the form the answers that were chosen, counted or ticked, in fields that everybo
 log stays whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from callcenter.errors import AskedWrongly
@@ -52,22 +52,27 @@ class SamePerson(AskedWrongly):
 
 def remaining(form: Form, content: Content) -> dict[str, Value]:
     """What stays of a record's content: it tells of nobody."""
-    return {key: value for key, value in content.items() if is_counted(form, key, content)}
+    return {key: value for key, value in content.items() if is_counted(form, key, content, value)}
 
 
-def is_counted(form: Form, key: str, content: Content) -> bool:
-    """Whether what is entered here is only counted."""
+def is_counted(form: Form, key: str, content: Content, *values: Value | None) -> bool:
+    """Whether what is entered here is only counted; what was typed where one chooses is not."""
     field = form.field(key)
-    known = field is not None and field.type in _COUNTED
-    return known and form.guard(key, content) is Guard.OPEN
+    if field is None or field.type not in _COUNTED or form.guard(key, content) is not Guard.OPEN:
+        return False
+    return field.type is not Type.CHOICE or all(
+        form.option(key, value) is not None for value in values if value is not None
+    )
 
 
-def remaining_change(form: Form, differences: Mapping[str, object]) -> dict[str, object]:
-    """What stays of a change in the history of a record, by its keys."""
+def remaining_change(
+    form: Form, differences: Mapping[str, Sequence[Value | None]]
+) -> dict[str, Sequence[Value | None]]:
+    """What stays of a change in the history of a record: by its key, before and after."""
     return {
-        key: value
-        for key, value in differences.items()
-        if key == "kind" or is_counted(form, key, {})
+        key: pair
+        for key, pair in differences.items()
+        if key == "kind" or is_counted(form, key, {}, *pair)
     }
 
 

@@ -31,7 +31,7 @@ from callcenter.register.masking import (
     Keeps,
     SamePerson,
     check_reason,
-    is_counted,
+    remaining,
 )
 from callcenter.register.merging import Changed
 from callcenter.register.private import Keys
@@ -179,6 +179,7 @@ async def preview(site: Site, connection: AsyncConnection, asked: Asked) -> Prev
     form = await definitions.form(connection)
     why = await masking_store.why_kept(connection, asked.appeal_id, datetime.now(UTC))
     record = await store.find(connection, Keys.read(site.settings), asked.appeal_id)
+    stays = remaining(form, record.content)
     files = select(func.count()).where(
         record_attachment.c.appeal_id == asked.appeal_id, record_attachment.c.state != "erased"
     )
@@ -188,7 +189,7 @@ async def preview(site: Site, connection: AsyncConnection, asked: Asked) -> Prev
     return Preview(
         appeals=0 if why else 1,
         kept=dict.fromkeys(why, 1),
-        keys=[key for key in record.content if not is_counted(form, key, record.content)],
+        keys=[key for key in record.content if key not in stays],
         files=(await connection.execute(files)).scalar_one(),
         recordings=(await connection.execute(audible)).scalar_one(),
     )

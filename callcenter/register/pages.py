@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callcenter.appeals.callers import mask
 from callcenter.errors import AskedWrongly
-from callcenter.register import handling, opening, reading, reminders, similar
+from callcenter.register import editing, handling, opening, reading, reminders, similar
 from callcenter.register.api import receipt_file
-from callcenter.register.fields import PEOPLE, Section, Value, WrongContent, people_of
+from callcenter.register.fields import PEOPLE, WITHIN, Section, Value, WrongContent, people_of
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
 from callcenter.register.stages import IllegalMove, Kind, Missing, Stage, moves_from
@@ -69,8 +69,9 @@ async def save(
     kind: Annotated[Kind | None, Form()] = None,
 ) -> Response:
     """Save; what was typed wrongly, or changed by somebody else, is said on the form."""
+    meant = (await editing.form(site)).meant(content)
     try:
-        await handling.save(site, visit, number, version, kind, content)
+        await handling.save(site, visit, number, version, kind, meant)
     except (WrongContent, Changed) as refusal:
         opened = await reading.read(site, visit, number)
         return record_page(request, site, opened, typed=content, kind=kind, refusal=refusal)
@@ -318,6 +319,7 @@ def record_page(
         say=Telling(site.words[language_of(request)], opened.form),
         questions=[each for each in opened.form.fields if each.active],
         Section=Section,
+        WITHIN=WITHIN,
         guards=opened.guards,
         content=content,
         kind=kind if typed is not None else opened.record.kind,

@@ -33,7 +33,7 @@ from callcenter.appeals.tables import appeal
 from callcenter.errors import AskedWrongly
 from callcenter.register.fields import Guard
 from callcenter.register.identifiers import parse_identifier
-from callcenter.register.indexing import secret, telephone
+from callcenter.register.indexing import in_district, secret, telephone
 from callcenter.register.private import Keys
 from callcenter.register.stages import Stage
 from callcenter.register.stretches import stretches
@@ -69,6 +69,7 @@ class Question:
     text: str = ""
     stages: Sequence[Stage] = ()
     region: str = ""
+    district: str = ""
     since: datetime | None = None
     until: datetime | None = None
     by_deadline: bool = False
@@ -199,12 +200,14 @@ async def _newest(
 
 
 def _terms_of(question: Question) -> Iterator[ColumnElement[bool]]:
-    """Stage and region as the database keeps them among the terms."""
+    """Stage and region as the database keeps them among the terms, and the district as we do."""
     if question.stages:
         stages = [f"=stage:{stage.value}" for stage in question.stages]
         yield _overlap(record_search.c.terms, stages)
     if question.region:
         yield _overlap(record_search.c.terms, [f"=region:{question.region}"])
+    if question.district:
+        yield _overlap(record_search.c.terms, [in_district(question.district)])
 
 
 def _filtered(query: Select[Any], question: Question) -> Select[Any]:
@@ -212,6 +215,8 @@ def _filtered(query: Select[Any], question: Question) -> Select[Any]:
         query = query.where(record.c.stage.in_([stage.value for stage in question.stages]))
     if question.region:
         query = query.where(record.c.content["region"].astext == question.region)
+    if question.district:
+        query = query.where(record.c.content["district"].astext == question.district)
     return _within(query, appeal.c.received_at, question)
 
 

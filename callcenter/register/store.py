@@ -134,17 +134,19 @@ async def save(
     content: Content,
     guards: Collection[Guard],
     author: str,
+    known: Content | None = None,
 ) -> Record:
     """Keep this content on top of the version that was seen; what the author may not see stays.
 
-    Raises WrongContent; and Changed, when there is a newer version: then nothing is kept.
+    `known` is what was kept before (see `Form.checked`), if it was in another record. Raises
+    WrongContent; and Changed, when there is a newer version: then nothing is kept.
     """
     unseen = {
         key: value
         for key, value in before.content.items()
         if form.guard(key, before.content) not in guards
     }
-    after: dict[str, Value] = form.checked(content) | unseen
+    after: dict[str, Value] = form.checked(content, known or before.content) | unseen
     made = differences(before.content, after)
     if kind is not before.kind:
         made["kind"] = Difference(

@@ -73,6 +73,7 @@ def as_query(question: Question) -> str:
         "q": question.text,
         "stage": "".join(question.stages),
         "region": question.region,
+        "district": question.district,
         "since": f"{question.since:%Y-%m-%d}" if question.since else "",
         "until": f"{question.until - timedelta(days=1):%Y-%m-%d}" if question.until else "",
         "by_deadline": "true" if question.by_deadline else "",

@@ -24,6 +24,17 @@ form.addEventListener("input", () => {
   clearTimeout(waits);
   waits = setTimeout(keep, 1500);
 });
+// Of districts, those of the chosen region are offered.
+for (const part of form.querySelectorAll("[data-within]")) {
+  const whole = form.elements[part.dataset.within];
+  const narrow = () => {
+    for (const each of part.list.options) {
+      each.disabled = whole.value !== "" && each.dataset.partOf !== whole.value;
+    }
+  };
+  whole.addEventListener("change", narrow);
+  narrow();
+}
 form.addEventListener("submit", () => clearTimeout(waits));
 document.querySelector("form[data-discard]")?.addEventListener("submit", () => {
   clearTimeout(waits);
