@@ -2,7 +2,7 @@
 
 A code has nine digits, AB CD EF HIJ: AB is the region, and above 70 a city that is one (Astana,
 Almaty, Shymkent). A district is a district of a region, a city that is no part of one, or a
-district of such a city. Codes stay when names change; a unit that is ended is never given again.
+district of such a city.
 """
 
 import re

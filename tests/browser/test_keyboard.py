@@ -42,7 +42,7 @@ async def test_a_record_is_filled_in_and_saved(open_page: Open, site: Served) ->
     async with open_page(Role.HEAD, "en") as page:
         await visit(page, f"/appeals/{site.registered}/record")
         # Districts of all regions are offered until one is chosen, then those of that one.
-        offered = page.locator("datalist option:not(:disabled)")
+        offered = page.locator("#f-district-known option:not(:disabled)")
         await expect(offered).to_have_count(228)
         await tab_to(page, "Region")
         await type_into(page, "Asta")
