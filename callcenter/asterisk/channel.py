@@ -46,6 +46,7 @@ class Channel:
         self.number = number
         self.dialled = ""  #: of an incoming channel: the extension in the dialplan
         self.is_in_application = False  #: the switch has given it to us
+        self.is_up = False  #: of an incoming channel: the dialplan has answered it
         self.began_at = 0.0  #: of an incoming channel: epoch seconds by the switch's clock
         self._ari = ari
         self._news = asyncio.Event()
@@ -128,8 +129,9 @@ class Channel:
         return self._end is not None and self._is_cut_off
 
     async def answer(self) -> None:
-        """Answer the incoming call: 200 OK goes out."""
-        await self._do("POST", "answer")
+        """Answer the incoming call: 200 OK goes out, if the dialplan has not sent it."""
+        if not self.is_up:
+            await self._do("POST", "answer")
 
     async def answered(self) -> None:
         """Wait until the called party answers; raises NotAnswered with the reason."""

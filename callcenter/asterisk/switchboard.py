@@ -124,6 +124,7 @@ class Switchboard:
         """A channel as the switch tells of it."""
         channel = Channel(self.ari, told["id"], told["name"], told["caller"]["number"])
         channel.dialled = told["dialplan"]["exten"]
+        channel.is_up = told["state"] == "Up"
         channel.began_at = datetime.fromisoformat(told["creationtime"]).timestamp()
         return channel
 

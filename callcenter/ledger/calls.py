@@ -92,7 +92,7 @@ class LedgerCall:
             return Outcome.FALLBACK
         if self.had(Moment.CONNECTED):
             return Outcome.TALKED
-        if self.had(Moment.ANSWERED):  # by a controller that has left no word of it
+        if self.had(Moment.GREETING):  # by a controller that has left no word of it
             return Outcome.LOST_TO_A_FAULT
         return Outcome.LEFT_IN_GREETING
 
@@ -141,7 +141,10 @@ def _entered(call: LedgerCall, line: Line) -> None:
 
 def _prompt_began(call: LedgerCall, line: Line) -> None:
     prompt = line.extra.get("sound", "").rpartition("/")[2]
-    if call.in_fallback and prompt in (_RECORDING_NOTICE, _REDIRECT_NOTICE):
+    if not call.in_fallback:  # only a controller plays something there
+        if not call.had(Moment.GREETING):
+            call.note(Moment.GREETING, line.at)
+    elif prompt in (_RECORDING_NOTICE, _REDIRECT_NOTICE):
         call.notices.add(prompt)
 
 

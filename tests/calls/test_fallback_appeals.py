@@ -44,7 +44,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHORT = 8000 * 3 // 10  # bytes of A-law: nobody listens to these prompts here
 TALK = ["connected", "recording_started", "recording_stopped", "ended"]
-BEGINNING = ["received", "fallback", "answered", "notice", "waiting"]
+BEGINNING = ["received", "answered", "fallback", "notice", "waiting"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -203,7 +203,7 @@ async def test_a_caller_who_hung_up_in_the_greeting_has_an_appeal(house: House) 
     await work(house)
     appeal = await house.appeal("+77020000003")
     assert appeal.outcome == Outcome.FALLBACK
-    assert await house.moments(appeal) == ["received", "fallback", "answered", "ended"]
+    assert await house.moments(appeal) == ["received", "answered", "fallback", "ended"]
     assert appeal.ended_at is not None
     assert timedelta() < appeal.ended_at - appeal.received_at < timedelta(seconds=5)
 

@@ -204,9 +204,15 @@ def test_a_caller_who_left_before_anybody_took_the_call_left_in_the_greeting() -
     assert (call.outcome, call.in_fallback) == (Outcome.LEFT_IN_GREETING, False)
 
 
-def test_a_call_that_a_controller_answered_and_did_not_write_down_was_lost() -> None:
+def test_a_caller_whom_only_the_dialplan_answered_left_in_the_greeting() -> None:
     call = fold(of(LEFT, "RECEIVED", "ANSWER", "CHAN_END"))[LEFT]
+    assert call.outcome is Outcome.LEFT_IN_GREETING
+
+
+def test_a_call_that_a_controller_greeted_and_did_not_write_down_was_lost() -> None:
+    call = fold(of(LEFT, "RECEIVED", "ANSWER", "STREAM_BEGIN", "CHAN_END"))[LEFT]
     assert call.outcome is Outcome.LOST_TO_A_FAULT
+    assert kinds(call) == [Moment.RECEIVED, Moment.ANSWERED, Moment.GREETING]
 
 
 def test_a_talk_that_a_controller_did_not_write_down_was_a_talk() -> None:

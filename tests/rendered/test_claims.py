@@ -107,6 +107,10 @@ async def test_an_application_that_is_no_controller_is_not_asked(switch: Switch)
     ):
         call = await phone.call("111")
         await call.answered()
+        await until(
+            lambda: "FALLBACK_ENTERED" in [each["eventtype"] for each in ledger(switch)],
+            "the caller is in the fallback",
+        )
         await call.hang_up()
     (channel,) = (each["uniqueid"] for each in ledger(switch) if number in each["eventextra"])
     await until(
