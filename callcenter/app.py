@@ -19,6 +19,7 @@ from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.lease import Fenced
 from callcenter.asterisk.recorder import Recorder
+from callcenter.asterisk.strays import Strays
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.dispatch import NO_CALL, Mailbox, first_id
@@ -97,6 +98,7 @@ class Controller:
         self.presence = Presence(self.desk, engine, lambda: self.ami.device_states())
         self.ami = self._ami()
         self.switchboard = self._switchboard()
+        self.strays = Strays(self.switchboard)
         self.lease = self.switchboard.lease
         self.journal.remember = self.memory.keep
         self.journal.when_sure = self.lease.when_sure
@@ -222,6 +224,7 @@ class Controller:
                 background.create_task(self.disks.run()),
                 background.create_task(self.plans.run()),
                 background.create_task(self.switchboard.ari.run()),
+                background.create_task(self.strays.run()),
                 background.create_task(self.recovery.sweep()),
             ]
             signs = background.create_task(self.switchboard.lives.run())

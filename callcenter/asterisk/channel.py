@@ -47,6 +47,7 @@ class Channel:
         self.dialled = ""  #: of an incoming channel: the extension in the dialplan
         self.is_in_application = False  #: the switch has given it to us
         self.is_up = False  #: of an incoming channel: the dialplan has answered it
+        self.was_ended = False  #: we have asked the switch to end it
         self.began_at = 0.0  #: of an incoming channel: epoch seconds by the switch's clock
         self._ari = ari
         self._news = asyncio.Event()
@@ -257,6 +258,7 @@ class Channel:
 
     async def hang_up(self) -> None:
         """End the channel; no error when it has gone or Asterisk does not answer."""
+        self.was_ended = True
         if self._end is None:
             await self._quietly("DELETE", f"channels/{self.id}")
 

@@ -1,9 +1,7 @@
 """What a life of a controller left in the switch: its calls, which become ours, and the rest."""
 
 import asyncio
-import logging
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +9,7 @@ from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.channel import Channel, hush
 from callcenter.asterisk.names import CALLED, OVERHEARD, TALK, caller_of, life_of
 from callcenter.asterisk.switchboard import Switchboard
-from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
-from callcenter.line.ports import LegGone
-
-log = logging.getLogger(__name__)
-
-STRAY = 1.0  # seconds between two looks at what nobody knows
 
 Told = Mapping[str, Any]  # of a channel, by the switch
 
@@ -31,6 +23,7 @@ class Estate:
     left: frozenset[str]  #: those of them that were this life's
     talks: Mapping[str, frozenset[str]]  #: conversations
     ears: frozenset[str]  #: bridges by which somebody listened to one
+    bridges: frozenset[str]  #: all that the switch has now
 
     @property
     def carriers(self) -> set[str]:
@@ -91,7 +84,8 @@ async def look(ari: Ari, life: str, living: Collection[str]) -> Estate:
     left = {each for each, told in channels.items() if holders.get(each, _rings_for(told)) == life}
     elsewhere = holders.keys() - left
     touched: dict[str, frozenset[str]] = {}
-    for bridge in await ari.request("GET", "bridges"):
+    bridges = await ari.request("GET", "bridges")
+    for bridge in bridges:
         name, inside = bridge["id"], frozenset(bridge["channels"])
         theirs = inside | {caller_of(name)}
         if (bridge["name"] == life or left & theirs) and not elsewhere & theirs:
@@ -102,6 +96,7 @@ async def look(ari: Ari, life: str, living: Collection[str]) -> Estate:
         frozenset(left),
         {name: legs for name, legs in touched.items() if name.startswith(TALK)},
         frozenset(name for name in touched if name.startswith(OVERHEARD)),
+        frozenset(bridge["id"] for bridge in bridges),
     )
 
 
@@ -120,40 +115,10 @@ async def take(board: Switchboard, estate: Estate) -> list[LeftCall]:
         await board.destroy(bridge)
     carriers = sorted(estate.carriers)
     calls = await asyncio.gather(*(_take_call(board, estate, each) for each in carriers))
-    await asyncio.gather(*(Channel(board.ari, each).hang_up() for each in estate.rest))
+    await asyncio.gather(*map(board.end, estate.rest))
     for bridge in estate.orphaned:
         await board.destroy(bridge)
     return calls
-
-
-async def let_strays_go(board: Switchboard) -> None:
-    """What is ours and nobody here knows any more: while we were cut off it could not be ended.
-
-    Legs that were called are hung up, callers go to the fallback. Never raises.
-    """
-    try:
-        me = board.ari.application
-        first = await look(board.ari, me, board.lives.roll.living)
-        await asyncio.sleep(STRAY)  # who has just come in is not told to us yet
-        estate = await look(board.ari, me, board.lives.roll.living)
-        strays = {each for each in first.left & estate.left if not board.knows(each)}
-        await asyncio.gather(*(_let_go(board, each) for each in strays))
-        for bridge in {*estate.talks, *estate.ears} & {*first.talks, *first.ears}:
-            owner = caller_of(bridge) if bridge in estate.talks else bridge.removeprefix(OVERHEARD)
-            if not board.knows(owner):
-                await board.destroy(bridge)
-    except WeFailed as exc:
-        log.error("what was left behind while we were cut off stays: %s", exc)
-
-
-async def _let_go(board: Switchboard, stray: str) -> None:
-    log.warning("channel %s was left behind while we were cut off", stray)
-    channel = Channel(board.ari, stray)
-    if stray.startswith(CALLED):
-        await channel.hang_up()
-        return
-    with suppress(LegGone):
-        await channel.leave_to_fallback()
 
 
 async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall:

@@ -67,8 +67,10 @@ class Switchboard:
         )
         self.lives = Lives(self.ari, self.lease, on_dead, self._in_application)
         self.claiming = True
-        #: Begun after each connection and each doubt, once it is sure whose the calls are.
-        self.when_back: Callable[[], Coroutine[Any, Any, None]] | None = None
+        #: Called after each connection and each doubt, once it is sure whose the calls are.
+        self.when_back: Callable[[], None] | None = None
+        #: What was to end, and may be in the switch yet: nobody here keeps it any more.
+        self.ending: set[str] = set()
         self.lease.on_confirmed = self._is_back
         self._life_of_switch = ""
         self._network_uri = settings.network_uri
@@ -85,6 +87,13 @@ class Switchboard:
     def forget(self, channel: Channel) -> None:
         """Stop keeping events of a channel that is done with."""
         self._channels.pop(channel.id, None)
+        if channel.was_ended and not channel.is_gone:
+            self.ending.add(channel.id)
+
+    async def end(self, channel_id: str) -> None:
+        """Hang up a channel that nobody here keeps."""
+        self.ending.add(channel_id)
+        await Channel(self.ari, channel_id).hang_up()
 
     def knows(self, channel_id: str) -> bool:
         """Whether somebody here keeps this channel."""
@@ -112,10 +121,10 @@ class Switchboard:
         if channel is not None:
             channel.handle(event)
         elif kind == "StasisStart":
-            channel = self._told(event["channel"])
             if channel_id.startswith(CALLED):  # answered when nobody waited for it any more
-                self._spawn(channel.hang_up())
+                self._spawn(self.end(channel_id))
             else:
+                channel = self._told(event["channel"])
                 channel.is_in_application = True
                 self._channels[channel_id] = channel
                 self._on_call(channel)
@@ -184,7 +193,7 @@ class Switchboard:
 
     def _is_back(self) -> None:
         if self.when_back is not None:
-            self._spawn(self.when_back())
+            self.when_back()
 
     # Outgoing
 
@@ -371,6 +380,7 @@ class Switchboard:
             return
         except Exception as exc:
             log.warning("could not destroy bridge %s: %s", bridge, exc)
+            self.ending.add(bridge)
 
     # Recording
 

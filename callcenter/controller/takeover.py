@@ -69,7 +69,6 @@ class Takeover:
         self._resume = resume
         self._turn = asyncio.Lock()
         self._errands: set[asyncio.Task[None]] = set()
-        board.when_back = lambda: estate.let_strays_go(board)
 
     async def take(self, life: str, in_order: bool) -> None:
         """Go on with all that this life had. Raises WeFailed; may be repeated."""

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from callcenter.asterisk.ami import Ami, Fields
-from callcenter.asterisk.ari import Gone, Refused
+from callcenter.asterisk.ari import Gone, Refused, Unreachable
 from callcenter.asterisk.channel import Channel
 from callcenter.asterisk.recorder import Recorder
+from callcenter.asterisk.strays import Strays
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.line.ports import LegGone, LegLost, NotAnswered, RecordingUnproved
 from callcenter.settings import Settings
@@ -35,6 +36,7 @@ class Line:
             on_call=self.calls.append,
             on_dead=self.take_over,
         )
+        self.strays = Strays(self.board, every=1.0)
 
     async def take_over(self, life: str, in_order: bool) -> None:
         """Nothing: who is dead here left no calls."""
@@ -96,7 +98,7 @@ async def answering(*lines: Line) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(work)
         for line in lines
-        for work in (line.board.ari.run(), line.board.lives.run())
+        for work in (line.board.ari.run(), line.board.lives.run(), line.strays.run())
     ]
     try:
         await until(lambda: all(line.board.ari.connected.is_set() for line in lines), "connected")
@@ -277,6 +279,50 @@ async def test_giving_up_while_a_request_is_under_way_leaves_nothing_of_what_it_
         await talking
     await call.hang_up()
     await line.nothing_is_left()
+
+
+@pytest.fixture
+def hears_goodbyes(line: Line, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """While it is not set nothing that is to be ended reaches the switch."""
+    ask, hears = line.board.ari.request, asyncio.Event()
+
+    async def request(method: str, path: str, *rest: object, **more: object) -> object:
+        if not hears.is_set() and method == "DELETE" and path.startswith(("channels/", "bridges/")):
+            raise Unreachable("no answer")
+        return await ask(method, path, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(line.board.ari, "request", request)
+    hears.set()
+    return hears
+
+
+async def test_what_could_not_be_ended_is_ended_all_the_same(
+    line: Line, hears_goodbyes: asyncio.Event, told: list[Fields]
+) -> None:
+    call = await line.incoming()
+    await call.answer()
+    async with (
+        called(line, "Local/silence@line/n", call, "111", 10) as other,
+        line.board.overheard(call, other, whispering=False),
+    ):
+        (ear,) = line.board._channels.keys() - {call.id, other.id}
+        hears_goodbyes.clear()
+    await call.hang_up()
+    line.board.forget(call)
+    assert line.board.ending >= {call.id, other.id, ear}
+    hears_goodbyes.set()
+    await line.nothing_is_left()
+    await until(lambda: not line.board.ending, "nothing more is to end")
+    assert told == [], "a caller whose call was over is served no more"
+
+
+async def test_a_leg_that_the_switch_made_after_it_was_given_up_is_hung_up(line: Line) -> None:
+    channel = line.board._new_channel()
+    line.board.forget(channel)
+    for endpoint in ("Local/ringing@line/n", "Local/silence@line/n"):
+        query = {"endpoint": endpoint, "app": line.board.ari.application}
+        await line.board.ari.request("POST", f"channels/{channel.id}", query)
+        await line.nothing_is_left()
 
 
 async def test_a_hang_up_while_recording_starts_or_runs_leaves_a_closed_file_or_none(

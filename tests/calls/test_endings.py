@@ -1,10 +1,14 @@
 """Every way a call can end, on the real Asterisk with real telephones (R1, R2, R15, R17, R25)."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from callcenter.appeals.store import AppealRow
+from callcenter.asterisk.ari import Unreachable
+from callcenter.asterisk.names import CALLED
+from callcenter.asterisk.strays import EVERY
 from callcenter.demo.sound import is_silent, loudness
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, kinds, until
@@ -112,6 +116,34 @@ async def test_hung_up_waiting_with_music(house: House) -> None:
         appeal = await house.appeal("+77010000005")
     assert appeal.outcome == Outcome.LEFT_WAITING
     assert Moment.RINGING not in await house.moments(appeal)
+
+
+async def test_a_consultant_whom_the_switch_was_not_asked_to_hang_up_is_not_left_on_the_line(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every goodbye to a leg that we called is lost for a while, as on a machine that stalls."""
+    lost: list[str] = []
+    for controller in house.controllers:
+        ari = controller.switchboard.ari
+
+        async def request(
+            method: str, path: str, *rest: object, ask: Any = ari.request, **more: object
+        ) -> object:
+            if method == "DELETE" and path.startswith(f"channels/{CALLED}") and path not in lost:
+                lost.append(path)
+                raise Unreachable("no answer")
+            return await ask(method, path, *rest, **more)
+
+        monkeypatch.setattr(ari, "request", request)
+    async with house.consultant("201") as consultant, house.caller("+77010000021") as caller:
+        await caller.press("0")
+        leg = await consultant.next_call()
+        await leg.answer()
+        await house.hears_something(leg)
+        await caller.hang_up()
+        await leg.ended(3 * EVERY)
+    assert len(lost) == 1
+    assert (await house.appeal("+77010000021")).outcome == Outcome.TALKED
 
 
 async def test_hung_up_while_a_consultant_rings(house: House) -> None:
