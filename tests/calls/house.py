@@ -26,7 +26,7 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.states import State
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
-from callcenter.demo.sound import Codec, Pcm, decode, resembles
+from callcenter.demo.sound import RATE, Codec, Pcm, decode, resembles
 from callcenter.line.outcomes import Moment
 from callcenter.recordings import keys
 from callcenter.recordings import store as recordings
@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 CREW = {"201": ("kk", "ru"), "202": ("ru",), "203": ("kk",), "204": ("kk", "ru")}
 LIMIT = 10.0
 CALLER_TONE, CONSULTANT_TONE = 440.0, 1000.0
+OVERLAP = 2 * RATE  # samples: what began in what was looked through already and ended after it
 HEARD = 0.8  # likeness from which a prompt was surely played
 
 
@@ -197,10 +198,20 @@ class House:
         return resembles(call.heard.joined(), self.prompt(language, prompt)) > HEARD
 
     async def hears(self, call: Call, language: str, prompt: str, limit: float = LIMIT) -> None:
-        """Wait until the caller has heard the first second of a prompt."""
+        """Wait until the caller has heard the first second of a prompt.
+
+        What was looked through is not looked through again: that alone would keep a core busy.
+        """
+        sought, looked_through = self.prompt(language, prompt), 0
+
+        def is_new() -> bool:
+            nonlocal looked_through
+            sound = call.heard.joined()
+            begin, looked_through = looked_through, max(0, len(sound) - OVERLAP)
+            return resembles(sound[begin:], sought) > HEARD
 
         async def heard() -> bool:
-            return await asyncio.to_thread(self.was_heard, call, language, prompt)
+            return await asyncio.to_thread(is_new)
 
         await until(heard, f"the caller hears {language}/{prompt}", limit)
 

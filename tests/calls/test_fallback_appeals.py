@@ -179,8 +179,7 @@ async def test_a_call_that_1414_took_was_redirected_with_notice_and_not_recorded
         call.send_silence()
         leg = await center.next_call(15)
         await leg.answer()
-        leg.send_tone(CONSULTANT_TONE)
-        await asyncio.sleep(0.5)
+        await house.hears_something(leg)  # only now the switch has connected the two
         await leg.hang_up()
         await call.ended()
     await work(house)
