@@ -52,6 +52,12 @@ def metrics_port(settings: Settings, name: str) -> int | None:
     return settings.metrics_port + int(number)
 
 
+def _longest_wait(calls: Iterable[Call]) -> float:
+    """Seconds; 0 when nobody waits."""
+    since = [c.waits_since for c in calls if c.if_left in WAITING and c.waits_since is not None]
+    return max(0.0, time.time() - min(since)) if since else 0.0
+
+
 class LineFigures:
     """Of one controller. `switch` says of ARI and AMI whether they are connected.
 
@@ -79,13 +85,16 @@ class LineFigures:
         """Calls by stage, and what of them is not in the database yet."""
         calls = {id(call): call for call in self._calls()}.values()
         stages = Counter(STAGES.get(call.if_left, "other") for call in calls)
-        since = [c.waits_since for c in calls if c.if_left in WAITING and c.waits_since is not None]
-        longest = max(0.0, time.time() - min(since)) if since else 0.0
         every = dict.fromkeys((*STAGES.values(), "other"), 0.0) | dict(stages)
         connected = {name: float(event.is_set()) for name, event in self._switch.items()}
         return [
             gauge("calls", "Calls of this controller now.", every, "stage"),
-            gauge("longest_wait_seconds", "Of those who wait now.", longest),
+            gauge("longest_wait_seconds", "Of those who wait now.", _longest_wait(calls)),
+            gauge(
+                "longest_urgent_wait_seconds",
+                "Of those who wait now in danger, or cannot speak.",
+                _longest_wait(call for call in calls if call.urgencies),
+            ),
             counter("offers", "Of consultants to callers.", self._offers()),
             gauge("events_behind_seconds", "Since the switch was heard.", self._unheard()),
             gauge("journal_entries", "Not in the database yet.", self._journal.depth),

@@ -221,6 +221,12 @@ class Settings(BaseSettings):
     patience: Seconds = Field(
         300, description="Who has waited so long, and not chosen to wait on, goes to 1414"
     )
+    urgent_rounds: int = Field(
+        6, ge=1, le=100, description="How many times that long an urgent caller waits"
+    )
+    urgent_alarm: Seconds = Field(
+        60, description="An urgent caller who has waited so long alarms supervisors"
+    )
     unified_ring_timeout: Seconds = Field(20, description="How long 1414 rings")
     message_limit: Seconds = Field(120, description="The longest message that a caller may leave")
     message_pause: Seconds = Field(

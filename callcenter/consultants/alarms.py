@@ -14,6 +14,7 @@ class Alarm(StrEnum):
     """Why somebody should look now."""
 
     NOBODY_SIGNED_IN = "nobody_signed_in"  #: a caller waits and nobody there speaks the language
+    URGENT_WAITS = "urgent_waits"  #: who is in danger or cannot speak waits, for too long
     NOT_RECORDED = "not_recorded"  #: a conversation in this language goes on, perhaps unrecorded
     RECORDED_AGAIN = "recorded_again"  #: such a conversation is recorded from now on
     CALLBACK_OVERDUE = "callback_overdue"  #: nobody was called back as promised, for half an hour

@@ -17,6 +17,7 @@ from callcenter.consultants.script import DeskClosed
 log = logging.getLogger(__name__)
 
 SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+URGENT_AGAIN = 300  # seconds after which an urgent caller who waits yet alarms once more
 LIMIT = 0.25  # seconds for Redis to answer: the caller may hear nothing meanwhile
 
 
@@ -56,6 +57,17 @@ class Queue:
         """
         log.error("call %s waits, and nobody who speaks %s is signed in", call_id, language)
         await _in_time(raise_alarm(self._redis, Alarm.NOBODY_SIGNED_IN, language))
+
+    async def urgent_waits(self, call_id: str, language: str) -> None:
+        """Alarm the supervisors, each five minutes for each call: an urgent caller waits too long.
+
+        It is logged in any case; never raises for Redis's sake.
+        """
+        log.error("call %s is urgent and waits for a consultant who speaks %s", call_id, language)
+        alarm = raise_alarm_once(
+            self._redis, Alarm.URGENT_WAITS, language, f"urgent:{call_id}", within=URGENT_AGAIN
+        )
+        await _in_time(alarm)
 
     async def not_recorded(self, call_id: str, language: str) -> None:
         """Alarm the supervisors: it cannot be proved that this conversation is recorded.

@@ -47,14 +47,15 @@ class Choice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a waiting caller is asked. Silence and any other key mean to keep waiting."""
+    """What a waiting caller is asked. Any other key means to keep waiting."""
 
     prompts: tuple[str, ...]
     keys: Mapping[str, Choice]
+    silence: Choice = Choice.STAY
 
     def choice(self, key: str | None) -> Choice:
         """What the key (None: silence) chooses."""
-        return Choice.STAY if key is None else self.keys.get(key, Choice.STAY)
+        return self.silence if key is None else self.keys.get(key, Choice.STAY)
 
 
 # In the menu 5 and 8 tell of urgency: no question gives these keys another meaning.
@@ -65,16 +66,24 @@ _OFFERS = ("callback_offer", "offer_unified_center", "message_offer", "offer_sta
 #: Every wait is bounded: the caller may end it in another way than by hanging up.
 STILL_WAITING = Question(_OFFERS, _INSTEAD)
 
+#: To an urgent caller before the last round of patience: any key is a word of whoever is there.
+STILL_THERE = Question(("urgent_stay", *_OFFERS[:-1]), _INSTEAD)
+
 #: When neither a consultant nor 1414 could be reached: the last that the line has to offer.
 NOBODY_REACHED = Question(("callback_offer", "message_offer"), _NEITHER)
 
 
-def nobody_there(language: str, other: str | None) -> Question:
+def nobody_there(language: str, other: str | None, *, urgent: bool = False) -> Question:
     """Nobody signed in speaks `language`; somebody speaks `other`, unless that is None (R2).
 
-    The other language is never used before the caller has agreed to it.
+    The other language is never used before the caller has agreed to it. An `urgent` caller, who
+    may be unable to press a key, is told that saying nothing is agreeing.
     """
     told = (f"nobody_speaks_{language}", "emergency_hint")
     if other is None:
         return Question((*told, *_OFFERS), _INSTEAD)
-    return Question((*told, f"offer_{other}", *_OFFERS), {"6": Choice.OTHER_LANGUAGE, **_INSTEAD})
+    keys = {"6": Choice.OTHER_LANGUAGE, **_INSTEAD}
+    if urgent:
+        agreed = (*told, f"offer_{other}", "urgent_other_language")
+        return Question(agreed, keys, silence=Choice.OTHER_LANGUAGE)
+    return Question((*told, f"offer_{other}", *_OFFERS), keys)

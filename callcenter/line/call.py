@@ -30,6 +30,10 @@ class Times(Protocol):
     @property
     def patience(self) -> float: ...
     @property
+    def urgent_rounds(self) -> int: ...
+    @property
+    def urgent_alarm(self) -> float: ...
+    @property
     def unified_ring_timeout(self) -> float: ...
     @property
     def message_limit(self) -> float: ...
@@ -91,6 +95,8 @@ class Call:
     goes_on: bool = False  #: another controller had it: nobody is greeted twice
     waits_since: float | None = None  #: epoch seconds; a caller who comes back keeps the place
     patience_ends: float = 0.0  #: on the monotonic clock: then nobody is looked for any more
+    #: Of patience, since the caller was last heard of; only urgent callers have several.
+    rounds: int = 1
     keys_seen: deque[str] = field(default_factory=_few_keys)  #: of the conversation, the last ones
     urgencies: list[Urgency] = field(default_factory=list)
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,7 +114,18 @@ class Call:
 
     def waits_on(self) -> None:
         """The caller begins to wait, or chose to wait on: the time of it begins anew."""
+        self.rounds = 1
         self.patience_ends = time.monotonic() + self.times.patience
+
+    def waits_longer(self) -> None:
+        """Another round of patience begins, without a word of the caller's."""
+        self.rounds += 1
+        self.patience_ends = time.monotonic() + self.times.patience
+
+    @property
+    def is_last_round(self) -> bool:
+        """Whether an urgent caller goes to 1414 when patience ends the next time."""
+        return bool(self.urgencies) and self.rounds >= self.times.urgent_rounds
 
     def next_place(self) -> str:
         """The id of another place at the desk that this call has, see `dispatch.first_id`."""
@@ -121,7 +138,8 @@ class Call:
         return await self.leg.play(sounds, until_key=until_key)
 
     def becomes_urgent(self, why: Urgency) -> None:
-        """Put down why the call is urgent; more than once is once."""
+        """Put down why the call is urgent; more than once is once, and says who is there yet."""
+        self.waits_on()
         if why not in self.urgencies:
             self.urgencies.append(why)
             self.record.moment(Moment.URGENT, reason=why.value)

@@ -6,6 +6,7 @@ import time
 
 from callcenter.errors import WeFailed
 from callcenter.line.announce import (
+    STILL_THERE,
     STILL_WAITING,
     Choice,
     Question,
@@ -42,7 +43,7 @@ async def kept_company(call: Call) -> Choice:
 
 
 async def asked(call: Call, question: Question) -> Choice:
-    """What the caller chooses; silence keeps waiting. Raises LegGone."""
+    """What the caller chooses, by a key or by silence. Raises LegGone."""
     while await call.leg.key(0):
         pass  # pressed to the music: no answer to what was not asked yet
     key = await call.say(*question.prompts)
@@ -56,7 +57,7 @@ def _chosen(call: Call, question: Question, key: str | None) -> Choice:
     choice = question.choice(key)
     if choice in _INSTEAD_OF_WAITING:
         call.record.moment(Moment.CHOICE, choice=choice.name.lower(), how="key")
-    if choice is Choice.STAY and key in question.keys:
+    if choice is Choice.STAY and (key in question.keys or (key and call.urgencies)):
         call.waits_on()
     return choice
 
@@ -67,7 +68,7 @@ class _Company:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._greeted = self._reassured = call.goes_on
-        self._told_nobody = False
+        self._told_nobody = self._told_last = False
         self._asked: Question | None = None  # the last question, whose keys are known
         self._other: str | None = None  # the language that it offered
         self._heeds_from = now = time.monotonic()
@@ -115,8 +116,12 @@ class _Company:
             await self._tell(standing)
         nobody = standing is not None and standing.speakers == 0
         self._told_nobody = self._told_nobody and nobody
+        self._told_last = self._told_last and self._call.is_last_round
         is_asked_for = key is not None and key != PLACE_KEY
-        if is_asked_for or now >= self._ask_at or (nobody and not self._told_nobody):
+        is_new = (nobody and not self._told_nobody) or (
+            self._call.is_last_round and not self._told_last
+        )
+        if is_asked_for or now >= self._ask_at or is_new:
             return await self._ask(standing)
         return Choice.STAY
 
@@ -135,10 +140,12 @@ class _Company:
 
     async def _ask(self, standing: Standing | None) -> Choice:
         call = self._call
-        self._asked, self._other = STILL_WAITING, None
+        self._told_last = call.is_last_round
+        self._asked, self._other = STILL_THERE if self._told_last else STILL_WAITING, None
         if standing is not None and standing.speakers == 0:
             self._other = next(iter(sorted(standing.other_languages)), None)
-            self._asked = nobody_there(call.wanted_language, self._other)
+            is_urgent = bool(call.urgencies)
+            self._asked = nobody_there(call.wanted_language, self._other, urgent=is_urgent)
             if not self._told_nobody:
                 call.record.moment(Moment.NOBODY_SPEAKS, language=call.wanted_language)
                 await call.queue.nobody_signed_in(call.leg.id, call.wanted_language)
@@ -160,7 +167,10 @@ class _Company:
         """
         async with self._call.leg.music():
             while True:
-                key = self._heeded(await self._call.leg.key(max(LOOK, self._until_due())))
+                pressed = await self._call.leg.key(max(LOOK, self._until_due()))
+                if pressed is not None and self._call.urgencies:  # somebody is there
+                    self._call.waits_on()
+                key = self._heeded(pressed)
                 if self._is_waiting and (key is not None or self._until_due() <= 0):
                     return key
 

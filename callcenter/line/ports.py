@@ -294,6 +294,9 @@ class Queue(Protocol):
     async def nobody_signed_in(self, call_id: str, language: str) -> None:
         """Alarm the supervisors: nobody who speaks `language` is there for this call."""
 
+    async def urgent_waits(self, call_id: str, language: str) -> None:
+        """Alarm the supervisors: an urgent caller waits, and has for too long."""
+
     async def not_recorded(self, call_id: str, language: str) -> None:
         """Alarm the supervisors: it cannot be proved that this conversation is recorded."""
 

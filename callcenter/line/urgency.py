@@ -4,20 +4,25 @@ In the greeting, in the menu and while waiting 5 says "I cannot speak" and 8 "I 
 stars say "danger" at any time until the caller is connected with 1414, whose menus are its own.
 What follows: whatever can be skipped is skipped, the place in the queue is an urgent one, the
 appeal says why, the consultant's telephone shows it, and the caller's keys are kept while the two
-talk.
+talk. Nobody is sent away from that place while a consultant is signed in, unless asked and silent
+for the last of several rounds of patience; supervisors are alarmed long before.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from callcenter.errors import WeFailed
 from callcenter.line.call import Call
 from callcenter.line.outcomes import Moment, Outcome, Urgency
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 DANGER_KEYS = {"8": Urgency.DANGER}
 URGENT_KEYS = {"5": Urgency.SILENT, **DANGER_KEYS}
@@ -93,6 +98,33 @@ async def _first(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object])
         for task in (working, ending):
             task.cancel()
         await asyncio.gather(working, ending, return_exceptions=True)
+
+
+async def waits_longer(call: Call) -> bool:
+    """Whether this caller stays though patience has ended: another round of it begins then.
+
+    So does who is urgent while anybody is signed in, in whatever language, or that is not known.
+    """
+    if not call.urgencies or call.is_last_round:
+        return False
+    try:
+        standing = await call.queue.standing(call.leg.id, call.wanted_language)
+        if not (standing.speakers or standing.other_languages):
+            return False
+    except WeFailed as exc:
+        log.error("call %s: %s", call.leg.id, exc)
+    call.waits_longer()
+    return True
+
+
+async def alarmed(call: Call) -> None:
+    """While an urgent caller waits, alarm the supervisors after the set time, again and again.
+
+    Until cancelled; returns at once for anybody else.
+    """
+    while call.urgencies:
+        await asyncio.sleep(call.times.urgent_alarm)
+        await call.queue.urgent_waits(call.leg.id, call.wanted_language)
 
 
 def words_at_first(call: Call) -> str:

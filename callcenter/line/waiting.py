@@ -16,7 +16,7 @@ from callcenter.line.guests import Talker
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Consultant, Leg, NotAnswered, Place
 from callcenter.line.talk import Parting, talked
-from callcenter.line.urgency import shown, unless_urgent, urgent_by_key
+from callcenter.line.urgency import alarmed, shown, unless_urgent, urgent_by_key, waits_longer
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ async def consultation(call: Call) -> End | Parting:
 
     A caller who comes back keeps the place, and so does one who agrees to another language; one
     whose last call was lost by our fault goes before others, and so does one who tells of danger.
+    An urgent caller stays while anybody is signed in, up to the set rounds of patience.
     Who rings back about an open appeal is given to whoever had it, if that consultant is free now.
     """
     if call.waits_since is None:
@@ -102,6 +103,7 @@ async def _answered_or_chosen(
     """Whatever comes first; an answer that comes together with a choice is taken."""
     search = asyncio.create_task(searching)
     company = asyncio.create_task(kept_company(call))
+    alarm = asyncio.create_task(alarmed(call))
     try:
         with urgent_by_key(call):
             await asyncio.wait((search, company), return_when=asyncio.FIRST_COMPLETED)
@@ -111,9 +113,9 @@ async def _answered_or_chosen(
         call.if_left = Outcome.LEFT_WAITING  # who is being rung now is not any more
         return choice
     finally:
-        for task in (search, company):
+        for task in (search, company, alarm):
             task.cancel()
-        await asyncio.gather(search, company, return_exceptions=True)
+        await asyncio.gather(search, company, alarm, return_exceptions=True)
 
 
 async def _first_to_answer(
@@ -124,12 +126,14 @@ async def _first_to_answer(
     None when nobody did, or when the call became urgent and the place is not an `urgent` one.
     """
     call.waits_on()
-    while (left := call.patience_ends - time.monotonic()) > 0:
+    while call.patience_ends > time.monotonic() or await waits_longer(call):
         ends = call.patience_ends
-        offer = place.offer(left)
+        offer = place.offer(ends - time.monotonic())
         consultant = await (offer if urgent else unless_urgent(call, {}, offer))
         if consultant is None:
-            if call.patience_ends == ends or (call.urgencies and not urgent):
+            if call.urgencies and not urgent:
+                break
+            if call.patience_ends == ends and not await waits_longer(call):
                 break
             continue
         call.record.moment(Moment.RINGING, consultant=consultant.extension)

@@ -50,6 +50,9 @@ MODES = {
 
 ALARMS = {
     "nobody_signed_in": N_("Somebody waits, and nobody at work speaks the language:"),
+    "urgent_waits": N_(
+        "Somebody in danger, or who cannot speak, waits for a consultant, the language:"
+    ),
     "not_recorded": N_("A conversation is perhaps not recorded, its language:"),
     "recorded_again": N_("Such a conversation is recorded from now on, its language:"),
     "cut_off_waits": N_("A fault cut a caller off, and nobody decides whether to call back."),

@@ -44,7 +44,12 @@ def times(house: House, **seconds: float) -> Iterator[None]:
 
 
 async def hears_again(
-    house: House, call: Call, language: str, prompt: str, after: float | None = None
+    house: House,
+    call: Call,
+    language: str,
+    prompt: str,
+    after: float | None = None,
+    limit: float = SEVERAL,
 ) -> None:
     """Wait until a prompt is heard that begins after now, or after this moment."""
     sought, since = house.prompt(language, prompt), after or call.heard.last_packet_at
@@ -52,7 +57,7 @@ async def hears_again(
     async def heard() -> bool:
         return resembles(call.heard.joined(since), sought) > HEARD
 
-    await until(heard, f"the caller hears {language}/{prompt} again", SEVERAL)
+    await until(heard, f"the caller hears {language}/{prompt} again", limit)
 
 
 async def test_place_and_expected_wait_are_told_at_once_and_again_in_the_callers_language(
@@ -145,7 +150,7 @@ async def test_when_1414_fails_after_that_choice_the_caller_waits_on_in_the_same
             await until(lambda: _waits(house), "the caller waits again")
             assert await house.redis.zrange("desk:waiting", 0, -1, withscores=True) == [before]
             await duty.ask("201", State.READY, by="user:test")
-            await until(lambda: _rings(house, "+77030000005"), "a consultant is rung")
+            await until(lambda: rings(house, "+77030000005"), "a consultant is rung")
     assert (await house.appeal("+77030000005")).outcome == Outcome.LEFT_RINGING
 
 
@@ -185,7 +190,7 @@ async def test_a_flood_of_keys_while_waiting_costs_nobody_the_place(house: House
             await caller.press("079#*" * 8, gap=0.04)
             assert await house.redis.zrange("desk:waiting", 0, -1, withscores=True) == [before]
             await duty.ask("201", State.READY, by="user:test")
-            await until(lambda: _rings(house, "+77030000018"), "a consultant is rung")
+            await until(lambda: rings(house, "+77030000018"), "a consultant is rung")
     assert (await house.appeal("+77030000018")).outcome == Outcome.LEFT_RINGING
 
 
@@ -228,8 +233,8 @@ async def test_who_cannot_speak_says_so_by_key_while_waiting(house: House) -> No
             await silent.press("5")
             await house.hears(silent, "kk", "silent_words")
             await duty.ask("201", State.READY, by="user:test")
-            await until(lambda: _rings(house, number), "a consultant is rung for the silent one")
-            assert not await _rings(house, "+77030000017")
+            await until(lambda: rings(house, number), "a consultant is rung for the silent one")
+            assert not await rings(house, "+77030000017")
     assert Moment.URGENT in await house.moments(await house.appeal(number))
 
 
@@ -299,8 +304,8 @@ async def test_a_caller_lost_by_our_fault_who_rings_back_goes_before_others(hous
             await back.press("11")
             await house.hears(back, "kk", "queue_next")
             await duty.ask("201", State.READY, by="user:test")
-            await until(lambda: _rings(house, number), "a consultant is rung for the one lost")
-            assert not await _rings(house, "+77030000012")
+            await until(lambda: rings(house, number), "a consultant is rung for the one lost")
+            assert not await rings(house, "+77030000012")
     appeal = await house.appeal(number)
     (waiting,) = [e for e in await house.events(appeal) if e.kind == Moment.WAITING]
     assert waiting.detail == {"why": "lost_before"}
@@ -404,7 +409,7 @@ async def test_a_waiting_caller_never_hears_silence_between_words_and_music(
             async with Stalls() as stalls:
                 await asyncio.sleep(45)  # words, music and questions, several times
                 await duty.ask("201", State.READY, by="user:test")
-                await until(lambda: _rings(house, "+77030000010"), "a consultant is rung")
+                await until(lambda: rings(house, "+77030000010"), "a consultant is rung")
                 await asyncio.sleep(1)
             heard = caller.heard.pcm(since)
     await house.redis.delete("desk:handling")
@@ -415,6 +420,6 @@ async def _waits(house: House) -> bool:
     return await house.redis.zcard("desk:waiting") == 1
 
 
-async def _rings(house: House, number: str) -> bool:
+async def rings(house: House, number: str) -> bool:
     appeal = await house.live_appeal(number)
     return appeal is not None and Moment.RINGING in await house.moments(appeal)

@@ -15,7 +15,7 @@ from callcenter.consultants.alarms import KEPT
 from callcenter.consultants.desk import Desk, Place
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import DeskClosed, PlainRules
-from callcenter.consultants.standing import Queue, expected_wait
+from callcenter.consultants.standing import URGENT_AGAIN, Queue, expected_wait
 from callcenter.consultants.states import State
 from callcenter.live.figures import Alarmed
 from callcenter.live.wording import Wording
@@ -118,6 +118,16 @@ async def test_an_overdue_callback_alarms_once_whoever_sees_it(redis: Redis) -> 
     assert [(alarm["kind"], alarm["language"]) for alarm in kept] == [
         ("callback_overdue", "ru")
     ] * 2
+
+
+async def test_an_urgent_caller_who_waits_alarms_once_in_five_minutes(redis: Redis) -> None:
+    for call in ("one", "two", "one"):
+        await Queue(redis).urgent_waits(call, "kk")
+    kept = await redis.lrange("desk:alarms", 0, -1)
+    assert len(kept) == 2
+    assert 0 < await redis.ttl("desk:alarmed:urgent:one") <= URGENT_AGAIN
+    told = Wording(Words("ru")).alarm(Alarmed(**json.loads(kept[0])))
+    assert "не может говорить и ждёт консультанта, язык: Казахский" in told
 
 
 async def test_an_overdue_message_alarms_once_in_words_of_its_own(redis: Redis) -> None:

@@ -238,6 +238,14 @@ ENDINGS = {
         Story({"lang_choice": "0", WAITING: "5"}, patience=PATIENCE, unified_center=[""]),
         Outcome.REDIRECTED,
     ),
+    "in danger, and nobody takes the call": (
+        Story({"lang_choice": "8"}, unified_center=[""]),
+        Outcome.REDIRECTED,
+    ),
+    "in danger, and nobody is signed in": (
+        Story({"lang_choice": "8"}, unified_center=[""], signed_in=frozenset()),
+        Outcome.REDIRECTED,
+    ),
     "danger on the way to 1414": (
         Story(
             {"lang_choice": "2", "menu_main": "3"},

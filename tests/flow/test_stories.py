@@ -19,7 +19,7 @@ from tests.flow.endings import (
     cuts,
     told,
 )
-from tests.flow.world import Story, World
+from tests.flow.world import TIMES, Story, World
 
 
 async def test_the_prompts_of_a_call_come_in_the_order_of_the_rules() -> None:
@@ -123,6 +123,35 @@ async def test_a_caller_in_danger_keeps_the_language_that_was_chosen() -> None:
     assert world.shown == ["ru DANGER"]
     assert world.record.languages == ["ru"]
     assert "ru/danger_words" in world.leg.heard
+
+
+async def test_an_urgent_caller_stays_while_anybody_is_signed_in_for_as_long_as_is_set() -> None:
+    searches = {}
+    for story in ("nobody, but 1414", "in danger, and nobody takes the call"):
+        world = World(ENDINGS[story][0])
+        await told(world)
+        searches[story] = world.searches
+    assert list(searches.values()) == [1, TIMES.urgent_rounds]
+    world = World(ENDINGS["in danger, and nobody is signed in"][0])
+    await told(world)
+    assert world.searches == 1
+
+
+async def test_an_urgent_caller_who_answers_nothing_gets_the_other_language_having_heard_so() -> (
+    None
+):
+    story = Story(
+        {"lang_choice": "5"}, unified_center=[""], signed_in=frozenset({"ru"}), patience=PATIENCE
+    )
+    world = World(story)
+    await told(world)
+    assert [language for language, _ in world.places] == ["kk", "ru"]
+    assert "kk/urgent_other_language" in world.leg.heard
+    assert world.record.moments.count(Moment.OTHER_LANGUAGE) == 1
+    world = World(replace(story, presses={"lang_choice": "8", "urgent_other_language": "1"}))
+    await told(world)
+    assert [language for language, _ in world.places] == ["kk"]
+    assert Moment.OTHER_LANGUAGE not in world.record.moments
 
 
 async def test_danger_told_while_waiting_leads_to_an_urgent_place() -> None:

@@ -67,6 +67,7 @@ class World:
         self.places: list[tuple[str, float]] = []  #: language and time of arrival
         self.preferred: list[str | None] = []  #: of each place, the consultant preferred
         self.urgent_places: list[bool] = []  #: of each place, whether it is an urgent one
+        self.searches = 0  #: for a consultant, each as long as patience unless one is offered
         self.shown: list[str] = []  #: what the telephone of each consultant who was rung shows
         self.alarms: list[str] = []
         self.leg = CallerLeg(self, story)
@@ -148,6 +149,7 @@ class World:
             yield Occupation()
 
     async def next_offer(self) -> "FakeConsultant | None":
+        self.searches += 1
         await self.operation()
         offered = next(self._offers, None)
         if offered is None:
@@ -171,6 +173,10 @@ class World:
     async def recorded_again(self, call_id: str, language: str) -> None:
         await self.operation()
         self.alarms.append("recorded_again")
+
+    async def urgent_waits(self, call_id: str, language: str) -> None:
+        await self.operation()
+        self.alarms.append("urgent_waits")
 
     async def nobody_signed_in(self, call_id: str, language: str) -> None:
         await self.operation()
@@ -546,6 +552,8 @@ class _Times:
     announce_every: float = 45
     ask_every: float = 120
     patience: float = 300
+    urgent_rounds: int = 2
+    urgent_alarm: float = 60
     unified_ring_timeout: float = 20
     message_limit: float = 120
     message_shortest: float = 0

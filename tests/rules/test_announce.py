@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.line.announce import STILL_WAITING, Choice, nobody_there, queue_prompts
+from callcenter.line.announce import (
+    STILL_THERE,
+    STILL_WAITING,
+    Choice,
+    nobody_there,
+    queue_prompts,
+)
 from callcenter.line.prompts.texts import names, texts
 
 
@@ -82,6 +88,7 @@ def number_words(language: str) -> set[str]:
 
 QUESTIONS = [
     STILL_WAITING,
+    STILL_THERE,
     *(nobody_there(*who) for who in (("kk", None), ("ru", None), ("kk", "ru"), ("ru", "kk"))),
 ]
 
@@ -101,6 +108,14 @@ def test_silence_and_keys_that_mean_nothing_keep_the_caller_waiting() -> None:
     for question in QUESTIONS:
         for key in (None, *"05789*#"):
             assert question.choice(key) is Choice.STAY
+
+
+def test_silence_of_an_urgent_caller_agrees_to_the_other_language_where_there_is_one() -> None:
+    for other, means in ((None, Choice.STAY), ("ru", Choice.OTHER_LANGUAGE)):
+        question = nobody_there("kk", other, urgent=True)
+        assert question.choice(None) is means
+        assert question.choice("1") is Choice.STAY
+        assert ("urgent_other_language" in question.prompts) == (other is not None)
 
 
 def test_the_other_language_is_offered_only_where_somebody_speaks_it() -> None:

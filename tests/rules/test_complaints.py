@@ -1,21 +1,26 @@
-"""The table of complaints names tests that exist, and every complaint is answered."""
+"""The tables of complaints and of the service name tests that exist; no complaint is missing."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-TABLE = (ROOT / "docs" / "operations" / "complaints.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs" / "operations"
+TABLE = (DOCS / "complaints.md").read_text(encoding="utf-8")
+SERVICE = (DOCS / "telephone-service.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| (\d+) \| (.+) \| (.+) \|$", re.MULTILINE)
 NAME = re.compile(r"`(test_\w+)`")
 
 
-def test_every_test_that_the_table_of_complaints_names_exists() -> None:
+@pytest.mark.parametrize("table", [TABLE, SERVICE], ids=["complaints", "service"])
+def test_every_test_that_a_table_names_exists(table: str) -> None:
     known = {
         name
         for file in (ROOT / "tests").rglob("test_*.py")
         for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
     }
-    named = set(NAME.findall(TABLE))
+    named = set(NAME.findall(table))
     assert len(named) > 40
     assert named - known == set()
 
