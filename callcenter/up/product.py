@@ -17,6 +17,11 @@ from callcenter.up.postgres import find_cluster, postgres
 from callcenter.up.processes import run
 from callcenter.up.supervisor import Plan, Step
 
+PACKAGE = Path(__file__).parent.parent
+#: Parts that are confined write no bytecode, and a controller must be back within seconds. Where
+#: the package cannot be written nothing is lost: it is compiled at each start then.
+COMPILE = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2)"
+
 
 def product(settings: Settings, around: Surroundings) -> Plan:
     """Everything, in the order in which one thing needs another.
@@ -25,6 +30,7 @@ def product(settings: Settings, around: Surroundings) -> Plan:
     Raises NotReady when PostgreSQL or an Asterisk new enough is missing.
     """
     stores: list[Part | Step] = [
+        Step("compile", (sys.executable, "-c", COMPILE, str(PACKAGE))),
         Step("prompts", ours("prompts", "build")),
         Step("keys", ours("keys", "recordings")),
     ]
@@ -62,7 +68,7 @@ def _confined(member: Part | Step, settings: Settings) -> Part | Step:
 def _confinement(name: str, settings: Settings) -> Confinement:
     """What the part of this name may open. Secrets are hidden too: each is for few."""
     program = (
-        Path(__file__).parent.parent,
+        PACKAGE,
         ROOT / "callcenter.env",
         *map(Path, (sys.prefix, sys.base_prefix)),
         *(Path(each) for each in sys.path if each and Path(each) != ROOT),

@@ -5,6 +5,7 @@ The real worker, on files as the switch writes them, with PostgreSQL, Redis and 
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals import store as appeals
 from callcenter.recordings import keys, store
+from callcenter.recordings.audio import RATE
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.migrate import migrate
@@ -33,9 +35,12 @@ from tests.bench.results import table
 from tests.services import redis_server
 
 LENGTH = 180  # seconds of each conversation
+DIFFERENT = 20  # of them; others are copies
 LOOK_EVERY = 0.1  # seconds: what is stored is noticed so late
 PATIENCE = 600.0  # seconds for all of them
-CLOSE = text("UPDATE recording SET state = 'closed', ended_at = now() WHERE id = ANY(:ids)")
+CLOSE = text(
+    "UPDATE recording SET state = 'closed', ended_at = started_at + :length WHERE id = ANY(:ids)"
+)
 STORED = text("SELECT id FROM recording WHERE state = 'stored'")
 
 Say = Callable[[str], None]
@@ -95,7 +100,11 @@ async def _recorded(
     ids = [uuid4() for _ in range(count)]
     for number, recording_id in enumerate(ids):
         name = f"{recording_id}.raw"
-        record(settings.spool / name, np.roll(speech, -number * 8000), LENGTH)
+        file = settings.spool / name
+        if number < DIFFERENT:
+            record(file, np.roll(speech, -number * LENGTH * RATE), LENGTH)
+        else:
+            shutil.copyfile(settings.spool / f"{ids[number % DIFFERENT]}.raw", file)
         async with unit_of_work(engine) as connection:
             await appeals.open_appeal(
                 connection,
@@ -141,7 +150,7 @@ async def _closing(
 
     async def close(ids: Sequence[UUID]) -> None:
         async with unit_of_work(engine) as connection:
-            await connection.execute(CLOSE, {"ids": list(ids)})
+            await connection.execute(CLOSE, {"ids": list(ids), "length": timedelta(seconds=LENGTH)})
         closed.update(dict.fromkeys(ids, time.monotonic()))
 
     async def close_all() -> None:
