@@ -9,6 +9,7 @@ right of root undoes it. See docs/decisions/0060.
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +55,9 @@ class Confinement:
         rules += [
             _rule(READ, each)
             for each in dict.fromkeys(map(Path.resolve, self.reads))
-            if each.exists() and not _holds(each, hidden)
+            if _is_there(each) and not _holds(each, hidden)
         ]
-        rules += [_rule(WRITE, each) for each in DEVICES if each.exists()]
+        rules += [_rule(WRITE, each) for each in DEVICES if _is_there(each)]
         for folder in self.writes:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if _holds(folder.resolve(), hidden):
@@ -83,14 +84,24 @@ def can_confine() -> bool:
 def _besides(path: Path, hidden: tuple[Path, ...]) -> Iterator[Path]:
     """The path, or what is in it besides what is hidden."""
     if not _holds(path, hidden):
-        if path.exists():
+        if _is_there(path):
             yield path
         return
-    if path in hidden or not path.is_dir():
+    if path in hidden:
         return
-    for entry in os.scandir(path):
-        if not entry.is_symlink():  # a rule would be for what it leads to
-            yield from _besides(Path(entry), hidden)
+    with suppress(OSError):  # no part needs what its own user may not list
+        for entry in os.scandir(path):
+            if not entry.is_symlink():  # a rule would be for what it leads to
+                yield from _besides(Path(entry), hidden)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether we can see it: a rule for anything else is an error."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _holds(path: Path, hidden: tuple[Path, ...]) -> bool:
