@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from callcenter.line.flow import inbound_call
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import NotAnswered
+from tests.flow.story import WAITING, Story
 from tests.flow.transfers import TRANSFERS
-from tests.flow.world import WAITING, Story, World
+from tests.flow.world import World
 
 W = TypeVar("W", bound=World)
 T = TypeVar("T")
@@ -26,6 +27,7 @@ SERVED = (
 
 
 ENDLESS = 2000  # turns of the loop that no story takes
+QUIET = 10  # turns in which something happens, unless all of them wait
 
 
 BUSY = NotAnswered("busy")
@@ -296,18 +298,33 @@ async def cuts_of(
     tell: Callable[[W], Coroutine[Any, Any, T]],
     how: Callable[[W, asyncio.Task[T]], object],
 ) -> AsyncIterator[tuple[W, asyncio.Task[T]]]:
-    """What is told, cut after no turn of the loop, after one, and so on; each time it is over."""
-    for turns in range(ENDLESS):
+    """What is told, cut after no turn of the loop, after one, and so on; each time it is over.
+
+    Of a wait in which nothing happens only the first turns are cut: the others are like them.
+    """
+    for turns in await _turns_to_cut(made, tell):
         world = made()
         telling = asyncio.create_task(tell(world))
         for _ in range(turns):
             await asyncio.sleep(0)
-        if telling.done():
-            assert turns > 2, "the story was never cut"
-            await telling
-            return
+        assert not telling.done(), "the story is not the same each time"
         how(world, telling)
         await asyncio.wait((telling,))
         assert_nothing_left(world)
         yield world, telling
-    raise AssertionError("the story does not end")
+
+
+async def _turns_to_cut(
+    made: Callable[[], W], tell: Callable[[W], Coroutine[Any, Any, T]]
+) -> list[int]:
+    world = made()
+    telling = asyncio.create_task(tell(world))
+    states: list[tuple[object, ...]] = []
+    while not telling.done():
+        assert len(states) < ENDLESS, "the story does not end"
+        states.append((world.operations, len(world.record.moments), tuple(world.held)))
+        await asyncio.sleep(0)
+    await telling
+    assert len(states) > 2, "the story was never cut"
+    quiet = (turn for turn in range(QUIET, len(states)) if states[turn - QUIET] == states[turn])
+    return sorted(set(range(len(states))) - set(quiet))

@@ -10,7 +10,9 @@ from callcenter.line.callback import Callback, called_back
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered
 from tests.flow.endings import BUSY, LATE, assert_nothing_left, cuts_of
-from tests.flow.world import FakeLeg, Story, World
+from tests.flow.legs import FakeLeg
+from tests.flow.story import Story
+from tests.flow.world import World
 
 ENDINGS = {
     "talked": (Story({"callback_neutral": "1"}, consultants=[""]), Outcome.TALKED),

@@ -21,7 +21,8 @@ from tests.flow.endings import (
     cuts,
     told,
 )
-from tests.flow.world import WAITING, Story, World
+from tests.flow.story import WAITING, Story
+from tests.flow.world import World
 
 of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(), ids=ENDINGS)
 

@@ -10,7 +10,9 @@ from callcenter.errors import WeFailed
 from callcenter.line.hearing import Audio, Hearing, Wish, heard
 from callcenter.line.ports import Consultant, Leg, LegGone, NotAnswered
 from tests.flow.endings import LATE, assert_nothing_left, cuts_of
-from tests.flow.world import TIMES, FakeLeg, Story, World
+from tests.flow.legs import FakeLeg
+from tests.flow.story import TIMES, Story
+from tests.flow.world import World
 
 MESSAGE = "ru/message"
 ENDINGS = {

@@ -13,7 +13,8 @@ from callcenter.line.prompts.texts import LANGUAGES, ordinal, texts
 from callcenter.line.status import status_prompts
 from callcenter.register.progress import TOLD, Standing
 from tests.flow.endings import assert_nothing_left
-from tests.flow.world import Story, World
+from tests.flow.story import Story
+from tests.flow.world import World
 
 
 @pytest.mark.parametrize("stage", sorted(set(TOLD.values())))

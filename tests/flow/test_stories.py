@@ -19,7 +19,8 @@ from tests.flow.endings import (
     cuts,
     told,
 )
-from tests.flow.world import TIMES, Story, World
+from tests.flow.story import TIMES, Story
+from tests.flow.world import World
 
 
 async def test_the_prompts_of_a_call_come_in_the_order_of_the_rules() -> None:

@@ -7,7 +7,8 @@ import pytest
 from callcenter.line.flow import inbound_call
 from callcenter.line.outcomes import Moment, Outcome
 from tests.flow.endings import assert_nothing_left
-from tests.flow.world import Story, World
+from tests.flow.story import Story
+from tests.flow.world import World
 
 
 async def told(story: Story) -> World:

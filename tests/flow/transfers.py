@@ -2,7 +2,7 @@
 
 from callcenter.line.outcomes import Outcome
 from callcenter.line.ports import NotAnswered
-from tests.flow.world import Story
+from tests.flow.story import Story
 
 _BUSY = NotAnswered("busy")
 _LATE = NotAnswered("no_answer")

@@ -1,0 +1,182 @@
+"""Those who are on the telephone, and the room in which they hear each other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+
+from callcenter.line.ports import Leg, LegGone, LegLost
+from tests.flow.story import TIMES, WAITING, Story
+from tests.flow.turns import Turns
+
+HINTS = {"urgent_keys", "danger_stars"}  #: said after a question, and part of it
+PAUSE = 30  #: turns of the loop for which a key that is a blank waits
+
+
+class FakeLeg:
+    """Somebody who was called: presses keys, then hangs up."""
+
+    died = False
+
+    def __init__(self, turns: Turns, identity: str, keys: str = "") -> None:
+        self.id = identity
+        self.end: LegGone | None = None
+        self._turns = turns
+        self._keys = list(keys)
+        self._ended = asyncio.Event()
+        self._watchers: list[Callable[[str], bool]] = []
+
+    def must_be_there(self) -> None:
+        if self.end is not None:
+            raise self.end
+
+    def leaves(self, how: LegGone) -> None:
+        if self.end is None:
+            self.end = how
+            self._ended.set()
+
+    async def step(self) -> None:
+        self.must_be_there()
+        await self._turns.operation()
+        self.must_be_there()
+
+    async def key(self, timeout: float) -> str | None:
+        raise AssertionError("only the caller is asked for keys")
+
+    async def speaks(self, language: str) -> None:
+        await self.step()
+
+    async def gone(self) -> None:
+        await self._lives()
+        await self._ended.wait()
+        if isinstance(self.end, LegLost):
+            raise self.end
+
+    async def _lives(self) -> None:
+        while self.end is None:
+            await self._turns.operation()
+            if self._keys:
+                for _ in range(PAUSE if self._keys[0] == " " else 0):
+                    await asyncio.sleep(0)
+                self.pressed(self._keys.pop(0))
+            else:
+                self.leaves(LegGone("hung up"))
+
+    async def answer(self) -> None:
+        await self.step()
+
+    async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
+        raise AssertionError("only the caller is spoken to")
+
+    def pressed(self, key: str | None) -> str | None:
+        """The key, unless somebody who watches takes it."""
+        if key and any(take(key) for take in self._watchers):
+            return None
+        return key
+
+    @contextmanager
+    def watched(self, take: Callable[[str], bool]) -> Iterator[None]:
+        self._watchers.append(take)
+        with self._turns.holding("watcher"):
+            try:
+                yield
+            finally:
+                self._watchers.remove(take)
+
+    @contextmanager
+    def holds(self, take: Callable[[bool], None]) -> Iterator[None]:
+        with self._turns.holding("ear for the hold button"):
+            yield
+
+    async def mute(self, muted: bool) -> None:
+        await self.step()
+
+    async def hint(self, sounds: Sequence[str]) -> None:
+        await self._turns.operation()
+
+    def music(self) -> AbstractAsyncContextManager[None]:
+        raise AssertionError("only the caller is played to")
+
+    def ringing(self) -> AbstractAsyncContextManager[None]:
+        raise AssertionError("a caller never hears ringing")
+
+    async def hang_up(self) -> None:
+        self.leaves(LegGone("hung up"))
+
+    async def leave_to_fallback(self) -> None:
+        raise AssertionError("the flow never does that")
+
+
+class CallerLeg(FakeLeg):
+    """The caller. `heard` are the prompts, `until_key` as they were asked for."""
+
+    def __init__(self, turns: Turns, story: Story) -> None:
+        super().__init__(turns, "caller")
+        self.heard: list[str] = []
+        self.cut_short: list[str] = []
+        self._presses = {prompt: list(keys) for prompt, keys in story.presses.items()}
+        self._interrupts = dict(story.interrupts)
+
+    async def _lives(self) -> None:
+        """What the caller does is told by the story, and by whoever cuts it."""
+
+    async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
+        with self._turns.holding("playback"):
+            for sound in sounds:
+                await self.step()
+                self.heard.append(sound)
+                prompt = sound.partition("/")[2]
+                keys = [key for key in self._interrupts.pop(prompt, "") if self.pressed(key)]
+                if until_key and keys:
+                    self.cut_short.append(sound)
+                    return keys[0]
+            return None
+
+    async def key(self, timeout: float) -> str | None:
+        await self.step()
+        asked = [prompt for each in self.heard if (prompt := each.partition("/")[2]) not in HINTS]
+        waits = timeout > TIMES.key_timeout and "music" in self._turns.held
+        keys = self._presses.get(WAITING if waits else asked[-1])
+        if keys:
+            return self.pressed(keys.pop(0))
+        if waits:
+            await self._ended.wait()
+            self.must_be_there()
+        return None
+
+    def music(self) -> AbstractAsyncContextManager[None]:
+        return self._music()
+
+    @asynccontextmanager
+    async def _music(self) -> AsyncIterator[None]:
+        await self.step()
+        with self._turns.holding("music"):
+            try:
+                yield
+            finally:
+                await asyncio.sleep(0)
+
+
+class FakeRoom:
+    """Who hears each other."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.inside: list[FakeLeg] = []
+        self._turns = turns
+
+    async def enter(self, *legs: Leg) -> None:
+        for leg in legs:
+            assert isinstance(leg, FakeLeg)
+            await leg.step()
+            assert "music" not in self._turns.held or not isinstance(leg, CallerLeg)
+        self.inside += [leg for leg in legs if isinstance(leg, FakeLeg)]
+        assert len(set(self.inside)) == len(self.inside)
+
+    async def ensure(self, leg: Leg) -> None:
+        if leg not in self.inside:
+            await self.enter(leg)
+
+    async def leave(self, leg: Leg) -> None:
+        assert isinstance(leg, FakeLeg)
+        await self._turns.operation()
+        if leg in self.inside:
+            self.inside.remove(leg)

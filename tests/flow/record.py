@@ -1,0 +1,69 @@
+"""What a call in the world of stories puts down."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from callcenter.errors import WeFailed
+from callcenter.line.outcomes import Moment, Urgency
+from tests.flow.legs import CallerLeg
+from tests.flow.turns import Turns
+
+
+class Record:
+    """What was kept of the call."""
+
+    def __init__(self, turns: Turns, caller: CallerLeg, *, keeps_promises: bool) -> None:
+        self._turns, self._caller = turns, caller
+        self._keeps_promises = keeps_promises
+        self.promised: list[str] = []  #: numbers
+        self.messages: dict[UUID, bool] = {}  #: by recording, whether something is to be heard
+        self.moments: list[Moment] = []
+        self.details: list[dict[str, str | bool | float]] = []
+        self.languages: list[str] = []
+        self.urgencies: list[Urgency] = []
+        self.consultants: list[UUID] = []
+        self.recordings: dict[UUID, bool] = {}  #: by id, whether it was said to be stopped
+
+    def moment(self, moment: Moment, **detail: str | bool | float) -> None:
+        self.moments.append(moment)
+        self.details.append(detail)
+
+    def language(self, language: str) -> None:
+        self.languages.append(language)
+        self.heard_before_language = len(self._caller.heard)
+
+    def urgent(self, urgencies: Sequence[Urgency]) -> None:
+        self.urgencies = list(urgencies)
+
+    def consultant(self, consultant_id: UUID) -> None:
+        self.consultants.append(consultant_id)
+
+    def recording_started(self, recording_id: UUID, consultant_id: UUID | None, file: str) -> None:
+        self.recordings[recording_id] = False
+
+    def recording_stopped(self, recording_id: UUID) -> None:
+        assert self.recordings[recording_id] is False, "stopped twice"
+        self.recordings[recording_id] = True
+
+    def carried_by(self, leg_id: str) -> None:
+        assert leg_id == self._caller.id
+
+    async def callback_promised(
+        self, *, number: str, language: str, arrived: float, urgent: bool
+    ) -> None:
+        await self._turns.operation()
+        if not self._keeps_promises:
+            raise WeFailed("as the story goes")
+        self.promised.append(number)
+
+    async def message_promised(
+        self, *, recording_id: UUID, language: str, arrived: float, urgent: bool
+    ) -> None:
+        await self._turns.operation()
+        if not self._keeps_promises:
+            raise WeFailed("as the story goes")
+        assert self.recordings[recording_id] is False, "promised when nothing is recorded"
+        self.messages[recording_id] = True
+
+    def message_empty(self, recording_id: UUID) -> None:
+        self.messages[recording_id] = False
