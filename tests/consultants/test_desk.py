@@ -4,47 +4,24 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
-from uuid import uuid4
 
 from redis.asyncio import Redis
 
 from callcenter.consultants.desk import PLAIN_RULES, Desk
 from callcenter.consultants.order import HEAD_START
-from callcenter.consultants.script import PlainRules
-from callcenter.consultants.store import Consultant
+from tests.consultants.desks import (
+    AWAY,
+    FREE,
+    PATIENCE,
+    TALKING,
+    consultant,
+    desk,
+    until_waiting,
+)
 
-FREE, TALKING, AWAY = "NOT_INUSE", "INUSE", "UNAVAILABLE"
-PATIENCE = 5.0
 HOURS = 2 * 3600.0
-
-
-def consultant(extension: int | str, *languages: str, **skills: int) -> Consultant:
-    spoken = languages or ("kk", "ru")
-    return Consultant(uuid4(), str(extension), "Aigul", spoken, "", True, skills)
-
-
-@asynccontextmanager
-async def desk(
-    redis: Redis, name: str, *consultants: Consultant, rules: PlainRules = PLAIN_RULES
-) -> AsyncIterator[Desk]:
-    opened = Desk(redis, name, rules)
-    running = asyncio.create_task(opened.run())
-    await opened.tell_roster(consultants)
-    await opened._do("tick", name)
-    try:
-        yield opened
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
-async def until_waiting(redis: Redis, callers: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while await redis.zcard("desk:waiting") != callers:
-            await asyncio.sleep(0.001)
 
 
 async def test_a_free_consultant_is_offered_at_once(redis: Redis) -> None:

@@ -9,7 +9,7 @@ from callcenter.consultants.desk import Place
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import PlainRules
 from callcenter.consultants.states import State
-from tests.consultants.test_desk import FREE, PATIENCE, consultant, desk
+from tests.consultants.desks import FREE, PATIENCE, consultant, desk
 
 
 async def test_a_message_is_offered_only_while_no_caller_waits_whom_the_consultant_may_serve(

@@ -14,7 +14,7 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.script import NotFree, NotOnRoster, NotWaiting, PlainRules
 from callcenter.consultants.states import State
 from callcenter.errors import AskedWrongly
-from tests.consultants.test_desk import FREE, PATIENCE, consultant, desk, until_waiting
+from tests.consultants.desks import FREE, PATIENCE, consultant, desk, until_waiting
 
 RULES = PlainRules(wrap_up=60)
 BY, WHY = "user:aliya", "a fire drill: nobody at the desks"

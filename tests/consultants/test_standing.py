@@ -20,7 +20,7 @@ from callcenter.consultants.states import State
 from callcenter.live.figures import Alarmed
 from callcenter.live.wording import Wording
 from callcenter.web.words import Words
-from tests.consultants.test_desk import AWAY, FREE, TALKING, consultant, desk
+from tests.consultants.desks import AWAY, FREE, TALKING, consultant, desk
 
 
 async def queued(places: AsyncExitStack, opened: Desk, call: str, language: str) -> Place:

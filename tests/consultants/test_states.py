@@ -1,49 +1,25 @@
-"""What consultants are doing, on a real Redis: every move, and no ghost whatever happens."""
+"""What consultants are doing, on a real Redis: every move."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from callcenter.consultants.desk import Desk
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.history import Change
 from callcenter.consultants.script import NotFree, NotOnRoster, PlainRules
-from callcenter.consultants.states import ENGAGED, MISSED, PAGE_GONE, TELEPHONE, IllegalMove, State
-from callcenter.errors import WeFailed
-from tests.consultants.machine import EVENTS, Machine
-from tests.consultants.test_desk import AWAY, FREE, PATIENCE, TALKING, consultant
-
-SIGN_IN = PlainRules(sign_in_required=True, wrap_up=0.3, away_limit=0.1)
-PLAIN = PlainRules()
-
-
-@asynccontextmanager
-async def at_desk(
-    redis: Redis, rules: PlainRules, *extensions: str
-) -> AsyncIterator[tuple[Desk, DutyDesk]]:
-    """A running desk with these consultants, whose telephones are registered and free."""
-    desk = Desk(redis, "line-1", rules)
-    running = asyncio.create_task(desk.run())
-    await desk.tell_roster([consultant(extension) for extension in extensions])
-    await desk.tell_devices(dict.fromkeys(extensions, FREE), 1)
-    try:
-        yield desk, DutyDesk(redis, rules)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
-async def until_state(duty: DutyDesk, extension: str, state: State) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while (await duty.of(extension)).state is not state:
-            await asyncio.sleep(0.01)
+from callcenter.consultants.states import MISSED, TELEPHONE, IllegalMove, State
+from tests.consultants.desks import (
+    AWAY,
+    FREE,
+    PATIENCE,
+    PLAIN,
+    SIGN_IN,
+    TALKING,
+    at_desk,
+    consultant,
+    until_state,
+)
 
 
 async def test_only_who_has_signed_in_is_offered_calls(redis: Redis) -> None:
@@ -266,64 +242,6 @@ async def test_a_telephone_that_stays_away_signs_out_and_a_short_absence_does_no
         assert (await duty.of("201")).reason == TELEPHONE
 
 
-async def test_who_works_by_a_page_is_paused_when_it_is_gone_and_not_while_it_is_open(
-    redis: Redis,
-) -> None:
-    rules = PlainRules(sign_in_required=True, page_limit=0.6)
-    await redis.set("desk:web", "lives")
-    async with at_desk(redis, rules, "201", "202", "203") as (desk, duty):
-        for extension, page in (("201", True), ("202", True), ("203", False)):
-            await duty.ask(extension, State.READY, by="self", page=page)
-        async with asyncio.timeout(PATIENCE):
-            while (await duty.of("202")).state is State.READY:
-                await duty.seen("201")
-                await duty.seen("203")  # a page that is open beside a telephone that signed in
-                await asyncio.sleep(0.02)
-        gone = await duty.of("202")
-        assert (gone.state, gone.reason, gone.by) == (State.PAUSED, PAGE_GONE, "desk")
-        assert [(await duty.of(each)).state for each in ("201", "203")] == [State.READY] * 2
-        await until_state(duty, "201", State.PAUSED)
-        await desk._do("tick", "line-1")
-        assert (await duty.of("203")).state is State.READY
-
-
-async def test_nobody_is_paused_because_our_pages_are_away_and_time_begins_anew_with_them(
-    redis: Redis,
-) -> None:
-    rules = PlainRules(sign_in_required=True, page_limit=60)
-    async with at_desk(redis, rules, "201") as (desk, duty):
-        await duty.ask("201", State.READY, by="self", page=True)
-        await redis.zadd("desk:pages", {"201": 1.0})
-        await desk._do("tick", "line-1")
-        serving = asyncio.create_task(duty.pages_served())
-        async with asyncio.timeout(PATIENCE):
-            while not await redis.exists("desk:web"):
-                await asyncio.sleep(0.01)
-        await desk._do("tick", "line-1")
-        assert (await duty.of("201")).state is State.READY
-        await redis.zadd("desk:pages", {"201": 1.0})
-        await until_state(duty, "201", State.PAUSED)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-
-
-async def test_a_page_that_is_gone_in_a_conversation_pauses_after_it(redis: Redis) -> None:
-    rules = PlainRules(sign_in_required=True, wrap_up=60, page_limit=0.1)
-    await redis.set("desk:web", "lives")
-    async with at_desk(redis, rules, "201") as (desk, duty):
-        await duty.ask("201", State.READY, by="self", page=True)
-        async with desk.place("call", "kk") as place:
-            assert await place.offer(PATIENCE) is not None
-            place.answered()
-            await until_state(duty, "201", State.TALKING)
-            async with asyncio.timeout(PATIENCE):
-                while (await duty.of("201")).after is None:
-                    await asyncio.sleep(0.01)
-            assert (await duty.of("201")).state is State.TALKING
-        paused = await duty.of("201")
-        assert (paused.state, paused.reason) == (State.PAUSED, PAGE_GONE)
-
-
 async def test_who_leaves_the_roster_is_signed_out(redis: Redis) -> None:
     async with at_desk(redis, PLAIN, "201", "202") as (desk, duty):
         await desk.tell_roster([consultant("201")])
@@ -339,159 +257,3 @@ async def test_an_illegal_wish_is_refused_and_names_both(redis: Redis) -> None:
         with pytest.raises(IllegalMove, match="signed_out cannot become paused"):
             await duty.ask("201", State.PAUSED, by="self", reason="lunch")
         assert (await duty.of("201")).state is State.SIGNED_OUT
-
-
-async def test_a_dead_controller_leaves_nobody_ringing_and_a_conversation_talking(
-    redis: Redis,
-) -> None:
-    async with at_desk(redis, SIGN_IN, "201", "202") as (living, duty):
-        for extension in ("201", "202"):
-            await duty.ask(extension, State.READY, by="self")
-        dying = Desk(redis, "line-2", SIGN_IN)
-        await dying._do("tick", "line-2")
-        for call in ("one", "two"):
-            await dying._do("wait", call, "line-2", "kk", "1", "1", "kk", "")
-            await dying._do("stage", call, "ringing")
-        talks = str(await redis.hget("desk:held", "two"))
-        await dying._do("stage", "two", "talking")
-        await living.tell_devices({talks: TALKING}, 2)
-        rang = "201" if talks == "202" else "202"
-        async with asyncio.timeout(10):
-            while await redis.exists("desk:held"):
-                await asyncio.sleep(0.05)
-        assert (await duty.of(rang)).state is State.READY
-        assert (await duty.of(talks)).state is State.TALKING
-        await living.tell_devices({talks: FREE}, 3)
-        assert (await duty.of(talks)).state is State.WRAP_UP
-
-
-async def test_a_redis_that_lost_everything_gets_the_last_states_back(redis: Redis) -> None:
-    async with at_desk(redis, SIGN_IN, "201", "202") as (desk, duty):
-        kept: dict[str, Change] = {}
-
-        async def keep(changes: Sequence[Change]) -> None:
-            kept.update({change.extension: change for change in changes})
-
-        keeping = asyncio.create_task(duty.hand_over(keep))
-        for extension in ("201", "202"):
-            await duty.ask(extension, State.READY, by="self")
-        await duty.ask("201", State.PAUSED, by="self", reason="lunch")
-        await until_empty(redis)
-        await redis.flushdb()
-        await desk.tell_roster([consultant("201"), consultant("202")], kept)
-        lunch = await duty.of("201")
-        assert (lunch.state, lunch.reason) == (State.PAUSED, "lunch")
-        assert lunch.since == pytest.approx(kept["201"].at.timestamp(), abs=1e-5)
-        assert (await duty.of("202")).state is State.READY
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-
-
-async def until_empty(redis: Redis) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while await redis.xlen("desk:changes"):
-            await asyncio.sleep(0.01)
-
-
-async def test_a_change_leaves_redis_only_when_it_was_kept(redis: Redis) -> None:
-    async with at_desk(redis, PLAIN, "201") as (_, duty):
-        tries: list[Sequence[Change]] = []
-
-        async def keep(changes: Sequence[Change]) -> None:
-            tries.append(changes)
-            if len(tries) == 1:
-                raise WeFailed("the database is away")
-
-        keeping = asyncio.create_task(duty.hand_over(keep))
-        await until_empty(redis)
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        assert tries[0] == tries[1]
-        assert [change.state for change in tries[1]] == [State.READY]
-
-
-@pytest.mark.parametrize("sign_in", [False, True])
-def test_no_sequence_of_events_makes_a_ghost(redis_url: str, sign_in: bool) -> None:
-    with BlockingRedis.from_url(f"{redis_url}?db=3", decode_responses=True) as redis:
-
-        @settings(max_examples=150, deadline=None)
-        @given(st.lists(EVENTS, min_size=5, max_size=60), st.sampled_from((0.0, 30.0)))
-        def play(events: list[Callable[[Machine], None]], wrap_up: float) -> None:
-            machine = Machine(redis, PlainRules(sign_in_required=sign_in, wrap_up=wrap_up))
-            for event in events:
-                event(machine)
-                machine.check()
-            machine.everybody_can_work_again()
-
-        play()
-
-
-async def test_two_hundred_callers_fifty_consultants_and_states_that_change_at_random(
-    redis: Redis,
-) -> None:
-    rules = PlainRules(sign_in_required=True, wrap_up=0.01)
-    extensions = [str(200 + number) for number in range(50)]
-    talking: set[str] = set()
-    served = 0
-
-    async def caller(desk: Desk, number: int) -> None:
-        nonlocal served
-        await asyncio.sleep(random.uniform(0, 0.5))
-        async with desk.place(f"call-{number}", random.choice(("kk", "ru"))) as place:
-            while True:
-                offered = await place.offer(60)
-                assert offered is not None
-                place.rings()
-                await asyncio.sleep(random.uniform(0, 0.02))
-                if place.consultant is None:  # the consultant left meanwhile
-                    await place.give_back(unanswered=True)
-                    continue
-                assert offered.extension not in talking
-                talking.add(offered.extension)
-                place.answered()
-                await asyncio.sleep(random.uniform(0, 0.02))
-                talking.remove(offered.extension)
-                served += 1
-                return
-
-    async def restless(duty: DutyDesk) -> None:
-        while True:
-            wanted = random.choice((State.READY, State.READY, State.PAUSED, State.SIGNED_OUT))
-            try:
-                await duty.ask(random.choice(extensions), wanted, by="self", reason="lunch")
-            except IllegalMove:
-                continue
-            await asyncio.sleep(0.001)
-
-    async with (
-        at_desk(redis, rules, *extensions) as (one, duty),
-        second_desk(redis, rules, extensions) as two,
-    ):
-        changing = asyncio.create_task(restless(duty))
-        await asyncio.gather(*(caller((one, two)[n % 2], n) for n in range(200)))
-        changing.cancel()
-        await asyncio.gather(changing, return_exceptions=True)
-        for extension in extensions:
-            await duty.ask(extension, State.READY, by="self")
-        for each in await duty.everyone():
-            assert each.state not in ENGAGED
-        async with asyncio.timeout(PATIENCE):
-            while await redis.zcard("desk:idle") < len(extensions):
-                await asyncio.sleep(0.01)
-    assert served == 200
-
-
-@asynccontextmanager
-async def second_desk(
-    redis: Redis, rules: PlainRules, extensions: list[str]
-) -> AsyncIterator[Desk]:
-    """The desk of a second controller."""
-    desk = Desk(redis, "line-2", rules)
-    running = asyncio.create_task(desk.run())
-    await desk.tell_roster([consultant(extension) for extension in extensions])
-    await desk._do("tick", "line-2")
-    try:
-        yield desk
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)

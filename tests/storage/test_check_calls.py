@@ -2,27 +2,23 @@
 
 import asyncio
 import gzip
-import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import EventRow
 from callcenter.cli import callcenter
 from callcenter.errors import AskedWrongly, NotReady, WeFailed
-from callcenter.ledger.differences import Difference, Kind
+from callcenter.ledger.differences import Kind
 from callcenter.ledger.files import ledger_of
-from callcenter.ledger.jobs import CHECK, CHECKED, check_calls
+from callcenter.ledger.jobs import CHECK
 from callcenter.recordings import store as recordings
 from callcenter.recordings.keeping import Keeper
 from callcenter.recordings.spool import name_for
@@ -30,171 +26,23 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, connected, enqueue_once
 from callcenter.up.ports import free_port
-
-BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-IN, DIALLED, CODE = "1795600000.1", "1795600100.2", "1795600200.3"
-CALLED, NOT_REACHED = "called-a-line-1", "called-b-line-1"
-CALLER, NETWORK = "PJSIP/operator-0000000a", "PJSIP/network-0000000b"
-CONSULTANT = "PJSIP/201-0000000c"
-SOME = UUID(int=111)  # names of tests are the same in every process that runs them
-TEN_SECONDS = bytes(320_000)
-
-
-def at(seconds: float) -> datetime:
-    return BEGAN + timedelta(seconds=seconds)
-
-
-def line(
-    seconds: float, event: str, leg: str, channel: str, call: str, extra: str = "", peer: str = ""
-) -> bytes:
-    fields = {
-        "eventtime": at(seconds).timestamp(),
-        "eventtype": event,
-        "uniqueid": leg,
-        "linkedid": call,
-        "channame": channel,
-        "peer": peer,
-        "eventextra": extra,
-    }
-    return json.dumps(fields).encode() + b"\n"
-
-
-def talk(seconds: float, call: str, outside: tuple[str, str], inside: tuple[str, str]) -> bytes:
-    """Ten seconds in which the two hear each other."""
-    bridge = json.dumps({"bridge_id": f"talk-{call}"})
-    return b"".join(
-        line(seconds + after, event, leg, channel, call, bridge, peer)
-        for after, event in ((0, "BRIDGE_ENTER"), (10, "BRIDGE_EXIT"))
-        for (leg, channel), peer in ((outside, ""), (inside, outside[1]))
-    )
-
-
-CAME_IN = b"".join(
-    [
-        line(0, "CHAN_START", IN, CALLER, IN),
-        line(0, "RECEIVED", IN, CALLER, IN, '{"extra":"+77010000001"}'),
-        line(0, "ANSWER", IN, CALLER, IN),
-        line(5, "CHAN_START", "called-c", CONSULTANT, IN),
-        talk(6, IN, (IN, CALLER), ("called-c", CONSULTANT)),
-        line(16, "CHAN_END", "called-c", CONSULTANT, IN),
-        line(20, "CHAN_END", IN, CALLER, IN),
-    ]
+from tests.storage.checked import (
+    BEGAN,
+    CAME_IN,
+    DIALLED,
+    IN,
+    NOT_REACHED,
+    SOME,
+    WENT_OUT,
+    World,
+    at,
+    make_world,
 )
-WENT_OUT = b"".join(
-    [
-        line(100, "CHAN_START", DIALLED, CONSULTANT, DIALLED),
-        line(100, "APP_START", DIALLED, CONSULTANT, DIALLED),
-        line(101, "CHAN_START", CALLED, NETWORK, DIALLED),
-        talk(105, DIALLED, (CALLED, NETWORK), (DIALLED, CONSULTANT)),
-        line(115, "CHAN_END", DIALLED, CONSULTANT, DIALLED),
-        line(115, "CHAN_END", CALLED, NETWORK, DIALLED),
-        line(150, "CHAN_START", NOT_REACHED, NETWORK, NOT_REACHED),
-        line(170, "CHAN_END", NOT_REACHED, NETWORK, NOT_REACHED),
-        line(200, "CHAN_START", CODE, CONSULTANT, CODE),
-        line(200, "APP_START", CODE, CONSULTANT, CODE),
-        line(202, "CHAN_END", CODE, CONSULTANT, CODE),
-    ]
-)
-
-
-@dataclass
-class World:
-    """A call that came in and was recorded, one that was dialled, one that nobody answered."""
-
-    tools: Tools
-    appeal: UUID
-    recording: UUID
-
-    def write(self, lines: bytes) -> None:
-        with ledger_of(self.tools.settings).open("ab") as file:
-            file.write(lines)
-
-    def spool(self, name: str, seconds: float = 16) -> None:
-        """Ten seconds of silence, of which the last were written then."""
-        file = self.tools.settings.spool / name
-        file.write_bytes(TEN_SECONDS)
-        os.utime(file, (at(seconds).timestamp(),) * 2)
-
-    async def sql(self, statement: str, **values: object) -> None:
-        async with unit_of_work(self.tools.engine) as connection:
-            await connection.execute(text(statement), values)
-
-    async def check(self, *, mending: bool = False) -> tuple[list[Difference], list[Difference]]:
-        until = datetime.now(UTC)
-        return await check_calls(self.tools, since=until - CHECKED, until=until, mending=mending)
-
-    async def found(self) -> list[tuple[Kind, str]]:
-        return [(each.kind, each.subject) for each in (await self.check())[0]]
-
-    async def mend(self) -> list[Kind]:
-        """What was mended; a second look finds nothing of it."""
-        found, mended = await self.check(mending=True)
-        left = [each for each in found if each not in mended]
-        assert (await self.check(mending=True)) == (left, [])
-        return [each.kind for each in mended]
-
-    async def moments(self) -> list[tuple[str, object]]:
-        async with unit_of_work(self.tools.engine) as connection:
-            row = await appeals.of_call(connection, IN)
-            assert row is not None
-            events = await appeals.events(connection, row.id)
-        return [(event.kind, event.detail.get("difference")) for event in events]
 
 
 @pytest_asyncio.fixture
 async def world(tools: Tools) -> World:
-    for file in tools.settings.spool.iterdir():
-        file.unlink()
-    made = World(tools, uuid4(), uuid4())
-    made.write(CAME_IN + WENT_OUT)
-    called = uuid4()
-    async with unit_of_work(tools.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=made.appeal,
-            call_id=IN,
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=at(0.1),
-        )
-        moments = [(1, 0.1, "received"), (2, 6, "connected"), (10_001, 105, "connected")]
-        await appeals.add_events(
-            connection,
-            [EventRow(made.appeal, seq, at(when), kind, {}) for seq, when, kind in moments],
-        )
-        await appeals.close_appeal(
-            connection, appeal_id=made.appeal, outcome="talked", ended_at=at(20.2)
-        )
-        for call_id, began, ended, outcome in (
-            (CALLED, 100.1, 115.3, "talked"),
-            ("callback-1", 149.9, 170.5, "not_reached"),
-            ("outgoing-1", 300, 310, "given_up"),
-        ):
-            call = await outgoing.begin(
-                connection,
-                appeal_id=made.appeal,
-                call_id=call_id,
-                number="+77010000001",
-                consultant_id=None,
-                began_at=at(began),
-            )
-            await outgoing.close(connection, call.id, outcome=outcome, ended_at=at(ended))
-        for recording_id, name, began in (
-            (made.recording, name_for(IN, made.recording), 6),
-            (called, name_for(CALLED, called), 105),
-        ):
-            await recordings.begin(
-                connection,
-                recording_id=recording_id,
-                appeal_id=made.appeal,
-                consultant_id=None,
-                spool_name=name,
-                started_at=at(began),
-            )
-            await recordings.close(connection, recording_id=recording_id, ended_at=at(began + 10))
-            made.spool(name, began + 10)
-    return made
+    return await make_world(tools)
 
 
 async def test_what_agrees_has_no_difference_before_recordings_are_kept_and_after(
