@@ -69,18 +69,7 @@ def make_application(
         redirect_slashes=False,
         max_body_size=LARGEST_BODY,
     )
-    assets = load_assets()
-    app.state.site = Site(
-        settings=settings,
-        engine=engine,
-        redis=redis,
-        templates=make_templates(rooms, assets),
-        words={language: Words(language) for language in LANGUAGES},
-        assets=assets,
-        factors=Factors(settings, engine),
-        demanding=demanding_roles(settings),
-        by_provider=by_provider(settings),
-    )
+    app.state.site = make_site(settings, engine, redis, rooms)
     for room in (OWN, *rooms):
         for router in room.routers:
             app.include_router(router)
@@ -92,6 +81,22 @@ def make_application(
     app.state.answers = Counter[str]()
     app.add_middleware(Edge, tell=tell, answers=app.state.answers)
     return app
+
+
+def make_site(settings: Settings, engine: AsyncEngine, redis: Redis, rooms: Sequence[Room]) -> Site:
+    """What the routes of an application work with. Raises as `make_application` does."""
+    assets = load_assets()
+    return Site(
+        settings=settings,
+        engine=engine,
+        redis=redis,
+        templates=make_templates(rooms, assets),
+        words={language: Words(language) for language in LANGUAGES},
+        assets=assets,
+        factors=Factors(settings, engine),
+        demanding=demanding_roles(settings),
+        by_provider=by_provider(settings),
+    )
 
 
 async def tell(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -20,7 +21,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._nobody = self._hasher.hash(secrets.token_urlsafe())
+        self._nobody = _nobodys_hash()
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
         """Whether the password is the one; none to compare with takes as long and is False."""
@@ -33,6 +34,12 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
         return bool(password_hash)
+
+
+@cache
+def _nobodys_hash() -> str:
+    """What the password of somebody who does not exist is compared with."""
+    return PasswordHasher().hash(secrets.token_urlsafe())
 
 
 def hash_password(password: str) -> str:

@@ -5,6 +5,7 @@ Messages are written in English in code and templates, and translated in `locale
 """
 
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -30,7 +31,7 @@ class Words:
         self.language = language
         # English as the rest of the world outside America writes it: 24 hours, day before month.
         self._locale = Locale.parse("en_GB" if language == "en" else language)
-        self._messages = {} if language == "en" else _read(language)
+        self._messages = {} if language == "en" else _read(LOCALE_FOLDER / f"{language}.po")
 
     def __call__(self, message: str, **values: object) -> Markup:
         """The message in this language; `%(name)s` in it is replaced by that value, escaped."""
@@ -95,12 +96,14 @@ def choose_language(remembered: str | None, accepted: str) -> str:
     return max(wishes, key=lambda wish: wish[0], default=(0, DEFAULT))[1]
 
 
-def _read(language: str) -> dict[str, str]:
+@cache
+def _read(file: Path) -> dict[str, str]:
+    """The translations in a file, read once in a process: it has thousands of lines."""
     try:
-        with (LOCALE_FOLDER / f"{language}.po").open("rb") as file:
-            catalog = read_po(file, locale=language, abort_invalid=True)
+        with file.open("rb") as opened:
+            catalog = read_po(opened, locale=file.stem, abort_invalid=True)
     except (OSError, UnicodeError, PoFileError) as exc:
-        raise WeFailed(f"cannot read the translations into {language}") from exc
+        raise WeFailed(f"cannot read the translations into {file.stem}") from exc
     return {
         str(message.id): str(message.string) for message in catalog if message.id and message.string
     }

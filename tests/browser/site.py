@@ -28,8 +28,12 @@ from tests.demands.conftest import OFFICER, filing
 from tests.services import new_folder
 from tests.web.conftest import RECEIVED, Call, add_user, make_call, open_call
 from tests.web.live import line, waiting
-from tests.web.test_access import block_somebody, key_of_somebody, plan_for_somebody
-from tests.web.test_access import promise_somebody as promise
+from tests.web.somebody import (
+    block_somebody,
+    key_of_somebody,
+    plan_for_somebody,
+    promise_somebody,
+)
 from tests.web.test_commands import serving, wait_until_ready
 from tests.web.test_records import WHOLE, send
 
@@ -126,7 +130,7 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
     await add_user(engine, SOMEBODY, Role.CONSULTANT)
     await plan_for_somebody(engine)
     await block_somebody(engine)
-    await promise(engine, call)
+    await promise_somebody(engine, call)
     await key_of_somebody(engine)
     return (await deeds.register(engine, OFFICER, filing())).number
 

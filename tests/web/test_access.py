@@ -1,36 +1,34 @@
 """Who may go where: every route of the site, as every role and as nobody."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from redis.asyncio import Redis
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.staticfiles import StaticFiles
 
-from callcenter.abuse import store as blocks
-from callcenter.abuse.blocks import Reason
-from callcenter.demands import deeds, disclosures
-from callcenter.errors import WeFailed
-from callcenter.plans import store as plans
-from callcenter.promises import store as promises
-from callcenter.register.private import Keys
-from callcenter.register.tables import record_reminder
+from callcenter.demands import deeds
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.web import machines
-from callcenter.web.access import READING, demands, needs
-from callcenter.web.application import make_application
-from callcenter.web.permissions import GRANTS, MACHINE, Permission, Role, check_grants
-from callcenter.web.site import Room
+from callcenter.web.access import READING, demands
+from callcenter.web.permissions import GRANTS, MACHINE, Permission, Role
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter, add_user, browse
-from tests.web.test_attachments import attach
+from tests.web.somebody import (
+    attached,
+    block_somebody,
+    key_of_somebody,
+    plan_for_somebody,
+    promise_somebody,
+    reminder,
+)
 
 #: The permission of every route, told again: a slip in one place is found in the other.
 EXPECTED = {
@@ -260,12 +258,55 @@ async def test_every_route_lets_in_whom_it_should(
     enter: Enter,
     engine: AsyncEngine,
     redis: Redis,
-    settings: Settings,
     call: Call,
+    filled_in: dict[str, str],
     role: Role | None,
 ) -> None:
     await redis.hset("desk:roster", "2001", "kk ru")
-    values = {
+    granted = GRANTS[role] if role else {Permission.OPEN}
+    async for client, token, method, route in everywhere(app, enter, role):
+        if "{promise_id}" in route:  # two routes close one, which can be done once
+            filled_in["promise_id"] = str(await promise_somebody(engine, call))
+        data = None if method in READING else {"form_token": token}
+        answer = await client.request(method, route.format(**filled_in), data=data)
+        where = f"{method} {route}"
+        if EXPECTED[method, route] in granted:
+            assert answer.status_code not in (403, 404, 500, 503), where
+            assert not is_to_sign_in(answer.headers.get("location")) or route == "/sign-out"
+            assert answer.status_code != 401 or route == "/sign-in", where
+        elif role is not None:
+            assert answer.status_code == 403, where
+        elif route.startswith("/api/"):
+            assert answer.status_code == 401, where
+        else:
+            assert is_to_sign_in(answer.headers.get("location")), where
+
+
+async def everywhere(
+    app: FastAPI, enter: Enter, role: Role | None
+) -> AsyncIterator[tuple[httpx.AsyncClient, str, str, str]]:
+    """A browser signed in with this role, the token of its forms, and each method and route."""
+    async with AsyncExitStack() as stack:
+        client: httpx.AsyncClient | None = None
+        for context in iter_route_contexts(app.routes):
+            route = context.original_route
+            assert isinstance(route, APIRoute)
+            for method in route.methods or ():
+                if client is None:
+                    client = await stack.enter_async_context(enter(role))
+                    # A page that everybody gets: not found, not permitted, or the sign-in.
+                    token = await form_token(client, "/appeals/0")
+                yield client, token, method, route.path
+                if route.path == "/sign-out":
+                    client = None
+
+
+@pytest.fixture
+async def filled_in(
+    enter: Enter, engine: AsyncEngine, settings: Settings, call: Call
+) -> dict[str, str]:
+    """Something that is there for every name in a route."""
+    return {
         "user": (await add_user(engine, "somebody", Role.CONSULTANT)).name,
         "deed": "enable",
         "number": call.number,
@@ -289,53 +330,10 @@ async def test_every_route_lets_in_whom_it_should(
         "demand_number": (await deeds.register(engine, OFFICER, filing())).number,
         "key_id": str(await key_of_somebody(engine)),
     }
-    granted = GRANTS[role] if role else {Permission.OPEN}
-    for context in iter_route_contexts(app.routes):
-        route = context.original_route
-        assert isinstance(route, APIRoute)
-        for method in route.methods or ():
-            async with enter(role) as client:
-                # A page that everybody gets: not found, not permitted, or the sign-in.
-                token = "" if method in READING else await form_token(client, "/appeals/0")
-                if "{promise_id}" in route.path:  # two routes close one, which can be done once
-                    values["promise_id"] = str(await promise_somebody(engine, call))
-                path = route.path.format(**values)
-                answer = await client.request(
-                    method, path, data=None if method in READING else {"form_token": token}
-                )
-            permission = EXPECTED[method, route.path]
-            where = f"{method} {route.path}"
-            if permission in granted:
-                assert answer.status_code not in (403, 404, 500, 503), where
-                assert not is_to_sign_in(answer.headers.get("location")) or path == "/sign-out"
-                assert answer.status_code != 401 or path == "/sign-in", where
-            elif role is not None:
-                assert answer.status_code == 403, where
-            elif path.startswith("/api/"):
-                assert answer.status_code == 401, where
-            else:
-                assert is_to_sign_in(answer.headers.get("location")), where
 
 
-async def attached(enter: Enter, number: str) -> str:
-    async with enter(Role.HEAD) as client:
-        sent = await attach(client, number, "note.txt", b"word")
-        return str(sent.json()["id"])
-
-
-async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:
-    identity = uuid4()
-    async with unit_of_work(engine) as connection:
-        await connection.execute(
-            insert(record_reminder).values(
-                id=identity,
-                appeal_id=call.id,
-                user_name="somebody",
-                due_at=datetime.now(UTC),
-                sealed=Keys.read(settings).seal(identity, {"about": "it"}),
-            )
-        )
-    return str(identity)
+def is_to_sign_in(location: str | None) -> bool:
+    return location is not None and location.startswith("/sign-in")
 
 
 async def test_a_machine_goes_nowhere_but_where_it_may(
@@ -351,57 +349,6 @@ async def test_a_machine_goes_nowhere_but_where_it_may(
             assert (answer.status_code == 403) is not allowed, f"{method} {route}"
 
 
-async def plan_for_somebody(engine: AsyncEngine) -> UUID:
-    async with unit_of_work(engine) as connection:
-        return await plans.make(
-            connection,
-            number="+77019999999",
-            extension="2001",
-            times="on Fridays",
-            note="listen",
-            review_on=date(2027, 1, 1),
-            author="user:test",
-        )
-
-
-async def key_of_somebody(engine: AsyncEngine) -> UUID:
-    async with unit_of_work(engine) as connection:
-        await disclosures.add_key(connection, "age1some", "user:test")
-        return (await disclosures.keys(connection))[0].id
-
-
-async def block_somebody(engine: AsyncEngine) -> UUID:
-    async with unit_of_work(engine) as connection:
-        made = await blocks.block(
-            connection,
-            number="+77010000099",
-            length=timedelta(hours=1),
-            reason=Reason.PRANKS,
-            author="user:somebody",
-        )
-    return made.id
-
-
-async def promise_somebody(engine: AsyncEngine, call: Call) -> UUID:
-    promise_id, now = uuid4(), datetime.now(UTC)
-    async with unit_of_work(engine) as connection:
-        await promises.promise_callback(
-            connection,
-            promise_id=promise_id,
-            appeal_id=call.id,
-            number="+77010000099",
-            language="kk",
-            urgent=False,
-            arrived_at=now,
-            promised_at=now,
-        )
-    return promise_id
-
-
-def is_to_sign_in(location: str | None) -> bool:
-    return location is not None and location.startswith("/sign-in")
-
-
 def test_who_listens_to_whom() -> None:
     own, team, everybody = (
         {role for role, granted in GRANTS.items() if permission in granted}
@@ -414,60 +361,6 @@ def test_who_listens_to_whom() -> None:
     assert own == {Role.CONSULTANT, Role.SENIOR, Role.RECORDS_OFFICER, Role.HEAD}
     assert everybody == {Role.RECORDS_OFFICER, Role.HEAD}
     assert team | everybody == own - {Role.CONSULTANT}
-
-
-def test_grants_with_a_hole_are_refused() -> None:
-    check_grants()
-    without_role: dict[Role, frozenset[Permission]] = {
-        role: granted for role, granted in GRANTS.items() if role is not Role.HEAD
-    }
-    with pytest.raises(WeFailed, match="head"):
-        check_grants(without_role)
-    without_listening = {role: granted - {Permission.LISTEN} for role, granted in GRANTS.items()}
-    with pytest.raises(WeFailed, match=r"recordings\.listen"):
-        check_grants(without_listening)
-
-
-async def nothing() -> None:
-    """A route that forgot something."""
-
-
-def unguarded() -> APIRouter:
-    router = APIRouter()
-    router.add_api_route("/forgotten", nothing)
-    return router
-
-
-def guarded_twice() -> APIRouter:
-    router = APIRouter(dependencies=[needs(Permission.OPEN)])
-    router.add_api_route("/forgotten", nothing, dependencies=[needs(Permission.LISTEN)])
-    return router
-
-
-def mounted() -> APIRouter:
-    router = APIRouter()
-    router.mount("/forgotten", StaticFiles(directory="/"))
-    return router
-
-
-@pytest.mark.parametrize("make", [unguarded, guarded_twice, mounted])
-async def test_a_site_with_a_route_without_its_one_permission_does_not_start(
-    settings: Settings, engine: AsyncEngine, redis: Redis, make: object
-) -> None:
-    assert callable(make)
-    with pytest.raises(WeFailed, match="/forgotten"):
-        make_application(settings, engine, redis, [Room("other", (make(),))])
-
-
-async def test_a_form_from_elsewhere_is_refused(enter: Enter) -> None:
-    async with enter(Role.HEAD) as client:
-        assert (await client.post("/sign-out")).status_code == 403
-        stolen = await form_token(client, "/appeals")
-        assert (await client.get("/appeals")).status_code == 200
-    async with enter(Role.HEAD) as other:
-        refused = await other.post("/sign-out", data={"form_token": stolen})
-        assert refused.status_code == 403
-        assert (await other.get("/appeals")).status_code == 200
 
 
 async def test_an_unknown_recording_is_the_same_as_one_that_is_not_yours(enter: Enter) -> None:

@@ -1,7 +1,6 @@
 """Sign-in by an organisation's provider: who comes in, as whom, and what is not believed."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -10,8 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
-from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -26,10 +23,9 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.up.ports import free_port
 from callcenter.web import handshake, identities, store
 from callcenter.web.by_provider import by_provider
-from callcenter.web.claims import claim, has_second_factor, name_of, role_of
 from callcenter.web.permissions import Role
 from tests.web.browser import form_token, sign_in, visible
-from tests.web.conftest import ORIGIN, PASSWORD, add_user, browse
+from tests.web.conftest import ORIGIN, PASSWORD, add_user, browse, furnished
 from tests.web.provider import CLIENT, SECRET, Provider, serve
 from tests.web.test_second_factor import enroll
 
@@ -55,8 +51,10 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest.fixture
-def app(settings: Settings, engine: AsyncEngine, redis: Redis, provider: Provider) -> FastAPI:
-    return application(with_provider(settings, provider.issuer), engine, redis)
+def app(
+    routes: FastAPI, settings: Settings, engine: AsyncEngine, redis: Redis, provider: Provider
+) -> FastAPI:
+    return furnished(routes, with_provider(settings, provider.issuer), engine, redis)
 
 
 async def begin(client: httpx.AsyncClient, back: str = "/appeals") -> str:
@@ -360,43 +358,6 @@ def test_a_setting_that_is_wrong_stops_the_site_by_name(
 ) -> None:
     with pytest.raises(AskedWrongly, match=named):
         by_provider(with_provider(settings, "https://sso.example.kz", **wrong))
-
-
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-)
-
-
-@given(st.dictionaries(st.sampled_from(["groups", "amr", "acr", "email", "a", "a.b"]), values))
-def test_whatever_is_claimed_gives_a_role_of_the_setting_or_none(claims: dict[str, Any]) -> None:
-    assert role_of(claims, "groups", {"heads": Role.HEAD}) in (Role.HEAD, None)
-    assert has_second_factor(claims, ()) is False
-    assert re.fullmatch(r"[a-z0-9._-]{0,40}", name_of(claims))
-    claim(claims, "a.b.c")
-
-
-def test_groups_within_other_claims_are_found() -> None:
-    claims = {"realm_access": {"roles": ["heads"]}, "https://a.kz/groups": ["line"]}
-    roles = {"heads": Role.HEAD, "line": Role.CONSULTANT}
-    assert role_of(claims, "realm_access.roles", roles) is Role.HEAD
-    assert role_of(claims, "https://a.kz/groups", roles) is Role.CONSULTANT
-    assert role_of(claims, "realm_access.roles.heads", roles) is None
-
-
-@given(st.text(max_size=60))
-def test_no_text_is_a_state_of_ours_by_mistake(text: str) -> None:
-    with pytest.raises(AskedWrongly):
-        handshake.back_of("token", text, NOW)
-
-
-def test_a_state_lasts_ten_minutes() -> None:
-    state = handshake.new_state("token", "/appeals?a=b c", NOW)
-    assert handshake.back_of("token", state, NOW + handshake.LASTS) == "/appeals?a=b c"
-    for token, at in (("other", NOW), ("token", NOW + handshake.LASTS * 1.1)):
-        with pytest.raises(AskedWrongly):
-            handshake.back_of(token, state, at)
 
 
 async def test_with_a_provider_of_others(

@@ -1,0 +1,88 @@
+"""What somebody has on the site: one of each thing that a route may be about."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.abuse import store as blocks
+from callcenter.abuse.blocks import Reason
+from callcenter.demands import disclosures
+from callcenter.plans import store as plans
+from callcenter.promises import store as promises
+from callcenter.register.private import Keys
+from callcenter.register.tables import record_reminder
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.web.permissions import Role
+from tests.web.conftest import Call, Enter
+from tests.web.test_attachments import attach
+
+
+async def plan_for_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        return await plans.make(
+            connection,
+            number="+77019999999",
+            extension="2001",
+            times="on Fridays",
+            note="listen",
+            review_on=date(2027, 1, 1),
+            author="user:test",
+        )
+
+
+async def key_of_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        await disclosures.add_key(connection, "age1some", "user:test")
+        return (await disclosures.keys(connection))[0].id
+
+
+async def block_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        made = await blocks.block(
+            connection,
+            number="+77010000099",
+            length=timedelta(hours=1),
+            reason=Reason.PRANKS,
+            author="user:somebody",
+        )
+    return made.id
+
+
+async def promise_somebody(engine: AsyncEngine, call: Call) -> UUID:
+    promise_id, now = uuid4(), datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        await promises.promise_callback(
+            connection,
+            promise_id=promise_id,
+            appeal_id=call.id,
+            number="+77010000099",
+            language="kk",
+            urgent=False,
+            arrived_at=now,
+            promised_at=now,
+        )
+    return promise_id
+
+
+async def attached(enter: Enter, number: str) -> str:
+    async with enter(Role.HEAD) as client:
+        sent = await attach(client, number, "note.txt", b"word")
+        return str(sent.json()["id"])
+
+
+async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:
+    identity = uuid4()
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            insert(record_reminder).values(
+                id=identity,
+                appeal_id=call.id,
+                user_name="somebody",
+                due_at=datetime.now(UTC),
+                sealed=Keys.read(settings).seal(identity, {"about": "it"}),
+            )
+        )
+    return str(identity)
