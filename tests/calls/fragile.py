@@ -15,7 +15,6 @@ from callcenter.demo.phone import Phone
 from callcenter.demo.sound import RATE, loudness
 from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.settings import Settings
 from tests.calls.house import (
     CALLER_TONE,
     CONSULTANT_TONE,
@@ -40,7 +39,7 @@ async def redis_server(short_folder: Path) -> AsyncIterator[OwnRedis]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres_server(short_folder: Path) -> AsyncIterator[OwnPostgres]:
     server = OwnPostgres(short_folder / "own-pg")
-    await asyncio.to_thread(server.start_first, Settings(_env_file=None, var=short_folder))
+    await asyncio.to_thread(server.start)
     yield server
     await asyncio.to_thread(server.end)
 

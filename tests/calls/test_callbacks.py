@@ -25,7 +25,7 @@ from callcenter.storage.engine import unit_of_work
 from tests.calls.fragile import both_hear
 from tests.calls.house import House, until
 from tests.calls.test_promises import forget_promises
-from tests.calls.test_waiting import SEVERAL, times
+from tests.calls.waiting import SEVERAL, times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

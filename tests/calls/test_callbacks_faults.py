@@ -11,7 +11,7 @@ from tests.calls.house import House, until
 from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
 from tests.calls.test_callbacks import PROCESS, at_the_desk, attempts, became, owe, picked_up, talk
 from tests.calls.test_promises import forget_promises, open_promises, promised_to_own_number
-from tests.calls.test_waiting import SEVERAL
+from tests.calls.waiting import SEVERAL
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

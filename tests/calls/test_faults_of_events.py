@@ -17,9 +17,9 @@ from tests.calls.fragile import both_hear, connected, has_happened, held, unbrok
 from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
 from tests.calls.parts import Line, running_line
 from tests.calls.relays import EventRelay, relayed_ari, swallowed, told_twice
+from tests.calls.stalls import Stalls
 from tests.calls.talking import hears_no_tone, hears_tone, order
 from tests.calls.test_takeover import sees
-from tests.calls.test_waiting import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

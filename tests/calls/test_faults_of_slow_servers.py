@@ -19,8 +19,8 @@ from tests.calls.fragile import answered_call, both_hear, connected, falls_back,
 from tests.calls.house import House, until
 from tests.calls.parts import OwnRedis, running_line
 from tests.calls.relays import SlowServers, slow_servers
+from tests.calls.stalls import Stalls
 from tests.calls.talking import order
-from tests.calls.test_waiting import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 log = logging.getLogger(__name__)

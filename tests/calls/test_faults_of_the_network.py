@@ -20,9 +20,9 @@ from tests.calls.fragile import both_hear, connected, falls_back, has_happened, 
 from tests.calls.house import House, running_controller, until
 from tests.calls.network import ALONE, Network, network
 from tests.calls.parts import Line, running_line
+from tests.calls.stalls import Stalls
 from tests.calls.talking import order
 from tests.calls.test_takeover import sees
-from tests.calls.test_waiting import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

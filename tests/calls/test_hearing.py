@@ -10,7 +10,7 @@ import pytest
 from callcenter.demo.call import Call
 from callcenter.demo.sound import Pcm, decode, first_loud, resembles
 from callcenter.line.outcomes import Outcome
-from tests.calls.house import HEARD, House, until
+from tests.calls.house import HEARD, House
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -122,10 +122,5 @@ async def test_after_the_choice_a_caller_hears_only_the_language_of_choice(
 
 async def until_repeated(house: House, call: Call, language: str) -> None:
     """Until the menu is heard after the caller was told that no key came."""
-    menu = house.prompt(language, "menu_main")
     told_at = heard_at(house, call, language, "err_noinput")
-
-    async def heard() -> bool:
-        return resembles(call.heard.joined(told_at), menu) > HEARD
-
-    await until(heard, "the menu is repeated")
+    await house.hears(call, language, "menu_main", since=told_at)

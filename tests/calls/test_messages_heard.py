@@ -23,7 +23,7 @@ from tests.calls.messages import (
 from tests.calls.test_callbacks import attempts, closed
 from tests.calls.test_check_calls import agrees
 from tests.calls.test_promises import forget_promises
-from tests.calls.test_waiting import SEVERAL, hears_again, times
+from tests.calls.waiting import SEVERAL, hears_again, times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -17,7 +17,7 @@ from tests.calls.messages import (
 from tests.calls.parts import Line, OwnPostgres, OwnRedis
 from tests.calls.test_callbacks import PROCESS
 from tests.calls.test_promises import forget_promises
-from tests.calls.test_waiting import SEVERAL
+from tests.calls.waiting import SEVERAL
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

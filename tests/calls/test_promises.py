@@ -10,7 +10,7 @@ from callcenter.promises.states import State
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import unit_of_work
 from tests.calls.house import House, until
-from tests.calls.test_waiting import SEVERAL, times
+from tests.calls.waiting import SEVERAL, times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

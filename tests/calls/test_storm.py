@@ -24,8 +24,8 @@ from callcenter.line.outcomes import Moment, Outcome
 from callcenter.recordings.store import RecordingRow
 from callcenter.storage.redis import open_redis
 from tests.calls.house import House, open_house, until
+from tests.calls.stalls import Stalls
 from tests.calls.storm import CREW, Pair, Storm, raised
-from tests.calls.test_waiting import Stalls
 from tests.services import new_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -21,7 +21,7 @@ from callcenter.storage.engine import unit_of_work
 from tests.calls.fragile import both_hear, connected
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, until
 from tests.calls.parts import Line
-from tests.calls.test_waiting import Stalls
+from tests.calls.stalls import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,7 +7,7 @@ import pytest
 from callcenter.consultants.states import State
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.house import House, until
-from tests.calls.test_waiting import SEVERAL, hears_again, rings, times
+from tests.calls.waiting import SEVERAL, hears_again, rings, times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -2,62 +2,20 @@
 
 import asyncio
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
 import pytest
-import pytest_asyncio
 
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import read_caller
 from callcenter.consultants.states import State
-from callcenter.demo.call import Call
-from callcenter.demo.sound import RATE, Pcm, encode, resembles, tone
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.prompts import Prompts
-from callcenter.line.prompts.build import build
-from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from tests.calls.house import HEARD, House, until
+from tests.calls.house import House, until
+from tests.calls.waiting import SEVERAL, hears_again, rings, times, waits
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-SEVERAL = 20.0  # seconds within which several prompts were played
-
-
-@contextmanager
-def times(house: House, **seconds: float) -> Iterator[None]:
-    """Other times of the call within the block."""
-    changed = house.settings.model_copy(update=seconds)
-    for controller in house.controllers:
-        controller.settings = changed
-    try:
-        yield
-    finally:
-        for controller in house.controllers:
-            controller.settings = house.settings
-
-
-async def hears_again(
-    house: House,
-    call: Call,
-    language: str,
-    prompt: str,
-    after: float | None = None,
-    limit: float = SEVERAL,
-) -> None:
-    """Wait until a prompt is heard that begins after now, or after this moment."""
-    sought, since = house.prompt(language, prompt), after or call.heard.last_packet_at
-
-    async def heard() -> bool:
-        return resembles(call.heard.joined(since), sought) > HEARD
-
-    await until(heard, f"the caller hears {language}/{prompt} again", limit)
 
 
 async def test_place_and_expected_wait_are_told_at_once_and_again_in_the_callers_language(
@@ -147,7 +105,7 @@ async def test_when_1414_fails_after_that_choice_the_caller_waits_on_in_the_same
             await caller.press("3")
             await (await center.next_call(SEVERAL)).reject(486)
             await house.hears(caller, "kk", "transfer_failed_back")
-            await until(lambda: _waits(house), "the caller waits again")
+            await until(lambda: waits(house), "the caller waits again")
             assert await house.redis.zrange("desk:waiting", 0, -1, withscores=True) == [before]
             await duty.ask("201", State.READY, by="user:test")
             await until(lambda: rings(house, "+77030000005"), "a consultant is rung")
@@ -185,7 +143,7 @@ async def test_a_flood_of_keys_while_waiting_costs_nobody_the_place(house: House
             house.caller("+77030000018") as caller,
         ):
             await caller.press("11")
-            await until(lambda: _waits(house), "the caller waits")
+            await until(lambda: waits(house), "the caller waits")
             (before,) = await house.redis.zrange("desk:waiting", 0, -1, withscores=True)
             await caller.press("079#*" * 8, gap=0.04)
             assert await house.redis.zrange("desk:waiting", 0, -1, withscores=True) == [before]
@@ -211,7 +169,7 @@ async def test_who_chooses_to_wait_on_is_not_sent_to_1414_and_who_is_silent_is(
             leg = await center.next_call(SEVERAL)
             await house.hears(silent, "kk", "nobody_free")
             assert len(center.calls) == 1
-            assert await _waits(house), "the other one waits on"
+            assert await waits(house), "the other one waits on"
             await house.talk_shortly(leg)
             await stays.hang_up()
     assert (await house.appeal("+77030000014")).outcome == Outcome.LEFT_WAITING
@@ -332,94 +290,3 @@ async def lose(house: House, number: str) -> None:
         return all(each.losses.include(read_caller(number)) for each in house.controllers)
 
     await until(is_known, "the controllers know of it")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def humming(tmp_path: Path) -> Prompts:
-    """Every prompt in its real length, but one tone: what is silent then is none of its words."""
-    made = Settings(_env_file=None, var=tmp_path)
-    await asyncio.to_thread(build, made, lambda done, total: None)
-    for language in ("kk", "ru"):
-        for file in (made.prompts / language).glob("*.alaw"):
-            file.write_bytes(encode(tone(700, file.stat().st_size / RATE), "PCMA"))
-    return Prompts.load(made)
-
-
-@contextmanager
-def spoken_by(house: House, prompts: Prompts) -> Iterator[None]:
-    before = [controller.prompts for controller in house.controllers]
-    for controller in house.controllers:
-        controller.prompts = prompts
-    try:
-        yield
-    finally:
-        for controller, own in zip(house.controllers, before, strict=True):
-            controller.prompts = own
-
-
-class Stalls:
-    """The longest time within the block for which this process, controllers and all, stood still.
-
-    The machine of the tests may be busy with others; a silence of that length is not ours.
-    """
-
-    longest = 0.0
-    total = 0.0  #: of all together
-
-    async def __aenter__(self) -> "Stalls":
-        self._watching = asyncio.create_task(self._watch())
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.01)
-            stall = time.monotonic() - before - 0.01
-            self.longest = max(self.longest, stall)
-            self.total += stall
-
-
-def longest_silence(heard: Pcm) -> float:
-    """Seconds of the longest stretch in which no 10 ms are louder than -60 dBFS."""
-    blocks = heard[: len(heard) // 80 * 80].reshape(-1, 80).astype(np.float64)
-    loud = np.flatnonzero(np.sqrt(np.mean(blocks**2, axis=1)) > 32.8)
-    edges = np.concatenate(([-1], loud, [len(blocks)]))
-    return float(np.max(np.diff(edges)) - 1) / 100
-
-
-async def test_a_waiting_caller_never_hears_silence_between_words_and_music(
-    house: House, humming: Prompts
-) -> None:
-    await house.redis.set("desk:handling", 600)
-    with (
-        spoken_by(house, humming),
-        times(house, announce_every=1.0, ask_every=12.0, key_timeout=2.0, patience=60),
-    ):
-        async with (
-            house.paused_consultant("201") as duty,
-            house.caller("+77030000010") as caller,
-        ):
-            await caller.press("11")
-            await until(lambda: _waits(house), "the caller waits")
-            since = time.monotonic()
-            async with Stalls() as stalls:
-                await asyncio.sleep(45)  # words, music and questions, several times
-                await duty.ask("201", State.READY, by="user:test")
-                await until(lambda: rings(house, "+77030000010"), "a consultant is rung")
-                await asyncio.sleep(1)
-            heard = caller.heard.pcm(since)
-    await house.redis.delete("desk:handling")
-    assert longest_silence(heard) < 0.3 + stalls.longest
-
-
-async def _waits(house: House) -> bool:
-    return await house.redis.zcard("desk:waiting") == 1
-
-
-async def rings(house: House, number: str) -> bool:
-    appeal = await house.live_appeal(number)
-    return appeal is not None and Moment.RINGING in await house.moments(appeal)

@@ -93,7 +93,7 @@ async def _house(folder: Path, redis: OwnRedis, postgres: OwnPostgres) -> AsyncI
     prompts = Settings(_env_file=None, var=ROOT / "var" / "tests")
     build(prompts, lambda done, total: None)
     await redis.start()
-    await asyncio.to_thread(postgres.start_first, Settings(_env_file=None, var=folder))
+    await asyncio.to_thread(postgres.start)
     async with open_house(
         folder / "house",
         prompts.prompts,

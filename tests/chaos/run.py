@@ -16,7 +16,7 @@ from callcenter.line.backlog import waiting
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from tests.calls.house import CREW, House, until
-from tests.calls.test_waiting import Stalls
+from tests.calls.stalls import Stalls
 from tests.chaos.faults import Fault, NotTried, Parts
 from tests.chaos.load import Load, at_work, is_dead
 from tests.chaos.result import HEAD, Result, Row

@@ -1,0 +1,85 @@
+"""A caller who waits never hears silence (R1), on the real Asterisk."""
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from callcenter.consultants.states import State
+from callcenter.demo.sound import RATE, encode, tone
+from callcenter.line.prompts import Prompts
+from callcenter.settings import Settings
+from tests.calls.house import House, until
+from tests.calls.stalls import Stalls
+from tests.calls.talking import longest_silence
+from tests.calls.waiting import rings, times, waits
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class Humming(Prompts):
+    """Every prompt is one tone: what is silent then is none of its words."""
+
+    def __init__(self, folder: Path, lengths: dict[str, float], synthetic: list[str]) -> None:
+        super().__init__(folder, lengths, synthetic)
+        self.said = Counter[str]()
+
+    def sound(self, language: str, prompt: str) -> str:
+        self.said[prompt] += 1
+        return super().sound(language, prompt)
+
+
+@pytest.fixture
+def humming(tmp_path: Path, built_prompts: Path) -> Humming:
+    made = Settings(_env_file=None, var=tmp_path)
+    shutil.copytree(built_prompts, made.prompts)
+    for language in ("kk", "ru"):
+        for file in (made.prompts / language).glob("*.alaw"):
+            file.write_bytes(encode(tone(700, file.stat().st_size / RATE), "PCMA"))
+    prompts = Humming.load(made)
+    assert isinstance(prompts, Humming)
+    return prompts
+
+
+@contextmanager
+def spoken_by(house: House, prompts: Prompts) -> Iterator[None]:
+    before = [controller.prompts for controller in house.controllers]
+    for controller in house.controllers:
+        controller.prompts = prompts
+    try:
+        yield
+    finally:
+        for controller, own in zip(house.controllers, before, strict=True):
+            controller.prompts = own
+
+
+async def test_a_waiting_caller_never_hears_silence_between_words_and_music(
+    house: House, humming: Humming
+) -> None:
+    async def was_asked_thrice() -> bool:
+        return humming.said["offer_stay"] == 3
+
+    await house.redis.set("desk:handling", 600)
+    with (
+        spoken_by(house, humming),
+        times(house, announce_every=1.0, ask_every=6.0, key_timeout=2.0, patience=60),
+    ):
+        async with (
+            house.paused_consultant("201") as duty,
+            house.caller("+77030000010") as caller,
+        ):
+            await caller.press("11")
+            await until(lambda: waits(house), "the caller waits")
+            since = time.monotonic()
+            async with Stalls() as stalls:
+                await until(was_asked_thrice, "words, music and questions, three times", 90)
+                await duty.ask("201", State.READY, by="user:test")
+                await until(lambda: rings(house, "+77030000010"), "a consultant is rung")
+                await asyncio.sleep(1)
+    await house.redis.delete("desk:handling")
+    assert longest_silence(caller, since) < 0.3 + stalls.longest
