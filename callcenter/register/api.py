@@ -109,7 +109,7 @@ class Record(Standing):
     received_at: datetime
     content: dict[str, str | list[str]] = Field(
         description="by the code of the field (/api/v1/fields), of a person after who it is: "
-        "`applicant.name`, `affected1.age`"
+        "`applicant.name`, `affected1.age`. `region` and `district` are codes of КАТО"
     )
     moves: list[Stage] = Field(description="where it can go from here")
     draft: KeptDraft | None

@@ -7,7 +7,8 @@ the record's stage and region to it, as `=stage:` and `=region:` (decision 47).
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, any_, delete, exists, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,6 +62,18 @@ async def index(
     entries = [{"word": word, "grams": grams(word)} for word in sorted(plain)]
     if entries:
         await connection.execute(upsert(search_word).on_conflict_do_nothing(), entries)
+
+
+async def forget_words(connection: AsyncConnection, said: set[str]) -> None:
+    """Take words out of the vocabulary that no record has any more: they may tell of somebody."""
+    others = exists().where(
+        record_search.c.terms.op("&&", is_comparison=True)(array([search_word.c.word], type_=Text))
+    )
+    await connection.execute(
+        delete(search_word).where(
+            search_word.c.word == any_(literal(sorted(said), ARRAY(Text))), ~others
+        )
+    )
 
 
 def in_district(code: str) -> str:

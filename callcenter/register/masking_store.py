@@ -9,21 +9,18 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
-    any_,
     column,
     delete,
     exists,
+    false,
     func,
-    literal,
     or_,
     select,
     table,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Text
 
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal, outgoing_call
@@ -42,8 +39,6 @@ from callcenter.register.tables import (
     record_identifier,
     record_move,
     record_reminder,
-    record_search,
-    search_word,
 )
 
 # Rooms above this one; of each we need only what is said here.
@@ -155,15 +150,7 @@ async def mask(
     why = await why_kept(connection, appeal_id, now)
     if why:
         raise IsKept(why)
-    await appeals.forget_caller(connection, appeal_id)
-    for kept in (outgoing_call, _promise):
-        await connection.execute(
-            update(kept)
-            .where(kept.c.appeal_id == appeal_id, kept.c.number.is_not(None))
-            .values(number="")
-        )
-    await drafts.drop(connection, appeal_id)
-    await _mask_around(connection, appeal_id)
+    await mask_around(connection, appeal_id)
     before = await store.find(connection, keys, appeal_id)
     if before.version:
         await _mask_record(connection, keys, form, before)
@@ -175,8 +162,21 @@ async def mask(
     )
 
 
-async def _mask_around(connection: AsyncConnection, appeal_id: UUID) -> None:
-    """Files (the worker removes them), reminders, hashes of ИИН, reasons of steps."""
+async def mask_around(connection: AsyncConnection, appeal_id: UUID) -> None:
+    """What tells of people beside a record: who called and whom we called, drafts, files (the
+    worker removes them), reminders, hashes of ИИН, reasons of steps.
+
+    Where somebody is still to be called, the promise keeps the number.
+    """
+    await appeals.forget_caller(connection, appeal_id)
+    kept_promise = _promise.c.state == "open"
+    for kept, but in ((outgoing_call, false()), (_promise, kept_promise)):
+        await connection.execute(
+            update(kept)
+            .where(kept.c.appeal_id == appeal_id, kept.c.number.is_not(None), ~but)
+            .values(number="")
+        )
+    await drafts.drop(connection, appeal_id)
     await connection.execute(
         update(record_attachment)
         .where(record_attachment.c.appeal_id == appeal_id)
@@ -194,6 +194,7 @@ async def _mask_record(
 ) -> None:
     this = before.appeal_id
     content = remaining(form, before.content)
+    said = await store.words_ever(connection, keys, form, before)
     await store.change_row(
         connection,
         before,
@@ -211,17 +212,8 @@ async def _mask_record(
             .where(record_change.c.appeal_id == this, record_change.c.version == row.version)
             .values(differences=remaining_change(form, row.differences), sealed=None)
         )
-    _, words = indexing.document(keys, form, before.content, None)
     await indexing.index(connection, keys, form, this, content)
-    # Words that no appeal has any more would go on to tell of somebody.
-    others = exists().where(
-        record_search.c.terms.op("&&", is_comparison=True)(array([search_word.c.word], type_=Text))
-    )
-    await connection.execute(
-        delete(search_word).where(
-            search_word.c.word == any_(literal(sorted(words), ARRAY(Text))), ~others
-        )
-    )
+    await indexing.forget_words(connection, said)
 
 
 def _never_null(condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -344,8 +344,24 @@ async def related(connection: AsyncConnection, before: Record) -> Related:
     )
 
 
-async def forget_personal(connection: AsyncConnection, appeal_id: UUID) -> None:
-    """Nothing that was entered stays, nor who called: there was no request."""
+async def words_ever(
+    connection: AsyncConnection, keys: Keys, form: Form, known: Record
+) -> set[str]:
+    """Words of the vocabulary that are there by what this record holds, or held before."""
+    said = indexing.document(keys, form, known.content, None)[1]
+    for change in await changes(connection, keys, known.appeal_id):
+        for side in ("before", "after"):
+            values = {key: getattr(pair, side) for key, pair in change.differences.items()}
+            content = {key: each for key, each in values.items() if each and key != "kind"}
+            said |= indexing.document(keys, form, content, None)[1]
+    return said
+
+
+async def forget_entered(
+    connection: AsyncConnection, keys: Keys, form: Form, known: Record
+) -> None:
+    """Nothing that was entered stays: there was no request."""
+    appeal_id, said = known.appeal_id, await words_ever(connection, keys, form, known)
     await connection.execute(
         update(record).where(record.c.appeal_id == appeal_id).values(content={}, sealed=None)
     )
@@ -354,8 +370,5 @@ async def forget_personal(connection: AsyncConnection, appeal_id: UUID) -> None:
         .where(record_change.c.appeal_id == appeal_id)
         .values(differences={}, sealed=None)
     )
-    await connection.execute(
-        delete(record_identifier).where(record_identifier.c.appeal_id == appeal_id)
-    )
     await connection.execute(delete(record_search).where(record_search.c.appeal_id == appeal_id))
-    await appeals.forget_caller(connection, appeal_id)
+    await indexing.forget_words(connection, said)

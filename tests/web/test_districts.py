@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.errors import AskedWrongly
 from callcenter.register.fields import OUTSIDE
+from callcenter.register.form_pages import written_options
 from callcenter.register.masking import remaining, remaining_change
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from tests.rules.test_districts import COLUMNS, DISTRICTS, FORM, REGIONS, row
-from tests.web.browser import visible
+from tests.web.browser import form_token, visible
 from tests.web.conftest import Call
 from tests.web.test_commands import Run, audited, run
 from tests.web.test_export import of_csv, take
@@ -261,6 +262,24 @@ async def test_an_ended_district_is_offered_no_more_and_stays_where_it_was_chose
     headers = {"If-Match": (await api.get(path)).headers["etag"]}
     refused = await api.put(path, json=kept, headers=headers)
     assert (refused.status_code, "region" in refused.json()["detail"]) == (400, True)
+
+
+async def test_the_center_corrects_a_name_on_the_page_of_the_question(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    head.cookies.set("callcenter_language", "ru")
+    path = "/form/appeal/district"
+    options = written_options(DISTRICTS).replace("Мерке ауданы", "Меркі ауданы")
+    names = {"kk": "Аудан", "ru": "Район", "en": "District", "position": "60", "guard": "open"}
+    sent = names | {"active": "true", "options": options}
+    token = await form_token(head, path)
+    assert (await head.post(path, data=sent | {"form_token": token})).status_code == 303
+    query = "SELECT version, type FROM record_field WHERE code = 'district' ORDER BY version"
+    assert await rows(engine, query) == [(1, "text"), (2, "text"), (3, "choice")]
+    asked = {"f.region": "310000000", "f.district": "меркі ауданы"}
+    assert (await send(head, call.number, version=0, **WHOLE | asked)).status_code == 303
+    page = (await head.get(f"/appeals/{call.number}/record")).text
+    assert 'name="f.district" value="Меркенский район"' in page
 
 
 @pytest.mark.parametrize(

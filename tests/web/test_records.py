@@ -134,15 +134,33 @@ async def test_an_anonymous_contact_is_not_registered_but_helped_and_closed(
 async def test_where_there_was_no_request_nothing_personal_is_kept(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
-    await send(head, call.number, version=0, **WHOLE)
-    await send(head, call.number, "draft", version=1, **WHOLE)
+    child = {"f.affected1.person_kind": "child", "f.affected1.name": "Тимур Оспанов"}
+    danger = {"f.danger": "yes", "f.danger_reason": "Бьёт Сейтову"}
+    await send(head, call.number, version=0, **WHOLE | child | danger)
+    await send(head, call.number, version=1, **WHOLE | child | danger | {"f.content": "Шутка"})
+    await send(head, call.number, "danger", version=2, reason="102, Сейтова ждёт")
+    await send(head, call.number, "draft", version=3, **WHOLE)
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
+    await send(head, call.number, "remind", at=tomorrow, about="Позвонить Сейтовой")
+    token = await form_token(head, f"/appeals/{call.number}/record")
+    sent = {"file": ("Паспорт Сейтовой.txt", b"word")}
+    path = f"/api/v1/appeals/{call.number}/attachments"
+    attached = await head.post(path, files=sent, headers={"X-Form-Token": token})
+    assert attached.status_code == 200
     assert (await send(head, call.number, "no-request")).status_code == 303
-    everything = ""
-    for table in ("record", "record_change", "record_draft", "record_identifier", "appeal"):
-        everything += str(await rows(engine, f"TABLE {table}"))
-    assert "Сейтова" not in everything
-    assert "алименты" not in everything
-    assert "+7701" not in everything
+    names = await rows(
+        engine,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        " AND table_name !~ 'procrastinate|record_field'",
+    )
+    everything = str([await rows(engine, f'TABLE "{name}"') for (name,) in names])
+    for told in ("Сейтов", "seitov", "алимент", "шутк", "Шутка", "Оспанов", IDENTIFIER, "+7701"):
+        assert told not in everything, told
+    for table in ("record_draft", "record_reminder", "record_identifier", "search_word"):
+        assert await rows(engine, f"TABLE {table}") == [], table
+    assert await rows(engine, "SELECT state, sealed_name FROM record_attachment") == [
+        ("erased", None)
+    ]
     assert await rows(engine, "SELECT stage, sealed FROM record") == [("no_request", None)]
 
 
