@@ -84,7 +84,9 @@ class Controller:
         self.desk = Desk(redis, self.life, settings)
         self.queue = Queue(redis)
         self.memory = CallMemory(redis)
-        self.mailbox = Mailbox(redis, self.life, self._give_order)
+        self.mailbox = Mailbox(
+            redis, self.life, self._give_order, lambda: self.leaving.calls_may_begin
+        )
         self.blocklist = Blocklist(settings, engine)
         self.plans = Planbook(settings, engine)
         self.progress = AppealsProgress(engine)
@@ -110,7 +112,13 @@ class Controller:
             lambda calls, since: outcomes(lines_of(ledger_of(settings), calls, since)),
         )
         self.takeover = Takeover(
-            self.switchboard, self.desk, engine, self.recovery, self.memory, self._resume
+            self.switchboard,
+            self.desk,
+            engine,
+            self.recovery,
+            self.memory,
+            self._resume,
+            turn_away=lambda channel: self.calls_out.turn_away(channel),
         )
         self.attendance = Attendance(
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts, engine

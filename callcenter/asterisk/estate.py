@@ -1,7 +1,8 @@
 """What a life of a controller left in the switch: its calls, which become ours, and the rest."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ class Estate:
     life: str
     channels: Mapping[str, Told]  #: all that the switch has now
     left: frozenset[str]  #: those of them that were this life's
+    ours: frozenset[str]  #: those of these that are in our application by now
     talks: Mapping[str, frozenset[str]]  #: conversations
     ears: frozenset[str]  #: bridges by which somebody listened to one
     bridges: frozenset[str]  #: all that the switch has now
@@ -48,6 +50,19 @@ class Estate:
         talking = {each for carrier in self.carriers for each in self._company(carrier)}
         return set(self.left - self.carriers - talking)
 
+    @property
+    def in_vain(self) -> set[str]:
+        """Of the rest, consultants who have answered, or dialled, and whom nobody hears.
+
+        But for those whose caller has just left.
+        """
+        orphans = {each for inside in self.orphaned.values() for each in inside}
+        return {
+            each
+            for each in self.rest - orphans
+            if self.channels[each]["state"] == "Up" and extension_of(self.channels[each]["name"])
+        }
+
     def _company(self, carrier: str) -> frozenset[str]:
         """Who is in the conversation of this leg."""
         return self.talks.get(self.talk_of(carrier) or "", frozenset()) - {carrier}
@@ -68,10 +83,22 @@ class LeftCall:
     ]  #: those in the bridge, perhaps without the leg, which is aside then
 
 
-async def look(ari: Ari, life: str, living: Collection[str]) -> Estate:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an estate. `half` are channels of calls that could not be made ours whole.
+
+    Some of them may be ours by now; whoever looks again says so.
+    """
+
+    calls: Sequence[LeftCall]
+    half: frozenset[str]
+
+
+async def look(ari: Ari, life: str, living: Collection[str], half: Collection[str] = ()) -> Estate:
     """What the switch still has of a life of a controller, and none of the `living` has taken over.
 
-    The switch names a channel that was moved with the application of its dead controller too.
+    But for those that were taken by `half`. The switch names a channel that was moved with the
+    application of its dead controller too.
     """
     holders: dict[str, str] = {}
     for told in await ari.request("GET", "applications"):
@@ -80,6 +107,8 @@ async def look(ari: Ari, life: str, living: Collection[str]) -> Estate:
                 holders[each] = told["name"]
             else:
                 holders.setdefault(each, told["name"])
+    ours = {each for each in half if holders.get(each) == ari.application}
+    holders |= dict.fromkeys(ours, life)
     channels = {told["id"]: told for told in await ari.request("GET", "channels")}
     left = {each for each, told in channels.items() if holders.get(each, _rings_for(told)) == life}
     elsewhere = holders.keys() - left
@@ -94,6 +123,7 @@ async def look(ari: Ari, life: str, living: Collection[str]) -> Estate:
         life,
         channels,
         frozenset(left),
+        frozenset(left & ours),
         {name: legs for name, legs in touched.items() if name.startswith(TALK)},
         frozenset(name for name in touched if name.startswith(OVERHEARD)),
         frozenset(bridge["id"] for bridge in bridges),
@@ -109,26 +139,45 @@ def _rings_for(told: Told) -> str:
     return "" if told["state"] == "Up" else life_of(told["id"])
 
 
-async def take(board: Switchboard, estate: Estate) -> list[LeftCall]:
-    """Make the calls ours, unheard; end what is none: telephones that ring, ears, orphans."""
+async def take(board: Switchboard, estate: Estate) -> Taken:
+    """Make the calls ours, unheard; end what is none: telephones that ring, ears, orphans.
+
+    Those who are there in vain stay, and are the caller's to tell so.
+    """
     for bridge in estate.ears:
         await board.destroy(bridge)
-    carriers = sorted(estate.carriers)
-    calls = await asyncio.gather(*(_take_call(board, estate, each) for each in carriers))
-    await asyncio.gather(*map(board.end, estate.rest))
+    taking = [_take_call(board, estate, each) for each in sorted(estate.carriers)]
+    taken = await asyncio.gather(*taking)
+    await asyncio.gather(*map(board.end, estate.rest - estate.in_vain))
     for bridge in estate.orphaned:
         await board.destroy(bridge)
-    return calls
+    half = [each for each in taken if isinstance(each, frozenset)]
+    calls = [each for each in taken if isinstance(each, LeftCall)]
+    return Taken(calls, frozenset().union(*half))
 
 
-async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall:
+async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall | frozenset[str]:
+    """The call of this leg, or the channels of it that may be ours by now."""
     bridge = estate.talk_of(carrier)
     inside = estate.talks[bridge] if bridge else frozenset()
     legs = [each for each in (carrier, *(inside - {carrier})) if each in estate.channels]
-    channels = await asyncio.gather(*(_take_leg(board, estate, each) for each in legs))
-    return LeftCall(channels[0], bridge, [c for c in channels if c.id in inside])
+    taking = [take_leg(board, estate, each) for each in legs]
+    taken = await asyncio.gather(*taking, return_exceptions=True)
+    channels = [each for each in taken if isinstance(each, Channel)]
+    if len(channels) == len(legs):
+        return LeftCall(channels[0], bridge, [c for c in channels if c.id in inside])
+    for fault in taken:
+        if isinstance(fault, BaseException):
+            log.error("call %s cannot be taken over yet: %s", carrier, fault, exc_info=_ours(fault))
+    return frozenset(legs)
 
 
-async def _take_leg(board: Switchboard, estate: Estate, leg: str) -> Channel:
+async def take_leg(board: Switchboard, estate: Estate, leg: str) -> Channel:
+    """Make it ours, unheard. Raises WeFailed when that is not sure."""
     await hush(board.ari, leg, estate.life)
-    return await board.adopt(estate.channels[leg])
+    return await board.adopt(estate.channels[leg], is_ours=leg in estate.ours)
+
+
+def _ours(fault: BaseException) -> BaseException | None:
+    """What is an error of ours is logged whole."""
+    return None if isinstance(fault, WeFailed) else fault

@@ -166,6 +166,7 @@ class Lives:
         self._listed: set[str] = {self.me}
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._claimed: set[str] = set()
+        self._unfinished: set[str] = set()  # whose calls we took over in part
 
     def hear(self, event: Event) -> None:
         """Take in an event of ARI that may be a sign."""
@@ -237,7 +238,7 @@ class Lives:
         told = await self._ask("GET", "applications")
         names = {application["name"] for application in told}
         self._listed = {name for name in names if name.startswith((LINE, WATCHDOG))}
-        self.roll.include(name for name in names if name.startswith(LINE))
+        self.roll.include(name for name in names | self._unfinished if name.startswith(LINE))
 
     async def _sign_heard(self, *, to_all: bool = True) -> None:
         """Send a sign, and return when we hear it: so all others had it sent to them."""
@@ -311,7 +312,9 @@ class Lives:
 
     async def _inherit(self, life: str) -> None:
         sign = self.roll.last(life)
+        self._unfinished.add(life)  # should it fail: the switch may not name this life any more
         await self._on_dead(life, sign is not None and sign.leaves)
+        self._unfinished.discard(life)
         await self._bury(life)
 
     async def alone_with(self, life: str, deed: Callable[[str], Awaitable[None]]) -> None:

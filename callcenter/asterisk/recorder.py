@@ -48,10 +48,13 @@ class Recorder:
         if not _SAFE_FILE.fullmatch(str(file)):
             raise RecordingUnproved(f"MixMonitor could misread the file name {file}")
         if _exists(file):
+            if file in self._running:  # we asked for it, and Asterisk did it when we had given up
+                return
             raise RecordingUnproved(f"{file.name} exists already, and is never overwritten")
         # On a full disk Asterisk makes the file all the same, and writes nothing into it.
         if not has_room(file.parent):
             raise RecordingUnproved(f"cannot record {file.name}: no room on the disk")
+        self._running[file] = ""
         try:
             answer = await self._ami.action(
                 {
@@ -64,7 +67,10 @@ class Recorder:
                 timeout=START_LIMIT,
             )
             self._running[file] = answer.fields.get("MixMonitorID", "")
+        except Unreachable as exc:  # it may do it yet
+            raise RecordingUnproved(f"cannot start recording {file.name}: {exc}") from exc
         except WeFailed as exc:
+            del self._running[file]
             raise RecordingUnproved(f"cannot start recording {file.name}: {exc}") from exc
         try:
             async with asyncio.timeout(START_LIMIT):
@@ -104,6 +110,9 @@ class Recorder:
             try:
                 await self._ami.action(action)
             except Unreachable:
+                await asyncio.sleep(
+                    LOOK_EVERY
+                )  # it may be known before the connection is not there
                 continue
             except Refused:  # it is not running, or the channel has gone: the file will tell
                 pass

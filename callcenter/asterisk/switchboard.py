@@ -137,9 +137,15 @@ class Switchboard:
         channel.began_at = datetime.fromisoformat(told["creationtime"]).timestamp()
         return channel
 
-    async def adopt(self, told: Mapping[str, Any]) -> Channel:
-        """A channel of a dead controller's, in our application from now on; it may have gone."""
+    async def adopt(self, told: Mapping[str, Any], *, is_ours: bool = False) -> Channel:
+        """A channel of a dead controller's, in our application from now on; it may have gone.
+
+        `is_ours`: it is there already. Raises WeFailed when it is not sure that it is.
+        """
         channel = self._channels[told["id"]] = self._told(told)
+        if is_ours:  # to move it once more would end it here
+            channel.handle({"type": "StasisStart", "channel": told})
+            return channel
         query = {"app": self.ari.application}
         try:
             async with asyncio.timeout(MOVE):

@@ -41,6 +41,28 @@ local function release(extension)
   redis.call('ZREM', 'desk:leases', extension)
 end
 
+local function hold(call, controller, extension) -- this call has the consultant
+  redis.call('ZADD', 'desk:leases', now + LEASE, extension)
+  redis.call('HSET', 'desk:holders', extension, call .. ' ' .. controller)
+  redis.call('HSET', 'desk:held', call, extension)
+end
+
+local function talks(extension)
+  if LEGAL[standing(extension) .. ' talking'] then move(extension, 'talking', '-', 'desk') end
+  not_idle(extension)
+end
+
+local function renew(call, controller) -- the lease of a call of this controller; whether there is one
+  local extension = redis.call('HGET', 'desk:held', call)
+  if not extension then return false end
+  redis.call('ZADD', 'desk:leases', 'XX', now + LEASE, extension)
+  local holder = string.match(redis.call('HGET', 'desk:holders', extension) or '', '%S+$')
+  if holder and not redis.call('ZSCORE', 'desk:controllers', holder) then -- it died, and we went on
+    redis.call('HSET', 'desk:holders', extension, call .. ' ' .. controller)
+  end
+  return true
+end
+
 local function consider(extension) -- idle is: ready, telephone free, not leased
   if standing(extension) == 'talking' and not is_leased(extension)
       and not IN_USE[telephone(extension)] then
@@ -161,9 +183,7 @@ function operation.occupy()
   if held or ENGAGED[state] or not LEGAL[state .. ' talking'] then
     return redis.error_reply('NOTFREE ' .. state)
   end
-  redis.call('ZADD', 'desk:leases', now + LEASE, extension)
-  redis.call('HSET', 'desk:holders', extension, call .. ' ' .. ARGV[3])
-  redis.call('HSET', 'desk:held', call, extension)
+  hold(call, ARGV[3], extension)
   move(extension, 'talking', '-', 'self')
   if state ~= 'ready' then -- who was on a pause goes on with it
     redis.call('HSET', 'desk:after', extension, table.concat({state, reason, 'desk'}, ' '))
@@ -176,24 +196,31 @@ local function handled(seconds)
   redis.call('SET', 'desk:handling', average + (seconds - average) / 20)
 end
 
--- extension, controller that died, its successor, call: the consultant talks on in this call;
--- returns the call as the lease has it
+-- extension, successor, call, controllers that live, ...: the consultant talks on in this call, whose
+-- controller is no more; returns the call as the lease has it
 function operation.adopt()
-  local extension, successor = ARGV[2], ARGV[4]
-  local call, controller = string.match(redis.call('HGET', 'desk:holders', extension) or '', '^(%S+) (%S+)$')
-  if not call then
-    if not on_roster(extension) then return ARGV[5] end
-    call = ARGV[5]
-    redis.call('HSET', 'desk:held', call, extension)
-  elseif controller ~= ARGV[3] then
-    return ARGV[5] -- another's by now
+  local extension, successor = ARGV[2], ARGV[3]
+  local holder = redis.call('HGET', 'desk:holders', extension) or ''
+  local call, controller = string.match(holder, '^(%S+) (%S+)$')
+  for i = 5, #ARGV do
+    if controller == ARGV[i] and controller ~= successor then return ARGV[4] end -- another's by now
   end
-  redis.call('HSET', 'desk:holders', extension, call .. ' ' .. successor)
-  redis.call('ZADD', 'desk:leases', now + LEASE, extension)
-  local state = standing(extension)
-  if LEGAL[state .. ' talking'] then move(extension, 'talking', '-', 'desk') end
-  not_idle(extension)
+  if not call then
+    call = ARGV[4]
+    if not on_roster(extension) then return call end
+  end
+  hold(call, successor, extension)
+  talks(extension)
   return call
+end
+
+-- call, controller, extension: the two talk, and nothing here says so any more
+function operation.hold_again()
+  local call, extension = ARGV[2], ARGV[4]
+  local held = redis.call('HEXISTS', 'desk:held', call) == 1
+  if held or is_leased(extension) or not on_roster(extension) then return end
+  hold(call, ARGV[3], extension)
+  talks(extension)
 end
 
 local function is_anothers(call, controller) -- it was taken over from this controller
@@ -264,11 +291,13 @@ local function due(key, before)
   return ipairs(redis.call('ZRANGE', key, '-inf', before, 'BYSCORE'))
 end
 
-function operation.tick() -- controller, its calls that hold a consultant: it renews their leases
+-- controller, its calls that hold a consultant: it renews their leases. Returns whether the desk
+-- knows a roster, and the calls of which it knows no lease
+function operation.tick()
   redis.call('ZADD', 'desk:controllers', now + LEASE, ARGV[2])
+  local unheld = {}
   for i = 3, #ARGV do
-    local extension = redis.call('HGET', 'desk:held', ARGV[i])
-    if extension then redis.call('ZADD', 'desk:leases', 'XX', now + LEASE, extension) end
+    if not renew(ARGV[i], ARGV[2]) then table.insert(unheld, ARGV[i]) end
   end
   for _, call in due('desk:asked', now) do forget(call) end
   for _, extension in due('desk:leases', now) do lease_ended(extension) end
@@ -298,6 +327,7 @@ function operation.tick() -- controller, its calls that hold a consultant: it re
     for _, extension in due('desk:pages', now) do redis.call('ZADD', 'desk:pages', now, extension) end
   end
   redis.call('ZREMRANGEBYSCORE', 'desk:controllers', '-inf', now)
+  return {redis.call('EXISTS', 'desk:roster'), unpack(unheld)}
 end
 
 local said = operation[ARGV[1]]()

@@ -43,7 +43,7 @@ class Desk:
         self._do = Script(redis, rules)
         self._roster: dict[str, Consultant] = {}
         self._places: dict[str, Place] = {}
-        self._occupied: dict[str, Occupation] = {}
+        self._occupied: dict[str, str] = {}  # extension by call
         self.offers = 0  #: of consultants to calls of ours, so far
         #: Awaited when Redis has lost everything: tell roster and devices again.
         self.on_empty: Callable[[], Awaitable[None]] | None = None
@@ -129,16 +129,16 @@ class Desk:
 
     @asynccontextmanager
     async def adopted(
-        self, consultant: Consultant, before: str, call_id: str
+        self, consultant: Consultant, living: Iterable[str], call_id: str
     ) -> AsyncIterator["Place"]:
         """The place of a call in which this consultant talks, that a dead controller had.
 
-        `call_id` is for a lease of its own, should the desk know of none any more. While Redis is
-        away the two talk on without one.
+        It is left to whichever of the `living` has it by now. `call_id` is for a lease of its own,
+        should the desk know of none any more. While Redis is away the two talk on without one.
         """
         try:
             call_id = await self._do(
-                "adopt", consultant.extension, before, self._controller, call_id
+                "adopt", consultant.extension, self._controller, call_id, *living
             )
         except DeskClosed as exc:
             log.error("%s", exc)
@@ -160,7 +160,8 @@ class Desk:
         NotOnRoster, DeskClosed.
         """
         await self._do("occupy", call_id, self._controller, extension)
-        self._occupied[call_id] = occupation = Occupation()
+        self._occupied[call_id] = extension
+        occupation = Occupation()
         try:
             yield occupation
         finally:
@@ -179,12 +180,21 @@ class Desk:
             try:
                 holding = [call for call, place in self._places.items() if place.consultant]
                 holding += self._occupied
-                known = await self._do("tick", self._controller, *holding)
+                known, *unheld = await self._do("tick", self._controller, *holding)
                 if not known and self.on_empty is not None:
                     await self.on_empty()
+                for call_id in unheld:
+                    await self._hold_again(call_id)
             except DeskClosed as exc:
                 log.error("%s", exc)
             await asyncio.sleep(TICK)
+
+    async def _hold_again(self, call_id: str) -> None:
+        """Redis was away, or lost all: its lease ended though the consultant talks."""
+        place = self._places.get(call_id)
+        talker = place.talker if place is not None else self._occupied.get(call_id)
+        if talker:
+            await self._do("hold_again", call_id, self._controller, talker)
 
     async def _listen(self) -> None:
         while True:
@@ -261,6 +271,11 @@ class Place:
             if self.consultant is not None:  # else it was withdrawn at once
                 return self.consultant
         return None
+
+    @property
+    def talker(self) -> str | None:
+        """The extension of the consultant, once the two talk."""
+        return self.consultant.extension if self.consultant and self._is_busy else None
 
     def rings(self) -> None:
         """The consultant's telephone is being rung; returns at once."""

@@ -6,7 +6,6 @@ An order is carried out once or not at all: nobody repeats it, and one that is l
 import asyncio
 import json
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,7 +27,11 @@ def first_id(call_id: str) -> str:
 
 
 ANSWER_LIMIT = 5.0  # seconds in which an order must have been answered
+DONE_LIMIT = 4.5  # seconds in which it must have been carried out, for its fault to be told in time
 NO_CALL = "-"  #: stands for the id of a call in an order that is to begin one
+#: Stands for the controller in such an order, which is whichever takes it first: one that died
+#: counts as alive for some seconds yet, and must not be asked.
+ANYBODY = "anybody"
 LISTEN = 1.0  # seconds for which one request for orders waits
 
 
@@ -68,20 +71,19 @@ class Dispatch:
         return Held(call_id, controller, extension)
 
     async def to_a_controller(self, order: Order) -> Answer:
-        """What one of the controllers that live answers, which may begin a call.
+        """What the first controller that takes it answers, which may begin a call.
 
         Raises as `to_consultant`, and WeFailed when no controller lives.
         """
         try:
             async with asyncio.timeout(LIMIT):
                 seconds, _ = await self._redis.time()
-                alive = await self._redis.zrange("desk:controllers", seconds, "+inf", byscore=True)
+                alive = await self._redis.zcount("desk:controllers", seconds, "+inf")
         except (RedisError, OSError, TimeoutError) as exc:
             raise DeskClosed(f"cannot find a controller: {exc or 'no answer'}") from exc
         if not alive:
             raise WeFailed("no controller of calls is there: start `callcenter line`")
-        controller = str(random.choice(alive))  # noqa: S311
-        return await self.to_call(Held(NO_CALL, controller, ""), order)
+        return await self.to_call(Held(NO_CALL, ANYBODY, ""), order)
 
     async def to_call(self, call: Held, order: Order) -> Answer:
         """What this call answers.
@@ -130,12 +132,20 @@ class Mailbox:
     """Takes the orders for the calls of one controller. `run` must be running."""
 
     def __init__(
-        self, redis: Redis, controller: str, give: Callable[[str, Order], Awaitable[Answer]]
+        self,
+        redis: Redis,
+        controller: str,
+        give: Callable[[str, Order], Awaitable[Answer]],
+        takes_new: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`give` is told the id of a call and the order, and answers as `Orders.give`."""
+        """`give` is told the id of a call and the order, and answers as `Orders.give`.
+
+        `takes_new`: whether orders to begin a call are taken now, with the id NO_CALL.
+        """
         self._redis = redis
         self._mailbox = f"orders:{controller}"
         self._give = give
+        self._takes_new = takes_new
         self._busy: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -152,9 +162,10 @@ class Mailbox:
                 task.cancel()
 
     async def _next(self) -> str | None:
+        mailboxes = [self._mailbox, *([f"orders:{ANYBODY}"] if self._takes_new() else ())]
         try:
             async with asyncio.timeout(LISTEN + LIMIT):
-                came = await self._redis.blpop([self._mailbox], LISTEN)
+                came = await self._redis.blpop(mailboxes, LISTEN)
         except (RedisError, OSError, TimeoutError) as exc:
             log.error("orders cannot be heard: %s", exc or "no answer")
             await asyncio.sleep(LISTEN)
@@ -181,7 +192,7 @@ class Mailbox:
 
     async def _answer(self, call_id: str, order: Order) -> dict[str, object]:
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
+            async with asyncio.timeout(DONE_LIMIT):
                 return {"done": dict(await self._give(call_id, order))}
         except AskedWrongly as exc:
             return {"refused": str(exc)}

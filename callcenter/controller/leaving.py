@@ -29,6 +29,12 @@ class Leaving:
         self._owed = owed
         self._where: dict[asyncio.Task[object], Memory] = {}
 
+    @property
+    def calls_may_begin(self) -> bool:
+        """Whether we stay, and hear the switch."""
+        board = self._switchboard
+        return board.claiming and board.ari.connected.is_set() and self._lease.hold is Hold.SURE
+
     @contextmanager
     def known(self, memory: Memory) -> Iterator[None]:
         """Within the block it is known where the call is that this task serves."""

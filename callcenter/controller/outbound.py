@@ -111,8 +111,14 @@ class CallsOut:
             log.warning("a call of consultant %s refused: %s", extension, exc)
             await self._tell_refused(channel, exc)
         finally:
-            await channel.hang_up()
-            self._switchboard.forget(channel)
+            await self._switchboard.let_go(channel)
+
+    async def turn_away(self, channel: Channel) -> None:
+        """Tell a consultant whose call was lost with its controller, and hang up."""
+        try:
+            await self._tell_refused(channel, WeFailed())
+        finally:
+            await self._switchboard.let_go(channel)
 
     async def asked(self, order: Order, begun: "asyncio.Future[Answer]") -> None:
         """Ring the consultant, then the number; `begun` is answered before the telephone rings.
@@ -150,7 +156,10 @@ class CallsOut:
             record = self._journal.outgoing(
                 start.call.id, start.call.appeal_id, start.call.first_moment
             )
-            if begun is not None and not begun.done():
+            if begun is not None:
+                if begun.done():  # too late: who asked was told that it failed, and may ask again
+                    record.closed(Outcome.LOST_TO_A_FAULT)
+                    return
                 begun.set_result({"call": str(start.call.id), "appeal": start.appeal})
 
             def conversation(leg: Leg) -> Call:

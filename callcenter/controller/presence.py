@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 COMPANY = 0.02  # seconds that a telephone's state waits for others, to be told with them
 RETELL = 60.0  # seconds after which the desk is told again, should a word have been lost
+#: Seconds. What a telephone did so long ago is no news: we stood still, or the network did. (The
+#: desk takes an old word for a new one by a clock that was set back.) The switch is asked instead.
+LATE = 5.0
 TECHNOLOGY = "PJSIP/"
 
 
@@ -37,20 +40,39 @@ class Presence:
         self._engine = engine
         self._device_states = device_states
         self._news: dict[str, tuple[str, float]] = {}
+        self._asks = False
         self._errands: set[asyncio.Task[None]] = set()
 
     def device_changed(self, event: Mapping[str, str]) -> None:
-        """Take AMI's event DeviceStateChange."""
+        """Take AMI's event DeviceStateChange: repeated, late or out of order it does no harm."""
         name = event["Device"].removeprefix(TECHNOLOGY)
-        if name != event["Device"] and name.isdigit():  # trunks have names
-            stamp = float(event.get("Timestamp", time.time()))
-            if not self._news:
-                self._begin(self._tell_news())
+        if name == event["Device"] or not name.isdigit():  # trunks have names
+            return
+        if "ActionID" in event:  # an item of a list that was answered comes again: it is no news
+            return
+        stamp = float(event["Timestamp"])
+        if time.time() - stamp > LATE:
+            self._ask_soon()
+            return
+        if not self._news:
+            self._begin(self._tell_news())
+        if name not in self._news or self._news[name][1] <= stamp:
             self._news[name] = (event["State"], stamp)
 
     def reloaded(self, _: Mapping[str, str]) -> None:
         """Take AMI's event Reload: there may be other telephones."""
-        self._begin(self.tell())
+        self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        """Tell everything as it is by then; many reasons to do so are one."""
+        if not self._asks:
+            self._asks = True
+            self._begin(self._ask())
+
+    async def _ask(self) -> None:
+        await asyncio.sleep(COMPANY)
+        self._asks = False
+        await self.tell()
 
     async def run(self) -> None:
         """Tell it all again every minute, until cancelled."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.asterisk import estate
 from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.estate import LeftCall
+from callcenter.asterisk.estate import Estate, LeftCall
 from callcenter.asterisk.names import CALLED, caller_of
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants.desk import Desk
 from callcenter.controller.memory import CallMemory
 from callcenter.controller.recovery import Recovery
+from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
 from callcenter.line.guests import Guest, Outsider, Talker
 from callcenter.line.happenings import Found
@@ -59,37 +61,74 @@ class Takeover:
         recovery: Recovery,
         memory: CallMemory,
         resume: Callable[[Resumed], Awaitable[None]],
+        turn_away: Callable[[Channel], Awaitable[None]],
     ) -> None:
-        """`resume` begins to serve a call, and returns at once."""
+        """`resume` begins to serve a call, and returns at once.
+
+        `turn_away` tells a consultant that what was asked for is not possible now, and hangs up.
+        """
         self._board = board
         self._desk = desk
         self._engine = engine
         self._recovery = recovery
         self._memory = memory
         self._resume = resume
+        self._turn_away = turn_away
         self._turn = asyncio.Lock()
         self._errands: set[asyncio.Task[None]] = set()
+        #: By the life, channels of calls that could not be taken over whole yet.
+        self._half: dict[str, frozenset[str]] = {}
 
     async def take(self, life: str, in_order: bool) -> None:
-        """Go on with all that this life had. Raises WeFailed; may be repeated."""
+        """Go on with all that this life had. Raises WeFailed; is to be repeated then.
+
+        What one call meets is no matter of the others: 100 wait for a server that hangs as long as
+        one does.
+        """
         async with self._turn:  # a channel may be named with two lives that ended
-            living = {self._board.ari.application, *self._board.lives.roll.living}
-            left = await estate.look(self._board.ari, life, living)
-            calls = await estate.take(self._board, left)
-        if calls or left.left:
-            log.warning("%d calls of %s go on here", len(calls), life)
-        for call in calls:
+            half = self._half.get(life, frozenset())
+            left = await estate.look(self._board.ari, life, self._living(), half)
+            for each in half - left.left:  # hung up meanwhile
+                self._board.forget(self._board.channel(each))
+            taken = await estate.take(self._board, left)
+            self._half |= {life: taken.half}
+        if taken.calls or left.left:
+            log.warning("%d calls of %s go on here", len(taken.calls), life)
+        await asyncio.gather(*(self._go_on(call, life, in_order) for call in taken.calls))
+        for each in left.in_vain:
+            self._begin(self._tell_in_vain(left, each))
+        for bridge in left.orphaned:
+            await self._recovery.conversation_over(caller_of(bridge))
+        if half := self._half[life]:
+            raise WeFailed(f"{len(half)} channels could not be taken over whole")
+        del self._half[life]
+        self._begin(self._release_promises(life))
+
+    def _begin(self, errand: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _living(self) -> set[str]:
+        return {self._board.ari.application, *self._board.lives.roll.living}
+
+    async def _go_on(self, call: LeftCall, life: str, in_order: bool) -> None:
+        try:
             where = await self._where(call.leg.id)
             if where is None and call.leg.id.startswith(CALLED):
                 await self._end(call)
             else:
-                found, places = await self._found(call, where, life)
+                found, places = await self._found(call, where)
                 await self._resume(Resumed(call.leg, where, found, places, in_order))
-        for bridge in left.orphaned:
-            await self._recovery.conversation_over(caller_of(bridge))
-        errand = asyncio.create_task(self._release_promises(life))
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        except Exception:
+            log.exception("call %s does not go on here yet", call.leg.id)
+            self._half[life] |= {each.id for each in (call.leg, *call.inside)}
+
+    async def _tell_in_vain(self, left: Estate, leg: str) -> None:
+        try:
+            await self._turn_away(await estate.take_leg(self._board, left, leg))
+        except WeFailed as exc:  # it is a stray, and ends
+            log.error("consultant's channel %s is not told that its call failed: %s", leg, exc)
 
     async def _where(self, leg: str) -> Whereabouts | None:
         return await self._memory.where(leg) or await self._recovery.where(leg)
@@ -102,7 +141,7 @@ class Takeover:
             await self._board.destroy(call.bridge)
 
     async def _found(
-        self, call: LeftCall, where: Whereabouts | None, life: str
+        self, call: LeftCall, where: Whereabouts | None
     ) -> tuple[Found | None, tuple[str, ...]]:
         """The conversation as it was, everybody in it who does not belong there being let go."""
         others = [each for each in call.inside if each is not call.leg]
@@ -121,9 +160,9 @@ class Takeover:
         for each in others:
             extension = extension_of(each.name)
             if where.consultant and extension == where.consultant:
-                talker, places = await self._talker(each, where, life, call.leg.id)
+                talker, places = await self._talker(each, where, call.leg.id)
             elif guest is None and (extension is None or extension == where.guest):
-                guest = await self._guest(each, where, life, call.leg.id)
+                guest = await self._guest(each, where, call.leg.id)
             else:  # a supervisor
                 await self._board.let_go(each)
         room = self._board.found_room(call.bridge, call.leg, [*call.inside])
@@ -133,25 +172,29 @@ class Takeover:
         return Found(room, talker, guest, is_aside, muted, recording, proved), places
 
     async def _talker(
-        self, leg: Channel, where: Whereabouts, life: str, call_id: str
+        self, leg: Channel, where: Whereabouts, call_id: str
     ) -> tuple[Talker, tuple[str, ...]]:
         known = self._desk.known(where.consultant)
         consultant = known or _Who(UUID(where.consultant_id), where.consultant)
         side = AsyncExitStack()
         places: tuple[str, ...] = ()
         if known is not None:
-            place = await side.enter_async_context(self._desk.adopted(known, life, call_id))
+            place = await side.enter_async_context(
+                self._desk.adopted(known, self._living(), call_id)
+            )
             places = (place.call_id,)
         side.push_async_callback(self._board.let_go, leg)
         return Talker(consultant, leg, side), places
 
-    async def _guest(self, leg: Channel, where: Whereabouts, life: str, call_id: str) -> Guest:
+    async def _guest(self, leg: Channel, where: Whereabouts, call_id: str) -> Guest:
         known = self._desk.known(where.guest)
         side = AsyncExitStack()
         if known is None:
             side.push_async_callback(self._board.let_go, leg)
             return Outsider(where.guest, leg, side)
-        await side.enter_async_context(self._desk.adopted(known, life, f"{call_id}+guest"))
+        await side.enter_async_context(
+            self._desk.adopted(known, self._living(), f"{call_id}+guest")
+        )
         side.push_async_callback(self._board.let_go, leg)
         return Talker(known, leg, side)
 

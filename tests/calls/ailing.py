@@ -16,6 +16,28 @@ BLOCKABLE = (
     f"import signal, time; signal.signal(signal.SIGUSR1, lambda *_: time.sleep({BLOCKED})); "
     "from callcenter.cli import main; main()",
 )
+#: `callcenter`, killed as soon as it has so many channels of one that died: `(*DYING, "2")`.
+DYING = (
+    sys.executable,
+    "-c",
+    """
+import os, signal, sys
+from callcenter.asterisk.switchboard import Switchboard
+from callcenter.cli import main
+
+left, adopt = [None] * int(sys.argv.pop(1)), Switchboard.adopt
+
+async def adopt_and_die(self, told, **how):
+    channel = await adopt(self, told, **how)
+    left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return channel
+
+Switchboard.adopt = adopt_and_die
+main()
+""",
+)
 _CGROUPS = Path("/sys/fs/cgroup")
 
 

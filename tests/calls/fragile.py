@@ -3,13 +3,14 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest_asyncio
 
+from callcenter.app import Controller
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
 from callcenter.demo.sound import RATE, loudness
@@ -183,6 +184,37 @@ async def has_happened(house: House, number: str, moment: Moment) -> None:
         return appeal is not None and moment in await house.moments(appeal)
 
     await until(noted, f"{moment} of {number} is in the database")
+
+
+async def sees(controller: Controller, name: str) -> bool:
+    """Whether it hears a controller of this name, which takes over from others."""
+    return any(life.startswith(name) for life in controller.switchboard.lives.roll.serving)
+
+
+async def has_calls(controller: Controller, count: int = 1) -> bool:
+    return len(controller.calls) == count
+
+
+async def recorded_whole(house: House, number: str) -> None:
+    """The one recording of this caller is closed, and as long as the conversation."""
+    (recording,) = await house.recordings(await house.appeal(number))
+    assert recording.state == "closed"
+    assert recording.ended_at is not None
+    left, _ = house.recorded(recording)
+    talked = (recording.ended_at - recording.started_at).total_seconds()
+    assert abs(len(left) / RATE - talked) < 0.5
+
+
+async def all_is_kept(house: House, numbers: Iterable[str]) -> None:
+    """Each caller talked once, and was recorded once, from beginning to end."""
+    for number in numbers:
+        appeal = await house.appeal(number)
+        assert appeal.outcome == Outcome.TALKED
+        moments = await house.moments(appeal)
+        for once in (Moment.RECEIVED, Moment.RECORDING_STARTED, Moment.RECORDING_STOPPED):
+            assert moments.count(once) == 1, await house.story(number)
+        assert moments.count(Moment.ENDED) == 1
+        await recorded_whole(house, number)
 
 
 async def served(house: House, extension: str, number: str) -> None:

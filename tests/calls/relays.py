@@ -1,9 +1,11 @@
 """What stands between us and a server, and does what networks, busy machines and bugs do."""
 
 import asyncio
+import itertools
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +18,33 @@ from tests.calls.house import House
 
 POSTGRES = ".s.PGSQL.5432"  # the name of its socket
 #: After which seconds an event is passed on, each time that it is.
-Fate = Callable[[dict[str, Any]], Sequence[float]]
+Fate = Callable[[Mapping[str, Any]], Sequence[float]]
+ESTABLISHED = "01"  # in /proc/net/tcp
 
 
-def passed_on(_: dict[str, Any]) -> Sequence[float]:
+def passed_on(_: Mapping[str, Any]) -> Sequence[float]:
     return (0.0,)
 
 
-def swallowed(_: dict[str, Any]) -> Sequence[float]:
+def swallowed(_: Mapping[str, Any]) -> Sequence[float]:
     return ()
 
 
-def told_twice(_: dict[str, Any]) -> Sequence[float]:
+def told_twice(_: Mapping[str, Any]) -> Sequence[float]:
     return (0.0, 0.4)
 
 
-class _Relay:
+def told_late(_: Mapping[str, Any]) -> Sequence[float]:
+    return (0.8,)
+
+
+def told_out_of_order() -> Fate:
+    """Each second one comes before the one that was told before it."""
+    delays = itertools.cycle((0.8, 0.0))
+    return lambda _: (next(delays),)
+
+
+class _Relay(ABC):
     """Carries connections; while `flows` is not set nothing passes, and nobody is told."""
 
     def __init__(self) -> None:
@@ -39,8 +52,9 @@ class _Relay:
         self.flows.set()
         self.delay = 0.0  #: seconds that what is asked waits
 
+    @abstractmethod
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        raise NotImplementedError
+        """To the server. Raises OSError."""
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """For `asyncio.start_server`."""
@@ -79,27 +93,74 @@ class _Relay:
                 await writer.drain()
 
 
-class EventRelay(_Relay):
-    """Between a controller and Asterisk's ARI; `fate` is that of every event."""
+class _ToldRelay(_Relay):
+    """Between a controller and what Asterisk tells; `fate` is that of every event."""
 
     def __init__(self, target: int) -> None:
         super().__init__()
         self.fate: Fate = passed_on
-        self._target = target
+        self.target = target
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self._target)
+        return await asyncio.open_connection("127.0.0.1", self.target)
+
+    def _tell(self, event: Mapping[str, Any], said: bytes, writer: asyncio.StreamWriter) -> None:
+        for delay in self.fate(event):
+            asyncio.get_running_loop().call_later(delay, _write, writer, said)
+
+
+class EventRelay(_ToldRelay):
+    """ARI. While `reads` is not set nothing is taken from Asterisk, whose memory fills with it."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._port = 0  # from which Asterisk was reached last
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await super()._connect()
+        self._port = writer.get_extra_info("sockname")[1]
+        return reader, writer
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             writer.write(await reader.readuntil(b"\r\n\r\n"))
             while True:
+                await self.reads.wait()
                 frame, said = await _frame(reader)
                 await self.flows.wait()
                 event = json.loads(said) if frame[0] & 0x0F == 1 else {"type": "RESTResponse"}
-                fate = (0.0,) if event["type"] == "RESTResponse" else self.fate(event)
-                for delay in fate:
-                    asyncio.get_running_loop().call_later(delay, _write, writer, frame)
+                if event["type"] == "RESTResponse":
+                    _write(writer, frame)
+                else:
+                    self._tell(event, frame, writer)
+
+    def is_given_up(self) -> bool:
+        """Whether Asterisk has closed its side of the newest connection."""
+        ends = f"{self.target:04X}", f"{self._port:04X}"
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, here, there, state, *_ = line.split()
+            if (here.partition(":")[2], there.partition(":")[2]) == ends:
+                return state != ESTABLISHED
+        return True
+
+
+class AmiRelay(_ToldRelay):
+    """AMI. Answers, and the items of lists, come as they do."""
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            writer.write(await reader.readuntil(b"\r\n"))
+            while True:
+                said = await reader.readuntil(b"\r\n\r\n")
+                await self.flows.wait()
+                lines = (line.partition(": ") for line in said.decode().splitlines())
+                message = {name: value for name, _, value in lines}
+                if "Event" in message and "ActionID" not in message:
+                    self._tell(message, said, writer)
+                else:
+                    _write(writer, said)
 
 
 def _write(writer: asyncio.StreamWriter, frame: bytes) -> None:
@@ -161,6 +222,19 @@ async def relayed_ari(
 ) -> AsyncIterator[tuple[EventRelay, Settings]]:
     """A relay, and these settings, or the house's, of a controller that reaches ARI by it."""
     relay = EventRelay(house.settings.ari_port)
-    async with await asyncio.start_server(relay.carry, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with _listening(relay) as port:
         yield relay, (settings or house.settings).model_copy(update={"ari_port": port})
+
+
+@asynccontextmanager
+async def relayed_ami(house: House) -> AsyncIterator[tuple[AmiRelay, Settings]]:
+    """A relay, and the settings of a controller that reaches AMI by it."""
+    relay = AmiRelay(house.settings.ami_port)
+    async with _listening(relay) as port:
+        yield relay, house.settings.model_copy(update={"ami_port": port})
+
+
+@asynccontextmanager
+async def _listening(relay: _Relay) -> AsyncIterator[int]:
+    async with await asyncio.start_server(relay.carry, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]

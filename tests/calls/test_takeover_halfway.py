@@ -1,0 +1,198 @@
+"""A takeover that fails halfway: who takes over dies itself, or loses what it needs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from callcenter.app import Controller
+from callcenter.asterisk.ari import Unreachable
+from callcenter.asterisk.channel import Channel
+from callcenter.demo.call import Call
+from callcenter.demo.phone import Phone
+from callcenter.errors import WeFailed
+from callcenter.line.outcomes import Moment, Outcome
+from tests.calls.ailing import DYING
+from tests.calls.fragile import (
+    all_is_kept,
+    both_hear,
+    connected,
+    has_happened,
+    held,
+    sees,
+)
+from tests.calls.house import House, running_controller, until
+from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
+from tests.calls.talking import order
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def house(fragile: House) -> House:
+    return fragile
+
+
+@dataclass(frozen=True)
+class Callers:
+    """One talks with 201, one waits in Russian, one is in the menu in Russian."""
+
+    talks: Call
+    leg: Call
+    consultant: Phone
+    waits: Call
+    chooses: Call
+    numbers: list[str]
+
+
+@asynccontextmanager
+async def callers(house: House, series: str) -> AsyncIterator[Callers]:
+    numbers = [f"+7702080{series}{each}" for each in range(3)]
+    async with AsyncExitStack() as stack:
+        consultant = await stack.enter_async_context(house.softphone("201"))
+        await consultant.register()
+        calls = [await stack.enter_async_context(house.caller(number)) for number in numbers]
+        talks, waits, chooses = calls
+        leg = await connected(house, talks, consultant)
+        await has_happened(house, numbers[0], Moment.RECORDING_STARTED)
+        for each in (waits, chooses):
+            await each.press("2")
+            await house.hears(each, "ru", "emergency_hint")
+        await waits.press("0")
+        await has_happened(house, numbers[1], Moment.WAITING)
+        yield Callers(talks, leg, consultant, waits, chooses, numbers)
+
+
+async def all_are_served_on(house: House, those: Callers) -> None:
+    """Everybody keeps language and place; nobody is lost, or served twice."""
+    await asyncio.gather(
+        house.hears(those.waits, "ru", "sorry_going_on", 20),
+        house.hears(those.chooses, "ru", "sorry_going_on", 20),
+    )
+    await both_hear(those.talks, those.leg)
+    await held(house, those.numbers[0], "201")
+    await order(house, "201", "resume")
+    await both_hear(those.talks, those.leg)
+    await those.leg.hang_up()
+    await those.talks.ended()
+    for caller in (those.waits, those.chooses):
+        again = await those.consultant.next_call(30)
+        await again.answer()
+        await both_hear(caller, again)
+        await again.hang_up()
+        await caller.ended()
+    await all_is_kept(house, those.numbers)
+    for number in those.numbers[1:]:
+        assert (await house.appeal(number)).language == "ru"
+
+
+@pytest.mark.parametrize("moved", [1, 3])
+@pytest.mark.parametrize("who", ["a third", "the same, started again"])
+async def test_what_one_that_is_killed_meanwhile_leaves_is_finished_by(
+    house: House, line: Line, who: str, moved: int
+) -> None:
+    program = (*DYING, str(moved))
+    async with (
+        callers(house, f"{len(who):02}{moved}") as those,
+        running_line(house.settings, "line-2", program=program) as dying,
+        AsyncExitStack() as stack,
+    ):
+        third = Line(house.settings, "line-3" if who == "a third" else "line-2")
+        await line.kill()
+        await dying.ended()
+        stack.push_async_callback(third.kill)
+        await third.start()
+        await all_are_served_on(house, those)
+
+
+Breaks = Callable[[], Awaitable[None]]
+
+
+def fails_after_first(
+    board_of: Controller, monkeypatch: pytest.MonkeyPatch, fault: Breaks
+) -> list[str]:
+    """Have this happen once a first channel was taken over; the channels that were, in order."""
+    board, taken = board_of.switchboard, list[str]()
+    adopt = board.adopt
+
+    async def adopt_one(told: Mapping[str, Any], *, is_ours: bool) -> Channel:
+        channel = await adopt(told, is_ours=is_ours)
+        taken.append(channel.id)
+        if len(taken) == 1:
+            await fault()
+        return channel
+
+    monkeypatch.setattr(board, "adopt", adopt_one)
+    return taken
+
+
+@pytest.mark.parametrize("how", ["the connection breaks", "the switch gives none more"])
+async def test_what_could_not_be_taken_whole_is_taken_again_when(
+    house: House, line: Line, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async with (
+        callers(house, f"1{len(how)}") as those,
+        running_controller(house.settings, "line-2", house.engine, house.redis) as other,
+    ):
+        await until(lambda: sees(other, "line-1"), "the two know of each other")
+
+        async def break_off() -> None:
+            if how == "the connection breaks":
+                await other.switchboard.ari.connect_again()
+                raise Unreachable("the connection broke")
+            raise WeFailed("it does not come")
+
+        taken = fails_after_first(other, monkeypatch, break_off)
+        await line.kill()
+        await all_are_served_on(house, those)
+        assert taken.count(taken[0]) == 2, "the first one was taken again"
+
+
+@pytest.mark.parametrize("what", ["Redis", "PostgreSQL"])
+async def test_one_that_loses_a_server_meanwhile_finishes_it(
+    house: House,
+    line: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    redis_server: OwnRedis,
+    postgres_server: OwnPostgres,
+    what: str,
+) -> None:
+    async with (
+        callers(house, f"2{len(what):02}") as those,
+        running_controller(house.settings, "line-2", house.engine, house.redis) as other,
+    ):
+        await until(lambda: sees(other, "line-1"), "the two know of each other")
+
+        async def lose() -> None:
+            if what == "Redis":
+                redis_server.pause()
+            else:
+                await asyncio.to_thread(postgres_server.pause)
+
+        fails_after_first(other, monkeypatch, lose)
+        await line.kill()
+        try:
+            await asyncio.gather(
+                house.hears(those.waits, "ru", "sorry_going_on", 20),
+                house.hears(those.chooses, "ru", "sorry_going_on", 20),
+            )
+            await both_hear(those.talks, those.leg)
+        finally:
+            if what == "Redis":
+                redis_server.go_on()
+            else:
+                await asyncio.to_thread(postgres_server.go_on)
+        await held(house, those.numbers[0], "201")
+        await order(house, "201", "resume")
+        await both_hear(those.talks, those.leg)
+        await those.leg.hang_up()
+        await those.talks.ended()
+        for caller in (those.waits, those.chooses):
+            await caller.hang_up()
+        appeals = [await house.appeal(number) for number in those.numbers]
+    assert appeals[0].outcome == Outcome.TALKED
+    assert {appeal.language for appeal in appeals[1:]} == {"ru"}
+    assert Outcome.LOST_TO_A_FAULT not in {appeal.outcome for appeal in appeals}
