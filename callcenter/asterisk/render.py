@@ -30,12 +30,8 @@ TEMPLATES = (ROOT / "asterisk-conf", ROOT / "dialplan")
 
 #: The events of AMI that reach us.
 AMI_EVENTS = (
-    "ContactStatus",
     "DeviceStateChange",
     "FullyBooted",
-    "MixMonitorMute",
-    "MixMonitorStart",
-    "MixMonitorStop",
     "Reload",
     "Shutdown",
 )

@@ -9,7 +9,7 @@ Leaving it without an error proves that no channel, bridge or open recording is 
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -41,6 +41,7 @@ class Switch:
     def __init__(self, settings: Settings, accounts: Sequence[SipAccount] = ()) -> None:
         self.settings = settings
         self.accounts = list(accounts)
+        self.also: Mapping[str, str] = {}  #: what its environment has besides, from its next start
         self.let_in: set[str] = set()  #: addresses from which AMI may be used besides this machine
         self._process: asyncio.subprocess.Process | None = None
 
@@ -91,7 +92,10 @@ class Switch:
         self._permit()
         with (self.settings.var / "asterisk.out").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *asterisk_command(self.settings), stdout=output, stderr=output
+                *asterisk_command(self.settings),
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self.also},
             )
         try:
             await _until(self._is_booted, "Asterisk has booted", _START_LIMIT)

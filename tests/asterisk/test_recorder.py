@@ -10,6 +10,7 @@ import pytest
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.recorder import Recorder
 from callcenter.line.ports import RecordingUnproved
+from tests.calls.relays import AmiRelay
 from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk
 from tests.protocol.polling import until
 from tests.protocol.relay import Relay
@@ -100,6 +101,27 @@ async def test_a_file_that_cannot_be_written_is_no_recording_though_asterisk_say
     channel = await channel_that_hears_a_tone(ami)
     with pytest.raises(RecordingUnproved, match="cannot write"):
         await Recorder(ami).start(channel, Path("/proc/nowhere/a.raw"))
+
+
+async def test_a_recording_whose_start_is_answered_too_late_is_proved_when_asked_again(
+    asterisk: BareAsterisk, ami: Ami, file: Path
+) -> None:
+    relay = AmiRelay(asterisk.ami_port)
+    async with (
+        await asyncio.start_server(relay.carry, "127.0.0.1", 0) as server,
+        Ami(port=server.sockets[0].getsockname()[1], user=USER, secret=SECRET) as slow,
+    ):
+        await slow.ready(20)
+        channel, recorder = await channel_that_hears_a_tone(ami), Recorder(slow)
+        relay.delay = 1.0
+        with pytest.raises(RecordingUnproved, match="no answer"):
+            await recorder.start(channel, file)
+        await until(file.exists, "Asterisk records all the same")
+        relay.delay = 0.0
+        await recorder.start(channel, file)
+        assert open_files(asterisk, file)
+        await recorder.stop(channel, file, gone=False)
+    assert not open_files(asterisk, file)
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from pydantic import SecretStr
 
+from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from tests.calls.house import House
 
@@ -224,6 +226,30 @@ async def relayed_ari(
     relay = EventRelay(house.settings.ari_port)
     async with _listening(relay) as port:
         yield relay, (settings or house.settings).model_copy(update={"ari_port": port})
+
+
+async def flooded(house: House, relay: EventRelay) -> None:
+    """Nothing is read, and more and more told, until Asterisk can keep no more of it.
+
+    Returns when Asterisk has closed the connection; `reads` is to be set again.
+    """
+    relay.reads.clear()
+    secret = read_secret(house.settings.secrets_folder, "ari")
+    headers = {"Authorization": aiohttp.encode_basic_auth("callcenter", secret)}
+    ari = f"http://127.0.0.1:{house.settings.ari_port}/ari"
+    async with aiohttp.ClientSession(headers=headers) as session:
+        async with session.get(f"{ari}/applications") as answer:
+            told = await answer.json()
+        names = [each["name"] for each in told if each["name"].startswith("line-")]
+        body = {"variables": {"nothing": "x" * 30_000}}
+        for _ in range(1000):
+            for name in names:
+                url = f"{ari}/events/user/nothing?application={name}"
+                async with session.post(url, json=body) as answer:
+                    await answer.read()
+            if relay.is_given_up():
+                return
+    raise AssertionError("Asterisk kept 30 MB, and did not give up")
 
 
 @asynccontextmanager

@@ -65,5 +65,5 @@ async def test_words_of_telephones_that_come(house: House, how: str) -> None:
                 await again.hang_up()
                 await each.ended()
             await all_is_kept(house, numbers)
-    assert told.keys() == {"DeviceStateChange"}, "nothing else of AMI is listened to"
+    assert told.keys() == {"DeviceStateChange"}, "Asterisk sends nothing else by AMI"
     assert told["DeviceStateChange"] >= 6

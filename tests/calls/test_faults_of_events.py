@@ -10,16 +10,39 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, n
 
 import pytest
 
-from callcenter.app import Controller
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.ailing import BLOCKABLE, BLOCKED, block, no_memory_for
-from tests.calls.fragile import both_hear, connected, has_happened, held, unbroken
+from tests.calls.fragile import (
+    all_is_kept,
+    both_hear,
+    connected,
+    falls_back,
+    has_calls,
+    has_happened,
+    held,
+    sees,
+    unbroken,
+)
 from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
 from tests.calls.parts import Line, running_line
+<<<<<<< HEAD
 from tests.calls.relays import EventRelay, relayed_ari, swallowed, told_twice
 from tests.calls.stalls import Stalls
 from tests.calls.talking import hears_no_tone, hears_tone, order
 from tests.calls.test_takeover import sees
+=======
+from tests.calls.relays import (
+    EventRelay,
+    flooded,
+    passed_on,
+    relayed_ari,
+    swallowed,
+    told_late,
+    told_twice,
+)
+from tests.calls.talking import hears_no_tone, hears_tone, order
+from tests.calls.test_waiting import Stalls
+>>>>>>> 06b8bd4 (Show faults of AMI, of the clock of Asterisk and of a full queue of events)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -111,29 +134,8 @@ async def test_another_controller_goes_on_with_the_calls_of_one_that(
     await all_is_kept(house, [appeal.caller_number or "" for appeal in appeals])
 
 
-async def has_calls(controller: Controller, count: int) -> bool:
-    return len(controller.calls) == count
-
-
 async def is_over(line: Line) -> bool:
     return line.has_ended
-
-
-async def all_is_kept(house: House, numbers: list[str]) -> None:
-    """Each caller talked once, and was recorded once, from beginning to end."""
-    for number in numbers:
-        appeal = await house.appeal(number)
-        assert appeal.outcome == Outcome.TALKED
-        moments = await house.moments(appeal)
-        for once in (Moment.RECEIVED, Moment.RECORDING_STARTED, Moment.RECORDING_STOPPED):
-            assert moments.count(once) == 1, await house.story(number)
-        assert moments.count(Moment.ENDED) == 1
-        (recording,) = await house.recordings(appeal)
-        assert recording.state == "closed"
-        assert recording.ended_at is not None
-        left, _ = house.recorded(recording)
-        talked = (recording.ended_at - recording.started_at).total_seconds()
-        assert abs(len(left) / 8000 - talked) < 0.5
 
 
 @pytest.mark.parametrize("begins", FAULTS[:3])
@@ -153,7 +155,7 @@ async def test_the_only_controller_goes_on_once_it_hears_again_after_it_was(
         since = time.monotonic()
         with begins(relay, line):
             await asyncio.sleep(BLOCKED)
-        relay.fate = lambda _: (0.0,)
+        relay.fate = passed_on
         relay.flows.set()
         asked_at = await held(house, number, "201")
         unbroken(caller, leg, since, asked_at, stalled=stalls.longest)
@@ -166,6 +168,40 @@ async def test_the_only_controller_goes_on_once_it_hears_again_after_it_was(
     await all_is_kept(house, [number])
 
 
+async def test_a_queue_that_is_full_since_nobody_reads_it_loses_nothing_and_delays_nobody(
+    house: House,
+) -> None:
+    """Asterisk closes the connection; what it could not tell is looked up when there is another."""
+    talks, leaves, new = (f"+7702005400{each}" for each in range(3))
+    async with (
+        relayed(house) as (relay, line),
+        house.softphone("201") as consultant,
+        house.caller(talks) as caller,
+        Stalls() as stalls,
+    ):
+        await consultant.register()
+        leg = await connected(house, caller, consultant)
+        await has_happened(house, talks, Moment.RECORDING_STARTED)
+        since = time.monotonic()
+        async with house.caller(leaves):
+            await has_happened(house, leaves, Moment.GREETING)
+            await flooded(house, relay)
+            async with house.caller(new) as next_one:
+                took = next_one.moments["answered"] - next_one.moments["invite_sent"]
+                assert took < 1.0 + stalls.longest
+                await falls_back(house, next_one)
+        relay.reads.set()
+        asked_at = await held(house, talks, "201")
+        unbroken(caller, leg, since, asked_at, stalled=stalls.longest)
+        await order(house, "201", "resume")
+        await both_hear(caller, leg)
+        await leg.hang_up()
+        await caller.ended()
+        assert (await house.appeal(leaves)).outcome == Outcome.LEFT_IN_GREETING
+        assert not line.has_ended
+    await all_is_kept(house, [talks])
+
+
 @pytest.mark.parametrize("how", ["twice", "late"])
 async def test_events_that_come(house: House, how: str) -> None:
     number = f"+7702005300{['twice', 'late'].index(how)}"
@@ -173,7 +209,7 @@ async def test_events_that_come(house: House, how: str) -> None:
         relay.fate = told_twice if how == "twice" else relay.fate
         async with house.caller(number) as caller:
             if how == "late":  # who calls later falls back: nobody claims the call in time
-                relay.fate = lambda _: (0.8,)
+                relay.fate = told_late
             await consultant.register()
             await caller.press("2")
             await house.hears(caller, "ru", "emergency_hint")

@@ -141,7 +141,8 @@ async def test_a_slow_redis_breaks_no_conversation_and_nobody_waits_for_it(
 async def can_be_held(house: House) -> bool:
     try:
         await order(house, "201", "hold")
-    except CallcenterError:
+    except CallcenterError as exc:
+        log.warning("no order yet: %r", exc)
         return False
     return True
 
@@ -177,6 +178,8 @@ async def test_what_redis_knew_is_there_again_within_seconds(
             log.warning("after Redis was %s: %.1f s", fault, time.monotonic() - since)
             await house.redis.delete("desk:holds")
             await waiting.hang_up()
+        await until(lambda: can_be_held(house), "orders are carried out again", 15)
+        await order(house, "201", "resume")
         await both_hear(caller, leg)
         await leg.hang_up()
         await caller.ended()

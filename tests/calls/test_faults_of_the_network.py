@@ -12,17 +12,29 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from callcenter.app import Controller
 from callcenter.ledger.jobs import account_for_calls
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.jobs import Tools
-from tests.calls.fragile import both_hear, connected, falls_back, has_happened, held, unbroken
+from tests.calls.fragile import (
+    both_hear,
+    connected,
+    falls_back,
+    has_calls,
+    has_happened,
+    held,
+    sees,
+    unbroken,
+)
 from tests.calls.house import House, running_controller, until
 from tests.calls.network import ALONE, Network, network
 from tests.calls.parts import Line, running_line
 from tests.calls.stalls import Stalls
 from tests.calls.talking import order
+<<<<<<< HEAD
 from tests.calls.test_takeover import sees
+=======
+from tests.calls.test_waiting import Stalls
+>>>>>>> 06b8bd4 (Show faults of AMI, of the clock of Asterisk and of a full queue of events)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -150,7 +162,7 @@ async def test_one_of_another_machine_that_comes_back_after_its_calls_were_taken
         since = time.monotonic()
         way.cut()
         try:
-            await until(lambda: has_a_call(peer), "the other controller has the call")
+            await until(lambda: has_calls(peer), "the other controller has the call")
             unbroken(caller, leg, since, await held(house, number, "201"), stalled=stalls.longest)
             assert not line.has_ended
             await asyncio.sleep(max(0.0, since + 10 - time.monotonic()))
@@ -169,10 +181,6 @@ async def test_one_of_another_machine_that_comes_back_after_its_calls_were_taken
         assert moments.count(once) == 1
     (recording,) = await house.recordings(appeal)
     assert recording.state == "closed"
-
-
-async def has_a_call(controller: Controller) -> bool:
-    return bool(controller.calls)
 
 
 async def has_ended(line: Line) -> bool:

@@ -14,8 +14,11 @@ from tests.calls.fragile import (
     answered_call,
     both_hear,
     connected,
+    has_calls,
     has_happened,
     lost_packets,
+    recorded_whole,
+    sees,
     unbroken,
 )
 from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
@@ -37,10 +40,6 @@ async def peer(line: Line, house: House) -> AsyncIterator[None]:
         other.switchboard.claiming = False
         await until(lambda: sees(other, "line-1"), "the two know of each other")
         yield
-
-
-async def sees(controller: Controller, name: str) -> bool:
-    return any(life.startswith(name) for life in controller.switchboard.lives.roll.serving)
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
@@ -72,12 +71,7 @@ async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
         await caller.ended()
         appeal = await house.appeal(number)
     assert appeal.outcome == Outcome.TALKED
-    (recording,) = await house.recordings(appeal)
-    assert recording.state == "closed"
-    assert recording.ended_at is not None
-    left, _ = house.recorded(recording)
-    talked = (recording.ended_at - recording.started_at).total_seconds()
-    assert abs(len(left) / 8000 - talked) < 0.5
+    await recorded_whole(house, number)
 
 
 STAGES = ["greeting", "menu", "waiting", "ringing"]
@@ -165,7 +159,7 @@ async def _fenced(house: House, number: str, monkeypatch: pytest.MonkeyPatch) ->
         await until(lambda: sees(other, "line-1"), "the two know of each other")
         with monkeypatch.context() as held:
             held.setattr(lost.switchboard.lives, "_beat", _nothing)
-            await until(lambda: _has_calls(other), "the other one has the call")
+            await until(lambda: has_calls(other), "the other one has the call")
         await lost.lease.lost()
         await until(lambda: _has_no_calls(lost), "the first one has none any more")
         await both_hear(caller, leg)
@@ -176,10 +170,6 @@ async def _fenced(house: House, number: str, monkeypatch: pytest.MonkeyPatch) ->
 
 async def _nothing() -> None:
     """Give no sign of life."""
-
-
-async def _has_calls(controller: Controller) -> bool:
-    return bool(controller.calls)
 
 
 async def _has_no_calls(controller: Controller) -> bool:

@@ -21,6 +21,7 @@ from tests.calls.fragile import (
     has_happened,
     lost_packets,
     lost_sound,
+    recorded_whole,
 )
 from tests.calls.house import House, running_controller, until
 from tests.calls.parts import Announced, Line, running_line, running_watchdog
@@ -105,11 +106,7 @@ async def test_all_controllers_are_killed_and_everybody_is_helped_once(
     async with unit_of_work(house.engine) as connection:
         rows = await newest(connection, before=None, limit=200)
     assert sorted(row.caller_number for row in rows if row.caller_number in numbers) == numbers
-    (recording,) = await house.recordings(appeals[0])
-    assert recording.ended_at is not None
-    left, _ = house.recorded(recording)
-    talked = (recording.ended_at - recording.started_at).total_seconds()
-    assert abs(len(left) / 8000 - talked) < 0.5
+    await recorded_whole(house, numbers[0])
 
 
 async def test_a_controller_that_is_back_soon_goes_on_with_all_calls_itself(

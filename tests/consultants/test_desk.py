@@ -219,6 +219,45 @@ async def test_a_redis_that_lost_everything_is_told_again(redis: Redis) -> None:
             assert await waiting is not None
 
 
+async def test_who_talks_while_redis_loses_everything_is_held_again_and_offered_to_nobody(
+    redis: Redis,
+) -> None:
+    async with desk(redis, "line-1", consultant(201)) as opened:
+
+        async def tell() -> None:
+            await opened.tell_roster([consultant(201)])
+            await opened.tell_devices({"201": TALKING}, time.time())
+
+        opened.on_empty = tell
+        await opened.tell_devices({"201": FREE}, 1)
+        async with opened.place("call", "kk") as place:
+            assert await place.offer(PATIENCE) is not None
+            place.answered()
+            await redis.flushall()
+            async with asyncio.timeout(PATIENCE):
+                while await redis.hget("desk:holders", "201") != "call line-1":
+                    await asyncio.sleep(0.01)
+            assert await redis.zscore("desk:idle", "201") is None
+            assert str(await redis.hget("desk:states", "201")).startswith("talking ")
+        assert not await redis.exists("desk:held", "desk:holders", "desk:leases")
+
+
+async def test_a_conversation_is_adopted_from_whoever_died_and_from_nobody_who_lives(
+    redis: Redis,
+) -> None:
+    """As when who took over died before it said so here: the lease is still the first one's."""
+    crew = consultant(201)
+    async with desk(redis, "line-3", crew) as opened:
+        await opened.tell_devices({"201": FREE}, 1)
+        await opened._do("wait", "call", "line-1", "kk", "0", "0", "kk", "")
+        async with opened.adopted(crew, ["line-1", "line-3"], "call"):
+            assert await redis.hget("desk:holders", "201") == "call line-1"
+        assert await redis.hget("desk:held", "call") == "201", "another's is not given back"
+        async with opened.adopted(crew, ["line-3"], "another"):
+            assert await redis.hget("desk:holders", "201") == "call line-3"
+        assert not await redis.exists("desk:held", "desk:holders", "desk:leases")
+
+
 async def test_urgent_callers_come_first_and_whoever_comes_back_keeps_the_place(
     redis: Redis,
 ) -> None:

@@ -114,7 +114,7 @@ async def test_only_the_events_that_somebody_waits_for_come(switch: Switch) -> N
     async with manager(switch.settings, secret) as (ask, _, reader), phone:
         await phone.register()
         async with asyncio.timeout(10):
-            while not {"ContactStatus", "DeviceStateChange"} <= set(seen):
+            while "DeviceStateChange" not in seen:
                 text = (await reader.readuntil(b"\r\n\r\n")).decode()
                 assert "FullyBooted" in text or "Timestamp: " in text
                 seen += re.findall(r"^Event: (\w+)", text, re.MULTILINE)
