@@ -10,7 +10,10 @@ from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.channel import Channel, hush
 from callcenter.asterisk.names import CALLED, OVERHEARD, TALK, caller_of, life_of
 from callcenter.asterisk.switchboard import Switchboard
+from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
+
+log = logging.getLogger(__name__)
 
 Told = Mapping[str, Any]  # of a channel, by the switch
 
