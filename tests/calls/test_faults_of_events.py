@@ -25,12 +25,6 @@ from tests.calls.fragile import (
 )
 from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
 from tests.calls.parts import Line, running_line
-<<<<<<< HEAD
-from tests.calls.relays import EventRelay, relayed_ari, swallowed, told_twice
-from tests.calls.stalls import Stalls
-from tests.calls.talking import hears_no_tone, hears_tone, order
-from tests.calls.test_takeover import sees
-=======
 from tests.calls.relays import (
     EventRelay,
     flooded,
@@ -40,9 +34,8 @@ from tests.calls.relays import (
     told_late,
     told_twice,
 )
+from tests.calls.stalls import Stalls
 from tests.calls.talking import hears_no_tone, hears_tone, order
-from tests.calls.test_waiting import Stalls
->>>>>>> 06b8bd4 (Show faults of AMI, of the clock of Asterisk and of a full queue of events)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

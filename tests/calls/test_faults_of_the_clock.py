@@ -24,7 +24,7 @@ from tests.calls.fragile import (
 )
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
 from tests.calls.parts import Line, running_line
-from tests.calls.test_waiting import Stalls
+from tests.calls.stalls import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 HOUR = 3600

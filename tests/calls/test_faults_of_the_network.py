@@ -30,11 +30,6 @@ from tests.calls.network import ALONE, Network, network
 from tests.calls.parts import Line, running_line
 from tests.calls.stalls import Stalls
 from tests.calls.talking import order
-<<<<<<< HEAD
-from tests.calls.test_takeover import sees
-=======
-from tests.calls.test_waiting import Stalls
->>>>>>> 06b8bd4 (Show faults of AMI, of the clock of Asterisk and of a full queue of events)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
