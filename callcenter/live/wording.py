@@ -69,6 +69,9 @@ ALARMS = {
     "recordings_wait": N_(
         "Recordings wait to be sealed or copied: tell the administrator, nothing is lost yet."
     ),
+    "recording_aside": N_(
+        "A recording failed, or is not as long as its conversation: tell the records officer."
+    ),
     "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
     "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),

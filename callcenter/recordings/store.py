@@ -168,9 +168,10 @@ _ASIDE = text(
     WHERE (state = 'failed' OR state = 'stored'
             AND abs(extract(epoch FROM ended_at - started_at) * 1000 - duration_ms) > 2000)
         AND started_at >= coalesce(:since, '-infinity'::timestamptz)
+        AND started_at < coalesce(:before, 'infinity'::timestamptz)
     ORDER BY started_at
     """
-).bindparams(bindparam("since", type_=DateTime(timezone=True)))
+).bindparams(*(bindparam(each, type_=DateTime(timezone=True)) for each in ("since", "before")))
 _KNOWN_FILES = select(recording.c.spool_name).where(_from_files)
 # One statement with one parameter, whatever the number of rows.
 _given = (
@@ -387,6 +388,9 @@ async def removed(connection: AsyncConnection, recording_id: UUID) -> None:
     )
 
 
-async def aside(connection: AsyncConnection, since: datetime | None = None) -> list[Aside]:
-    """Recordings that began since, the oldest first."""
-    return [Aside(*row) for row in await connection.execute(_ASIDE, {"since": since})]
+async def aside(
+    connection: AsyncConnection, since: datetime | None = None, before: datetime | None = None
+) -> list[Aside]:
+    """Recordings that began since and before then, the oldest first."""
+    values = {"since": since, "before": before}
+    return [Aside(*row) for row in await connection.execute(_ASIDE, values)]

@@ -1,6 +1,7 @@
 """Supervisors are told when recordings wait: to be sealed for minutes, or to be copied for an hour.
 
-Whatever is the cause: the store or a key is away, a disk is full, the worker was.
+Whatever is the cause: the store or a key is away, a disk is full, the worker was. And when one is
+set aside: it failed, is not as long as its conversation, or its file belongs to no call.
 """
 
 import logging
@@ -9,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from procrastinate import JobContext
 from redis.asyncio import Redis
 
-from callcenter.consultants.alarms import Alarm, raise_alarm_once
+from callcenter.consultants.alarms import Alarm, raise_alarm, raise_alarm_once
+from callcenter.ledger import orphans
 from callcenter.recordings import store
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
@@ -20,6 +22,14 @@ log = logging.getLogger(__name__)
 SEALED_WITHIN = timedelta(minutes=5)
 COPIED_WITHIN = timedelta(hours=1)
 TOLD_AGAIN = 3600  # seconds after which supervisors are told again of what lasts
+
+LATELY = timedelta(days=3)
+#: Until then the end of a conversation may be wrong, as after a controller's death: it is put right
+#: by night.
+SURE = timedelta(days=1)
+TOLD = "desk:alarmed:recording:"  # and what it is, in Redis
+HOMELESS_FOR = timedelta(minutes=15)  # the ledger tells within minutes whose file it is
+TOLD_ONCE = 5 * 86_400  # seconds, longer than anything is of lately
 
 
 async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
@@ -37,6 +47,41 @@ async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
             log.critical("recordings wait to be %s since %s", what, since.isoformat())
             about = f"recordings:{what}"
             await raise_alarm_once(redis, Alarm.RECORDINGS_WAIT, "", about, TOLD_AGAIN)
+
+
+async def alarm_aside(tools: Tools, redis: Redis, now: datetime) -> None:
+    """Alarm when something was set aside that nobody was told of: once, however much it is.
+
+    Killed in between it is told twice. Raises as `alarm` does, and OSError.
+    """
+    async with unit_of_work(tools.engine) as connection:
+        lately = await store.aside(connection, now - LATELY)
+        sure = await store.aside(connection, now - LATELY, now - SURE)
+        files = await orphans.find(connection, tools.settings.spool, now)
+    failed = [row for row in lately if row.state == "failed"]
+    found = {str(row.id): row.why for row in (*sure, *failed)}
+    found |= {
+        each.name: "it belongs to no call" for each in files if now - each.ended_at > HOMELESS_FOR
+    }
+    new = [each for each in found if not await redis.exists(f"{TOLD}{each}")]
+    if new:
+        for each in new:
+            log.critical("recording %s is set aside: %s", each, found[each])
+        await raise_alarm(redis, Alarm.RECORDING_ASIDE)
+        for each in new:
+            await redis.set(f"{TOLD}{each}", "1", ex=TOLD_ONCE)
+
+
+@jobs.periodic(cron="*/10 * * * *")
+@jobs.task(name="recordings.alarm_aside", pass_context=True, queueing_lock="recordings.alarm_aside")
+async def alarm_aside_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """`alarm_aside` every ten minutes."""
+    tools = tools_of(context)
+    redis = open_redis(tools.settings)
+    try:
+        await alarm_aside(tools, redis, datetime.now(UTC))
+    finally:
+        await redis.aclose()
 
 
 @jobs.periodic(cron="* * * * *")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -318,6 +319,37 @@ async def test_a_second_store_that_is_away_holds_up_no_sealing(
         s3.start()
     await copy_all(tools)
     assert await verified(tools) == {}
+
+
+async def test_what_is_set_aside_is_alarmed_of_once(
+    settings: Settings, engine: AsyncEngine, redis: Redis
+) -> None:
+    settings.spool.mkdir(parents=True)
+    tools, day = Tools(settings, engine), timedelta(days=1)
+
+    async def alarmed(now: datetime) -> list[str]:
+        await redis.delete("desk:alarms")
+        await waiting_recordings.alarm_aside(tools, redis, now)
+        return [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
+
+    await recorded(tools)  # of 64 s; its conversation ended as it began
+    await keep(tools)
+    assert await alarmed(START + day / 2) == []  # which may yet be put right
+    assert await alarmed(START + 2 * day) == ["recording_aside"]
+    assert await alarmed(START + 2 * day) == []
+    for content in (b"", b"\0" * 7):
+        await recorded(tools, content)
+    await keep(tools)
+    assert await alarmed(START + day / 2) == ["recording_aside"]
+    assert await alarmed(START + 2 * day) == []
+    foreign = settings.spool / "foreign.raw"
+    foreign.write_bytes(bytes(8000))
+    assert await alarmed(datetime.now(UTC)) == []  # somebody may yet say whose it is
+    hour_ago = time.time() - 3600
+    os.utime(foreign, (hour_ago, hour_ago))
+    assert await alarmed(datetime.now(UTC)) == ["recording_aside"]
+    assert await alarmed(datetime.now(UTC)) == []
+    assert len(list(settings.spool.glob("*.raw"))) == 3
 
 
 def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
