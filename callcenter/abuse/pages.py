@@ -51,7 +51,7 @@ async def block(
     try:
         await blocking.block(site.engine, visit, number=number, hours=hours, reason=reason)
     except AskedWrongly:
-        return await _list(request, site, typed=number, status=400)
+        return await _list(request, site, refused=True)
     return RedirectResponse("/blocked", SEE_OTHER)
 
 
@@ -62,9 +62,7 @@ async def lift(site: CurrentSite, visit: CurrentVisit, block_id: UUID) -> Respon
     return RedirectResponse("/blocked", SEE_OTHER)
 
 
-async def _list(
-    request: Request, site: Site, *, typed: str | None = None, status: int = 200
-) -> Response:
+async def _list(request: Request, site: Site, *, refused: bool = False) -> Response:
     async with unit_of_work(site.engine) as connection:
         blocks = await store.newest(connection, limit=SHOWN)
         in_force = await store.in_force(connection)
@@ -72,10 +70,10 @@ async def _list(
     return page(
         request,
         "abuse/blocked.html",
-        status=status,
+        status=400 if refused else 200,
         in_force=in_force,
         past=[block for block in blocks if not block.is_in_force(now)],
         reasons=REASONS,
         periods=PERIODS,
-        typed=typed,
+        refused=refused,
     )

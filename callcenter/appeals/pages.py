@@ -16,7 +16,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -56,12 +56,21 @@ async def appeals(
 @router.get("/appeals/{number}")
 async def appeal(request: Request, site: CurrentSite, visit: CurrentVisit, number: str) -> Response:
     """One appeal; that it was looked at is in the audit log before it is shown."""
+    return await appeal_page(request, site, visit, number)
+
+
+async def appeal_page(
+    request: Request, site: Site, visit: Visit, number: str, refused: str | None = None
+) -> Response:
+    """The page of one appeal; `refused` says what could not be done about it."""
     viewed = await view(site.engine, visit, number, by="page")
     return page(
         request,
         "appeals/appeal.html",
+        status=400 if refused else 200,
         say=wording_for(request, site, visit),
         row=viewed.row,
+        refused=refused,
         events=viewed.events,
         recordings=viewed.recordings,
         audible=viewed.audible,

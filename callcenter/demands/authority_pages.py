@@ -1,14 +1,14 @@
 """Pages of the authority: to demand, see how it stands, take what is released, acknowledge."""
 
 from collections.abc import Awaitable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from callcenter.audit.heads import key_from
-from callcenter.demands import deeds, reading, releasing, wording
+from callcenter.demands import deeds, reading, releasing
 from callcenter.demands.forms import LARGEST, read_filing
 from callcenter.demands.pages import SEE_OTHER, Sent, as_letter, bundle, show_list
 from callcenter.demands.releasing import Away
@@ -38,7 +38,7 @@ async def file(request: Request, site: CurrentSite, visit: CurrentVisit) -> Resp
             filing = await read_filing(form, by_authority=True)
             await deeds.register(site.engine, visit, filing)
         except AskedWrongly as error:
-            return await show_list(request, site, str(error), dict(form), own=True)
+            return await show_list(request, site, error, "demand", own=True)
     return RedirectResponse(HOME, SEE_OTHER)
 
 
@@ -62,7 +62,7 @@ async def download(
     try:
         return await bundle(site, visit, demand_number, "download")
     except (AskedWrongly, Away) as error:
-        return await show_list(request, site, wording.refusal(error), own=True)
+        return await show_list(request, site, error, "step", own=True)
 
 
 @router.get("/authority/demands/{demand_number}/letter")
@@ -80,7 +80,7 @@ async def add_key(
     recipient: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Add a public key of age, to be confirmed by the center."""
-    return await _step(request, site, releasing.add_key(site.engine, visit, recipient))
+    return await _step(request, site, releasing.add_key(site.engine, visit, recipient), "key")
 
 
 @router.get("/authority/center.pem")
@@ -91,10 +91,15 @@ async def center_key(site: CurrentSite) -> Response:
     return Response(public_pem(key), media_type="application/x-pem-file", headers=named)
 
 
-async def _step(request: Request, site: Site, deed: Awaitable[None]) -> Response:
+async def _step(
+    request: Request,
+    site: Site,
+    deed: Awaitable[None],
+    what: Literal["key", "step"] = "step",
+) -> Response:
     """Do it, and show the list as it is then; or say that it was refused."""
     try:
         await deed
     except AskedWrongly as error:
-        return await show_list(request, site, wording.refusal(error), own=True)
+        return await show_list(request, site, error, what, own=True)
     return RedirectResponse(HOME, SEE_OTHER)

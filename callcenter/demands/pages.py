@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form
@@ -70,7 +70,7 @@ async def register(request: Request, site: CurrentSite, visit: CurrentVisit) -> 
             filing = await read_filing(form, by_authority=False)
             row = await deeds.register(site.engine, visit, filing)
         except AskedWrongly as error:
-            return await show_list(request, site, str(error), dict(form))
+            return await show_list(request, site, error, "demand")
     return RedirectResponse(f"/demands/{row.number}", SEE_OTHER)
 
 
@@ -182,7 +182,7 @@ async def add_key(
     try:
         await releasing.add_key(site.engine, visit, recipient)
     except AskedWrongly as error:
-        return await show_list(request, site, str(error))
+        return await show_list(request, site, error, "key")
     return RedirectResponse("/demands", SEE_OTHER)
 
 
@@ -223,12 +223,15 @@ def as_letter(content: bytes, number: str) -> Response:
 async def show_list(
     request: Request,
     site: Site,
-    problem: str | None = None,
-    typed: dict[str, object] | None = None,
+    error: AskedWrongly | Away | None = None,
+    refused: Literal["demand", "key", "step", ""] = "",
     *,
     own: bool = False,
 ) -> Response:
-    """The register, or what the authority sees of it, with the form of a demand."""
+    """The register, or what the authority sees of it, with the form of a demand.
+
+    `refused` is what was asked for when there was an error.
+    """
     now = datetime.now(UTC)
     register = await reading.register(site.engine, own=own)
     rows = [*register.running, *register.others]
@@ -236,10 +239,10 @@ async def show_list(
     return page(
         request,
         "demands/authority.html" if own else "demands/demands.html",
-        status=400 if problem else 200,
+        status=400 if error else 200,
         register=register,
-        problem=problem,
-        typed=typed or {},
+        problem=wording.refusal(error) if error else None,
+        refused=refused,
         offered={
             row.number
             for row in rows

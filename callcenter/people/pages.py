@@ -76,7 +76,7 @@ async def add(
         async with unit_of_work(site.engine) as connection:
             await managing.add(connection, By.visitor(visit), name, role, hashed)
     except AskedWrongly as refusal:
-        return await _everyone(request, site, refusal, name)
+        return await _everyone(request, site, refusal)
     return page(request, "people/password.html", name=name, password=password)
 
 
@@ -131,9 +131,7 @@ async def change(
     return RedirectResponse(f"/users/{user}", SEE_OTHER)
 
 
-async def _everyone(
-    request: Request, site: Site, refusal: AskedWrongly | None = None, typed: str = ""
-) -> Response:
+async def _everyone(request: Request, site: Site, refusal: AskedWrongly | None = None) -> Response:
     async with unit_of_work(site.engine) as connection:
         people = await store.everyone(connection)
     return page(
@@ -144,7 +142,6 @@ async def _everyone(
         roles=ROLES,
         demanding=site.demanding,
         refused=refusal is not None,
-        typed=typed,
     )
 
 

@@ -28,7 +28,7 @@ from callcenter.web.words import ZONE
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEE_OTHER = 303
-Place = Literal["record", "files", "reminders"]
+Place = Literal["record", "files", "reminders", "join"]
 ENTERED = "f."  # how the names of a form's fields begin that are the record's content
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EDIT_APPEALS)])
@@ -201,9 +201,9 @@ async def join(
     into: Annotated[str, Form(max_length=20)],
     reason: Reason = "",
 ) -> Response:
-    """Let it go on within another appeal."""
+    """Let it go on within another appeal; a number of none is said beside it."""
     deed = opening.join(site, visit, number, version, into, reason)
-    return await _done(request, site, visit, number, deed, then=into)
+    return await _done(request, site, visit, number, deed, then=into, place="join")
 
 
 @router.get("/appeals/{number}/receipt")
@@ -283,9 +283,13 @@ async def _done(
     """
     try:
         made = await deed
-    except (NotFound, IllegalMove):
-        raise
+    except (Changed, Missing) as refusal:
+        opened = await reading.read(site, visit, number)
+        return record_page(request, site, opened, refusal=refusal)
     except AskedWrongly as refusal:
+        # A number that is typed may be that of no appeal; any other is that of the page.
+        if isinstance(refusal, NotFound | IllegalMove) and place != "join":
+            raise
         opened = await reading.read(site, visit, number)
         return record_page(request, site, opened, refusal=refusal, place=place)
     return _back(made if isinstance(made, str) else then or number)
@@ -354,4 +358,5 @@ def _told(refusal: AskedWrongly | None, place: Place) -> dict[str, Any]:
         "refusal": said["record"],
         "files_fault": said["files"],
         "reminders_fault": said["reminders"],
+        "join_fault": said["join"],
     }

@@ -45,7 +45,10 @@ def needs(permission: Permission) -> Any:
 
 async def _check_form_token(request: Request) -> None:
     token = request.cookies.get(token_cookie(request))
-    sent = request.headers.get(TOKEN_HEADER) or (await request.form()).get("form_token")
+    sent: object = request.headers.get(TOKEN_HEADER)
+    if not sent:
+        request.state.form = await request.form()  # a page that refuses it shows it again
+        sent = request.state.form.get("form_token")
     if not token or not isinstance(sent, str):
         raise Forbidden("this form is not from our page, or cookies are off: open the page again")
     if not hmac.compare_digest(sent.encode(), form_token(token).encode()):

@@ -27,7 +27,7 @@ SEE_OTHER = 303
 A_YEAR = 31_536_000
 
 #: An address of our own: nothing that a browser could take for another site.
-OUR_OWN = re.compile(r"/(?:[A-Za-z0-9._~-][A-Za-z0-9/._~=&?%-]{0,200})?")
+OUR_OWN = re.compile(r"/(?:[A-Za-z0-9._~-][A-Za-z0-9/._~=&?%+-]{0,2000})?")
 
 router = APIRouter(include_in_schema=False)
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from starlette.requests import Request
@@ -74,7 +75,8 @@ def page(
     """The page as a response, in the visitor's language.
 
     Templates get `_` (the Words of the language), `visit` (None where the error came before the
-    sign-in was read), `form_token`, `here` (the address to come back to) and the values given.
+    sign-in was read), `form_token`, `here` (the address to come back to), `typed` (what was sent
+    here and refused, nothing of any other form) and the values given.
     `token` is a new secret for the browser, with which the forms of this page agree.
     """
     site = site_of(request)
@@ -87,14 +89,38 @@ def page(
         _=words,
         visit=visit,
         form_token=form_token(fresh or known or ""),
-        here=request.url.path if request.method == "GET" else "/",
-        **values,
+        template=template,
+        here=_here(request),
+        **{"typed": typed_into(request)} | values,
     )
     response = HTMLResponse(content, status)
     if fresh is not None:
         # Signed in or not, a browser has a secret of its own, which its forms are tied to.
         set_token(request, response, fresh)
     return response
+
+
+def _here(request: Request) -> str:
+    """The address of the page, with what was asked; of the page whose form was sent."""
+    address = str(request.url) if request.method == "GET" else request.headers.get("referer", "")
+    try:
+        url = urlsplit(address)
+    except ValueError:  # whatever a browser may say
+        return "/"
+    return f"{url.path}?{url.query}" if url.query else url.path or "/"
+
+
+class Typed(dict[str, str]):
+    """What was typed into the form that came with a request, by name; the rest is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def typed_into(request: Request) -> Typed:
+    """What the guard of the route has read (see web.access); nothing where nothing was sent."""
+    form: Mapping[str, object] = getattr(request.state, "form", {})
+    return Typed({name: value for name, value in form.items() if isinstance(value, str)})
 
 
 def set_token(request: Request, response: HTMLResponse | RedirectResponse, token: str) -> None:

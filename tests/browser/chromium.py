@@ -21,8 +21,12 @@ ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy
 AXE = ROOT / "callcenter" / "web" / "packages" / "node_modules" / "axe-core" / "axe.min.js"
 
 #: What axe-core finds that keeps somebody from working. It runs outside of the page's policy.
-SERIOUS = """async () => {
-  const found = await axe.run(document, { resultTypes: ["violations"] });
+SERIOUS = """async (rule) => {
+  const found = await axe.run(document, {
+    resultTypes: ["violations"],
+    ...(rule ? { runOnly: { type: "rule", values: [rule] } } : {}),
+    rules: { "target-size": { enabled: !rule } }, // it is off by itself
+  });
   return found.violations
     .filter((each) => ["serious", "critical"].includes(each.impact))
     .map((each) => `${each.id}: ${each.help}: ${each.nodes.map((node) => node.html)}`);
@@ -89,10 +93,11 @@ async def visit(page: Page, path: str) -> Response:
     raise AssertionError(f"{path} cannot be loaded: {broken}")
 
 
-async def serious_faults(page: Page) -> list[str]:
-    """What of the page axe-core calls serious or critical."""
-    await page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: list[str] = await page.evaluate(SERIOUS)
+async def serious_faults(page: Page, rule: str = "") -> list[str]:
+    """What of the page axe-core calls serious or critical; by one of its rules alone, if named."""
+    if not await page.evaluate("() => 'axe' in window"):
+        await page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[str] = await page.evaluate(SERIOUS, rule)
     return found
 
 

@@ -1,21 +1,32 @@
 """The whole site as a process of its own, with people, appeals and a desk that lives."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals import store as appeals
+from callcenter.appeals.tables import appeal
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
+from callcenter.consultants.directing import Directing
+from callcenter.consultants.duty import DutyDesk
+from callcenter.consultants.states import State
 from callcenter.demands import deeds
+from callcenter.demands.matching import Wanted
+from callcenter.demands.states import Ground
+from callcenter.demo import appeals as invented
 from callcenter.recordings import keys
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
@@ -24,10 +35,11 @@ from callcenter.up.ports import free_port
 from callcenter.web import store
 from callcenter.web.permissions import Role
 from callcenter.web.sessions import new_token
-from tests.demands.conftest import OFFICER, filing
+from tests.demands.conftest import HEAD, OFFICER, filing
 from tests.services import new_folder
+from tests.web.browser import form_token
 from tests.web.conftest import RECEIVED, Call, add_user, make_call, open_call
-from tests.web.live import line, waiting
+from tests.web.live import line, until, waiting
 from tests.web.somebody import (
     block_somebody,
     key_of_somebody,
@@ -35,10 +47,13 @@ from tests.web.somebody import (
     promise_somebody,
 )
 from tests.web.test_commands import serving, wait_until_ready
+from tests.web.test_cut_off import cut
+from tests.web.test_hang_ups import hang_up
 from tests.web.test_records import WHOLE, send
 
 SOMEBODY = "somebody"  # who may sign in
 CREW = ("201", "202", "203")
+BUSY = "204"  # who talks with a caller for as long as the tests look
 DIGEST = "0123456789abcdef" * 2
 
 
@@ -92,6 +107,7 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(redis.aclose)
         await redis.flushdb()
+        await invented.load(settings, 60, 111, datetime.now(UTC), lambda _: None)
         call = await make_call(settings, engine)
         _, registered = await open_call(engine, "call-2", RECEIVED)
         demand = await _fill(engine, call)
@@ -101,25 +117,61 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
         for since, urgent in ((75.0, False), (9.0, True)):
             # Nobody here speaks their language: they wait for as long as the tests look at them.
             await stack.enter_async_context(waiting(desk, "kk", since, urgent=urgent))
+        await stack.enter_async_context(talking(desk, redis, settings))
         origin = stack.enter_context(running_site(settings, folder))
         site = Served(origin, settings, engine, redis, desk, call, registered, demand)
-        await _register(site)
+        await _work(site)
         yield site
 
 
-async def _register(site: Served) -> None:
-    """Fill in a record and register it, as people do."""
+@asynccontextmanager
+async def talking(desk: Desk, redis: Redis, settings: Settings) -> AsyncIterator[None]:
+    """A conversation, which a supervisor may be with."""
+    await DutyDesk(redis, settings).ask(BUSY, State.READY, by="self")
+    async with desk.place("call-3", "kk") as place:
+        offered = asyncio.create_task(place.offer(20))
+
+        async def waits() -> bool:
+            return bool(await redis.hexists("desk:calls", "call-3"))
+
+        await until(waits, "somebody waits")
+        await Directing(redis, settings).hand_out("call-3", BUSY, by="user:somebody")
+        assert await offered is not None
+        place.answered()
+        yield
+
+
+async def _work(site: Served) -> None:
+    """Fill in a record, register it and deal with it, as people do."""
     cookies = {"callcenter": await session_of(site.engine, Role.HEAD)}
     async with httpx.AsyncClient(base_url=site.origin, cookies=cookies) as client:
-        await send(client, site.registered, version=0, **WHOLE)
+        await send(client, site.registered, version=0, **WHOLE, **{"f.danger": "yes"})
         answer = await send(client, site.registered, "move", version=1, after="registered")
+        assert answer.status_code == 303, answer.text
+        tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
+        record = f"/appeals/{site.registered}/record"
+        recording = f"/recordings/{site.call.recording}"
+        token = await form_token(client, "/appeals")
+        for path, typed in (
+            (f"{record}/remind", {"at": tomorrow, "about": "Спросить школу"}),
+            (f"{recording}/erasure", {"reason": "Просьба заявителя", "order": "03-2/118"}),
+            (f"{recording}/hold", {"order": "Постановление суда № 17 от 20.11.2026"}),
+            ("/masking", {"kind": "consultation", "days": "400", "reason": "Приказ № 12"}),
+        ):
+            answer = await client.post(path, data=typed | {"form_token": token})
+            assert answer.status_code == 303, (path, answer.text)
+        answer = await client.post(
+            f"/appeals/{site.registered}/attachments",
+            data={"form_token": token},
+            files={"file": ("Справка о составе семьи.txt", b"word")},
+        )
         assert answer.status_code == 303, answer.text
 
 
 async def _fill(engine: AsyncEngine, call: Call) -> str:
     """Something on the pages of lists; returns the number of a demand."""
     async with unit_of_work(engine) as connection:
-        for extension in CREW:
+        for extension in (*CREW, BUSY):
             await consultants.add(
                 connection,
                 extension=extension,
@@ -132,7 +184,21 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
     await block_somebody(engine)
     await promise_somebody(engine, call)
     await key_of_somebody(engine)
-    return (await deeds.register(engine, OFFICER, filing())).number
+    await hang_up(engine, call)
+    cut_off, _ = await open_call(engine, "call-4", RECEIVED)
+    await cut(engine, replace(call, id=cut_off))
+    async with unit_of_work(engine) as connection:
+        talked = appeals.EventRow(cut_off, 1, RECEIVED, "connected", {"consultant": "2001"})
+        await appeals.add_events(connection, [talked])
+        await connection.execute(
+            update(appeal).where(appeal.c.id == cut_off).values(caller_number="+77012340000")
+        )
+    await open_call(engine, "call-3", datetime.now(UTC))
+    refused = await deeds.register(engine, OFFICER, filing(letter_number="03-2/116"))
+    ground = Ground.NOT_OF_CONSULTANT
+    await deeds.refuse(engine, HEAD, refused.number, refused.version, ground, "Звонка не было")
+    wanted = Wanted(appeal_number=call.number)
+    return (await deeds.register(engine, OFFICER, filing(wanted=wanted))).number
 
 
 @contextmanager

@@ -19,6 +19,30 @@ function use(what, how) {
   return true;
 }
 
+function closeMenu() {
+  const menu = document.querySelector(".more[open]");
+  if (!menu) return false;
+  if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+  menu.open = false;
+  return true;
+}
+
+/** What can only be moved sideways has the focus for the arrows, if nothing within it has. */
+function reachable() {
+  for (const each of document.querySelectorAll(".scroll")) {
+    if (each.scrollWidth > each.clientWidth && !each.querySelector("a, button, input, select")) {
+      each.tabIndex = 0;
+    } else each.removeAttribute("tabindex");
+  }
+}
+
+reachable();
+window.addEventListener("resize", reachable);
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest(".more")) closeMenu();
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const target = event.target;
@@ -32,7 +56,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.code === "KeyK" || event.key === "ArrowUp") done = step(-1);
   else if (event.code === "Slash" || event.key === "/") done = use("[data-search]", "focus");
   else if (/^[0-9]$/.test(event.key)) done = use(`[data-digit="${event.key}"]`, "click");
-  else if (event.key === "Escape") done = use("[data-back]", "click");
+  else if (event.key === "Escape") done = closeMenu() || use("[data-back]", "click");
   // What is not on this page keeps the key's usual meaning: arrows scroll.
   if (done) event.preventDefault();
 });

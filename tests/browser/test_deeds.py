@@ -1,0 +1,225 @@
+"""What pages show when something was done or refused: in every language, and beside the field."""
+
+from datetime import date, timedelta
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from callcenter.web.permissions import Role
+from callcenter.web.words import LANGUAGES, Words
+from tests.browser.chromium import visit
+from tests.browser.conftest import Open
+from tests.browser.looking import OPEN_ALL, look_at
+from tests.browser.site import SOMEBODY, Served
+from tests.web.conftest import PASSWORD, add_user
+from tests.web.test_second_factor import code
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: Templates that no address alone leads to: they are looked at here.
+BY_DEEDS = frozenset(
+    {
+        "web/code.html",
+        "web/second_factor.html",
+        "web/recovery_codes.html",
+        "people/password.html",
+    }
+)
+REFUSED = "the server responded with a status of 4"  # as the console says it
+
+
+async def shows(page: Page, template: str) -> None:
+    await expect(page.locator("body")).to_have_attribute("data-page", template)
+
+
+async def send(form: Locator, **typed: str) -> None:
+    """Fill in a form and send it by Enter, as it is: whatever the browser thinks of it."""
+    for name, value in typed.items():
+        await form.locator(f"[name={name}]").fill(value)
+    await form.evaluate("(form) => { form.noValidate = true; form.requestSubmit(); }")
+
+
+def form(page: Page, action: str) -> Locator:
+    return page.locator(f"form[action='{action}']")
+
+
+async def is_told_at(page: Page, name: str) -> None:
+    """What is wrong stands below the field, which has the focus and says so to who cannot see."""
+    field = page.locator(f"[name={name}][aria-invalid=true]").first
+    await expect(field).to_be_focused()
+    told = (await field.get_attribute("aria-describedby") or "").split()[0]
+    await expect(page.locator(f"[id='{told}']")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_second_factor_is_set_up_and_proved(
+    open_page: Open, site: Served, language: str
+) -> None:
+    user = await add_user(site.engine, f"factor-{language}", Role.ADMINISTRATOR)
+    signed_in = {"name": user.name, "password": PASSWORD}
+    async with open_page(language=language, forgiven=REFUSED) as page:
+        await visit(page, "/sign-in")
+        await send(form(page, "/sign-in"), name=user.name, password="wrong")
+        await expect(page.locator("[name=name]")).to_have_value(user.name)
+        await expect(page.locator("[name=password]")).to_be_focused()
+        await look_at(page, language)
+        await send(form(page, "/sign-in"), **signed_in)
+        await shows(page, "web/enrolment.html")
+        secret = (await page.locator("code").inner_text()).replace(" ", "")
+        await send(form(page, "/second-factor"), code="000")
+        await is_told_at(page, "code")
+        await look_at(page, language)
+        await send(form(page, "/second-factor"), code=code(secret))
+        await shows(page, "web/recovery_codes.html")
+        await look_at(page, language)
+        await page.keyboard.press("Enter")
+        await shows(page, "live/live.html")
+        await visit(page, "/second-factor")
+        await shows(page, "web/second_factor.html")
+        await look_at(page, language)
+        await page.locator("form[action='/sign-out'] button").click()
+        await visit(page, "/sign-in")
+        await send(form(page, "/sign-in"), **signed_in)
+        await shows(page, "web/code.html")
+        await send(form(page, "/second-factor"), code="000")
+        await shows(page, "web/code.html")
+        await is_told_at(page, "code")
+        await look_at(page, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_password_is_made_for_somebody(
+    open_page: Open, site: Served, language: str
+) -> None:
+    async with open_page(Role.ADMINISTRATOR, language, forgiven=REFUSED) as page:
+        await visit(page, "/users")
+        await send(form(page, "/users"), name=SOMEBODY)
+        await is_told_at(page, "name")
+        await expect(page.locator("[name=name]")).to_have_value(SOMEBODY)
+        await look_at(page, language)
+        await visit(page, f"/users/{SOMEBODY}")
+        await page.locator(f"form[action='/users/{SOMEBODY}/password'] button").click()
+        await shows(page, "people/password.html")
+        await look_at(page, language)
+
+
+SOON = f"{date.today() + timedelta(days=30)}"
+#: A form, who fills it in, where it is, and what is typed that the server refuses.
+WRONG = (
+    (Role.HEAD, "/blocked", "/blocked", {"number": "102"}),
+    (
+        Role.HEAD,
+        "/plans",
+        "/plans",
+        {"number": "102", "times": "по пятницам", "review_on": SOON, "note": "слушать"},
+    ),
+    (Role.HEAD, "/form", "/form", {"code": "Ө", "kk": "Сұрақ", "ru": "Вопрос", "en": "Question"}),
+    (Role.HEAD, "/form/appeal/content", "/form/appeal/content", {"kk": " ", "ru": "Суть дела"}),
+    (Role.HEAD, "/terms", "/terms", {"length": "15", "article": " ", "valid_from": "2030-01-01"}),
+    (Role.HEAD, "/new-appeal", "/new-appeal", {"phone": "звонил"}),
+    (Role.HEAD, "/lists", "/lists/skill", {"code": "Ө", "name_kk": "Заң", "name_ru": "Право"}),
+    (Role.HEAD, "/masking", "/masking", {"days": "1", "reason": "Приказ"}),
+    (Role.RECORDS_OFFICER, "/demands", "/demands", {"ground": "Правила, п. 6"}),
+    (Role.RECORDS_OFFICER, "/demands", "/demand-keys", {"recipient": "age1none"}),
+    (Role.AUTHORITY, "/authority/demands", "/authority/demands", {"ground": "Правила, п. 6"}),
+    (Role.AUTHORITY, "/authority/demands", "/authority/keys", {"recipient": "age1none"}),
+)
+
+
+@pytest.mark.parametrize(("role", "path", "action", "typed"), WRONG)
+async def test_what_is_refused_is_told_and_nothing_that_was_typed_is_lost(
+    open_page: Open, site: Served, role: Role, path: str, action: str, typed: dict[str, str]
+) -> None:
+    # Each in one language: how it is said is the same in all.
+    language = list(LANGUAGES)[len(action) % len(LANGUAGES)]
+    async with open_page(role, language, forgiven=REFUSED) as page:
+        await visit(page, path)
+        await page.evaluate(OPEN_ALL)
+        await send(form(page, action).last, **typed)
+        await expect(page.locator("[role=alert]:visible")).not_to_have_count(0)
+        for name, value in typed.items():
+            if value.strip():
+                field = form(page, action).last.locator(f"[name={name}]")
+                await expect(field).to_have_value(value)
+        await look_at(page, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_what_a_form_lacks_is_said_beside_the_field_in_the_language_of_the_page(
+    open_page: Open, site: Served, language: str
+) -> None:
+    say = Words(language)
+    async with open_page(Role.HEAD, language) as page:
+        await visit(page, "/terms")
+        await page.locator("#length").fill("400")
+        await page.locator("#length").press("Enter")
+        await is_told_at(page, "length")
+        told = page.locator(".fault")
+        await expect(told).to_have_text(
+            [f"{say.plain('Not more than this:')} 365", say.plain("Fill this in.")]
+        )
+        await look_at(page, language)
+        await page.locator("#length").fill("15")
+        await expect(told).to_have_count(1)
+        await page.locator("#article").fill("76")
+        await expect(told).to_have_count(0)
+
+
+async def test_a_step_that_cannot_be_made_leads_back_to_its_page(
+    open_page: Open, site: Served
+) -> None:
+    path = f"/recordings/{site.call.recording}"
+    for language in LANGUAGES:
+        async with open_page(Role.HEAD, language, forgiven=REFUSED) as page:
+            await visit(page, path)
+            await page.evaluate(OPEN_ALL)
+            await send(form(page, f"{path}/hold"), order=" ")
+            await shows(page, "web/error.html")
+            await look_at(page, language)
+            await page.keyboard.press("Escape")  # the menu was opened to be looked at
+            await page.keyboard.press("Escape")
+            await page.wait_for_url(f"**{path}")
+
+
+async def test_an_appeal_is_joined_to_none_and_rung_back_by_nobody(
+    open_page: Open, site: Served
+) -> None:
+    record = f"/appeals/{site.registered}/record"
+    for language in LANGUAGES:
+        async with open_page(Role.CONSULTANT, language, forgiven=REFUSED) as page:
+            await visit(page, record)
+            await page.evaluate(OPEN_ALL)
+            await send(form(page, f"{record}/join"), into="1234567890", reason="Об одном")
+            await is_told_at(page, "into")
+            await expect(page.locator("#whyjoin")).to_have_value("Об одном")
+            await look_at(page, language)
+            await visit(page, f"/appeals/{site.call.number}")
+            await send(form(page, f"/appeals/{site.call.number}/ring-back"))
+            await expect(page.locator("[role=alert]")).to_be_visible()
+            await look_at(page, language)
+
+
+async def test_the_language_is_changed_without_losing_the_place(
+    open_page: Open, site: Served
+) -> None:
+    async with open_page(Role.HEAD, "ru") as page:
+        await visit(page, "/search?q=алименты+зя&stage=closed")
+        await page.locator("button[name=language][value=kk]").click()
+        await expect(page.locator("html")).to_have_attribute("lang", "kk")
+        await expect(page.locator("#q")).to_have_value("алименты зя")
+        await expect(page.locator("#stage")).to_have_value("closed")
+
+
+async def test_the_menu_closes_by_escape_before_the_page_is_left(
+    open_page: Open, site: Served
+) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, f"/appeals/{site.call.number}")
+        menu = page.locator(".more")
+        await menu.locator("summary").press("Enter")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Escape")
+        await expect(menu).not_to_have_attribute("open", "")
+        await expect(menu.locator("summary")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await page.wait_for_url("**/appeals")
