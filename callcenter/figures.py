@@ -23,7 +23,6 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.up.observed import counter, gauge
 
 LIMIT = 2.0  # seconds for a server to answer
-WEB_PORT = 20  # ports from the worker's to that of the pages: controllers are at most 16
 #: Where a call is, by what it would come to should the caller leave now.
 STAGES = {
     Outcome.LEFT_IN_GREETING: "greeting",
@@ -40,16 +39,6 @@ _COUNTS = {
     "jobs": "SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status",
     "promises": "SELECT kind, count(*) FROM promise WHERE state = 'open' GROUP BY kind",
 }
-
-
-def metrics_port(settings: Settings, name: str) -> int | None:
-    """The port of the controller of this name, or of `web`; None when it is to have none."""
-    if name == "web" and settings.metrics_port is not None:
-        return settings.metrics_port + WEB_PORT
-    number = name.removeprefix("line-")
-    if settings.metrics_port is None or not (number.isascii() and number.isdigit()):
-        return None
-    return settings.metrics_port + int(number)
 
 
 def _longest_wait(calls: Iterable[Call]) -> float:

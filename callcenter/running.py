@@ -4,12 +4,11 @@ import asyncio
 import gc
 
 from callcenter.app import Controller
-from callcenter.figures import metrics_port
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.redis import open_redis
 from callcenter.up import notify
-from callcenter.up.observed import observed
+from callcenter.up.observed import metrics_port, observed
 
 
 async def run_line(settings: Settings, name: str, stop: asyncio.Event) -> None:

@@ -54,6 +54,7 @@ class Watchdog:
         )
         self.lives = Lives(self.ari, self.lease, on_dead=_nothing, mine=tuple)
         self.lives.serves = False
+        self.left_to_fallback = 0  #: callers so far
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set.
@@ -130,6 +131,7 @@ class Watchdog:
             await hush(self.ari, caller, left.life)
             try:
                 await self.ari.request("POST", f"channels/{caller}/continue", STRANDED)
+                self.left_to_fallback += 1
             except Refused as exc:
                 log.warning("caller %s is not left to the fallback: %s", caller, exc)
 

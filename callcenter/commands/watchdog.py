@@ -10,6 +10,8 @@ from callcenter.asterisk.watchdog import Watchdog
 from callcenter.secrets import read_secret
 from callcenter.settings import read_settings
 from callcenter.up import notify
+from callcenter.up.observed import metrics_port, observed
+from callcenter.up.watchdog_figures import WatchdogFigures
 
 
 @click.command()
@@ -30,7 +32,9 @@ async def _run() -> None:
         loop.add_signal_handler(number, stop.set)
     settings = read_settings()
     watchdog = Watchdog(settings, read_secret(settings.secrets_folder, "ari"), notify.alive)
-    async with asyncio.TaskGroup() as tasks:
+    told = WatchdogFigures(watchdog)
+    port = metrics_port(settings, "watchdog")
+    async with observed(port, told.figures, told.needs), asyncio.TaskGroup() as tasks:
         tasks.create_task(watchdog.run(stop))
         await watchdog.ready.wait()
         notify.ready("it watches over callers")

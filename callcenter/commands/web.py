@@ -26,7 +26,7 @@ from callcenter.demands import pages as demands_pages
 from callcenter.dialling import api as dialling_api
 from callcenter.dialling import pages as dialling_pages
 from callcenter.errors import NotReady
-from callcenter.figures import WebFigures, metrics_port
+from callcenter.figures import WebFigures
 from callcenter.live import api as live_api
 from callcenter.live import own as live_own
 from callcenter.live import pages as live_pages
@@ -60,7 +60,7 @@ from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.redis import open_redis
 from callcenter.up.notify import ready
-from callcenter.up.observed import observed
+from callcenter.up.observed import metrics_port, observed
 from callcenter.web.api import check_database
 from callcenter.web.application import make_application
 from callcenter.web.site import Room

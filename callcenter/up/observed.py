@@ -14,11 +14,25 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from callcenter.settings import Settings
+
 log = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
+#: Ports from the worker's to those of others: controllers are at most 16.
+BESIDE = {"web": 20, "watchdog": 21}
 Figures = Callable[[], Awaitable[Iterable[Metric]]]
 Needs = Callable[[], Awaitable[Mapping[str, bool]]]
+
+
+def metrics_port(settings: Settings, name: str) -> int | None:
+    """The port of the controller of this name, of `web` or `watchdog`; None when it has none."""
+    number = name.removeprefix("line-")
+    if settings.metrics_port is None:
+        return None
+    if name in BESIDE:
+        return settings.metrics_port + BESIDE[name]
+    return settings.metrics_port + int(number) if number.isascii() and number.isdigit() else None
 
 
 def gauge(

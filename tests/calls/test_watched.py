@@ -9,14 +9,14 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from callcenter.figures import metrics_port
 from callcenter.line.outcomes import Moment
 from callcenter.settings import ROOT, Settings
+from callcenter.up.observed import metrics_port
 from callcenter.up.ports import free_port
 from callcenter.up.supervisor import environment
 from tests.calls.fragile import connected, has_happened
 from tests.calls.house import House, until
-from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line
+from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line, running_watchdog
 from tests.services import CALLCENTER
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -133,22 +133,34 @@ async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_wh
     assert watched.metrics_port is not None
     settings = watched.model_copy(update={"web_port": watched.metrics_port + 30})
     worker, line = settings.metrics_port, metrics_port(settings, "line-1")
-    web = metrics_port(settings, "web")
+    web, watchdog = (metrics_port(settings, each) for each in ("web", "watchdog"))
     assert worker is not None
     assert line is not None
     assert web is not None
+    assert watchdog is not None
     async with (
-        running_line(settings, "line-1"),
+        running_line(settings, "line-1") as controller,
+        running_watchdog(settings),
         running(settings, "worker"),
         running(settings, "web"),
     ):
-        for port in (worker, line, web):
+        every = (worker, line, web, watchdog)
+        for port in every:
             await is_ready(port, 200)
-        told = {name for port in (worker, line, web) for name in await families(port)}
+        told = {name for port in every for name in await families(port)}
         alarms = (ROOT / "docs" / "operations" / "alarms.yml").read_text()
         looked_at = set(re.findall(r"callcenter_\w+", alarms))
         assert looked_at - told == set()
         assert looked_at
+
+        async def controllers_are(count: int) -> bool:
+            return (await metrics(watchdog))["callcenter_controllers", ""] == count
+
+        await until(lambda: controllers_are(1), "the watchdog hears the controller")
+        await controller.kill()
+        await until(lambda: controllers_are(0), "the watchdog hears that it died")
+        await controller.start()
+        await until(lambda: controllers_are(1), "the watchdog hears its next life")
         redis_server.pause()
         try:
             await is_ready(worker, 503)
