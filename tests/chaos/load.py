@@ -7,15 +7,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from callcenter.demo.call import Call
 from callcenter.demo.phone import Phone
-from callcenter.demo.sound import RATE, loudness
+from callcenter.demo.sound import RATE, Pcm, loudness
 from callcenter.errors import CallcenterError
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
 
 SILENCE = 3.0  # seconds
+FIFTH = RATE // 5  # samples: of these a second is made in which a tone is heard
 #: What callers do, and how many of them; the others talk.
 STORIES = {"leaves": 1, "chooses": 1, "waits": 1, "messages": 2, "talks": 6}
 #: What consultants do with a caller whom they have.
@@ -32,19 +33,18 @@ class Attempt:
     answered: bool = False
     talked: bool = False
     talks: bool = False  #: now
+    left: bool = False  #: of the caller's own will: nobody and nothing else ended it
     began: float = field(default_factory=time.monotonic)
     ended: float = math.inf
 
-    @property
-    def hears_a_consultant(self) -> bool:
-        """In the last second."""
-        return self.call is not None and _hears_a_consultant(self.call)
+    def was_there(self, began: float, ended: float) -> bool:
+        """Between these two moments."""
+        return self.began < ended and self.ended > began
 
-    def longest_gap(self, since: float) -> float:
-        """Seconds between two packets that reached the caller."""
-        assert self.call is not None
-        arrived = [p.arrived_at for p in self.call.heard.packets if p.arrived_at >= since]
-        return max((after - before for before, after in pairwise(arrived)), default=0.0)
+    @property
+    def heard_a_consultant(self) -> float:
+        """Seconds of it that reached the caller, who asks nobody what became of them."""
+        return 0.0 if self.call is None else toned(self.call.heard.joined(), CONSULTANT_TONE)
 
 
 @dataclass
@@ -57,6 +57,7 @@ class Load:
     attempts: list[Attempt] = field(default_factory=list)
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     callers: set[asyncio.Task[None]] = field(default_factory=set)
+    legs: set[Call] = field(default_factory=set)  #: of consultants, in conversations now
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -68,7 +69,7 @@ class Load:
 
     def begin(self) -> None:
         """One more caller, with a story by chance."""
-        number = f"+7705{len(self.attempts):07}"
+        number = f"+7705{self.seed % 1000:03}{len(self.attempts):04}"
         story = self.rng.choices(list(STORIES), list(STORIES.values()))[0]
         attempt = Attempt(number)
         self.attempts.append(attempt)
@@ -95,6 +96,7 @@ class Load:
                     await asyncio.sleep(patience)
                 else:
                     await asyncio.sleep(patience / 3)
+                attempt.left = not (call.is_over or is_dead(call))
                 await call.hang_up()
             except FAILED:
                 if attempt.call is not None:
@@ -127,7 +129,7 @@ class Load:
 
     async def _is_connected(self, attempt: Attempt, call: Call) -> None:
         while not (attempt.talked or call.is_over):
-            attempt.talked = _hears_a_consultant(call)
+            attempt.talked = hears(call, CONSULTANT_TONE)
             await asyncio.sleep(0.2)
 
 
@@ -137,11 +139,24 @@ def is_dead(call: Call) -> bool:
     return bool(packets) and time.monotonic() - packets[-1].arrived_at > SILENCE
 
 
-def _hears_a_consultant(call: Call) -> bool:
-    """For a whole second: speech has the consultant's tone in it too, for shorter."""
-    second = call.heard.pcm()[-RATE:]
-    fifths = [second[begin : begin + RATE // 5] for begin in range(0, RATE, RATE // 5)]
-    return len(second) == RATE and all(loudness(each, CONSULTANT_TONE) > -30 for each in fifths)
+def longest_gap(call: Call, since: float) -> float:
+    """Seconds between two packets that reached the telephone."""
+    arrived = [p.arrived_at for p in call.heard.packets if p.arrived_at >= since]
+    return max((after - before for before, after in pairwise(arrived)), default=0.0)
+
+
+def hears(call: Call, hertz: float) -> bool:
+    """This tone for the whole last second: speech has it in it too, for shorter."""
+    second = call.heard.joined(time.monotonic() - 1.2)[-RATE:]
+    return len(second) == RATE and toned(second, hertz) == 1.0
+
+
+def toned(sound: Pcm, hertz: float) -> float:
+    """Seconds of it in which this tone is heard for a second or longer."""
+    fifths = (sound[at : at + FIFTH] for at in range(0, len(sound) - FIFTH + 1, FIFTH))
+    loud = groupby(loudness(each, hertz) > -30 for each in fifths)
+    runs = [len(list(run)) for is_loud, run in loud if is_loud]
+    return sum(run for run in runs if run >= RATE // FIFTH) * FIFTH / RATE
 
 
 @asynccontextmanager
@@ -167,6 +182,7 @@ async def _takes_calls(phone: Phone, load: Load, own: random.Random) -> None:
             await asyncio.sleep(own.uniform(0, 1.5))  # it rings
             await leg.answer()
             leg.send_tone(CONSULTANT_TONE)
+            load.legs.add(leg)
             deed = own.choices(list(DEEDS), list(DEEDS.values()))[0]
             await asyncio.sleep(own.uniform(0.5, 2))
             await _does(leg, deed, own.choice(load.crew), load.calm)
@@ -175,6 +191,8 @@ async def _takes_calls(phone: Phone, load: Load, own: random.Random) -> None:
             leg.drop()
         except FAILED:
             continue
+        finally:
+            load.legs = {each for each in load.legs if not each.is_over}
 
 
 async def _does(leg: Call, deed: str, other: str, calm: asyncio.Event) -> None:

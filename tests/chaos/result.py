@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tests.chaos.load import Attempt
 
 _ASTERISK = "asterisk_killed"  # what no software can keep: calls end
+GAP = 0.1  # seconds: a longer one is heard
 
 
 @dataclass
@@ -17,17 +18,33 @@ class Row:
     began: float
     before: int = 0  #: conversations when it began
     after: int = 0  #: of them, those that went on when all was well again
-    longest_gap: float = 0.0  #: seconds, in those, as the caller heard it
+    longest_gap: float = 0.0  #: seconds, in those, as either side heard it
     stalled: float = 0.0  #: seconds for which the telephones themselves stood still meanwhile
     recovery: float = 0.0  #: seconds until a new caller was served and in the database
     ended: float = math.inf
     not_tried: str = ""
     appeals_missing: int = 0
     recordings_missing: int = 0  #: or with gaps
+    callers_lost: int = 0
 
     @property
-    def cut(self) -> bool:
-        return self.after < self.before and self.fault != _ASTERISK
+    def ends_calls(self) -> bool:
+        return self.fault == _ASTERISK
+
+    @property
+    def broke(self) -> str:
+        """What is wrong with it, in words; empty when nothing is."""
+        if self.not_tried:
+            return ""
+        if not self.before:
+            return "nobody talked when it was injected: it shows nothing"
+        if self.ends_calls:
+            return ""
+        if self.after < self.before:
+            return f"cut {self.before - self.after} conversations"
+        if self.longest_gap >= GAP + self.stalled:
+            return f"a gap of {self.longest_gap * 1000:.0f} ms was heard"
+        return ""
 
     def line(self) -> str:
         if self.not_tried:
@@ -35,13 +52,14 @@ class Row:
         return (
             f"{self.fault:<26}{self.before:>7}{self.after:>7}{self.longest_gap * 1000:>9.0f}"
             f"{self.stalled * 1000:>7.0f}"
-            f"{self.appeals_missing:>9}{self.recordings_missing:>12}{self.recovery:>13.1f}"
+            f"{self.callers_lost:>9}{self.appeals_missing:>9}{self.recordings_missing:>12}"
+            f"{self.recovery:>13.1f}"
         )
 
 
 HEAD = (
-    f"{'fault':<26}{'before':>7}{'after':>7}{'gap, ms':>9}{'ours':>7}{'appeals':>9}"
-    f"{'recordings':>12}{'recovery, s':>13}"
+    f"{'fault':<26}{'before':>7}{'after':>7}{'gap, ms':>9}{'ours':>7}{'callers':>9}"
+    f"{'appeals':>9}{'recordings':>12}{'recovery, s':>13}"
 )
 
 
@@ -51,6 +69,8 @@ class Result:
 
     rows: list[Row]
     attempts: Sequence[Attempt]
+    #: Not answered, or cut off and not by their own will, though Asterisk lived.
+    callers_lost: list[str] = field(default_factory=list)
     without_appeal: list[str] = field(default_factory=list)
     without_recording: list[str] = field(default_factory=list)
     with_gaps: list[str] = field(default_factory=list)
@@ -60,9 +80,13 @@ class Result:
 
     @property
     def lost(self) -> bool:
-        """Whether anything was lost that could have been kept."""
+        """Whether anything was lost that could have been kept, or a fault showed nothing."""
         missing = (self.without_appeal, self.without_recording, self.with_gaps, self.differences)
-        return any(row.cut for row in self.rows) or any(missing)
+        return any(row.broke for row in self.rows) or any(missing) or bool(self.callers_lost)
+
+    def died_under(self, attempt: Attempt) -> bool:
+        """Whether Asterisk did, or was away when this caller came."""
+        return any(row.ends_calls and attempt.was_there(row.began, row.ended) for row in self.rows)
 
     @property
     def conversations(self) -> int:
@@ -73,7 +97,8 @@ class Result:
         unkept = {*self.without_recording, *self.with_gaps}
         for attempt in self.attempts:
             for row in self.rows:
-                if attempt.began < row.ended and attempt.ended > row.began:
+                if attempt.was_there(row.began, row.ended):
+                    row.callers_lost += attempt.number in self.callers_lost
                     row.appeals_missing += attempt.number in self.without_appeal
                     row.recordings_missing += attempt.number in unkept
 
@@ -83,13 +108,15 @@ class Result:
         return "\n".join(
             [
                 "conversations before and after; the longest gap that was heard, and how long the "
-                "telephones of this run stood still themselves; appeals missing; recordings "
-                "missing or with gaps:",
+                "telephones of this run stood still themselves; callers lost; appeals missing; "
+                "recordings missing or with gaps:",
                 HEAD,
                 *(row.line() for row in self.rows),
+                *(f"{row.fault}: {row.broke}" for row in self.rows if row.broke),
                 f"{len(self.attempts)} callers, {unanswered} not answered, "
                 f"{self.conversations} conversations",
-                f"appeals missing: {len(self.without_appeal)}, recordings missing: "
+                f"callers lost: {len(self.callers_lost)}, appeals missing: "
+                f"{len(self.without_appeal)}, recordings missing: "
                 f"{len(self.without_recording)}, with gaps: {len(self.with_gaps)}",
                 f"the ledger of the switch: {self.mended} differences mended, "
                 f"{len(self.differences)} left",

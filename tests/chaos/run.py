@@ -7,23 +7,29 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 
+import soundfile
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from callcenter.demo.call import Call
 from callcenter.errors import CallcenterError
 from callcenter.ledger.jobs import account_for_calls, check_calls
 from callcenter.line.backlog import waiting
+from callcenter.line.outcomes import Outcome
+from callcenter.recordings.vault import Vault
+from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
-from tests.calls.house import CREW, House, until
+from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, CREW, House, until
 from tests.calls.stalls import Stalls
 from tests.chaos.faults import Fault, NotTried, Parts
-from tests.chaos.load import Load, at_work, is_dead
+from tests.chaos.load import Attempt, Load, at_work, hears, is_dead, longest_gap, toned
 from tests.chaos.result import HEAD, Result, Row
 
-TALKING, TALK_SOON = 3, 10.0  # conversations in which a fault is injected, if they come by then
+TALKING, TALK_SOON = 3, 30.0  # conversations in which a fault is injected, if they come by then
 SETTLES = 3.0  # seconds for a transfer or a hold that was begun
 RECOVERS = 60.0  # seconds within which the next caller must be served and written down
+UNKEPT = 2.0  # seconds of what a caller heard that may be unrecorded: what the ledger tolerates too
 # Of a conversation of milliseconds there is no packet that could have been recorded.
 _KEPT = """
     SELECT caller_number, count(DISTINCT appeal.id) FILTER (WHERE outcome IS NOT NULL),
@@ -32,13 +38,15 @@ _KEPT = """
         count(recording.id) FILTER (WHERE state = 'failed' AND coalesce(
             recording.ended_at - started_at, interval '1 s') > interval '0.1 s' OR abs(
             duration_ms - 1000 * extract(epoch FROM recording.ended_at - started_at)) > 2000),
-        bool_or(outcome = 'lost_to_a_fault'),
-        bool_or(outcome = 'lost_to_a_fault'
-            AND recording.ended_at - started_at < interval '2 seconds')
+        max(outcome)
     FROM appeal LEFT JOIN recording ON recording.appeal_id = appeal.id
-    WHERE caller_number LIKE '+7705%' GROUP BY caller_number
+    WHERE caller_number = ANY(:numbers) GROUP BY caller_number
 """
-_NOTHING = (0, 0, 0, 0, False, False)
+_NOTHING = (0, 0, 0, 0, None)
+_STORED = """
+    SELECT caller_number, store_name FROM appeal JOIN recording ON recording.appeal_id = appeal.id
+    WHERE caller_number = ANY(:numbers) AND state = 'stored'
+"""
 
 
 def silently(_: str) -> None:
@@ -55,15 +63,16 @@ async def chaos(
     crew: Sequence[str] = tuple(CREW),
     say: Callable[[str], None] = silently,
 ) -> Result:
-    """Have `callers` call, one every `every` seconds on average, and inject these faults."""
+    """Inject these faults while at least so many call, one every `every` seconds on average."""
     began, rng = datetime.now(UTC), random.Random(seed)
     load = Load(parts.house, seed, crew)
     known = await _differences(parts.house, began)
+    all_injected = asyncio.Event()
     say(HEAD)
     async with AsyncExitStack() as stack:
         for extension in crew:
             await stack.enter_async_context(at_work(load, extension))
-        arriving = asyncio.create_task(_arrive(load, callers, every))
+        arriving = asyncio.create_task(_arrive(load, callers, every, all_injected))
         rows = []
         for number, fault in enumerate(faults):
             await asyncio.sleep(rng.uniform(2, 5))
@@ -71,6 +80,7 @@ async def chaos(
                 await until(lambda: _some_talk(load), "some talk", TALK_SOON)
             rows.append(await _inject(parts, load, fault, number))
             say(rows[-1].line())
+        all_injected.set()
         await arriving
         while load.callers:
             await asyncio.wait(load.callers)
@@ -84,17 +94,19 @@ async def _some_talk(load: Load) -> bool:
     return len(load.talking) >= TALKING
 
 
-async def _arrive(load: Load, callers: int, every: float) -> None:
-    for _ in range(callers):
-        load.begin()
+async def _arrive(load: Load, callers: int, every: float, enough: asyncio.Event) -> None:
+    while len(load.attempts) < callers or not enough.is_set():
+        if len(load.attempts) < callers or len(load.callers) < 2 * TALKING:
+            load.begin()
         await asyncio.sleep(load.rng.expovariate(1 / every))
 
 
 async def _inject(parts: Parts, load: Load, fault: Fault, number: int) -> Row:
     load.calm.clear()
     await asyncio.sleep(SETTLES)  # what consultants had begun is not the fault's
-    talking = [each for each in load.talking if each.call and not is_dead(each.call)]
-    hearing = [each for each in talking if each.hears_a_consultant]  # and no music
+    talking = [each.call for each in load.talking if each.call and not is_dead(each.call)]
+    hearing = [each for each in talking if hears(each, CONSULTANT_TONE)]  # and no music
+    hearing += [leg for leg in load.legs if hears(leg, CALLER_TONE)]
     row = Row(fault.__name__, time.monotonic(), len(talking))
     async with Stalls() as stalls:
         try:
@@ -106,17 +118,16 @@ async def _inject(parts: Parts, load: Load, fault: Fault, number: int) -> Row:
     row.stalled = stalls.longest
     row.ended = time.monotonic()
     row.recovery = row.ended - row.began
-    go_on = [
-        each
-        for each in talking
-        if each.call is not None and not each.call.is_over and not is_dead(each.call)
-    ]
-    row.after = len(go_on)
+    row.after = sum(map(_goes_on, talking))
     row.longest_gap = max(
-        (each.longest_gap(row.began) for each in go_on if each in hearing), default=0.0
+        (longest_gap(each, row.began) for each in hearing if _goes_on(each)), default=0.0
     )
     load.calm.set()
     return row
+
+
+def _goes_on(call: Call) -> bool:
+    return not (call.is_over or is_dead(call))
 
 
 async def _serves(parts: Parts, number: str) -> bool:
@@ -153,9 +164,11 @@ async def _judge(parts: Parts, result: Result, began: datetime, known: Collectio
     result.mended = len(mended)
     result.differences = [each for each in await _differences(house, began) if each not in known]
     await _look(house, result)
+    await _listen(house, result)
     result.blame()
-    unkept = {*result.without_appeal, *result.without_recording, *result.with_gaps}
-    result.stories = [f"{number}: {await house.story(number)}" for number in sorted(unkept)]
+    lost = (result.callers_lost, result.without_appeal, result.without_recording, result.with_gaps)
+    numbers = sorted({number for each in lost for number in each})
+    result.stories = [f"{number}: {await house.story(number)}" for number in numbers]
 
 
 async def _differences(house: House, since: datetime) -> list[str]:
@@ -167,18 +180,49 @@ async def _differences(house: House, since: datetime) -> list[str]:
 
 async def _look(house: House, result: Result) -> bool:
     """Put down what is missing; whether nothing is, and nothing is under way."""
+    callers = {"numbers": [each.number for each in result.attempts]}
     async with unit_of_work(house.engine) as connection:
-        kept = {row[0]: row[1:] for row in await connection.execute(text(_KEPT))}
-    answered = [each for each in result.attempts if each.answered]
-    known = {each.number: kept.get(each.number, _NOTHING) for each in answered}
-    result.without_appeal = [number for number, has in known.items() if has[0] != 1]
-    # What Asterisk had not written yet when it was killed is nowhere: it writes second by second.
-    result.without_recording = [
+        kept = {row[0]: row[1:] for row in await connection.execute(text(_KEPT), callers)}
+    known = {each: kept.get(each.number, _NOTHING) for each in result.attempts}
+    spared = {each for each in known if result.died_under(each)}
+    result.callers_lost = [
         each.number
-        for each in answered
-        if each.talked and not known[each.number][1] and not known[each.number][5]
+        for each, has in known.items()
+        if each not in spared and (not each.answered or _was_cut_off(each, has[4]))
     ]
-    result.with_gaps = [number for number, has in known.items() if has[3] and not has[4]]
+    answered = {each: has for each, has in known.items() if each.answered}
+    result.without_appeal = [each.number for each, has in answered.items() if has[0] != 1]
+    spoiled = [each for each, has in answered.items() if has[3]]
+    result.with_gaps = [each.number for each in spoiled if each not in spared]
     under_way = any(has[2] for has in known.values())
     await asyncio.sleep(0.5)
-    return not (result.without_appeal or result.without_recording or under_way)
+    return not (result.without_appeal or under_way)
+
+
+def _was_cut_off(caller: Attempt, outcome: str | None) -> bool:
+    """Whoever hangs up while a controller is dead is lost to a fault in the register, too."""
+    return not caller.left and outcome in (None, Outcome.LOST_TO_A_FAULT)
+
+
+async def _listen(house: House, result: Result) -> None:
+    """Put down of whose conversation, as it was heard by the caller, no recording tells."""
+    heard = await asyncio.to_thread(
+        lambda: {each.number: each.heard_a_consultant for each in result.attempts}
+    )
+    async with unit_of_work(house.engine) as connection:
+        rows = await connection.execute(text(_STORED), {"numbers": list(heard)})
+        stored = [(row[0], row[1]) for row in rows]
+    recorded = await asyncio.to_thread(_recorded, house.settings, stored)
+    short = [n for n, seconds in heard.items() if seconds - recorded.get(n, 0.0) > UNKEPT]
+    result.without_recording = [number for number in short if number not in recorded]
+    result.with_gaps = sorted({*result.with_gaps, *(recorded.keys() & short)})
+
+
+def _recorded(settings: Settings, stored: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """Seconds of consultants in all that was recorded of a caller, by the caller's number."""
+    seconds: dict[str, float] = {}
+    for number, name in stored:
+        with Vault(settings).open(name) as audio:
+            sound, _ = soundfile.read(audio, dtype="int16")
+        seconds[number] = seconds.get(number, 0.0) + toned(sound[:, 1], CONSULTANT_TONE)
+    return seconds
