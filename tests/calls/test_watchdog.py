@@ -25,6 +25,7 @@ from tests.calls.fragile import (
 )
 from tests.calls.house import House, running_controller, until
 from tests.calls.parts import Announced, Line, running_line, running_watchdog
+from tests.calls.stalls import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,8 +73,8 @@ async def test_all_controllers_are_killed_and_everybody_is_helped_once(
         await has_happened(house, numbers[2], Moment.WAITING)
         await choosing.press("2")
         await house.hears(choosing, "ru", "emergency_hint")
-        async with house.caller(numbers[4]) as greeted:
-            since = time.monotonic()
+        async with house.caller(numbers[4]) as greeted, Stalls() as stalls:
+            since, killed_at = time.monotonic(), time.time()
             await asyncio.gather(line.kill(), other.kill())
             await second.ended()
             await asyncio.gather(
@@ -103,6 +104,9 @@ async def test_all_controllers_are_killed_and_everybody_is_helped_once(
     for appeal in appeals:
         moments = await house.moments(appeal)
         assert moments.count(Moment.FALLBACK) == moments.count(Moment.ENDED) == 1
+    for appeal in appeals[1:]:  # the first one talked on; by the ledger of the switch
+        (helped,) = [e.at for e in await house.events(appeal) if e.kind == Moment.FALLBACK]
+        assert helped.timestamp() - killed_at < 5.0 + stalls.longest
     async with unit_of_work(house.engine) as connection:
         rows = await newest(connection, before=None, limit=200)
     assert sorted(row.caller_number for row in rows if row.caller_number in numbers) == numbers

@@ -1,5 +1,6 @@
 """`callcenter up` as a person runs it: all real parts, in a folder and on ports of its own."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -13,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from callcenter.demo.phone import Phone
 from callcenter.settings import Settings
 from callcenter.up.ports import with_free_ports
 from callcenter.up.product import ours
 from callcenter.up.supervisor import environment
+from tests.asterisk.switch import OPERATOR
 from tests.up.rig import processes_of, wait_until_gone
 
 pytestmark = pytest.mark.timeout(180)
 
+ANSWERING = 10.0  # seconds from Asterisk's death to a caller who is answered
 PARTS = ("postgres", "redis", "asterisk", "watchdog", "line-1", "line-2", "web", "worker")
 
 
@@ -92,9 +96,29 @@ def test_up_runs_the_whole_product_until_it_is_told_to_stop(
         rf"^line-1 +died \(killed by SIGKILL\).*\n(?:.*\n)*?line-1 +ready  pid (?!{victim} )"
     )
 
+    switch = int(up.wait_for(r"^asterisk +ready  pid (\d+)")[1])
+    killed_at = time.monotonic()
+    os.kill(switch, signal.SIGKILL)
+    up.wait_for(rf"^asterisk +died.*\n(?:.*\n)*?asterisk +ready  pid (?!{switch} )")
+    asyncio.run(is_answered(own_settings))
+    assert time.monotonic() - killed_at < ANSWERING
+
     assert up.end(signal.SIGINT) == 0
     assert up.output.read_text().endswith("stopping\nstopped\n")
     assert processes_of(own_settings.var) == []
+
+
+async def is_answered(settings: Settings) -> None:
+    """Somebody calls 111, and hears something."""
+    server = (str(settings.sip_address), settings.sip_port)
+    async with Phone(address=OPERATOR, server=server, user="+77010000001") as phone:
+        call = await phone.call("111")
+        await call.answered()
+        call.send_silence()
+        async with asyncio.timeout(5):
+            while "first_rtp" not in call.moments:
+                await asyncio.sleep(0.05)
+        await call.hang_up()
 
 
 def test_up_stops_also_while_it_is_starting(up: Running, own_settings: Settings) -> None:
