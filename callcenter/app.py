@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from redis.asyncio import Redis
@@ -165,6 +165,7 @@ class Controller:
             connected,
             offers=lambda: self.desk.offers,
             unheard=lambda: self.lease.unheard,
+            takes_calls=lambda: self.leaving.calls_may_begin,
             watchdogs=lambda: roll.watching,
         )
 
@@ -209,6 +210,8 @@ class Controller:
         this one.
         """
         self.desk.on_empty = self.presence.tell
+        self.journal.when_caught_up = self.recovery.have_checked
+        self.switchboard.when_died = self._switch_died
         self.desk.on_withdrawn = self.switchboard.stop_ringing
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.writing.close)
@@ -253,6 +256,12 @@ class Controller:
             raise Fenced
 
     # Calls
+
+    def _switch_died(self, at: datetime) -> None:
+        """All calls ended with it; that we hear of it now, perhaps an hour later, is no matter."""
+        for call in self._under_way.values():
+            call.record.over_since(at)
+        self.recovery.have_checked()
 
     def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.consultants.alarms import Alarm
 from callcenter.errors import WeFailed
 from callcenter.line.backlog import set_aside, waiting
 from callcenter.line.call import Call
@@ -50,7 +51,8 @@ def _longest_wait(calls: Iterable[Call]) -> float:
 class LineFigures:
     """Of one controller. `switch` says of ARI and AMI whether they are connected.
 
-    `offers` are those so far, `unheard` the seconds since the switch was heard.
+    `offers` are those so far, `unheard` the seconds since the switch was heard; `takes_calls`:
+    whether it stays, and is sure that its calls are its own.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class LineFigures:
         *,
         offers: Callable[[], int],
         unheard: Callable[[], float],
+        takes_calls: Callable[[], bool],
         watchdogs: Callable[[], Collection[str]],
     ) -> None:
         self._offers = offers
         self._unheard = unheard
+        self._takes_calls = takes_calls
         self._calls = calls
         self._journal = journal
         self._switch = switch
@@ -93,8 +97,12 @@ class LineFigures:
         ]
 
     async def needs(self) -> Mapping[str, bool]:
-        """Calls are served without the database and, by the fallback, without Redis."""
-        return {name: event.is_set() for name, event in self._switch.items()}
+        """Calls are served without the database and, by the fallback, without Redis.
+
+        A connection that is there may be half open, or tell nothing: hence `calls`.
+        """
+        connected = {name: event.is_set() for name, event in self._switch.items()}
+        return {**connected, "calls": self._takes_calls()}
 
 
 class WebFigures:
@@ -130,6 +138,7 @@ class WorkerFigures:
         return [
             *(gauge(name, f"Unfinished {name}.", of, "state") for name, of in counts.items()),
             *(gauge(f"desk_{name}", f"At the desk: {name}.", of) for name, of in desk.items()),
+            *await self._alarms(),
             gauge("disk_used_ratio", "Of what we may use, by folder.", disks, "folder"),
             gauge("journals_waiting", "Files.", len(waiting(self._settings.journals))),
             gauge("journals_set_aside", "Files.", len(set_aside(self._settings.journals))),
@@ -163,6 +172,16 @@ class WorkerFigures:
                 }
         except (RedisError, OSError, TimeoutError):
             return None
+
+    async def _alarms(self) -> list[Metric]:
+        """Also those of which there was none, or the first one would be no increase."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                counts = await self._redis.hgetall("desk:alarm_counts")
+        except (RedisError, OSError, TimeoutError):
+            return []
+        every = {str(kind): float(counts.get(kind, 0)) for kind in Alarm}
+        return [counter("alarms", "Of supervisors.", every, "kind")]
 
     def _disks(self) -> dict[str, float]:
         settings = self._settings

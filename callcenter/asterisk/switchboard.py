@@ -8,7 +8,7 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,6 +69,9 @@ class Switchboard:
         self.claiming = True
         #: Called after each connection and each doubt, once it is sure whose the calls are.
         self.when_back: Callable[[], None] | None = None
+        #: Called when the switch is another one than before, with the time of its last word.
+        self.when_died: Callable[[datetime], None] = lambda at: None
+        self._last_word: datetime | None = None
         #: What was to end, and may be in the switch yet: nobody here keeps it any more.
         self.ending: set[str] = set()
         self.lease.on_confirmed = self._is_back
@@ -183,11 +186,16 @@ class Switchboard:
 
     async def _catch_up(self) -> None:
         """After each connection: are our calls ours yet, and who of them vanished, or finished?"""
+        if self._last_word is None:  # else it is tried once more
+            self._last_word = datetime.now(UTC) - timedelta(seconds=self.lease.unheard)
         await self.lives.settle()
         told = await self.ari.request("GET", "asterisk/info", {"only": "status"})
         before, self._life_of_switch = self._life_of_switch, told["status"]["startup_time"]
         channels = await self.ari.request("GET", "channels")
         there = {channel["id"] for channel in channels}
+        if before not in ("", self._life_of_switch):
+            self.when_died(self._last_word)
+        self._last_word = None
         for channel in list(self._channels.values()):
             if channel.id in there:
                 await channel.catch_up()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 
 from redis.asyncio import Redis
@@ -32,6 +33,7 @@ class Alarm(StrEnum):
     ATTACHMENT_ASIDE = "attachment_aside"  #: an attached file has a virus or cannot be checked
     ATTACHMENT_WAITS = "attachment_waits"  #: nobody looks for viruses in attached files
     APPEAL_OVERDUE = "appeal_overdue"  #: the term of an appeal's answer or notice is over
+    LEDGER_DIFFERS = "ledger_differs"  #: register and switch disagree, or cannot be compared
 
 
 async def raise_alarm(redis: Redis, kind: Alarm, language: str = "") -> None:
@@ -54,3 +56,19 @@ async def raise_alarm_once(
     """As `raise_alarm`, unless that was done for the same cause by whomever, `within` seconds."""
     if await redis.set(f"desk:alarmed:{about}", kind.value, nx=True, ex=within):
         await raise_alarm(redis, kind, language)
+
+
+async def alarm_of_new(
+    redis: Redis, kind: Alarm, subjects: Iterable[str], within: int
+) -> list[str]:
+    """One alarm for all of these of which there was none `within` seconds; returns them.
+
+    Killed in between it is raised twice.
+    """
+    keys = {each: f"desk:alarmed:{kind}:{each}" for each in subjects}
+    new = [each for each, key in keys.items() if not await redis.exists(key)]
+    if new:
+        await raise_alarm(redis, kind)
+        for each in new:
+            await redis.set(keys[each], "1", ex=within)
+    return new

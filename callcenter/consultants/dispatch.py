@@ -164,7 +164,7 @@ class Mailbox:
     async def _next(self) -> str | None:
         mailboxes = [self._mailbox, *([f"orders:{ANYBODY}"] if self._takes_new() else ())]
         try:
-            async with asyncio.timeout(LISTEN + LIMIT):
+            async with asyncio.timeout(LISTEN + ANSWER_LIMIT):
                 came = await self._redis.blpop(mailboxes, LISTEN)
         except (RedisError, OSError, TimeoutError) as exc:
             log.error("orders cannot be heard: %s", exc or "no answer")

@@ -21,7 +21,7 @@ from callcenter.line.ports import RecordingUnproved
 from callcenter.line.whereabouts import Whereabouts
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import enqueue_once
+from callcenter.storage.jobs import enqueue_after
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,12 @@ class Recovery:
         self._spool = spool
         self._journals_wait = journals_wait
         self._by_ledger = by_ledger
+        self._asking: asyncio.Task[None] | None = None
+
+    def have_checked(self) -> None:
+        """Have the register compared with the switch once all is over: something was recovered."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(ask_for_check(self._engine))
 
     async def sweep(self) -> None:
         """Until cancelled, close appeals whose call the switch does not know any more.
@@ -161,9 +167,18 @@ class Recovery:
             if await call.close(connection, outcome, now):
                 await appeals.add_events(connection, [ended])
                 # Whatever was lost with our part, the switch knows it (callcenter/ledger/jobs.py).
-                await enqueue_once(connection, CHECK, after=CHECK_AFTER)
+                await enqueue_after(connection, CHECK, CHECK_AFTER)
             for recording in running:
                 await recordings.close(connection, recording_id=recording.id, ended_at=now)
+
+
+async def ask_for_check(engine: AsyncEngine) -> None:
+    """As `Recovery.have_checked`. A database that is away is logged: its own return is checked."""
+    try:
+        async with unit_of_work(engine) as connection:
+            await enqueue_after(connection, CHECK, CHECK_AFTER)
+    except DATABASE_FAULTS as exc:
+        log.error("the register is not checked before the night: %s", type(exc).__name__)
 
 
 @dataclass(frozen=True, slots=True)

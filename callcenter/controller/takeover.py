@@ -103,6 +103,8 @@ class Takeover:
             raise WeFailed(f"{len(half)} channels could not be taken over whole")
         del self._half[life]
         self._begin(self._release_promises(life))
+        if not in_order:
+            self._recovery.have_checked()
 
     def _begin(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(errand)

@@ -14,6 +14,7 @@ from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.outgoing import Outgoing
 from callcenter.appeals.store import Change, Closing, EventRow, Opening
+from callcenter.controller.recovery import ask_for_check
 from callcenter.dialling import beginning
 from callcenter.errors import WeFailed
 from callcenter.line.backlog import Backlog
@@ -87,6 +88,7 @@ async def inherit_journals(settings: Settings, engine: AsyncEngine) -> None:
     journal = Journal(writing.write, backlog)
     try:
         async with asyncio.TaskGroup() as both:
+            journal.when_caught_up = lambda: both.create_task(ask_for_check(engine))
             both.create_task(journal.run())
             both.create_task(Inheritance(journal, settings.journals).run())
     finally:

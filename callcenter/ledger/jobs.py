@@ -12,11 +12,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from procrastinate import JobContext
+from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.ledger import parse
+from callcenter.consultants.alarms import Alarm, alarm_of_new
 from callcenter.errors import WeFailed
 from callcenter.ledger import comparing, differences, files, orphans, settling, store
 from callcenter.ledger.calls import LedgerCall, take
@@ -27,7 +29,8 @@ from callcenter.line.backlog import waiting
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, enqueue_once, jobs, tools_of
+from callcenter.storage.jobs import Tools, enqueue_after, jobs, tools_of
+from callcenter.storage.redis import open_redis
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ CHECK = "ledger.check_calls"
 SETTLED = orphans.QUIET + timedelta(minutes=5)
 CHECKED = timedelta(days=2)  # every night: so what one night could not do, the next does
 SWITCH_LIMIT = 5.0  # seconds for the switch to say which channels it has
+TOLD_ONCE = 5 * 86_400  # seconds, longer than a difference is looked at
 
 
 class AnotherIsAtIt(WeFailed):
@@ -83,10 +87,12 @@ async def account_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG
 @jobs.task(name=CHECK, pass_context=True, queueing_lock=CHECK)
 async def check_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`check_calls` of two days, every night and after every recovery; mends, and alarms."""
-    until = datetime.now(UTC) - SETTLED
-    found, mended = await check_calls(
-        tools_of(context), since=until - CHECKED, until=until, mending=True
-    )
+    until, tools = datetime.now(UTC) - SETTLED, tools_of(context)
+    try:
+        found, mended = await check_calls(tools, since=until - CHECKED, until=until, mending=True)
+    except (WeFailed, OSError) as exc:
+        await _alarm(tools.settings, [f"{until:%Y-%m-%d}: {type(exc).__name__}"])
+        raise
     for each in mended:
         log.warning("mended: %s %s: %s", each.kind, each.subject, each.why)
     left = [each for each in found if each not in mended]
@@ -94,6 +100,18 @@ async def check_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
         log.critical("%s %s: %s", each.kind, each.subject, each.why)
     if left:
         log.critical("%d differences need you: see `callcenter check calls`", len(left))
+    await _alarm(tools.settings, [f"{each.kind} {each.subject}" for each in left])
+
+
+async def _alarm(settings: Settings, subjects: Sequence[str]) -> None:
+    """Alarm supervisors of what they were not told of yet; that nobody hears it is logged."""
+    redis = open_redis(settings)
+    try:
+        await alarm_of_new(redis, Alarm.LEDGER_DIFFERS, subjects, TOLD_ONCE)
+    except (RedisError, OSError) as exc:
+        log.error("the alarm reaches nobody: %s", type(exc).__name__)
+    finally:
+        await redis.aclose()
 
 
 async def check_calls(
@@ -203,7 +221,7 @@ async def _settle(tools: Tools, call_id: str) -> None:
             if call_id in calls:  # else another worker was here first
                 await settling.settle(connection, tools.settings.spool, calls[call_id])
                 await store.drop(connection, [call_id])
-                await enqueue_once(connection, CHECK, after=SETTLED)
+                await enqueue_after(connection, CHECK, SETTLED)
     except (IntegrityError, DataError):
         # One call that cannot be written down must not keep the others from it.
         log.exception("call %s cannot be accounted for from the ledger", call_id)

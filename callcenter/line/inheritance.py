@@ -58,6 +58,7 @@ class Inheritance:
     async def _see_through(self, estate: Estate) -> None:
         await self._journal.inherit(estate.entries)
         await asyncio.to_thread(estate.remove)
+        self._journal.when_caught_up()
 
     def _done(self, estate: Estate, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

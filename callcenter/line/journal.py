@@ -95,6 +95,8 @@ class Journal:
         self._idle.set()
         #: Told the id of a call's leg and where the call is; must not block.
         self.remember: Callable[[str, str | None], None] = lambda leg, where: None
+        #: Called when what waited on disk, ours or a dead process's, is in the database.
+        self.when_caught_up: Callable[[], object] = lambda: None
         #: Does a deed once it is sure that the calls are ours; else never.
         self.when_sure: Callable[[Callable[[], None]], None] = lambda deed: deed()
 
@@ -241,6 +243,7 @@ class Journal:
             async with asyncio.timeout(DISK_AGAIN), self._disk_turn:
                 if not self._is_behind_disk():
                     await self._backlog.remove()
+                    self.when_caught_up()
 
     async def written(self) -> None:
         """Return when everything put so far is in the database."""

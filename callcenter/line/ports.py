@@ -7,7 +7,7 @@ without a goodbye (the switch failed); both may be caught as `LegGone`.
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -347,3 +347,6 @@ class Record(Protocol):
 
     def message_empty(self, recording_id: UUID) -> None:
         """Nothing was said: nobody has to hear this recording."""
+
+    def over_since(self, at: datetime) -> None:
+        """The switch died then, and the call with it: nothing is put down as later than that."""

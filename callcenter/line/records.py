@@ -46,12 +46,18 @@ class CallRecord:
         self.memory = Memory(Whereabouts(str(appeal_id), first), journal.kept_where, leg)
         self._journal = journal
         self._seq = itertools.count(first)
+        self._over_since: datetime | None = None
+
+    def _now(self) -> datetime:
+        return self._over_since or datetime.now(UTC)
+
+    def over_since(self, at: datetime) -> None:
+        """The switch died then, and the call with it: nothing is put down as later than that."""
+        self._over_since = at
 
     def moment(self, moment: Moment, **detail: str | bool | float) -> None:
         """Note that something happened now."""
-        self._journal.put(
-            Happened(self.appeal_id, next(self._seq), moment, datetime.now(UTC), detail)
-        )
+        self._journal.put(Happened(self.appeal_id, next(self._seq), moment, self._now(), detail))
         self.memory.moment(moment, detail)
 
     def language(self, language: str) -> None:
@@ -69,17 +75,17 @@ class CallRecord:
     def recording_started(self, recording_id: UUID, consultant_id: UUID | None, file: str) -> None:
         self.memory.note(recording=str(recording_id), is_proved=False)
         self._journal.put(
-            RecordingBegan(self.appeal_id, recording_id, consultant_id, file, datetime.now(UTC))
+            RecordingBegan(self.appeal_id, recording_id, consultant_id, file, self._now())
         )
 
     def recording_stopped(self, recording_id: UUID) -> None:
-        self._journal.put(RecordingEnded(self.appeal_id, recording_id, datetime.now(UTC)))
+        self._journal.put(RecordingEnded(self.appeal_id, recording_id, self._now()))
 
     async def callback_promised(
         self, *, number: str, language: str, arrived: float, urgent: bool
     ) -> None:
         """Return when it is in the database. Raises WeFailed when that is not certain."""
-        now = datetime.now(UTC)
+        now = self._now()
         await self._journal.keep(
             CallbackPromised(self.appeal_id, uuid4(), number, language, urgent, arrived, now)
         )
@@ -88,14 +94,14 @@ class CallRecord:
         self, *, recording_id: UUID, language: str, arrived: float, urgent: bool
     ) -> None:
         """Return when it is in the database. Raises WeFailed when that is not certain."""
-        now = datetime.now(UTC)
+        now = self._now()
         await self._journal.keep(
             MessagePromised(self.appeal_id, recording_id, language, urgent, arrived, now)
         )
         self.memory.note(stage=Stage.MESSAGE)
 
     def message_empty(self, recording_id: UUID) -> None:
-        self._journal.put(MessageEmpty(self.appeal_id, recording_id, datetime.now(UTC)))
+        self._journal.put(MessageEmpty(self.appeal_id, recording_id, self._now()))
 
     def closed(self, outcome: Outcome, *, hung_up: bool = False) -> None:
         """The call is over; nothing is put down after this. `hung_up`: by the consultant."""
@@ -103,7 +109,7 @@ class CallRecord:
             Moment.ENDED, outcome=outcome.value, **({"hung_up": "consultant"} if hung_up else {})
         )
         self.memory.over()
-        self._journal.put(Closed(self.appeal_id, outcome, datetime.now(UTC)))
+        self._journal.put(Closed(self.appeal_id, outcome, self._now()))
 
 
 class OutgoingRecord(CallRecord):
@@ -123,6 +129,4 @@ class OutgoingRecord(CallRecord):
         """The call is over; the outcome of an appeal that came before it stays."""
         self.moment(Moment.ENDED, outcome=outcome.value)
         self.memory.over()
-        self._journal.put(
-            OutgoingClosed(self.appeal_id, self._outgoing_id, outcome, datetime.now(UTC))
-        )
+        self._journal.put(OutgoingClosed(self.appeal_id, self._outgoing_id, outcome, self._now()))

@@ -72,6 +72,9 @@ ALARMS = {
     "recording_aside": N_(
         "A recording failed, or is not as long as its conversation: tell the records officer."
     ),
+    "ledger_differs": N_(
+        "The register and the telephone switch disagree on calls: tell the administrator."
+    ),
     "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
     "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import io
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -117,7 +117,7 @@ async def arrived(connection: AsyncConnection, settings: Settings, identity: UUI
     after = State.KEPT if settings.clamd is None else State.WAITING
     await change(connection, identity, State.ARRIVING, after)
     if after is State.WAITING:
-        await enqueue_once(connection, "register.check_attachments", after=timedelta())
+        await enqueue_once(connection, "register.check_attachments")
 
 
 async def of_appeal(connection: AsyncConnection, keys: Keys, appeal_id: UUID) -> list[Attachment]:

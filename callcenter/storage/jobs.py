@@ -8,7 +8,7 @@ that neither is ever without the other.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
@@ -72,17 +72,35 @@ async def enqueue(connection: AsyncConnection, task: str, **arguments: JSONValue
     await deferrer.defer_async(**arguments)
 
 
-async def enqueue_once(connection: AsyncConnection, task: str, *, after: timedelta) -> None:
-    """As `enqueue`, to be done so much later; nothing, when it waits to be done already.
+async def enqueue_once(connection: AsyncConnection, task: str) -> None:
+    """As `enqueue`; nothing, when it waits to be done already.
 
     Raises NotReady when the database is lost.
     """
+    await _enqueue_one(connection, task, task, datetime.now(UTC))
+
+
+async def enqueue_after(connection: AsyncConnection, task: str, rest: timedelta) -> None:
+    """As `enqueue`, to be done `rest` from now at the earliest, twice that at the latest.
+
+    All who ask within the same stretch of that length have one job together; whoever asks later
+    has the next one, so that none is done too early for anybody. Raises NotReady when the database
+    is lost.
+    """
+    await _enqueue_one(connection, task, *stretch(task, rest, datetime.now(UTC)))
+
+
+def stretch(task: str, rest: timedelta, now: datetime) -> tuple[str, datetime]:
+    """The name of the job of all who ask as now, and when it is to be done."""
+    number = now.timestamp() // rest.total_seconds()
+    begun = datetime.fromtimestamp(number * rest.total_seconds(), UTC)
+    return f"{task}@{number:.0f}", begun + 2 * rest
+
+
+async def _enqueue_one(connection: AsyncConnection, task: str, lock: str, at: datetime) -> None:
     raw = await connection.get_raw_connection()
     deferrer = jobs.configure_task(
-        task,
-        connection=raw.driver_connection,
-        queueing_lock=task,
-        schedule_in={"seconds": round(after.total_seconds())},
+        task, connection=raw.driver_connection, queueing_lock=lock, schedule_at=at
     )
     try:
         with suppress(AlreadyEnqueued):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client.core import Metric
 
+from callcenter.asterisk.lease import Hold
 from callcenter.asterisk.watchdog import Watchdog
 from callcenter.up.observed import counter, gauge
 
@@ -25,4 +26,6 @@ class WatchdogFigures:
         ]
 
     async def needs(self) -> Mapping[str, bool]:
-        return {"ari": self._watchdog.ari.connected.is_set()}
+        """A connection that is there may be half open, or tell nothing: hence `signs`."""
+        it = self._watchdog
+        return {"ari": it.ari.connected.is_set(), "signs": it.lease.hold is Hold.SURE}

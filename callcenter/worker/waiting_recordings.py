@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from procrastinate import JobContext
 from redis.asyncio import Redis
 
-from callcenter.consultants.alarms import Alarm, raise_alarm, raise_alarm_once
+from callcenter.consultants.alarms import Alarm, alarm_of_new, raise_alarm_once
 from callcenter.ledger import orphans
 from callcenter.recordings import store
 from callcenter.storage.engine import unit_of_work
@@ -27,7 +27,6 @@ LATELY = timedelta(days=3)
 #: Until then the end of a conversation may be wrong, as after a controller's death: it is put right
 #: by night.
 SURE = timedelta(days=1)
-TOLD = "desk:alarmed:recording:"  # and what it is, in Redis
 HOMELESS_FOR = timedelta(minutes=15)  # the ledger tells within minutes whose file it is
 TOLD_ONCE = 5 * 86_400  # seconds, longer than anything is of lately
 
@@ -63,13 +62,8 @@ async def alarm_aside(tools: Tools, redis: Redis, now: datetime) -> None:
     found |= {
         each.name: "it belongs to no call" for each in files if now - each.ended_at > HOMELESS_FOR
     }
-    new = [each for each in found if not await redis.exists(f"{TOLD}{each}")]
-    if new:
-        for each in new:
-            log.critical("recording %s is set aside: %s", each, found[each])
-        await raise_alarm(redis, Alarm.RECORDING_ASIDE)
-        for each in new:
-            await redis.set(f"{TOLD}{each}", "1", ex=TOLD_ONCE)
+    for each in await alarm_of_new(redis, Alarm.RECORDING_ASIDE, found, TOLD_ONCE):
+        log.critical("recording %s is set aside: %s", each, found[each])
 
 
 @jobs.periodic(cron="*/10 * * * *")

@@ -38,6 +38,19 @@ Switchboard.adopt = adopt_and_die
 main()
 """,
 )
+#: `callcenter`, killed as soon as a call is its own, before it knows anything of it.
+DYING_AT_A_CALL = (
+    sys.executable,
+    "-c",
+    """
+import os, signal
+from callcenter.asterisk.switchboard import Switchboard
+from callcenter.cli import main
+
+Switchboard._on_event_of_channel = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main()
+""",
+)
 _CGROUPS = Path("/sys/fs/cgroup")
 
 

@@ -173,6 +173,30 @@ async def falls_back(house: House, caller: Call) -> None:
     await house.hears(caller, "ru", "greeting", 20)
 
 
+def waited(call: Call) -> float:
+    """Seconds from the call to the first sound: the dialplan's answer (decision 66) has none."""
+    return call.moments["first_rtp"] - call.moments["invite_sent"]
+
+
+async def no_check_is_due(house: House) -> None:
+    """Forget that register and switch are to be compared."""
+    async with house.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "DELETE FROM procrastinate_jobs WHERE task_name = 'ledger.check_calls'"
+        )
+
+
+async def a_check_is_due(house: House) -> None:
+    """Wait until they are to be compared, since something was recovered."""
+
+    async def is_due() -> bool:
+        query = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'ledger.check_calls'"
+        async with house.engine.connect() as connection:
+            return bool((await connection.exec_driver_sql(query)).scalar())
+
+    await until(is_due, "register and switch are to be compared")
+
+
 async def answered_call(caller: Call, consultant: Phone) -> Call:
     await caller.press("0")
     return await consultant.next_call(20)

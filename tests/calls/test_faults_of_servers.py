@@ -9,24 +9,30 @@ from pathlib import Path
 
 import pytest
 
+from callcenter.demo.sound import loudness
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.recordings import audio, spool
 from callcenter.recordings.keeping import Keeper
 from tests.calls.fragile import (
+    a_check_is_due,
     answered_call,
     both_hear,
     connected,
     falls_back,
     has_happened,
+    no_check_is_due,
     served,
 )
 from tests.calls.house import (
+    CALLER_TONE,
+    CONSULTANT_TONE,
     House,
     kinds,
     running_controller,
     until,
 )
 from tests.calls.parts import Line, OwnPostgres, OwnRedis
+from tests.calls.stalls import Stalls
 from tests.protocol.relay import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -158,7 +164,9 @@ async def test_when_redis_is_emptied_who_waits_is_served_all_the_same(
 async def test_when_asterisk_is_killed_its_calls_are_lost_to_a_fault_and_the_next_is_served(
     house: House, line: Line
 ) -> None:
+    """With the times at which they were cut, though it is away for a while, and what was said."""
     numbers = ["+77020000100", "+77020000101", "+77020000102"]
+    await no_check_is_due(house)
     async with (
         house.consultant("201") as consultant,
         house.caller(numbers[0]) as talking,
@@ -169,15 +177,36 @@ async def test_when_asterisk_is_killed_its_calls_are_lost_to_a_fault_and_the_nex
         await waiting.press("0")
         await house.hears(waiting, "kk", "queue_hold")
         await has_happened(house, numbers[0], Moment.RECORDING_STARTED)
-        await house.switch.kill()
-        for call in (talking, waiting, choosing, leg):
-            call.drop()
-        await house.switch.start()
-        appeals = [await house.appeal(number) for number in numbers]
+        await until(lambda: a_second_is_on_disk(house, numbers[0]), "what was said is on disk")
+        async with Stalls() as stalls:
+            killed_at = time.time()
+            await house.switch.kill()
+            for call in (talking, waiting, choosing, leg):
+                call.drop()
+            await asyncio.sleep(3)
+            await house.switch.start()
+            appeals = [await house.appeal(number) for number in numbers]
     assert {appeal.outcome for appeal in appeals} == {Outcome.LOST_TO_A_FAULT}
+    for appeal in appeals:
+        assert appeal.ended_at is not None
+        assert abs(appeal.ended_at.timestamp() - killed_at) < 1.0 + stalls.longest
+        events = [event.at for event in await house.events(appeal)]
+        assert events == sorted(events)
     (recording,) = await house.recordings(appeals[0])
     assert recording.state == "closed"
+    left, right = house.recorded(recording)
+    assert loudness(left[-4000:], CALLER_TONE) > -20
+    assert loudness(right[-4000:], CONSULTANT_TONE) > -20
+    await a_check_is_due(house)
     await served(house, "204", "+77020000103")
+
+
+async def a_second_is_on_disk(house: House, number: str) -> bool:
+    """Asterisk writes 32 KB at once."""
+    appeal = await house.live_appeal(number)
+    assert appeal is not None
+    (recording,) = await house.recordings(appeal)
+    return (house.settings.spool / recording.spool_name).stat().st_size > 0
 
 
 @pytest.mark.parametrize("when", ["before", "during"])

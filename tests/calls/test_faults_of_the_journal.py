@@ -12,7 +12,14 @@ from callcenter.line.backlog import waiting
 from callcenter.line.encoding import decode
 from callcenter.line.entries import Closed
 from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.fragile import answered_call, both_hear, connected, lost_packets
+from tests.calls.fragile import (
+    a_check_is_due,
+    answered_call,
+    both_hear,
+    connected,
+    lost_packets,
+    no_check_is_due,
+)
 from tests.calls.house import House, until
 from tests.calls.parts import Line, OwnPostgres
 
@@ -57,6 +64,7 @@ async def test_a_controller_that_dies_while_the_database_is_sick_loses_nothing(
     fault: str,
 ) -> None:
     monkeypatch.setattr("callcenter.line.inheritance.QUIET", 1.0)
+    await no_check_is_due(house)
     first, second = [f"+770200003{number}{len(fault)}" for number in (1, 2)]
     async with house.consultant("201") as consultant, house.caller(first) as caller:
         leg = await connected(house, caller, consultant)
@@ -78,9 +86,11 @@ async def test_a_controller_that_dies_while_the_database_is_sick_loses_nothing(
         if fault == "frozen":
             await line.start()
             await all_is_kept(house, first, second, sick_since, died_at)
+            await a_check_is_due(house)
         else:  # no controller comes back
             worker = asyncio.create_task(inherit_journals(house.settings, house.engine))
             await all_is_kept(house, first, second, sick_since, died_at)
+            await a_check_is_due(house)
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)
             await line.start()  # the consultant is to be seen leaving

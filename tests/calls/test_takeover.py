@@ -1,28 +1,37 @@
 """Another controller goes on with the calls of one that is no more."""
 
 import signal
+import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+import psutil
 import pytest
 import pytest_asyncio
 
 from callcenter.app import Controller
 from callcenter.asterisk.lease import Fenced
 from callcenter.line.outcomes import Moment, Outcome
+from tests.calls.ailing import DYING_AT_A_CALL
 from tests.calls.fragile import (
+    a_check_is_due,
     answered_call,
     both_hear,
     connected,
     has_calls,
     has_happened,
+    held,
     lost_packets,
+    no_check_is_due,
     recorded_whole,
     sees,
     unbroken,
+    waited,
 )
 from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
-from tests.calls.parts import Line
+from tests.calls.network import ALONE
+from tests.calls.parts import Line, running_line
+from tests.calls.stalls import Stalls
 from tests.calls.talking import hears_tone, order
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -34,12 +43,17 @@ def house(fragile: House) -> House:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def peer(line: Line, house: House) -> AsyncIterator[None]:
-    """Another controller, in this process; `line` has the calls that come before."""
+async def other(house: House) -> AsyncIterator[Controller]:
+    """Another controller, in this process, that takes no new call."""
     async with running_controller(house.settings, "line-2", house.engine, house.redis) as other:
         other.switchboard.claiming = False
-        await until(lambda: sees(other, "line-1"), "the two know of each other")
-        yield
+        yield other
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def peer(line: Line, other: Controller) -> None:
+    """The two know of each other; `line` has the calls that come."""
+    await until(lambda: sees(other, "line-1"), "the two know of each other")
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
@@ -47,7 +61,12 @@ async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
     house: House, line: Line, peer: None, fault: str
 ) -> None:
     number = f"+7702010000{['killed', 'frozen'].index(fault)}"
-    async with house.consultant("201") as consultant, house.caller(number) as caller:
+    await no_check_is_due(house)
+    async with (
+        house.consultant("201") as consultant,
+        house.caller(number) as caller,
+        Stalls() as stalls,
+    ):
         leg = await connected(house, caller, consultant)
         await has_happened(house, number, Moment.RECORDING_STARTED)
         since = time.monotonic()
@@ -62,7 +81,7 @@ async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
 
         await until(is_known, "the other controller has the consultant's call", 5)
         await both_hear(caller, leg)
-        unbroken(caller, leg, since)
+        unbroken(caller, leg, since, stalled=stalls.longest)
         await order(house, "201", "hold")
         await has_happened(house, number, Moment.HELD)
         await order(house, "201", "resume")
@@ -72,6 +91,46 @@ async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
         appeal = await house.appeal(number)
     assert appeal.outcome == Outcome.TALKED
     await recorded_whole(house, number)
+    await a_check_is_due(house)
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_who_calls_now_does_not_wait_for_a_controller_that_was(
+    house: House, line: Line, fault: str
+) -> None:
+    number = f"+7702010004{['killed', 'frozen'].index(fault)}"
+    async with running_controller(house.settings, "line-2", house.engine, house.redis) as other:
+        await until(lambda: sees(other, "line-1"), "the two know of each other")
+        if fault == "killed":
+            await line.kill()
+        else:
+            line.pause()
+        async with Stalls() as stalls, house.caller(number) as caller:
+            assert waited(caller) < 0.5 + stalls.longest
+            await has_happened(house, number, Moment.GREETING)
+            await caller.hang_up()
+        assert (await house.appeal(number)).outcome == Outcome.LEFT_IN_GREETING
+        await line.ended()  # one that is frozen is killed by the other
+
+
+async def test_a_caller_whose_controller_dies_with_the_claim_is_greeted_by_another(
+    house: House, other: Controller
+) -> None:
+    """Nobody had put down a word of this call, and the caller has heard none."""
+    number = "+77020100050"
+    async with running_line(house.settings, "line-1", program=DYING_AT_A_CALL) as line:
+        await until(lambda: sees(other, "line-1"), "the two know of each other")
+        async with house.phone(number) as phone:
+            caller = await phone.call("111")
+            await caller.answered()
+            caller.send_silence()
+            await line.ended()
+            await house.hears(caller, "kk", "greeting")
+            await caller.hang_up()
+    assert (await house.appeal(number)).outcome == Outcome.LEFT_IN_GREETING
+    async with house.engine.connect() as connection:
+        query = "SELECT count(*) FROM appeal WHERE caller_number = %s"
+        assert (await connection.exec_driver_sql(query, (number,))).scalar() == 1
 
 
 STAGES = ["greeting", "menu", "waiting", "ringing"]
@@ -174,6 +233,51 @@ async def _nothing() -> None:
 
 async def _has_no_calls(controller: Controller) -> bool:
     return not controller.calls
+
+
+@pytest.fixture
+def alone() -> Sequence[str]:
+    """What a command begins with that seems to run on a machine of its own."""
+    done = subprocess.run((*ALONE, "true"), capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"this machine lets nobody be alone: {done.stderr}")
+    return ALONE
+
+
+async def test_one_of_another_machine_does_nothing_when_it_goes_on_after_it_was_stopped(
+    house: House, other: Controller, alone: Sequence[str]
+) -> None:
+    """Nobody can kill it there. What Asterisk told it meanwhile waits for it to act on."""
+    number = "+77020100060"
+    async with (
+        running_line(house.settings, "line-1", before=alone) as line,
+        house.softphone("201") as consultant,
+        house.caller(number) as caller,
+    ):
+        await until(lambda: sees(other, "line-1"), "the two know of each other")
+        await consultant.register()
+        leg = await connected(house, caller, consultant)
+        await has_happened(house, number, Moment.RECORDING_STARTED)
+        inside = psutil.Process(line.pid).children(recursive=True)
+        for each in inside:
+            each.suspend()
+        await until(lambda: has_calls(other), "the other controller has the call")
+        await held(house, number, "201")
+        assert not line.has_ended
+        for each in inside:
+            each.resume()
+        await line.ended()
+        await order(house, "201", "resume")
+        await both_hear(caller, leg)
+        await leg.hang_up()
+        await caller.ended()
+        appeal = await house.appeal(number)
+    assert "another controller has taken over" in line.log.read_text()
+    assert appeal.outcome == Outcome.TALKED
+    moments = await house.moments(appeal)
+    for once in (Moment.HELD, Moment.RESUMED, Moment.RECORDING_STOPPED, Moment.ENDED):
+        assert moments.count(once) == 1
+    await recorded_whole(house, number)
 
 
 async def test_a_controller_that_is_stopped_in_order_hands_its_calls_over_without_a_word(

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callcenter.consultants.alarms import Alarm
 from callcenter.line.outcomes import Moment
 from callcenter.settings import ROOT, Settings
 from callcenter.up.observed import metrics_port
@@ -152,6 +153,8 @@ async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_wh
         looked_at = set(re.findall(r"callcenter_\w+", alarms))
         assert looked_at - told == set()
         assert looked_at
+        by_kind = "callcenter_alarms_total", Alarm.LEDGER_DIFFERS.value
+        assert by_kind in await metrics(worker)
 
         async def controllers_are(count: int) -> bool:
             return (await metrics(watchdog))["callcenter_controllers", ""] == count

@@ -1,6 +1,7 @@
 """What a call in the world of stories puts down."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from callcenter.errors import WeFailed
@@ -64,6 +65,9 @@ class Record:
             raise WeFailed("as the story goes")
         assert self.recordings[recording_id] is False, "promised when nothing is recorded"
         self.messages[recording_id] = True
+
+    def over_since(self, at: datetime) -> None:
+        raise AssertionError("no switch dies here")
 
     def message_empty(self, recording_id: UUID) -> None:
         self.messages[recording_id] = False

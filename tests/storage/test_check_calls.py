@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
-from sqlalchemy import text
+from redis.asyncio import Redis
 
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import EventRow
@@ -235,30 +236,51 @@ async def test_what_the_switch_cannot_mend_is_found_and_left_for_people(
     assert await world.mend() == []
 
 
-async def test_every_night_what_can_be_is_mended_and_the_rest_alarmed(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    await world.sql("UPDATE appeal SET ended_at = :at", at=at(90))
-    world.spool("odd.raw")
-    tools = world.tools
+async def check(tools: Tools) -> None:
+    """As a worker does by night, and after a recovery."""
     async with connected(tools.settings) as app:
-        for _ in range(2):  # as two recoveries in a row do
-            async with unit_of_work(tools.engine) as connection:
-                await enqueue_once(connection, CHECK, after=timedelta())
         async with unit_of_work(tools.engine) as connection:
-            waiting = await connection.scalar(text("SELECT count(*) FROM procrastinate_jobs"))
-        assert waiting == 1
+            await enqueue_once(connection, CHECK)
         await app.run_worker_async(
             wait=False,
             install_signal_handlers=False,
             delete_jobs="never",
             additional_context={"tools": tools},
         )
+
+
+async def alarmed(redis: Redis) -> list[str]:
+    """Of what supervisors were told since this was asked last."""
+    alarms = await redis.lrange("desk:alarms", 0, -1)
+    await redis.delete("desk:alarms")
+    return [json.loads(each)["kind"] for each in alarms]
+
+
+async def test_every_night_what_can_be_is_mended_and_the_rest_alarmed(
+    redis: Redis, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await check(world.tools)
+    assert await alarmed(redis) == []
+    await world.sql("UPDATE appeal SET ended_at = :at", at=at(90))
+    await check(world.tools)
+    assert await alarmed(redis) == []  # it was mended
+    world.spool("odd.raw")
+    await check(world.tools)
+    assert await alarmed(redis) == ["ledger_differs"]
+    await check(world.tools)
+    assert await alarmed(redis) == []  # of this one somebody was told
     told = {(each.levelname, each.message.partition(":")[0]) for each in caplog.records}
     assert ("WARNING", "mended") in told
     assert ("CRITICAL", "file without recording odd.raw") in told
     assert "1 differences need you" in caplog.text
     assert await world.found() == [(Kind.FILE_WITHOUT_RECORDING, "odd.raw")]
+
+
+async def test_that_nothing_could_be_compared_is_alarmed_too(redis: Redis, world: World) -> None:
+    packed = ledger_of(world.tools.settings).with_name("ledger.jsonl.2.gz")
+    packed.write_bytes(gzip.compress(b"{}")[:-4])
+    await check(world.tools)
+    assert await alarmed(redis) == ["ledger_differs"]
 
 
 def run(*words: str) -> Result:

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -5,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.ledger import jobs as _  # noqa: F401 the worker knows these
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, connected, enqueue
+from callcenter.storage.jobs import Tools, connected, enqueue, enqueue_after, stretch
 
 ACCOUNT = "ledger.account_for_calls"
+BEGUN = datetime(2026, 11, 26, 10, 20, tzinfo=UTC)
 
 
 async def statuses(engine: AsyncEngine) -> dict[str, str]:
@@ -25,6 +28,23 @@ async def test_a_rolled_back_change_leaves_no_job(engine: AsyncEngine) -> None:
     with pytest.raises(ZeroDivisionError):
         await change_and_fail()
     assert await statuses(engine) == {}
+
+
+async def test_who_asks_later_is_not_served_by_a_job_that_comes_too_early(
+    engine: AsyncEngine,
+) -> None:
+    rest = timedelta(minutes=10)
+    for at in (BEGUN, BEGUN + 0.9 * rest, BEGUN + 1.1 * rest):
+        job, when = stretch(ACCOUNT, rest, at)
+        assert at + rest <= when <= at + 2 * rest
+        assert job == f"{ACCOUNT}@{BEGUN.timestamp() // 600 + (at >= BEGUN + rest):.0f}"
+    async with unit_of_work(engine) as connection:
+        for _ in range(3):
+            await enqueue_after(connection, ACCOUNT, timedelta(days=99))
+    assert await statuses(engine) == {ACCOUNT: "todo"}
+    async with unit_of_work(engine) as connection:
+        count = await connection.scalar(text("SELECT count(*) FROM procrastinate_jobs"))
+    assert count == 1
 
 
 async def test_a_job_of_a_worker_that_died_is_done_by_another(
