@@ -33,6 +33,7 @@ class Action(StrEnum):
     RECORD_SAVED = "web:record:saved"  #: subject: the appeal's number; detail: version
     RECORD_MOVED = "web:record:moved"  #: subject: the appeal's number; detail: before, after
     RECORD_EXTENDED = "web:record:extended"  #: subject: the appeal's number; detail: until
+    EXTENSION_TOLD = "web:record:extension_told"  #: to the applicant; subject: the appeal's number
     RECORD_SPLIT = "web:record:split"  #: subject: the appeal's number; detail: number of the part
     APPEALS_SEARCHED = "web:appeals:searched"  #: detail: words (how many), found
     # Of files; subject: the appeal's number; detail: attachment (its id).

@@ -95,6 +95,7 @@ ROOMS = (
         "register",
         (
             register_pages.router,
+            register_pages.extending,
             attachments_pages.router,
             attachments_api.router,
             masking_pages.router,
@@ -104,6 +105,7 @@ ROOMS = (
             register_api.router,
             reminders_api.router,
             steps_api.router,
+            steps_api.extending,
             lists_api.router,
             views_api.router,
             form_api.router,

@@ -37,7 +37,7 @@ COPIES = {
     "appeal": "id, number, channel, language, caller_kind, caller_number, received_at, ended_at,"
     " outcome",
     "record": "appeal_id, version, kind, stage, owner, content, sealed, registered_on, due_on,"
-    " due_article, changed_at",
+    " due_article, danger_passed_at, changed_at",
     "record_search": "appeal_id, terms, received_at",
     "record_identifier": "appeal_id, person, hash",
 }
@@ -128,7 +128,8 @@ class Inventor:
             "appeal": [(identity, number, "call", language, "number", phone, received_at, ended,
                         "talked")],
             "record": [(identity, 1, kind, stage, owner, json.dumps(shown, ensure_ascii=False),
-                        sealed, registered, due, "350-VI, 76(1)" if due else None, ended)],
+                        sealed, registered, due, "350-VI, 76(1)" if due else None,
+                        ended if kind == "danger" else None, ended)],
             "record_search": [(identity, sorted(terms), received_at)],
             "record_identifier": [
                 (identity, "applicant", self._keys.hash("identifier", identifier))

@@ -94,8 +94,10 @@ async def save(
 ) -> Record:
     """Keep this content of the record that was seen in this version; the draft is done with.
 
-    Raises WrongContent, Changed.
+    Raises WrongContent, Changed; AskedWrongly for what is to keep nothing.
     """
+    if kind is Kind.NO_REQUEST:
+        raise AskedWrongly("where there was no request nothing is entered: close it as such")
     keys = Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
@@ -168,15 +170,14 @@ async def close_without_request(site: Site, visit: Visit, number: str) -> Record
 
     Raises IllegalMove when it has gone further than a contact.
     """
-    opened = await open_record(site, visit, number)
-    check_move(
-        opened.record.stage,
-        Stage.NO_REQUEST,
-        replace(opened.record.standing, kind=Kind.NO_REQUEST),
-        "",
-    )
-    saved = await save(site, visit, number, opened.record.version, Kind.NO_REQUEST, {})
-    return await move(site, visit, number, saved.version, Stage.NO_REQUEST)
+    async with as_a_whole(site.engine) as connection:
+        row = await found(connection, number)
+        before = await store.find(connection, Keys.read(site.settings), row.id)
+        standing = replace(before.standing, kind=Kind.NO_REQUEST)
+        check_move(before.stage, Stage.NO_REQUEST, standing, "")
+        version = before.version + 1
+        await store.change_row(connection, before, version=version, kind=Kind.NO_REQUEST)
+        return await move(site, visit, number, version, Stage.NO_REQUEST)
 
 
 async def extend(
@@ -201,6 +202,23 @@ async def extend(
         }
         await step(connection, visit, before, before.stage, reason, values)
         await note(connection, visit, Action.RECORD_EXTENDED, number, until=due.on.isoformat())
+        return await store.find(connection, keys, row.id)
+
+
+async def tell_of_extension(
+    site: Site, visit: Visit, number: str, version: int, how: str
+) -> Record:
+    """Note that the applicant knows of the new term (APPC, 76(3)). Raises AskedWrongly, Changed."""
+    keys = Keys.read(site.settings)
+    if not how.strip():
+        raise AskedWrongly("say how the applicant was told")
+    async with unit_of_work(site.engine) as connection:
+        row = await found(connection, number)
+        before = await seen(connection, keys, visit, row.id, version, {})
+        if before.notice_due_on is None:
+            raise AskedWrongly("the applicant is to be told of no extension")
+        await step(connection, visit, before, before.stage, how, {"notice_due_on": None})
+        await note(connection, visit, Action.EXTENSION_TOLD, number)
         return await store.find(connection, keys, row.id)
 
 

@@ -5,14 +5,12 @@ the digits tell birth or sex truly, so only length and check digit are judged he
 """
 
 import re
-from datetime import date
 
 from callcenter.errors import N_, AskedWrongly
 
 _TWELVE_DIGITS = re.compile(r"[0-9]{12}")
 _SEPARATORS = re.compile(r"[\s.\-–—]+")
 _WEIGHTS = tuple(range(1, 12)), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)
-_CENTURIES = {"1": 1800, "2": 1800, "3": 1900, "4": 1900, "5": 2000, "6": 2000}
 
 
 def check_digit(eleven: str) -> int | None:
@@ -35,14 +33,3 @@ def parse_identifier(written: str) -> str:
     if check_digit(digits[:11]) != int(digits[11]):
         raise AskedWrongly(N_("there is a mistake in the IIN or BIN: check it and enter it again"))
     return digits
-
-
-def birth_hint(identifier: str) -> date | None:
-    """The day of birth that an ИИН hints at, to be asked about and never relied on."""
-    century = _CENTURIES.get(identifier[6])
-    if century is None:
-        return None
-    try:
-        return date(century + int(identifier[:2]), int(identifier[2:4]), int(identifier[4:6]))
-    except ValueError:
-        return None

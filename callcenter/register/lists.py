@@ -13,7 +13,7 @@ from callcenter.appeals.cursor import Place
 from callcenter.appeals.tables import appeal
 from callcenter.consultants.tables import consultant
 from callcenter.register.searching import Found, rows
-from callcenter.register.stages import ENDED, Stage
+from callcenter.register.stages import ENDED, Kind, Stage
 from callcenter.register.tables import record, record_draft, record_reminder
 from callcenter.web.tables import web_user
 
@@ -27,7 +27,11 @@ _stands = record.c.stage.in_([stage.value for stage in Stage if stage not in END
 # As the partial index says it, word for word.
 _not_passed_on = and_(
     record.c.danger_passed_at.is_(None),
-    or_(record.c.content["danger"].astext == "yes", record.c.content["urgency"].astext == "urgent"),
+    or_(
+        record.c.kind == Kind.DANGER.value,
+        record.c.content["danger"].astext == "yes",
+        record.c.content["urgency"].astext == "urgent",
+    ),
 )
 # The room of promises is above this one; of a promise we need only whether a call is owed.
 _promise = table("promise", *map(column, ("appeal_id", "kind", "state")))

@@ -71,14 +71,3 @@ def together(changes: list[Change]) -> dict[str, Difference]:
             before = seen[key].before if key in seen else difference.before
             seen[key] = Difference(before, difference.after)
     return {key: each for key, each in seen.items() if each.before != each.after}
-
-
-def merged(theirs: Content, base: Content, mine: Content) -> dict[str, Value]:
-    """My content on top of theirs: what I did not touch since `base` is theirs."""
-    result = dict(theirs)
-    for key, difference in differences(base, mine).items():
-        if difference.after is None:
-            result.pop(key, None)
-        else:
-            result[key] = difference.after
-    return result

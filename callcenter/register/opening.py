@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import uuid4
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from callcenter.appeals import store as appeals
 from callcenter.appeals.callers import WITHHELD, read_caller
 from callcenter.appeals.store import Opening
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import definitions, store
+from callcenter.register import definitions, indexing, store
 from callcenter.register.handling import found, guards_of, note, seen, step
 from callcenter.register.private import Keys
 from callcenter.register.stages import ENDED, Stage, check_move
@@ -40,9 +42,9 @@ async def open_by_hand(
 ) -> str:
     """Open the appeal of a contact; its number. `received_at`: when it came, not in the future.
 
-    Raises AskedWrongly.
+    It is to be registered on its legal date (APPC, 64(3)) by who opens it. Raises AskedWrongly.
     """
-    now = datetime.now(UTC)
+    now, keys = datetime.now(UTC), Keys.read(site.settings)
     if language not in ("kk", "ru"):
         raise AskedWrongly("the applicant's language is kk or ru")
     if received_at.tzinfo is None or received_at > now:
@@ -57,6 +59,10 @@ async def open_by_hand(
         await appeals.close_appeal(
             connection, appeal_id=opening.appeal_id, outcome="received", ended_at=now
         )
+        begun = await _begun(connection, visit, received_at)
+        await store.change_row(connection, store.Record(opening.appeal_id), **begun)
+        form = await definitions.form(connection)
+        await indexing.index(connection, keys, form, opening.appeal_id, {})
         await note(connection, visit, Action.APPEAL_OPENED, number, channel=channel.value)
     return number
 
@@ -99,7 +105,9 @@ async def split(
             author=visit.who,
             known=content,
         )
-        await store.change_row(connection, made, version=made.version + 1, part_of=row.id)
+        begun = await _begun(connection, visit, row.received_at)
+        version = made.version + 1
+        await store.change_row(connection, made, version=version, part_of=row.id, **begun)
         # In a version of its own: the same request that comes again makes no second part.
         await step(connection, visit, record, record.stage, f"split: {new}", {})
         await note(connection, visit, Action.RECORD_SPLIT, number, part=new)
@@ -118,6 +126,7 @@ async def join(
         if other.id == row.id or target.stage in ENDED:
             raise AskedWrongly("an appeal is joined to another one that goes on")
         check_move(record.stage, Stage.JOINED, record.standing, reason)
+        await _hand_terms_over(connection, record, target)
         await step(connection, visit, record, Stage.JOINED, reason, {"joined_to": other.id})
         if target.version:  # else nobody has written anything there, and its page says who joined
             await store.add_move(
@@ -126,3 +135,31 @@ async def join(
         detail = {"before": record.stage.value, "after": Stage.JOINED.value, "into": into}
         await note(connection, visit, Action.RECORD_MOVED, number, **detail)
         return await store.find(connection, keys, row.id)
+
+
+async def _begun(
+    connection: AsyncConnection, visit: Visit, received_at: datetime
+) -> dict[str, object]:
+    """Whose an appeal is that no call is about, and until when something is done with it."""
+    law = await definitions.law(connection)
+    due = law.registered_on(received_at)
+    return {"owner": visit.who.removeprefix("user:"), "forward_due_on": due}
+
+
+async def _hand_terms_over(
+    connection: AsyncConnection, record: store.Record, target: store.Record
+) -> None:
+    """The terms that run for an appeal go on in the one that it is joined to, if they end sooner.
+
+    Raises AskedWrongly when no term of an answer runs there: nobody would be alarmed any more.
+    """
+    if record.due_on is not None and target.registered_on is None:
+        raise AskedWrongly("its term runs: join it to an appeal that is registered too")
+    values: dict[str, object] = {}
+    if record.due_on and target.due_on and record.due_on < target.due_on:
+        values = {"due_on": record.due_on, "due_article": record.due_article}
+    if record.notice_due_on is not None:
+        due = min(record.notice_due_on, target.notice_due_on or record.notice_due_on)
+        values["notice_due_on"] = due
+    if values:
+        await store.change_row(connection, target, **values)

@@ -32,6 +32,7 @@ Place = Literal["record", "files", "reminders", "join"]
 ENTERED = "f."  # how the names of a form's fields begin that are the record's content
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EDIT_APPEALS)])
+extending = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EXTEND_TERMS)])
 
 
 async def entered(request: Request) -> dict[str, Value]:
@@ -125,7 +126,7 @@ async def no_request(site: CurrentSite, visit: CurrentVisit, number: str) -> Res
     return RedirectResponse("/appeals", SEE_OTHER)
 
 
-@router.post("/appeals/{number}/record/extend")
+@extending.post("/appeals/{number}/record/extend")
 async def extend(
     request: Request,
     site: CurrentSite,
@@ -137,6 +138,20 @@ async def extend(
 ) -> Response:
     """Put the term off."""
     deed = handling.extend(site, visit, number, version, until, reason)
+    return await _done(request, site, visit, number, deed)
+
+
+@router.post("/appeals/{number}/record/notice")
+async def notice(
+    request: Request,
+    site: CurrentSite,
+    visit: CurrentVisit,
+    number: str,
+    version: Version,
+    reason: Reason = "",
+) -> Response:
+    """The applicant was told that the term was put off."""
+    deed = handling.tell_of_extension(site, visit, number, version, reason)
     return await _done(request, site, visit, number, deed)
 
 

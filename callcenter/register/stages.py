@@ -91,6 +91,7 @@ MOVES: tuple[Move, ...] = (
     Move(Stage.NO_REQUEST, Stage.CONTACT, reasoned=True),
 )
 _BY_ENDS = {(move.before, move.after): move for move in MOVES}
+PASSED_ON = N_("to be passed on to who can help at once: it is urgent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _needed(after: Stage, standing: Standing) -> dict[str, bool]:
             N_("its kind"): standing.kind not in (None, Kind.NO_REQUEST),
             N_("the kinds of help given"): standing.helped,
             N_("the decision how much help it needs, and why"): standing.decided,
-            N_("to be passed on to who can help at once: it is urgent"): standing.passed_on,
+            PASSED_ON: standing.passed_on,
         }
-    return {}
+    # Nobody looks for danger in an appeal that goes on within another one.
+    return {PASSED_ON: standing.passed_on} if after is Stage.JOINED else {}

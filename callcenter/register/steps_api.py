@@ -16,6 +16,7 @@ from callcenter.web.permissions import Permission
 from callcenter.web.site import CurrentSite, CurrentVisit
 
 router = APIRouter(tags=["records"], dependencies=[needs(Permission.EDIT_APPEALS)])
+extending = APIRouter(tags=["records"], dependencies=[needs(Permission.EXTEND_TERMS)])
 
 Said = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 
@@ -32,6 +33,12 @@ class Extension(BaseModel):
 
     until: date
     reason: Said
+
+
+class Notice(BaseModel):
+    """How the applicant was told of an extension: the way, and when."""
+
+    how: Said
 
 
 class DangerPassedOn(BaseModel):
@@ -73,10 +80,16 @@ async def close_without_request(
     return now
 
 
-@router.post("/api/v1/appeals/{number}/record/extension")
+@extending.post("/api/v1/appeals/{number}/record/extension")
 async def extend(step: CurrentStep, extension: Extension) -> Standing:
     """Put the term of the answer off, once."""
     return await step(handling.extend, extension.until, extension.reason)
+
+
+@router.post("/api/v1/appeals/{number}/record/extension/notice")
+async def tell_of_extension(step: CurrentStep, notice: Notice) -> Standing:
+    """Note that the applicant was told of the extension, within its term (`notice_due_on`)."""
+    return await step(handling.tell_of_extension, notice.how)
 
 
 @router.post("/api/v1/appeals/{number}/record/danger-passed-on")

@@ -52,7 +52,11 @@ class Record:
     @property
     def urgent(self) -> bool:
         """There is danger, or it needs an operative response otherwise (R11)."""
-        return self.content.get("danger") == "yes" or self.content.get("urgency") == "urgent"
+        return (
+            self.kind is Kind.DANGER
+            or self.content.get("danger") == "yes"
+            or self.content.get("urgency") == "urgent"
+        )
 
     @property
     def standing(self) -> Standing:

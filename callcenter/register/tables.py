@@ -65,8 +65,8 @@ record = Table(
     Index(
         "ix_record_urgent",
         "appeal_id",
-        postgresql_where="danger_passed_at IS NULL AND"
-        " (content->>'danger' = 'yes' OR content->>'urgency' = 'urgent')",
+        postgresql_where="danger_passed_at IS NULL AND (kind = 'danger'"
+        " OR content->>'danger' = 'yes' OR content->>'urgency' = 'urgent')",
     ),
     Index("ix_record_part_of", "part_of", postgresql_where="part_of IS NOT NULL"),
     Index("ix_record_joined_to", "joined_to", postgresql_where="joined_to IS NOT NULL"),

@@ -15,6 +15,7 @@ class Permission(StrEnum):
     VIEW_APPEALS = "appeals.view"  #: the register of appeals and their timelines
     SEE_CALLER_NUMBER = "appeals.see_caller_number"  #: the caller's number unmasked
     EDIT_APPEALS = "appeals.edit"  #: to fill in records of appeals and take them further
+    EXTEND_TERMS = "appeals.extend"  #: to put an answer off: who leads decides it (APPC, 76(3))
     SEE_PERSONAL = "appeals.see_personal"  #: fields of records that are personal data
     SEE_SENSITIVE = "appeals.see_sensitive"  #: those kept encrypted: ИИН, addresses, children
     MASK = "appeals.mask"  #: to ask that personal data be masked, and to decide when others ask
@@ -100,6 +101,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     | {
         Permission.HEAR_ALL_TEAMS,
         Permission.MANAGE_CONSULTANTS,
+        Permission.EXTEND_TERMS,
         Permission.EDIT_FORM,
         Permission.EXPORT_PERSONAL,
         Permission.HANDLE_DEMANDS,

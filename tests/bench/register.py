@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.callers import Caller
+from callcenter.appeals.number import make
 from callcenter.controller.writing import Writing
 from callcenter.demo.appeals import load
 from callcenter.line.backlog import Backlog
@@ -26,6 +27,7 @@ from callcenter.register import lists, searching
 from callcenter.register.fields import Guard
 from callcenter.register.lists import List
 from callcenter.register.private import Keys
+from callcenter.register.progress import AppealsProgress
 from callcenter.register.searching import Question
 from callcenter.register.stages import Stage
 from callcenter.settings import Settings
@@ -36,6 +38,7 @@ from tests.bench.results import table
 
 ROUNDS = 20  # of each question
 OPENED = 200  # appeals, as calls open them
+GUESSED = 2000  # numbers, with a code that does not fit, as a guesser keys them
 
 QUESTIONS = {
     "one word that a tenth has": Question("алименты"),
@@ -92,6 +95,7 @@ async def _measured(settings: Settings, now: datetime) -> str:
                 ask = partial(read, which=which, now=now)
                 rows.append((f"list {which.value}", *await timed(ask)))
         rows += await _opening(engine)
+        rows += await _guessing(engine)
     finally:
         await engine.dispose()
     return table(rows)
@@ -114,6 +118,25 @@ async def _opening(engine: AsyncEngine) -> list[tuple[str, str, str, str]]:
     return [
         (name, str(OPENED), f"{median(times):.3f}", f"{quantiles(times, n=20)[-1]:.3f}")
         for name, times in (("a call opens its appeal", putting), ("it is kept", keeping))
+    ]
+
+
+async def _guessing(engine: AsyncEngine) -> list[tuple[str, str, str, str]]:
+    """How long a wrong code is judged, and a number of no appeal: it must not tell them apart."""
+    register = AppealsProgress(engine)
+    async with unit_of_work(engine) as connection:
+        query = text("SELECT number FROM appeal ORDER BY id LIMIT :most")
+        there = list((await connection.execute(query, {"most": GUESSED})).scalars())
+    times: dict[str, list[float]] = {"a wrong code": [], "a wrong number": []}
+    for sequence, number in enumerate(there):
+        # By turns, so that whatever else the machine does falls on both.
+        for name, asked in zip(times, (number, make(19, sequence + 1)), strict=True):
+            begun = time.perf_counter()
+            await register.of(asked, "xxxx", "1.1", f"{name} {sequence}")
+            times[name].append((time.perf_counter() - begun) * 1000)
+    return [
+        (name, str(len(each)), f"{median(each):.3f}", f"{quantiles(each, n=20)[-1]:.3f}")
+        for name, each in times.items()
     ]
 
 

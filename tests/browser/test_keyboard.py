@@ -61,6 +61,17 @@ async def test_a_record_is_filled_in_and_saved(open_page: Open, site: Served) ->
         await page.wait_for_url(f"**/appeals/{site.registered}")
 
 
+async def test_who_is_known_already_is_told_while_the_name_is_typed(
+    open_page: Open, site: Served
+) -> None:
+    async with open_page(Role.CONSULTANT, "en") as page:
+        await visit(page, f"/appeals/{site.call.number}/record")
+        await page.locator("[name='f.applicant.name']").focus()
+        await type_into(page, "Seitova Aigul")
+        known = page.locator(f"#similar a[href='/appeals/{site.registered}/record']")
+        await expect(known).to_be_visible()
+
+
 async def test_an_appeal_is_found_and_opened(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en") as page:
         await visit(page, "/search")

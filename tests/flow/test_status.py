@@ -57,9 +57,14 @@ class Register:
 
 
 async def told(
-    *, ask: str, pin: str, again: str = "", fails: bool = False
+    *, ask: str, pin: str, again: str = "", fails: bool = False, language: str = "ru"
 ) -> tuple[World, Outcome]:
-    keys = {"lang_choice": "2", "menu_main": "2", "status_ask": ask, "status_pin": pin}
+    keys = {
+        "lang_choice": {"kk": "1", "ru": "2"}[language],
+        "menu_main": "2",
+        "status_ask": ask,
+        "status_pin": pin,
+    }
     world = World(Story({**keys, "status_again": again}, consultants=[""]))
     call = world.call()
     call.progress = Register([], fails)
@@ -68,11 +73,12 @@ async def told(
     return world, outcome
 
 
-async def test_an_applicant_hears_stage_and_last_day_and_nothing_else() -> None:
-    world, outcome = await told(ask="2600000014#", pin="4567#", again="1")
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_an_applicant_hears_stage_and_last_day_and_nothing_else(language: str) -> None:
+    world, outcome = await told(ask="2600000014#", pin="4567#", again="1", language=language)
     assert outcome is Outcome.INFORMED
     said = ["status_forwarded", "status_due", "day_16", "month_12", "status_again"]
-    heard = [sound.removeprefix("ru/") for sound in world.leg.heard]
+    heard = [sound.removeprefix(f"{language}/") for sound in world.leg.heard]
     assert heard[heard.index("status_forwarded") :] == [*said, *said, "goodbye"]
     assert Moment.STATUS_TOLD in world.record.moments
 

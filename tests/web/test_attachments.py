@@ -185,7 +185,9 @@ async def test_a_file_is_kept_encrypted_and_opened_with_an_entry(
     assert file.read_bytes().startswith(b"age-encryption.org/v1")
     assert "Паспорт" not in file.name
     async with unit_of_work(engine) as connection:
-        everything = str((await connection.execute(text("TABLE record_attachment"))).all())
+        everything = str(
+            [tuple(row) for row in await connection.execute(text("TABLE record_attachment"))]
+        )
     assert "Паспорт" not in everything
 
 

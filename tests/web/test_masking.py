@@ -89,7 +89,10 @@ async def decide(client: httpx.AsyncClient, engine: AsyncEngine, **values: Any) 
 
 
 async def everything(engine: AsyncEngine) -> str:
-    """All rows of the register, as they stand in the database."""
+    """All rows of the register, as they stand in the database.
+
+    As tuples: rows of SQLAlchemy say of long values that they were truncated.
+    """
     async with unit_of_work(engine) as connection:
         names = await connection.execute(
             text(
@@ -99,7 +102,7 @@ async def everything(engine: AsyncEngine) -> str:
         )
         told = ""
         for name in names.scalars().all():
-            told += str((await connection.execute(text(f'TABLE "{name}"'))).all())
+            told += str([tuple(row) for row in await connection.execute(text(f'TABLE "{name}"'))])
     return told
 
 

@@ -258,13 +258,15 @@ SPLIT = {
 
 @pytest.mark.parametrize("channel", ["portal", "email", "paper", "walk_in", "video", "messenger"])
 async def test_an_appeal_that_came_otherwise_is_opened_by_hand(
-    head: httpx.AsyncClient, channel: str
+    head: httpx.AsyncClient, engine: AsyncEngine, channel: str
 ) -> None:
     token = await form_token(head, "/new-appeal")
     sent = {"form_token": token, "channel": channel, "language": "kk", "phone": "8 701 234 56 78"}
     opened = await head.post("/new-appeal", data=sent | {"received_at": "2026-11-20T10:15"})
     assert opened.status_code == 303
     assert (await head.get(opened.headers["location"])).status_code == 200
+    kept = await rows(engine, "SELECT channel, language, caller_number FROM appeal")
+    assert kept == [(channel, "kk", "+77012345678")]
     future = await head.post("/new-appeal", data=sent | {"received_at": "2099-01-01T00:00"})
     assert future.status_code == 400
 

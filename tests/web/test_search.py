@@ -61,6 +61,22 @@ async def test_an_appeal_is_found(head: httpx.AsyncClient, saved: str, question:
     assert await found(head, question) == [saved]
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "балалар", "балаға", "жәрдемақыны", "Жәрдемақымен", "күйеу", "жәрдемекы",
+        "Кайрат", "Qairat", "Федоров", "Fedorov", "ҚАЙРАТ ФЁДОРОВ",
+    ],
+)  # fmt: skip
+async def test_kazakh_words_are_found_in_other_forms_and_names_in_other_spellings(
+    head: httpx.AsyncClient, call: Call, question: str
+) -> None:
+    said = {"f.content": "Күйеуім балаларымды ұрады, жәрдемақы керек"}
+    whole = WHOLE | said | {"f.applicant.name": "Қайрат Фёдоров"}
+    assert (await send(head, call.number, version=0, **whole)).status_code == 303
+    assert await found(head, question) == [call.number]
+
+
 @pytest.mark.parametrize("question", ["водопровод", "алименты водопровод", "' OR 1=1", "%", "\\"])
 async def test_nothing_else_is_found(head: httpx.AsyncClient, saved: str, question: str) -> None:
     assert await found(head, question) == []
@@ -133,7 +149,9 @@ async def test_a_childs_name_is_found_and_stands_nowhere_in_the_database(
     assert await found(head, "Тимур") == [saved]
     async with unit_of_work(engine) as connection:
         for table in ("record", "record_search", "search_word", "record_change"):
-            everything = str((await connection.execute(text(f"TABLE {table}"))).all())
+            everything = str(
+                [tuple(row) for row in await connection.execute(text(f"TABLE {table}"))]
+            )
             assert "timur" not in everything
             assert "Тимур" not in everything
 

@@ -140,7 +140,7 @@ async def test_only_a_machine_that_is_known_may_ask(
         assert (await portal.get(path)).status_code == 403, path
     async with unit_of_work(engine) as connection:
         await machines.revoke(connection, "portal")
-        kept = str((await connection.execute(text("TABLE machine"))).all())
+        kept = str([tuple(row) for row in await connection.execute(text("TABLE machine"))])
         assert TOKEN not in kept
     revoked = await ask(portal, number)
     assert (revoked.status_code, revoked.headers["www-authenticate"]) == (401, "Bearer")

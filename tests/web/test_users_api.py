@@ -44,7 +44,9 @@ async def test_somebody_is_added_and_the_password_is_told_once_and_kept_nowhere(
     everything = read
     async with unit_of_work(engine) as connection:
         for table in ("web_user", "audit_entry", "answered_request"):
-            everything += str((await connection.execute(text(f"TABLE {table}"))).all())
+            everything += str(
+                [tuple(row) for row in await connection.execute(text(f"TABLE {table}"))]
+            )
     assert first not in everything
     assert second not in everything
 

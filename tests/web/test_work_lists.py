@@ -49,6 +49,7 @@ LATE = {
     "notice": ("notice_due_on = current_date - 1", "appeal_overdue"),
     "passing on": ("forward_due_on = current_date - 1", "appeal_overdue"),
     "danger": ("""content = '{"danger"\\: "yes"}'""", "danger_waits"),
+    "report": ("kind = 'danger'", "danger_waits"),
     "urgent": ("""content = '{"urgency"\\: "urgent"}'""", "danger_waits"),
 }
 
