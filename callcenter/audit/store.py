@@ -89,8 +89,10 @@ async def record_once(
     (the detail too).
 
     For acts that a browser cuts into many requests. Two requests at the same moment may both
-    leave an entry: one too many is better than one too few, and than a lock on each request.
+    leave an entry: one too many is better than one too few, and than a lock on each request. What
+    is dated in the future, as when the clock was put back, hides nothing.
     """
+    now = datetime.now(UTC)
     earlier = await connection.execute(
         select(audit_entry.c.id)
         .where(
@@ -98,7 +100,8 @@ async def record_once(
             audit_entry.c.action == action.value,
             audit_entry.c.who == who,
             audit_entry.c.detail == dict(detail or {}),
-            audit_entry.c.at > datetime.now(UTC) - within,
+            audit_entry.c.at > now - within,
+            audit_entry.c.at <= now,
         )
         .limit(1)
     )

@@ -1,11 +1,14 @@
 """`callcenter recordings`: is the store as it was sealed, and what was set aside?"""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import click
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import WeFailed
+from callcenter.ledger import orphans
 from callcenter.recordings import jobs, store
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import once, opened
@@ -35,16 +38,26 @@ def verify(sample: int | None, mend: bool) -> None:
 
 @command.command()
 def aside() -> None:
-    """List recordings that failed, or whose length is not that of their conversation.
+    """List recordings that failed, or whose length is not that of their conversation; and what
+    lies among the recorded files and belongs to no call.
 
     Exit status 1 when there are any. Nothing of them is ever removed.
     """
-    rows = asyncio.run(once(read_settings(), lambda connection: store.aside(connection)))
-    for row in rows:
-        click.echo(f"{row.id}  {row.state:<7} {row.spool_name}  {row.why}")
-    if rows:
-        raise WeFailed(f"{len(rows)} recordings are set aside: see docs/operations/failures.md")
+    settings = read_settings()
+    lines = asyncio.run(once(settings, lambda connection: _aside(connection, settings)))
+    for line in lines:
+        click.echo(line)
+    if lines:
+        raise WeFailed(f"{len(lines)} recordings are set aside: see docs/operations/failures.md")
     click.echo("no recording is set aside")
+
+
+async def _aside(connection: AsyncConnection, settings: Settings) -> list[str]:
+    rows = await store.aside(connection)
+    files = await orphans.find(connection, settings.spool, datetime.now(UTC))
+    return [f"{row.id}  {row.state:<7} {row.spool_name}  {row.why}" for row in rows] + [
+        f"{'-':<36}  foreign {file.name}  it belongs to no call" for file in files
+    ]
 
 
 async def _verify(

@@ -263,15 +263,23 @@ async def scan_of(connection: AsyncConnection, demand_id: UUID) -> Scan:
 
 
 async def to_be_warned_of(connection: AsyncConnection, now: datetime) -> list[DemandRow]:
-    """Demands that are due soon, each told once: they count as told if this commits."""
-    soon = (demand.c.warn_at <= now, demand.c.due_at > now, demand.c.warned_at.is_(None))
+    """Demands that are due soon, each told once: they count as told if this commits.
+
+    What was told in the future, before the clock was put back, is told again.
+    """
+    untold = or_(demand.c.warned_at.is_(None), demand.c.warned_at > now)
+    soon = (demand.c.warn_at <= now, demand.c.due_at > now, untold)
     return await _told(connection, {"warned_at": now}, *soon)
 
 
 async def overdue(connection: AsyncConnection, now: datetime) -> list[DemandRow]:
-    """Demands that are late, each told once a day: they count as told if this commits."""
-    told_before = or_(demand.c.overdue_at.is_(None), demand.c.overdue_at <= now - DAY)
-    return await _told(connection, {"overdue_at": now}, demand.c.due_at <= now, told_before)
+    """Demands that are late, each told once a day: they count as told if this commits.
+
+    What was told in the future, before the clock was put back, is told again.
+    """
+    told = demand.c.overdue_at
+    untold = or_(told.is_(None), told <= now - DAY, told > now)
+    return await _told(connection, {"overdue_at": now}, demand.c.due_at <= now, untold)
 
 
 async def held_since(connection: AsyncConnection, moment: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""Recorded files that no row of the register knows: found, and given to their call.
+"""What lies in the spool and no row of the register knows: found, and given to its call.
 
 A controller registers a recording before it starts it. When it is killed before that is written,
 as while the database is away, the file is left: it may be the only trace of what was said.
@@ -6,6 +6,7 @@ as while the database is away, the file is left: it may be the only trace of wha
 
 import asyncio
 import logging
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,10 @@ QUIET = timedelta(minutes=5)  # since the last sound: whoever was to write it do
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A closed file of the spool, and what it says of itself: its call and recording, if at all."""
+    """A closed file of the spool, and what it says of itself: its call and recording, if at all.
+
+    `name` is as it may be shown: what is no text in it is written as Python does.
+    """
 
     name: str
     call_id: str | None
@@ -41,10 +45,11 @@ async def find(connection: AsyncConnection, folder: Path, now: datetime) -> list
     """Files that nobody knows and, as far as can be told, nobody will. Raises OSError.
 
     That excludes those that are written to, or were a moment ago, and those of calls that go on
-    or that the ledger has not accounted for.
+    or that the ledger has not accounted for. Whatever else lies there is one too.
     """
-    names = await asyncio.to_thread(spool.recorded, folder)
-    known = await recordings.known_files(connection, names)
+    names = await asyncio.to_thread(spool.names, folder)
+    # As all are that the switch was told; what is no text could not be asked for.
+    known = await recordings.known_files(connection, [name for name in names if name.isascii()])
     unknown = [name for name in names if name not in known]
     found = await asyncio.to_thread(_quiet, folder, unknown, now)
     calls = [each.call_id for each in found if each.call_id is not None]
@@ -89,12 +94,24 @@ def _quiet(folder: Path, names: Sequence[str], now: datetime) -> list[Orphan]:
     found = []
     for name in names:
         try:
-            about = (folder / name).stat()
+            about = (folder / name).lstat()
             ended_at = datetime.fromtimestamp(about.st_mtime, UTC)
-            if now - ended_at < QUIET or not spool.is_closed(folder / name):
+            # In the future is before the clock was put back.
+            if now - QUIET < ended_at <= now or _is_written(folder / name, about.st_mode):
                 continue
         except FileNotFoundError:
             continue
         length = timedelta(seconds=about.st_size / FRAME_BYTES / RATE)
-        found.append(Orphan(name, *spool.read_name(name), ended_at - length, ended_at))
+        shown = repr(name)[1:-1]
+        found.append(Orphan(shown, *spool.read_name(name), ended_at - length, ended_at))
     return found
+
+
+def _is_written(file: Path, mode: int) -> bool:
+    """Whether the switch may write to it: never to a folder, or to what is another user's."""
+    if not stat.S_ISREG(mode):
+        return False  # opening it could wait for ever
+    try:
+        return not spool.is_closed(file)
+    except PermissionError:
+        return False

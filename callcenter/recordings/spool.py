@@ -72,11 +72,14 @@ def read_name(name: str) -> tuple[str | None, UUID | None]:
     return None, None
 
 
+def names(spool: Path) -> list[str]:
+    """Of whatever lies there, as Python has them: a name that is no text too. Raises OSError."""
+    return os.listdir(spool) if spool.is_dir() else []  # nothing was ever recorded
+
+
 def recorded(spool: Path) -> list[str]:
     """The names of the files that the switch has recorded, or records. Raises OSError."""
-    if not spool.is_dir():
-        return []  # nothing was ever recorded
-    return [each.name for each in os.scandir(spool) if each.name.endswith(".raw")]
+    return [each for each in names(spool) if each.endswith(".raw") and each.isascii()]
 
 
 def used(folder: Path) -> DiskUsage:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -121,18 +122,18 @@ async def test_an_illegal_move_leaves_no_trace(engine: AsyncEngine) -> None:
     assert len(await audited(engine)) == 1
 
 
+async def alarmed_of(tools: Tools, redis: Redis, now: datetime) -> list[str]:
+    await redis.delete("desk:alarms")
+    await alarm(tools, redis, now)
+    return [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
+
+
 async def test_an_alarm_comes_before_the_deadline_once_and_after_it_every_day(
     settings: Settings, engine: AsyncEngine, redis: Redis
 ) -> None:
-    tools = Tools(settings, engine)
     row = await deeds.register(engine, OFFICER, filing())
     day = timedelta(days=1)
-
-    async def alarmed(now: datetime) -> list[str]:
-        await redis.delete("desk:alarms")
-        await alarm(tools, redis, now)
-        return [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
-
+    alarmed = partial(alarmed_of, Tools(settings, engine), redis)
     assert await alarmed(row.warn_at - timedelta(seconds=1)) == []
     assert await alarmed(row.warn_at) == ["demand_due_soon"]
     assert await alarmed(row.warn_at) == []
@@ -141,6 +142,20 @@ async def test_an_alarm_comes_before_the_deadline_once_and_after_it_every_day(
     assert await alarmed(row.due_at + day) == ["demand_overdue"]
     await deeds.withdraw(engine, OFFICER, row.number, 2, "a letter")
     assert await alarmed(row.due_at + 9 * day) == []
+
+
+async def test_a_clock_that_was_put_back_silences_no_alarm(
+    settings: Settings, engine: AsyncEngine, redis: Redis
+) -> None:
+    """Though of all of them was told at a time that is still to come."""
+    row = await deeds.register(engine, OFFICER, filing())
+    alarmed = partial(alarmed_of, Tools(settings, engine), redis)
+    assert await alarmed(row.due_at - timedelta(seconds=1)) == ["demand_due_soon"]
+    assert await alarmed(row.due_at + timedelta(days=365)) == ["demand_overdue"]
+    assert await alarmed(row.warn_at) == ["demand_due_soon"]
+    assert await alarmed(row.warn_at) == []
+    assert await alarmed(row.due_at) == ["demand_overdue"]
+    assert await alarmed(row.due_at + timedelta(hours=12)) == []
 
 
 async def test_a_demand_counts_as_told_only_when_the_alarm_was_raised(

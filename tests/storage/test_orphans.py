@@ -195,3 +195,29 @@ async def test_a_file_that_may_still_be_written_down_is_not_touched(tools: Tools
     writer.stdin.close()
     assert await writer.wait() == 0
     assert await found(tools) == [written.name]
+
+
+async def test_whatever_else_lies_there_is_told_and_hinders_nothing(
+    tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, long_ago = tools.settings.spool, (LONG_AGO.timestamp(),) * 2
+    foreign = {"notes.txt", "\\udcff.raw", "folder.raw", "pipe.raw", "link.raw", "tomorrow.raw"}
+    left(tools, "notes.txt")
+    left(tools, os.fsdecode(b"\xff.raw"))  # no text in any encoding
+    left(tools, "tomorrow.raw", NOW + timedelta(days=1))  # before the clock was put back
+    (folder / "folder.raw").mkdir()
+    os.mkfifo(folder / "pipe.raw")
+    (folder / "link.raw").symlink_to("/nowhere")
+    for name in ("folder.raw", "pipe.raw", "link.raw"):
+        os.utime(folder / name, long_ago, follow_symlinks=False)
+    good = left(tools, name_for(CALL, uuid4()))
+    appeal_id = await appeal(tools)
+    assert set(await found(tools)) == {*foreign, good.name}
+    await account_for_calls(tools)
+    assert "6 recorded files belong to no call" in caplog.text
+    keeper = Keeper(tools.settings, tools.engine)
+    await keeper.tidy()
+    assert await keeper.keep_closed()
+    ((recording,), _) = await state(tools, appeal_id)
+    assert recording.state == "stored"
+    assert len(os.listdir(folder)) == len(foreign)

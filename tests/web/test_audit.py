@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.audit import store
 from callcenter.audit.actions import Action
 from callcenter.audit.chain import GENESIS, Entry, canonical, next_hash
 from callcenter.audit.store import record, record_once
@@ -153,23 +154,42 @@ async def test_the_log_refuses_to_be_rewritten(engine: AsyncEngine, statement: o
     assert len(await entries(engine)) == 1
 
 
-async def test_the_same_act_within_the_time_is_one_entry(engine: AsyncEngine) -> None:
-    async def listen(who: str, within: timedelta) -> None:
-        async with unit_of_work(engine) as connection:
-            await record_once(
-                connection,
-                within=within,
-                who=who,
-                action=Action.RECORDING_LISTENED,
-                subject="r",
-            )
+async def listen(engine: AsyncEngine, who: str, within: timedelta) -> None:
+    async with unit_of_work(engine) as connection:
+        await record_once(
+            connection,
+            within=within,
+            who=who,
+            action=Action.RECORDING_LISTENED,
+            subject="r",
+        )
 
+
+async def test_the_same_act_within_the_time_is_one_entry(engine: AsyncEngine) -> None:
     for _ in range(3):
-        await listen("user:aigul", timedelta(minutes=10))
-    await listen("user:asel", timedelta(minutes=10))
-    await listen("user:aigul", timedelta(0))
+        await listen(engine, "user:aigul", timedelta(minutes=10))
+    await listen(engine, "user:asel", timedelta(minutes=10))
+    await listen(engine, "user:aigul", timedelta(0))
     assert [entry.who for entry, _ in await entries(engine)] == [
         "user:aigul",
         "user:asel",
         "user:aigul",
     ]
+
+
+async def test_a_clock_that_was_put_back_hides_no_act(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the same act is in the log already, dated tomorrow."""
+
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(days=1)
+
+    with monkeypatch.context() as ahead:
+        ahead.setattr(store, "datetime", Tomorrow)
+        await listen(engine, "user:aigul", timedelta(minutes=10))
+    for _ in range(2):
+        await listen(engine, "user:aigul", timedelta(minutes=10))
+    assert len(await entries(engine)) == 2
