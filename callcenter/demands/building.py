@@ -100,7 +100,6 @@ def _parts(
     vault = Vault(settings)
     audio = [_audio(place, vault, each) for place, each in enumerate(found, start=1)]
     number = f"{demand.number}/{row.ordinal}"
-    custody = [Custody(local(each.at), each.step, each.author, each.reason) for each in steps]
     about = {
         "demand": demand.number,
         "letter": f"{demand.letter_number}, {demand.letter_date.isoformat()}",
@@ -113,7 +112,7 @@ def _parts(
     }
     listed = manifest(
         about,
-        [_disclosed(part, each, custody) for part, each in zip(audio, found, strict=True)],
+        [_disclosed(part, each, steps) for part, each in zip(audio, found, strict=True)],
     )
     letter = cover_letter(_cover(row, demand, number, audio, found, fingerprint(key)))
     signed = [
@@ -141,10 +140,9 @@ def _audio(place: int, vault: Vault, found: Found) -> Part:
     )
 
 
-def _disclosed(part: Part, found: Found, custody: Sequence[Custody]) -> Disclosed:
+def _disclosed(part: Part, found: Found, steps: Sequence[StepRow]) -> Disclosed:
     match, recording = found
     began, ended = recording.started_at, _end(recording)
-    sealed_as = f"sealed; SHA-256 of the audio {part.sha256}"
     return Disclosed(
         file=part.name,
         sha256=part.sha256,
@@ -154,12 +152,20 @@ def _disclosed(part: Part, found: Found, custody: Sequence[Custody]) -> Disclose
         began_at=local(began),
         ended_at=local(ended),
         length_ms=recording.duration_ms or 0,
-        custody=[
-            Custody(local(began), "recorded", "switch", "conversation"),
-            Custody(local(ended), "closed", "system:keeper", sealed_as),
-            *custody,
-        ],
+        custody=_custody(recording, part.sha256, steps),
     )
+
+
+def _custody(recording: RecordingRow, sha256: str, steps: Sequence[StepRow]) -> list[Custody]:
+    """From the first sound to the release, each with its own time."""
+    links = [
+        Custody(local(recording.started_at), "recorded", "switch", "conversation"),
+        Custody(local(_end(recording)), "closed", "switch", "the conversation ended"),
+    ]
+    if recording.sealed_at is not None:
+        sealed_as = f"SHA-256 of the audio {sha256}"
+        links.append(Custody(local(recording.sealed_at), "sealed", "system:keeper", sealed_as))
+    return links + [Custody(local(each.at), each.step, each.author, each.reason) for each in steps]
 
 
 def _cover(

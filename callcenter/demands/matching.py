@@ -32,6 +32,7 @@ class Caution(StrEnum):
     NO_CONSULTANT = "no_consultant"  #: a message, or a call of the reserve: who spoke is not known
     NOT_STORED = "not_stored"  #: still being recorded or stored: search again later
     FAILED = "failed"  #: the recording failed, there is nothing to hand over
+    ERASED = "erased"  #: two people erased it: only its hashes are left
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,12 @@ def reasons(wanted: Wanted, candidate: Candidate) -> tuple[Reason, ...]:
 def cautions(candidate: Candidate) -> tuple[Caution, ...]:
     """What to look at before choosing the recording."""
     found = [] if candidate.extension else [Caution.NO_CONSULTANT]
-    if candidate.state == "failed":
-        found.append(Caution.FAILED)
-    elif candidate.state != "stored":
-        found.append(Caution.NOT_STORED)
+    if candidate.state != "stored":
+        found.append(_WHY_NOT.get(candidate.state, Caution.NOT_STORED))
     return tuple(found)
+
+
+_WHY_NOT = {"failed": Caution.FAILED, "erased": Caution.ERASED}
 
 
 def _time(since: datetime, until: datetime, candidate: Candidate) -> dict[Reason, bool]:

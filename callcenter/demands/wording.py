@@ -52,6 +52,7 @@ CAUTIONS = {
     Caution.NO_CONSULTANT: N_("No consultant is known: listen who speaks"),
     Caution.NOT_STORED: N_("Not stored yet: search again later"),
     Caution.FAILED: N_("The recording failed"),
+    Caution.ERASED: N_("The recording was erased"),
 }
 
 GROUNDS = {

@@ -15,6 +15,7 @@ from sqlalchemy import (
     all_,
     any_,
     bindparam,
+    case,
     column,
     func,
     literal_column,
@@ -38,8 +39,8 @@ class RecordingRow:
 
     Once stored: `store_name` is the object of the sealed store, `sha256` (hexadecimal) and `bytes`
     are of that object, `audio_sha256`, `audio_bytes` and `duration_ms` of the audio in it, and
-    `sealed_to` is the public key of the center's that it was sealed to. Once failed: `fault`.
-    Once erased all but `store_name` stay.
+    `sealed_to` is the public key of the center's that it was sealed to, at `sealed_at` (empty for
+    those of before that was noted). Once failed: `fault`. Once erased all but `store_name` stay.
     """
 
     id: UUID
@@ -55,6 +56,7 @@ class RecordingRow:
     audio_sha256: str | None
     audio_bytes: int | None
     sealed_to: str | None
+    sealed_at: datetime | None
     duration_ms: int | None
     fault: str | None
 
@@ -182,7 +184,10 @@ _given = (
 _SETTLE = (
     update(recording)
     .where(recording.c.id == _given.c.id, recording.c.state == "closed")
-    .values({name: _given.c[name] for name in Settled.__slots__ if name != "id"})
+    .values(
+        {name: _given.c[name] for name in Settled.__slots__ if name != "id"}
+        | {"sealed_at": case((_given.c.state == "stored", func.now()))}
+    )
     .returning(*_columns)
 )
 
@@ -318,7 +323,7 @@ async def sealed_now(
     connection: AsyncConnection, recording_id: UUID, name: str, sealed: Sealed
 ) -> None:
     """Note that a stored recording lies in the store as this object."""
-    values = {"store_name": name, **asdict(sealed)}
+    values = {"store_name": name, "sealed_at": func.now(), **asdict(sealed)}
     await connection.execute(update(recording).where(recording.c.id == recording_id).values(values))
 
 

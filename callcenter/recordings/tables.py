@@ -32,6 +32,7 @@ recording = Table(
     Column("audio_sha256", Text, comment="of the audio file in it, as it is opened and given out"),
     Column("audio_bytes", BigInteger, comment="size of that audio file"),
     Column("sealed_to", Text, comment="the center's public key that it was sealed to (age1...)"),
+    Column("sealed_at", DateTime(timezone=True), comment="when the register knew of the object"),
     Column("duration_ms", Integer, comment="length of the audio"),
     Column("copied_at", DateTime(timezone=True), comment="since then it is in the second store"),
     Column("fault", Text, comment="why it failed, for the records officer"),

@@ -117,12 +117,15 @@ async def test_the_receiver_opens_and_verifies_it_as_the_page_says(
     assert (listed["consultant"], listed["began_at"]) == ("2001", "2026-11-20T14:00:00+05:00")
     assert [(each["what"], each["who"]) for each in listed["custody"]] == [
         ("recorded", "switch"),
-        ("closed", "system:keeper"),
+        ("closed", "switch"),
+        ("sealed", "system:keeper"),
         ("registered", "user:officer"),
         ("searched", "system:demands"),
         ("checked", "user:officer"),
         ("released", "user:head"),
     ]
+    told = {each["what"]: datetime.fromisoformat(each["at"]) for each in listed["custody"]}
+    assert told["closed"] < told["sealed"] <= told["registered"]
     assert listed["file"].endswith(f".{kept_in}")
     about = soundfile.info(tmp_path / listed["file"])
     assert (about.channels, about.frames) == (2, 40_000)

@@ -253,3 +253,4 @@ def test_what_an_officer_must_look_at_is_said() -> None:
     assert cautions(candidate(extension=None)) == (Caution.NO_CONSULTANT,)
     assert cautions(candidate(state="closed")) == (Caution.NOT_STORED,)
     assert cautions(candidate(state="failed")) == (Caution.FAILED,)
+    assert cautions(candidate(state="erased")) == (Caution.ERASED,)
