@@ -1,4 +1,4 @@
-"""Signing the head of the audit log, once a day, and checking the log, every night."""
+"""Signing the head of the audit log, once a day, and checking the log (`worker.nightly` does)."""
 
 import asyncio
 import logging
@@ -42,10 +42,10 @@ async def sign_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     await sign_head(tools_of(context), datetime.now(UTC))
 
 
-async def verify(tools: Tools) -> None:
+async def verify(tools: Tools) -> int:
     """Tell at the level CRITICAL when the log is not as it was written (`callcenter audit verify`).
 
-    Raises NotReady, and WeFailed when the heads cannot be read.
+    Returns how many faults there are. Raises NotReady, and WeFailed when the heads cannot be read.
     """
     kept = await asyncio.to_thread(head_files.read_all, tools.settings.audit_heads)
     async with unit_of_work(tools.engine) as connection:
@@ -54,10 +54,4 @@ async def verify(tools: Tools) -> None:
         log.critical("audit log: %s", fault)
     if found:
         log.critical("%d faults in the audit log of %d entries", len(found), entries)
-
-
-@jobs.periodic(cron="30 22 * * *")  # UTC: half past three at night in Asia/Almaty
-@jobs.task(name="audit.verify", pass_context=True, queueing_lock="audit.verify")
-async def verify_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """`verify` every night."""
-    await verify(tools_of(context))
+    return len(found)

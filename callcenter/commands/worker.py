@@ -13,6 +13,7 @@ import callcenter.ledger.jobs
 import callcenter.live.jobs
 import callcenter.recordings.jobs
 import callcenter.register.jobs
+import callcenter.worker.nightly
 import callcenter.worker.waiting_recordings  # noqa: F401
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.jobs import keep_history

@@ -26,6 +26,7 @@ class Alarm(StrEnum):
     DISK_ALMOST_FULL = "disk_almost_full"  #: nine tenths are: soon nothing can be recorded
     RECORDINGS_WAIT = "recordings_wait"  #: to be sealed, for minutes; or to be copied, an hour
     RECORDING_ASIDE = "recording_aside"  #: it failed, has another length, or belongs to no call
+    NOT_AS_WRITTEN = "not_as_written"  #: a recording or the audit log was altered, or misses a part
     CUT_OFF_WAITS = "cut_off_waits"  #: nobody decides whether a caller who was cut off is called
     MESSAGE_OVERDUE = "message_overdue"  #: nobody has heard a message, for half an hour
     DANGER_WAITS = "danger_waits"  #: an appeal is urgent and nobody has passed it on

@@ -75,6 +75,9 @@ ALARMS = {
     "ledger_differs": N_(
         "The register and the telephone switch disagree on calls: tell the administrator."
     ),
+    "not_as_written": N_(
+        "A recording or the audit log was altered, or is not complete: tell the administrator."
+    ),
     "disk_fills": N_("The disk fills, four fifths are used: tell the administrator."),
     "disk_almost_full": N_("The disk is almost full, soon nothing is recorded: make room."),
     "demand_due_soon": N_("A written demand is due soon: see the demands."),

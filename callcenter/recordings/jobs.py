@@ -217,11 +217,11 @@ async def tend_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     await copy_stored(tools, until=time.monotonic() + COPYING)
 
 
-@jobs.periodic(cron="0 22 * * *")  # UTC: three at night in Asia/Almaty
-@jobs.task(name="recordings.verify", pass_context=True, queueing_lock="recordings.verify")
-async def verify_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """`verify` of a sample every night, and a word on what was set aside."""
-    tools = tools_of(context)
+async def verify_sample(tools: Tools) -> int:
+    """`verify` of a sample, told at the level CRITICAL, and a word on what was set aside.
+
+    Returns how many of the sample are wrong. Raises as `verify` does.
+    """
     found = await verify(
         tools.engine, tools.settings, sample=SAMPLE, progress=lambda checked, total: None
     )
@@ -235,3 +235,4 @@ async def verify_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG0
             len(found),
             len(aside),
         )
+    return len(found)

@@ -1,16 +1,20 @@
-"""`callcenter keys` and `callcenter recordings`, as an operator sees them."""
+"""`callcenter keys` and `callcenter recordings`, as an operator sees them; what the night says."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from redis.asyncio import Redis
 
 from callcenter.cli import callcenter
 from callcenter.errors import WeFailed
 from callcenter.recordings import keys
 from callcenter.storage.jobs import Tools
+from tests.recordings.test_erasing import altered, stored
 from tests.recordings.test_keeping import environment, keep, recorded, row_of, tools
+from tests.storage.test_audit import at_work
 
 __all__ = ["tools"]
 
@@ -54,11 +58,29 @@ async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
     said, failure = await run("verify")
     assert "every recording opens" in said
     assert failure is None
+    assert "1 of 1 checked" in said
+    foreign = tools.settings.spool / "foreign.raw"
+    foreign.write_bytes(bytes(8000))
+    os.utime(foreign, (0, 0))
     said, failure = await run("aside")
     assert f"{recording_id}  failed" in said
-    assert "are set aside" in (failure or "")
+    assert "foreign foreign.raw  it belongs to no call" in said
+    assert "3 recordings are set aside" in (failure or "")
     (tools.settings.recordings / ((await row_of(tools, good)).store_name or "")).unlink()
     said, failure = await run("verify", "--sample", "5")
     assert f"{good}  " in said
     assert "not in the store" in said
     assert "1 recordings are wrong" in (failure or "")
+
+
+async def test_every_night_a_sample_is_verified_and_supervisors_are_alarmed(
+    tools: Tools, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a worker does it."""
+    good, bad = await stored(tools), await stored(tools)
+    altered(tools.settings.recordings / ((await row_of(tools, bad)).store_name or ""))
+    await at_work(tools, "recordings.verify")
+    assert f"recording {bad}: This is not what was sealed." in caplog.text
+    assert "1 stored recordings are wrong" in caplog.text
+    assert await redis.hgetall("desk:alarm_counts") == {"not_as_written": "1"}
+    assert f"recording {good}: " not in caplog.text

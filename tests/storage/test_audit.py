@@ -9,17 +9,18 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
+from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.audit import head_files, store
-from callcenter.audit import jobs as audit_jobs
 from callcenter.audit.actions import Action
 from callcenter.audit.head_files import AnotherKey
 from callcenter.audit.jobs import sign_head
 from callcenter.audit.store import record, stored
 from callcenter.cli import callcenter
+from callcenter.commands import worker
 from callcenter.errors import CallcenterError
 from callcenter.settings import ROOT, Settings
 from callcenter.storage.engine import open_database, unit_of_work
@@ -47,6 +48,17 @@ async def write(engine: AsyncEngine, entries: int) -> None:
     for number in range(entries):
         async with unit_of_work(engine) as connection:
             await note(connection, f"appeal:{number}")
+
+
+async def at_work(tools: Tools, task: str) -> None:
+    """A worker does this, as it does by itself in its time."""
+    assert worker.command.name == "worker"  # what it imports is what a worker can do
+    async with connected(tools.settings) as app:
+        assert task in {name for name, _ in app.periodic_registry.periodic_tasks}
+        await app.configure_task(task).defer_async(timestamp=0)
+        await app.run_worker_async(
+            wait=False, install_signal_handlers=False, additional_context={"tools": tools}
+        )
 
 
 async def write_and_sign(settings: Settings, at: datetime, entries: int) -> None:
@@ -235,17 +247,8 @@ async def test_no_head_is_written_that_the_key_beside_it_would_not_verify(
 
 
 async def test_a_worker_signs_the_head(settings: Settings, engine: AsyncEngine) -> None:
-    from callcenter.commands import worker
-
-    assert worker.command.name == "worker"  # what it imports is what a worker can do
     await write(engine, 1)
-    async with connected(settings) as app:
-        await app.configure_task("audit.sign_head").defer_async(timestamp=0)
-        await app.run_worker_async(
-            wait=False,
-            install_signal_handlers=False,
-            additional_context={"tools": Tools(settings, engine)},
-        )
+    await at_work(Tools(settings, engine), "audit.sign_head")
     assert [head.entry for head in head_files.read_all(settings.audit_heads).heads] == [1]
 
 
@@ -308,16 +311,17 @@ async def test_the_log_is_read_in_parts_whatever_its_length(
     assert parts == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
 
 
-async def test_the_nightly_check_tells_of_a_log_that_was_changed(
-    settings: Settings, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+async def test_every_night_a_log_that_was_changed_is_told_and_supervisors_are_alarmed(
+    settings: Settings, engine: AsyncEngine, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     tools = Tools(settings, engine)
     await write(engine, 1)
-    await audit_jobs.verify(tools)
+    await at_work(tools, "audit.verify")
     assert "audit log" not in caplog.text
     async with unit_of_work(engine) as connection:
         for statement in (GUARDS_OFF.rstrip("; "), "GRANT UPDATE ON audit_entry TO CURRENT_USER"):
             await connection.execute(text(statement))
         await connection.execute(text("UPDATE audit_entry SET who = 'user:nobody'"))
-    await audit_jobs.verify(tools)
+    await at_work(tools, "audit.verify")
     assert "1 faults in the audit log of 1 entries" in caplog.text
+    assert await redis.hgetall("desk:alarm_counts") == {"not_as_written": "1"}
