@@ -88,6 +88,17 @@ async def _measured(settings: Settings, count: int) -> str:
         "a part of a name": Question(consultant="ultant 11"),
         "a week": Question(since=middle, until=middle + WEEK),
         "a language": Question(language="kk"),
+        "a consultant who never speaks it": Question(consultant="2007", language="ru"),
+        "a part of all names": Question(consultant="consultant"),
+        "that, and an outcome of none": Question(consultant="consultant", outcome="of_none"),
+        "a consultant, a week, a language, between ten minutes and eleven": Question(
+            consultant="2007",
+            since=middle,
+            until=middle + WEEK,
+            language="kk",
+            shortest=timedelta(minutes=10),
+            longest=timedelta(minutes=11),
+        ),
         "longer than an hour": Question(shortest=timedelta(minutes=66)),
         "5 % by outcome, longer than an hour": Question(
             outcome="of_1_in_20", shortest=timedelta(minutes=60)

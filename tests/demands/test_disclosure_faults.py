@@ -1,8 +1,8 @@
-"""Who releases, builds or hands out is killed after any step: nothing is lost or given twice."""
+"""Who prepares, releases, builds, hands out or removes is killed after any step: nothing is lost
+or given twice."""
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -13,51 +13,48 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.tables import audit_entry
-from callcenter.demands import deeds, disclosures, releasing
+from callcenter.demands import deeds, disclosures, findings, releasing, store
 from callcenter.demands.jobs import tend_bundles
+from callcenter.demands.matching import Wanted
 from callcenter.demands.states import State
 from callcenter.demands.store import SomebodyElse
 from callcenter.recordings import keys
+from callcenter.recordings.holding import reasons_of
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.storage.objects import Objects, StoreFails
 from callcenter.web.permissions import Role
-from tests.demands.conftest import HEAD, person
+from tests.demands.conftest import HEAD, OFFICER, filing, person
+from tests.demands.recorded import sealed_talk
 from tests.demands.test_disclosing import AUTHORITY, checked, new_key, newest, released
 from tests.demands.test_registering import found
+from tests.killing import dies_after
 from tests.recordings.test_keeping import environment
 from tests.services import filled
 
-# Does one of three things and dies, as by SIGKILL, right after the named step returned.
-KILLED = """
-import asyncio, os, pkgutil, sys
+# Does one of these things.
+DEED = """
+import asyncio, sys
 from datetime import UTC, datetime
 from uuid import UUID
-from callcenter.demands import releasing
+from callcenter.demands import deeds, releasing
 from callcenter.demands.jobs import tend_bundles
+from callcenter.demands.matching import Wanted
 from callcenter.settings import read_settings
 from callcenter.storage.engine import open_database
 from callcenter.storage.jobs import Tools
-from tests.demands.conftest import HEAD, person
+from tests.demands.conftest import HEAD, OFFICER, filing, person
 
-what, number, version, key, step = sys.argv[1:]
-owner, _, name = step.rpartition(".")
-owner = pkgutil.resolve_name(owner)
-function = getattr(owner, name)
-def fatal(*args, **kwargs):
-    result = function(*args, **kwargs)
-    if asyncio.iscoroutine(result):
-        async def fatal_later():
-            await result
-            os._exit(77)
-        return fatal_later()
-    os._exit(77)
-setattr(owner, name, fatal)
+what, number, version, key = sys.argv[1:]
 settings = read_settings()
 engine = open_database(settings)
 asyncio.run(
     {
+        "register": lambda: deeds.register(
+            engine, OFFICER, filing(wanted=Wanted(appeal_number=number))
+        ),
+        "check": lambda: deeds.check(engine, OFFICER, number, int(version), [UUID(key)], "it"),
         "release": lambda: releasing.release(
             engine, HEAD, number, int(version), UUID(key), "as demanded"
         ),
@@ -74,11 +71,51 @@ def tools(settings: Settings, engine: AsyncEngine) -> Tools:
 
 
 async def killed(tools: Tools, step: str, what: str, number: str, version: int, key: str) -> None:
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", KILLED, what, number, str(version), key, step),
-        env=environment(tools.settings),
-    )
-    assert await child.wait() == 77
+    about = (what, number, str(version), key)
+    await dies_after(step, DEED, *about, env=environment(tools.settings))
+
+
+@pytest.mark.parametrize("step", ["store.register", "findings.propose", "hold", "note"])
+async def test_killed_while_registering_nothing_is_registered_or_frozen(
+    tools: Tools, step: str
+) -> None:
+    number, recording_id = await sealed_talk(tools.settings, tools.engine)
+    await killed(tools, f"callcenter.demands.deeds.{step}", "register", number, 0, "")
+    async with unit_of_work(tools.engine) as connection:
+        assert await store.running(connection) == []
+        assert await reasons_of(connection, recording_id) == []
+    wanted = Wanted(appeal_number=number)
+    row = await deeds.register(tools.engine, OFFICER, filing(wanted=wanted))
+    assert row.number.endswith("-0001")
+    async with unit_of_work(tools.engine) as connection:
+        assert await reasons_of(connection, recording_id) == [f"demand:{row.number}"]
+
+
+@pytest.mark.parametrize("step", ["locked", "findings.choose", "take"])
+async def test_killed_while_checking_nothing_is_chosen(tools: Tools, step: str) -> None:
+    number, recording_id = await sealed_talk(tools.settings, tools.engine)
+    wanted = Wanted(appeal_number=number)
+    row = await deeds.register(tools.engine, OFFICER, filing(wanted=wanted))
+    at = f"callcenter.demands.deeds.{step}"
+    await killed(tools, at, "check", row.number, row.version, str(recording_id))
+    assert await found(tools.engine, row.number) == row
+    async with unit_of_work(tools.engine) as connection:
+        assert await findings.matches(connection, row.id, chosen=True) == []
+    await deeds.check(tools.engine, OFFICER, row.number, row.version, [recording_id], "it")
+    assert (await found(tools.engine, row.number)).state == State.CHECKED
+
+
+@pytest.mark.parametrize("step", ["Objects.remove", "disclosures.removed"])
+async def test_killed_while_removing_a_bundle_it_is_gone_in_the_end(
+    tools: Tools, tmp_path: Path, step: str
+) -> None:
+    row = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    await deeds.withdraw(tools.engine, HEAD, row.number, row.version, "a letter")
+    await killed(tools, f"callcenter.demands.building.{step}", "build", row.number, 0, "")
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, row)).removed_at is not None
+    assert list(Objects(tools.settings.recordings).listed("disclosures")) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.exc import IntegrityError
 
 from callcenter.errors import AskedWrongly
 from callcenter.recordings import erasing, jobs, keys, store
@@ -94,6 +95,12 @@ async def test_two_people_erase_a_recording_and_a_tombstone_stays(tools: Tools) 
                 {"reason": "checked", "asked_by": "user:officer"},
             ),
         ]
+
+
+async def test_the_database_itself_refuses_a_decision_by_who_asked(tools: Tools) -> None:
+    await decided(tools, await asked(tools, await stored(tools)))
+    with pytest.raises(IntegrityError, match="two_persons"):
+        await sql(tools, "UPDATE recording_erasure SET decided_by = asked_by")
 
 
 async def test_the_store_away_erases_later(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
+from callcenter.storage.objects import Objects
 from tests.services import CALLCENTER
 
 START = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
@@ -38,46 +39,6 @@ with open(sys.argv[1], "wb", buffering=0) as file:
         file.write(bytes(range(256)) * 4000)
         print("written", flush=True)
 """
-# Keeps and dies, as by SIGKILL, right after the named step returned for the first time.
-KEEP_UNTIL_KILLED = """
-import asyncio, os, pkgutil, sys
-from callcenter.recordings.keeping import Keeper
-from callcenter.settings import read_settings
-from callcenter.storage.engine import open_database
-
-owner, _, name = sys.argv[1].rpartition(".")
-owner = pkgutil.resolve_name(owner)
-step = getattr(owner, name)
-def die(result):
-    os._exit(77)
-def fatal(*args, **kwargs):
-    result = step(*args, **kwargs)
-    if asyncio.iscoroutine(result):
-        async def fatal_later():
-            die(await result)
-        return fatal_later()
-    die(result)
-setattr(owner, name, fatal)
-settings = read_settings()
-asyncio.run(Keeper(settings, open_database(settings)).keep_closed())
-"""
-STEPS = [
-    "callcenter.recordings.store.closed",
-    "callcenter.recordings.audio.soundfile.SoundFile.write",
-    "callcenter.recordings.audio._write",
-    "callcenter.recordings.audio._verify",
-    "callcenter.recordings.audio.encode",
-    "callcenter.recordings.vault.pyrage.encrypt_io",
-    "callcenter.storage.objects.obstore.put",
-    "callcenter.storage.objects._sync",
-    "callcenter.storage.objects.Objects.put",
-    "callcenter.recordings.vault.pyrage.decrypt_io",
-    "callcenter.recordings.vault.Vault.check",
-    "callcenter.recordings.vault.Vault.seal",
-    "callcenter.recordings.store.settle",
-    "callcenter.recordings.keeping.Keeper._keep_all",
-    "callcenter.recordings.keeping.Keeper._remove_raw",
-]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -212,17 +173,22 @@ async def test_a_file_that_is_still_written_waits_and_is_kept_whole(tools: Tools
     await is_kept(tools, recording_id)
 
 
-@pytest.mark.parametrize("step", STEPS)
-async def test_a_worker_killed_after_any_step_loses_nothing(tools: Tools, step: str) -> None:
-    recording_id = await recorded(tools)
-    killed = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        KEEP_UNTIL_KILLED,
-        step,
-        env=environment(tools.settings),
-    )
-    assert await killed.wait() == 77
+async def test_what_the_store_does_not_keep_as_it_was_put_is_put_again(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the raw file stays until it reads back."""
+    recording_id, put = await recorded(tools), Objects.put
+
+    def put_less(objects: Objects, name: str, content: BinaryIO) -> None:
+        put(objects, name, content)
+        file = tools.settings.recordings / name
+        file.write_bytes(file.read_bytes()[:-1])
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Objects, "put", put_less)
+        await keep(tools)
+    assert (await row_of(tools, recording_id)).state == "closed"
+    assert (tools.settings.spool / f"{recording_id}.raw").read_bytes() == AUDIO
     await keep(tools)
     await is_kept(tools, recording_id)
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import obstore
 import pytest
+import soundfile
 from obstore.store import LocalStore, S3Store
-from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -30,7 +29,13 @@ from callcenter.storage.jobs import Tools
 from callcenter.storage.objects import Objects, StoreFails
 from callcenter.worker import waiting_recordings
 from tests.recordings.test_erasing import verified
-from tests.recordings.test_keeping import START, environment, keep, recorded, row_of
+from tests.recordings.test_keeping import (
+    AUDIO,
+    START,
+    keep,
+    recorded,
+    row_of,
+)
 from tests.s3 import S3Server
 from tests.services import filled
 
@@ -191,67 +196,6 @@ async def test_a_store_that_is_away_under_load_loses_nothing_and_is_caught_up_wi
     assert await verified(tools) == {}
 
 
-COPY_UNTIL_KILLED = """
-import asyncio, os, pkgutil, sys, time
-from callcenter.recordings.jobs import copy_stored, remove_erased
-from callcenter.settings import read_settings
-from callcenter.storage.engine import open_database
-from callcenter.storage.jobs import Tools
-
-owner, _, name = sys.argv[1].rpartition(".")
-owner = pkgutil.resolve_name(owner)
-step = getattr(owner, name)
-def fatal(*args, **kwargs):
-    result = step(*args, **kwargs)
-    if asyncio.iscoroutine(result):
-        async def fatal_later():
-            await result
-            os._exit(77)
-        return fatal_later()
-    os._exit(77)
-setattr(owner, name, fatal)
-settings = read_settings()
-tools = Tools(settings, open_database(settings))
-asyncio.run(copy_stored(tools, until=time.monotonic() + 30))
-"""
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        "callcenter.recordings.jobs.store.to_copy",
-        "callcenter.storage.objects.Objects.put",
-        "callcenter.recordings.vault.Vault.check_object",
-        "callcenter.recordings.vault.Vault.copy_to",
-        "callcenter.recordings.jobs.store.copied",
-    ],
-)
-@pytest.mark.parametrize("erased", [False, True])
-async def test_killed_while_copying_the_next_copies_or_removes(
-    settings: Settings, engine: AsyncEngine, step: str, erased: bool
-) -> None:
-    settings.spool.mkdir(parents=True)
-    copies = settings.var / "copies"
-    tools = Tools(settings.model_copy(update={"recordings_copy": SecretStr(str(copies))}), engine)
-    recording_id = await recorded(tools)
-    await keep(tools)
-    killed = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", COPY_UNTIL_KILLED, step),
-        env=environment(tools.settings) | {"CALLCENTER_RECORDINGS_COPY": str(copies)},
-    )
-    assert await killed.wait() == 77
-    assert list(settings.spool.iterdir()) == []
-    if erased:
-        async with unit_of_work(engine) as connection:
-            await connection.execute(text("UPDATE recording SET state = 'erased'"))
-        await jobs.remove_erased(tools)
-    await copy_all(tools)
-    assert len(list(copies.rglob("*.age"))) == (0 if erased else 1)
-    async with unit_of_work(engine) as connection:
-        assert erased or await store.copied_of(connection, [recording_id]) == {recording_id}
-    assert await verified(tools) == {}
-
-
 # soundfile writes through a callback, whose error (no space) C can only pass over; it raises then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_on_a_full_disk_recordings_wait_and_are_sealed_when_there_is_room(
@@ -401,6 +345,30 @@ async def test_a_long_recording_keeps_no_other_waiting(
         go_on.set()
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
+
+
+@pytest.mark.timeout(600)  # ten seconds of work, for a thread that gives way to all others
+async def test_four_hours_are_kept_and_heard_from_their_end(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    """Silence, then 64 s of sound: the raw file is more than memory should ever hold."""
+    settings.spool.mkdir(parents=True)
+    tools, hours = Tools(settings, engine), 4 * 3600
+    recording_id = await recorded(tools)
+    with (settings.spool / f"{recording_id}.raw").open("wb") as file:
+        file.truncate(hours * audio.RATE * audio.FRAME_BYTES - len(AUDIO))
+        file.seek(0, os.SEEK_END)
+        file.write(AUDIO)
+    await keep(tools)
+    row = await row_of(tools, recording_id)
+    assert (row.state, row.duration_ms) == ("stored", hours * 1000)
+    async with unit_of_work(engine) as connection:
+        opened = await open_recording(connection, Vault(settings), recording_id)
+    with soundfile.SoundFile(opened.audio) as sound:
+        sound.seek(-audio.RATE, os.SEEK_END)
+        heard = sound.read(dtype="int16")
+    assert heard.tobytes() == AUDIO[-audio.RATE * audio.FRAME_BYTES :]
+    assert list(settings.spool.iterdir()) == []
 
 
 async def test_a_clock_that_was_put_back_hides_no_recording(

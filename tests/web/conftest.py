@@ -40,6 +40,7 @@ PASSWORD_HASH = hash_password(PASSWORD)
 CALLER = "+77012345667"
 CONSULTANT = "Айгүл Сапарова"
 RECEIVED = datetime(2026, 11, 24, 9, 5, 9, 250_000, UTC)  # 14:05:09 in Asia/Almaty
+OF_CALLER, OF_CONSULTANT = 440, 1000  # hertz: what is to be heard of either
 
 Enter = Callable[[Role | None], AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -145,10 +146,17 @@ async def call(settings: Settings, engine: AsyncEngine) -> Call:
 
 
 async def make_call(settings: Settings, engine: AsyncEngine, kept_in: Format = Format.FLAC) -> Call:
-    """A talk in Russian of 47 seconds, with its moments and its recording in the store."""
+    """A talk in Russian of 47 seconds, with its moments and its recording in the store.
+
+    Of that there is one second: the caller all the time, the consultant in the second half.
+    """
     who, heard = uuid4(), uuid4()
     appeal_id, number = await open_call(engine, "call-1", RECEIVED)
-    samples = np.zeros((8000, 2), dtype="float32")
+    at = np.arange(8000) / 8000
+    caller, consulting = (
+        0.4 * np.sin(2 * np.pi * each * at) for each in (OF_CALLER, OF_CONSULTANT)
+    )
+    samples = np.column_stack([caller, consulting * (at >= 0.5)]).astype("float32")
     name = vault.name_for(heard, RECEIVED, kept_in)
     file = BytesIO()
     soundfile.write(file, samples, 8000, **WRITTEN_AS[kept_in])

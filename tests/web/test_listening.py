@@ -1,6 +1,10 @@
 """Who may listen to which recording, and what the audit log has of it."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -168,3 +172,28 @@ async def test_what_is_kept_as_opus_is_heard_whole_and_in_parts(
     assert {part.status_code for part in parts} == {206}
     assert parts[1].headers["content-range"] == f"bytes 100-{size // 2}/{size}"
     assert b"".join(part.content for part in parts) == call.audio
+
+
+@contextmanager
+def no_byte_on_any_disk(folder: Path) -> Iterator[None]:
+    """Whatever this process writes into a file is refused by the kernel."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            (folder / "any").write_bytes(b"any")
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_nothing_is_written_to_a_disk_while_a_recording_is_heard(
+    enter: Enter, call: Call, tmp_path: Path
+) -> None:
+    address = f"/api/v1/recordings/{call.recording}/audio?reason=work"
+    async with enter(Role.RECORDS_OFFICER) as officer:
+        with no_byte_on_any_disk(tmp_path):
+            whole = await officer.get(address)
+            part = await officer.get(address, headers={"range": "bytes=10-"})
+    assert whole.content == call.audio
+    assert part.content == call.audio[10:]

@@ -1,0 +1,125 @@
+"""Who seals or copies is killed after any step: nothing is lost, and the next goes on cleanly."""
+
+import obstore
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.recordings import jobs, store
+from callcenter.settings import Settings
+from callcenter.storage.engine import unit_of_work
+from callcenter.storage.jobs import Tools
+from tests.killing import dies_after
+from tests.recordings.test_erasing import verified
+from tests.recordings.test_keeping import environment, is_kept, keep, recorded, row_of, tools
+from tests.recordings.test_stores import copy_all, in_bucket, on_s3
+from tests.s3 import S3Server
+
+__all__ = ["tools"]
+
+KEEP = """
+import asyncio
+from callcenter.recordings.keeping import Keeper
+from callcenter.settings import read_settings
+from callcenter.storage.engine import open_database
+
+settings = read_settings()
+asyncio.run(Keeper(settings, open_database(settings)).keep_closed())
+"""
+COPY = """
+import asyncio, time
+from callcenter.recordings.jobs import copy_stored
+from callcenter.settings import read_settings
+from callcenter.storage.engine import open_database
+from callcenter.storage.jobs import Tools
+
+settings = read_settings()
+tools = Tools(settings, open_database(settings))
+asyncio.run(copy_stored(tools, until=time.monotonic() + 30))
+"""
+STEPS = [
+    "callcenter.recordings.store.closed",
+    "callcenter.recordings.audio.soundfile.SoundFile.write",
+    "callcenter.recordings.audio._write",
+    "callcenter.recordings.audio._verify",
+    "callcenter.recordings.audio.encode",
+    "callcenter.recordings.vault.pyrage.encrypt_io",
+    "callcenter.storage.objects.obstore.put",
+    "callcenter.storage.objects._sync",
+    "callcenter.storage.objects.Objects.put",
+    "callcenter.recordings.vault.pyrage.decrypt_io",
+    "callcenter.recordings.vault.Vault.check",
+    "callcenter.recordings.vault.Vault.seal",
+    "callcenter.recordings.store.settle",
+    "callcenter.recordings.keeping.Keeper._keep_all",
+    "callcenter.recordings.keeping.Keeper._remove_raw",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_worker_killed_after_any_step_loses_nothing(tools: Tools, step: str) -> None:
+    recording_id = await recorded(tools)
+    await dies_after(step, KEEP, env=environment(tools.settings))
+    await keep(tools)
+    await is_kept(tools, recording_id)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "callcenter.storage.objects.obstore.put",
+        "callcenter.recordings.vault.pyrage.decrypt_io",
+        "callcenter.recordings.store.settle",
+        "callcenter.recordings.keeping.Keeper._remove_raw",
+    ],
+)
+async def test_a_worker_killed_while_it_seals_into_a_bucket_loses_nothing(
+    settings: Settings, engine: AsyncEngine, s3: S3Server, step: str
+) -> None:
+    tools = Tools(on_s3(settings, s3), engine)
+    recording_id = await recorded(tools)
+    place = tools.settings.recordings_url
+    assert place is not None
+    bucket = {"CALLCENTER_RECORDINGS_URL": place.get_secret_value()}
+    await dies_after(step, KEEP, env=environment(tools.settings) | bucket)
+    await keep(tools)
+    row = await row_of(tools, recording_id)
+    assert row.state == "stored"
+    assert list(tools.settings.spool.iterdir()) == []
+    names = [each["path"] for page in obstore.list(in_bucket(tools, s3)) for each in page]
+    assert names == [f"kept/{row.store_name}"]
+    assert await verified(tools) == {}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "callcenter.recordings.jobs.store.to_copy",
+        "callcenter.storage.objects.Objects.put",
+        "callcenter.recordings.vault.Vault.check_object",
+        "callcenter.recordings.vault.Vault.copy_to",
+        "callcenter.recordings.jobs.store.copied",
+    ],
+)
+@pytest.mark.parametrize("erased", [False, True])
+async def test_killed_while_copying_the_next_copies_or_removes(
+    settings: Settings, engine: AsyncEngine, step: str, erased: bool
+) -> None:
+    settings.spool.mkdir(parents=True)
+    copies = settings.var / "copies"
+    tools = Tools(settings.model_copy(update={"recordings_copy": SecretStr(str(copies))}), engine)
+    recording_id = await recorded(tools)
+    await keep(tools)
+    second = {"CALLCENTER_RECORDINGS_COPY": str(copies)}
+    await dies_after(step, COPY, env=environment(tools.settings) | second)
+    assert list(settings.spool.iterdir()) == []
+    if erased:
+        async with unit_of_work(engine) as connection:
+            await connection.execute(text("UPDATE recording SET state = 'erased'"))
+        await jobs.remove_erased(tools)
+    await copy_all(tools)
+    assert len(list(copies.rglob("*.age"))) == (0 if erased else 1)
+    async with unit_of_work(engine) as connection:
+        assert erased or await store.copied_of(connection, [recording_id]) == {recording_id}
+    assert await verified(tools) == {}
