@@ -18,6 +18,11 @@ from callcenter.register.private import Keys
 from callcenter.register.stages import ENDED, Stage, check_move
 from callcenter.storage.engine import unit_of_work, within
 from callcenter.web.site import Site, Visit
+from callcenter.web.words import ZONE
+from callcenter.workdays.calendar import YearNotEntered
+
+#: On which an appeal may have come: days of appeals are counted from 2000 (`register.stretches`).
+EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
 
 
 class Channel(StrEnum):
@@ -47,7 +52,7 @@ async def open_by_hand(
     now, keys = datetime.now(UTC), Keys.read(site.settings)
     if language not in ("kk", "ru"):
         raise AskedWrongly("the applicant's language is kk or ru")
-    if received_at.tzinfo is None or received_at > now:
+    if received_at.tzinfo is None or not EARLIEST <= received_at <= now:
         raise AskedWrongly("an appeal came before now: correct the day and time")
     caller = read_caller(phone) if phone.strip() else WITHHELD
     if caller.kind == "unreadable":
@@ -142,7 +147,10 @@ async def _begun(
 ) -> dict[str, object]:
     """Whose an appeal is that no call is about, and until when something is done with it."""
     law = await definitions.law(connection)
-    due = law.registered_on(received_at)
+    try:
+        due = law.registered_on(received_at)
+    except YearNotEntered:  # of years ago, or next: nobody waits for a calendar
+        due = received_at.astimezone(ZONE).date()
     return {"owner": visit.who.removeprefix("user:"), "forward_due_on": due}
 
 

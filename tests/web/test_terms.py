@@ -204,6 +204,23 @@ async def test_what_came_on_paper_is_registered_on_its_day_or_somebody_is_alarme
         assert await listed(head, which) == []
 
 
+@pytest.mark.parametrize(
+    ("received_at", "due"), [("2009-06-20T20:15", True), ("1999-01-01T10:00", False)]
+)
+async def test_what_came_years_ago_is_overdue_at_once_and_of_another_century_nothing_came(
+    head: httpx.AsyncClient, received_at: str, *, due: bool
+) -> None:
+    """No calendar of that year is entered."""
+    if due:
+        number = await opened_by_hand(head, received_at)
+        assert await listed(head, "overdue") == [number]
+    else:
+        token = await form_token(head, "/new-appeal")
+        sent = {"form_token": token, "channel": "paper", "language": "kk"}
+        refused = await head.post("/new-appeal", data=sent | {"received_at": received_at})
+        assert refused.status_code == 400
+
+
 async def test_a_part_of_an_appeal_is_somebodys_and_waits_for_nothing(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
