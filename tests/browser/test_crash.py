@@ -23,6 +23,7 @@ async def signed_in(browser: Browser, token: str) -> BrowserContext:
     return context
 
 
+@pytest.mark.timeout(240)  # three servers are started
 async def test_what_is_typed_outlives_the_server_and_the_browser(
     browser: Browser, site: Served, short_folder: Path
 ) -> None:
