@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
@@ -287,6 +288,7 @@ class Controller:
             queue=self.queue,
             times=self.settings,
             may_call=self._may_call,
+            is_in_need=partial(self.progress.is_in_need, record.appeal_id),
             **known,
         )
 

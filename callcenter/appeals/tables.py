@@ -67,6 +67,7 @@ appeal_event = Table(
     Column("detail", JSONB, nullable=False),
     UniqueConstraint("appeal_id", "seq"),
     Index("ix_appeal_event_nobody_speaks", "at", postgresql_where="kind = 'nobody_speaks'"),
+    Index("ix_appeal_event_other_language", "at", postgresql_where="kind = 'other_language'"),
 )
 
 outgoing_call = Table(

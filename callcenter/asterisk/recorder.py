@@ -19,7 +19,9 @@ from callcenter.errors import WeFailed
 from callcenter.line.ports import RecordingUnproved
 from callcenter.recordings.spool import has_room, is_closed
 
-START_LIMIT = 0.8  # seconds for an answer, and for the file to appear: the consultant is told soon
+# Seconds for an answer, for the file to appear, and to undo it: who talks unrecorded, and their
+# supervisors, are told so within two seconds.
+START_LIMIT, UNDO_LIMIT = 0.8, 0.2
 STOP_LIMIT = 5.0  # seconds for the file to be closed, a reconnection of AMI included
 LOOK_EVERY = 0.005  # seconds
 
@@ -76,8 +78,9 @@ class Recorder:
             async with asyncio.timeout(START_LIMIT):
                 await _until(lambda: _exists(file))
         except TimeoutError:
-            with suppress(RecordingUnproved):
-                await self.stop(channel, file, gone=False)
+            with suppress(RecordingUnproved, TimeoutError):
+                async with asyncio.timeout(UNDO_LIMIT):
+                    await self.stop(channel, file, gone=False)
             raise RecordingUnproved(
                 f"Asterisk cannot write {file}; its log says why (disk full, no permission?)"
             ) from None

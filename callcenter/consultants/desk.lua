@@ -256,11 +256,16 @@ function operation.let_on() -- language or all
   if redis.call('HDEL', 'desk:holds', ARGV[2]) == 1 then look_again() end
 end
 
--- call, extension, by: one who waits is given to a consultant who is free or past the conversation
+-- call, extension, by: one who waits is given to a consultant who speaks the language and is free or
+-- past the conversation
 function operation.hand_out()
   local call, extension = ARGV[2], ARGV[3]
   if not on_roster(extension) then return redis.error_reply('OFFROSTER') end
-  if redis.call('HEXISTS', 'desk:calls', call) == 0 then return redis.error_reply('NOTWAITING') end
+  local entry = redis.call('HGET', 'desk:calls', call)
+  if not entry then return redis.error_reply('NOTWAITING') end
+  if not speaks(extension, string.match(entry, '^%S* (%S*)')) then
+    return redis.error_reply('NOTSPOKEN')
+  end
   if standing(extension) == 'wrap_up' and telephone(extension) == 'NOT_INUSE' then
     move(extension, 'ready', '-', ARGV[4])
     consider(extension)

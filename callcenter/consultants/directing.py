@@ -35,10 +35,10 @@ class Directing:
         await self._script("let_on", queue)
 
     async def hand_out(self, call_id: str, extension: str, *, by: str) -> None:
-        """Offer a call that waits to this consultant now, whatever languages they speak.
+        """Offer a call that waits to this consultant now, whatever skills they have.
 
-        Raises NotWaiting; NotFree unless the consultant is free or past a conversation;
-        NotOnRoster, DeskClosed.
+        Raises NotWaiting; NotSpoken, for nobody but the caller may choose another language;
+        NotFree unless the consultant is free or past a conversation; NotOnRoster, DeskClosed.
         """
         await self._script("hand_out", call_id, extension, by)
 

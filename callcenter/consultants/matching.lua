@@ -56,11 +56,15 @@ local function strike_out(extension) -- from all lists by languages and skills, 
   listed('working', extension, false)
 end
 
+local function speaks(extension, language)
+  local spoken = ' ' .. (redis.call('HGET', 'desk:roster', extension) or '') .. ' '
+  return string.find(spoken, ' ' .. language .. ' ', 1, true) ~= nil
+end
+
 local function fits(extension, want)
   if string.sub(want, 1, 1) == '@' then return want == '@' .. extension end
   local language, skill, level = string.match(want, '^(%w+):?([%w_]*):?(%d*)$')
-  local spoken = ' ' .. (redis.call('HGET', 'desk:roster', extension) or '') .. ' '
-  if not string.find(spoken, ' ' .. language .. ' ', 1, true) then return false end
+  if not speaks(extension, language) then return false end
   if skill == '' then return true end
   local skills = ' ' .. (redis.call('HGET', 'desk:skills', extension) or '')
   local own = string.match(skills, ' ' .. skill .. ':(%d+)')

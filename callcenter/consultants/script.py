@@ -44,6 +44,13 @@ class NotWaiting(AskedWrongly):
     """This call does not wait any more."""
 
 
+class NotSpoken(AskedWrongly):
+    """The consultant does not speak the language that the caller waits for."""
+
+
+_REFUSALS = {"NOTWAITING": NotWaiting, "NOTSPOKEN": NotSpoken, "OFFROSTER": NotOnRoster}
+
+
 class Rules(Protocol):
     """What a center decides of its consultants, in seconds; `callcenter.settings` has it."""
 
@@ -76,8 +83,8 @@ class Script:
     async def __call__(self, operation: str, *arguments: str) -> Any:
         """What the operation returns; 0 or 1 for most: whether the desk knows a roster.
 
-        Raises IllegalMove, NotFree, NotOnRoster, NotWaiting, and DeskClosed when Redis does not
-        answer in 2 seconds.
+        Raises IllegalMove, NotFree, NotOnRoster, NotWaiting, NotSpoken, and DeskClosed when Redis
+        does not answer in 2 seconds.
         """
         try:
             async with asyncio.timeout(LIMIT):
@@ -87,10 +94,9 @@ class Script:
                 raise IllegalMove(illegal[1], illegal[2]) from exc
             if engaged := _NOT_FREE.search(str(exc)):
                 raise NotFree(engaged[1]) from exc
-            if str(exc).startswith("NOTWAITING"):
-                raise NotWaiting from exc
-            if str(exc).startswith("OFFROSTER"):
-                raise NotOnRoster from exc
+            for word, refusal in _REFUSALS.items():
+                if str(exc).startswith(word):
+                    raise refusal from exc
             raise DeskClosed(f"cannot do {operation} at the desk: {exc}") from exc
         except (RedisError, OSError, TimeoutError) as exc:
             raise DeskClosed(f"cannot do {operation} at the desk: {exc or 'no answer'}") from exc

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,10 @@ def _nothing(number: str) -> str | None:  # noqa: ARG001
     return None
 
 
+async def _not_in_need() -> bool:
+    return False
+
+
 @dataclass
 class Call:
     """A caller, from answer to outcome. `if_left` is the outcome should the caller leave now.
@@ -78,6 +82,8 @@ class Call:
     number: str | None = None  #: from which the caller calls, if we may call it
     may_call: Callable[[str], str | None] = _nothing  #: the number as it is called, if it may be
     progress: Appeals | None = None  #: of which callers may ask how they stand
+    #: Whether danger or another urgency stands on the appeal; WeFailed, soon, when it is not known.
+    is_in_need: Callable[[], Awaitable[bool]] = _not_in_need
     held: Place | None = None  #: of a callback: it has a consultant before anybody is called
     is_callback: bool = False
     blocked: bool = False

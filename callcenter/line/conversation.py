@@ -263,8 +263,10 @@ class Conversation:
 
     async def _recorded(self, talker: Talker) -> None:
         if not await self.tape.start(talker.consultant):
-            await self.tell_talker("not_recorded")
-            await self.call.queue.not_recorded(self.call.leg.id, self.call.wanted_language)
+            await asyncio.gather(  # neither is told late because the other cannot be told
+                self.tell_talker("not_recorded"),
+                self.call.queue.not_recorded(self.call.leg.id, self.call.wanted_language),
+            )
             if self._recording_again is not None:
                 self._recording_again.cancel()
             asking = self._ask_again("record", lambda: self.tape.is_missing)

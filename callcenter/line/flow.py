@@ -4,8 +4,9 @@ Hang-up is an exception at whatever the caller was doing, caught here and nowher
 becomes of the call then was written down beforehand, as `call.if_left`.
 """
 
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from callcenter.line.announce import NOBODY_REACHED, Choice
 from callcenter.line.call import Call
@@ -19,7 +20,7 @@ from callcenter.line.menu import (
     turn_away,
 )
 from callcenter.line.message import message_left
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import LegGone, LegLost
 from callcenter.line.promise import callback_promised
 from callcenter.line.redirect import redirected
@@ -34,6 +35,9 @@ from callcenter.line.urgency import (
 )
 from callcenter.line.waiting import End, consultation
 
+T = TypeVar("T")
+
+NO_KEYS: Mapping[str, Urgency] = MappingProxyType({})
 _NOTICES = {Parting.REDIRECT: "transfer_ecc", End.UNIFIED_CENTER: "nobody_free"}
 
 
@@ -78,7 +82,7 @@ async def fulfilled(call: Call, wish: Wish) -> Outcome:
     """From what the caller wants to the one outcome. Raises LegGone."""
     if wish is Wish.UNIFIED_CENTER and await _redirected(call):
         return Outcome.REDIRECTED
-    if wish is Wish.STATUS and await _unless_in_danger(call, status_told(call)):
+    if wish is Wish.STATUS and await _unless_in_need(call, status_told(call)):
         return Outcome.INFORMED
     return await served(call)
 
@@ -99,10 +103,10 @@ async def after(call: Call, end: End | Parting) -> Outcome | None:
         case Parting.REDIRECT | End.UNIFIED_CENTER:
             return Outcome.REDIRECTED if await _redirected(call, notice=_NOTICES[end]) else None
         case End.CALLBACK:
-            promised = _unless_in_danger(call, callback_promised(call))
+            promised = _unless_in_need(call, callback_promised(call))
             return Outcome.CALLBACK if await promised else None
         case End.MESSAGE:
-            left = _unless_in_danger(call, message_left(call))
+            left = _unless_in_need(call, message_left(call))
             return Outcome.MESSAGE if await left else None
         case Parting.QUEUE:
             return None
@@ -118,40 +122,48 @@ async def after(call: Call, end: End | Parting) -> Outcome | None:
 
 
 async def _bidden_farewell(call: Call, *, asks: bool) -> Outcome | None:
-    """None when the caller told of danger instead of a mark."""
+    """None when the caller told of danger instead of a mark, or at the very end."""
     was_urgent = bool(call.urgencies)
     call.hung_up = not asks
     if asks or call.times.survey_always:
         await surveyed(call)
-    if call.urgencies and not was_urgent:
-        return None
-    await call.say("goodbye")
-    return Outcome.TALKED
+    if was_urgent or not call.urgencies:
+        await _unless_in_need(call, call.say("goodbye", until_key=False))
+    return Outcome.TALKED if was_urgent or not call.urgencies else None
 
 
-async def _last_offer(call: Call) -> Outcome:
-    """Neither a consultant nor 1414 was reached: no wait goes on for ever."""
-    choice = await asked(call, NOBODY_REACHED)
-    if choice is Choice.CALLBACK and await callback_promised(call):
+async def _last_offer(call: Call) -> Outcome | None:
+    """Neither a consultant nor 1414 was reached: no wait goes on for ever.
+
+    None when the caller tells only now of being unable to speak, or in danger: that is another
+    wait, an urgent one.
+    """
+    was_urgent = bool(call.urgencies)
+    choice = await _unless_in_need(call, asked(call, NOBODY_REACHED), URGENT_KEYS)
+    if choice is Choice.CALLBACK and await _unless_in_need(call, callback_promised(call)):
         return Outcome.CALLBACK
-    if choice is Choice.MESSAGE and await message_left(call):
+    if choice is Choice.MESSAGE and await _unless_in_need(call, message_left(call)):
         return Outcome.MESSAGE
-    await call.say("nobody_reached", until_key=False)
-    return Outcome.NOBODY_FREE
+    if was_urgent or not call.urgencies:
+        await _unless_in_need(call, call.say("nobody_reached", until_key=False), URGENT_KEYS)
+    return Outcome.NOBODY_FREE if was_urgent or not call.urgencies else None
 
 
-async def _unless_in_danger(call: Call, work: Coroutine[Any, Any, bool]) -> bool:
-    """As `work`; a caller who tells of danger meanwhile is not kept by it."""
+async def _unless_in_need(
+    call: Call, work: Coroutine[Any, Any, T], keys: Mapping[str, Urgency] = NO_KEYS
+) -> T | None:
+    """As `work`; None when the caller tells of need meanwhile, by these keys or two stars.
+
+    Who has told so before is not kept from anything by it.
+    """
     if call.urgencies:
         return await work
-    return bool(await unless_urgent(call, {}, work))
+    return await unless_urgent(call, keys, work)
 
 
 async def _redirected(
     call: Call, *, notice: str = "transfer_ecc", failure: str = "transfer_failed_back"
 ) -> bool | None:
-    """As `redirected`; None when the caller told of danger before 1414 answered."""
+    """As `redirected`; None when the caller told of need before 1414 answered."""
     redirection = redirected(call, notice=notice, failure=failure)
-    if call.urgencies:  # who sends an urgent caller to 1414 knows of the urgency
-        return await redirection
-    return await unless_urgent(call, {}, redirection)
+    return await _unless_in_need(call, redirection, URGENT_KEYS)

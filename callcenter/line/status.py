@@ -12,6 +12,7 @@ from callcenter.line.call import Call
 from callcenter.line.keyed import keyed
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Progress
+from callcenter.line.urgency import urgent_by_key
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ async def status_told(call: Call) -> bool:
             log.error("call %s: cannot look how an appeal stands: %s", call.leg.id, exc)
             break
         if stands is not None:
-            return await _said(call, status_prompts(stands))
+            with urgent_by_key(call):
+                return await _said(call, status_prompts(stands))
         await call.say("status_not_found", until_key=False)
     call.record.moment(Moment.STATUS_NOT_TOLD)
     await call.say("err_to_agent")
@@ -66,7 +68,7 @@ async def _said(call: Call, prompts: list[str]) -> bool:
         key = await call.say(*prompts, "status_again") or await call.leg.key(call.times.key_timeout)
         if key != AGAIN:
             break
-    if key == CONSULTANT:
+    if key == CONSULTANT or call.urgencies:
         return False
     await call.say("goodbye")
     return True

@@ -25,6 +25,7 @@ from callcenter.line.guests import (
 from callcenter.line.happenings import Asked, Came, Found, Left, NotCome
 from callcenter.line.outcomes import Moment
 from callcenter.line.supervision import supervised
+from callcenter.line.survey import may_be_asked
 from callcenter.line.urgency import keys_of_a_conversation
 
 log = logging.getLogger(__name__)
@@ -287,7 +288,7 @@ async def _as_told(talk: Conversation, _order: Order) -> None:
 
 
 async def _survey(talk: Conversation, _order: Order) -> Parting:
-    if talk.call.urgencies:
+    if not await may_be_asked(talk.call):
         raise OrderRefused("who is in need is not asked for a mark")
     return Parting.SURVEY
 

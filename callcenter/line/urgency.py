@@ -1,7 +1,8 @@
 """Callers who cannot speak, or are in danger: what they press, and what the call owes them.
 
-In the greeting, in the menu and while waiting 5 says "I cannot speak" and 8 "I am in danger"; two
-stars say "danger" at any time until the caller is connected with 1414, whose menus are its own.
+In the greeting, in menus, while waiting and on the way to 1414 5 says "I cannot speak" and 8 "I am
+in danger"; two stars say "danger" at any time until the caller is connected with 1414, whose menus
+are its own. Where a number is keyed, and in the mark after a conversation, 5 and 8 are digits.
 What follows: whatever can be skipped is skipped, the place in the queue is an urgent one, the
 appeal says why, the consultant's telephone shows it, and the caller's keys are kept while the two
 talk. Nobody is sent away from that place while a consultant is signed in, unless asked and silent
@@ -79,9 +80,10 @@ async def unless_urgent(
 
 def _taker(call: Call, keys: Mapping[str, Urgency]) -> Callable[[str], bool]:
     def take(key: str) -> bool:
-        if key in keys:
-            call.becomes_urgent(keys[key])
-        return key in keys
+        if key not in keys or call.if_left is Outcome.REDIRECTED:
+            return False
+        call.becomes_urgent(keys[key])
+        return True
 
     return take
 

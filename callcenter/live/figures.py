@@ -79,7 +79,8 @@ class TodayNow:
     """What PostgreSQL says of the calls that came in since midnight in Asia/Almaty.
 
     `outcomes` has the living calls under None; `not_honoured` are those whose language nobody at
-    work spoke; `names` are those of consultants, by extension;
+    work spoke, `other_language` those of them who agreed to another and talked in it; `names` are
+    those of consultants, by extension;
     `reasons` are those of pauses that the center keeps: names by language, by code. `calls` are
     those that live, by the switch's id. `marks` callers gave marks with the sum `marked`.
     """
@@ -91,6 +92,7 @@ class TodayNow:
     callbacks_overdue: int = 0
     cut_off: int = 0  #: by a fault from a consultant: to be decided whether they are called back
     not_honoured: int = 0
+    other_language: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     marks: int = 0
@@ -147,7 +149,8 @@ class TodayFigures:
     """Calls since midnight in Asia/Almaty; `answered_in_time` waited 20 seconds at most.
 
     `marks` callers judged their conversations, from 1 to 5; `average_mark` has two decimals.
-    `language_not_honoured`: the caller heard that nobody at work spoke the language.
+    `language_not_honoured`: the caller heard that nobody at work spoke the language;
+    `other_language`: agreed to another one, and talked in it.
     """
 
     calls: int
@@ -156,6 +159,7 @@ class TodayFigures:
     answered_in_time: int
     abandoned: int
     language_not_honoured: int
+    other_language: int
     outcomes: Mapping[str, int]
     marks: int
     average_mark: float | None
@@ -245,6 +249,7 @@ def _today(today: TodayNow) -> TodayFigures:
         callbacks_overdue=today.callbacks_overdue,
         cut_off=today.cut_off,
         language_not_honoured=today.not_honoured,
+        other_language=today.other_language,
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
         marks=today.marks,
         average_mark=round(today.marked / today.marks, 2) if today.marks else None,

@@ -13,7 +13,7 @@ from callcenter.consultants import history
 from callcenter.consultants.dispatch import NoCall
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import Mode, OrderRefused
-from callcenter.consultants.script import NotFree, NotOnRoster, NotWaiting
+from callcenter.consultants.script import NotFree, NotOnRoster, NotSpoken, NotWaiting
 from callcenter.consultants.sending import send
 from callcenter.consultants.states import IllegalMove, State
 from callcenter.errors import N_, AskedWrongly
@@ -48,6 +48,7 @@ REFUSED: tuple[tuple[type[AskedWrongly], str], ...] = (
     (NoCall, N_("This consultant is not with a caller now.")),
     (OrderRefused, N_("Not now: the conversation is over, or another supervisor is with it.")),
     (NotWaiting, N_("This caller does not wait any more.")),
+    (NotSpoken, N_("This consultant does not speak the language of the caller.")),
     (NotFree, N_("This consultant cannot take a call now.")),
     (IllegalMove, N_("This consultant cannot be sent there from where they are now.")),
     (NotOnRoster, N_("There is no such consultant.")),

@@ -86,10 +86,16 @@ _CALLBACKS = text(
     """
 )
 
-_NOT_HONOURED = text(
+# Each of the two kinds has an index of its own.
+_LANGUAGES = text(
     """
-    SELECT count(DISTINCT appeal_id) FROM appeal_event
-    WHERE kind = 'nobody_speaks' AND at >= :since
+    SELECT
+        (SELECT count(DISTINCT appeal_id) FROM appeal_event
+            WHERE kind = 'nobody_speaks' AND at >= :since) AS not_honoured,
+        (SELECT count(DISTINCT agreed.appeal_id) FROM appeal_event AS agreed
+            JOIN appeal_event AS talked USING (appeal_id)
+            WHERE agreed.kind = 'other_language' AND agreed.at >= :since
+                AND talked.kind = 'connected' AND talked.at >= agreed.at) AS other
     """
 )
 
@@ -161,7 +167,7 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
     counted = rows.all()
     late = {"late": now - OVERDUE}
     callbacks = (await connection.execute(_CALLBACKS, late)).one()
-    not_honoured = (await connection.execute(_NOT_HONOURED, {"since": since})).scalar_one()
+    languages = (await connection.execute(_LANGUAGES, {"since": since})).one()
     return TodayNow(
         outcomes={row.outcome: row.calls for row in counted},
         answered=sum(row.answered for row in counted),
@@ -171,7 +177,8 @@ async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:
         callbacks=callbacks.waiting,
         callbacks_overdue=callbacks.overdue,
         cut_off=len(await cut_off.waiting(connection, now)),
-        not_honoured=not_honoured,
+        not_honoured=languages.not_honoured,
+        other_language=languages.other,
         names={each.extension: each.name for each in await consultants.active(connection)},
         reasons={
             each.code: {"kk": each.name_kk, "ru": each.name_ru}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -90,24 +90,26 @@ async def promise_callback(
 ) -> None:
     """Promise to call this number back. Repeatable.
 
-    An open promise for the same number is replaced by this one, which takes over its place in the
-    queue and its urgency; the earlier appeal says so. Should the number be called for the earlier
-    one this moment, it is not called again before the pause after that attempt.
+    An open promise for the same number, or to somebody who called from the same one, is replaced by
+    this one, which takes over its place in the queue and its urgency; the earlier appeal says so.
+    Should the number be called for the earlier one this moment, it is not called again before the
+    pause after that attempt.
     """
+    own = (await connection.execute(select(appeal).where(appeal.c.id == appeal_id))).one()
     # Two calls that promise for one number at once would else fail at the unique index.
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(number))))
+    for each in sorted({number, own.caller_number or number}):
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(each))))
     known = await connection.execute(select(promise.c.id).where(promise.c.id == promise_id))
     if known.first() is not None:
         return
-    before = await _replaced(connection, number, promised_at)
+    before = await _replaced(connection, number, own, promised_at)
     for earlier in before:
-        given = await connection.execute(select(appeal.c.number).where(appeal.c.id == appeal_id))
         await appeals.append_event(
             connection,
             appeal_id=earlier.appeal_id,
             at=promised_at,
             kind=REPLACED,
-            detail={"appeal": given.scalar_one()},
+            detail={"appeal": own.number},
         )
     await connection.execute(
         insert(promise).values(
@@ -120,7 +122,7 @@ async def promise_callback(
             arrived_at=min([arrived_at, *(earlier.arrived_at for earlier in before)]),
             promised_at=promised_at,
             state=State.OPEN.value,
-            due_at=max([promised_at, *(each.due_at for each in before if each.is_under_way)]),
+            due_at=max([promised_at, *(each.due_at for each in before if each.is_called_now)]),
         )
     )
 
@@ -153,17 +155,33 @@ async def promise_message(
     )
 
 
-async def _replaced(connection: AsyncConnection, number: str, at: datetime) -> Sequence[Any]:
+async def _replaced(
+    connection: AsyncConnection, number: str, own: Row[Any], at: datetime
+) -> Sequence[Any]:
+    """What a promise made in the call of its `own` appeal replaces.
+
+    Who asks for another number says with that that the first one is not safe to call.
+    """
+    same_caller = [appeal.c.id == own.id]
+    if own.caller_number is not None:
+        same_caller.append(appeal.c.caller_number == own.caller_number)
+    of_caller = select(appeal.c.id).where(or_(*same_caller))
     result = await connection.execute(
         update(promise)
-        .where(promise.c.number == number, promise.c.state == State.OPEN.value)
+        .where(
+            promise.c.state == State.OPEN.value,
+            promise.c.kind == Kind.CALLBACK.value,
+            or_(promise.c.number == number, promise.c.appeal_id.in_(of_caller)),
+        )
         .values(state=State.REPLACED.value, ended_at=at)
         .returning(
             promise.c.appeal_id,
             promise.c.arrived_at,
             promise.c.urgent,
             promise.c.due_at,
-            outgoing.under_way(promise.c.number).label("is_under_way"),
+            and_(promise.c.number == number, outgoing.under_way(promise.c.number)).label(
+                "is_called_now"
+            ),
         )
     )
     return result.all()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import bindparam, case, delete, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals.number import is_valid
 from callcenter.appeals.tables import appeal
 from callcenter.errors import WeFailed
-from callcenter.register.stages import Stage
+from callcenter.register.stages import Kind, Stage
 from callcenter.register.tables import record, status_attempt
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.errors import TooManyTries
@@ -30,6 +30,7 @@ TRIES_OF_APPEAL = 10  # in a day: a guesser needs three years for even odds
 TRIES_OF_CALLER = 10
 DAY = timedelta(days=1)
 PATIENCE = 3.0  # seconds: the caller hears nothing meanwhile
+NEED_WITHIN = 1.0  # seconds for the same: who is not known to be well is not asked for a mark
 JOINS = 5  # that are followed from an appeal to the one that it goes on in
 
 #: What is told of a stage, as prompts are named; nobody is told of one that is not here.
@@ -41,6 +42,20 @@ TOLD = {
     Stage.ANSWERED: "answered",
     Stage.CLOSED: "closed",
 }
+
+_IN_NEED = (
+    select(appeal.c.id)
+    .outerjoin(record, record.c.appeal_id == appeal.c.id)
+    .where(
+        appeal.c.id == bindparam("id"),
+        or_(
+            appeal.c.urgent != literal_column("'{}'"),
+            record.c.kind == Kind.DANGER.value,
+            record.c.content["danger"].astext == "yes",
+            record.c.content["urgency"].astext == "urgent",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,17 @@ class AppealsProgress:
         try:
             async with asyncio.timeout(PATIENCE), unit_of_work(self._engine) as connection:
                 return await told(connection, number, proof, asker)
+        except (SQLAlchemyError, OSError, TimeoutError) as exc:
+            raise WeFailed("the register does not answer") from exc
+
+    async def is_in_need(self, appeal_id: UUID) -> bool:
+        """Whether a caller told of danger or silence by key, or the record says so (R11).
+
+        Raises WeFailed within a second when the database does not answer.
+        """
+        try:
+            async with asyncio.timeout(NEED_WITHIN), unit_of_work(self._engine) as connection:
+                return (await connection.execute(_IN_NEED, {"id": appeal_id})).first() is not None
         except (SQLAlchemyError, OSError, TimeoutError) as exc:
             raise WeFailed("the register does not answer") from exc
 

@@ -142,6 +142,34 @@ async def test_when_the_consultants_telephone_dies_the_caller_is_told_and_served
     assert again.detail == {"why": "lost_before"}
 
 
+async def test_whose_consultants_telephone_died_goes_before_who_has_waited_longer(
+    house: House,
+) -> None:
+    first, lost = "+77020000206", "+77020000207"
+    async with house.caller(first) as waiting:
+        await waiting.press("21")  # nobody is there who speaks Russian
+        await house.hears(waiting, "ru", "nobody_speaks_ru")
+        async with talking(house, lost, "203") as talk:
+            talk.consultant.stop_sending()
+            await house.hears(talk.caller, "kk", "consultant_lost", 20)
+
+            async def both_wait() -> bool:
+                return await house.redis.zcard("desk:waiting") == 2
+
+            await until(both_wait, "both callers wait")
+            async with house.softphone("204") as other:
+                await other.register()
+                leg = await other.next_call()
+                await leg.answer()
+                leg.send_tone(CONSULTANT_TONE)
+                await hears_tone(talk.caller, CONSULTANT_TONE)
+                await waiting.hang_up()
+                await leg.hang_up()
+            await talk.caller.ended()
+    assert (await house.appeal(lost)).consultant_extension == "204"
+    assert (await house.appeal(first)).outcome == Outcome.LEFT_WAITING
+
+
 async def test_a_caller_who_is_cut_off_is_told_from_one_who_hangs_up(house: House) -> None:
     for reason, is_lost in (("Q.850;cause=16", False), ("Q.850;cause=38", True)):
         number = f"+7702000030{int(is_lost)}"

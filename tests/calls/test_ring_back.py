@@ -9,7 +9,7 @@ from callcenter.consultants.states import State
 from callcenter.dialling.asking import CALL
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.engine import unit_of_work
-from tests.calls.fragile import both_hear
+from tests.calls.fragile import both_hear, connected
 from tests.calls.house import House, kinds
 from tests.calls.test_duty import duty
 from tests.calls.test_outbound import ended, moments_of, outgoing_of
@@ -58,6 +58,34 @@ async def test_a_caller_who_was_lost_is_rung_back_in_one_action(house: House) ->
     row = await house.appeal(number)
     assert (row.number, row.outcome) == (appeal, Outcome.LEFT_IN_MENU)
     assert row.consultant_extension == "201"
+
+
+async def test_whose_telephone_died_in_the_conversation_is_rung_back_in_one_action(
+    house: House,
+) -> None:
+    number = "+77010200006"
+    async with house.consultant("201") as consultant, house.network(number) as phone:
+        async with house.caller(number) as caller:
+            leg = await connected(house, caller, consultant)
+            await caller.hang_up("Q.850;cause=38")
+            await leg.ended()
+        appeal = await house.appeal(number)
+        assert Moment.CALLER_LOST in await house.moments(appeal)
+        begun = await ask(house, appeal=appeal.number)
+        leg = await consultant.next_call()
+        await leg.answer()
+        called = await phone.next_call()
+        await called.answer()
+        await both_hear(called, leg)
+        await leg.hang_up()
+        await called.ended()
+    call = await ended(house, number)
+    assert (str(call.id), call.appeal_id, call.outcome) == (
+        begun["call"],
+        appeal.id,
+        Outcome.TALKED,
+    )
+    assert len(await house.recordings(appeal)) == 2
 
 
 async def test_a_consultant_who_does_not_pick_up_calls_nobody(house: House) -> None:

@@ -14,11 +14,13 @@ from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.orders import OrderRefused
 from callcenter.consultants.states import State
 from callcenter.demo.call import Call
+from callcenter.demo.sound import RATE, loudness
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.engine import unit_of_work
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, until
 from tests.calls.talking import (
     GUEST_TONE,
+    LOUD,
     QUIET,
     a_moment,
     hears_tone,
@@ -64,6 +66,14 @@ async def recorded_by(house: House, appeal: AppealRow) -> list[str]:
     )
     async with house.engine.connect() as connection:
         return list((await connection.exec_driver_sql(query, (appeal.id,))).scalars())
+
+
+async def is_recorded_to_the_end(house: House, appeal: AppealRow, consultant: float) -> None:
+    """The newest recording has the caller's tone and this one in its last second but one."""
+    left, right = house.recorded((await house.recordings(appeal))[-1])
+    stretch = slice(-2 * RATE, -RATE)
+    assert loudness(left[stretch], CALLER_TONE) > LOUD
+    assert loudness(right[stretch], consultant) > LOUD
 
 
 async def test_a_caller_hears_music_and_nothing_of_the_private_talk_and_is_handed_over(
@@ -147,11 +157,14 @@ async def test_a_transfer_needs_nobody_to_wait_for_its_end(house: House) -> None
         guest = await answered(ringing)
         await hears_tone(talk.caller, GUEST_TONE)
         await hears_tone(guest, CALLER_TONE)
+        for _ in range(3):
+            await a_moment()
         await guest.hang_up()
         await talk.caller.ended()
     appeal = await house.appeal("+77020001004")
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
     assert await recorded_by(house, appeal) == ["201", "204"]
+    await is_recorded_to_the_end(house, appeal, GUEST_TONE)
 
 
 @asynccontextmanager
@@ -215,11 +228,14 @@ async def test_when_the_other_fails_the_caller_comes_back(
         await guest_state(house, "none")
         await hears_tone(talk.caller, CONSULTANT_TONE)
         await hears_tone(talk.consultant, CALLER_TONE)
+        for _ in range(3):
+            await a_moment()
         await talk.consultant.hang_up()
         await talk.caller.ended()
     appeal = await house.appeal(number)
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "201")
     assert await recorded_by(house, appeal) == ["201"]
+    await is_recorded_to_the_end(house, appeal, CONSULTANT_TONE)
 
 
 @pytest.mark.parametrize("how", ["busy", "leaves"])

@@ -12,6 +12,7 @@ from callcenter.appeals.callers import read_caller
 from callcenter.consultants.states import State
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.engine import unit_of_work
+from tests.calls.fragile import connected
 from tests.calls.house import House, until
 from tests.calls.waiting import SEVERAL, hears_again, rings, times, waits
 
@@ -267,6 +268,34 @@ async def test_a_caller_lost_by_our_fault_who_rings_back_goes_before_others(hous
     appeal = await house.appeal(number)
     (waiting,) = [e for e in await house.events(appeal) if e.kind == Moment.WAITING]
     assert waiting.detail == {"why": "lost_before"}
+
+
+async def test_whose_call_was_cut_off_and_rings_back_gets_the_same_consultant_who_is_free(
+    house: House,
+) -> None:
+    number = "+77030000019"
+    async with house.consultant("201") as had, house.consultant("204") as longest_idle:
+        async with house.caller(number) as caller:
+            leg = await connected(house, caller, had)
+            await caller.hang_up("Q.850;cause=38")
+            await leg.ended()
+        await house.appeal(number)
+
+        async def is_known() -> bool:
+            caller = read_caller(number)
+            return all(each.losses.had_by(caller) == "201" for each in house.controllers)
+
+        await until(is_known, "all controllers know who had the appeal")
+
+        async def is_idle() -> bool:
+            return await house.redis.zscore("desk:idle", "201") is not None
+
+        await until(is_idle, "201 is free again")
+        async with house.caller(number) as back:
+            await back.press("0")
+            await house.talk_shortly(await had.next_call())
+            await back.ended()
+        assert longest_idle.calls == []
 
 
 async def lose(house: House, number: str) -> None:

@@ -48,7 +48,10 @@ class Machine:
         try:
             self._script(args=arguments)
         except ResponseError as exc:
-            refused = ("OFFROSTER", "NOTWAITING", "ILLEGAL signed_out paused", "NOTFREE ")
+            refused = (
+                *("OFFROSTER", "NOTWAITING", "NOTSPOKEN"),
+                *("ILLEGAL signed_out paused", "NOTFREE "),
+            )
             if not str(exc).startswith(refused):
                 raise
 
@@ -74,11 +77,12 @@ class Machine:
         self.do("wait", call, CALLS[call], want[:2], place, "1", want, preferred)
 
     def hand_out(self, call: str, extension: str) -> None:
-        """A supervisor may give a call to somebody who does not fit."""
+        """A supervisor may give a call to somebody who lacks the skill, but not the language."""
         before = self._hash("held")
         self.do("hand_out", call, extension, "user:aliya")
         if before != self._hash("held"):
             self._held.add((call, extension))
+            assert self._wanted[call][:2] in self._crew[extension][0].split()
 
     def time_passes(self) -> None:
         """What nobody renews, rests, wrap-ups and absences all come to their ends."""

@@ -11,7 +11,13 @@ from redis.asyncio import Redis
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.directing import Directing
 from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.script import NotFree, NotOnRoster, NotWaiting, PlainRules
+from callcenter.consultants.script import (
+    NotFree,
+    NotOnRoster,
+    NotSpoken,
+    NotWaiting,
+    PlainRules,
+)
 from callcenter.consultants.states import State
 from callcenter.errors import AskedWrongly
 from tests.consultants.desks import FREE, PATIENCE, consultant, desk, until_waiting
@@ -97,14 +103,19 @@ async def test_a_hold_ends_by_itself_and_then_whoever_came_first_goes_first(redi
         assert await directing.holds() == []
 
 
-async def test_a_call_is_handed_out_to_somebody_who_does_not_speak_the_language(
+async def test_no_supervisor_gives_a_caller_to_somebody_who_does_not_speak_the_language(
     redis: Redis,
 ) -> None:
-    async with desk(redis, "line-1", consultant(201, "ru")) as opened:
-        await opened.tell_devices({"201": FREE}, 1)
+    directing = Directing(redis, RULES)
+    async with desk(redis, "line-1", consultant(201, "ru"), consultant(202)) as opened:
+        await opened.tell_devices({"201": FREE, "202": FREE}, 1)
+        await directing.hold_back("all", 60, by=BY, reason=WHY)
         async with waiting(redis, opened, "call") as offered:
-            await Directing(redis, RULES).hand_out("call", "201", by=BY)
-            assert await offered == "201"
+            with pytest.raises(NotSpoken):
+                await directing.hand_out("call", "201", by=BY)
+            assert not offered.done()
+            await directing.hand_out("call", "202", by=BY)
+            assert await offered == "202"
 
 
 async def test_a_call_is_handed_out_to_somebody_past_a_conversation_and_ends_that_time(
@@ -129,9 +140,9 @@ async def test_a_call_is_handed_out_to_somebody_past_a_conversation_and_ends_tha
 
 async def test_what_cannot_be_handed_out_is_told(redis: Redis) -> None:
     directing = Directing(redis, RULES)
-    async with desk(redis, "line-1", consultant(201), consultant(202, "ru")) as opened:
+    async with desk(redis, "line-1", consultant(201), consultant(202)) as opened:
         await opened.tell_devices({"202": FREE}, 1)
-        async with waiting(redis, opened, "call"):
+        async with waiting(redis, opened, "call", skill="lawyer"):
             with pytest.raises(NotFree, match="signed_out"):
                 await directing.hand_out("call", "201", by=BY)
             await DutyDesk(redis, RULES).ask("202", State.PAUSED, by="self", reason="lunch")

@@ -192,6 +192,18 @@ ENDINGS = {
         leaves_message({"message_speak": "7**#"}),
         Outcome.REDIRECTED,
     ),
+    "danger told at the very end": (
+        Story({"lang_choice": "0", "message_offer": "8"}, unified_center=[BUSY, ""]),
+        Outcome.REDIRECTED,
+    ),
+    "two stars in the last words": (
+        Story({"lang_choice": "0"}, {"nobody_reached": "**"}, unified_center=[BUSY, ""]),
+        Outcome.REDIRECTED,
+    ),
+    "two stars in the goodbye": (
+        Story({"lang_choice": "0"}, {"goodbye": "**"}, consultants=["", ""]),
+        Outcome.TALKED,
+    ),
     "a message at the very end": (
         Story({"lang_choice": "0", "message_offer": "4", "message_speak": "#"}),
         Outcome.MESSAGE,
@@ -252,6 +264,15 @@ ENDINGS = {
         Story(
             {"lang_choice": "2", "menu_main": "3"},
             {"transfer_ecc": "**"},
+            consultants=[""],
+            unified_center=[""],
+        ),
+        Outcome.TALKED,
+    ),
+    "cannot speak, told on the way to 1414": (
+        Story(
+            {"lang_choice": "2", "menu_main": "3"},
+            {"transfer_ecc": "5"},
             consultants=[""],
             unified_center=[""],
         ),

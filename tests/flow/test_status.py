@@ -7,7 +7,7 @@ import pytest
 
 from callcenter.errors import WeFailed
 from callcenter.line.flow import inbound_call
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.line.outcomes import Moment, Outcome, Urgency
 from callcenter.line.ports import Progress
 from callcenter.line.prompts.texts import LANGUAGES, ordinal, texts
 from callcenter.line.status import status_prompts
@@ -103,3 +103,13 @@ async def test_a_consultant_is_never_far(case: str) -> None:
     again = "0" if case == "0 afterwards" else ""
     _, outcome = await told(ask=ask, pin="4567#", again=again, fails=case == "a database away")
     assert outcome is Outcome.TALKED
+
+
+@pytest.mark.parametrize(("key", "urgency"), [("5", Urgency.SILENT), ("8", Urgency.DANGER)])
+async def test_who_tells_of_need_having_heard_it_gets_a_consultant(
+    key: str, urgency: Urgency
+) -> None:
+    world, outcome = await told(ask="2600000014#", pin="4567#", again=key)
+    assert outcome is Outcome.TALKED
+    assert world.record.urgencies == [urgency]
+    assert world.urgent_places == [True]

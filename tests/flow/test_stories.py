@@ -195,6 +195,24 @@ async def test_danger_told_on_the_way_to_1414_leads_to_a_consultant_instead() ->
     assert world.record.urgencies == [Urgency.DANGER]
 
 
+@pytest.mark.parametrize(
+    ("ending", "urgency"),
+    [
+        ("danger told at the very end", Urgency.DANGER),
+        ("two stars in the last words", Urgency.DANGER),
+        ("two stars in the goodbye", Urgency.DANGER),
+        ("cannot speak, told on the way to 1414", Urgency.SILENT),
+    ],
+)
+async def test_who_tells_of_need_at_the_last_moment_is_not_hung_up_on(
+    ending: str, urgency: Urgency
+) -> None:
+    world = World(ENDINGS[ending][0])
+    await told(world)
+    assert world.record.urgencies == [urgency]
+    assert world.urgent_places[-1] is True
+
+
 async def test_a_consultant_may_send_an_urgent_caller_to_1414() -> None:
     world = World(ENDINGS["an urgent caller is sent to 1414"][0])
     await told(world)

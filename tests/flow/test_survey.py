@@ -1,9 +1,10 @@
 """The question after a conversation, without a switch: who is asked, and what becomes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from callcenter.errors import WeFailed
 from callcenter.line.flow import inbound_call
 from callcenter.line.outcomes import Moment, Outcome
 from tests.flow.endings import assert_nothing_left
@@ -11,9 +12,11 @@ from tests.flow.story import Story
 from tests.flow.world import World
 
 
-async def told(story: Story) -> World:
+async def told(story: Story, is_in_need: Callable[[], Awaitable[bool]] | None = None) -> World:
     world = World(story)
-    assert await inbound_call(world.call()) is Outcome.TALKED
+    call = world.call()
+    call.is_in_need = is_in_need or call.is_in_need
+    assert await inbound_call(call) is Outcome.TALKED
     assert_nothing_left(world)
     return world
 
@@ -62,6 +65,24 @@ async def test_who_cannot_speak_or_is_in_danger_is_never_asked(key: str, always:
     world = await told(story)
     assert "kk/survey" not in world.leg.heard
     assert marks(world) == []
+
+
+async def put_down() -> bool:
+    return True
+
+
+async def not_known() -> bool:
+    raise WeFailed("the database is away")
+
+
+@pytest.mark.parametrize("is_in_need", [put_down, not_known])
+async def test_of_whom_danger_was_put_down_or_nothing_is_known_is_never_asked(
+    is_in_need: Callable[[], Awaitable[bool]],
+) -> None:
+    for keys in ("", "*15"):
+        story = Story({"lang_choice": "0"}, consultants=[keys], survey_always=True)
+        world = await told(story, is_in_need)
+        assert "kk/survey" not in world.leg.heard
 
 
 async def test_danger_in_place_of_a_mark_leads_to_a_consultant_again() -> None:

@@ -95,11 +95,12 @@ def test_every_group_has_words_and_a_sign_of_its_own() -> None:
 
 def test_calls_of_today_are_counted_by_what_became_of_them() -> None:
     outcomes = {None: 2, "talked": 7, "left_waiting": 3, "left_ringing": 1, "left_in_menu": 5}
-    made = figures(NOW, None, TodayNow(outcomes, answered=8, in_time=6, not_honoured=2), ()).today
+    today = TodayNow(outcomes, answered=8, in_time=6, not_honoured=2, other_language=1)
+    made = figures(NOW, None, today, ()).today
     assert made is not None
     assert (made.calls, made.in_progress, made.answered, made.answered_in_time) == (18, 2, 8, 6)
     assert made.abandoned == 4
-    assert made.language_not_honoured == 2
+    assert (made.language_not_honoured, made.other_language) == (2, 1)
     assert list(made.outcomes)[:2] == ["talked", "left_in_menu"]
     assert set(ABANDONED) <= {outcome.value for outcome in Outcome}
 

@@ -138,3 +138,31 @@ async def test_of_a_joined_appeal_the_one_that_goes_on_is_told(engine: AsyncEngi
 async def test_what_was_no_request_is_not_told(engine: AsyncEngine) -> None:
     number = await appeal(engine, stage="no_request", due_on=None)
     assert await AppealsProgress(engine).of(number, "4567", "1.1", CALLER) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "urgent", "is_in_need"),
+    [
+        (None, {}, [], False),
+        ("complaint", {"danger": "no", "urgency": "ordinary"}, [], False),
+        ("danger", {}, [], True),
+        (None, {"danger": "yes"}, [], True),
+        (None, {"urgency": "urgent"}, [], True),
+        (None, {}, ["silent"], True),
+        (None, {"danger": "no"}, ["danger"], True),
+    ],
+)
+async def test_need_is_known_by_key_and_by_the_record(
+    engine: AsyncEngine,
+    kind: str | None,
+    content: dict[str, str],
+    urgent: list[str],
+    is_in_need: bool,
+) -> None:
+    number = await appeal(engine, kind=kind, content=content)
+    async with unit_of_work(engine) as connection:
+        row = await appeals.find(connection, number)
+        assert row is not None
+        await appeals.set_urgent(connection, appeal_id=row.id, urgent=urgent)
+    assert await AppealsProgress(engine).is_in_need(row.id) is is_in_need
+    assert not await AppealsProgress(engine).is_in_need(uuid4())

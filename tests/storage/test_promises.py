@@ -144,6 +144,39 @@ async def test_a_second_request_replaces_the_first_and_takes_over_its_place(
     assert len(event.detail["appeal"]) == 10
 
 
+async def test_who_asks_again_for_another_number_is_not_called_at_the_first(
+    engine: AsyncEngine,
+) -> None:
+    """The first may be the telephone that is not safe any more."""
+    first = await made(engine, arrived_at=NOW - MINUTE)
+    second = await made(engine, number="+77010000002", appeal_id=await call_of(engine))
+    others = await made(engine, number="+77010000003")
+    assert await state_of(engine, first) is State.REPLACED
+    places = [(each.id, each.arrived_at) for each in await claimed(engine, "line-1")]
+    assert places == [(second, NOW - MINUTE), (others, NOW)]
+
+
+async def test_two_who_withhold_their_numbers_are_two(engine: AsyncEngine) -> None:
+    async def withheld() -> UUID:
+        appeal_id = uuid4()
+        async with unit_of_work(engine) as connection:
+            await appeals.open_appeal(
+                connection,
+                appeal_id=appeal_id,
+                call_id=str(appeal_id),
+                channel="call",
+                caller_kind="withheld",
+                caller_number=None,
+                received_at=NOW,
+            )
+        return appeal_id
+
+    first = await made(engine, number="+77010000004", appeal_id=await withheld())
+    second = await made(engine, number="+77010000005", appeal_id=await withheld())
+    assert await state_of(engine, first) is State.OPEN
+    assert await state_of(engine, second) is State.OPEN
+
+
 async def replaced_while_called(engine: AsyncEngine) -> tuple[UUID, UUID, Outgoing]:
     """The promise whose number is being called, the one that replaced it, and that call."""
     appeal_id = await call_of(engine)

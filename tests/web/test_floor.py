@@ -44,10 +44,7 @@ async def busy(
     running = asyncio.create_task(desk.run())
     duty = DutyDesk(redis, settings)
     await duty.ask("201", State.READY, by="self")
-    async with desk.place("1.1", "ru") as talks, desk.place("1.2", "kk") as waits:
-        with pytest.raises(AssertionError):
-            assert await talks.offer(0.1) is not None  # 201 speaks Kazakh alone
-        await Directing(redis, settings).hand_out("1.1", "201", by="user:test")
+    async with desk.place("1.1", "kk") as talks, desk.place("1.2", "kk") as waits:
         assert await talks.offer(5) is not None
         talks.answered()
         offered = asyncio.create_task(waits.offer(20))
@@ -123,6 +120,18 @@ async def test_a_call_is_handed_out_by_the_page(
         {"consultant": "202"},
     )
     head.headers["accept-language"] = "en"
+    async with busy.desk.place("1.3", "ru") as other:
+        waits = asyncio.create_task(other.offer(20))
+
+        async def is_so() -> bool:
+            return bool(await redis.hexists("desk:calls", "1.3"))
+
+        await until(is_so, "a caller waits for Russian, which nobody speaks")
+        refused = await post(head, "/live/queue/hand-out", call="1.3", extension="202")
+        assert refused.status_code == 400
+        assert "does not speak the language of the caller" in visible(refused.text)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
     again = await post(head, "/live/queue/hand-out", call="1.2", extension="202")
     assert again.status_code == 400
     assert "does not wait any more" in visible(again.text)

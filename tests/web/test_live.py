@@ -159,10 +159,18 @@ async def test_calls_of_today_are_those_since_midnight_in_almaty(engine: AsyncEn
         engine, noon, "left_waiting", ("waiting", 5), ("nobody_speaks", 6), ("nobody_speaks", 99)
     )
     await kept(engine, noon, "left_in_menu")
+    # Agreed to the other language: one talked in it, one left, one had talked before.
+    for became, *moments in (
+        ("talked", ("nobody_speaks", 5), ("other_language", 7), ("waiting", 7), ("connected", 60)),
+        ("left_waiting", ("nobody_speaks", 5), ("other_language", 7)),
+        ("left_waiting", ("waiting", 1), ("connected", 60), ("other_language", 70)),
+    ):
+        await kept(engine, noon, became, *moments)
     async with unit_of_work(engine) as connection:
         today = await read_today(connection, noon.astimezone(UTC))
-    assert today.outcomes == {"talked": 2, None: 1, "left_waiting": 1, "left_in_menu": 1}
-    assert (today.answered, today.in_time, today.not_honoured) == (3, 1, 1)
+    assert today.outcomes == {"talked": 3, None: 1, "left_waiting": 3, "left_in_menu": 1}
+    assert (today.answered, today.in_time) == (5, 1)
+    assert (today.not_honoured, today.other_language) == (3, 1)
 
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])
