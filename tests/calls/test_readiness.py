@@ -9,11 +9,10 @@ import pytest
 
 from callcenter.settings import Settings
 from callcenter.up.observed import metrics_port
-from callcenter.up.ports import free_port
 from tests.calls.ailing import BLOCKABLE, block
 from tests.calls.fragile import both_hear, connected
 from tests.calls.house import House
-from tests.calls.parts import Announced, running_line
+from tests.calls.parts import Announced, running_line, to_be_watched
 from tests.calls.relays import EventRelay, passed_on, relayed_ari, swallowed
 from tests.calls.test_watched import asked, is_ready, metrics
 
@@ -30,7 +29,7 @@ def port_of(settings: Settings, name: str) -> int:
 async def relayed(house: House) -> AsyncIterator[tuple[EventRelay, Settings]]:
     """What a process hears of Asterisk by, and the settings of one that tells how it is."""
     async with relayed_ari(house) as (relay, settings):
-        yield relay, settings.model_copy(update={"metrics_port": free_port()})
+        yield relay, to_be_watched(settings)
 
 
 @pytest.mark.parametrize("fault", ["deaf", "half open"])
@@ -62,7 +61,7 @@ async def test_who_hears_nothing_of_asterisk_is_alive_and_not_ready(
 
 
 async def test_one_that_stands_still_does_not_look_alive(fragile: House) -> None:
-    settings = fragile.settings.model_copy(update={"metrics_port": free_port()})
+    settings = to_be_watched(fragile.settings)
     port = port_of(settings, "line-1")
     async with running_line(settings, "line-1", program=BLOCKABLE) as line:
         await is_ready(port, 200)
@@ -77,7 +76,7 @@ async def test_the_last_one_that_serves_who_talks_to_the_end_is_not_ready_for_ot
     fragile: House,
 ) -> None:
     house = fragile
-    settings = house.settings.model_copy(update={"metrics_port": free_port()})
+    settings = to_be_watched(house.settings)
     port = port_of(settings, "line-1")
     async with (
         running_line(settings, "line-1") as line,

@@ -13,11 +13,17 @@ from callcenter.consultants.alarms import Alarm
 from callcenter.line.outcomes import Moment
 from callcenter.settings import ROOT, Settings
 from callcenter.up.observed import metrics_port
-from callcenter.up.ports import free_port
 from callcenter.up.supervisor import environment
 from tests.calls.fragile import connected, has_happened
 from tests.calls.house import House, until
-from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line, running_watchdog
+from tests.calls.parts import (
+    OwnPostgres,
+    OwnRedis,
+    Process,
+    running_line,
+    running_watchdog,
+    to_be_watched,
+)
 from tests.services import CALLCENTER
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,7 +34,7 @@ Told = dict[tuple[str, str], float]
 @pytest.fixture
 def watched(fragile: House) -> Settings:
     """The settings of the house, whose processes tell how they are."""
-    return fragile.settings.model_copy(update={"metrics_port": free_port()})
+    return to_be_watched(fragile.settings)
 
 
 @asynccontextmanager
@@ -70,10 +76,18 @@ async def metrics(port: int) -> Told:
 
 
 async def is_ready(port: int, status: int) -> None:
-    async def says_so() -> bool:
-        return (await asked(port, "/ready"))[0] == status
+    said = 0, ""
 
-    await until(says_so, f"/ready on port {port} is {status}", 30)
+    async def says_so() -> bool:
+        nonlocal said
+        said = await asked(port, "/ready")
+        return said[0] == status
+
+    try:
+        await until(says_so, f"/ready on port {port} is {status}", 60)
+    except AssertionError as exc:
+        exc.add_note(f"it says {said}")
+        raise
 
 
 async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
@@ -131,8 +145,7 @@ async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
 async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_what_it_needs(
     fragile: House, watched: Settings, postgres_server: OwnPostgres, redis_server: OwnRedis
 ) -> None:
-    assert watched.metrics_port is not None
-    settings = watched.model_copy(update={"web_port": watched.metrics_port + 30})
+    settings = watched
     worker, line = settings.metrics_port, metrics_port(settings, "line-1")
     web, watchdog = (metrics_port(settings, each) for each in ("web", "watchdog"))
     assert worker is not None

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from callcenter.consultants import dispatch
 from callcenter.consultants.dispatch import Dispatch, Mailbox, NoCall
 from callcenter.consultants.orders import Answer, Order, OrderRefused, Orders
+from callcenter.consultants.script import LIMIT
 from callcenter.errors import WeFailed
 
 CALL, CONTROLLER, EXTENSION = "1764000000.1", "line-1", "201"
@@ -117,6 +119,35 @@ async def test_letters_that_are_late_or_garbage_are_dropped_and_disturb_nobody(
         assert await Dispatch(redis).to_consultant(EXTENSION, ASKED) == {}
     assert controller.given == [CALL]
     assert "too late" in caplog.text
+
+
+async def test_an_order_that_comes_while_its_controller_stands_still_is_carried_out(
+    redis: Redis, redis_url: str, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LISTEN", 0.3)
+
+    async def take(_: Order) -> Answer:
+        return {}
+
+    async def listens() -> bool:
+        return bool((await redis.info("clients"))["blocked_clients"])
+
+    async with asyncio.timeout(5):
+        while not await listens():
+            await asyncio.sleep(0)
+    letter = {"id": "x", "call": CALL, "what": "w", "by": "self", "detail": {}, "consultant": ""}
+    with controller.orders.taken_by(take):
+        stand_still(redis_url, json.dumps({**letter, "until": time.time() + 5}))
+        answered = await redis.blpop(["orders:answer:x"], 5)
+    assert answered is not None
+    assert controller.given == [CALL]
+
+
+def stand_still(redis_url: str, letter: str) -> None:
+    """For longer than Redis has to answer; another process gives the order meanwhile."""
+    with BlockingRedis.from_url(redis_url) as other:
+        other.rpush(f"orders:{CONTROLLER}", letter)
+    time.sleep(LIMIT + 0.6)
 
 
 async def test_the_innermost_taker_is_asked_first_and_one_order_at_a_time() -> None:
