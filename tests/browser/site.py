@@ -1,6 +1,5 @@
 """The whole site as a process of its own, with people, appeals and a desk that lives."""
 
-import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +19,6 @@ from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
-from callcenter.consultants.directing import Directing
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.states import State
 from callcenter.demands import deeds
@@ -39,7 +37,7 @@ from tests.demands.conftest import HEAD, OFFICER, filing
 from tests.services import new_folder
 from tests.web.browser import form_token
 from tests.web.conftest import RECEIVED, Call, add_user, make_call, open_call
-from tests.web.live import line, until, waiting
+from tests.web.live import line, waiting
 from tests.web.somebody import (
     block_somebody,
     key_of_somebody,
@@ -128,15 +126,8 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
 async def talking(desk: Desk, redis: Redis, settings: Settings) -> AsyncIterator[None]:
     """A conversation, which a supervisor may be with."""
     await DutyDesk(redis, settings).ask(BUSY, State.READY, by="self")
-    async with desk.place("call-3", "kk") as place:
-        offered = asyncio.create_task(place.offer(20))
-
-        async def waits() -> bool:
-            return bool(await redis.hexists("desk:calls", "call-3"))
-
-        await until(waits, "somebody waits")
-        await Directing(redis, settings).hand_out("call-3", BUSY, by="user:somebody")
-        assert await offered is not None
+    async with desk.place("call-3", "ru") as place:
+        assert await place.offer(20) is not None
         place.answered()
         yield
 
