@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tests.chaos.load import Attempt
 
 _ASTERISK = "asterisk_killed"  # what no software can keep: calls end
-GAP = 0.1  # seconds: a longer one is heard
+GAP = 0.1  # seconds
 
 
 @dataclass
@@ -18,7 +18,8 @@ class Row:
     began: float
     before: int = 0  #: conversations when it began
     after: int = 0  #: of them, those that went on when all was well again
-    longest_gap: float = 0.0  #: seconds, in those, as either side heard it
+    longest_gap: float = 0.0  #: seconds, in those, as either side heard it: late is a gap, too
+    missing: float = 0.0  #: seconds of the other side's sound that never came, at one place
     stalled: float = 0.0  #: seconds for which the telephones themselves stood still meanwhile
     recovery: float = 0.0  #: seconds until a new caller was served and in the database
     ended: float = math.inf
@@ -42,8 +43,8 @@ class Row:
             return ""
         if self.after < self.before:
             return f"cut {self.before - self.after} conversations"
-        if self.longest_gap >= GAP + self.stalled:
-            return f"a gap of {self.longest_gap * 1000:.0f} ms was heard"
+        if self.missing >= GAP:
+            return f"{self.missing * 1000:.0f} ms of a conversation never came"
         return ""
 
     def line(self) -> str:

@@ -20,6 +20,7 @@ from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
+from tests.calls.fragile import lost_sound
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, CREW, House, until
 from tests.calls.stalls import Stalls
 from tests.chaos.faults import Fault, NotTried, Parts
@@ -119,9 +120,9 @@ async def _inject(parts: Parts, load: Load, fault: Fault, number: int) -> Row:
     row.ended = time.monotonic()
     row.recovery = row.ended - row.began
     row.after = sum(map(_goes_on, talking))
-    row.longest_gap = max(
-        (longest_gap(each, row.began) for each in hearing if _goes_on(each)), default=0.0
-    )
+    heard = [each for each in hearing if _goes_on(each)]
+    row.longest_gap = max((longest_gap(each, row.began) for each in heard), default=0.0)
+    row.missing = max((lost_sound(each, row.began) for each in heard), default=0.0)
     load.calm.set()
     return row
 
