@@ -268,7 +268,7 @@ async def test_a_crash_between_file_and_row_loses_nothing(
     assert "lost.txt" in page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def virus_scanner(short_folder: Path) -> Iterator[str]:
     """The address of Debian's clamd, with one signature of its own: nothing is downloaded."""
     if shutil.which(CLAMD) is None:
