@@ -1,12 +1,11 @@
 """Both sides really serve the generator's calls, and what was kept of them is found."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.bench.rig import prompts, rig
-from tests.bench.sides import Plain, Product, Side, Stock
+from tests.bench.rig import Rig, prompts, rig
+from tests.bench.sides import Plain, Product, Stock
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -16,12 +15,8 @@ def built() -> Path:
     return prompts()
 
 
-@pytest.mark.parametrize("make", [Plain, Product])
-async def test_a_side_serves_and_records_every_call(
-    make: Callable[[Path, Path, Stock], Side], built: Path
-) -> None:
-    async with rig(make, Stock(consultants=4), built) as running:
-        sample = await running.measure("fixed", rate=2.0, seconds=2.0, talk=1.5)
+async def serves_and_records_every_call(running: Rig) -> None:
+    sample = await running.measure("fixed", rate=2.0, seconds=2.0, talk=1.5)
     assert sample.calls == 4
     assert sample.faults == {}
     assert sample.missing == 0
@@ -36,7 +31,15 @@ async def test_a_side_serves_and_records_every_call(
     assert all(size > 0 for size in sample.memory.values())
 
 
-async def test_a_caller_whom_no_consultant_hears_is_a_failed_call(built: Path) -> None:
-    async with rig(Plain, Stock(consultants=1), built) as running:
-        sample = await running.measure("fixed", rate=20.0, seconds=0.1, talk=1.5)
+async def test_ours_serves_and_records_every_call(built: Path) -> None:
+    async with rig(Product, Stock(consultants=4), built) as running:
+        await serves_and_records_every_call(running)
+
+
+async def test_a_plain_dialplan_does_too_and_who_is_heard_by_no_consultant_has_failed(
+    built: Path,
+) -> None:
+    async with rig(Plain, Stock(consultants=4), built) as running:
+        await serves_and_records_every_call(running)
+        sample = await running.measure("fixed", rate=50.0, seconds=0.1, talk=1.5)
     assert sample.faults == {"no consultant": 1}

@@ -15,6 +15,7 @@ from callcenter.up.notify import readiness
 from callcenter.up.observed import BESIDE
 from callcenter.up.ports import free_port
 from callcenter.up.supervisor import environment
+from tests import warm
 from tests.postgres import TEMPLATE, new_server, url_of
 from tests.services import CALLCENTER
 
@@ -48,7 +49,7 @@ class Process:
         self.log = log
         self._command = command
         self.environment = environment
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | warm.Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -57,9 +58,12 @@ class Process:
 
     async def start(self) -> None:
         with self.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdout=output, stderr=output, env=self.environment
-            )
+            if warm.can_begin(self._command, self.environment):
+                self._process = await warm.begin(self._command, self.environment, output.fileno())
+            else:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command, stdout=output, stderr=output, env=self.environment
+                )
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal that ends it, and wait until it is gone."""
