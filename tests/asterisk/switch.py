@@ -27,7 +27,7 @@ STRANGER = "127.0.0.66"
 PASSWORD = "a-password-of-tests"
 
 _START_LIMIT = 30.0
-_LEFT_LIMIT = 10.0
+_LEFT_LIMIT = 30.0
 
 
 def account(extension: str, password: str) -> SipAccount:
@@ -157,7 +157,7 @@ class Switch:
         return [target for target in targets if target.startswith(spool)]
 
     async def nothing_left(self) -> None:
-        """Returns when no channel, bridge and open recording is left; fails after 10 s."""
+        """Returns when no channel, bridge and open recording is left; fails after half a minute."""
 
         async def left() -> list[str]:
             return [*await self.channels(), *await self.bridges(), *self.open_recordings()]

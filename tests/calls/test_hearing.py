@@ -12,7 +12,7 @@ from callcenter.demo.sound import Pcm, decode, first_loud, resembles
 from callcenter.line.outcomes import Outcome
 from tests.calls.house import HEARD, House
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
 
 #: Prompts that a caller may hear after the choice of a language.
 AFTER_THE_CHOICE = (

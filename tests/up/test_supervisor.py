@@ -88,6 +88,7 @@ async def test_a_part_that_has_its_own_way_of_stopping_is_stopped_by_it(
         from callcenter.up.notify import ready
         pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under nohup
         try:
             ready("nowhere")
             signal.pause()
