@@ -28,6 +28,8 @@ from tests.consultants.desks import (
 )
 from tests.consultants.machine import EVENTS, Machine
 
+pytestmark = pytest.mark.patient
+
 
 async def test_a_dead_controller_leaves_nobody_ringing_and_a_conversation_talking(
     redis: Redis,

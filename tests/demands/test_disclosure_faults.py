@@ -33,6 +33,8 @@ from tests.killing import dies_after
 from tests.recordings.test_keeping import environment
 from tests.services import filled
 
+pytestmark = pytest.mark.patient
+
 # Does one of these things.
 DEED = """
 import asyncio, sys

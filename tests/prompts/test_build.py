@@ -19,6 +19,8 @@ from callcenter.line.prompts.texts import names
 from callcenter.settings import Settings
 from tests.prompts.test_sound import decoded, longest_silence, tone
 
+pytestmark = pytest.mark.patient
+
 ALL = len(names()) + 1  # and the music
 
 
