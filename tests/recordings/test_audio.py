@@ -15,6 +15,8 @@ from hypothesis.extra.numpy import arrays
 from callcenter.recordings import audio, keys
 from callcenter.recordings.formats import Format, format_of
 
+pytestmark = pytest.mark.patient
+
 SECOND = audio.RATE * audio.FRAME_BYTES
 MEASURE_MEMORY = """
 import resource, sys

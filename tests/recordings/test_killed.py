@@ -16,6 +16,8 @@ from tests.recordings.test_keeping import environment, is_kept, keep, recorded, 
 from tests.recordings.test_stores import copy_all, in_bucket, on_s3
 from tests.s3 import S3Server
 
+pytestmark = pytest.mark.patient
+
 __all__ = ["tools"]
 
 KEEP = """

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from callcenter.appeals import store as appeals
 from callcenter.appeals.store import EventRow
 from callcenter.cli import callcenter
+from callcenter.consultants.alarms import Alarm
 from callcenter.errors import AskedWrongly, NotReady, WeFailed
 from callcenter.ledger.differences import Kind
 from callcenter.ledger.files import ledger_of
@@ -250,10 +251,14 @@ async def check(tools: Tools) -> None:
 
 
 async def alarmed(redis: Redis) -> list[str]:
-    """Of what supervisors were told since this was asked last."""
+    """What supervisors were told of the ledger since this was asked last.
+
+    At the turn of a minute such a worker does what is due besides, and may tell of recordings.
+    """
     alarms = await redis.lrange("desk:alarms", 0, -1)
     await redis.delete("desk:alarms")
-    return [json.loads(each)["kind"] for each in alarms]
+    kinds = [json.loads(each)["kind"] for each in alarms]
+    return [kind for kind in kinds if kind != Alarm.RECORDINGS_WAIT]
 
 
 async def test_every_night_what_can_be_is_mended_and_the_rest_alarmed(
