@@ -23,8 +23,10 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
 
 
-async def call_of(engine: AsyncEngine, *, number: str = NUMBER, is_over: bool = True) -> UUID:
-    """An appeal whose call is over, or not yet."""
+async def call_of(
+    engine: AsyncEngine, *, number: str | None = NUMBER, is_over: bool = True
+) -> UUID:
+    """An appeal whose call is over, or not yet; without a number, it was withheld."""
     appeal_id = uuid4()
     async with unit_of_work(engine) as connection:
         await appeals.open_appeal(
@@ -32,7 +34,7 @@ async def call_of(engine: AsyncEngine, *, number: str = NUMBER, is_over: bool = 
             appeal_id=appeal_id,
             call_id=str(appeal_id),
             channel="call",
-            caller_kind="number",
+            caller_kind="number" if number else "withheld",
             caller_number=number,
             received_at=NOW,
         )
@@ -157,22 +159,8 @@ async def test_who_asks_again_for_another_number_is_not_called_at_the_first(
 
 
 async def test_two_who_withhold_their_numbers_are_two(engine: AsyncEngine) -> None:
-    async def withheld() -> UUID:
-        appeal_id = uuid4()
-        async with unit_of_work(engine) as connection:
-            await appeals.open_appeal(
-                connection,
-                appeal_id=appeal_id,
-                call_id=str(appeal_id),
-                channel="call",
-                caller_kind="withheld",
-                caller_number=None,
-                received_at=NOW,
-            )
-        return appeal_id
-
-    first = await made(engine, number="+77010000004", appeal_id=await withheld())
-    second = await made(engine, number="+77010000005", appeal_id=await withheld())
+    first = await made(engine, number="+77010000004", appeal_id=await call_of(engine, number=None))
+    second = await made(engine, number="+77010000005", appeal_id=await call_of(engine, number=None))
     assert await state_of(engine, first) is State.OPEN
     assert await state_of(engine, second) is State.OPEN
 
