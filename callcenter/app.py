@@ -112,15 +112,7 @@ class Controller:
             lambda: bool(waiting(settings.journals)),
             lambda calls, since: outcomes(lines_of(ledger_of(settings), calls, since)),
         )
-        self.takeover = Takeover(
-            self.switchboard,
-            self.desk,
-            engine,
-            self.recovery,
-            self.memory,
-            self._resume,
-            turn_away=lambda channel: self.calls_out.turn_away(channel),
-        )
+        self.takeover = self._takeover()
         self.attendance = Attendance(
             self.desk, DutyDesk(redis, settings), self.switchboard, self.prompts, engine
         )
@@ -154,6 +146,17 @@ class Controller:
             Recorder(self.ami),
             on_call=self._take_call,
             on_dead=lambda life, in_order: self.takeover.take(life, in_order),
+        )
+
+    def _takeover(self) -> Takeover:
+        return Takeover(
+            self.switchboard,
+            self.desk,
+            self.engine,
+            self.recovery,
+            self.memory,
+            self._resume,
+            turn_away=lambda channel: self.calls_out.turn_away(channel),
         )
 
     def figures(self) -> LineFigures:

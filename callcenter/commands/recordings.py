@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.errors import WeFailed
 from callcenter.ledger import orphans
-from callcenter.recordings import jobs, store
+from callcenter.recordings import jobs, set_aside
 from callcenter.settings import Settings, read_settings
 from callcenter.storage.engine import once, opened
 
@@ -53,7 +53,7 @@ def aside() -> None:
 
 
 async def _aside(connection: AsyncConnection, settings: Settings) -> list[str]:
-    rows = await store.aside(connection)
+    rows = await set_aside.aside(connection)
     files = await orphans.find(connection, settings.spool, datetime.now(UTC))
     return [f"{row.id}  {row.state:<7} {row.spool_name}  {row.why}" for row in rows] + [
         f"{'-':<36}  foreign {file.name}  it belongs to no call" for file in files

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.buckets import Bucket
 from callcenter.errors import WeFailed
-from callcenter.recordings import opening, store
+from callcenter.recordings import opening, set_aside, store
 from callcenter.recordings.age import Altered
 from callcenter.recordings.formats import Sealed
 from callcenter.recordings.keys import NoKey
@@ -228,7 +228,7 @@ async def verify_sample(tools: Tools) -> int:
     for recording_id, why in list(found.items())[:SHOWN]:
         log.critical("recording %s: %s", recording_id, why)
     async with unit_of_work(tools.engine) as connection:
-        aside = await store.aside(connection, since=datetime.now(UTC) - ASIDE_LATELY)
+        aside = await set_aside.aside(connection, since=datetime.now(UTC) - ASIDE_LATELY)
     if found or aside:
         log.critical(
             "%d stored recordings are wrong, %d are set aside: see `callcenter recordings`",

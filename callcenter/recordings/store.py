@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    DateTime,
     Interval,
     Text,
     Uuid,
@@ -64,15 +63,6 @@ class RecordingRow:
     def audio_format(self) -> Format:
         """Of the audio that is stored."""
         return format_of(self.store_name)
-
-
-class Aside(NamedTuple):
-    """A recording that failed, or that lasts two seconds more or less than its conversation."""
-
-    id: UUID
-    state: str
-    spool_name: str
-    why: str
 
 
 class Waiting(NamedTuple):
@@ -160,20 +150,6 @@ _OF_ONESELF = text(
     WHERE recording.id = ANY(:recordings) AND web_user.id = :user
     """
 )
-_ASIDE = text(
-    """
-    SELECT id, state, spool_name, coalesce(fault, format(
-        'it lasts %s s, its conversation %s s',
-        round(duration_ms / 1000.0, 1), round(extract(epoch FROM ended_at - started_at), 1)
-    )) AS why
-    FROM recording
-    WHERE (state = 'failed' OR state = 'stored'
-            AND abs(extract(epoch FROM ended_at - started_at) * 1000 - duration_ms) > 2000)
-        AND started_at >= coalesce(:since, '-infinity'::timestamptz)
-        AND started_at < coalesce(:before, 'infinity'::timestamptz)
-    ORDER BY started_at
-    """
-).bindparams(*(bindparam(each, type_=DateTime(timezone=True)) for each in ("since", "before")))
 _KNOWN_FILES = select(recording.c.spool_name).where(_from_files)
 # One statement with one parameter, whatever the number of rows.
 _given = (
@@ -391,11 +367,3 @@ async def removed(connection: AsyncConnection, recording_id: UUID) -> None:
         )
         .values(state="done")
     )
-
-
-async def aside(
-    connection: AsyncConnection, since: datetime | None = None, before: datetime | None = None
-) -> list[Aside]:
-    """Recordings that began since and before then, the oldest first."""
-    values = {"since": since, "before": before}
-    return [Aside(*row) for row in await connection.execute(_ASIDE, values)]

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from callcenter.consultants.alarms import Alarm, alarm_of_new, raise_alarm_once
 from callcenter.ledger import orphans
-from callcenter.recordings import store
+from callcenter.recordings import set_aside, store
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools, jobs, tools_of
 from callcenter.storage.redis import open_redis
@@ -54,8 +54,8 @@ async def alarm_aside(tools: Tools, redis: Redis, now: datetime) -> None:
     Killed in between it is told twice. Raises as `alarm` does, and OSError.
     """
     async with unit_of_work(tools.engine) as connection:
-        lately = await store.aside(connection, now - LATELY)
-        sure = await store.aside(connection, now - LATELY, now - SURE)
+        lately = await set_aside.aside(connection, now - LATELY)
+        sure = await set_aside.aside(connection, now - LATELY, now - SURE)
         files = await orphans.find(connection, tools.settings.spool, now)
     failed = [row for row in lately if row.state == "failed"]
     found = {str(row.id): row.why for row in (*sure, *failed)}

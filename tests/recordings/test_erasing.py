@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
 from callcenter.errors import AskedWrongly
-from callcenter.recordings import erasing, jobs, keys, store
+from callcenter.recordings import erasing, jobs, keys, set_aside
 from callcenter.recordings.holding import hold, let_go
 from callcenter.recordings.opening import NotStored, open_recording
 from callcenter.recordings.tables import recording
@@ -377,8 +377,8 @@ async def test_what_failed_or_has_another_length_is_listed(tools: Tools) -> None
                 .where(recording.c.id == identity)
                 .values(ended_at=START + timedelta(seconds=seconds))
             )
-        listed = {each.id: each.why for each in await store.aside(connection)}
-        lately = await store.aside(connection, datetime(2026, 11, 1, tzinfo=UTC))
+        listed = {each.id: each.why for each in await set_aside.aside(connection)}
+        lately = await set_aside.aside(connection, datetime(2026, 11, 1, tzinfo=UTC))
     assert set(listed) == {short, empty}
     assert "lasts 64.0 s, its conversation 90.0 s" in listed[short]
     assert "empty" in listed[empty]

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.errors import WeFailed
-from callcenter.recordings import audio, jobs, keeping, keys, store
+from callcenter.recordings import audio, jobs, keeping, keys, set_aside, store
 from callcenter.recordings.keeping import LONGER, SHORTER, Keeper
 from callcenter.recordings.opening import open_recording
 from callcenter.recordings.vault import Vault
@@ -388,9 +388,9 @@ async def test_a_clock_that_was_put_back_hides_no_recording(
     assert [each.id for each in await aside(engine)] == [recording_id]
 
 
-async def aside(engine: AsyncEngine) -> list[store.Aside]:
+async def aside(engine: AsyncEngine) -> list[set_aside.Aside]:
     async with unit_of_work(engine) as connection:
-        return await store.aside(connection)
+        return await set_aside.aside(connection)
 
 
 async def test_opus_is_kept_and_heard_beside_flac(settings: Settings, engine: AsyncEngine) -> None:
