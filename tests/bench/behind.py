@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import store as appeals
 from callcenter.recordings import keys, store
 from callcenter.recordings.audio import RATE
 from callcenter.settings import Settings
@@ -30,6 +29,7 @@ from callcenter.storage.migrate import migrate
 from callcenter.up.notify import readiness
 from callcenter.up.product import ours
 from callcenter.up.supervisor import environment
+from tests.appeals import opened
 from tests.bench.keeping import record, spoken
 from tests.bench.results import table
 from tests.services import redis_server
@@ -106,19 +106,11 @@ async def _recorded(
         else:
             shutil.copyfile(settings.spool / f"{ids[number % DIFFERENT]}.raw", file)
         async with unit_of_work(engine) as connection:
-            await appeals.open_appeal(
-                connection,
-                appeal_id=recording_id,
-                call_id=str(recording_id),
-                channel="call",
-                caller_kind="withheld",
-                caller_number=None,
-                received_at=began,
-            )
+            appeal_id = await opened(connection, began)
             await store.begin(
                 connection,
                 recording_id=recording_id,
-                appeal_id=recording_id,
+                appeal_id=appeal_id,
                 consultant_id=None,
                 spool_name=name,
                 started_at=began,

@@ -26,6 +26,7 @@ from callcenter.recordings.store import Settled
 from callcenter.recordings.vault import Vault, name_for
 from callcenter.storage.engine import unit_of_work, within
 from callcenter.worker.audio_keeping import AudioKeeper
+from tests.appeals import opened
 from tests.calls.fragile import hears_tone
 from tests.calls.house import CALLER_TONE, House, until
 
@@ -54,20 +55,12 @@ async def left(
     at: datetime | None = None,
 ) -> UUID:
     """A message that this number left in a call that is over: a tone."""
-    appeal_id, recording_id, now = uuid4(), uuid4(), at or datetime.now(UTC)
+    recording_id, now = uuid4(), at or datetime.now(UTC)
     name = name_for(recording_id, now)
     vault = Vault(house.settings)
     sealed = await asyncio.to_thread(vault.seal, _said(seconds), name)
     async with unit_of_work(house.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=str(appeal_id),
-            channel="call",
-            caller_kind="number",
-            caller_number=number,
-            received_at=now,
-        )
+        appeal_id = await opened(connection, now, number=number)
         change = appeals.Change(appeal_id, language=language, urgent=urgencies)
         await appeals.change_appeals(within(connection), [change])
         await appeals.close_appeal(

@@ -15,7 +15,6 @@ import pytest
 import soundfile
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import store as appeals
 from callcenter.errors import AskedWrongly
 from callcenter.recordings import audio, keeping, spool, store
 from callcenter.recordings.formats import Format
@@ -26,6 +25,7 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.storage.objects import Objects
+from tests.appeals import opened
 from tests.services import CALLCENTER
 
 START = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
@@ -65,20 +65,12 @@ async def keep(tools: Tools) -> None:
 
 async def recorded(tools: Tools, content: bytes | None = AUDIO, *, close: bool = True) -> UUID:
     """A recording that the switch has written."""
-    recording_id, appeal_id = uuid4(), uuid4()
+    recording_id = uuid4()
     name = f"{recording_id}.raw"
     if content is not None:
         (tools.settings.spool / name).write_bytes(content)
     async with unit_of_work(tools.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=str(appeal_id),
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=START,
-        )
+        appeal_id = await opened(connection, START)
         await store.begin(
             connection,
             recording_id=recording_id,

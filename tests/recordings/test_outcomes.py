@@ -12,22 +12,13 @@ from callcenter.appeals import store as appeals
 from callcenter.recordings import store
 from callcenter.recordings.tables import recording
 from callcenter.storage.engine import unit_of_work
+from tests.appeals import opened
 from tests.demands.recorded import TALKED_AT
 
 
 async def an_appeal(engine: AsyncEngine) -> UUID:
-    appeal_id = uuid4()
     async with unit_of_work(engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=str(appeal_id),
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=TALKED_AT,
-        )
-    return appeal_id
+        return await opened(connection, TALKED_AT)
 
 
 async def begin(connection: AsyncConnection, appeal_id: UUID) -> None:

@@ -18,6 +18,7 @@ from callcenter.recordings import store as recordings
 from callcenter.recordings.spool import name_for
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
+from tests.appeals import opened
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 IN, DIALLED, CODE = "1795600000.1", "1795600100.2", "1795600200.3"
@@ -137,15 +138,7 @@ async def make_world(tools: Tools) -> World:
     made.write(CAME_IN + WENT_OUT)
     called = uuid4()
     async with unit_of_work(tools.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=made.appeal,
-            call_id=IN,
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=at(0.1),
-        )
+        await opened(connection, at(0.1), call_id=IN, appeal_id=made.appeal)
         moments = [(1, 0.1, "received"), (2, 6, "connected"), (10_001, 105, "connected")]
         await appeals.add_events(
             connection,

@@ -20,6 +20,7 @@ from callcenter.line.outcomes import Moment
 from callcenter.recordings import store as recordings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
+from tests.appeals import opened
 from tests.storage.recorded import (
     AUDIO,
     ENDED,
@@ -49,17 +50,8 @@ async def as_a_controller(
 ) -> None:
     """The appeal of a call as the controller that had it first wrote it."""
     at = datetime(2026, 11, 24, 15, 42, 43, tzinfo=UTC)
-    appeal_id = uuid4()
     async with unit_of_work(tools.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=call_id,
-            channel="call",
-            caller_kind="number",
-            caller_number="+77010000001",
-            received_at=at,
-        )
+        appeal_id = await opened(connection, at, number="+77010000001", call_id=call_id)
         events = [EventRow(appeal_id, seq, at, kind, {}) for seq, kind in enumerate(moments, 1)]
         await appeals.add_events(connection, events)
         if outcome is not None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
@@ -19,6 +18,7 @@ from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work, within
 from callcenter.storage.jobs import Tools
 from callcenter.web.words import Words
+from tests.appeals import opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -37,17 +37,8 @@ async def called(
     moments: Mapping[int, tuple[str, timedelta]],
 ) -> None:
     """A call, and its moments by their number, so long after it came in."""
-    appeal_id = uuid4()
     async with unit_of_work(tools.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=str(appeal_id),
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=at,
-        )
+        appeal_id = await opened(connection, at)
         await appeals.change_appeals(within(connection), [Change(appeal_id, language=language)])
         await appeals.add_events(
             connection,

@@ -25,6 +25,7 @@ from callcenter.recordings.store import RecordingRow
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
+from tests.appeals import opened
 
 CALL = "1795534963.0"
 SOME = UUID(int=111)  # names of tests are the same in every process that runs them
@@ -53,17 +54,8 @@ async def appeal(
     tools: Tools, outcome: str | None = "talked", consultant: UUID | None = None
 ) -> UUID:
     """The appeal of the call, as far as its controller wrote it before it was killed."""
-    appeal_id = uuid4()
     async with unit_of_work(tools.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=CALL,
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=LONG_AGO,
-        )
+        appeal_id = await opened(connection, LONG_AGO, call_id=CALL)
         await appeals.add_events(connection, [EventRow(appeal_id, 1, LONG_AGO, "received", {})])
         if consultant is not None:
             await appeals.set_consultant(connection, appeal_id=appeal_id, consultant_id=consultant)

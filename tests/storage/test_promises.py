@@ -17,6 +17,7 @@ from callcenter.promises.states import Kind, State, pause_after
 from callcenter.promises.store import CLAIM, Claimed
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import unit_of_work
+from tests.appeals import opened
 
 NUMBER = "+77010000001"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -27,17 +28,8 @@ async def call_of(
     engine: AsyncEngine, *, number: str | None = NUMBER, is_over: bool = True
 ) -> UUID:
     """An appeal whose call is over, or not yet; without a number, it was withheld."""
-    appeal_id = uuid4()
     async with unit_of_work(engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=str(appeal_id),
-            channel="call",
-            caller_kind="number" if number else "withheld",
-            caller_number=number,
-            received_at=NOW,
-        )
+        appeal_id = await opened(connection, NOW, number=number)
         if is_over:
             await appeals.close_appeal(
                 connection, appeal_id=appeal_id, outcome="callback", ended_at=NOW

@@ -24,6 +24,7 @@ from callcenter.live.watch import Watch
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.web.words import ZONE
+from tests.appeals import opened
 from tests.web.live import LIMIT, line, listen_until, own_redis, person, until, waiting
 
 
@@ -110,17 +111,8 @@ async def kept(
     engine: AsyncEngine, at: datetime, outcome: str | None, *moments: tuple[str, float]
 ) -> None:
     """A call of the register with these moments, so many seconds after it came in."""
-    identity = uuid4()
     async with unit_of_work(engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=identity,
-            call_id=identity.hex,
-            channel="call",
-            caller_kind="withheld",
-            caller_number=None,
-            received_at=at,
-        )
+        identity = await opened(connection, at)
         await appeals.add_events(
             connection,
             [
