@@ -57,7 +57,7 @@ class LineFigures:
 
     def __init__(
         self,
-        calls: Callable[[], Iterable[Call]],
+        calls: Iterable[Call],
         journal: Journal,
         switch: Mapping[str, asyncio.Event],
         *,
@@ -76,7 +76,7 @@ class LineFigures:
 
     async def figures(self) -> list[Metric]:
         """Calls by stage, and what of them is not in the database yet."""
-        calls = {id(call): call for call in self._calls()}.values()
+        calls = list(self._calls)
         stages = Counter(STAGES.get(call.if_left, "other") for call in calls)
         every = dict.fromkeys((*STAGES.values(), "other"), 0.0) | dict(stages)
         connected = {name: float(event.is_set()) for name, event in self._switch.items()}

@@ -8,8 +8,8 @@ from typing import Any
 
 from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.channel import Channel, hush
+from callcenter.asterisk.channels import Channels
 from callcenter.asterisk.names import CALLED, OVERHEARD, TALK, caller_of, life_of
-from callcenter.asterisk.switchboard import Switchboard
 from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
 
@@ -81,9 +81,7 @@ class LeftCall:
 
     leg: Channel
     bridge: str | None
-    inside: Collection[
-        Channel
-    ]  #: those in the bridge, perhaps without the leg, which is aside then
+    inside: Collection[Channel]  #: who is in the bridge, perhaps without the leg: it is aside then
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +140,29 @@ def _rings_for(told: Told) -> str:
     return "" if told["state"] == "Up" else life_of(told["id"])
 
 
-async def take(board: Switchboard, estate: Estate) -> Taken:
+async def take(ours: Channels, estate: Estate) -> Taken:
     """Make the calls ours, unheard; end what is none: telephones that ring, ears, orphans.
 
     Those who are there in vain stay, and are the caller's to tell so.
     """
     for bridge in estate.ears:
-        await board.destroy(bridge)
-    taking = [_take_call(board, estate, each) for each in sorted(estate.carriers)]
+        await ours.destroy(bridge)
+    taking = [_take_call(ours, estate, each) for each in sorted(estate.carriers)]
     taken = await asyncio.gather(*taking)
-    await asyncio.gather(*map(board.end, estate.rest - estate.in_vain))
+    await asyncio.gather(*map(ours.end, estate.rest - estate.in_vain))
     for bridge in estate.orphaned:
-        await board.destroy(bridge)
+        await ours.destroy(bridge)
     half = [each for each in taken if isinstance(each, frozenset)]
     calls = [each for each in taken if isinstance(each, LeftCall)]
     return Taken(calls, frozenset().union(*half))
 
 
-async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCall | frozenset[str]:
+async def _take_call(ours: Channels, estate: Estate, carrier: str) -> LeftCall | frozenset[str]:
     """The call of this leg, or the channels of it that may be ours by now."""
     bridge = estate.talk_of(carrier)
     inside = estate.talks[bridge] if bridge else frozenset()
     legs = [each for each in (carrier, *(inside - {carrier})) if each in estate.channels]
-    taking = [take_leg(board, estate, each) for each in legs]
+    taking = [take_leg(ours, estate, each) for each in legs]
     taken = await asyncio.gather(*taking, return_exceptions=True)
     channels = [each for each in taken if isinstance(each, Channel)]
     if len(channels) == len(legs):
@@ -175,10 +173,10 @@ async def _take_call(board: Switchboard, estate: Estate, carrier: str) -> LeftCa
     return frozenset(legs)
 
 
-async def take_leg(board: Switchboard, estate: Estate, leg: str) -> Channel:
+async def take_leg(ours: Channels, estate: Estate, leg: str) -> Channel:
     """Make it ours, unheard. Raises WeFailed when that is not sure."""
-    await hush(board.ari, leg, estate.life)
-    return await board.adopt(estate.channels[leg], is_ours=leg in estate.ours)
+    await hush(ours.ari, leg, estate.life)
+    return await ours.adopt(estate.channels[leg], is_ours=leg in estate.ours)
 
 
 def _ours(fault: BaseException) -> BaseException | None:

@@ -11,10 +11,10 @@ import logging
 from contextlib import suppress
 
 from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.channels import Channels
 from callcenter.asterisk.estate import Estate, look
 from callcenter.asterisk.lease import Fenced
 from callcenter.asterisk.names import CALLED, OVERHEARD, TALK, caller_of
-from callcenter.asterisk.switchboard import Switchboard
 from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
 from callcenter.line.ports import LegGone
@@ -28,11 +28,11 @@ AFTER_A_GAP = 1.0  # seconds between the two first looks after one
 class Strays:
     """One controller's care for what it left behind itself. `every` is in seconds."""
 
-    def __init__(self, board: Switchboard, every: float = EVERY) -> None:
-        self._board = board
+    def __init__(self, channels: Channels, every: float = EVERY) -> None:
+        self._channels = channels
         self._every = every
         self._back = asyncio.Event()
-        board.when_back = self._back.set
+        channels.when_back = self._back.set
 
     async def run(self) -> None:
         """Until cancelled, or the calls are another's. A fault of the switch is logged."""
@@ -62,28 +62,28 @@ class Strays:
         return is_back
 
     async def _look(self) -> Estate:
-        board = self._board
-        return await look(board.ari, board.ari.application, board.lives.roll.living)
+        ari = self._channels.ari
+        return await look(ari, ari.application, self._channels.lives.roll.living)
 
     def _unknown(self, left: Estate) -> frozenset[str]:
         """Channels and bridges, by id."""
-        board = self._board
-        board.ending &= left.channels.keys() | left.bridges
+        kept = self._channels
+        kept.ending &= left.channels.keys() | left.bridges
         bridges = {*left.talks, *left.ears}
-        return frozenset(board.ending) | {
-            *(each for each in left.left if not board.knows(each)),
-            *(each for each in bridges if not board.knows(_owner(each))),
+        return frozenset(kept.ending) | {
+            *(each for each in left.left if each not in kept),
+            *(each for each in bridges if _owner(each) not in kept),
         }
 
     async def _end(self, left: Estate, stray: str) -> None:
         log.warning("%s was left behind in the switch; it ends now", stray)
         if stray in left.bridges:
-            await self._board.destroy(stray)
-        elif stray.startswith(CALLED) or stray in self._board.ending or _is_ours(left, stray):
-            await self._board.end(stray)
+            await self._channels.destroy(stray)
+        elif stray.startswith(CALLED) or stray in self._channels.ending or _is_ours(left, stray):
+            await self._channels.end(stray)
         else:  # a caller of whom nobody here knows anything
             with suppress(LegGone):
-                await Channel(self._board.ari, stray).leave_to_fallback()
+                await Channel(self._channels.ari, stray).leave_to_fallback()
 
 
 def _owner(bridge: str) -> str:

@@ -25,6 +25,7 @@ from callcenter.consultants.script import LIMIT, DeskClosed, PlainRules, Rules, 
 from callcenter.consultants.skills import LOWEST, want
 from callcenter.consultants.states import State
 from callcenter.consultants.store import Consultant
+from callcenter.errands import Errands
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +254,7 @@ class Place:
         self._offered = asyncio.Event()
         self._talks_since: float | None = None
         self._is_busy = False
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling = Errands()
 
     async def offer(self, timeout: float) -> Consultant | None:
         """The consultant now leased to this call, or None after `timeout` seconds.
@@ -326,9 +327,7 @@ class Place:
 
     def _tell(self, stage: State) -> None:
         """Nobody waits for this: should it be lost, the end of the lease says what became of it."""
-        task = asyncio.create_task(self._tell_stage(stage))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._telling.begin(self._tell_stage(stage))
 
     async def _tell_stage(self, stage: State) -> None:
         try:

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import LIMIT, DeskClosed
+from callcenter.errands import Errands
 from callcenter.errors import AskedWrongly, CallcenterError, WeFailed
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ class Mailbox:
         self._mailbox = f"orders:{controller}"
         self._give = give
         self._takes_new = takes_new
-        self._busy: set[asyncio.Task[None]] = set()
+        self._busy = Errands()
 
     async def run(self) -> None:
         """Carry out orders until cancelled; outlives Redis being away."""
@@ -154,9 +155,7 @@ class Mailbox:
             while True:
                 letter = await self._next()
                 if letter is not None:
-                    task = asyncio.create_task(self._carry_out(letter))
-                    self._busy.add(task)
-                    task.add_done_callback(self._busy.discard)
+                    self._busy.begin(self._carry_out(letter))
         finally:
             for task in self._busy:
                 task.cancel()

@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.switchboard import Switchboard
+from callcenter.asterisk.channels import Channels
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.duty import DutyDesk
 from callcenter.consultants.terms import reason_of_key
@@ -28,13 +28,13 @@ class Attendance:
         self,
         desk: Desk,
         duty: DutyDesk,
-        switchboard: Switchboard,
+        channels: Channels,
         sounds: Sounds,
         engine: AsyncEngine,
     ) -> None:
         self._desk = desk
         self._duty = duty
-        self._switchboard = switchboard
+        self._channels = channels
         self._sounds = sounds
         self._engine = engine
 
@@ -63,8 +63,7 @@ class Attendance:
         except WeFailed as exc:
             log.error("%s of consultant %s failed: %s", channel.dialled, extension, exc)
         finally:
-            await channel.hang_up()
-            self._switchboard.forget(channel)
+            await self._channels.let_go(channel)
 
     async def _reason_of(self, key: int) -> str:
         """Raises AskedWrongly when no reason has this key, WeFailed when it cannot be told now."""

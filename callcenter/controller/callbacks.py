@@ -4,7 +4,7 @@ The attempt is put down in PostgreSQL, then the number is called; see `line/call
 """
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,6 +18,7 @@ from callcenter.consultants.desk import Place as DeskPlace
 from callcenter.consultants.order import CALLBACK
 from callcenter.consultants.store import Consultant
 from callcenter.controller.owed import FAULTS
+from callcenter.controller.under_way import UnderWay
 from callcenter.line.call import Call
 from callcenter.line.callback import Callback, called_back
 from callcenter.line.entries import PromiseEnded
@@ -71,12 +72,9 @@ class CallingBack:
         journal: Journal,
         switch: Switch,
         conversation: Conversation,
-        under_way: MutableMapping[str, Call],
+        under_way: UnderWay,
     ) -> None:
-        """`conversation` makes the call of a leg that answered, with the number that was called.
-
-        `under_way` are those now.
-        """
+        """`conversation` makes the call of a leg that answered, with the number that was called."""
         self._settings = settings
         self._journal = journal
         self._switch = switch
@@ -127,13 +125,12 @@ class CallingBack:
         except Exception:
             log.exception("callback %s: our part failed", owed.id)
         finally:
-            for known in [k for k, c in self._under_way.items() if c.record is record]:
-                del self._under_way[known]
+            self._under_way.end(record)
         return Outcome.LOST_TO_A_FAULT
 
     def _answered(self, call: Call, place_id: str) -> Call:
         # Orders for its consultant come by what the desk leased to: at first the promise's place.
-        self._under_way[place_id] = self._under_way[call.leg.id] = call
+        self._under_way.begin(call, place_id)
         return call
 
 

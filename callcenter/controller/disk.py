@@ -5,7 +5,7 @@ Callers are served in any case: a conversation that cannot be recorded goes on, 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -27,7 +27,7 @@ class DiskWatch:
     """One controller's look at the disks. `run` must be running."""
 
     def __init__(
-        self, redis: Redis, spool: Path, others: Iterable[Path], calls: Callable[[], Iterable[Call]]
+        self, redis: Redis, spool: Path, others: Iterable[Path], calls: Iterable[Call]
     ) -> None:
         """`calls` are those of this controller now; what `spool` has no room for is unrecorded."""
         self._redis = redis
@@ -62,7 +62,7 @@ class DiskWatch:
         self._level[folder] = level
 
     async def _mark_unrecorded(self) -> None:
-        for call in list(self._calls()):
+        for call in list(self._calls):
             if call.spoil_recording is not None:
                 call.spoil_recording("no room on the disk")
                 await call.queue.not_recorded(call.leg.id, call.wanted_language)

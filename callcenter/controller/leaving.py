@@ -5,10 +5,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from callcenter.asterisk.channels import Channels
 from callcenter.asterisk.lease import Hold
 from callcenter.asterisk.lives import BEAT
-from callcenter.asterisk.switchboard import Switchboard
 from callcenter.controller.owed import Owed
+from callcenter.errands import Errands
 from callcenter.line.whereabouts import Memory, Stage
 
 log = logging.getLogger(__name__)
@@ -20,20 +21,17 @@ SERVED_BY_FALLBACK = (Stage.OPENING, Stage.WAITING, Stage.REDIRECTING)
 class Leaving:
     """One controller's way to its end. `calls` are the tasks of its calls."""
 
-    def __init__(
-        self, switchboard: Switchboard, calls: set[asyncio.Task[None]], owed: Owed
-    ) -> None:
-        self._switchboard = switchboard
-        self._lease = switchboard.lease
+    def __init__(self, channels: Channels, calls: Errands) -> None:
+        self._channels = channels
+        self._lease = channels.lease
         self._calls = calls
-        self._owed = owed
         self._where: dict[asyncio.Task[object], Memory] = {}
 
     @property
     def calls_may_begin(self) -> bool:
         """Whether we stay, and hear the switch."""
-        board = self._switchboard
-        return board.claiming and board.ari.connected.is_set() and self._lease.hold is Hold.SURE
+        ours = self._channels
+        return ours.claiming and ours.ari.connected.is_set() and self._lease.hold is Hold.SURE
 
     @contextmanager
     def known(self, memory: Memory) -> Iterator[None]:
@@ -47,7 +45,7 @@ class Leaving:
         finally:
             self._where.pop(task, None)
 
-    async def until_over(self, stop: asyncio.Event) -> bool:
+    async def until_over(self, stop: asyncio.Event, owed: Owed) -> bool:
         """Return when all that is left is to end; whether another took our calls over.
 
         Then, and when others take them over in order, ending them touches nothing. So it does
@@ -59,14 +57,14 @@ class Leaving:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in ends:
             each.cancel()
-        self._switchboard.claiming = False
-        self._switchboard.lives.serves = False
-        self._owed.takes_more = False
+        self._channels.claiming = False
+        self._channels.lives.serves = False
+        owed.takes_more = False
         while self._lease.hold is not Hold.LOST:
             if await self._handed_over():
                 return False
             self._leave_to_fallback()
-            if not self._calls and not self._owed.is_busy:
+            if not self._calls and not owed.is_busy:
                 return False
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):
@@ -76,11 +74,11 @@ class Leaving:
 
     async def _handed_over(self) -> bool:
         """Whether somebody is there to go on, who is told to."""
-        roll = self._switchboard.lives.roll
+        roll = self._channels.lives.roll
         if not roll.serving and not roll.watching:
             return False
         self._lease.lose()
-        await self._switchboard.lives.leave()
+        await self._channels.lives.leave()
         return True
 
     def _leave_to_fallback(self) -> None:

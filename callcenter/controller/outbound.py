@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.desk import Occupation as DeskOccupation
 from callcenter.consultants.orders import Answer, Order
+from callcenter.controller.under_way import UnderWay
 from callcenter.dialling.beginning import (
     AskedNotToBeCalled,
     Begun,
@@ -80,9 +81,9 @@ class CallsOut:
         switchboard: Switchboard,
         sounds: Sounds,
         conversation: Conversation,
-        under_way: MutableMapping[str, Call],
+        under_way: UnderWay,
     ) -> None:
-        """`conversation` makes the call of a called leg; `under_way` has them by the desk's id."""
+        """`conversation` makes the call of a called leg."""
         self._settings = settings
         self._policy = numbers
         self._desk = desk
@@ -111,14 +112,14 @@ class CallsOut:
             log.warning("a call of consultant %s refused: %s", extension, exc)
             await self._tell_refused(channel, exc)
         finally:
-            await self._switchboard.let_go(channel)
+            await self._switchboard.channels.let_go(channel)
 
     async def turn_away(self, channel: Channel) -> None:
         """Tell a consultant whose call was lost with its controller, and hang up."""
         try:
             await self._tell_refused(channel, WeFailed())
         finally:
-            await self._switchboard.let_go(channel)
+            await self._switchboard.channels.let_go(channel)
 
     async def asked(self, order: Order, begun: "asyncio.Future[Answer]") -> None:
         """Ring the consultant, then the number; `begun` is answered before the telephone rings.
@@ -164,36 +165,37 @@ class CallsOut:
 
             def conversation(leg: Leg) -> Call:
                 call = self._conversation(leg, record, start)
-                self._under_way[call_id] = self._under_way[leg.id] = call
-                served.append(leg.id)
+                self._under_way.begin(call, call_id)
                 return call
 
-            served = [call_id]
-            outcome = Outcome.LOST_TO_A_FAULT
-            try:
-                outcome = await outgoing_call(
-                    Outgoing(
-                        consultant=consultant,
-                        number=start.call.number,
-                        shown=self._settings.shown_number,
-                        how=how,
-                        language=start.language,
-                        record=record,
-                        occupation=occupation,
-                        side=side,
-                        switch=self._switchboard,
-                        sounds=self._sounds,
-                        ring_timeout=self._settings.called_ring_timeout,
-                        conversation=conversation,
-                    ),
-                    own,
-                )
-            except WeFailed as exc:
-                log.error("call %s of consultant %s: %s", start.call.id, extension, exc)
-            finally:
-                for known in served:
-                    self._under_way.pop(known, None)
-                record.closed(outcome)
+            out = Outgoing(
+                consultant=consultant,
+                number=start.call.number,
+                shown=self._settings.shown_number,
+                how=how,
+                language=start.language,
+                record=record,
+                occupation=occupation,
+                side=side,
+                switch=self._switchboard,
+                sounds=self._sounds,
+                ring_timeout=self._settings.called_ring_timeout,
+                conversation=conversation,
+            )
+            await self._to_outcome(out, own, record)
+
+    async def _to_outcome(
+        self, out: Outgoing, own: AbstractAsyncContextManager[Leg], record: OutgoingRecord
+    ) -> None:
+        """Whatever happens to the call, it has one outcome."""
+        outcome = Outcome.LOST_TO_A_FAULT
+        try:
+            outcome = await outgoing_call(out, own)
+        except WeFailed as exc:
+            log.error("a call of consultant %s failed: %s", out.consultant.extension, exc)
+        finally:
+            self._under_way.end(record)
+            record.closed(outcome)
 
     async def _occupied(
         self, side: AsyncExitStack, call_id: str, extension: str, wanted: Wanted

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,6 +12,7 @@ from callcenter.consultants import history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.desk import Desk
 from callcenter.consultants.script import DeskClosed
+from callcenter.errands import Errands
 from callcenter.errors import WeFailed
 from callcenter.storage.engine import unit_of_work
 
@@ -41,7 +41,7 @@ class Presence:
         self._device_states = device_states
         self._news: dict[str, tuple[str, float]] = {}
         self._asks = False
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
 
     def device_changed(self, event: Mapping[str, str]) -> None:
         """Take AMI's event DeviceStateChange: repeated, late or out of order it does no harm."""
@@ -55,7 +55,7 @@ class Presence:
             self._ask_soon()
             return
         if not self._news:
-            self._begin(self._tell_news())
+            self._errands.begin(self._tell_news())
         if name not in self._news or self._news[name][1] <= stamp:
             self._news[name] = (event["State"], stamp)
 
@@ -67,7 +67,7 @@ class Presence:
         """Tell everything as it is by then; many reasons to do so are one."""
         if not self._asks:
             self._asks = True
-            self._begin(self._ask())
+            self._errands.begin(self._ask())
 
     async def _ask(self) -> None:
         await asyncio.sleep(COMPANY)
@@ -104,8 +104,3 @@ class Presence:
             await self._desk.tell_changes(news)
         except DeskClosed as exc:
             log.error("%s", exc)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)

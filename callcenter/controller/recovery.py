@@ -73,7 +73,7 @@ class Recovery:
                 missing = set()
                 continue
             try:
-                before = await self._switchboard.ari.request("GET", "channels")
+                before = await self._switchboard.channels.ari.request("GET", "channels")
                 there = {channel["id"] for channel in before}
                 async with unit_of_work(self._engine) as connection:
                     known = await _live(connection)

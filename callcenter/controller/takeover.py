@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +18,7 @@ from callcenter.asterisk.switchboard import Switchboard
 from callcenter.consultants.desk import Desk
 from callcenter.controller.memory import CallMemory
 from callcenter.controller.recovery import Recovery
+from callcenter.errands import Errands
 from callcenter.errors import WeFailed
 from callcenter.line.codes import extension_of
 from callcenter.line.guests import Guest, Outsider, Talker
@@ -60,7 +60,7 @@ class Takeover:
         engine: AsyncEngine,
         recovery: Recovery,
         memory: CallMemory,
-        resume: Callable[[Resumed], Awaitable[None]],
+        resume: Callable[[Resumed], None],
         turn_away: Callable[[Channel], Awaitable[None]],
     ) -> None:
         """`resume` begins to serve a call, and returns at once.
@@ -68,6 +68,7 @@ class Takeover:
         `turn_away` tells a consultant that what was asked for is not possible now, and hangs up.
         """
         self._board = board
+        self._channels = board.channels
         self._desk = desk
         self._engine = engine
         self._recovery = recovery
@@ -75,7 +76,7 @@ class Takeover:
         self._resume = resume
         self._turn_away = turn_away
         self._turn = asyncio.Lock()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
         #: By the life, channels of calls that could not be taken over whole yet.
         self._half: dict[str, frozenset[str]] = {}
 
@@ -87,32 +88,27 @@ class Takeover:
         """
         async with self._turn:  # a channel may be named with two lives that ended
             half = self._half.get(life, frozenset())
-            left = await estate.look(self._board.ari, life, self._living(), half)
+            left = await estate.look(self._channels.ari, life, self._living(), half)
             for each in half - left.left:  # hung up meanwhile
-                self._board.forget(self._board.channel(each))
-            taken = await estate.take(self._board, left)
+                self._channels.forget(self._channels.keep(each))
+            taken = await estate.take(self._channels, left)
             self._half |= {life: taken.half}
         if taken.calls or left.left:
             log.warning("%d calls of %s go on here", len(taken.calls), life)
         await asyncio.gather(*(self._go_on(call, life, in_order) for call in taken.calls))
         for each in left.in_vain:
-            self._begin(self._tell_in_vain(left, each))
+            self._errands.begin(self._tell_in_vain(left, each))
         for bridge in left.orphaned:
             await self._recovery.conversation_over(caller_of(bridge))
         if half := self._half[life]:
             raise WeFailed(f"{len(half)} channels could not be taken over whole")
         del self._half[life]
-        self._begin(self._release_promises(life))
+        self._errands.begin(self._release_promises(life))
         if not in_order:
             self._recovery.have_checked()
 
-    def _begin(self, errand: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(errand)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
     def _living(self) -> set[str]:
-        return {self._board.ari.application, *self._board.lives.roll.living}
+        return {self._channels.ari.application, *self._channels.lives.roll.living}
 
     async def _go_on(self, call: LeftCall, life: str, in_order: bool) -> None:
         try:
@@ -121,14 +117,14 @@ class Takeover:
                 await self._end(call)
             else:
                 found, places = await self._found(call, where)
-                await self._resume(Resumed(call.leg, where, found, places, in_order))
+                self._resume(Resumed(call.leg, where, found, places, in_order))
         except Exception:
             log.exception("call %s does not go on here yet", call.leg.id)
             self._half[life] |= {each.id for each in (call.leg, *call.inside)}
 
     async def _tell_in_vain(self, left: Estate, leg: str) -> None:
         try:
-            await self._turn_away(await estate.take_leg(self._board, left, leg))
+            await self._turn_away(await estate.take_leg(self._channels, left, leg))
         except WeFailed as exc:  # it is a stray, and ends
             log.error("consultant's channel %s is not told that its call failed: %s", leg, exc)
 
@@ -138,9 +134,9 @@ class Takeover:
     async def _end(self, call: LeftCall) -> None:
         """Nobody knows what it was about, and it is nobody who called us."""
         for each in {call.leg, *call.inside}:
-            await self._board.let_go(each)
+            await self._channels.let_go(each)
         if call.bridge:
-            await self._board.destroy(call.bridge)
+            await self._channels.destroy(call.bridge)
 
     async def _found(
         self, call: LeftCall, where: Whereabouts | None
@@ -150,7 +146,7 @@ class Takeover:
         talks = where is not None and where.stage in (Stage.TALKING, Stage.REDIRECTED)
         if call.bridge is None or where is None or not talks or not others:
             for each in others:
-                await self._board.let_go(each)
+                await self._channels.let_go(each)
             if call.bridge:
                 inside = [each for each in call.inside if each is call.leg]
                 async with self._board.found_room(call.bridge, call.leg, inside):
@@ -166,7 +162,7 @@ class Takeover:
             elif guest is None and (extension is None or extension == where.guest):
                 guest = await self._guest(each, where, call.leg.id)
             else:  # a supervisor
-                await self._board.let_go(each)
+                await self._channels.let_go(each)
         room = self._board.found_room(call.bridge, call.leg, [*call.inside])
         is_aside = where.is_aside and call.leg not in call.inside
         recording = UUID(where.recording) if where.recording else None
@@ -185,19 +181,19 @@ class Takeover:
                 self._desk.adopted(known, self._living(), call_id)
             )
             places = (place.call_id,)
-        side.push_async_callback(self._board.let_go, leg)
+        side.push_async_callback(self._channels.let_go, leg)
         return Talker(consultant, leg, side), places
 
     async def _guest(self, leg: Channel, where: Whereabouts, call_id: str) -> Guest:
         known = self._desk.known(where.guest)
         side = AsyncExitStack()
         if known is None:
-            side.push_async_callback(self._board.let_go, leg)
+            side.push_async_callback(self._channels.let_go, leg)
             return Outsider(where.guest, leg, side)
         await side.enter_async_context(
             self._desk.adopted(known, self._living(), f"{call_id}+guest")
         )
-        side.push_async_callback(self._board.let_go, leg)
+        side.push_async_callback(self._channels.let_go, leg)
         return Talker(known, leg, side)
 
     async def _release_promises(self, life: str) -> None:

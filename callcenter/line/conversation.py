@@ -4,10 +4,8 @@ What is done about it is told in `talk.py`. A caller who is aside hears music an
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from callcenter.consultants.orders import Answer, Order, OrderRefused
@@ -17,12 +15,11 @@ from callcenter.line.guests import Guest, Talker, called_again
 from callcenter.line.happenings import Asked, Came, Found, Left, NotCome
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, Room
-from callcenter.line.talk_keys import TalkKeys
+from callcenter.line.talk_orders import TalkOrders
 from callcenter.line.tape import Tape
 
 OVER = "the conversation is over"
 AGAIN = 2.0  # seconds after which what could not be done is tried once more
-WAITING_ORDERS = 8  # somebody who mashes the keys asks for nothing
 
 
 class Conversation:
@@ -38,12 +35,9 @@ class Conversation:
         self.is_muted = False  #: the talker is
         self.hands_over = False  #: whoever is being called gets the caller at once
         self.tape = Tape(call)
-        self._can = can
+        self._orders = TalkOrders(can, call.times.redirect_keys)
         self._room = room
         self._music = AsyncExitStack()
-        self._asked: deque[Asked] = deque()
-        self._is_asked = asyncio.Event()  # set while there are such
-        self._ears = ExitStack()
         self._coming: asyncio.Task[Guest] | None = None
         self._is_consultant = False
         self._recording_again: asyncio.Task[None] | None = None
@@ -57,7 +51,7 @@ class Conversation:
 
         Cancelling loses nothing: what is asked stays until this returns.
         """
-        asked = asyncio.ensure_future(self._is_asked.wait())
+        asked = asyncio.ensure_future(self._orders.wait())
         parties = [each for each in (self.talker, self.guest) if each is not None]
         leaving = {asyncio.ensure_future(_gone(each.leg)): each for each in parties}
         coming = [] if self._coming is None else [self._coming]
@@ -67,57 +61,24 @@ class Conversation:
             for each in (asked, *leaving):
                 each.cancel()
             await asyncio.gather(asked, *leaving, return_exceptions=True)
-        if self._asked:
-            return self._next_asked()
+        if (order := self._orders.next()) is not None:
+            return order
         for left, who in leaving.items():
             if not left.cancelled():
                 left.result()
                 return Left(who)
         return self._arrival(coming[0])
 
-    def _next_asked(self) -> Asked:
-        asked = self._asked.popleft()
-        if not self._asked:
-            self._is_asked.clear()
-        return asked
-
     async def take(self, order: Order) -> Answer | None:
         """Have an order of the talker's carried out; None when it is not one of a conversation.
 
         Raises OrderRefused.
         """
-        if order.what not in self._can:
+        if not self._orders.knows(order):
             return None
         if self.talker is None or order.consultant != self.talker.name:
             raise OrderRefused("another consultant has the call")
-        return await self._ask(order)
-
-    def _ask(self, order: Order) -> asyncio.Future[Answer]:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if len(self._asked) < WAITING_ORDERS:
-            self._asked.append(Asked(order, answer))
-            self._is_asked.set()
-        else:
-            answer.set_exception(OrderRefused("too much is asked at once"))
-        return answer
-
-    def _listen_to(self, talker: Talker) -> None:
-        """The keys and the hold button of this consultant are orders from now on."""
-        keys = TalkKeys(self.call.times.redirect_keys)
-
-        def pressed(key: str) -> bool:
-            if (order := keys.key(key)) and order.what in self._can:
-                keyed = replace(order, detail={**order.detail, "how": "key"})
-                self._ask(keyed).add_done_callback(_not_awaited)
-            return True
-
-        def held(is_held: bool) -> None:
-            order = Order("hold" if is_held else "resume", "self", {"how": "telephone"})
-            self._ask(order).add_done_callback(_not_awaited)
-
-        self._ears.close()
-        self._ears.enter_context(talker.leg.watched(pressed))
-        self._ears.enter_context(talker.leg.holds(held))
+        return await self._orders.put(order)
 
     # Who hears whom
 
@@ -201,7 +162,7 @@ class Conversation:
         """Ring the talker, whose telephone lost the conversation; `next` tells what became."""
         if self.talker is not None:
             talker, self.talker = self.talker, None
-            self._ears.close()
+            self._orders.deafen()
             calling = called_again(self.call, talker)
             self.call_guest(calling, is_consultant=True, hands_over=True)
 
@@ -236,20 +197,20 @@ class Conversation:
     async def taken_over(self, taker: Talker) -> None:
         """Have a supervisor, whose leg is up, get the call. Raises OrderRefused."""
         self.taker = taker
-        await self._ask(Order("take_over", "supervisor"))
+        await self._orders.put(Order("take_over", "supervisor"))
 
     async def release_talker(self) -> None:
         """Hang up on the talker, who goes to wrap-up."""
         if self.talker is not None:
             talker, self.talker = self.talker, None
-            self._ears.close()
+            self._orders.deafen()
             await talker.side.aclose()
 
     async def give_to(self, guest: Talker) -> None:
         """A guest who was admitted has the call from now on, and a recording of their own."""
         former, self.talker, self.guest = self.talker, guest, None
         self.is_muted = False
-        self._listen_to(guest)
+        self._orders.listen_to(guest.leg)
         self.call.record.consultant(guest.consultant.id)
         before, self.tape = self.tape, Tape(self.call)
         try:
@@ -277,7 +238,7 @@ class Conversation:
         while is_needed():
             await asyncio.sleep(AGAIN)
             with suppress(OrderRefused):  # it fails once more, or too much is asked at once
-                await self._ask(Order(what, "line"))
+                await self._orders.put(Order(what, "line"))
 
     async def record_again(self) -> None:
         """Begin the recording that is missing; the talker and the supervisors are told."""
@@ -310,7 +271,7 @@ class Conversation:
         self.call.record.consultant(talker.consultant.id)
         self.call.if_left = Outcome.TALKED
         self.call.record.moment(Moment.CONNECTED, consultant=talker.name)
-        self._listen_to(talker)
+        self._orders.listen_to(talker.leg)
         await self._recorded(talker)
 
     async def go_on(self, found: Found) -> None:
@@ -324,7 +285,7 @@ class Conversation:
             self.tape = Tape(self.call, found.recording)
         if self.talker is None:
             return
-        self._listen_to(self.talker)
+        self._orders.listen_to(self.talker.leg)
         if not found.is_proved:
             await to_the_end(self.tape.stop())
             self.tape = Tape(self.call)
@@ -332,12 +293,12 @@ class Conversation:
 
     async def end(self) -> None:
         """Stop recording and music; who asked for something yet is told that it is over."""
-        self._ears.close()
+        self._orders.deafen()
         for again in (self._recording_again, self._mending):
             if again is not None:
                 again.cancel()
-        while self._asked:
-            self._next_asked().refuse(OVER)
+        while (order := self._orders.next()) is not None:
+            order.refuse(OVER)
         await self.tape.stop()
         await self._music.aclose()
 
@@ -392,9 +353,3 @@ async def _call_off(coming: asyncio.Task[Guest]) -> None:
 async def _gone(leg: Leg) -> None:
     with suppress(LegLost):  # the caller's leg tells of that too
         await leg.gone()
-
-
-def _not_awaited(answer: asyncio.Future[Answer]) -> None:
-    """Nobody waits for the answer to a key; that it was refused is heard."""
-    if not answer.cancelled():
-        answer.exception()

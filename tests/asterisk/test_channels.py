@@ -10,6 +10,7 @@ import pytest
 from callcenter.asterisk.ami import Ami, Fields
 from callcenter.asterisk.ari import Gone, Refused, Unreachable
 from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.channels import Channels
 from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.strays import Strays
 from callcenter.asterisk.switchboard import Switchboard
@@ -28,15 +29,11 @@ class Line:
     def __init__(self, asterisk: BareAsterisk, ami: Ami, name: str = "line-1") -> None:
         self.ami = ami
         self.calls: list[Channel] = []
-        self.board = Switchboard(
-            Settings(ari_port=asterisk.ari_port),
-            name,
-            SECRET,
-            Recorder(ami),
-            on_call=self.calls.append,
-            on_dead=self.take_over,
-        )
-        self.strays = Strays(self.board, every=1.0)
+        settings = Settings(ari_port=asterisk.ari_port)
+        self.channels = Channels(settings, name, SECRET, self.calls.append, self.take_over)
+        self.ari = self.channels.ari
+        self.board = Switchboard(settings, self.channels, Recorder(ami))
+        self.strays = Strays(self.channels, every=1.0)
 
     async def take_over(self, life: str, in_order: bool) -> None:
         """Nothing: who is dead here left no calls."""
@@ -56,13 +53,13 @@ class Line:
         """No channel, bridge, unanswered request or kept channel."""
         for kind in ("channels", "bridges"):
             async with asyncio.timeout(10):
-                while await self.board.ari.request("GET", kind):
+                while await self.ari.request("GET", kind):
                     await asyncio.sleep(0.01)
         # What the controller asks after a new connection may still be under way.
-        await until(lambda: not self.board.ari._pending, "every request is answered")
+        await until(lambda: not self.ari._pending, "every request is answered")
         for channel in self.calls:
-            self.board.forget(channel)
-        assert self.board._channels == {}
+            self.channels.forget(channel)
+        assert self.channels._channels == {}
 
 
 async def place_call(ami: Ami) -> None:
@@ -98,10 +95,10 @@ async def answering(*lines: Line) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(work)
         for line in lines
-        for work in (line.board.ari.run(), line.board.lives.run(), line.strays.run())
+        for work in (line.ari.run(), line.channels.lives.run(), line.strays.run())
     ]
     try:
-        await until(lambda: all(line.board.ari.connected.is_set() for line in lines), "connected")
+        await until(lambda: all(line.ari.connected.is_set() for line in lines), "connected")
         yield
     finally:
         for task in tasks:
@@ -248,7 +245,7 @@ async def called(
     line: Line, endpoint: str, caller: Channel, shown: str, timeout: float
 ) -> AsyncIterator[Channel]:
     """A channel of any technology that the switchboard calls as it calls its own parties."""
-    channel = line.board._new_channel()
+    channel = line.channels.new()
     async with line.board._called(channel, endpoint, caller, shown, timeout):
         yield channel
 
@@ -264,7 +261,7 @@ async def test_giving_up_while_a_request_is_under_way_leaves_nothing_of_what_it_
         ):
             await call.gone()
 
-    ask = line.board.ari.request
+    ask = line.ari.request
 
     async def request(method: str, path: str, *rest: object, **more: object) -> object:
         if method == "POST" and given_up_at in path and not talking.cancelling():
@@ -273,7 +270,7 @@ async def test_giving_up_while_a_request_is_under_way_leaves_nothing_of_what_it_
 
     call = await line.incoming()
     await call.answer()
-    monkeypatch.setattr(line.board.ari, "request", request)
+    monkeypatch.setattr(line.ari, "request", request)
     talking = asyncio.create_task(talk(call))
     with pytest.raises(asyncio.CancelledError):
         await talking
@@ -284,14 +281,14 @@ async def test_giving_up_while_a_request_is_under_way_leaves_nothing_of_what_it_
 @pytest.fixture
 def hears_goodbyes(line: Line, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """While it is not set nothing that is to be ended reaches the switch."""
-    ask, hears = line.board.ari.request, asyncio.Event()
+    ask, hears = line.ari.request, asyncio.Event()
 
     async def request(method: str, path: str, *rest: object, **more: object) -> object:
         if not hears.is_set() and method == "DELETE" and path.startswith(("channels/", "bridges/")):
             raise Unreachable("no answer")
         return await ask(method, path, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(line.board.ari, "request", request)
+    monkeypatch.setattr(line.ari, "request", request)
     hears.set()
     return hears
 
@@ -305,23 +302,23 @@ async def test_what_could_not_be_ended_is_ended_all_the_same(
         called(line, "Local/silence@line/n", call, "111", 10) as other,
         line.board.overheard(call, other, whispering=False),
     ):
-        (ear,) = line.board._channels.keys() - {call.id, other.id}
+        (ear,) = line.channels._channels.keys() - {call.id, other.id}
         hears_goodbyes.clear()
     await call.hang_up()
-    line.board.forget(call)
-    assert line.board.ending >= {call.id, other.id, ear}
+    line.channels.forget(call)
+    assert line.channels.ending >= {call.id, other.id, ear}
     hears_goodbyes.set()
     await line.nothing_is_left()
-    await until(lambda: not line.board.ending, "nothing more is to end")
+    await until(lambda: not line.channels.ending, "nothing more is to end")
     assert told == [], "a caller whose call was over is served no more"
 
 
 async def test_a_leg_that_the_switch_made_after_it_was_given_up_is_hung_up(line: Line) -> None:
-    channel = line.board._new_channel()
-    line.board.forget(channel)
+    channel = line.channels.new()
+    line.channels.forget(channel)
     for endpoint in ("Local/ringing@line/n", "Local/silence@line/n"):
-        query = {"endpoint": endpoint, "app": line.board.ari.application}
-        await line.board.ari.request("POST", f"channels/{channel.id}", query)
+        query = {"endpoint": endpoint, "app": line.ari.application}
+        await line.ari.request("POST", f"channels/{channel.id}", query)
         await line.nothing_is_left()
 
 
@@ -357,9 +354,9 @@ async def test_two_controllers_each_call_is_claimed_once_and_the_loser_is_told(
         assert len(set(claimed())) == len(claimed()) == 20
         first = (lines[0].calls or lines[1].calls)[0]
         for line in lines:
-            claim = {"channelId": first.id, "application": line.board.ari.application}
+            claim = {"channelId": first.id, "application": line.ari.application}
             with pytest.raises((Gone, Refused)) as refused:
-                await line.board.ari.request("POST", "events/claim", claim)
+                await line.ari.request("POST", "events/claim", claim)
             if isinstance(refused.value, Refused):
                 assert refused.value.status == 409
         for line in lines:
@@ -374,7 +371,7 @@ async def test_a_call_that_nobody_claims_goes_on_in_the_dialplan(
     asterisk: BareAsterisk, ami: Ami, told: list[Fields], connected: bool
 ) -> None:
     idle = Line(asterisk, ami)
-    idle.board.claiming = False
+    idle.channels.claiming = False
     async with AsyncExitStack() as stack:
         if connected:
             await stack.enter_async_context(answering(idle))
@@ -409,7 +406,7 @@ async def test_a_hang_up_that_was_missed_during_a_cut_is_noticed_afterwards(
     relay = Relay(asterisk.ari_port)
     server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
     line = Line(asterisk, ami)
-    line.board.ari._url = line.board.ari._url.replace(
+    line.ari._url = line.ari._url.replace(
         str(asterisk.ari_port), str(server.sockets[0].getsockname()[1])
     )
     async with server, answering(line):

@@ -22,6 +22,7 @@ import numpy as np
 from callcenter.asterisk.ami import Ami
 from callcenter.asterisk.ari import Ari
 from callcenter.asterisk.channel import Channel
+from callcenter.asterisk.channels import Channels
 from callcenter.asterisk.recorder import Recorder
 from callcenter.asterisk.switchboard import Switchboard
 from callcenter.demo.call import Call
@@ -64,13 +65,13 @@ class Bench:
         ringing = self.board.ring("1001", leg, "ru", 10)
         answering = asyncio.create_task(_answer(consultant))
         async with ringing as other, self.board.connected(leg, other):
-            bridges = await self.board.ari.request("GET", "bridges")
+            bridges = await self.board.channels.ari.request("GET", "bridges")
             bridge = next(each["id"] for each in bridges if leg.id in each["channels"])
             call.send_tone(CALLER)
             (other_end := await answering).send_tone(CONSULTANT)
             yield Talk(call, other_end, leg, bridge)
         await call.hang_up()
-        self.board.forget(leg)
+        self.board.channels.forget(leg)
 
     async def start(self, talk: Talk, way: str, name: str) -> str:
         """Start MixMonitor in this way; returns its id."""
@@ -124,17 +125,12 @@ async def bench() -> AsyncIterator[tuple[Bench, Phone, Phone]]:
             )
             await ami.ready(20)
             calls: list[Channel] = []
-            board = Switchboard(
-                settings,
-                "line-1",
-                read_secret(settings.secrets_folder, "ari"),
-                Recorder(ami),
-                on_call=calls.append,
-                on_dead=_nobody,
-            )
-            for work in (board.ari.run(), board.lives.run()):
+            secret = read_secret(settings.secrets_folder, "ari")
+            channels = Channels(settings, "line-1", secret, calls.append, _nobody)
+            board = Switchboard(settings, channels, Recorder(ami))
+            for work in (channels.ari.run(), channels.lives.run()):
                 stack.callback(asyncio.create_task(work).cancel)
-            await until(board.ari.connected.is_set, "connected")
+            await until(channels.ari.connected.is_set, "connected")
             caller = await stack.enter_async_context(Phone(server=switch.sip))
             consultant = await stack.enter_async_context(
                 Phone(address=CONSULTANTS, server=switch.sip, user="1001", password=PASSWORD)
@@ -312,7 +308,7 @@ async def _cpu(calls: int, seconds: float, rounds: int) -> None:
 async def _window(rig: Bench, talks: list[Talk], way: str, turn: int, seconds: float) -> float:
     """CPU seconds that Asterisk used while all talks were recorded in this way."""
     names = [f"{way}-{turn}-{number}" for number in range(len(talks))]
-    ari = rig.board.ari
+    ari = rig.board.channels.ari
     monitors: list[str] = []
     limit = str(int(seconds) + 2)
     for talk, name in zip(talks, names, strict=True):

@@ -22,10 +22,10 @@ DYING = (
     "-c",
     """
 import os, signal, sys
-from callcenter.asterisk.switchboard import Switchboard
+from callcenter.asterisk.channels import Channels
 from callcenter.cli import main
 
-left, adopt = [None] * int(sys.argv.pop(1)), Switchboard.adopt
+left, adopt = [None] * int(sys.argv.pop(1)), Channels.adopt
 
 async def adopt_and_die(self, told, **how):
     channel = await adopt(self, told, **how)
@@ -34,7 +34,7 @@ async def adopt_and_die(self, told, **how):
         os.kill(os.getpid(), signal.SIGKILL)
     return channel
 
-Switchboard.adopt = adopt_and_die
+Channels.adopt = adopt_and_die
 main()
 """,
 )
@@ -44,10 +44,10 @@ DYING_AT_A_CALL = (
     "-c",
     """
 import os, signal
-from callcenter.asterisk.switchboard import Switchboard
+from callcenter.asterisk.channels import Channels
 from callcenter.cli import main
 
-Switchboard._on_event_of_channel = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+Channels._on_event_of_channel = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 main()
 """,
 )

@@ -212,7 +212,7 @@ async def has_happened(house: House, number: str, moment: Moment) -> None:
 
 async def sees(controller: Controller, name: str) -> bool:
     """Whether it hears a controller of this name, which takes over from others."""
-    return any(life.startswith(name) for life in controller.switchboard.lives.roll.serving)
+    return any(life.startswith(name) for life in controller.channels.lives.roll.serving)
 
 
 async def has_calls(controller: Controller, count: int = 1) -> bool:
@@ -227,6 +227,19 @@ async def recorded_whole(house: House, number: str) -> None:
     left, _ = house.recorded(recording)
     talked = (recording.ended_at - recording.started_at).total_seconds()
     assert abs(len(left) / RATE - talked) < 0.5
+
+
+async def ends_as_one_call(house: House, caller: Call, leg: Call, number: str) -> None:
+    """A caller on hold whose call went to another controller comes back, and talks to the end."""
+    await order(house, "201", "resume")
+    await both_hear(caller, leg)
+    await leg.hang_up()
+    await caller.ended()
+    appeal = await house.appeal(number)
+    assert appeal.outcome == Outcome.TALKED
+    moments = await house.moments(appeal)
+    for once in (Moment.HELD, Moment.RESUMED, Moment.RECORDING_STOPPED, Moment.ENDED):
+        assert moments.count(once) == 1
 
 
 async def all_is_kept(house: House, numbers: Iterable[str]) -> None:

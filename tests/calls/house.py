@@ -244,7 +244,7 @@ class House:
 
         async def serving() -> bool:
             connected = all(
-                each.ami.connected.is_set() and each.switchboard.ari.connected.is_set()
+                each.ami.connected.is_set() and each.channels.ari.connected.is_set()
                 for each in self.controllers
             )
             seconds, _ = await self.redis.time()

@@ -22,6 +22,7 @@ from callcenter.promises import store
 from callcenter.promises.states import State
 from callcenter.promises.tables import promise
 from callcenter.storage.engine import unit_of_work
+from tests.appeals import opened
 from tests.calls.fragile import both_hear
 from tests.calls.house import House, until
 from tests.calls.test_promises import forget_promises
@@ -34,17 +35,9 @@ PROCESS = 40.0  # seconds in which a claim of a dead process has ended and anoth
 
 async def owe(house: House, number: str, *, arrived: float | None = None) -> UUID:
     """A promise to call this number back, made in a call that is over."""
-    appeal_id, promise_id, now = uuid4(), uuid4(), datetime.now(UTC)
+    promise_id, now = uuid4(), datetime.now(UTC)
     async with unit_of_work(house.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=str(appeal_id),
-            channel="call",
-            caller_kind="number",
-            caller_number=number,
-            received_at=now,
-        )
+        appeal_id = await opened(connection, now, number=number)
         await appeals.close_appeal(
             connection, appeal_id=appeal_id, outcome=Outcome.CALLBACK, ended_at=now
         )
@@ -300,7 +293,7 @@ async def test_a_number_that_was_blocked_meanwhile_is_not_called(house: House) -
         )
 
     async def known() -> bool:
-        return all(each.blocklist.blocks(number) for each in house.controllers)
+        return all(each.known.blocklist.blocks(number) for each in house.controllers)
 
     await until(known, "all controllers know of the block")
     await became(house, await owe(house, number), State.BLOCKED)

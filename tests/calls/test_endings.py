@@ -124,7 +124,7 @@ async def test_a_consultant_whom_the_switch_was_not_asked_to_hang_up_is_not_left
     """Every goodbye to a leg that we called is lost for a while, as on a machine that stalls."""
     lost: list[str] = []
     for controller in house.controllers:
-        ari = controller.switchboard.ari
+        ari = controller.channels.ari
 
         async def request(
             method: str, path: str, *rest: object, ask: Any = ari.request, **more: object

@@ -101,7 +101,7 @@ async def test_another_controller_goes_on_with_the_calls_of_one_that(
         running_controller(house.settings, "line-2", house.engine, house.redis) as peer,
         Stalls() as stalls,
     ):
-        peer.switchboard.claiming = False
+        peer.channels.claiming = False
         await until(lambda: sees(peer, "line-1"), "the two know of each other")
         await consultant.register()
         leg = await connected(house, caller, consultant)

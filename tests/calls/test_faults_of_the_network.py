@@ -18,6 +18,7 @@ from callcenter.storage.jobs import Tools
 from tests.calls.fragile import (
     both_hear,
     connected,
+    ends_as_one_call,
     falls_back,
     has_calls,
     has_happened,
@@ -149,7 +150,7 @@ async def test_one_of_another_machine_that_comes_back_after_its_calls_were_taken
         running_controller(house.settings, "line-2", house.engine, house.redis) as peer,
         Stalls() as stalls,
     ):
-        peer.switchboard.claiming = False
+        peer.channels.claiming = False
         await until(lambda: sees(peer, "line-1"), "the two know of each other")
         await consultant.register()
         leg = await connected(house, caller, consultant)
@@ -164,17 +165,9 @@ async def test_one_of_another_machine_that_comes_back_after_its_calls_were_taken
         finally:
             way.mend()
         await until(lambda: has_ended(line), "the first one ends", 30)
-        await order(house, "201", "resume")
-        await both_hear(caller, leg)
-        await leg.hang_up()
-        await caller.ended()
-        appeal = await house.appeal(number)
+        await ends_as_one_call(house, caller, leg, number)
     assert "another controller has taken over" in line.log.read_text()
-    assert appeal.outcome == Outcome.TALKED
-    moments = await house.moments(appeal)
-    for once in (Moment.HELD, Moment.RECORDING_STOPPED, Moment.ENDED):
-        assert moments.count(once) == 1
-    (recording,) = await house.recordings(appeal)
+    (recording,) = await house.recordings(await house.appeal(number))
     assert recording.state == "closed"
 
 

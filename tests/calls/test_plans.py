@@ -28,7 +28,7 @@ async def test_a_caller_with_a_plan_goes_first_to_the_consultant_named_in_it(
         )
 
     async def is_known() -> bool:
-        return all(each.plans.named(number) == "204" for each in house.controllers)
+        return all(each.known.plans.named(number) == "204" for each in house.controllers)
 
     await until(is_known, "all controllers know of the plan")
     # 201 has been idle for longer, and is offered to everybody else.

@@ -48,14 +48,14 @@ def humming(tmp_path: Path, built_prompts: Path) -> Humming:
 
 @contextmanager
 def spoken_by(house: House, prompts: Prompts) -> Iterator[None]:
-    before = [controller.prompts for controller in house.controllers]
+    before = [controller.serving.sounds for controller in house.controllers]
     for controller in house.controllers:
-        controller.prompts = prompts
+        controller.serving.sounds = prompts
     try:
         yield
     finally:
         for controller, own in zip(house.controllers, before, strict=True):
-            controller.prompts = own
+            controller.serving.sounds = own
 
 
 async def test_a_waiting_caller_never_hears_silence_between_words_and_music(

@@ -51,7 +51,7 @@ async def blocked(house: House, number: str) -> AsyncIterator[Block]:
 
 async def knows(house: House, number: str, *, blocked: bool) -> None:
     async def all_know() -> bool:
-        return all(each.blocklist.blocks(number) == blocked for each in house.controllers)
+        return all(each.known.blocklist.blocks(number) == blocked for each in house.controllers)
 
     await until(all_know, f"every controller knows that blocked is {blocked}")
 

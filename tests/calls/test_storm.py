@@ -121,9 +121,9 @@ async def nothing_is_left_at_the_desk(house: House) -> None:
 def nothing_is_kept(house: House) -> None:
     """Controllers have forgotten all that they knew of these calls."""
     for each in house.controllers:
-        board = each.switchboard
-        kept = (board._channels, board._ringing, each.desk._places, each.desk._occupied)
-        assert not any((*kept, each._under_way)), each.name
+        in_switch = (each.channels._channels, each.switchboard._ringing)
+        at_desk = (each.desk._places, each.desk._occupied)
+        assert not any((*in_switch, *at_desk, [*each.under_way])), each.name
 
 
 async def everything_is_told(storm: Storm, stall: float) -> None:

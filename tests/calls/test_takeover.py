@@ -18,6 +18,7 @@ from tests.calls.fragile import (
     answered_call,
     both_hear,
     connected,
+    ends_as_one_call,
     has_calls,
     has_happened,
     held,
@@ -46,7 +47,7 @@ def house(fragile: House) -> House:
 async def other(house: House) -> AsyncIterator[Controller]:
     """Another controller, in this process, that takes no new call."""
     async with running_controller(house.settings, "line-2", house.engine, house.redis) as other:
-        other.switchboard.claiming = False
+        other.channels.claiming = False
         yield other
 
 
@@ -213,13 +214,13 @@ async def _fenced(house: House, number: str, monkeypatch: pytest.MonkeyPatch) ->
         running_controller(house.settings, "line-2", house.engine, house.redis) as other,
     ):
         await consultant.register()
-        other.switchboard.claiming = False
+        other.channels.claiming = False
         leg = await connected(house, caller, consultant)
         await until(lambda: sees(other, "line-1"), "the two know of each other")
         with monkeypatch.context() as held:
-            held.setattr(lost.switchboard.lives, "_beat", _nothing)
+            held.setattr(lost.channels.lives, "_beat", _nothing)
             await until(lambda: has_calls(other), "the other one has the call")
-        await lost.lease.lost()
+        await lost.channels.lease.lost()
         await until(lambda: _has_no_calls(lost), "the first one has none any more")
         await both_hear(caller, leg)
         await leg.hang_up()
@@ -267,16 +268,8 @@ async def test_one_of_another_machine_does_nothing_when_it_goes_on_after_it_was_
         for each in inside:
             each.resume()
         await line.ended()
-        await order(house, "201", "resume")
-        await both_hear(caller, leg)
-        await leg.hang_up()
-        await caller.ended()
-        appeal = await house.appeal(number)
+        await ends_as_one_call(house, caller, leg, number)
     assert "another controller has taken over" in line.log.read_text()
-    assert appeal.outcome == Outcome.TALKED
-    moments = await house.moments(appeal)
-    for once in (Moment.HELD, Moment.RESUMED, Moment.RECORDING_STOPPED, Moment.ENDED):
-        assert moments.count(once) == 1
     await recorded_whole(house, number)
 
 

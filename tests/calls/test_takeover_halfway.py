@@ -112,11 +112,10 @@ Breaks = Callable[[], Awaitable[None]]
 
 
 def fails_after_first(
-    board_of: Controller, monkeypatch: pytest.MonkeyPatch, fault: Breaks
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, fault: Breaks
 ) -> list[str]:
     """Have this happen once a first channel was taken over; the channels that were, in order."""
-    board, taken = board_of.switchboard, list[str]()
-    adopt = board.adopt
+    adopt, taken = controller.channels.adopt, list[str]()
 
     async def adopt_one(told: Mapping[str, Any], *, is_ours: bool) -> Channel:
         channel = await adopt(told, is_ours=is_ours)
@@ -125,7 +124,7 @@ def fails_after_first(
             await fault()
         return channel
 
-    monkeypatch.setattr(board, "adopt", adopt_one)
+    monkeypatch.setattr(controller.channels, "adopt", adopt_one)
     return taken
 
 
@@ -141,7 +140,7 @@ async def test_what_could_not_be_taken_whole_is_taken_again_when(
 
         async def break_off() -> None:
             if how == "the connection breaks":
-                await other.switchboard.ari.connect_again()
+                await other.channels.ari.connect_again()
                 raise Unreachable("the connection broke")
             raise WeFailed("it does not come")
 

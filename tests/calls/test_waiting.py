@@ -3,7 +3,6 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -12,6 +11,7 @@ from callcenter.appeals.callers import read_caller
 from callcenter.consultants.states import State
 from callcenter.line.outcomes import Moment, Outcome
 from callcenter.storage.engine import unit_of_work
+from tests.appeals import opened
 from tests.calls.fragile import connected
 from tests.calls.house import House, until
 from tests.calls.waiting import SEVERAL, hears_again, rings, times, waits
@@ -283,7 +283,7 @@ async def test_whose_call_was_cut_off_and_rings_back_gets_the_same_consultant_wh
 
         async def is_known() -> bool:
             caller = read_caller(number)
-            return all(each.losses.had_by(caller) == "201" for each in house.controllers)
+            return all(each.known.losses.had_by(caller) == "201" for each in house.controllers)
 
         await until(is_known, "all controllers know who had the appeal")
 
@@ -300,22 +300,14 @@ async def test_whose_call_was_cut_off_and_rings_back_gets_the_same_consultant_wh
 
 async def lose(house: House, number: str) -> None:
     """Put down that our fault ended a call of this number a minute ago."""
-    at, appeal_id = datetime.now(UTC) - timedelta(minutes=1), uuid4()
+    at = datetime.now(UTC) - timedelta(minutes=1)
     async with unit_of_work(house.engine) as connection:
-        await appeals.open_appeal(
-            connection,
-            appeal_id=appeal_id,
-            call_id=f"lost-{appeal_id}",
-            channel="call",
-            caller_kind="number",
-            caller_number=number,
-            received_at=at,
-        )
+        appeal_id = await opened(connection, at, number=number)
         await appeals.close_appeal(
             connection, appeal_id=appeal_id, outcome=Outcome.LOST_TO_A_FAULT, ended_at=at
         )
 
     async def is_known() -> bool:
-        return all(each.losses.include(read_caller(number)) for each in house.controllers)
+        return all(each.known.losses.include(read_caller(number)) for each in house.controllers)
 
     await until(is_known, "the controllers know of it")

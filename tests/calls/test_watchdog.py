@@ -176,7 +176,7 @@ async def test_a_watchdog_that_hangs_is_killed_by_a_controller(
     house: House, watchdog: Announced
 ) -> None:
     async with running_controller(house.settings, "line-2", house.engine, house.redis) as one:
-        roll = one.switchboard.lives.roll
+        roll = one.channels.lives.roll
 
         async def is_known() -> bool:
             return bool(roll.watching)

@@ -15,12 +15,12 @@ def times(house: House, **seconds: float) -> Iterator[None]:
     """Other times of the call within the block."""
     changed = house.settings.model_copy(update=seconds)
     for controller in house.controllers:
-        controller.settings = changed
+        controller.serving.settings = changed
     try:
         yield
     finally:
         for controller in house.controllers:
-            controller.settings = house.settings
+            controller.serving.settings = house.settings
 
 
 async def hears_again(

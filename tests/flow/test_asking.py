@@ -35,6 +35,6 @@ def conversation() -> Conversation:
         await asyncio.Event().wait()
 
     leg = SimpleNamespace(id="caller", gone=gone)
-    call = SimpleNamespace(leg=leg, times=SimpleNamespace(spool=Path("spool")))
+    call = SimpleNamespace(leg=leg, times=SimpleNamespace(spool=Path("spool"), redirect_keys="*14"))
     talker = SimpleNamespace(name="201", leg=leg)
     return Conversation(cast(Any, call), cast(Any, None), cast(Any, talker), {"hold"})
