@@ -134,15 +134,12 @@ def _redis(settings: Settings) -> str:
 
 
 async def _ping(settings: Settings) -> str:
-    redis = open_redis(settings)
     try:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(3), open_redis(settings) as redis:
             await redis.ping()
             waiting, free = await redis.zcard("desk:waiting"), await redis.zcard("desk:idle")
     except Exception as exc:
         raise WeFailed(f"no answer ({exc}): start it or correct CALLCENTER_REDIS_URL") from exc
-    finally:
-        await redis.aclose()
     return f"{waiting} waiting, {free} consultants free"
 
 

@@ -74,8 +74,5 @@ async def holds_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`alarm` every minute."""
     tools = tools_of(context)
-    redis = open_redis(tools.settings)
-    try:
+    async with open_redis(tools.settings) as redis:
         await alarm(tools, redis, datetime.now(UTC))
-    finally:
-        await redis.aclose()

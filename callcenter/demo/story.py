@@ -181,11 +181,8 @@ def _check_recording(settings: Settings, story: Story) -> None:
 
 
 async def _is_free(settings: Settings) -> bool:
-    redis = open_redis(settings)
-    try:
+    async with open_redis(settings) as redis:
         return await redis.zscore("desk:idle", EXTENSION) is not None
-    finally:
-        await redis.aclose()
 
 
 async def _hears(settings: Settings, call: Call, prompt: str) -> None:

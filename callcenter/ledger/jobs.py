@@ -105,13 +105,11 @@ async def check_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 
 async def _alarm(settings: Settings, subjects: Sequence[str]) -> None:
     """Alarm supervisors of what they were not told of yet; that nobody hears it is logged."""
-    redis = open_redis(settings)
     try:
-        await alarm_of_new(redis, Alarm.LEDGER_DIFFERS, subjects, TOLD_ONCE)
+        async with open_redis(settings) as redis:
+            await alarm_of_new(redis, Alarm.LEDGER_DIFFERS, subjects, TOLD_ONCE)
     except (RedisError, OSError) as exc:
         log.error("the alarm reaches nobody: %s", type(exc).__name__)
-    finally:
-        await redis.aclose()
 
 
 async def check_calls(

@@ -17,8 +17,8 @@ from callcenter.line.outcomes import Moment, Outcome
 
 #: Moments of one life of a call: those of the next one are numbered from here on, so that what a
 #: dead controller has put down, or puts down yet, is never another moment with the same number.
+#: After fifteen lives would come those of the ledger (8 001).
 MOMENTS_OF_A_LIFE = 500
-LIVES = 15  # of one call, whose moments end before those of the ledger begin (8 001)
 
 
 class Stage(StrEnum):

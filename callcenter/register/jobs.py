@@ -43,11 +43,8 @@ async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
 async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`alarm` every minute."""
     tools = tools_of(context)
-    redis = open_redis(tools.settings)
-    try:
+    async with open_redis(tools.settings) as redis:
         await alarm(tools, redis, datetime.now(UTC))
-    finally:
-        await redis.aclose()
 
 
 @jobs.periodic(cron="* * * * *")
@@ -60,11 +57,8 @@ async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 async def check_attachments(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`attachments_checking.check` every minute, and when a file has come."""
     tools = tools_of(context)
-    redis = open_redis(tools.settings)
-    try:
+    async with open_redis(tools.settings) as redis:
         await attachments_checking.check(tools, redis, datetime.now(UTC))
-    finally:
-        await redis.aclose()
 
 
 @jobs.periodic(cron="0 20 * * *")  # UTC: one at night in Asia/Almaty

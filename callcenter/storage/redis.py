@@ -6,7 +6,7 @@ from callcenter.settings import Settings
 
 
 def open_redis(settings: Settings) -> Redis:
-    """A client with its own pool; strings come back as str. `await client.aclose()` at the end.
+    """A client with its own pool; strings come back as str. Closed by `async with`, or `aclose`.
 
     A command takes a connection that is free, or a new one: waiting for one of a few costs a third
     of a command (docs/performance.md). The 257th at the same time fails, as when Redis has hung for

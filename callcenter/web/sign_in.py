@@ -35,26 +35,9 @@ async def sign_in(
     locked. Refusals that were judged are in the audit log. What was typed as a name is kept nowhere
     unless it is one: people type their password there.
     """
-    name = name.strip().lower()
-    async with unit_of_work(engine) as connection:
-        await store.forget_the_past(connection)
-        permitted = await store.count_attempt(connection, name=name, address=address)
-        user = await store.find_user(connection, name)
-    if not permitted:
-        raise TooManyTries
-    matches = await passwords.matches(user.password_hash if user else None, password)
-    why = _why_not(user, matches, permitted_names)
-    if user is None or why is not None:
-        async with unit_of_work(engine) as connection:
-            await record(
-                connection,
-                who="anonymous",
-                action=Action.SIGN_IN_REFUSED,
-                subject=f"user:{user.name}" if user else "unknown",
-                detail={"why": why},
-                from_address=address,
-            )
-        raise SignInRefused
+    user = await _proved(
+        engine, passwords, permitted_names, name=name, password=password, address=address
+    )
     async with unit_of_work(engine) as connection:
         factor = await factors.find(connection, user.id)
         if factor is None and user.role not in demanding:
@@ -64,6 +47,39 @@ async def sign_in(
         token = sessions.new_token()
         await store.begin_entrance(connection, user_id=user.id, token=token)
     return token, False
+
+
+async def _proved(
+    engine: AsyncEngine,
+    passwords: Passwords,
+    permitted_names: Collection[str] | None,
+    *,
+    name: str,
+    password: str,
+    address: str,
+) -> store.User:
+    """The user whose name and password these are. Raises as `sign_in`."""
+    name = name.strip().lower()
+    async with unit_of_work(engine) as connection:
+        await store.forget_the_past(connection)
+        permitted = await store.count_attempt(connection, name=name, address=address)
+        user = await store.find_user(connection, name)
+    if not permitted:
+        raise TooManyTries
+    matches = await passwords.matches(user.password_hash if user else None, password)
+    why = _why_not(user, matches, permitted_names)
+    if user is not None and why is None:
+        return user
+    async with unit_of_work(engine) as connection:
+        await record(
+            connection,
+            who="anonymous",
+            action=Action.SIGN_IN_REFUSED,
+            subject=f"user:{user.name}" if user else "unknown",
+            detail={"why": why},
+            from_address=address,
+        )
+    raise SignInRefused
 
 
 def _why_not(

@@ -31,8 +31,5 @@ async def audit_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 
 async def _alarmed(tools: Tools, verify: Callable[[Tools], Awaitable[int]]) -> None:
     if await verify(tools):
-        redis = open_redis(tools.settings)
-        try:
+        async with open_redis(tools.settings) as redis:
             await raise_alarm(redis, Alarm.NOT_AS_WRITTEN)
-        finally:
-            await redis.aclose()

@@ -71,11 +71,8 @@ async def alarm_aside(tools: Tools, redis: Redis, now: datetime) -> None:
 async def alarm_aside_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`alarm_aside` every ten minutes."""
     tools = tools_of(context)
-    redis = open_redis(tools.settings)
-    try:
+    async with open_redis(tools.settings) as redis:
         await alarm_aside(tools, redis, datetime.now(UTC))
-    finally:
-        await redis.aclose()
 
 
 @jobs.periodic(cron="* * * * *")
@@ -83,8 +80,5 @@ async def alarm_aside_job(context: JobContext, timestamp: int) -> None:  # noqa:
 async def alarm_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """`alarm` every minute."""
     tools = tools_of(context)
-    redis = open_redis(tools.settings)
-    try:
+    async with open_redis(tools.settings) as redis:
         await alarm(tools, redis, datetime.now(UTC))
-    finally:
-        await redis.aclose()

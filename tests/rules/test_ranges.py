@@ -5,8 +5,6 @@ from hypothesis import strategies as st
 from callcenter.recordings.ranges import read_range
 from callcenter.web.errors import NotSatisfiable
 
-DATA = bytes(range(100))
-
 
 @pytest.mark.parametrize(
     ("header", "expected"),

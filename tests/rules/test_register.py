@@ -48,7 +48,6 @@ LAW = Law(
     ],
     state_calendar(),
 )
-EVERYTHING = Standing(None, True, True, True, True, False)
 digits = st.text("0123456789", min_size=11, max_size=11)
 
 
