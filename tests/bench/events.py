@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from callcenter.settings import Settings
+from callcenter.settings import ROOT, Settings
 from callcenter.up.child import Part, Surroundings
 from callcenter.up.supervisor import Plan, Step
 from tests.bench.results import Middle, Sample, table
@@ -56,7 +56,10 @@ class Counted(Product):
     def _counting(self, member: Part | Step) -> Part | Step:
         if isinstance(member, Part) and member.name.startswith("line-"):
             command = (*HERE, "--name", member.name, *self._variant.options)
-            return replace(member, command=command)
+            confined = member.confined
+            if confined is not None:  # the counting itself has to be read
+                confined = replace(confined, reads=(*confined.reads, ROOT / "tests"))
+            return replace(member, command=command, confined=confined)
         return member
 
     def counts(self) -> dict[str, float]:
