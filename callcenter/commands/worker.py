@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import click
+import uvloop
 
 # Importing a room's jobs is what makes the worker know them.
 import callcenter.audit.jobs
@@ -32,7 +33,7 @@ from callcenter.worker.audio_keeping import AudioKeeper
 @click.command("worker")
 def command() -> None:
     """Do the work that is due: recordings, deadlines, reminders. Ends on SIGTERM."""
-    asyncio.run(_serve(read_settings()))
+    uvloop.run(_serve(read_settings()))
 
 
 async def _serve(settings: Settings) -> None:
