@@ -14,7 +14,7 @@ from pathlib import Path
 from callcenter.errors import NotReady
 from callcenter.up.confinement import Confinement
 from callcenter.up.notify import readiness
-from callcenter.up.processes import describe_exit, kill, last_words, run, spawn
+from callcenter.up.processes import describe_exit, give_turn, kill, last_words, run, spawn
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
@@ -39,6 +39,8 @@ class Part:
     # What the kernel sends when the supervisor is killed.
     death_signal: str = "KILL"
     privileges: Sequence[str] = ()
+    # Whose turn it is on a busy processor, as `nice` has it: the less, the sooner.
+    nice: int = 0
     # None: it may open whatever its user may.
     confined: Confinement | None = None
     patience: float = 60
@@ -154,6 +156,7 @@ class Child:
             death_signal=self.part.death_signal,
         )
         self._process = process
+        give_turn(process.pid, self.part.nice)
         watch = asyncio.create_task(self._watch(process, serves))
         try:
             return describe_exit(await process.wait())

@@ -41,6 +41,18 @@ async def spawn(
         os.close(output)
 
 
+def give_turn(pid: int, nice: int) -> None:
+    """Put a process that was just spawned before others of the machine (less than 0: root's alone).
+
+    Where sessions share a processor evenly (sched(7), autogroup) its session gets the same turn:
+    its own would count for nothing else. What is refused is left out.
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(f"{nice}\n")
+
+
 def open_log(log: Path) -> int:
     """A descriptor that appends to the log; only the owner may read it."""
     with suppress(FileNotFoundError):

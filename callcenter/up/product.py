@@ -22,6 +22,10 @@ PACKAGE = Path(__file__).parent.parent
 #: the package cannot be written nothing is lost: it is compiled at each start then.
 COMPILE = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2)"
 
+#: Whose turn it is when there is less processor than work (`docs/decisions/0077`): who speaks is
+#: heard, then calls are served, then all else is done.
+SOUND, CALLS = -10, -5
+
 
 def product(settings: Settings, around: Surroundings) -> Plan:
     """Everything, in the order in which one thing needs another.
@@ -44,11 +48,11 @@ def product(settings: Settings, around: Surroundings) -> Plan:
         [Step("migrate", ours("migrate"))],
         [Step("render", ours("render"))],
         # Controllers that are stopped before it leave their calls to it.
-        [asterisk(settings, around), Part(name="watchdog", command=ours("watchdog"))],
+        [asterisk(settings, around), Part("watchdog", ours("watchdog"), nice=CALLS)],
         [
-            *(Part(name=command[-1], command=command) for command in lines),
-            Part(name="web", command=ours("web")),
-            Part(name="worker", command=ours("worker")),
+            *(Part(command[-1], command, nice=CALLS) for command in lines),
+            Part("web", ours("web")),
+            Part("worker", ours("worker")),
         ],
     )
     if can_confine():
@@ -120,6 +124,7 @@ def redis(settings: Settings) -> Part:
             *("--save", "", "--appendonly", "no"),
         ),
         probe=probe,
+        nice=CALLS,
     )
 
 
@@ -145,4 +150,5 @@ def asterisk(settings: Settings, around: Surroundings) -> Part:
         death_signal="TERM",
         # Without it nobody reaches the line at all, however often it dies.
         longest_pause=1.0,
+        nice=SOUND,
     )

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,21 @@ async def test_each_part_is_told_with_its_pid_and_address_when_it_serves(copy_of
     for name in ("first", "second"):
         assert copy.heard(name, "ready", f"pid {copy.child(name).pid} ", "nowhere")
         assert psutil.Process(copy.child(name).pid).is_running()
+
+
+async def test_each_part_has_its_turn_on_a_busy_processor(copy_of: Making) -> None:
+    copy = copy_of([part("late", nice=3)], [part("plain")])  # anybody may ask for later than 0
+    await copy.start()
+    assert turns(copy.child("late").pid) == {3}
+    assert turns(copy.child("plain").pid) == {0}
+
+
+def turns(pid: int) -> set[int]:
+    """Of the process, and of its session where the kernel shares the processor among those."""
+    found = {psutil.Process(pid).nice()}
+    with suppress(OSError):
+        found.add(int(Path(f"/proc/{pid}/autogroup").read_text().rpartition("nice ")[2]))
+    return found
 
 
 async def test_stopping_leaves_no_process_not_even_what_a_part_has_started(
