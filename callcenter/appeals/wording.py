@@ -238,7 +238,7 @@ class Wording:
         return ", ".join(part for part in parts if part)
 
     def since_start(self, row: AppealRow, event: EventRow) -> str:
-        return self.words.milliseconds(event.at - row.received_at)
+        return length(event.at - row.received_at)
 
     def audio_length(self, duration_ms: int) -> str:
         return length(timedelta(milliseconds=duration_ms))

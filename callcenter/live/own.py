@@ -33,7 +33,7 @@ from callcenter.consultants.terms import Kind, terms
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.live import telephone
 from callcenter.live.figures import Figures, OnDuty
-from callcenter.live.store import appeal_of_message
+from callcenter.live.store import appeal_of_call, appeal_of_message
 from callcenter.live.watch import CurrentWatch, Watch
 from callcenter.live.wording import Wording
 from callcenter.storage.engine import unit_of_work
@@ -124,7 +124,7 @@ async def _page(
     async with unit_of_work(site.engine) as connection:
         reasons = [each for each in await terms(connection, Kind.PAUSE_REASON) if each.active]
         in_browser = (await consultants.find(connection, extension)).in_browser
-    figures = await watch.now()
+    figures, call = await watch.now(), await _call(site, extension)
     response = page(
         request,
         "live/duty.html",
@@ -132,7 +132,8 @@ async def _page(
         say=Wording(site.words[language_of(request)]),
         figures=figures,
         own=_own(figures, extension),
-        call=await _call(site, extension),
+        call=call,
+        talked=_appeal_of(call),
         reasons=reasons,
         wrong=wrong,
         in_browser=in_browser,
@@ -148,7 +149,7 @@ async def _events(
     words = site.words[language]
     template = site.templates.get_template("live/duty_board.html")
     told = looked = float("-inf")
-    call = None
+    call = talked = None
     async with aclosing(watch.listen()) as readings:
         async for reading in readings:
             if time.monotonic() - told >= SEEN_EVERY:
@@ -158,24 +159,49 @@ async def _events(
             if time.monotonic() - looked >= (0 if call and call.get("urgent") else CALL_EVERY):
                 call = await _call(site, extension)
                 looked = time.monotonic()
+                talked = _appeal_of(call) or talked
             own = _own(reading.figures, extension)
             yield template.render(
-                _=words, say=Wording(words), figures=reading.figures, own=own, call=call
+                _=words,
+                say=Wording(words),
+                figures=reading.figures,
+                own=own,
+                call=call,
+                talked=talked,
             )
 
 
+def _appeal_of(call: Answer | None) -> str | None:
+    """What is written down of a call, during it and after it."""
+    return None if call is None else call.get("appeal")
+
+
 async def _call(site: Site, extension: str) -> Answer | None:
-    """How one's call stands, or which message one hears; None: neither, or it is not known."""
+    """How one's call stands and what its appeal is, or which message one hears.
+
+    None: neither, or it is not known.
+    """
     dispatch = Dispatch(site.redis)
     try:
         async with asyncio.timeout(CALL_LIMIT):
             held = await dispatch.held_by(extension)
             try:
-                return await dispatch.to_call(held, Order("status", "self"))
+                answer = await dispatch.to_call(held, Order("status", "self"))
             except OrderRefused:
                 return await _message(site, held.id)
+        return {**answer, **await _appeal(site, held.id)}
     except (CallcenterError, SQLAlchemyError, OSError, TimeoutError):
         return None
+
+
+async def _appeal(site: Site, held: str) -> Answer:
+    """The number of the call's appeal, if it is known; nothing else waits for it."""
+    try:
+        async with asyncio.timeout(CALL_LIMIT), unit_of_work(site.engine) as connection:
+            number = await appeal_of_call(connection, held)
+    except (CallcenterError, SQLAlchemyError, OSError, TimeoutError):
+        return {}
+    return {} if number is None else {"appeal": number}
 
 
 async def _message(site: Site, held: str) -> Answer | None:

@@ -246,6 +246,7 @@ async def _queue(
         "live/queue.html",
         status=400 if refused else 200,
         say=Wording(site.words[language_of(request)]),
+        now=seen.figures.at,
         floor=seen.floor,
         takers=[each for each in known if each.group in ("free", "wrap_up")],
         refused=_words_of(refused),

@@ -72,13 +72,14 @@ _NONE_ANSWERED = text(
     HAVING count(moments.connected) = 0
     """
 )
-_OF_MESSAGE = text(
+_OF_PROMISE = text(
     """
     SELECT number FROM appeal WHERE id = (
         SELECT appeal_id FROM promise WHERE id = CAST(:id AS uuid)
     )
     """
 )
+_OF_CALL = text("SELECT number FROM appeal WHERE call_id = :id")
 _CALLBACKS = text(
     """
     SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at < :late) AS overdue
@@ -157,7 +158,16 @@ async def appeal_of_message(connection: AsyncConnection, place: str) -> str | No
     if not place.startswith(MESSAGE):
         return None
     promise_id = {"id": place.removeprefix(MESSAGE)}
-    return (await connection.execute(_OF_MESSAGE, promise_id)).scalar_one_or_none()
+    return (await connection.execute(_OF_PROMISE, promise_id)).scalar_one_or_none()
+
+
+async def appeal_of_call(connection: AsyncConnection, place: str) -> str | None:
+    """The number of the appeal whose call, or callback, has this place; None: it has none yet."""
+    if place.startswith(CALLBACK):
+        asked = _OF_PROMISE, {"id": place.removeprefix(CALLBACK)}
+    else:
+        asked = _OF_CALL, {"id": first_id(place)}
+    return (await connection.execute(*asked)).scalar_one_or_none()
 
 
 async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:

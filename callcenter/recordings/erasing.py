@@ -54,9 +54,19 @@ class Erasure:
     decision: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A recording whose time to be kept is over, and the number of its appeal."""
+
+    id: UUID
+    started_at: datetime
+    appeal: str
+
+
 _DUE = text(
     """
-    SELECT recording.id FROM recording JOIN appeal ON appeal.id = appeal_id
+    SELECT recording.id, started_at, number FROM recording
+        JOIN appeal ON appeal.id = appeal_id
         LEFT JOIN record ON record.appeal_id = appeal.id
     WHERE state = 'stored'
         AND started_at < :now - make_interval(
@@ -155,7 +165,7 @@ async def waiting(connection: AsyncConnection) -> list[Erasure]:
 
 async def due(
     connection: AsyncConnection, days: Mapping[str, int], now: datetime, *, limit: int
-) -> list[UUID]:
+) -> list[Due]:
     """Stored recordings whose time to be kept is over, the oldest first.
 
     `days` is by the kind of the appeal's record, else by the outcome of its call, `*` for those
@@ -165,7 +175,7 @@ async def due(
     rows = await connection.execute(
         _DUE, {"days": json.dumps(dict(days)), "now": now, "limit": limit}
     )
-    return list(rows.scalars())
+    return [Due(*row) for row in rows]
 
 
 async def _asked(connection: AsyncConnection, erasure_id: UUID) -> Erasure:

@@ -33,7 +33,7 @@ async def list_erasures(site: CurrentSite) -> Erasures:
         due = await erasing.due(
             connection, site.settings.retention_days, datetime.now(UTC), limit=SHOWN
         )
-    return Erasures(waiting=waiting, due=due)
+    return Erasures(waiting=waiting, due=[each.id for each in due])
 
 
 @router.post("/api/v1/recordings/{recording_id}/erasure", status_code=201)

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from callcenter.web.site import DONE_COOKIE
+
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +47,9 @@ HEADERS = {
     # Everything is personal unless its route says otherwise: not even the browser keeps it.
     "Cache-Control": "no-store",
 }
+SEE_OTHER = 303
+#: Forms whose next page shows by itself what they did.
+PLAIN_TO_SEE = ("/duty", "/language", "/second-factor", "/sign-")
 OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
@@ -77,6 +82,10 @@ class Edge:
                     headers.setdefault(name, value)
                 if scope["scheme"] == "https":
                     headers.update(OVER_HTTPS)
+                if _is_done(scope, status, headers.get("location", "")):
+                    secure = "; Secure" if scope["scheme"] == "https" else ""
+                    done = f"{DONE_COOKIE}=1; Max-Age=60; Path=/; HttpOnly; SameSite=Lax{secure}"
+                    headers.append("Set-Cookie", done)
             await send(message)
 
         began = time.monotonic()
@@ -93,3 +102,9 @@ class Edge:
             route = getattr(scope.get("route"), "path", "-")
             took = (time.monotonic() - began) * 1000
             log.info("%s %s %s %d ms", scope["method"], route, status, took)
+
+
+def _is_done(scope: Scope, status: int | None, onward: str) -> bool:
+    """Whether a form was carried out: it leads to another page, and not to that of sign-in."""
+    is_form = scope["method"] == "POST" and not scope["path"].startswith(PLAIN_TO_SEE)
+    return is_form and status == SEE_OTHER and not onward.startswith("/sign-in")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from callcenter.errors import WeFailed
 from callcenter.web.permissions import Permission
 from callcenter.web.sessions import new_token
 from callcenter.web.site import (
+    DONE_COOKIE,
     Asset,
     Room,
     Visit,
@@ -76,7 +78,8 @@ def page(
 
     Templates get `_` (the Words of the language), `visit` (None where the error came before the
     sign-in was read), `form_token`, `here` (the address to come back to), `typed` (what was sent
-    here and refused, nothing of any other form) and the values given.
+    here and refused, nothing of any other form), `done` (whether the form that led here was carried
+    out) and the values given.
     `token` is a new secret for the browser, with which the forms of this page agree.
     """
     site = site_of(request)
@@ -85,15 +88,19 @@ def page(
     known = request.cookies.get(cookie)
     fresh = token or (None if known else new_token())
     visit: Visit | None = getattr(request.state, "visit", None)
+    is_next = request.method == "GET" and DONE_COOKIE in request.cookies
     content = site.templates.get_template(template).render(
         _=words,
         visit=visit,
         form_token=form_token(fresh or known or ""),
         template=template,
         here=_here(request),
+        done=is_next and status == HTTPStatus.OK,
         **{"typed": typed_into(request)} | values,
     )
     response = HTMLResponse(content, status)
+    if is_next:
+        response.delete_cookie(DONE_COOKIE, path="/")
     if fresh is not None:
         # Signed in or not, a browser has a secret of its own, which its forms are tied to.
         set_token(request, response, fresh)

@@ -23,6 +23,7 @@ from callcenter.web.second_factor import Factors
 from callcenter.web.words import Words, choose_language
 
 LANGUAGE_COOKIE = "callcenter_language"
+DONE_COOKIE = "callcenter_done"  # what was sent is done: the next page says so, once
 
 
 @dataclass(frozen=True)

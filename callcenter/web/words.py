@@ -43,17 +43,12 @@ class Words:
         return self._messages.get(message, message)
 
     def moment(self, at: datetime) -> str:
-        """Date and time to the second, in Asia/Almaty."""
-        return format_datetime(at, "medium", tzinfo=ZONE, locale=self._locale)
+        """Date and time to the second, in Asia/Almaty, in digits as people here write days."""
+        return format_datetime(at, "dd.MM.yyyy, HH:mm:ss", tzinfo=ZONE, locale=self._locale)
 
     def clock(self, at: datetime) -> str:
         """Only the time to the second, in Asia/Almaty."""
         return format_time(at, "HH:mm:ss", tzinfo=ZONE, locale=self._locale)
-
-    def milliseconds(self, length: timedelta) -> Markup:
-        """A length as a whole number of milliseconds."""
-        count = format_decimal(round(length / timedelta(milliseconds=1)), locale=self._locale)
-        return self(N_("%(count)s ms"), count=count)
 
     def size(self, count: int) -> Markup:
         """A number of bytes as kilobytes or megabytes, rounded up."""

@@ -24,6 +24,11 @@ OUTSIDE = """() => [...document.querySelectorAll("body *")]
     return width > 0 && (left < -1 || right > document.documentElement.clientWidth + 1);
   })
   .map((each) => each.outerHTML.slice(0, 200))"""
+#: Words may be there too, which have no box of their own.
+WIDER = """() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  return scrollWidth > clientWidth ? [`something, ${scrollWidth} wide`] : [];
+}"""
 #: Tables that are wider than their place.
 SCROLLED = """() => [...document.querySelectorAll(".scroll")]
   .filter((each) => each.scrollWidth > each.clientWidth)
@@ -59,7 +64,7 @@ async def _faults(page: Page, language: str) -> AsyncIterator[str]:
     await page.evaluate(OPEN_ALL)
     for size in (WIDE, NARROW):
         await page.set_viewport_size(size)
-        for each in await page.evaluate(OUTSIDE):
+        for each in [*await page.evaluate(OUTSIDE), *await page.evaluate(WIDER)]:
             yield f"outside at {size['width']}: {each}"
     for each in await serious_faults(page):
         yield f"serious: {each}"

@@ -51,6 +51,7 @@ from tests.web.test_records import WHOLE, send
 
 SOMEBODY = "somebody"  # who may sign in
 CREW = ("201", "202", "203")
+LONGEST_NAME = "Нұрсұлтангүл Әбдірахманқызы Құдайбергенова-Сыздықбайжұмабаева"
 BUSY = "204"  # who talks with a caller for as long as the tests look
 DIGEST = "0123456789abcdef" * 2
 
@@ -166,7 +167,7 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
             await consultants.add(
                 connection,
                 extension=extension,
-                name="Сәуле Ким",
+                name=LONGEST_NAME if extension == CREW[-1] else "Сәуле Ким",
                 languages=["ru"],
                 digest=DIGEST,
             )

@@ -5,6 +5,8 @@ from datetime import date, timedelta
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from callcenter.storage.engine import unit_of_work
+from callcenter.web import store
 from callcenter.web.permissions import Role
 from callcenter.web.words import LANGUAGES, Words
 from tests.browser.chromium import visit
@@ -98,7 +100,11 @@ async def test_a_password_is_made_for_somebody(
         await expect(page.locator("[name=name]")).to_have_value(SOMEBODY)
         await look_at(page, language)
         await visit(page, f"/users/{SOMEBODY}")
-        await page.locator(f"form[action='/users/{SOMEBODY}/password'] button").click()
+        # Nobody is given a new password by one press.
+        made = page.locator(f"form[action='/users/{SOMEBODY}/password'] button")
+        await expect(made).to_be_hidden()
+        await page.locator("details", has=made).locator("summary").press("Enter")
+        await made.press("Enter")
         await shows(page, "people/password.html")
         await look_at(page, language)
 
@@ -163,6 +169,42 @@ async def test_what_a_form_lacks_is_said_beside_the_field_in_the_language_of_the
         await expect(told).to_have_count(1)
         await page.locator("#article").fill("76")
         await expect(told).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_what_was_done_is_said_once_and_the_page_stays_where_it_was(
+    open_page: Open, site: Served, language: str
+) -> None:
+    async with open_page(Role.HEAD, language) as page:
+        await visit(page, f"/appeals/{site.registered}/record")
+        decision = page.locator("[name='f.decision']")
+        await decision.fill(f"Помочь {language}")
+        await decision.press("ArrowLeft")
+        before = await page.evaluate("scrollY")
+        assert before > 0
+        await page.keyboard.press("Control+s")
+        done = page.locator(".done")
+        await expect(done).to_be_in_viewport()
+        await expect(decision).to_be_focused()
+        assert abs(await page.evaluate("scrollY") - before) < 150  # what is said has its line
+        await page.keyboard.type("!")
+        await expect(decision).to_have_value(f"Помочь {language[0]}!{language[1]}")
+        await visit(page, f"/appeals/{site.registered}/record")
+        await expect(done).to_have_count(0)
+
+
+async def test_who_was_signed_out_is_not_told_that_it_is_done(
+    open_page: Open, site: Served
+) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, "/blocked")
+        cookies = await page.context.cookies()
+        token = next(each["value"] for each in cookies if each["name"] == "callcenter")
+        async with unit_of_work(site.engine) as connection:
+            await store.end_session(connection, token)
+        await send(form(page, "/blocked"), number="+77010000001")
+        await shows(page, "web/sign_in.html")
+        await expect(page.locator(".done")).to_have_count(0)
 
 
 async def test_a_step_that_cannot_be_made_leads_back_to_its_page(

@@ -1,13 +1,16 @@
 """What people do all day, done by the keyboard alone."""
 
+from datetime import UTC, date, datetime, timedelta
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from callcenter.web.permissions import Role
 from tests.browser.chromium import visit
 from tests.browser.conftest import Open
 from tests.browser.site import Served
-from tests.web.conftest import PASSWORD, add_user
+from tests.demands.conftest import PDF
+from tests.web.conftest import PASSWORD, RECEIVED, add_user, open_call
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -150,3 +153,67 @@ async def test_a_recording_is_heard(open_page: Open, site: Served) -> None:
         await expect(play).to_have_attribute("aria-pressed", "true")
         await page.keyboard.press("Escape")
         await page.wait_for_url(f"**/appeals/{site.call.number}")
+
+
+async def test_a_consultation_is_written_down_and_closed(open_page: Open, site: Served) -> None:
+    _, number = await open_call(site.engine, "call-keyboard", RECEIVED)
+    async with open_page(Role.CONSULTANT, "en") as page:
+        await visit(page, f"/appeals/{number}/record")
+        await tab_to(page, "Kind")
+        await type_into(page, "Consultation")
+        for field, words in (
+            ("Substance of the appeal", "Спросила о пособии"),
+            ("Decision how much help it needs", "Достаточно совета"),
+            ("Reason of the decision", "Всё сказано"),
+        ):
+            await tab_to(page, field)
+            await type_into(page, words)
+        await tab_to(page, "Information and reference", "Shift+Tab")
+        await page.keyboard.press("Space")
+        await page.keyboard.press("Control+s")
+        await expect(page.locator(".done")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("2")  # to what comes next
+        await tab_to(page, "Close")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dd .badge", has_text="Closed")).to_be_visible()
+
+
+async def test_a_demand_is_registered_checked_and_released_by_two(
+    open_page: Open, site: Served
+) -> None:
+    letter = {"letter_number": "03-2/200", "ground": "Правила, п. 6", "signatory": "А. Ахметов"}
+    days = {
+        "letter_date": f"{date.today() - timedelta(days=1)}",
+        "received_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M}",
+    }
+    async with open_page(Role.RECORDS_OFFICER, "en") as page:
+        await visit(page, "/demands")
+        await page.locator("summary", has_text="Register a demand").press("Enter")
+        for name, words in (*letter.items(), ("appeal_number", site.call.number), ("count", "3")):
+            await page.locator(f"[name={name}]").focus()
+            await type_into(page, words)
+        for name, day in days.items():  # typed as the browser's own language has it
+            await page.locator(f"[name={name}]").fill(day)
+        scan = FilePayload(name="letter.pdf", mimeType="application/pdf", buffer=PDF)
+        await page.locator("[name=scan]").set_input_files(scan)
+        await page.locator("[name=count]").press("Enter")
+        await page.wait_for_url("**/demands/26-*")
+        await expect(page.locator(".done")).to_be_visible()
+        address = page.url
+        await tab_to(page, "Hand over 1")
+        await page.keyboard.press("Space")
+        await tab_to(page, "Reason")
+        await type_into(page, "Прослушано")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dl")).to_contain_text("waits for a second person")
+    async with open_page(Role.HEAD, "en") as page:
+        await visit(page, "/demands")
+        await tab_to(page, "It is the authority's: I compared it")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".badge", has_text="confirmed")).to_be_visible()
+        await visit(page, address)
+        await tab_to(page, "Reason")
+        await type_into(page, "Разрешаю")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dl")).to_contain_text("released, waits to be taken")

@@ -135,6 +135,28 @@ async def test_both_hear_each_other_and_the_recording_has_both(
     assert loudness(right, CONSULTANT_TONE) > LOUD_IN_ALL
 
 
+async def test_a_conversation_leads_to_its_record_and_still_does_when_it_is_over(
+    desk: Desk,
+) -> None:
+    number = "+77013000007"
+    async with desk.page() as page, conversation(desk, page, number) as caller:
+        appeal = await desk.house.live_appeal(number)
+        assert appeal is not None
+        record = page.locator(f"a[href='/appeals/{appeal.number}/record']")
+        await expect(record).to_be_visible(timeout=LIMIT)
+        async with page.context.expect_page() as opened:
+            await page.keyboard.press("0")
+        written = (await opened.value).locator("[name='f.content']")
+        await expect(written).to_be_visible()
+        await written.page.close()
+        await hear_each_other(page, caller)  # the window of the telephone is still there
+        await page.keyboard.press("9")
+        await is_in(page, "ready")
+        await caller.ended()
+        await expect(page.locator("[data-call]")).to_have_count(0, timeout=LIMIT)
+        await expect(record).to_be_visible()
+
+
 async def test_keys_that_are_typed_reach_the_line(desk: Desk) -> None:
     async with desk.page() as page, conversation(desk, page, "+77013000002") as caller:
         await page.locator("#keys").focus()

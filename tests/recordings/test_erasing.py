@@ -242,7 +242,8 @@ async def test_rules_say_what_is_due_to_be_erased(
 
     async def due() -> list[UUID]:
         async with unit_of_work(tools.engine) as connection:
-            return await erasing.due(connection, days, now, limit=10)
+            found = await erasing.due(connection, days, now, limit=10)
+            return [each.id for each in found]
 
     assert await due() == ([recording_id] if is_due else [])
     async with unit_of_work(tools.engine) as connection:

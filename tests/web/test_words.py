@@ -213,11 +213,10 @@ def test_values_in_a_message_are_escaped() -> None:
     assert str(said) == "Appeal &lt;b&gt;"
 
 
-def test_dates_are_in_almaty_and_in_the_language() -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_moments_are_in_almaty_and_written_as_days_are(language: str) -> None:
     late = datetime(2026, 11, 24, 20, 30, tzinfo=UTC)
-    assert Words("ru").moment(late) == "25 нояб. 2026\u202fг., 01:30:00"
-    assert Words("kk").moment(late) == "2026\u202fж. 25 қар., 01:30:00"
-    assert Words("en").moment(late) == "25 Nov 2026, 01:30:00"
+    assert Words(language).moment(late) == "25.11.2026, 01:30:00"
 
 
 @pytest.mark.parametrize(

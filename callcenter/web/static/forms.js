@@ -66,3 +66,24 @@ document.addEventListener(
 document.addEventListener("input", (event) => {
   if (event.target.validity) forget(event.target);
 });
+
+// A form that leads back to its page leaves it where it was: work goes on from there.
+const PLACE = "place";
+const left = JSON.parse(sessionStorage.getItem(PLACE));
+sessionStorage.removeItem(PLACE);
+if (
+  left?.path === location.pathname &&
+  !location.hash &&
+  !document.querySelector("main [role=alert]:not([hidden])")
+) {
+  const field = left.id ? document.getElementById(left.id) : null;
+  field?.focus({ preventScroll: true });
+  if (field && left.caret !== null) field.setSelectionRange(left.caret, left.caret);
+  scrollTo(0, left.at);
+}
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post" || event.defaultPrevented) return;
+  const { id, selectionStart } = document.activeElement;
+  const place = { path: location.pathname, at: scrollY, id, caret: selectionStart ?? null };
+  sessionStorage.setItem(PLACE, JSON.stringify(place));
+});

@@ -10,14 +10,22 @@ async function keep() {
   waits = null;
   const body = new URLSearchParams(new FormData(form));
   try {
-    const answer = await fetch(form.dataset.draft, { method: "POST", body });
-    if (answer.ok) told.textContent = `${told.dataset.words} ${(await answer.json()).kept}`;
-    else waits = setTimeout(keep, 5000);
+    // Whoever is signed out is led to the page of sign-in: that keeps nothing.
+    const answer = await fetch(form.dataset.draft, { method: "POST", body, redirect: "error" });
+    if (!answer.ok) return again();
+    told.textContent = `${told.dataset.words} ${(await answer.json()).kept}`;
+    told.classList.remove("fault");
     const known = await fetch(form.dataset.similar, { method: "POST", body });
     if (known.ok) similar.innerHTML = await known.text(); // ours, escaped by its template
   } catch {
-    waits = setTimeout(keep, 5000); // the server is away: what is typed stays in the page
+    again(); // the server is away: what is typed stays in the page
   }
+}
+
+function again() {
+  told.textContent = told.dataset.lost;
+  told.classList.add("fault");
+  waits = setTimeout(keep, 5000);
 }
 
 form.addEventListener("input", () => {
