@@ -140,7 +140,7 @@ def _conditions(question: Question) -> list[ColumnElement[bool]]:
     if question.caller_number:
         conditions.append(appeal.c.caller_number == question.caller_number)
     if question.language:
-        conditions.append(appeal.c.language == question.language)
+        conditions.append(recording.c.call_language == question.language)
     if question.outcome:
         conditions.append(recording.c.call_outcome == question.outcome)
     if question.since is not None:

@@ -37,6 +37,7 @@ recording = Table(
     Column("copied_at", DateTime(timezone=True), comment="since then it is in the second store"),
     Column("fault", Text, comment="why it failed, for the records officer"),
     Column("call_outcome", Text, comment="of the appeal, by a trigger: to find it by"),
+    Column("call_language", Text, comment="the same of the language"),
     CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
     CheckConstraint("(state IN ('stored', 'erased')) = (sha256 IS NOT NULL)", name="stored"),
     Index("ix_recording_appeal_id", "appeal_id"),
@@ -45,6 +46,15 @@ recording = Table(
     Index(
         "ix_recording_consultant_id",
         "consultant_id",
+        "started_at",
+        "id",
+        "call_language",
+        "call_outcome",
+        postgresql_where=text("state = 'stored'"),
+    ),
+    Index(
+        "ix_recording_call_language",
+        "call_language",
         "started_at",
         "id",
         postgresql_where=text("state = 'stored'"),

@@ -12,6 +12,9 @@ from sqlalchemy import text
 
 from callcenter.appeals import recorded
 from callcenter.appeals.recorded import Question
+from callcenter.recordings.jobs import SAMPLE
+from callcenter.recordings.sampling import some_stored
+from callcenter.recordings.set_aside import aside
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.migrate import migrate
@@ -41,7 +44,8 @@ MAKE = (
     """INSERT INTO recording (id, appeal_id, consultant_id, spool_name, state, started_at, ended_at,
         store_name, sha256, bytes, audio_sha256, audio_bytes, sealed_to, duration_ms)
     SELECT gen_random_uuid(), id, (SELECT array_agg(id) FROM consultant)[1 + n % 120], n || '.raw',
-        'stored', received_at + '20 seconds', ended_at, n || '.flac.age', repeat('0', 64), 1000,
+        'stored', received_at, received_at + (5 + (n * 7919 % 4000) + CASE n % 5000 WHEN 0 THEN 9
+        ELSE 0 END) * interval '1 second', n || '.flac.age', repeat('0', 64), 1000,
         repeat('0', 64), 900, 'age1', 1000 * (5 + (n * 7919 % 4000))
     FROM (SELECT *, call_id::bigint AS n FROM appeal) AS made""",
     "VACUUM ANALYZE appeal",
@@ -88,7 +92,16 @@ async def _measured(settings: Settings, count: int) -> str:
         "a part of a name": Question(consultant="ultant 11"),
         "a week": Question(since=middle, until=middle + WEEK),
         "a language": Question(language="kk"),
+        "a language that nobody spoke": Question(language="en"),
         "a consultant who never speaks it": Question(consultant="2007", language="ru"),
+        "that, of all consultants of a name": Question(consultant="ultant 11", language="en"),
+        "a consultant, an outcome of none": Question(consultant="2007", outcome="of_none"),
+        "a consultant, a language, an outcome of 5 %": Question(
+            consultant="2007", language="kk", outcome="of_1_in_20"
+        ),
+        "a language that nobody spoke, an outcome of nine in ten": Question(
+            language="en", outcome="talked"
+        ),
         "a part of all names": Question(consultant="consultant"),
         "that, and an outcome of none": Question(consultant="consultant", outcome="of_none"),
         "a consultant, a week, a language, between ten minutes and eleven": Question(
@@ -117,6 +130,9 @@ async def _measured(settings: Settings, count: int) -> str:
         async with unit_of_work(engine) as connection:
             for name, question in questions.items():
                 rows.append((name, *await timed(partial(recorded.find, connection, question))))
+            sample = partial(some_stored, connection, SAMPLE, count)
+            rows.append(("the sample of a night", *await timed(sample)))
+            rows.append(("what is set aside", *await timed(partial(aside, connection))))
     finally:
         await engine.dispose()
     return table(rows)

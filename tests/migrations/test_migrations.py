@@ -119,8 +119,9 @@ def test_recordings_that_were_there_before_know_what_became_of_their_calls(
             """
             WITH made AS (
                 INSERT INTO appeal
-                    (id, number, channel, caller_kind, received_at, ended_at, outcome)
-                SELECT gen_random_uuid(), lpad(n::text, 10, '0'), 'call', 'withheld', now(),
+                    (id, number, channel, language, caller_kind, received_at, ended_at, outcome)
+                SELECT gen_random_uuid(), lpad(n::text, 10, '0'), 'call',
+                    CASE n WHEN 2 THEN 'kk' END, 'withheld', now(),
                     CASE n WHEN 1 THEN now() END, CASE n WHEN 1 THEN 'talked' END
                 FROM generate_series(1, 2) AS n RETURNING id, number
             )
@@ -131,3 +132,6 @@ def test_recordings_that_were_there_before_know_what_became_of_their_calls(
         command.upgrade(made, "0052")
         query = "SELECT call_outcome FROM recording ORDER BY spool_name"
         assert list(connection.exec_driver_sql(query).scalars()) == ["talked", None]
+        command.upgrade(made, "0070")
+        query = "SELECT call_outcome, call_language FROM recording ORDER BY spool_name"
+        assert list(connection.exec_driver_sql(query)) == [("talked", None), (None, "kk")]

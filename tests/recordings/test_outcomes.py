@@ -1,6 +1,7 @@
-"""A recording knows what became of its call, whichever of the two was written first."""
+"""A recording knows the outcome and language of its call, whichever was written first."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -14,6 +15,8 @@ from callcenter.recordings.tables import recording
 from callcenter.storage.engine import unit_of_work
 from tests.appeals import opened
 from tests.demands.recorded import TALKED_AT
+
+Change = Callable[[AsyncConnection, UUID], Awaitable[None]]
 
 
 async def an_appeal(engine: AsyncEngine) -> UUID:
@@ -37,9 +40,13 @@ async def close(connection: AsyncConnection, appeal_id: UUID, outcome: str = "ta
     await appeals.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=ended_at)
 
 
-async def outcomes(engine: AsyncEngine) -> list[str | None]:
+async def speak(connection: AsyncConnection, appeal_id: UUID) -> None:
+    await appeals.set_language(connection, appeal_id=appeal_id, language="kk")
+
+
+async def known(engine: AsyncEngine, column: str = "call_outcome") -> list[str | None]:
     async with unit_of_work(engine) as connection:
-        return list((await connection.execute(select(recording.c.call_outcome))).scalars())
+        return list((await connection.execute(select(recording.c[column]))).scalars())
 
 
 async def test_it_is_that_of_its_appeal_alone_and_none_while_the_call_lives(
@@ -49,21 +56,43 @@ async def test_it_is_that_of_its_appeal_alone_and_none_while_the_call_lives(
     async with unit_of_work(engine) as connection:
         await begin(connection, this)
         await begin(connection, other)
-    assert await outcomes(engine) == [None, None]
+    assert await known(engine) == [None, None]
     async with unit_of_work(engine) as connection:
         await close(connection, this)
     async with unit_of_work(engine) as connection:
         await begin(connection, this)  # as that of a callback, days later
         await close(connection, this, "message")  # the first outcome stays
-    assert sorted(map(str, await outcomes(engine))) == ["None", "talked", "talked"]
+    assert sorted(map(str, await known(engine))) == ["None", "talked", "talked"]
+
+
+async def test_the_language_is_that_of_its_appeal_too_also_when_it_is_changed(
+    engine: AsyncEngine,
+) -> None:
+    this, other = await an_appeal(engine), await an_appeal(engine)
+    async with unit_of_work(engine) as connection:
+        await begin(connection, this)
+        await begin(connection, other)
+    assert await known(engine, "call_language") == [None, None]
+    async with unit_of_work(engine) as connection:
+        await speak(connection, this)
+        await begin(connection, this)
+    assert sorted(map(str, await known(engine, "call_language"))) == ["None", "kk", "kk"]
+    async with unit_of_work(engine) as connection:
+        await appeals.set_language(connection, appeal_id=this, language="ru")
+    assert sorted(map(str, await known(engine, "call_language"))) == ["None", "ru", "ru"]
+    assert await known(engine) == [None, None, None]
 
 
 @pytest.mark.parametrize("begins_first", [True, False])
+@pytest.mark.parametrize(
+    ("change", "column", "value"),
+    [(close, "call_outcome", "talked"), (speak, "call_language", "kk")],
+)
 async def test_two_who_write_at_once_leave_it_right(
-    engine: AsyncEngine, begins_first: bool
+    engine: AsyncEngine, begins_first: bool, change: Change, column: str, value: str
 ) -> None:
     appeal_id = await an_appeal(engine)
-    first, second = (begin, close) if begins_first else (close, begin)
+    first, second = (begin, change) if begins_first else (change, begin)
 
     async def come_second() -> None:
         async with unit_of_work(engine) as connection:
@@ -75,4 +104,4 @@ async def test_two_who_write_at_once_leave_it_right(
         done, _ = await asyncio.wait((task,), timeout=0.3)
         assert not done, "it does not wait for the first"
     await task
-    assert await outcomes(engine) == ["talked"]
+    assert await known(engine, column) == [value]
