@@ -1,4 +1,4 @@
-"""The folder of signed heads: one file a day, and the public key that they are verified with."""
+"""The folder of signed heads: a file a day, and the public key that they are verified with."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,13 +34,19 @@ class Kept:
     not_signed: list[str]
     fingerprint: str | None  #: SHA-256 of the key's 32 bytes; None when there is no key
 
+    def of_day(self, at: datetime) -> int:
+        """How many heads there are of that day, those that are none included."""
+        day = f"{at.astimezone(UTC):%Y-%m-%d}"
+        signed = sum(head.at.astimezone(UTC).date().isoformat() == day for head in self.heads)
+        return signed + sum(name.startswith(day) for name in self.not_signed)
 
-def file_of(folder: Path, at: datetime) -> Path:
-    """The file of the head of a day; days are those of UTC."""
-    return folder / f"{at.astimezone(UTC):%Y-%m-%d}.head"
+
+def file_of(folder: Path, at: datetime, number: int = 1) -> Path:
+    """The file of a head of a day; days are those of UTC. More than one has who changes clocks."""
+    return folder / f"{at.astimezone(UTC):%Y-%m-%d}{f'-{number}' if number > 1 else ''}.head"
 
 
-def keep(folder: Path, key: Ed25519PrivateKey, head: Head) -> None:
+def keep(folder: Path, key: Ed25519PrivateKey, head: Head, number: int = 1) -> None:
     """Sign a head and write it as that of its day; one that is there already stays.
 
     Raises AnotherKey, so that no head is written that the key beside it does not verify; OSError.
@@ -49,7 +55,7 @@ def keep(folder: Path, key: Ed25519PrivateKey, head: Head) -> None:
     write_once(folder / KEY, public)
     if (folder / KEY).read_text() != public:
         raise AnotherKey
-    write_once(file_of(folder, head.at), sign(key, head) + "\n")
+    write_once(file_of(folder, head.at, number), sign(key, head) + "\n")
 
 
 def read_all(folder: Path) -> Kept:

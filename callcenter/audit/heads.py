@@ -6,8 +6,9 @@ Ed25519 signature (RFC 8032) in base64 of all before the last space. Public tool
 """
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -63,3 +64,27 @@ def read(key: Ed25519PublicKey, line: str) -> Head:
         return Head(int(entry), bytes.fromhex(digest), datetime.fromisoformat(at))
     except (InvalidSignature, ValueError) as exc:
         raise NotSigned from exc
+
+
+def is_due(heads: Sequence[Head], now: datetime, last: int) -> bool:
+    """Whether entry `last` is to be signed: no head of today (UTC) is the newest of all.
+
+    After the clock was changed there may be one of today from before, which does not cover what
+    came since. A log that is shorter than what was signed is signed once a day all the same.
+    """
+    of_today = [head.entry for head in heads if _day(head.at) == _day(now)]
+    newest = max((head.entry for head in heads), default=0)
+    return not of_today or max(of_today) < newest <= last
+
+
+def days_without(heads: Sequence[Head]) -> list[date]:
+    """Days (UTC) between the first head and the last that have none: a later one covers them."""
+    days = {_day(head.at) for head in heads}
+    if not days:
+        return []
+    length = (max(days) - min(days)).days
+    return [day for day in (min(days) + timedelta(n) for n in range(length)) if day not in days]
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(UTC).date()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from procrastinate import JobContext
 
 from callcenter.audit import head_files, store
-from callcenter.audit.heads import Head, key_from
+from callcenter.audit.heads import Head, days_without, is_due, key_from
 from callcenter.audit.verifying import faults
 from callcenter.secrets import read_secret
 from callcenter.storage.engine import unit_of_work
@@ -21,18 +21,32 @@ SHOWN = 20  # faults; more are counted
 async def sign_head(tools: Tools, now: datetime) -> None:
     """Write down, signed, what the newest entry is, unless that was done today (UTC).
 
-    May be killed anywhere, repeated, or done by two workers at once: one of them is kept. Does
-    nothing while the log is empty. Raises NotReady, AskedWrongly, WeFailed and OSError.
+    Tells when the head that is due was late or early, as after the clock was changed. May be killed
+    anywhere, repeated, or done by two workers at once: one of them is kept. Does nothing while the
+    log is empty. Raises NotReady, AskedWrongly, WeFailed and OSError.
     """
     folder = tools.settings.audit_heads
-    if head_files.file_of(folder, now).exists():
-        return
+    kept = await asyncio.to_thread(head_files.read_all, folder)
     async with unit_of_work(tools.engine) as connection:
         last = await store.last(connection)
-    if last is None:
+    if last is None or not is_due(kept.heads, now, last.id):
         return
+    head, number = Head(last.id, last.hash, now), kept.of_day(now) + 1
     key = key_from(read_secret(tools.settings.secrets_folder, "audit"))
-    await asyncio.to_thread(head_files.keep, folder, key, Head(last.id, last.hash, now))
+    await asyncio.to_thread(head_files.keep, folder, key, head, number)
+    if number > 1:
+        log.critical(
+            "there was a head of today from before, as when the clock was changed:"
+            " entry %d is signed in %s",
+            last.id,
+            head_files.file_of(folder, now, number).name,
+        )
+    missing = set(days_without([*kept.heads, head])) - set(days_without(kept.heads))
+    if missing:
+        log.critical(
+            "no head was signed on %s: that of today covers what was written then",
+            ", ".join(day.isoformat() for day in sorted(missing)),
+        )
 
 
 @jobs.periodic(cron="*/10 * * * *")

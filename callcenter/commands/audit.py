@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from callcenter.audit.head_files import Kept, read_all
+from callcenter.audit.heads import days_without
 from callcenter.audit.verifying import faults
 from callcenter.errors import WeFailed
 from callcenter.settings import read_settings
@@ -48,7 +49,12 @@ def _heads_as_words(kept: Kept) -> str:
     if not kept.heads:
         return "no signed head yet: that the newest entries were cut off would not be noticed"
     newest = max(kept.heads, key=lambda head: head.entry)
-    return (
+    agreeing = (
         f"{len(kept.heads)} signed heads agree, the newest of {newest.at:%Y-%m-%d} "
         f"for entry {newest.entry}; SHA-256 of the key: {kept.fingerprint}"
     )
+    without = days_without(kept.heads)
+    if not without:
+        return agreeing
+    shown = ", ".join(day.isoformat() for day in without[-SHOWN:])
+    return f"{agreeing}\n{len(without)} days have no head of their own, a later one covers: {shown}"

@@ -234,6 +234,75 @@ async def test_a_head_is_signed_once_a_day_and_none_of_an_empty_log(
     assert kept.not_signed == []
 
 
+async def test_a_head_from_before_a_clock_change_is_not_taken_for_that_of_today(
+    settings: Settings, engine: AsyncEngine, verify: Verify, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clock leaps ahead by eight days and is put back: all that is written later is signed."""
+    tools, day = Tools(settings, engine), timedelta(days=1)
+
+    async def signed(at: datetime) -> list[str]:
+        """The names of the files that come to be then, however often it is asked for."""
+        before = {file.name for file in settings.audit_heads.glob("*.head")}
+        for _ in range(3):
+            await sign_head(tools, at)
+        return sorted({file.name for file in settings.audit_heads.glob("*.head")} - before)
+
+    await write(engine, 1)
+    assert await signed(DAY) == ["2026-11-24.head"]
+    await write(engine, 1)
+    assert await signed(DAY + 8 * day) == ["2026-12-02.head"]
+    assert "no head was signed on 2026-11-25, 2026-11-26" in caplog.text
+    await write(engine, 1)
+    assert await signed(DAY) == ["2026-11-24-2.head"]
+    assert "entry 3 is signed in 2026-11-24-2.head" in caplog.text
+    for days in range(1, 8):
+        await write(engine, 1)
+        assert len(await signed(DAY + days * day)) == 1
+    await write(engine, 1)
+    assert await signed(DAY + 8 * day) == ["2026-12-02-2.head"]
+    kept = head_files.read_all(settings.audit_heads)
+    assert sorted(head.entry for head in kept.heads) == list(range(1, 12))
+    assert "11 signed heads agree" in await asyncio.to_thread(verify)
+
+
+async def test_days_without_a_head_are_told_and_the_next_head_covers_them(
+    settings: Settings,
+    engine: AsyncEngine,
+    database: str,
+    verify: Verify,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tools, day = Tools(settings, engine), timedelta(days=1)
+    await write(engine, 1)
+    await sign_head(tools, DAY)
+    assert caplog.text == ""
+    await write(engine, 3)
+    await sign_head(tools, DAY + 3 * day)
+    assert "no head was signed on 2026-11-25, 2026-11-26: that of today covers" in caplog.text
+    caplog.clear()
+    await sign_head(tools, DAY + 4 * day)
+    assert caplog.text == ""
+    said = await asyncio.to_thread(verify)
+    assert "2 days have no head of their own, a later one covers: 2026-11-25, 2026-11-26" in said
+    for statement in (GUARDS_OFF, "UPDATE audit_entry SET who = 'x' WHERE id = 3"):
+        await asyncio.to_thread(tamper, database, statement)
+    assert "entry 3: not what" in await asyncio.to_thread(verify)
+
+
+async def test_of_a_log_that_was_cut_off_a_head_is_signed_once_a_day(
+    settings: Settings, engine: AsyncEngine, database: str
+) -> None:
+    tools = Tools(settings, engine)
+    await write(engine, 5)
+    await sign_head(tools, DAY)
+    for statement in (GUARDS_OFF, "DELETE FROM audit_entry WHERE id > 2"):
+        await asyncio.to_thread(tamper, database, statement)
+    for _ in range(3):
+        await sign_head(tools, DAY)
+        await sign_head(tools, DAY + timedelta(days=1))
+    assert len(list(settings.audit_heads.glob("*.head"))) == 2
+
+
 async def test_no_head_is_written_that_the_key_beside_it_would_not_verify(
     settings: Settings, engine: AsyncEngine
 ) -> None:
