@@ -10,6 +10,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Paragraph, Spacer
 
+from callcenter.demands.authorities import authority_on
 from callcenter.demands.states import Ground
 from callcenter.web.printing import HEADING, PLAIN, as_pdf
 
@@ -100,7 +101,8 @@ GROUNDS = {
     "kk": {
         Ground.NOT_AUTHORISED: "«111» байланыс орталығы қызметінің қағидаларының 6-тармағына "
         "сәйкес жазбалар ақпараттандыру саласындағы уәкілетті органның жазбаша талабы бойынша ғана "
-        "беріледі, ал талап ол органнан келген жоқ.",
+        "беріледі, ал талап ол органнан келген жоқ. {on:%d.%m.%Y} жағдайы бойынша ол — {body} "
+        "({role}).",
         Ground.NO_CONVERSATION: "талапта көрсетілген мәліметтер бойынша байланыс орталығында "
         "мұндай әңгіменің жазбасы жоқ.",
         Ground.NOT_OF_CONSULTANT: "талап етілген жазба кеңесшінің қоңырау шалған адаммен әңгімесі "
@@ -109,7 +111,7 @@ GROUNDS = {
     "ru": {
         Ground.NOT_AUTHORISED: "согласно пункту 6 Правил деятельности контакт-центра «111» записи "
         "предоставляются только по письменному требованию уполномоченного органа в сфере "
-        "информатизации, а требование поступило не от него.",
+        "информатизации, а требование поступило не от него. На {on:%d.%m.%Y} это {body} ({role}).",
         Ground.NO_CONVERSATION: "по указанным в требовании сведениям записи такого разговора в "
         "контакт-центре нет.",
         Ground.NOT_OF_CONSULTANT: "истребуемая запись не является разговором консультанта с "
@@ -117,6 +119,16 @@ GROUNDS = {
         "разговоров.",
     },
 }
+
+
+def ground_of(refusal: Refusal, language: str) -> str:
+    """The ground as the letter says it, with who is the authorised body by then."""
+    body = authority_on(refusal.on)
+    return GROUNDS[language][refusal.ground].format(
+        on=refusal.on,
+        body=body.kk if language == "kk" else body.ru,
+        role=body.role_kk if language == "kk" else body.role_ru,
+    )
 
 
 def refusal_letter(refusal: Refusal) -> bytes:
@@ -132,7 +144,7 @@ def _refusal_pages(refusal: Refusal) -> Iterator[Flowable]:
 
 def _refusal_page(refusal: Refusal, language: str, to: str) -> Iterator[Flowable]:
     words = WORDS[language] | REFUSING[language]
-    values = asdict(refusal) | {"ground": GROUNDS[language][refusal.ground]}
+    values = asdict(refusal) | {"ground": ground_of(refusal, language)}
 
     def say(name: str, style: ParagraphStyle = PLAIN) -> Paragraph:
         return Paragraph(escape(words[name].format(**values)), style)

@@ -4,15 +4,14 @@ from datetime import date
 
 import pytest
 
-from callcenter.demands.letters import GROUNDS, REFUSING, WORDS, Refusal, refusal_letter
+from callcenter.demands.letters import REFUSING, WORDS, Refusal, ground_of, refusal_letter
 from callcenter.demands.states import Ground
 
 
-@pytest.mark.parametrize("ground", Ground)
-def test_every_ground_has_its_letter_in_both_languages(ground: Ground) -> None:
-    refusal = Refusal(
+def refusal_of(ground: Ground, on: date = date(2026, 11, 25)) -> Refusal:
+    return Refusal(
         number="26-0001/1",
-        on=date(2026, 11, 25),
+        on=on,
         to_kk="Банк <А>",
         to_ru="Банк «А»",
         letter_number="03-2/117",
@@ -20,12 +19,27 @@ def test_every_ground_has_its_letter_in_both_languages(ground: Ground) -> None:
         ground=ground,
         refused_by="head",
     )
+
+
+@pytest.mark.parametrize("ground", Ground)
+def test_every_ground_has_its_letter_in_both_languages(ground: Ground) -> None:
+    refusal = refusal_of(ground)
     made = refusal_letter(refusal)
     assert made.startswith(b"%PDF-")
     assert made.count(b"/Type /Page\n") == 2
     assert refusal_letter(refusal) == made
-    kazakh, russian = (GROUNDS[language][ground] for language in ("kk", "ru"))
+    kazakh, russian = (ground_of(refusal, language) for language in ("kk", "ru"))
     assert set("әғқңөұүі") & set(kazakh)
     assert not set("әғқңөұүі") & set(russian)
     assert REFUSING["kk"].keys() == REFUSING["ru"].keys()
     assert WORDS["kk"].keys() == WORDS["ru"].keys()
+
+
+def test_who_is_not_the_authorised_body_is_told_which_is_it_by_then() -> None:
+    before = refusal_of(Ground.NOT_AUTHORISED, date(2025, 9, 17))
+    now = refusal_of(Ground.NOT_AUTHORISED)
+    assert "17.09.2025 это Министерство цифрового развития, инноваций" in ground_of(before, "ru")
+    assert ground_of(before, "ru").endswith("(уполномоченный орган в сфере информатизации).")
+    assert "это Министерство искусственного интеллекта" in ground_of(now, "ru")
+    assert ground_of(now, "ru").endswith("(уполномоченный орган в сфере цифровизации).")
+    assert ground_of(now, "kk").endswith("(цифрландыру саласындағы уәкілетті орган).")
