@@ -1,4 +1,4 @@
-"""A process that dies, as by SIGKILL, right after a step of what it does."""
+"""A process that dies, as by SIGKILL, right after a step of what it does, or right before it."""
 
 import asyncio
 import os
@@ -8,13 +8,23 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 STATUS = 77
-_BEGIN = "import sys\nfrom tests.killing import die_after\ndie_after(sys.argv.pop(1))\n"
+_BEGIN = "import sys\nfrom tests.killing import {name}\n{name}(sys.argv.pop(1))\n"
 
 
 async def dies_after(step: str, program: str, *arguments: str, env: Mapping[str, str]) -> None:
     """Run a program of Python, which must come to the step, a function by its whole name."""
+    await _dies("die_after", step, program, *arguments, env=env)
+
+
+async def dies_before(step: str, program: str, *arguments: str, env: Mapping[str, str]) -> None:
+    """As `dies_after`, when the step is about to be done."""
+    await _dies("die_before", step, program, *arguments, env=env)
+
+
+async def _dies(how: str, step: str, program: str, *arguments: str, env: Mapping[str, str]) -> None:
+    begin = _BEGIN.format(name=how)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _BEGIN + program, step, *arguments), env=env
+        *(sys.executable, "-c", begin + program, step, *arguments), env=env
     )
     assert await process.wait() == STATUS
 
@@ -32,6 +42,12 @@ def die_after(step: str) -> None:
         os._exit(STATUS)
 
     setattr(owner, name, fatal)
+
+
+def die_before(step: str) -> None:
+    """End this process when that function is called for the first time."""
+    owner_name, _, name = step.rpartition(".")
+    setattr(pkgutil.resolve_name(owner_name), name, lambda *_, **__: os._exit(STATUS))
 
 
 async def _die_with(result: Coroutine[Any, Any, Any]) -> None:

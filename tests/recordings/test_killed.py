@@ -10,9 +10,17 @@ from callcenter.recordings import jobs, store
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
-from tests.killing import dies_after
+from tests.killing import dies_after, dies_before
 from tests.recordings.test_erasing import verified
-from tests.recordings.test_keeping import environment, is_kept, keep, recorded, row_of, tools
+from tests.recordings.test_keeping import (
+    AUDIO,
+    environment,
+    is_kept,
+    keep,
+    recorded,
+    row_of,
+    tools,
+)
 from tests.recordings.test_stores import copy_all, in_bucket, on_s3
 from tests.s3 import S3Server
 
@@ -65,6 +73,29 @@ async def test_a_worker_killed_after_any_step_loses_nothing(tools: Tools, step: 
     await dies_after(step, KEEP, env=environment(tools.settings))
     await keep(tools)
     await is_kept(tools, recording_id)
+
+
+@pytest.mark.parametrize("step", ["_store_is_there", "_keep_all", "_remove_raw"])
+async def test_a_worker_killed_right_before_a_step_loses_nothing(tools: Tools, step: str) -> None:
+    """As when the register knows already that it is stored, and the raw file is there still."""
+    recording_id = await recorded(tools)
+    at = f"callcenter.recordings.keeping.Keeper.{step}"
+    await dies_before(at, KEEP, env=environment(tools.settings))
+    known = (await row_of(tools, recording_id)).state
+    assert known == ("stored" if step == "_remove_raw" else "closed")
+    assert (tools.settings.spool / f"{recording_id}.raw").read_bytes() == AUDIO
+    await keep(tools)
+    await is_kept(tools, recording_id)
+
+
+async def test_a_worker_killed_between_two_raw_files_leaves_none_behind(tools: Tools) -> None:
+    both = [await recorded(tools), await recorded(tools)]
+    await dies_after("pathlib.Path.unlink", KEEP, env=environment(tools.settings))
+    assert {(await row_of(tools, each)).state for each in both} == {"stored"}
+    assert len(list(tools.settings.spool.iterdir())) == 1
+    await keep(tools)
+    assert list(tools.settings.spool.iterdir()) == []
+    assert await verified(tools) == {}
 
 
 @pytest.mark.parametrize(
