@@ -55,7 +55,9 @@ class Action(StrEnum):
     FIELD_KEPT = "web:field:kept"  #: added or changed; subject: its code; detail: version
     TERM_KEPT = "web:term:kept"  #: a term of the law; detail: length, unit, article, from
     RECORDINGS_SEARCHED = "web:recording:searched"  #: detail: filters (their names), found
-    RECORDING_PLAYED = "telephone:recording:listened"  #: a message; detail: id of the appeal
+    RECORDING_PLAYED = (
+        "telephone:recording:listened"  #: a message; detail: id of the appeal, reason (its offer)
+    )
     LISTENING_REFUSED = "web:recording:listening_refused"  #: other_team or not_own
     RECORDING_HELD = "web:recording:held"  #: kept from erasing by hand; detail: order
     RECORDING_LET_GO = "web:recording:let_go"  #: not any more; detail: order, reason
@@ -113,6 +115,7 @@ class Action(StrEnum):
     APPEALS_EXPORTED = "web:appeals:exported"  #: detail: filters, rows, personal, format
     MACHINE_ADDED = "command:machine:added"  #: subject: the machine
     MACHINE_REVOKED = "command:machine:revoked"
+    RECORDING_DEALT_WITH = "command:recording:dealt_with"  #: that was set aside; detail: reason
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked
     USER_SIGNS = "command:user:signs"  #: how somebody signs receipts was changed

@@ -1,6 +1,7 @@
 """`callcenter recordings`: is the store as it was sealed, and what was set aside?"""
 
 import asyncio
+import getpass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -41,7 +42,9 @@ def aside() -> None:
     """List recordings that failed, or whose length is not that of their conversation; and what
     lies among the recorded files and belongs to no call.
 
-    Exit status 1 when there are any. Nothing of them is ever removed.
+    Exit status 1 when there are any. Nothing of them is ever removed. Recordings are listed, and
+    supervisors alarmed every day, until somebody says by `dealt-with` what became of them; a file,
+    until it is moved away.
     """
     settings = read_settings()
     lines = asyncio.run(once(settings, lambda connection: _aside(connection, settings)))
@@ -50,6 +53,21 @@ def aside() -> None:
     if lines:
         raise WeFailed(f"{len(lines)} recordings are set aside: see docs/operations/failures.md")
     click.echo("no recording is set aside")
+
+
+@command.command("dealt-with")
+@click.argument("recording_ids", metavar="ID...", type=click.UUID, nargs=-1, required=True)
+@click.option("--reason", required=True, help="What became of them, for the audit log.")
+def dealt_with(recording_ids: tuple[UUID, ...], reason: str) -> None:
+    """Say that somebody saw to recordings that were set aside. Their files stay where they are."""
+    who = f"system:{getpass.getuser()}"
+    asyncio.run(
+        once(
+            read_settings(),
+            lambda connection: set_aside.deal_with(connection, set(recording_ids), who, reason),
+        )
+    )
+    click.echo(f"{len(set(recording_ids))} are set aside no more")
 
 
 async def _aside(connection: AsyncConnection, settings: Settings) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from callcenter.recordings import opening, set_aside, store
 from callcenter.recordings.age import Altered
 from callcenter.recordings.formats import Sealed
 from callcenter.recordings.keys import NoKey
+from callcenter.recordings.sampling import some_stored
 from callcenter.recordings.store import RecordingRow
 from callcenter.recordings.vault import Vault, name_for
 from callcenter.settings import Settings
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 BATCH = 100
 SAMPLE = 1000  # recordings of a night
 SHOWN = 20  # in the log
-ASIDE_LATELY = timedelta(days=2)  # older ones were told of
 
 COPIED_AT_ONCE = 10
 COPYING = 50.0  # seconds of a minute: what was erased is removed in the next
@@ -147,7 +147,7 @@ async def verify(
         await asyncio.to_thread(vault.reach)
     async with unit_of_work(engine) as connection:
         total = await store.count_stored(connection)
-    async for rows in _to_verify(engine, sample):
+    async for rows in _to_verify(engine, sample, total):
         async with unit_of_work(engine) as connection:
             copied = await store.copied_of(connection, [row.id for row in rows])
         found |= await asyncio.to_thread(_wrong, vaults, rows, copied)
@@ -156,10 +156,12 @@ async def verify(
     return found
 
 
-async def _to_verify(engine: AsyncEngine, sample: int | None) -> AsyncIterator[list[RecordingRow]]:
+async def _to_verify(
+    engine: AsyncEngine, sample: int | None, total: int
+) -> AsyncIterator[list[RecordingRow]]:
     if sample is not None:
         async with unit_of_work(engine) as connection:
-            rows = await store.some_stored(connection, sample)
+            rows = await some_stored(connection, sample, total)
         for begin in range(0, len(rows), BATCH):
             yield rows[begin : begin + BATCH]
         return
@@ -228,7 +230,7 @@ async def verify_sample(tools: Tools) -> int:
     for recording_id, why in list(found.items())[:SHOWN]:
         log.critical("recording %s: %s", recording_id, why)
     async with unit_of_work(tools.engine) as connection:
-        aside = await set_aside.aside(connection, since=datetime.now(UTC) - ASIDE_LATELY)
+        aside = await set_aside.aside(connection)
     if found or aside:
         log.critical(
             "%d stored recordings are wrong, %d are set aside: see `callcenter recordings`",

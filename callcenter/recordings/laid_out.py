@@ -31,6 +31,8 @@ LOOK_EVERY = 1.0  # seconds between two looks for what has to go
 BLOCK_FRAMES = 64 * 1024
 UNFINISHED = 60.0  # seconds within which a file is written
 SUFFIX = ".alaw"
+#: Why it is listened to, in the audit log: nobody chooses a message, the desk offers it on duty.
+OFFERED = "message_offered_on_duty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ async def lay_out(settings: Settings, engine: AsyncEngine, listening: Listening)
             who=listening.who,
             action=Action.RECORDING_PLAYED,
             subject=f"recording:{found.id}",
-            detail={"appeal": str(found.appeal_id)},
+            detail={"appeal": str(found.appeal_id), "reason": OFFERED},
         )
     length = (found.duration_ms or 0) / 1000
     until = time.time() + min(length + listening.seconds, LONGEST)

@@ -1,11 +1,22 @@
-"""Recordings that people have to look at: failed, or of another length than their conversation."""
+"""Recordings that people have to look at: failed, or of another length than their conversation.
 
-from datetime import datetime
+Each stays set aside until somebody says what became of it.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.audit.actions import Action
+from callcenter.audit.store import record
+from callcenter.errors import AskedWrongly
+from callcenter.recordings.tables import IS_ASIDE, recording
+
+LONGEST_TEXT = 1000
 
 
 class Aside(NamedTuple):
@@ -14,28 +25,50 @@ class Aside(NamedTuple):
     id: UUID
     state: str
     spool_name: str
+    started_at: datetime
     why: str
 
 
 _ASIDE = text(
-    """
-    SELECT id, state, spool_name, coalesce(fault, format(
+    f"""
+    SELECT id, state, spool_name, started_at, coalesce(fault, format(
         'it lasts %s s, its conversation %s s',
         round(duration_ms / 1000.0, 1), round(extract(epoch FROM ended_at - started_at), 1)
     )) AS why
-    FROM recording
-    WHERE (state = 'failed' OR state = 'stored'
-            AND abs(extract(epoch FROM ended_at - started_at) * 1000 - duration_ms) > 2000)
-        AND started_at >= coalesce(:since, '-infinity'::timestamptz)
-        AND started_at < coalesce(:before, 'infinity'::timestamptz)
-    ORDER BY started_at
+    FROM recording WHERE {IS_ASIDE} ORDER BY started_at
+    """  # noqa: S608 (nobody gives it)
+)
+
+
+async def aside(connection: AsyncConnection) -> list[Aside]:
+    """Those that nobody has dealt with, the oldest first."""
+    return [Aside(*row) for row in await connection.execute(_ASIDE)]
+
+
+async def deal_with(
+    connection: AsyncConnection, recording_ids: Collection[UUID], who: str, reason: str
+) -> None:
+    """Set them aside no more, with an entry in the audit log for each: what became of it.
+
+    Raises AskedWrongly when one is not set aside, or without a reason.
     """
-).bindparams(*(bindparam(each, type_=DateTime(timezone=True)) for each in ("since", "before")))
-
-
-async def aside(
-    connection: AsyncConnection, since: datetime | None = None, before: datetime | None = None
-) -> list[Aside]:
-    """Recordings that began since and before then, the oldest first."""
-    values = {"since": since, "before": before}
-    return [Aside(*row) for row in await connection.execute(_ASIDE, values)]
+    why = " ".join(reason.split())
+    if not why or len(why) > LONGEST_TEXT or not why.isprintable():
+        raise AskedWrongly(f"say what became of them, in up to {LONGEST_TEXT} characters")
+    dealt_with = await connection.execute(
+        update(recording)
+        .where(recording.c.id.in_(recording_ids), text(IS_ASIDE))
+        .values(dealt_with_at=datetime.now(UTC))
+        .returning(recording.c.id)
+    )
+    done = set(dealt_with.scalars())
+    if missing := set(recording_ids) - done:
+        raise AskedWrongly(f"not set aside: {' '.join(sorted(map(str, missing)))}")
+    for each in sorted(done):
+        await record(
+            connection,
+            who=who,
+            action=Action.RECORDING_DEALT_WITH,
+            subject=f"recording:{each}",
+            detail={"reason": why},
+        )

@@ -279,12 +279,6 @@ async def stored_after(
     return [RecordingRow(*row) for row in await connection.execute(query)]
 
 
-async def some_stored(connection: AsyncConnection, count: int) -> list[RecordingRow]:
-    """So many stored recordings at random."""
-    query = _query.where(recording.c.state == "stored").order_by(func.random()).limit(count)
-    return [RecordingRow(*row) for row in await connection.execute(query)]
-
-
 async def next_plain(connection: AsyncConnection, after: UUID | None) -> RecordingRow | None:
     """The next stored recording that is not sealed; nobody else changes it meanwhile."""
     query = _query.where(recording.c.state == "stored", recording.c.sealed_to.is_(None))

@@ -16,6 +16,12 @@ from sqlalchemy import (
 
 from callcenter.storage.metadata import metadata
 
+#: What people have to look at: it failed, or lasts two seconds more or less than its conversation.
+IS_ASIDE = (
+    "dealt_with_at IS NULL AND (state = 'failed' OR state = 'stored' AND"
+    " abs(extract(epoch FROM ended_at - started_at) * 1000 - duration_ms) > 2000)"
+)
+
 recording = Table(
     "recording",
     metadata,
@@ -36,6 +42,11 @@ recording = Table(
     Column("duration_ms", Integer, comment="length of the audio"),
     Column("copied_at", DateTime(timezone=True), comment="since then it is in the second store"),
     Column("fault", Text, comment="why it failed, for the records officer"),
+    Column(
+        "dealt_with_at",
+        DateTime(timezone=True),
+        comment="somebody saw to what is wrong with it, see the audit log",
+    ),
     Column("call_outcome", Text, comment="of the appeal, by a trigger: to find it by"),
     Column("call_language", Text, comment="the same of the language"),
     CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
@@ -67,6 +78,7 @@ recording = Table(
         "id",
         postgresql_where=text("state = 'stored'"),
     ),
+    Index("ix_recording_aside", "started_at", postgresql_where=text(IS_ASIDE)),
     # What a worker has still to remove, or to seal.
     Index(
         "ix_recording_to_remove",

@@ -23,12 +23,11 @@ SEALED_WITHIN = timedelta(minutes=5)
 COPIED_WITHIN = timedelta(hours=1)
 TOLD_AGAIN = 3600  # seconds after which supervisors are told again of what lasts
 
-LATELY = timedelta(days=3)
 #: Until then the end of a conversation may be wrong, as after a controller's death: it is put right
 #: by night.
 SURE = timedelta(days=1)
 HOMELESS_FOR = timedelta(minutes=15)  # the ledger tells within minutes whose file it is
-TOLD_ONCE = 5 * 86_400  # seconds, longer than anything is of lately
+ASIDE_AGAIN = 86_400  # seconds after which supervisors are told again of what is set aside still
 
 
 async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
@@ -49,20 +48,23 @@ async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
 
 
 async def alarm_aside(tools: Tools, redis: Redis, now: datetime) -> None:
-    """Alarm when something was set aside that nobody was told of: once, however much it is.
+    """Alarm of what is set aside: of each once a day, until somebody has dealt with it.
 
-    Killed in between it is told twice. Raises as `alarm` does, and OSError.
+    One alarm, however many there are. Killed in between it is told twice. Raises as `alarm` does,
+    and OSError.
     """
     async with unit_of_work(tools.engine) as connection:
-        lately = await set_aside.aside(connection, now - LATELY)
-        sure = await set_aside.aside(connection, now - LATELY, now - SURE)
+        aside = await set_aside.aside(connection)
         files = await orphans.find(connection, tools.settings.spool, now)
-    failed = [row for row in lately if row.state == "failed"]
-    found = {str(row.id): row.why for row in (*sure, *failed)}
+    found = {
+        str(row.id): row.why
+        for row in aside
+        if row.state == "failed" or abs(now - row.started_at) > SURE
+    }
     found |= {
         each.name: "it belongs to no call" for each in files if now - each.ended_at > HOMELESS_FOR
     }
-    for each in await alarm_of_new(redis, Alarm.RECORDING_ASIDE, found, TOLD_ONCE):
+    for each in await alarm_of_new(redis, Alarm.RECORDING_ASIDE, found, ASIDE_AGAIN):
         log.critical("recording %s is set aside: %s", each, found[each])
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 
 from callcenter.cli import callcenter
-from callcenter.errors import WeFailed
+from callcenter.errors import CallcenterError
 from callcenter.recordings import keys
 from callcenter.storage.jobs import Tools
 from tests.recordings.test_erasing import altered, stored
@@ -49,7 +49,7 @@ async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
 
     async def run(*arguments: str) -> tuple[str, str | None]:
         done = await asyncio.to_thread(CliRunner().invoke, callcenter, ["recordings", *arguments])
-        assert done.exception is None or isinstance(done.exception, WeFailed), done.exception
+        assert done.exception is None or isinstance(done.exception, CallcenterError), done.exception
         return done.output, str(done.exception) if done.exception else None
 
     recording_id = await recorded(tools, b"")
@@ -66,6 +66,13 @@ async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
     assert f"{recording_id}  failed" in said
     assert "foreign foreign.raw  it belongs to no call" in said
     assert "3 recordings are set aside" in (failure or "")
+    said, failure = await run("dealt-with", str(recording_id), "--reason", "Asterisk was killed")
+    assert said == "1 are set aside no more\n"
+    said, failure = await run("dealt-with", str(recording_id), "--reason", "again")
+    assert f"not set aside: {recording_id}" in (failure or "")
+    said, failure = await run("aside")
+    assert str(recording_id) not in said
+    assert "2 recordings are set aside" in (failure or "")
     (tools.settings.recordings / ((await row_of(tools, good)).store_name or "")).unlink()
     said, failure = await run("verify", "--sample", "5")
     assert f"{good}  " in said

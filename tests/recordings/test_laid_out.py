@@ -55,10 +55,12 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def entries(engine: AsyncEngine) -> list[tuple[str, str, str]]:
+async def entries(engine: AsyncEngine) -> list[tuple[str, str, str, str]]:
+    """Who did what, on what, and why."""
+    columns = (audit_entry.c.who, audit_entry.c.action, audit_entry.c.subject)
+    why = audit_entry.c.detail["reason"].astext
     async with unit_of_work(engine) as connection:
-        columns = (audit_entry.c.who, audit_entry.c.action, audit_entry.c.subject)
-        return [(row[0], row[1], row[2]) for row in await connection.execute(select(*columns))]
+        return [tuple(row) for row in await connection.execute(select(*columns, why))]
 
 
 async def test_what_the_caller_says_is_laid_out_for_the_switch_alone_and_put_down(
@@ -76,7 +78,12 @@ async def test_what_the_caller_says_is_laid_out_for_the_switch_alone_and_put_dow
     assert int(np.argmax(spectrum)) == 440
     assert spectrum[1000] < spectrum[440] / 100
     assert await entries(tools.engine) == [
-        ("consultant:201", "telephone:recording:listened", f"recording:{recording_id}")
+        (
+            "consultant:201",
+            "telephone:recording:listened",
+            f"recording:{recording_id}",
+            "message_offered_on_duty",
+        )
     ]
     laid_out.take_away(tools.settings, wanted.name)
     laid_out.take_away(tools.settings, wanted.name)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from uuid import UUID
 
 import obstore
 import pytest
@@ -18,7 +19,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.errors import WeFailed
+from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.recordings import audio, jobs, keeping, keys, set_aside, store
 from callcenter.recordings.keeping import LONGER, SHORTER, Keeper
 from callcenter.recordings.opening import open_recording
@@ -266,7 +267,7 @@ async def test_a_second_store_that_is_away_holds_up_no_sealing(
     assert await verified(tools) == {}
 
 
-async def test_what_is_set_aside_is_alarmed_of_once(
+async def test_what_is_set_aside_is_alarmed_of_once_a_day(
     settings: Settings, engine: AsyncEngine, redis: Redis
 ) -> None:
     settings.spool.mkdir(parents=True)
@@ -295,6 +296,51 @@ async def test_what_is_set_aside_is_alarmed_of_once(
     assert await alarmed(datetime.now(UTC)) == ["recording_aside"]
     assert await alarmed(datetime.now(UTC)) == []
     assert len(list(settings.spool.glob("*.raw"))) == 3
+
+
+async def test_what_is_set_aside_is_alarmed_of_every_day_until_somebody_dealt_with_it(
+    settings: Settings, engine: AsyncEngine, redis: Redis
+) -> None:
+    settings.spool.mkdir(parents=True)
+    tools, day = Tools(settings, engine), timedelta(days=1)
+    failed, other = await recorded(tools, b""), await recorded(tools)
+    await keep(tools)
+
+    async def alarmed(now: datetime) -> int:
+        """How often within the day that begins then."""
+        await redis.flushdb()  # what was told of is forgotten after a day
+        for _ in range(3):
+            await waiting_recordings.alarm_aside(tools, redis, now)
+        ttls = [await redis.ttl(each) async for each in redis.scan_iter("desk:alarmed:*")]
+        assert all(0 < ttl <= day.total_seconds() for ttl in ttls)
+        return int(await redis.llen("desk:alarms"))
+
+    async def deal_with(recording_id: UUID, reason: str) -> None:
+        async with unit_of_work(engine) as connection:
+            await set_aside.deal_with(connection, {recording_id}, "system:olzhas", reason)
+
+    for days in (2, 4, 400):
+        assert await alarmed(START + days * day) == 1
+    assert {each.id for each in await aside(engine)} == {failed, other}
+    with pytest.raises(AskedWrongly, match="what became of them"):
+        await deal_with(failed, " ")
+    await deal_with(failed, "the disk was  pulled out")
+    assert [each.id for each in await aside(engine)] == [other]
+    assert await alarmed(START + 400 * day) == 1
+    await deal_with(other, "a clock was wrong")
+    with pytest.raises(AskedWrongly, match=f"not set aside: {other}"):
+        await deal_with(other, "once more")
+    assert await alarmed(START + 400 * day) == 0
+    assert (await row_of(tools, failed)).state == "failed"
+    assert (settings.spool / f"{failed}.raw").exists()
+    query = text("SELECT who, action, subject, detail ->> 'reason' FROM audit_entry ORDER BY id")
+    async with unit_of_work(engine) as connection:
+        entries = [tuple(row) for row in await connection.execute(query)]
+    dealt = ("system:olzhas", "command:recording:dealt_with")
+    assert entries == [
+        (*dealt, f"recording:{failed}", "the disk was pulled out"),
+        (*dealt, f"recording:{other}", "a clock was wrong"),
+    ]
 
 
 def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
