@@ -1,7 +1,6 @@
 """What people do with demands: each deed is one transaction with its step and its audit entry."""
 
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -56,8 +55,9 @@ class Filing:
 async def register(engine: AsyncEngine, visit: Visit, filing: Filing) -> DemandRow:
     """Enter a demand with its letter; what it means is searched and frozen at once.
 
-    It stays `registered` when too many recordings fit, or when the sender is not the authorised
-    body: nothing is opened for others. Raises AskedWrongly that says what is wrong, YearNotEntered.
+    It stays `registered` when too many recordings fit, which are frozen all the same, or when the
+    sender is not the authorised body: nothing is opened for others. Raises AskedWrongly that says
+    what is wrong, YearNotEntered.
     """
     letter, scan = read_letter(filing, datetime.now(UTC)), read_scan(filing.scan)
     async with unit_of_work(engine) as connection:
@@ -71,8 +71,13 @@ async def register(engine: AsyncEngine, visit: Visit, filing: Filing) -> DemandR
         }
         await note(connection, visit.who, visit.address, Step.REGISTERED, row, row.ground, **detail)
         # Whatever the letter means is frozen when the register knows of it, never later.
-        with suppress(TooMany, NotAuthorised):
+        try:
             row = await _search(connection, SEARCHER, row)
+        except TooMany:
+            fitting = await findings.fitting(connection, row.wanted)
+            await hold(connection, fitting, held_reason(row))
+        except NotAuthorised:
+            pass
     return row
 
 

@@ -76,6 +76,12 @@ async def propose(connection: AsyncConnection, demand_id: UUID, wanted: Wanted) 
     return set(fitting)
 
 
+async def fitting(connection: AsyncConnection, wanted: Wanted) -> set[UUID]:
+    """All recordings that may fit, however many: to be frozen, shown to nobody."""
+    query = _candidates().with_only_columns(recording.c.id).where(*_conditions(wanted))
+    return set((await connection.execute(query)).scalars())
+
+
 async def choose(connection: AsyncConnection, demand_id: UUID, chosen: Collection[UUID]) -> None:
     """Mark what is to be handed over, and nothing else.
 

@@ -8,29 +8,25 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import exists, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.recordings.tables import recording_hold
 
+# In one order, so that two at once do not deadlock; with one parameter, however many they are.
+_HOLD = text(
+    """
+    INSERT INTO recording_hold (recording_id, reason, held_at)
+    SELECT id, :reason, :now FROM unnest(CAST(:ids AS uuid[])) AS id ORDER BY id
+    ON CONFLICT (recording_id, reason) DO UPDATE SET ended_at = NULL
+    """
+)
+
 
 async def hold(connection: AsyncConnection, recording_ids: Collection[UUID], reason: str) -> None:
     """Hold recordings for a reason, such as `demand:26-0001`, from now on. Repeatable."""
-    now = datetime.now(UTC)
-    if recording_ids:
-        await connection.execute(
-            insert(recording_hold)
-            .values(
-                [
-                    {"recording_id": each, "reason": reason, "held_at": now}
-                    for each in sorted(recording_ids)  # in one order: two at once do not deadlock
-                ]
-            )
-            .on_conflict_do_update(
-                index_elements=["recording_id", "reason"], set_={"ended_at": None}
-            )
-        )
+    values = {"ids": list(recording_ids), "reason": reason, "now": datetime.now(UTC)}
+    await connection.execute(_HOLD, values)
 
 
 async def let_go(connection: AsyncConnection, reason: str) -> int:

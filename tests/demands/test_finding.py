@@ -82,17 +82,22 @@ async def test_nothing_is_opened_for_a_body_that_is_not_the_authorised_one(
     await deeds.refuse(engine, HEAD, row.number, 1, Ground.NOT_AUTHORISED, "a bank")
 
 
-async def test_a_demand_for_too_much_is_registered_and_opens_nothing(
+async def test_a_demand_for_too_much_is_frozen_and_opens_nothing(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(findings, "MOST", 1)
     _, recording_id = await talk(engine)
     await talk(engine, at=TALKED_AT + timedelta(minutes=10))
+    _, of_another = await talk(engine, extension="2002")
     row = await demanded(engine, extension="2001", since=TALKED_AT, until=TALKED_AT + HOUR)
     assert row.state == State.REGISTERED
-    assert await held(engine, recording_id) == []
+    assert await matched(engine, row) == []
+    assert await held(engine, recording_id) == [f"demand:{row.number}"]
+    assert await held(engine, of_another) == []
     with pytest.raises(findings.TooMany):
         await deeds.search(engine, OFFICER, row.number, 1)
+    await deeds.withdraw(engine, OFFICER, row.number, 1, "it is demanded more exactly")
+    assert await held(engine, recording_id) == []
 
 
 async def test_a_recording_under_two_demands_stays_frozen_for_the_other(
