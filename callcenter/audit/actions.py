@@ -10,7 +10,7 @@ class Action(StrEnum):
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
              appeals (a search), record, attachment,
-             reminder, masking, field, term, authority_key, second_factor, machine
+             reminder, masking, field, term, authority_key, signing_key, second_factor, machine
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -115,6 +115,7 @@ class Action(StrEnum):
     APPEALS_EXPORTED = "web:appeals:exported"  #: detail: filters, rows, personal, format
     MACHINE_ADDED = "command:machine:added"  #: subject: the machine
     MACHINE_REVOKED = "command:machine:revoked"
+    SIGNING_KEY_TOLD = "command:signing_key:told"  #: to the authority; subject: its SHA-256
     RECORDING_DEALT_WITH = "command:recording:dealt_with"  #: that was set aside; detail: reason
     USER_ADDED = "command:user:added"  #: detail: role
     USER_LINKED = "command:user:linked"  #: detail: extension of the consultant; none: unlinked

@@ -1,13 +1,21 @@
 """`callcenter keys`: the center's keys."""
 
-import click
+import asyncio
+import getpass
 
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.audit.actions import Action
 from callcenter.audit.heads import key_from
+from callcenter.audit.store import record
+from callcenter.demands.disclosures import note_signing_key
 from callcenter.demands.signing import SECRET, fingerprint, public_pem
 from callcenter.errors import WeFailed
 from callcenter.recordings import keys
 from callcenter.secrets import read_secret
 from callcenter.settings import read_settings
+from callcenter.storage.engine import once
 
 
 @click.group("keys")
@@ -36,10 +44,27 @@ def recordings(new: bool) -> None:
 
 
 @command.command()
-def disclosures() -> None:
+@click.option("--told", is_flag=True, help="Say that the authority was told of this key.")
+def disclosures(told: bool) -> None:
     """Make the key that signs what the authority is given, unless there is one; show its public
-    part, and the SHA-256 that letters name it by."""
-    secret = read_secret(read_settings().secrets_folder, SECRET)
-    key = key_from(secret, SECRET)
+    part, and the SHA-256 that letters name it by.
+
+    Nothing is signed with another key than the first one until --told says that the authority
+    knows it.
+    """
+    settings = read_settings()
+    key = key_from(read_secret(settings.secrets_folder, SECRET), SECRET)
+    if told:
+        asyncio.run(once(settings, lambda connection: _told(connection, fingerprint(key))))
     click.echo(public_pem(key), nl=False)
     click.echo(f"SHA-256: {fingerprint(key)}")
+
+
+async def _told(connection: AsyncConnection, key: str) -> None:
+    await note_signing_key(connection, key)
+    await record(
+        connection,
+        who=f"system:{getpass.getuser()}",
+        action=Action.SIGNING_KEY_TOLD,
+        subject=f"signing_key:{key}",
+    )

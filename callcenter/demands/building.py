@@ -12,6 +12,7 @@ from functools import partial
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.audit.heads import key_from
@@ -21,7 +22,7 @@ from callcenter.demands.disclosures import DisclosureRow
 from callcenter.demands.findings import Match
 from callcenter.demands.letters import Cover, cover_letter
 from callcenter.demands.manifest import Custody, Disclosed, local, manifest, sums
-from callcenter.demands.signing import SECRET, fingerprint
+from callcenter.demands.signing import SECRET, UnknownKey, fingerprint
 from callcenter.demands.store import DemandRow, StepRow
 from callcenter.errors import WeFailed
 from callcenter.recordings import store as recordings
@@ -42,13 +43,16 @@ Found = tuple[Match, RecordingRow]
 async def build(tools: Tools, row: DisclosureRow) -> None:
     """Put the bundle of a disclosure into the store, and note it.
 
-    Raises Differs and what opening a recording raises: then nothing is offered; StoreFails,
-    NotReady, OSError.
+    Raises Differs and what opening a recording raises, and UnknownKey: then nothing is offered;
+    StoreFails, NotReady, OSError.
     """
+    key = key_from(read_secret(tools.settings.secrets_folder, SECRET), SECRET)
     async with unit_of_work(tools.engine) as connection:
+        if not await disclosures.is_known(connection, fingerprint(key)):
+            raise UnknownKey
         demand, steps, found = await _contents(connection, row)
         recipient = await disclosures.recipient_of(connection, row.key_id)
-    parts = await asyncio.to_thread(_parts, tools.settings, row, demand, steps, found)
+    parts = await asyncio.to_thread(_parts, Vault(tools.settings), key, row, demand, steps, found)
     sha256, size = await asyncio.to_thread(_put, tools.settings, row, parts, recipient)
     async with unit_of_work(tools.engine) as connection:
         wanted = await disclosures.built(connection, row, sha256, size)
@@ -89,15 +93,14 @@ async def _contents(
 
 
 def _parts(
-    settings: Settings,
+    vault: Vault,
+    key: Ed25519PrivateKey,
     row: DisclosureRow,
     demand: DemandRow,
     steps: Sequence[StepRow],
     found: Sequence[Found],
 ) -> list[Part]:
     """Everything that is signed first, then the recordings, each opened when it is its turn."""
-    key = key_from(read_secret(settings.secrets_folder, SECRET), SECRET)
-    vault = Vault(settings)
     audio = [_audio(place, vault, each) for place, each in enumerate(found, start=1)]
     number = f"{demand.number}/{row.ordinal}"
     about = {

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.demands.states import State
-from callcenter.demands.tables import authority_key, demand, disclosure
+from callcenter.demands.tables import authority_key, demand, disclosure, signing_key
 from callcenter.errors import AskedWrongly
 
 
@@ -131,6 +131,20 @@ async def key_for(connection: AsyncConnection, demand_id: UUID, key_id: UUID) ->
     if (await connection.execute(select(taken))).scalar_one():
         raise AskedWrongly("this key has taken the bundle once: the authority has to add another")
     return key
+
+
+async def note_signing_key(connection: AsyncConnection, fingerprint: str) -> None:
+    """The authority was told of this key of ours. Repeatable."""
+    told = insert(signing_key).values(fingerprint=fingerprint, told_at=datetime.now(UTC))
+    await connection.execute(told.on_conflict_do_nothing())
+
+
+async def is_known(connection: AsyncConnection, fingerprint: str) -> bool:
+    """Whether the authority was told of this key of ours: it takes the first one from the page."""
+    told = set((await connection.execute(select(signing_key.c.fingerprint))).scalars())
+    if not told:
+        await note_signing_key(connection, fingerprint)
+    return not told or fingerprint in told
 
 
 async def recipient_of(connection: AsyncConnection, key_id: UUID) -> str:

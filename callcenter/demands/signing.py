@@ -5,7 +5,14 @@ import hashlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from callcenter.errors import WeFailed
+
 SECRET = "disclosures"  # noqa: S105 - the name of a secret
+
+
+class UnknownKey(WeFailed):
+    """The key that signs is another than the authority knows: bring back the secret `disclosures`,
+    or tell the authority of this one, and that you did by `callcenter keys disclosures --told`."""
 
 
 def public_pem(key: Ed25519PrivateKey) -> str:

@@ -116,6 +116,23 @@ authority_key = Table(
     CheckConstraint("confirmed_by <> added_by", name="two_people"),
 )
 
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column(
+        "fingerprint",
+        Text,
+        primary_key=True,
+        comment="SHA-256 of the public part, as letters name it",
+    ),
+    Column(
+        "told_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="since then the authority knows it",
+    ),
+)
+
 disclosure = Table(
     "disclosure",
     metadata,

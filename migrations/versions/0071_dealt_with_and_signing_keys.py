@@ -1,4 +1,5 @@
 """What was set aside is set aside until somebody says what became of it; and it is found at once.
+Of which keys that sign what is handed over the authority was told.
 
 While the index is built recordings are not written: some seconds for each million.
 """
@@ -11,6 +12,22 @@ down_revision = "0070"
 
 
 def upgrade() -> None:
+    op.create_table(
+        "signing_key",
+        sa.Column(
+            "fingerprint",
+            sa.Text(),
+            nullable=False,
+            comment="SHA-256 of the public part, as letters name it",
+        ),
+        sa.Column(
+            "told_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="since then the authority knows it",
+        ),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_signing_key")),
+    )
     op.add_column(
         "recording",
         sa.Column(

@@ -13,14 +13,17 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.audit.heads import key_from
 from callcenter.audit.tables import audit_entry
 from callcenter.demands import deeds, disclosures, findings, releasing, store
 from callcenter.demands.jobs import tend_bundles
 from callcenter.demands.matching import Wanted
+from callcenter.demands.signing import SECRET, fingerprint
 from callcenter.demands.states import State
 from callcenter.demands.store import DemandRow, SomebodyElse
 from callcenter.recordings import keys
 from callcenter.recordings.holding import reasons_of
+from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
@@ -32,7 +35,7 @@ from tests.demands.test_disclosing import AUTHORITY, checked, new_key, newest, r
 from tests.demands.test_registering import found
 from tests.killing import dies_after
 from tests.recordings.test_keeping import environment
-from tests.services import filled
+from tests.services import CALLCENTER, filled
 
 pytestmark = pytest.mark.patient
 
@@ -289,6 +292,45 @@ async def test_while_it_cannot_be_built_nothing_is_offered_and_then_it_is(
             await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
     await tend_bundles(tools, datetime.now(UTC))
     await releasing.hand_out(tools.engine, AUTHORITY, row.number, "download")
+
+
+async def test_with_a_key_that_the_authority_does_not_know_nothing_is_signed(
+    tools: Tools, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the secret was lost, and made anew by whoever read it next."""
+    first = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    secret = tools.settings.secrets_folder / SECRET
+    away = secret.rename(secret.with_name("away"))
+    row = await checked(tools)
+    key = await new_key(tools.engine, tmp_path, "other.key")
+    await releasing.release(tools.engine, HEAD, row.number, row.version, key, "as demanded")
+    await tend_bundles(tools, datetime.now(UTC))
+    assert secret.exists()
+    assert (await newest(tools, row)).built_at is None
+    assert "bring back the secret" in caplog.text
+    # Brought back, or told of.
+    made = secret.rename(secret.with_name("made"))
+    away.rename(secret)
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, row)).built_at is not None
+    made.rename(secret)
+    told = await asyncio.create_subprocess_exec(
+        *CALLCENTER, "keys", "disclosures", "--told", env=environment(tools.settings)
+    )
+    assert await told.wait() == 0
+    await releasing.release(
+        tools.engine, HEAD, first.number, first.version, key, "signed anew", again=True
+    )
+    await tend_bundles(tools, datetime.now(UTC))
+    assert (await newest(tools, first)).built_at is not None
+    async with unit_of_work(tools.engine) as connection:
+        query = select(audit_entry.c.subject).where(
+            audit_entry.c.action == "command:signing_key:told"
+        )
+        (subject,) = (await connection.execute(query)).scalars()
+    signing = key_from(read_secret(tools.settings.secrets_folder, SECRET), SECRET)
+    assert subject == f"signing_key:{fingerprint(signing)}"
 
 
 async def test_on_a_full_disk_a_bundle_waits_and_is_built_when_there_is_room(
