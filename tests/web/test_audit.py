@@ -79,7 +79,17 @@ SUBJECTS = {
     *("session", "second_factor", "user", "consultant", "skill", "pause_reason"),
     *("appeal", "appeals", "record", "attachment", "reminder", "masking"),
     *("field", "term", "machine", "recording"),
-    *("demand", "authority_key", "conversation", "queue", "call", "block", "plan", "promise"),
+    *(
+        "demand",
+        "authority_key",
+        "signing_key",
+        "conversation",
+        "queue",
+        "call",
+        "block",
+        "plan",
+        "promise",
+    ),
 }
 
 
