@@ -19,6 +19,7 @@ class Action(StrEnum):
     SIGNED_IN = "web:session:started"  #: subject: the user; detail: by (provider)
     SIGN_IN_REFUSED = "web:session:refused"  #: subject: the user, if known; detail: why, by
     OWN_PASSWORD_SET = "web:user:own_password_set"  # noqa: S105 - the name of an action
+    SIGN_IN_LOCKED = "web:session:locked"  #: too many tries; detail: locked (name, address)
     USER_CAME = "web:user:came"  #: added by the organisation's sign-in; detail: role
     ROLE_FOLLOWED = "web:user:role_followed"  #: as the groups there changed; detail: role
     SIGNED_OUT = "web:session:ended"  #: subject: the user

@@ -8,8 +8,7 @@ from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.errors import AskedWrongly
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import sessions, store
-from callcenter.web.errors import TooManyTries
+from callcenter.web import lock_out, sessions, store
 from callcenter.web.passwords import Passwords, hash_password
 
 
@@ -31,10 +30,7 @@ async def change(
     A wrong old one counts as a try to sign in. Raises TooManyTries; WrongPassword, which is
     in the audit log as a refused sign-in; AskedWrongly when the new one cannot be one.
     """
-    async with unit_of_work(engine) as connection:
-        permitted = await store.count_attempt(connection, name=user.name, address=address)
-    if not permitted:
-        raise TooManyTries
+    await lock_out.check(engine, name=user.name, address=address)
     if not await passwords.matches(user.password_hash, old):
         async with unit_of_work(engine) as connection:
             await record(

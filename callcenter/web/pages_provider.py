@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from callcenter.errors import AskedWrongly
-from callcenter.storage.engine import unit_of_work
-from callcenter.web import by_provider, handshake, store
+from callcenter.web import by_provider, handshake, lock_out
 from callcenter.web.access import needs
 from callcenter.web.by_provider import BACK, ByProvider
 from callcenter.web.errors import ProviderRefused, TooManyTries, status_of
@@ -72,9 +71,10 @@ async def from_provider(
     by = set_up(site)
     if visit.user is not None:
         return RedirectResponse("/", SEE_OTHER)
-    async with unit_of_work(site.engine) as connection:
-        if not await store.count_address(connection, visit.address):
-            return sign_in_page(request, error="locked", status=status_of(TooManyTries()))
+    try:
+        await lock_out.check(site.engine, name=None, address=visit.address)
+    except TooManyTries as refusal:
+        return sign_in_page(request, error="locked", status=status_of(refusal))
     token = request.cookies.get(token_cookie(request), "")
     try:
         back = handshake.back_of(token, state, datetime.now(UTC))

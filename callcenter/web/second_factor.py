@@ -14,8 +14,8 @@ from callcenter.errors import AskedWrongly
 from callcenter.secrets import read_secret
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import codes, factors, sessions, store
-from callcenter.web.errors import CodeRefused, SignInNeeded, TooManyTries
+from callcenter.web import codes, factors, lock_out, sessions, store
+from callcenter.web.errors import CodeRefused, SignInNeeded
 from callcenter.web.permissions import Role
 
 
@@ -86,10 +86,7 @@ class Factors:
         Each try counts as one to sign in, so a name with a right password is locked too. Raises
         TooManyTries, CodeRefused (which is in the audit log), SignInNeeded.
         """
-        async with unit_of_work(self._engine) as connection:
-            permitted = await store.count_attempt(connection, name=user.name, address=address)
-        if not permitted:
-            raise TooManyTries
+        await lock_out.check(self._engine, name=user.name, address=address)
         recovery = codes.recovery_code(typed)
         async with unit_of_work(self._engine) as connection:
             right = await (

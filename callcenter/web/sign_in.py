@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import factors, identities, sessions, store
-from callcenter.web.errors import SignInRefused, TooManyTries
+from callcenter.web import factors, identities, lock_out, sessions, store
+from callcenter.web.errors import SignInRefused
 from callcenter.web.passwords import Passwords
 from callcenter.web.permissions import Role
 
@@ -32,8 +32,8 @@ async def sign_in(
 
     Raises SignInRefused, the same and after the same work for an unknown name, a disabled user,
     one without a password and a wrong password; TooManyTries when the name or the address is
-    locked. Refusals that were judged are in the audit log. What was typed as a name is kept nowhere
-    unless it is one: people type their password there.
+    locked. Refusals that were judged are in the audit log, and so is what locks. What was typed as
+    a name is kept nowhere unless it is one: people type their password there.
     """
     user = await _proved(
         engine, passwords, permitted_names, name=name, password=password, address=address
@@ -62,10 +62,8 @@ async def _proved(
     name = name.strip().lower()
     async with unit_of_work(engine) as connection:
         await store.forget_the_past(connection)
-        permitted = await store.count_attempt(connection, name=name, address=address)
         user = await store.find_user(connection, name)
-    if not permitted:
-        raise TooManyTries
+    await lock_out.check(engine, name=name, address=address)
     matches = await passwords.matches(user.password_hash if user else None, password)
     why = _why_not(user, matches, permitted_names)
     if user is not None and why is None:

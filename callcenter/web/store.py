@@ -247,24 +247,38 @@ async def end_entrance(connection: AsyncConnection, token: str) -> bool:
     return ended.one_or_none() is not None
 
 
-async def count_attempt(connection: AsyncConnection, *, name: str, address: str) -> bool:
-    """Count a try to sign in, before it is judged; False when it may not be judged at all.
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Whether a try may be judged; and what it locked, `name` or `address`, being one too many."""
+
+    permitted: bool
+    locks: tuple[str, ...]
+
+
+async def count_attempt(connection: AsyncConnection, *, name: str | None, address: str) -> Tried:
+    """Count a try to sign in, before it is judged; of no name while it names nobody.
 
     Counting first leaves no gap for many guesses at once. A known and an unknown name are counted
     alike, so that being locked tells nothing. Tries while locked do not prolong the lock.
     """
-    by_name = await _count(connection, "name", name, TRIES_OF_NAME)
-    by_address = await count_address(connection, address)
-    return by_name and by_address
+    now, permitted, locks = datetime.now(UTC), True, list[str]()
+    for scope, key, limit in (
+        ("name", name, TRIES_OF_NAME),
+        ("address", address, TRIES_OF_ADDRESS),
+    ):
+        if key is None:
+            continue
+        count, last_at = await _count(connection, scope, key, limit, now)
+        permitted = permitted and count <= limit
+        if count > limit and last_at == now:
+            locks.append(scope)
+    return Tried(permitted, tuple(locks))
 
 
-async def count_address(connection: AsyncConnection, address: str) -> bool:
-    """The same for a try that names nobody yet."""
-    return await _count(connection, "address", address, TRIES_OF_ADDRESS)
-
-
-async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) -> bool:
-    now = datetime.now(UTC)
+async def _count(
+    connection: AsyncConnection, scope: str, key: str, limit: int, now: datetime
+) -> tuple[int, datetime]:
+    """Tries so far, with this one, and when the last one came that was counted."""
     expired = sign_in_attempt.c.last_at < now - LOCKED
     full = sign_in_attempt.c.count > limit
     counted = await connection.execute(
@@ -279,9 +293,10 @@ async def _count(connection: AsyncConnection, scope: str, key: str, limit: int) 
                 "last_at": case((~expired & full, sign_in_attempt.c.last_at), else_=now),
             },
         )
-        .returning(sign_in_attempt.c.count)
+        .returning(sign_in_attempt.c.count, sign_in_attempt.c.last_at)
     )
-    return bool(counted.scalar_one() <= limit)
+    count, last_at = counted.one()
+    return count, last_at
 
 
 async def forgive_attempts(connection: AsyncConnection, *, name: str, address: str) -> None:

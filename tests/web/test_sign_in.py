@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.audit.tables import audit_entry
 from callcenter.storage.engine import unit_of_work
-from callcenter.web import store
+from callcenter.web import lock_out, store
+from callcenter.web.errors import TooManyTries
 from callcenter.web.pages import ours
 from callcenter.web.permissions import Role
 from callcenter.web.tables import sign_in_attempt, web_session, web_user
@@ -198,17 +199,23 @@ async def test_guesses_at_the_same_moment_are_counted_too(
 
     answers = await asyncio.gather(*(guess() for _ in range(2 * store.TRIES_OF_NAME)))
     assert sorted(answers) == [401] * store.TRIES_OF_NAME + [429] * store.TRIES_OF_NAME
-    # Only guesses that were judged are in the log: it cannot be flooded.
-    assert len(await audited(engine)) == store.TRIES_OF_NAME
+    # Guesses that were judged are in the log, and that the name was locked: it cannot be flooded.
+    actions = [action for _, action, _ in await audited(engine)]
+    assert actions.count("web:session:refused") == store.TRIES_OF_NAME
+    assert actions.count("web:session:locked") == len(actions) - store.TRIES_OF_NAME == 1
 
 
 async def test_an_address_is_locked_whatever_names_it_tries(engine: AsyncEngine) -> None:
-    async def attempt(name: str) -> bool:
-        async with unit_of_work(engine) as connection:
-            return await store.count_attempt(connection, name=name, address="192.0.2.1")
-
-    results = [await attempt(f"name-{n}") for n in range(store.TRIES_OF_ADDRESS + 2)]
-    assert results == [True] * store.TRIES_OF_ADDRESS + [False] * 2
+    results = []
+    for n in range(store.TRIES_OF_ADDRESS + 3):
+        try:
+            await lock_out.check(engine, name=f"name-{n}", address="192.0.2.1")
+        except TooManyTries:
+            results.append(False)
+        else:
+            results.append(True)
+    assert results == [True] * store.TRIES_OF_ADDRESS + [False] * 3
+    assert await audited(engine) == [("anonymous", "web:session:locked", "unknown")]
 
 
 async def test_a_right_password_forgets_the_failures_of_the_name_only(
