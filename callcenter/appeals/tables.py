@@ -46,6 +46,7 @@ appeal = Table(
     CheckConstraint("urgent <@ ARRAY['silent', 'danger']", name="urgent"),
     CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="outcome"),
     Index("ix_appeal_received_at", "received_at"),
+    Index("ix_appeal_channel", "channel", "received_at"),
     Index("ix_appeal_caller_number", "caller_number", "received_at"),
     Index("ix_appeal_lost", "ended_at", postgresql_where="outcome = 'lost_to_a_fault'"),
     Index(

@@ -10,7 +10,8 @@ class Action(StrEnum):
     subject  the kind of thing it was done to: session, appeal, recording, consultant,
              conversation, queue, call, user, block, plan, promise, skill, pause_reason, demand,
              appeals (a search), record, attachment,
-             reminder, masking, field, term, authority_key, signing_key, second_factor, machine
+             reminder, letter, masking, field, term, authority_key, signing_key, second_factor,
+             machine
     action   what was done, in the past tense
 
     Each part is `[a-z][a-z_]*`. Names are kept for ever in the log: never rename or reuse one.
@@ -43,6 +44,7 @@ class Action(StrEnum):
     # Of reminders; subject: the appeal's number; detail: reminder (its id).
     REMINDER_SET = "web:reminder:set"  #: detail: due_at
     REMINDER_DONE = "web:reminder:done"
+    LETTER_KEPT = "web:letter:kept"  #: subject: the appeal's number; detail: letter (id), version
     # Of masking; subject: the appeal's number, or the kind of a rule; detail: reason, and what is
     # named here.
     MASKING_ASKED = "web:masking:asked"  #: detail: days (of a rule)

@@ -44,6 +44,8 @@ from callcenter.register import api as register_api
 from callcenter.register import (
     attachments_api,
     attachments_pages,
+    correspondence_api,
+    correspondence_pages,
     form_api,
     lists_api,
     masking_api,
@@ -98,6 +100,8 @@ ROOMS = (
             register_pages.extending,
             attachments_pages.router,
             attachments_api.router,
+            correspondence_pages.router,
+            correspondence_api.router,
             masking_pages.router,
             masking_api.router,
             register_lists.router,

@@ -57,6 +57,7 @@ class Standing(BaseModel):
     due_on: date | None = Field(description="the last day of the term that runs")
     due_article: str | None
     notice_due_on: date | None = Field(description="until when to tell of an extension")
+    letter_due_on: date | None = Field(description="the earliest answer that a letter waits for")
     extended: bool
     danger_passed_at: datetime | None
 
@@ -69,7 +70,7 @@ class Change(BaseModel):
 
 
 class Deed(BaseModel):
-    """A change of the content, or a step."""
+    """A change of the content or of a letter, or a step."""
 
     at: datetime
     author: str
@@ -77,6 +78,7 @@ class Deed(BaseModel):
     before: Stage | None
     after: Stage | None
     reason: str
+    letter: UUID | None = Field(description="of which letter (see `letters`) it is a change")
 
 
 class Draft(BaseModel):
@@ -331,4 +333,5 @@ def _deed(deed: reading.Deed) -> Deed:
         before=deed.before,
         after=deed.after,
         reason=deed.reason,
+        letter=deed.letter,
     )

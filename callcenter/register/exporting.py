@@ -10,7 +10,7 @@ import io
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -21,12 +21,12 @@ import xlsxwriter
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import N_, AskedWrongly
-from callcenter.register import definitions, searching, store
+from callcenter.register import correspondence, definitions, searching, store
 from callcenter.register.fields import PEOPLE, SEVERAL, Content, Field, Guard, Section, Value
 from callcenter.register.finding import place_of
 from callcenter.register.handling import guards_of
 from callcenter.register.private import Keys
-from callcenter.register.searching import Found, Question
+from callcenter.register.searching import CODES, Found, Question
 from callcenter.register.stages import Kind, Stage
 from callcenter.register.store import Exported
 from callcenter.register.wording import CHANNELS, KINDS, STAGES, Telling
@@ -104,6 +104,8 @@ async def export(
         )
     number = personal and visit.may(Permission.SEE_CALLER_NUMBER)
     columns = [*_columns(say, caller=number), *_field_columns(say, guards)]
+    if Guard.PERSONAL in guards:
+        columns.append(_letters_column(say))
     rows = _rows(site, say, found, columns, guards)
     if form is Format.CSV:
         return Export(form, _csv(rows))
@@ -147,6 +149,8 @@ async def _rows(
         ids = [each.id for each in found[begin : begin + READ_AT_ONCE]]
         async with unit_of_work(site.engine) as connection:
             known = await store.exported(connection, keys, ids)
+            letters = await correspondence.of_appeals(connection, keys, ids)
+        known = [replace(row, letters=letters.get(row.record.appeal_id, ())) for row in known]
         visible = [(each, say.form.visible(each.record.content, guards)) for each in known]
         yield [[cell(*each) for _, cell in columns] for each in visible]
 
@@ -182,6 +186,13 @@ def _field_columns(say: Telling, guards: frozenset[Guard]) -> Iterator[Column]:
         for field in (each for each in asked if each.section is Section.PERSON):
             keys = [f"{person}.{field.code}" for person in people]
             yield f"{say.person(part)}: {say.name(field)}", _of_keys(say, field, keys)
+
+
+def _letters_column(say: Telling) -> Column:
+    """The letters of an appeal, by the days on them."""
+    return say.words.plain(N_("Letters and requests")), lambda row, _: " | ".join(
+        say.letter(each) for each in row.letters
+    )
 
 
 def _of_keys(say: Telling, field: Field, keys: Sequence[str]) -> Callable[[Exported, Content], str]:
@@ -256,9 +267,10 @@ def _said(question: Question) -> dict[str, str | int | bool]:
     said: dict[str, str | int | bool] = {"words": len(question.text.split())}
     if question.stages:
         said["stages"] = ",".join(stage.value for stage in question.stages)
-    where = {"region": question.region, "district": question.district}
-    said |= {name: code for name, code in where.items() if code}
+    if question.kind is not None:
+        said["kind"] = question.kind.value
+    said |= {name: code for name in CODES if (code := getattr(question, name))}
     for name, at in (("since", question.since), ("until", question.until)):
         if at is not None:
             said[name] = at.isoformat()
-    return said | ({"by_deadline": True} if question.by_deadline else {})
+    return said | {name: True for name in ("urgent", "by_deadline") if getattr(question, name)}

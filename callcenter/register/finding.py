@@ -15,12 +15,15 @@ from callcenter.register.handling import guards_of
 from callcenter.register.lists import List
 from callcenter.register.private import Keys
 from callcenter.register.searching import Found, Question
-from callcenter.register.stages import Stage
+from callcenter.register.stages import Kind, Stage
 from callcenter.storage.engine import unit_of_work
+from callcenter.web import store as users
+from callcenter.web.permissions import GRANTS, Permission
 from callcenter.web.site import Site, Visit
 from callcenter.web.words import ZONE, midnight
 
 PAGE = searching.LIMIT  # rows
+Code = Annotated[str, Query(max_length=40)]
 Cursor = Annotated[str, Query(max_length=40, description="`next` of the page before")]
 
 
@@ -37,8 +40,14 @@ def asked(
         str, Query(max_length=200, description="number, telephone, ИИН, name or words")
     ] = "",
     stage: Stage | Literal[""] = "",
-    region: Annotated[str, Query(max_length=40)] = "",
-    district: Annotated[str, Query(max_length=40)] = "",
+    kind: Kind | Literal[""] = "",
+    channel: Code = "",
+    direction: Annotated[Code, Query(description="of the 13 of point 10 of the Rules")] = "",
+    topic: Annotated[Code, Query(description="its parts count too")] = "",
+    region: Code = "",
+    district: Code = "",
+    owner: Annotated[Code, Query(description="name of the user who answers for it")] = "",
+    urgent: Annotated[bool, Query(description="a report of danger, or urgent otherwise")] = False,
     since: date | Literal[""] = "",
     until: Annotated[
         date | Literal[""], Query(description="the last day, which counts (Asia/Almaty)")
@@ -49,8 +58,14 @@ def asked(
     return Question(
         text=q,
         stages=(stage,) if stage else (),
+        kind=kind or None,
+        channel=channel,
+        direction=direction,
+        topic=topic,
         region=region,
         district=district,
+        owner=owner.strip(),
+        urgent=urgent,
         since=midnight(since) if since else None,
         until=midnight(until + timedelta(days=1)) if until and until != date.max else None,
         by_deadline=by_deadline,
@@ -87,6 +102,13 @@ async def search(
     return _page(
         rows, limit, lambda last: cursor.write(place_of(last, by_deadline=question.by_deadline))
     )
+
+
+async def owners(site: Site) -> list[str]:
+    """Names of the users who may answer for an appeal."""
+    async with unit_of_work(site.engine) as connection:
+        people = await users.all_users(connection)
+    return [each.name for each in people if Permission.EDIT_APPEALS in GRANTS[each.role]]
 
 
 async def counts(site: Site, visit: Visit) -> dict[List, int]:

@@ -257,7 +257,7 @@ async def _consequences(
     values: dict[str, object] = {"forward_due_on": None}
     if after in (Stage.CLOSED, Stage.ANSWERED):
         values |= {"due_on": None, "due_article": None, "notice_due_on": None}
-    if after is Stage.IN_WORK and before.owner is None:
+    if before.owner is None and after is not Stage.JOINED:
         values["owner"] = visit.who.removeprefix("user:")
     return values
 
@@ -286,7 +286,7 @@ async def seen(
     mine: Content,
 ) -> Record:
     """The record, if it is still in the version that was seen; else raises Changed."""
-    record = await store.find(connection, keys, appeal_id)
+    record = await store.find(connection, keys, appeal_id, alone=True)
     if record.version != version:
         form, guards = await definitions.form(connection), guards_of(visit)
         raise await store.changed(connection, keys, form, appeal_id, version, mine, guards)

@@ -2,7 +2,7 @@
 
 A row of `record_search` holds the stems of a record's words, its folded names and its numbers, in
 one array. Sensitive words (a child's name) are there as keyed hashes only. The database itself adds
-the record's stage and region to it, as `=stage:` and `=region:` (decision 47).
+what records are filtered by, as `=stage:closed` (decision 47).
 """
 
 from uuid import UUID
@@ -62,6 +62,18 @@ async def index(
     entries = [{"word": word, "grams": grams(word)} for word in sorted(plain)]
     if entries:
         await connection.execute(upsert(search_word).on_conflict_do_nothing(), entries)
+
+
+async def begin(connection: AsyncConnection, appeal_id: UUID) -> None:
+    """Let a record be found of which nothing is written yet."""
+    query = select(appeal.c.caller_number, appeal.c.received_at).where(appeal.c.id == appeal_id)
+    row = (await connection.execute(query)).one()
+    terms = telephone(row.caller_number or "")
+    await connection.execute(
+        upsert(record_search)
+        .values(appeal_id=appeal_id, terms=terms, received_at=row.received_at)
+        .on_conflict_do_nothing()
+    )
 
 
 async def forget_words(connection: AsyncConnection, said: set[str]) -> None:

@@ -42,8 +42,8 @@ class List(StrEnum):
 
     CUT_OFF = "cut_off"  #: whose caller a fault cut off: to be called back?
     URGENT = "urgent"  #: danger, and what else is urgent, that was not passed on yet
-    OVERDUE = "overdue"  #: whose answer, step or notice of an extension is late
-    TODAY = "today"  #: whose answer, step or notice is due today
+    OVERDUE = "overdue"  #: whose answer, step, notice, or what a letter waits for, is late
+    TODAY = "today"  #: of whom any of these is due today
     REMINDERS = "reminders"  #: that this person is to be reminded of by now
     CALLBACK = "callback"  #: whose caller was promised to be called back
     MINE = "mine"  #: that this person answers for
@@ -53,7 +53,8 @@ class List(StrEnum):
 
 
 def _conditions(user: str, today: date, now: datetime) -> Mapping[List, ColumnElement[bool]]:
-    days = (record.c.due_on, record.c.notice_due_on, record.c.forward_due_on)
+    terms = ("due_on", "notice_due_on", "forward_due_on", "letter_due_on")
+    days = [record.c[name] for name in terms]
     me = select(web_user.c.consultant_id).where(web_user.c.name == user).scalar_subquery()
     draft = exists().where(
         record_draft.c.appeal_id == appeal.c.id, record_draft.c.author == f"user:{user}"

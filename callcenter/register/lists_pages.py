@@ -1,8 +1,9 @@
 """Pages to find appeals by: the search, and the work lists."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.errors import N_
 from callcenter.register import editing, exporting, finding, lists, views
 from callcenter.register.exporting import Format, TooMany
+from callcenter.register.fields import WITHIN
 from callcenter.register.lists import List
 from callcenter.register.lists_api import downloaded
 from callcenter.register.searching import Question
-from callcenter.register.wording import KINDS, STAGES, Telling
+from callcenter.register.wording import CHANNELS, KINDS, STAGES, Telling
 from callcenter.web.access import needs
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
@@ -106,14 +108,12 @@ async def _search_page(
     *,
     refused: bool = False,
 ) -> Response:
-    form = await editing.form(site)
+    say = Telling(site.words[language_of(request)], await editing.form(site))
     return page(
         request,
         "register/search.html",
         status=400 if refused else 200,
-        say=Telling(site.words[language_of(request)], form),
-        regions=form.options("region"),
-        districts=[each for each in form.options("district") if each.parent == question.region],
+        filters=list(_filters(say, question, await finding.owners(site))),
         question=question,
         views=await views.of(site, visit),
         this=views.as_query(question),
@@ -130,6 +130,47 @@ async def _search_page(
         kinds=KINDS,
         today=datetime.now(ZONE).date(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What may be chosen of a search: codes, each with its words."""
+
+    name: str
+    words: str
+    options: Sequence[tuple[str, str]]
+    chosen: str
+
+
+def _filters(say: Telling, question: Question, owners: Sequence[str]) -> Iterator[Filter]:
+    """What a search may be narrowed by; districts once their region is chosen."""
+
+    def said(name: str, words: str, all_words: Mapping[Any, str]) -> Filter:
+        options = [(str(code), say.words.plain(each)) for code, each in all_words.items()]
+        return Filter(name, say.words.plain(words), options, getattr(question, name, "") or "")
+
+    def asked(name: str, key: str) -> Filter:
+        options = [
+            (
+                each.code,
+                f"· {say.name(each)}" if each.parent and key == "topics" else say.name(each),
+            )
+            for each in say.form.options(key)
+            if key not in WITHIN or each.parent == question.region
+        ]
+        return Filter(name, say.key(key), options, getattr(question, name))
+
+    stage = question.stages[0] if question.stages else ""
+    yield replace(said("stage", N_("Stage"), STAGES), chosen=stage)
+    yield said("kind", N_("Kind"), KINDS)
+    yield said("channel", N_("Channel"), CHANNELS)
+    yield asked("direction", "direction")
+    yield asked("topic", "topics")
+    yield asked("region", "region")
+    if question.region:
+        yield asked("district", "district")
+    whose = [(each, each) for each in sorted({*owners, question.owner} - {""})]
+    yield Filter("owner", say.words.plain(N_("Answers for it")), whose, question.owner)
 
 
 @router.get("/work")

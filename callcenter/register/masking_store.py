@@ -37,6 +37,8 @@ from callcenter.register.tables import (
     record_attachment,
     record_change,
     record_identifier,
+    record_letter,
+    record_letter_change,
     record_move,
     record_reminder,
 )
@@ -147,11 +149,11 @@ async def mask(
     Raises IsKept. Whoever edits the record meanwhile sees that it was changed.
     """
     await appeals.alone_with(connection, appeal_id)
+    before = await store.find(connection, keys, appeal_id, alone=True)
     why = await why_kept(connection, appeal_id, now)
     if why:
         raise IsKept(why)
     await mask_around(connection, appeal_id)
-    before = await store.find(connection, keys, appeal_id)
     if before.version:
         await _mask_record(connection, keys, form, before)
     values = {"masking_id": masking_id, "at": datetime.now(UTC)}
@@ -164,7 +166,7 @@ async def mask(
 
 async def mask_around(connection: AsyncConnection, appeal_id: UUID) -> None:
     """What tells of people beside a record: who called and whom we called, drafts, files (the
-    worker removes them), reminders, hashes of ИИН, reasons of steps.
+    worker removes them), reminders, letters, hashes of ИИН, reasons of steps.
 
     Where somebody is still to be called, the promise keeps the number.
     """
@@ -182,6 +184,13 @@ async def mask_around(connection: AsyncConnection, appeal_id: UUID) -> None:
         .where(record_attachment.c.appeal_id == appeal_id)
         .values(state="erased", sealed_name=None, why=None)
     )
+    of_appeal = record_letter.c.appeal_id == appeal_id
+    letters = select(record_letter.c.id).where(of_appeal)
+    for sealed, which in (
+        (record_letter, of_appeal),
+        (record_letter_change, record_letter_change.c.letter_id.in_(letters)),
+    ):
+        await connection.execute(update(sealed).where(which).values(sealed=None))
     for kept in (record_reminder, record_identifier):
         await connection.execute(delete(kept).where(kept.c.appeal_id == appeal_id))
     await connection.execute(

@@ -12,7 +12,7 @@ from callcenter.appeals.callers import WITHHELD, read_caller
 from callcenter.appeals.store import Opening
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import definitions, indexing, store
+from callcenter.register import definitions, store
 from callcenter.register.handling import found, guards_of, note, seen, step
 from callcenter.register.private import Keys
 from callcenter.register.stages import ENDED, Stage, check_move
@@ -49,7 +49,7 @@ async def open_by_hand(
 
     It is to be registered on its legal date (APPC, 64(3)) by who opens it. Raises AskedWrongly.
     """
-    now, keys = datetime.now(UTC), Keys.read(site.settings)
+    now = datetime.now(UTC)
     if language not in ("kk", "ru"):
         raise AskedWrongly("the applicant's language is kk or ru")
     if received_at.tzinfo is None or not EARLIEST <= received_at <= now:
@@ -66,8 +66,6 @@ async def open_by_hand(
         )
         begun = await _begun(connection, visit, received_at)
         await store.change_row(connection, store.Record(opening.appeal_id), **begun)
-        form = await definitions.form(connection)
-        await indexing.index(connection, keys, form, opening.appeal_id, {})
         await note(connection, visit, Action.APPEAL_OPENED, number, channel=channel.value)
     return number
 

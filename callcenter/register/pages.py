@@ -18,7 +18,16 @@ from callcenter.register.fields import PEOPLE, WITHIN, Section, Value, WrongCont
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
 from callcenter.register.stages import IllegalMove, Kind, Missing, Stage, moves_from
-from callcenter.register.wording import CHANNELS, FILES, KINDS, STAGES, STEPS, Telling
+from callcenter.register.wording import (
+    CHANNELS,
+    FILES,
+    KINDS,
+    LETTER_FIELDS,
+    LETTER_WORDS,
+    STAGES,
+    STEPS,
+    Telling,
+)
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
@@ -28,7 +37,7 @@ from callcenter.web.words import ZONE
 
 TEMPLATES = Path(__file__).parent / "templates"
 SEE_OTHER = 303
-Place = Literal["record", "files", "reminders", "join"]
+Place = Literal["record", "files", "letters", "reminders", "join"]
 ENTERED = "f."  # how the names of a form's fields begin that are the record's content
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EDIT_APPEALS)])
@@ -355,7 +364,12 @@ def record_page(
         reminders=read.reminders,
         now=datetime.now(ZONE),
         attachments=read.attachments,
+        letters=read.letters,
+        named={str(each.id): each.letter.number for each in read.letters}
+        | {str(each.id): each.name for each in read.attachments},
         files=FILES,
+        letter_fields=LETTER_FIELDS,
+        letter_words=LETTER_WORDS,
         largest=site.settings.attachment_limit,
         today=datetime.now(ZONE).date(),
         **_told(refusal, place),
@@ -369,9 +383,11 @@ def _told(refusal: AskedWrongly | None, place: Place) -> dict[str, Any]:
     return {
         "faults": here.faults if isinstance(here, WrongContent) else {},
         "changed": here if isinstance(here, Changed) else None,
+        "letter_changed": refusal if place == "letters" and isinstance(refusal, Changed) else None,
         "missing": here.what if isinstance(here, Missing) else (),
         "refusal": said["record"],
         "files_fault": said["files"],
+        "letters_fault": said["letters"],
         "reminders_fault": said["reminders"],
         "join_fault": said["join"],
     }

@@ -3,11 +3,15 @@
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import attachments, handling, reminders, searching, store
+from callcenter.register import attachments, correspondence, handling, reminders, searching, store
 from callcenter.register.attachments import Attachment
+from callcenter.register.correspondence import Kept
 from callcenter.register.fields import PEOPLE, SEVERAL
 from callcenter.register.handling import Opened, guards_of, note
 from callcenter.register.merging import Difference
@@ -25,7 +29,7 @@ from callcenter.web.site import Site, Visit
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A change of the content, or a step; only what the reader may see of it."""
+    """A change of the content or of a letter, or a step; only what the reader may see of it."""
 
     at: datetime
     author: str
@@ -33,6 +37,7 @@ class Deed:
     before: Stage | None = None
     after: Stage | None = None
     reason: str = ""
+    letter: UUID | None = None  #: of which letter, if it is a change of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Read:
     """A record, its history with the newest first, other appeals of the same person, files,
     what belongs to it, and reminders that are not done.
 
-    Files are there for those who may see what is sensitive.
+    Files are there for those who may see what is sensitive, letters for those who may see what is
+    personal.
     """
 
     opened: Opened
@@ -49,6 +55,7 @@ class Read:
     attachments: list[Attachment]
     related: Related
     reminders: Sequence[Reminder]
+    letters: Sequence[Kept]
 
     @property
     def open_earlier(self) -> list[Found]:
@@ -71,6 +78,10 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         )
         related = await store.related(connection, opened.record)
         open_reminders = await reminders.of_appeal(connection, keys, opened.row.id)
+        is_personal = visit.may(Permission.SEE_PERSONAL)
+        letters, letter_deeds = (
+            await _letters(connection, keys, opened.row.id) if is_personal else ([], [])
+        )
         await note(connection, visit, Action.APPEAL_VIEWED, number, by="record")
     guards = guards_of(visit)
     deeds = [
@@ -81,6 +92,7 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         )
         for each in changes
     ] + [Deed(each.at, each.author, {}, each.before, each.after, each.reason) for each in steps]
+    deeds += letter_deeds
     return Read(
         opened,
         sorted(deeds, key=lambda deed: deed.at, reverse=True),
@@ -88,7 +100,19 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
         files,
         related,
         open_reminders,
+        letters,
     )
+
+
+async def _letters(
+    connection: AsyncConnection, keys: Keys, appeal_id: UUID
+) -> tuple[list[Kept], list[Deed]]:
+    """Letters of an appeal, and what was done to them."""
+    changes = await correspondence.changes(connection, keys, appeal_id)
+    return await correspondence.of_appeal(connection, keys, appeal_id), [
+        Deed(each.at, each.author, dict(each.differences), letter=letter)
+        for letter, each in changes
+    ]
 
 
 async def receipt(site: Site, visit: Visit, number: str) -> Receipt:

@@ -31,11 +31,12 @@ from callcenter.appeals.cursor import Place
 from callcenter.appeals.number import is_valid
 from callcenter.appeals.tables import appeal
 from callcenter.errors import AskedWrongly
+from callcenter.register import definitions
 from callcenter.register.fields import Guard
 from callcenter.register.identifiers import parse_identifier
 from callcenter.register.indexing import in_district, secret, telephone
 from callcenter.register.private import Keys
-from callcenter.register.stages import Stage
+from callcenter.register.stages import Kind, Stage
 from callcenter.register.stretches import stretches
 from callcenter.register.tables import DAYS, record, record_identifier, record_search, search_word
 from callcenter.register.words import folded, grams, stems, words
@@ -68,11 +69,21 @@ class Question:
 
     text: str = ""
     stages: Sequence[Stage] = ()
+    kind: Kind | None = None
+    channel: str = ""
+    direction: str = ""
+    topic: str = ""  #: its parts too
     region: str = ""
     district: str = ""
+    owner: str = ""  #: name of the user who answers for it
+    urgent: bool = False
     since: datetime | None = None
     until: datetime | None = None
     by_deadline: bool = False
+
+
+#: Filters of a question that are one code each.
+CODES = ("channel", "direction", "topic", "region", "district", "owner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +117,19 @@ async def find(
     await connection.execute(_PLAN_EACH)
     asked = question.text.strip()
     exact = _exactly(keys, asked, guards)
+    conditions = [*_terms_of(question, await _topics(connection, question))]
     if exact is not None:
-        return await _read(connection, _sorted(_filtered(exact, question), question, after, limit))
-    conditions = [*_terms_of(question)]
+        query = _filtered(exact, question, conditions)
+        return await _read(connection, _sorted(query, question, after, limit))
     if asked:
         if Guard.PERSONAL not in guards or not any(words(asked)):
             return []
         meant = await _meant(connection, keys, asked, Guard.SENSITIVE in guards)
         conditions += [_overlap(record_search.c.terms, each) for each in meant]
+    if question.channel and (conditions or question.by_deadline):
+        conditions.append(_overlap(record_search.c.terms, [f"=channel:{question.channel}"]))
     if not conditions:
-        query = _filtered(rows(), question)
+        query = _filtered(rows(), question, ())
         return await _read(connection, _sorted(query, question, after, limit))
     if question.by_deadline:
         query = rows().join(record_search, record_search.c.appeal_id == appeal.c.id)
@@ -199,24 +213,42 @@ async def _newest(
     )
 
 
-def _terms_of(question: Question) -> Iterator[ColumnElement[bool]]:
-    """Stage and region as the database keeps them among the terms, and the district as we do."""
-    if question.stages:
-        stages = [f"=stage:{stage.value}" for stage in question.stages]
-        yield _overlap(record_search.c.terms, stages)
-    if question.region:
-        yield _overlap(record_search.c.terms, [f"=region:{question.region}"])
+async def _topics(connection: AsyncConnection, question: Question) -> list[str]:
+    """The topic that is asked for, and its parts."""
+    if not question.topic:
+        return []
+    options = (await definitions.form(connection)).options("topics")
+    return [question.topic, *(each.code for each in options if each.parent == question.topic)]
+
+
+def _terms_of(question: Question, topics: Sequence[str]) -> Iterator[ColumnElement[bool]]:
+    """Filters as the database keeps them among the terms of records, and the district as we do."""
+    asked = {
+        "=stage:": [stage.value for stage in question.stages],
+        "=kind:": [question.kind.value] if question.kind else [],
+        "=direction:": [question.direction],
+        "=topic:": topics,
+        "=region:": [question.region],
+        "=owner:": [question.owner],
+    }
+    for name, values in asked.items():
+        if any(values):
+            yield _overlap(record_search.c.terms, [f"{name}{value}" for value in values])
+    if question.urgent:
+        yield _overlap(record_search.c.terms, ["=urgent"])
     if question.district:
         yield _overlap(record_search.c.terms, [in_district(question.district)])
 
 
-def _filtered(query: Select[Any], question: Question) -> Select[Any]:
-    if question.stages:
-        query = query.where(record.c.stage.in_([stage.value for stage in question.stages]))
-    if question.region:
-        query = query.where(record.c.content["region"].astext == question.region)
-    if question.district:
-        query = query.where(record.c.content["district"].astext == question.district)
+def _filtered(
+    query: Select[Any], question: Question, conditions: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """Of these appeals those that fit the filters; the channel is known without a record too."""
+    if conditions:
+        query = query.join(record_search, record_search.c.appeal_id == appeal.c.id)
+        query = query.where(*conditions)
+    if question.channel:
+        query = query.where(appeal.c.channel == question.channel)
     return _within(query, appeal.c.received_at, question)
 
 

@@ -92,6 +92,7 @@ MOVES: tuple[Move, ...] = (
 )
 _BY_ENDS = {(move.before, move.after): move for move in MOVES}
 PASSED_ON = N_("to be passed on to who can help at once: it is urgent")
+NOT_AWAITED = N_("the answers that its letters wait for, or no day for them any more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Standing:
     decided: bool  #: how much help it needs and why is on the record (R9)
     registered: bool  #: it has its legal date already
     passed_on: bool = True  #: who can help at once was told, where it is urgent (R11)
+    awaits: bool = False  #: the answer to a letter, until a day
 
 
 def moves_from(stage: Stage) -> Iterable[Stage]:
@@ -133,7 +135,10 @@ def _needed(after: Stage, standing: Standing) -> dict[str, bool]:
             N_("its substance"): standing.described,
         }
     if after is Stage.NO_REQUEST:
-        return {N_("to be of the kind without a request"): standing.kind is Kind.NO_REQUEST}
+        return {
+            N_("to be of the kind without a request"): standing.kind is Kind.NO_REQUEST,
+            NOT_AWAITED: not standing.awaits,
+        }
     if after in (Stage.FORWARDED, Stage.ANSWERED):
         return {
             N_("its kind"): standing.kind is not None,
@@ -145,6 +150,9 @@ def _needed(after: Stage, standing: Standing) -> dict[str, bool]:
             N_("the kinds of help given"): standing.helped,
             N_("the decision how much help it needs, and why"): standing.decided,
             PASSED_ON: standing.passed_on,
+            NOT_AWAITED: not standing.awaits,
         }
-    # Nobody looks for danger in an appeal that goes on within another one.
-    return {PASSED_ON: standing.passed_on} if after is Stage.JOINED else {}
+    if after is Stage.JOINED:
+        # Nobody looks for danger, or for an answer, in one that goes on within another.
+        return {PASSED_ON: standing.passed_on, NOT_AWAITED: not standing.awaits}
+    return {}

@@ -14,6 +14,7 @@ from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
 from callcenter.register import indexing
 from callcenter.register.fields import Content, Form, Guard, Value, is_identified
+from callcenter.register.letters import Letter
 from callcenter.register.merging import Change, Changed, Difference, differences, together
 from callcenter.register.private import Keys
 from callcenter.register.stages import Kind, Stage, Standing
@@ -43,6 +44,7 @@ class Record:
     due_on: date | None = None
     due_article: str | None = None
     notice_due_on: date | None = None
+    letter_due_on: date | None = None
     extended: bool = False
     danger_passed_at: datetime | None = None
     part_of: UUID | None = None
@@ -69,6 +71,7 @@ class Record:
             decided=bool(self.content.get("decision") and self.content.get("decision_reason")),
             registered=self.registered_on is not None,
             passed_on=not self.urgent or self.danger_passed_at is not None,
+            awaits=self.letter_due_on is not None,
         )
 
 
@@ -83,9 +86,16 @@ class Step:
     reason: str
 
 
-async def find(connection: AsyncConnection, keys: Keys, appeal_id: UUID) -> Record:
-    """The record of an appeal; one of version 0 when nobody has saved any. Raises Unreadable."""
+async def find(
+    connection: AsyncConnection, keys: Keys, appeal_id: UUID, *, alone: bool = False
+) -> Record:
+    """The record of an appeal; one of version 0 when nobody has saved any. Raises Unreadable.
+
+    `alone`: nobody else changes it, or the letters of the appeal, until this transaction ends.
+    """
     query = select(record).where(record.c.appeal_id == appeal_id)
+    if alone:
+        query = query.with_for_update(key_share=True)
     row = (await connection.execute(query)).mappings().one_or_none()
     return Record(appeal_id) if row is None else _record(keys, row)
 
@@ -100,6 +110,7 @@ class Exported:
     language: str | None
     caller_number: str | None
     record: Record
+    letters: Sequence[Letter] = ()  #: by the days on them
 
 
 async def exported(
@@ -277,11 +288,16 @@ async def _note_identifiers(
 
 
 async def change_row(connection: AsyncConnection, before: Record, **values: Any) -> None:
-    """Change other columns of a record, on top of the version that was seen. Raises Changed."""
+    """Change other columns of a record, on top of the version that was seen. Raises Changed.
+
+    One that was not there begins with them, and can be found by its filters from then on.
+    """
     plain = {key: getattr(value, "value", value) for key, value in values.items()}
     started = {"content": {}, "version": 1} if before.version == 0 else {}
     if not await _put(connection, before, started | plain | {"changed_at": datetime.now(UTC)}):
         raise Changed(before.version + 1, {}, {})
+    if before.version == 0:
+        await indexing.begin(connection, before.appeal_id)
 
 
 async def add_move(
@@ -374,5 +390,7 @@ async def forget_entered(
         .where(record_change.c.appeal_id == appeal_id)
         .values(differences={}, sealed=None)
     )
-    await connection.execute(delete(record_search).where(record_search.c.appeal_id == appeal_id))
+    await connection.execute(
+        update(record_search).where(record_search.c.appeal_id == appeal_id).values(terms=[])
+    )
     await indexing.forget_words(connection, said)

@@ -42,6 +42,7 @@ record = Table(
     Column("due_on", Date, comment="last day of the term that runs"),
     Column("due_article", Text),
     Column("notice_due_on", Date, comment="until when the applicant is told of an extension"),
+    Column("letter_due_on", Date, comment="the earliest day of an answer that a letter waits for"),
     Column("extended", Boolean, nullable=False, server_default="false"),
     Column("danger_passed_at", DateTime(timezone=True), comment="told to who can help at once"),
     Column("part_of", Uuid, ForeignKey("appeal.id"), comment="it was split off from this one"),
@@ -56,6 +57,7 @@ record = Table(
         postgresql_where="due_on IS NOT NULL",
     ),
     Index("ix_record_notice_due", "notice_due_on", postgresql_where="notice_due_on IS NOT NULL"),
+    Index("ix_record_letter_due", "letter_due_on", postgresql_where="letter_due_on IS NOT NULL"),
     Index("ix_record_owner_stage", "owner", "stage"),
     Index(
         "ix_record_forward_due",
@@ -134,6 +136,40 @@ record_attachment = Table(
         postgresql_where="state IN ('arriving', 'waiting')"
         " OR (state = 'erased' AND removed_at IS NULL)",
     ),
+)
+
+record_letter = Table(
+    "record_letter",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("record.appeal_id"), nullable=False),
+    Column("version", Integer, nullable=False, comment="1 is the first; counts saved changes"),
+    Column("at", DateTime(timezone=True), nullable=False, comment="when it was entered"),
+    Column("direction", Text, nullable=False, comment="in or out"),
+    Column("kind", Text, nullable=False, comment="see register.letters.Kind"),
+    Column("party", Text, nullable=False, comment="see register.letters.Party"),
+    Column("number", Text, nullable=False, comment="its own, as it stands on it"),
+    Column("dated", Date, nullable=False),
+    Column("answer_due_on", Date, comment="until when an answer to it is wanted"),
+    Column("answers", Uuid, ForeignKey("record_letter.id"), comment="the letter that it answers"),
+    Column("scan", Uuid, ForeignKey("record_attachment.id")),
+    Column("sealed", LargeBinary, comment="with whom and what it is about, encrypted"),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("direction IN ('in', 'out')", name="direction"),
+    CheckConstraint("answers <> id", name="answers"),
+    Index("ix_record_letter_appeal_id", "appeal_id", "at", "id"),
+    Index("ix_record_letter_answers", "answers", postgresql_where="answers IS NOT NULL"),
+)
+
+record_letter_change = Table(
+    "record_letter_change",
+    metadata,
+    Column("letter_id", Uuid, ForeignKey("record_letter.id"), primary_key=True),
+    Column("version", Integer, primary_key=True, comment="that this change made"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("differences", JSONB, nullable=False, comment="field: [before, after]"),
+    Column("sealed", LargeBinary, comment="the same of what is encrypted"),
 )
 
 record_reminder = Table(
@@ -230,7 +266,7 @@ record_search = Table(
         "terms",
         ARRAY(Text),
         nullable=False,
-        comment="stems, folded names, numbers, hashes; by a trigger =stage: and =region:",
+        comment="stems, folded names, numbers, hashes; by a trigger what is filtered by: =stage:x",
     ),
     Column("received_at", DateTime(timezone=True), nullable=False, comment="of the appeal"),
     Index(

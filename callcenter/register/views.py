@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from callcenter.errors import AskedWrongly
 from callcenter.register.private import Keys
-from callcenter.register.searching import Question
+from callcenter.register.searching import CODES, Question
 from callcenter.register.tables import saved_view
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.site import Site, Visit
@@ -72,8 +72,9 @@ def as_query(question: Question) -> str:
     values = {
         "q": question.text,
         "stage": "".join(question.stages),
-        "region": question.region,
-        "district": question.district,
+        "kind": question.kind or "",
+        **{name: getattr(question, name) for name in CODES},
+        "urgent": "true" if question.urgent else "",
         "since": f"{question.since:%Y-%m-%d}" if question.since else "",
         "until": f"{question.until - timedelta(days=1):%Y-%m-%d}" if question.until else "",
         "by_deadline": "true" if question.by_deadline else "",

@@ -1,11 +1,15 @@
 """How records are said to people: the pages' words for kinds, stages, channels and fields."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from callcenter.errors import N_
+from callcenter.register import letters
 from callcenter.register.attachments import State
 from callcenter.register.fields import Field, Form, Option, Type, Value
+from callcenter.register.letters import Direction, Letter, Party
 from callcenter.register.masking import Ended, Keeps
 from callcenter.register.stages import Kind, Stage
 from callcenter.web.words import Words
@@ -72,6 +76,30 @@ NOTED = {
     "split": N_("A part of it is an appeal of its own: %(number)s"),
     "joined": N_("Another appeal goes on in this one: %(number)s"),
 }
+#: What is asked of a letter, in the order of its form.
+LETTER_FIELDS = {
+    "direction": N_("Which way"),
+    "kind": N_("What it is"),
+    "party": N_("With whom"),
+    "whom": N_("Body or person"),
+    "number": N_("Number on it"),
+    "dated": N_("Day on it"),
+    "about": N_("What it is about"),
+    "answer_due_on": N_("An answer is wanted until"),
+    "answers": N_("It answers"),
+    "scan": N_("Scan"),
+}
+#: What may be chosen for these.
+LETTER_WORDS: Mapping[str, Mapping[str, str]] = {
+    "direction": {Direction.IN: N_("Incoming"), Direction.OUT: N_("Outgoing")},
+    "kind": {letters.Kind.LETTER: N_("Letter"), letters.Kind.REQUEST: N_("Request")},
+    "party": {
+        Party.APPLICANT: N_("Applicant"),
+        Party.STATE_BODY: N_("State body"),
+        Party.AUTHORITY: N_("Authority"),
+        Party.OTHER: N_("Somebody else"),
+    },
+}
 _NOTED = re.compile(r"(split|joined): ([0-9]{10})")
 PEOPLE = {
     "applicant": N_("Applicant"),
@@ -124,6 +152,27 @@ class Telling:
         if field is not None:
             return self.answer(field, value)
         return value if isinstance(value, str) else ", ".join(value)
+
+    def letter_value(self, name: str, value: Value | None, named: Mapping[str, str]) -> str:
+        """What a field of a letter says; `named` are letters and files, by their ids."""
+        if value is None:
+            return "–"
+        said = str(value)
+        if name in LETTER_WORDS:
+            return self.words.plain(LETTER_WORDS[name][said])
+        if name in ("dated", "answer_due_on"):
+            return f"{date.fromisoformat(said):%d.%m.%Y}"
+        return named.get(said, "–") if name in ("answers", "scan") else said
+
+    def letter(self, letter: Letter) -> str:
+        """A letter in one line."""
+        plain, words = self.words.plain, LETTER_WORDS
+        what = plain(words["kind"][letter.kind]), plain(words["direction"][letter.direction])
+        whom = plain(words["party"][letter.party])
+        of = f"№ {letter.number}", f"{letter.dated:%d.%m.%Y}"
+        said = f"{', '.join((*what, *of))}, {whom}"
+        more = [each for each in (letter.whom, letter.about) if each]
+        return f"{said}: {', '.join(more)}" if more else said
 
     def answer(self, field: Field, value: Value) -> str:
         """An answer to a field as people read it."""

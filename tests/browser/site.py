@@ -67,6 +67,7 @@ class Served:
     desk: Desk
     call: Call
     registered: str  #: number of an appeal whose record is registered
+    extended: str  #: of one whose term was put off; the applicant is to be told
     demand: str  #: number of a demand
 
 
@@ -109,6 +110,7 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
         await invented.load(settings, 60, 111, datetime.now(UTC), lambda _: None)
         call = await make_call(settings, engine)
         _, registered = await open_call(engine, "call-2", RECEIVED)
+        _, extended = await open_call(engine, "call-5", RECEIVED)
         demand = await _fill(engine, call)
         async with unit_of_work(engine) as connection:
             crew = await consultants.active(connection)
@@ -118,7 +120,7 @@ async def open_site(folder: Path, database: str, redis_url: str) -> AsyncIterato
             await stack.enter_async_context(waiting(desk, "kk", since, urgent=urgent))
         await stack.enter_async_context(talking(desk, redis, settings))
         origin = stack.enter_context(running_site(settings, folder))
-        site = Served(origin, settings, engine, redis, desk, call, registered, demand)
+        site = Served(origin, settings, engine, redis, desk, call, registered, extended, demand)
         await _work(site)
         yield site
 
@@ -140,6 +142,7 @@ async def _work(site: Served) -> None:
         await send(client, site.registered, version=0, **WHOLE, **{"f.danger": "yes"})
         answer = await send(client, site.registered, "move", version=1, after="registered")
         assert answer.status_code == 303, answer.text
+        await _extend(client, site.extended)
         tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
         record = f"/appeals/{site.registered}/record"
         recording = f"/recordings/{site.call.recording}"
@@ -158,6 +161,37 @@ async def _work(site: Served) -> None:
             files={"file": ("Справка о составе семьи.txt", b"word")},
         )
         assert answer.status_code == 303, answer.text
+
+
+async def _extend(client: httpx.AsyncClient, number: str) -> None:
+    """Put a term off, and write to a body and to the applicant, as people do."""
+    today = datetime.now(UTC).date()
+    until = {"until": f"{today + timedelta(days=30)}", "reason": "Запрошены документы"}
+    whole = WHOLE | {"f.applicant.name": "Омарова Сәуле"}
+    asked = {
+        "direction": "out",
+        "kind": "request",
+        "party": "state_body",
+        "whom": "Управление образования",
+        "number": "03-2/118",
+        "dated": f"{today}",
+        "about": "Справка о ребёнке",
+        "answer_due_on": f"{today + timedelta(days=1)}",
+    }
+    notice = asked | {"kind": "letter", "party": "applicant", "number": "03-2/119"}
+    notice |= {"whom": "Омарова Сәуле", "about": "О продлении срока", "answer_due_on": ""}
+    for deed, values in (
+        ("record", {"version": "0", **whole}),
+        ("record/move", {"version": "1", "after": "registered"}),
+        ("record/extend", {"version": "2", **until}),
+        ("letters", asked),
+        ("letters", notice),
+    ):
+        token = await form_token(client, "/appeals")
+        answer = await client.post(
+            f"/appeals/{number}/{deed}", data={"form_token": token, **values}
+        )
+        assert answer.status_code == 303, (deed, answer.text)
 
 
 async def _fill(engine: AsyncEngine, call: Call) -> str:

@@ -49,6 +49,7 @@ MORE = (
     ("/duty", Role.CONSULTANT),  # who is no consultant yet
     ("/appeals/{number}/record", Role.CONSULTANT),
     ("/appeals/{registered}/record", Role.HEAD),
+    ("/appeals/{extended}/record", Role.HEAD),  # a notice is owed, and letters wait
     ("/appeals?number=1", Role.AUDITOR),
     ("/demands/{demand_number}", Role.RECORDS_OFFICER),
     ("/form/appeal/topics", Role.HEAD),
@@ -91,6 +92,7 @@ def values_of(site: Served, path: str) -> dict[str, str]:
     return {
         "number": site.registered if path.startswith(RECEIPT) else site.call.number,
         "registered": site.registered,
+        "extended": site.extended,
         "attachment_id": str(site.call.recording),  # nobody's
         "recording_id": str(site.call.recording),
         "extension": BUSY,

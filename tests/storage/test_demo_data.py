@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +15,7 @@ from callcenter.register import searching, store
 from callcenter.register.fields import Guard
 from callcenter.register.private import Keys
 from callcenter.register.searching import LIMIT, Question
-from callcenter.register.stages import Stage
+from callcenter.register.stages import Kind, Stage
 from callcenter.register.words import folded, stems, words
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
@@ -53,7 +54,16 @@ QUESTIONS = (
     Question("просит", since=NOW - timedelta(days=3)),
     Question("просит", until=NOW - timedelta(days=1000)),
     Question("муж жәрдемақы"),
+    Question("просит", kind=Kind.COMPLAINT, owner="consultant7"),
+    Question(topic="family"),
+    Question("полиция", topic="bullying", urgent=False, channel="call"),
+    Question(urgent=True),
 )
+
+
+def is_of(topic: str, asked: str) -> bool:
+    """Codes of parts begin with that of the whole, in the form that a center begins with."""
+    return topic == asked or topic.startswith(f"{asked}_")
 
 
 async def test_the_newest_are_found_as_by_looking_at_every_one(
@@ -62,8 +72,8 @@ async def test_the_newest_are_found_as_by_looking_at_every_one(
     await load(settings, 1500, 7, NOW, lambda _: None)
     keys = Keys.read(settings)
     everything = text(
-        "SELECT appeal_id, terms, received_at, stage, content->>'region' AS region"
-        " FROM record_search JOIN record USING (appeal_id)"
+        "SELECT appeal_id, terms, received_at, stage, content->>'region' AS region,"
+        " kind, owner, content->'topics' AS topics FROM record_search JOIN record USING (appeal_id)"
         " ORDER BY received_at DESC, appeal_id DESC"
     )
     async with unit_of_work(engine) as connection:
@@ -76,6 +86,10 @@ async def test_the_newest_are_found_as_by_looking_at_every_one(
                 if all(forms & set(row.terms) for forms in asked)
                 and (not question.stages or row.stage in question.stages)
                 and question.region in ("", row.region)
+                and question.owner in ("", row.owner)
+                and question.kind in (None, row.kind)
+                and (not question.topic or any(map(is_of, row.topics, repeat(question.topic))))
+                and (not question.urgent or row.kind == "danger")
                 and (question.since is None or row.received_at >= question.since)
                 and (question.until is None or row.received_at < question.until)
             ]

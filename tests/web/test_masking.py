@@ -30,6 +30,7 @@ from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_attachments import PDF, attach
+from tests.web.test_letters import ASKED, enter_letter, letters
 from tests.web.test_records import IDENTIFIER, WHOLE, rows, send
 from tests.web.test_search import found
 from tests.web.test_work_lists import put
@@ -64,6 +65,8 @@ async def closed(head: httpx.AsyncClient, engine: AsyncEngine, call: Call) -> st
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
     await send(head, number, "remind", at=tomorrow, about="Позвонить Сейтовой")
     assert (await attach(head, number, "Паспорт Сейтовой.pdf", PDF)).status_code == 200
+    told = ASKED | {"whom": "Сейтова Айгүл", "about": "Тимур живёт по адресу Абая 10"}
+    assert (await enter_letter(head, number, told)).status_code == 303
     moved = await send(head, number, "move", version=1, after="closed", reason="Сейтова довольна")
     assert moved.status_code == 303
     await put(
@@ -137,6 +140,9 @@ async def test_two_people_mask_what_tells_of_somebody_and_the_rest_stays(
     }
     assert (sealed, stage, kind) == (None, "closed", "consultation")
     assert await rows(engine, "SELECT before, after FROM record_move") == [("contact", "closed")]
+    [letter] = await letters(head, closed)
+    assert (letter["number"], letter["whom"], letter["about"]) == (ASKED["number"], "", "")
+    assert await rows(engine, "SELECT sealed FROM record_letter_change") == [(None,)]
     assert await found(head, closed) == [closed]
     assert await found(head, "", region="710000000") == [closed]
     for words in ("алименты", "Сейтова", CALLER, IDENTIFIER, "Тимур"):

@@ -147,6 +147,12 @@ async def test_where_there_was_no_request_nothing_personal_is_kept(
     path = f"/api/v1/appeals/{call.number}/attachments"
     attached = await head.post(path, files=sent, headers={"X-Form-Token": token})
     assert attached.status_code == 200
+    letter = {"direction": "in", "kind": "letter", "party": "applicant", "number": "б/н"}
+    letter |= {"whom": "Сейтова", "dated": "2026-11-20", "about": "Алименты Сейтовой"}
+    entered = await head.post(
+        f"/appeals/{call.number}/letters", data={"form_token": token} | letter
+    )
+    assert entered.status_code == 303
     assert (await send(head, call.number, "no-request")).status_code == 303
     names = await rows(
         engine,
@@ -161,7 +167,9 @@ async def test_where_there_was_no_request_nothing_personal_is_kept(
     assert await rows(engine, "SELECT state, sealed_name FROM record_attachment") == [
         ("erased", None)
     ]
-    assert await rows(engine, "SELECT stage, sealed FROM record") == [("no_request", None)]
+    for table in ("record", "record_letter", "record_letter_change"):
+        assert await rows(engine, f"SELECT sealed FROM {table}") == [(None,)], table  # noqa: S608
+    assert await rows(engine, "SELECT stage FROM record") == [("no_request",)]
 
 
 async def test_a_draft_outlives_the_browser_and_is_only_its_authors(

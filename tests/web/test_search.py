@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import httpx
@@ -22,6 +23,7 @@ from callcenter.storage.jobs import Tools
 from callcenter.web import store
 from callcenter.web.permissions import Role
 from callcenter.web.site import Visit
+from tests.web.browser import form_token
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_records import IDENTIFIER, WHOLE, send
 
@@ -103,6 +105,92 @@ async def test_it_is_found_by_the_stage_and_region_that_it_has_now(
     assert (await send(head, saved, "move", version=2, after="registered")).status_code == 303
     assert await found(head, "алименты", stage="contact") == []
     assert await found(head, "алименты", stage="registered") == [saved]
+
+
+#: A filter, a value that fits, and one that does not.
+FILTERS = {
+    "kind": ("complaint", "statement"),
+    "channel": ("call", "paper"),
+    "direction": ("children", "health_care"),
+    "topic": ("family_alimony", "bullying"),
+    "region": ("750000000", "710000000"),
+    "urgent": ("true", ""),
+}
+
+
+async def test_it_is_found_by_what_it_is_now_and_not_by_what_it_was(
+    head: httpx.AsyncClient, saved: str
+) -> None:
+    now = {
+        "kind": "complaint",
+        "f.direction": ["children", "legal"],
+        "f.region": "750000000",
+        "f.urgency": "urgent",
+        "f.danger_reason": "r",
+    }
+    assert await found(head, "алименты", urgent="true") == []
+    assert (await send(head, saved, version=1, **WHOLE | CHILD | now)).status_code == 303
+    for words in ("", "алименты", saved):
+        for name, (fits, other) in FILTERS.items():
+            assert await found(head, words, **{name: fits}) == [saved], (words, name)
+            if other:
+                assert await found(head, words, **{name: other}) == [], (words, name)
+        together = {name: fits for name, (fits, _) in FILTERS.items()}
+        assert await found(head, words, **together) == [saved]
+    # The topic as a whole has those of its parts.
+    assert await found(head, "", topic="family") == [saved]
+    await send(head, saved, "move", version=2, after="registered")
+    owner = await owner_of(head, saved)
+    assert await found(head, "алименты", owner=owner, by_deadline="true") == [saved]
+    assert await found(head, "", channel="call", by_deadline="true") == [saved]
+    assert await found(head, "", owner="somebody") == []
+
+
+async def owner_of(client: httpx.AsyncClient, number: str) -> str:
+    return str((await client.get(f"/api/v1/appeals/{number}/record")).json()["owner"])
+
+
+async def test_a_channel_alone_finds_calls_of_which_nobody_has_written(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    assert await found(head, "", channel="call") == [call.number]
+    assert await found(head, "", channel="paper") == []
+
+
+async def test_what_nothing_is_written_of_is_found_by_its_stage(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    assert (await send(head, call.number, "move", version=0, after="in_work")).status_code == 303
+    assert await found(head, "", stage="in_work") == [call.number]
+    _, prank = await open_call(engine, "call-2", datetime.now(UTC))
+    assert (await send(head, prank, "no-request")).status_code == 303
+    assert await found(head, "", stage="no_request") == [prank]
+    assert await found(head, "", kind="no_request") == [prank]
+
+
+async def test_who_closes_a_consultation_at_once_answers_for_it(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    helped = {"f.help": "information", "f.decision": "d", "f.decision_reason": "r"}
+    async with enter(Role.CONSULTANT) as client:
+        whole = WHOLE | helped | {"kind": "consultation"}
+        await send(client, call.number, version=0, **whole)
+        await send(client, call.number, "move", version=1, after="closed")
+        owner = await owner_of(client, call.number)
+        assert owner.startswith("consultant-")
+        assert await found(client, "", owner=owner) == [call.number]
+
+
+async def test_a_view_keeps_every_filter(head: httpx.AsyncClient, saved: str) -> None:
+    together = {name: fits for name, (fits, _) in FILTERS.items()}
+    asked = {"q": "алименты", "stage": "contact", "district": "751110000", "owner": "o"}
+    asked |= together | {"since": "2026-01-01", "until": "2026-12-31", "by_deadline": "true"}
+    token = await form_token(head, "/search")
+    sent = {"form_token": token, "name": "Все"}
+    kept = await head.post("/search/views", params=asked, data=sent)
+    assert kept.status_code == 303
+    [view] = (await head.get("/api/v1/search/views")).json()
+    assert dict(parse_qsl(view["query"])) == asked
 
 
 #: What each field is found by, and the guard of the field.
