@@ -33,7 +33,7 @@ class Alarm(StrEnum):
     REMINDER_DUE = "reminder_due"  #: somebody is to be reminded of an appeal by now
     ATTACHMENT_ASIDE = "attachment_aside"  #: an attached file has a virus or cannot be checked
     ATTACHMENT_WAITS = "attachment_waits"  #: nobody looks for viruses in attached files
-    APPEAL_OVERDUE = "appeal_overdue"  #: a term of an appeal, or of an answer to its letter, is over
+    APPEAL_OVERDUE = "appeal_overdue"  #: a term of an appeal, or of a letter of it, is over
     LEDGER_DIFFERS = "ledger_differs"  #: register and switch disagree, or cannot be compared
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from callcenter.appeals import cursor as cursors
 from callcenter.audit.actions import Action
-from callcenter.register import correspondence, finding
+from callcenter.register import correspondence, finding, letters_store
 from callcenter.register.api import Seen
 from callcenter.register.handling import found, note
 from callcenter.register.letters import LONGEST, Direction, Kind, Letter, Party
@@ -86,9 +86,7 @@ async def list_letters(
     after, keys = cursors.read(cursor) if cursor else None, Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         row = await found(connection, number)
-        some = await correspondence.of_appeal(
-            connection, keys, row.id, after=after, limit=limit + 1
-        )
+        some = await letters_store.of_appeal(connection, keys, row.id, after=after, limit=limit + 1)
         await note(connection, visit, Action.APPEAL_VIEWED, number, by="letters")
     shown = some[:limit]
     following = cursors.write((shown[-1].at, shown[-1].id)) if len(some) > limit else None
@@ -133,11 +131,11 @@ async def change_letter(
     return kept
 
 
-def _known(kept: correspondence.Kept) -> Kept:
+def _known(kept: letters_store.Kept) -> Kept:
     return Kept(id=kept.id, version=kept.version)
 
 
-def _of_appeal(kept: correspondence.Kept) -> OfAppeal:
+def _of_appeal(kept: letters_store.Kept) -> OfAppeal:
     letter = {name: getattr(kept.letter, name) for name in Letter.__slots__}
     return OfAppeal(
         id=kept.id, version=kept.version, at=kept.at, answered_by=kept.answered_by, **letter

@@ -21,7 +21,7 @@ import xlsxwriter
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import N_, AskedWrongly
-from callcenter.register import correspondence, definitions, searching, store
+from callcenter.register import definitions, letters_store, searching, store
 from callcenter.register.fields import PEOPLE, SEVERAL, Content, Field, Guard, Section, Value
 from callcenter.register.finding import place_of
 from callcenter.register.handling import guards_of
@@ -149,7 +149,7 @@ async def _rows(
         ids = [each.id for each in found[begin : begin + READ_AT_ONCE]]
         async with unit_of_work(site.engine) as connection:
             known = await store.exported(connection, keys, ids)
-            letters = await correspondence.of_appeals(connection, keys, ids)
+            letters = await letters_store.of_appeals(connection, keys, ids)
         known = [replace(row, letters=letters.get(row.record.appeal_id, ())) for row in known]
         visible = [(each, say.form.visible(each.record.content, guards)) for each in known]
         yield [[cell(*each) for _, cell in columns] for each in visible]

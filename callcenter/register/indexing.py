@@ -1,8 +1,8 @@
 """What a record is found by, kept for it in the transaction that saves it.
 
-A row of `record_search` holds the stems of a record's words, its folded names and its numbers, in
-one array. Sensitive words (a child's name) are there as keyed hashes only. The database itself adds
-what records are filtered by, as `=stage:closed` (decision 47).
+A row of `record_search` holds the stems of a record's words and of its letters', its folded names
+and its numbers, in one array. Sensitive words (a child's name, letters) are keyed hashes. The
+database itself adds what records are filtered by, as `=stage:closed` (decision 47).
 """
 
 from uuid import UUID
@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.callers import read_caller
 from callcenter.appeals.tables import appeal
+from callcenter.register import letters_store
 from callcenter.register.fields import Content, Form, Guard
+from callcenter.register.letters import Letter
 from callcenter.register.private import Keys
 from callcenter.register.tables import record_search, search_word
 from callcenter.register.words import folded, grams, stems, words
@@ -45,6 +47,12 @@ def document(
     return found | plain, {word for word in plain if not word.isdecimal()}
 
 
+def of_letter(keys: Keys, letter: Letter) -> set[str]:
+    """What an appeal is found by of a letter, which is encrypted: by keyed hashes alone."""
+    said = [word for text in (letter.number, letter.whom, letter.about) for word in words(text)]
+    return {secret(keys, form) for word in said for form in (*stems(word), folded(word))}
+
+
 async def index(
     connection: AsyncConnection, keys: Keys, form: Form, appeal_id: UUID, content: Content
 ) -> None:
@@ -52,6 +60,9 @@ async def index(
     query = select(appeal.c.caller_number, appeal.c.received_at).where(appeal.c.id == appeal_id)
     row = (await connection.execute(query)).one()
     terms, plain = document(keys, form, content, row.caller_number)
+    letters = await letters_store.of_appeals(connection, keys, [appeal_id])
+    for letter in letters.get(appeal_id, ()):
+        terms |= of_letter(keys, letter)
     values = {"terms": sorted(terms), "received_at": row.received_at}
     await connection.execute(
         upsert(record_search)

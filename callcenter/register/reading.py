@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import attachments, correspondence, handling, reminders, searching, store
+from callcenter.register import attachments, handling, letters_store, reminders, searching, store
 from callcenter.register.attachments import Attachment
-from callcenter.register.correspondence import Kept
 from callcenter.register.fields import PEOPLE, SEVERAL
 from callcenter.register.handling import Opened, guards_of, note
+from callcenter.register.letters_store import Kept
 from callcenter.register.merging import Difference
 from callcenter.register.private import Keys
 from callcenter.register.receipt import Receipt
@@ -108,8 +108,8 @@ async def _letters(
     connection: AsyncConnection, keys: Keys, appeal_id: UUID
 ) -> tuple[list[Kept], list[Deed]]:
     """Letters of an appeal, and what was done to them."""
-    changes = await correspondence.changes(connection, keys, appeal_id)
-    return await correspondence.of_appeal(connection, keys, appeal_id), [
+    changes = await letters_store.changes(connection, keys, appeal_id)
+    return await letters_store.of_appeal(connection, keys, appeal_id), [
         Deed(each.at, each.author, dict(each.differences), letter=letter)
         for letter, each in changes
     ]

@@ -23,6 +23,7 @@ from tests.web.test_attachments import PDF, attach
 from tests.web.test_export import of_csv
 from tests.web.test_record_api import api
 from tests.web.test_records import WHOLE, rows, send
+from tests.web.test_search import found as search
 from tests.web.test_work_lists import alarms, listed, put
 
 assert api  # the fixture, which tests ask for by its name
@@ -299,6 +300,26 @@ async def test_letters_are_in_a_file_with_personal_data_alone(
         f"Запрос, Исходящее, № 03-2/118, {TODAY:%d.%m.%Y}, Государственный орган: "
         "Школа № 5, Омаровой, Справка о Тимуре Оспанове"
     )
+
+
+async def test_an_appeal_is_found_by_its_letters_as_they_are_now(
+    head: httpx.AsyncClient, engine: AsyncEngine, saved: str
+) -> None:
+    await enter_letter(head, saved, ASKED)
+    for asked in ("03-2/118", "справки", "школы Омаровой", "омаровой алименты"):
+        assert await search(head, asked) == [saved], asked
+    for table in ("record_search", "search_word"):
+        assert "омаров" not in str(await rows(engine, f"TABLE {table}")).casefold()
+        assert "omarov" not in str(await rows(engine, f"TABLE {table}"))
+    # Saving the record does not forget them.
+    helped = {"f.help": "information", "f.content": "Муж уехал"}
+    assert (await send(head, saved, version=1, **WHOLE | helped)).status_code == 303
+    assert await search(head, "уехал справки") == [saved]
+    [kept] = await letters(head, saved)
+    right = ASKED | {"version": 1, "about": "Характеристика"}
+    await enter_letter(head, saved, right, f"/{kept['id']}")
+    assert await search(head, "справки") == []
+    assert await search(head, "характеристику") == [saved]
 
 
 async def test_who_does_not_see_personal_data_sees_no_letters(
