@@ -107,6 +107,7 @@ class Standing:
     registered: bool  #: it has its legal date already
     passed_on: bool = True  #: who can help at once was told, where it is urgent (R11)
     awaits: bool = False  #: the answer to a letter, until a day
+    explained: bool = True  #: what is urgent or dangerous says why
 
 
 def moves_from(stage: Stage) -> Iterable[Stage]:
@@ -149,6 +150,7 @@ def _needed(after: Stage, standing: Standing) -> dict[str, bool]:
             N_("its kind"): standing.kind not in (None, Kind.NO_REQUEST),
             N_("the kinds of help given"): standing.helped,
             N_("the decision how much help it needs, and why"): standing.decided,
+            N_("what is urgent or dangerous"): standing.explained,
             PASSED_ON: standing.passed_on,
             NOT_AWAITED: not standing.awaits,
         }

@@ -54,11 +54,12 @@ class Record:
     @property
     def urgent(self) -> bool:
         """There is danger, or it needs an operative response otherwise (R11)."""
-        return (
-            self.kind is Kind.DANGER
-            or self.content.get("danger") == "yes"
-            or self.content.get("urgency") == "urgent"
-        )
+        return self.kind is Kind.DANGER or self._is_said_urgent
+
+    @property
+    def _is_said_urgent(self) -> bool:
+        """Somebody chose so, besides the kind."""
+        return self.content.get("danger") == "yes" or self.content.get("urgency") == "urgent"
 
     @property
     def standing(self) -> Standing:
@@ -72,6 +73,7 @@ class Record:
             registered=self.registered_on is not None,
             passed_on=not self.urgent or self.danger_passed_at is not None,
             awaits=self.letter_due_on is not None,
+            explained=not self._is_said_urgent or bool(self.content.get("danger_reason")),
         )
 
 

@@ -29,7 +29,7 @@ from callcenter.register.lists import List
 from callcenter.register.private import Keys
 from callcenter.register.progress import AppealsProgress
 from callcenter.register.searching import Question
-from callcenter.register.stages import Stage
+from callcenter.register.stages import Kind, Stage
 from callcenter.settings import Settings
 from callcenter.storage.engine import open_database, unit_of_work
 from callcenter.storage.migrate import migrate
@@ -52,6 +52,9 @@ QUESTIONS = {
     "a common word and a stage of the past": Question("просит", stages=(Stage.CLOSED,)),
     "a common word and a stage of none": Question("просит", stages=(Stage.JOINED,)),
     "a region alone": Question(region="710000000"),
+    "a word, a kind and a topic": Question("просит", kind=Kind.COMPLAINT, topic="family"),
+    "who answers for it, urgent": Question(owner="consultant7", urgent=True),
+    "a channel of none": Question(channel="paper"),
     "words that none has together": Question("отцовство прописки"),
     "common words that none has together": Question("муж жәрдемақы"),
     "a word of long ago": Question("алименты", until=datetime(2024, 6, 1, tzinfo=UTC)),

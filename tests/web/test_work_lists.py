@@ -100,13 +100,18 @@ async def test_what_is_urgent_is_on_its_list_until_it_is_passed_on_and_is_not_cl
 ) -> None:
     helped = {"f.help": "information", "f.decision": "d", "f.decision_reason": "r"}
     consultation = {"kind": "consultation", "f.content": "Помогите"}
-    await send(head, call.number, version=0, **consultation | helped | URGENT)
+    unsaid = consultation | helped | {"f.urgency": "urgent"}
+    await send(head, call.number, version=0, **unsaid | URGENT)
     assert await listed(head, "urgent") == [call.number]
     refused = await send(head, call.number, "move", version=1, after="closed")
     assert refused.status_code == 400
     await send(head, call.number, "danger", version=1, reason="102, дежурный Омаров")
     assert await listed(head, "urgent") == []
-    assert (await send(head, call.number, "move", version=2, after="closed")).status_code == 303
+    # Nor before it is said what is urgent.
+    await send(head, call.number, version=2, **unsaid)
+    assert (await send(head, call.number, "move", version=3, after="closed")).status_code == 400
+    await send(head, call.number, version=3, **unsaid | URGENT)
+    assert (await send(head, call.number, "move", version=4, after="closed")).status_code == 303
 
 
 async def test_a_registered_appeal_is_to_be_passed_on_or_taken_in_three_working_days(
