@@ -41,7 +41,7 @@ async def alarm(tools: Tools, redis: Redis, now: datetime) -> None:
         ("sealed", waiting.sealing, SEALED_WITHIN),
         ("copied", waiting.copying, COPIED_WITHIN),
     ):
-        if since is not None and now - since > within:
+        if since is not None and abs(now - since) > within:  # a clock may have been put back
             log.critical("recordings wait to be %s since %s", what, since.isoformat())
             about = f"recordings:{what}"
             await raise_alarm_once(redis, Alarm.RECORDINGS_WAIT, "", about, TOLD_AGAIN)

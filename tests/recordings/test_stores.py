@@ -434,6 +434,18 @@ async def test_a_clock_that_was_put_back_hides_no_recording(
     assert [each.id for each in await aside(engine)] == [recording_id]
 
 
+async def test_what_waits_since_a_time_that_is_still_to_come_is_alarmed_of(
+    settings: Settings, engine: AsyncEngine, redis: Redis
+) -> None:
+    """It ended before the clock was put back."""
+    settings.spool.mkdir(parents=True)
+    tools = Tools(settings, engine)
+    await recorded(tools)
+    for before, alarms in ((MINUTE, 0), (60 * MINUTE, 1)):
+        await waiting_recordings.alarm(tools, redis, START - before)
+        assert await redis.llen("desk:alarms") == alarms
+
+
 async def aside(engine: AsyncEngine) -> list[set_aside.Aside]:
     async with unit_of_work(engine) as connection:
         return await set_aside.aside(connection)
