@@ -40,7 +40,7 @@ class Budget:
     hold_seconds: float = 30.0
 
 
-QUICK = Budget(rounds=1, holds=1, tries=2, hold_seconds=20.0)
+QUICK = Budget(rounds=1, holds=1, tries=2, hold_seconds=12.0)
 
 
 async def compare(
