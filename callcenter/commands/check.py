@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import psutil
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +30,7 @@ from callcenter.up.confinement import can_confine
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # before any call of ours
+IN_MEMORY = {"tmpfs", "ramfs"}
 ENOUGH = 2 * 1024**3  # bytes: about three days of recordings at 6 000 calls a day
 
 
@@ -200,6 +202,24 @@ def _keys(settings: Settings) -> str:
     return f"{len(files)}, which the user of the controllers cannot read"
 
 
+def _messages(settings: Settings) -> str:
+    kind = file_system(settings.laid_out)
+    if kind in IN_MEMORY:
+        return "consultants hear them out of memory, and nothing of it comes to a disk"
+    return (
+        f"while consultants hear them by telephone they lie in {settings.laid_out} in plain, on "
+        f"{kind}: mount a tmpfs there (docs/operations/running.md)"
+    )
+
+
+def file_system(path: Path) -> str:
+    """What kind of file system the path, or what is there of it, is on: `ext4`, `tmpfs`."""
+    there = _existing(path).resolve()
+    mounted = psutil.disk_partitions(all=True)
+    holding = [each for each in mounted if there.is_relative_to(each.mountpoint)]
+    return max(holding, key=lambda each: len(each.mountpoint)).fstype
+
+
 def may_read_keys(settings: Settings) -> list[Path]:
     """The files of keys that controllers could read: they run as the owner of the journals.
 
@@ -223,4 +243,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "spool": _spool,
     "journal": _journal,
     "keys": _keys,
+    "messages": _messages,
 }
