@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -26,7 +27,7 @@ from callcenter.web.errors import SignInNeeded, status_of
 from callcenter.web.permissions import check_grants
 from callcenter.web.rendering import load_assets, make_templates, page
 from callcenter.web.second_factor import Factors, demanding_roles
-from callcenter.web.site import Room, Site
+from callcenter.web.site import Room, Site, read_visit
 from callcenter.web.words import LANGUAGES, Words
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,9 @@ async def tell_invalid(request: Request, error: Exception) -> Response:
 async def tell_http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, wrong method, too large a body."""
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows for the type checker
+    if not _is_api(request):
+        with suppress(CallcenterError, exc.SQLAlchemyError, OSError):
+            await read_visit(request)  # whoever is signed in stays so, and finds the way back
     return _answer(request, error.status_code, None, dict(error.headers or {}))
 
 

@@ -1,6 +1,7 @@
 """Every page in the browser, in every language: it can be used by whoever cannot see it well, it
 says nothing in another language, its scripts do not fail, and it fits its window."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +39,8 @@ NO_PAGES = {
     "/sign-in/provider",
     "/sign-in/provider/back",
 }
+#: How the addresses of files end, which are no pages either.
+FILES = (".pdf", ".pem", "/attachments/*", "/letter", "/receipt", "/scan")
 #: It is in the language of the applicant, whoever prints it.
 RECEIPT = "/appeals/{number}/receipt"
 #: Who looks at a page, of those who may: whoever sees most of it first.
@@ -138,6 +141,24 @@ async def test_no_page_is_left_out(site: Served) -> None:
         if re.search("<html|extends ", file.read_text(encoding="utf-8"))
     }
     assert pages - shown - BY_DEEDS == {"web/base.html"}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_nobody_is_led_where_they_may_not_go(site: Served, role: Role) -> None:
+    """From the start on, by one link of each kind."""
+    waiting, kinds = ["/", "/nowhere"], set[str]()
+    async with browser_of(site, role) as client:
+        while waiting:
+            address = waiting.pop()
+            answer = await client.get(address, follow_redirects=True)
+            assert answer.is_success or address == "/nowhere", address
+            assert 'action="/sign-out"' in answer.text, address
+            for link in re.findall(r'<a\b[^>]* href="(/[^"#]*)', answer.text):
+                kind = re.sub(r"[0-9a-f-]{36}|[0-9]+", "*", link.partition("?")[0])
+                if kind not in kinds and not kind.endswith(FILES):
+                    kinds.add(kind)
+                    waiting.append(html.unescape(link))
+    assert role in (Role.KNOWLEDGE_EDITOR, Role.STATE_BODY) or len(kinds) > 3
 
 
 @pytest.mark.parametrize(("path", "role"), [each for each in routes() if each[0] in NO_PAGES])
