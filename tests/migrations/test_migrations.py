@@ -1,6 +1,7 @@
 import asyncio
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,10 @@ from callcenter.settings import ROOT, Settings
 from callcenter.storage.metadata import metadata
 from callcenter.storage.migrate import migrate
 from tests.services import CALLCENTER
+
+# All of them, whichever other tests run here and in whatever order.
+for room in sorted((ROOT / "callcenter").glob("*/tables.py")):
+    import_module(f"callcenter.{room.parent.name}.tables")
 
 
 def pointed_at(settings: Settings, url: str) -> Settings:
