@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from callcenter.asterisk.ami import Ami, Fields
 from callcenter.settings import Settings
+from tests.asterisk.line import Line, answering
 from tests.asterisk.switch import PASSWORD, Switch, account, with_free_ports
-from tests.protocol.bare_asterisk import BareAsterisk, bare_asterisk
+from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk
 
 
 @pytest.fixture
@@ -33,3 +35,25 @@ async def no_task_left() -> AsyncIterator[None]:
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"tasks left: {left}"
+
+
+@pytest.fixture
+async def told() -> list[Fields]:
+    """What the dialplan told after Stasis."""
+    return []
+
+
+@pytest.fixture
+async def ami(asterisk: BareAsterisk, told: list[Fields]) -> AsyncIterator[Ami]:
+    async with Ami(
+        port=asterisk.ami_port, user=USER, secret=SECRET, events={"UserEvent": told.append}
+    ) as connected:
+        await connected.ready(20)
+        yield connected
+
+
+@pytest.fixture
+async def line(asterisk: BareAsterisk, ami: Ami) -> AsyncIterator[Line]:
+    one = Line(asterisk, ami)
+    async with answering(one):
+        yield one

@@ -1,7 +1,7 @@
 """Recording by MixMonitor on a real Asterisk: what proves it, and what it must not believe."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,6 @@ from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 
 SECOND = 8000 * 2 * 2  # bytes
-
-
-@pytest.fixture
-async def ami(asterisk: BareAsterisk) -> AsyncIterator[Ami]:
-    async with Ami(port=asterisk.ami_port, user=USER, secret=SECRET) as connected:
-        await connected.ready(20)
-        yield connected
 
 
 @pytest.fixture
