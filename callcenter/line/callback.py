@@ -8,22 +8,14 @@ was asked for.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
 
 from callcenter.line.call import Call
-from callcenter.line.flow import served
+from callcenter.line.flow import served, to_its_outcome
 from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered, Place, Record, Switch
-from callcenter.line.urgency import danger_at_any_time, unless_urgent
+from callcenter.line.ports import Leg, NotAnswered, OutgoingRecord, Place, Switch
+from callcenter.line.urgency import unless_urgent
 
 TRIES = 3  # times that the words are said which name nobody
-
-
-class CallbackRecord(Record, Protocol):
-    """What is kept of a call of ours."""
-
-    def carried_by(self, leg_id: str) -> None:
-        """This leg lives as long as the call from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class Callback:
     shown: str
     attempt: int
     ring_timeout: float
-    record: CallbackRecord
+    record: OutgoingRecord
     switch: Switch
     conversation: Callable[[Leg], Call]
 
@@ -61,33 +53,26 @@ async def called_back(back: Callback, place: Place) -> Outcome:
         async with back.switch.call_number(back.number, back.shown, back.ring_timeout) as leg:
             back.record.carried_by(leg.id)
             back.record.moment(Moment.REACHED)
-            return await _picked_up(back.conversation(leg), place)
+            call = back.conversation(leg)
+            call.if_left = Outcome.NOT_REACHED
+            return await to_its_outcome(call, _picked_up(call, place))
     except NotAnswered as why:
         back.record.moment(Moment.NOT_REACHED, why=str(why))
         return Outcome.NOT_REACHED
 
 
 async def _picked_up(call: Call, place: Place) -> Outcome:
-    call.if_left = Outcome.NOT_REACHED
-    try:
-        with danger_at_any_time(call):
-            match await _asked_for(call):
-                case Wanted.NO:
-                    return Outcome.DECLINED
-                case Wanted.SILENCE:
-                    return Outcome.NOT_REACHED
-            call.record.moment(Moment.CALLBACK_CONFIRMED)
-            await call.say("recording_notice", until_key=False)
-            call.notice_heard = True
-            call.record.moment(Moment.NOTICE, whole=True)
-            call.held = place
-            return await served(call)
-    except LegLost:
-        return Outcome.LOST_TO_A_FAULT
-    except LegGone:
-        if call.leg.died:
-            call.record.moment(Moment.CALLER_LOST)
-        return call.if_left
+    match await _asked_for(call):
+        case Wanted.NO:
+            return Outcome.DECLINED
+        case Wanted.SILENCE:
+            return Outcome.NOT_REACHED
+    call.record.moment(Moment.CALLBACK_CONFIRMED)
+    await call.say("recording_notice", until_key=False)
+    call.notice_heard = True
+    call.record.moment(Moment.NOTICE, whole=True)
+    call.held = place
+    return await served(call)
 
 
 async def _asked_for(call: Call) -> Wanted:

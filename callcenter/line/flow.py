@@ -1,10 +1,10 @@
 """A call to 111, from ringing to its one outcome, in the order of the Rules.
 
-Hang-up is an exception at whatever the caller was doing, caught here and nowhere else: what
-becomes of the call then was written down beforehand, as `call.if_left`.
+Hang-up is an exception at whatever the caller was doing, caught in `to_its_outcome`: what becomes
+of the call then was written down beforehand, as `call.if_left`.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -47,17 +47,26 @@ async def inbound_call(call: Call) -> Outcome:
     R1: answered at once. R2: in the language of choice. R15: 1414 with notice. R17: recorded,
     with notice. R25: exactly one outcome. Cancelling gives back all that was taken.
     """
+    return await to_its_outcome(call, _answered(call))
+
+
+async def to_its_outcome(call: Call, serving: Awaitable[Outcome]) -> Outcome:
+    """What becomes of a call, also when the caller leaves. Two stars tell of danger meanwhile."""
     try:
-        await call.leg.answer()
-        call.record.moment(Moment.ANSWERED)
         with danger_at_any_time(call):
-            return await opened(call)
+            return await serving
     except LegLost:
         return Outcome.LOST_TO_A_FAULT
     except LegGone:
         if call.leg.died:
             call.record.moment(Moment.CALLER_LOST)
         return call.if_left
+
+
+async def _answered(call: Call) -> Outcome:
+    await call.leg.answer()
+    call.record.moment(Moment.ANSWERED)
+    return await opened(call)
 
 
 async def opened(call: Call) -> Outcome:

@@ -21,7 +21,7 @@ from callcenter.line.ports import (
     LegGone,
     LegLost,
     NotAnswered,
-    Record,
+    OutgoingRecord,
     Sounds,
     Switch,
 )
@@ -35,13 +35,6 @@ class Occupation(Protocol):
     """That the consultant is offered nobody; `talked` is set once the two talk."""
 
     talked: bool
-
-
-class OutgoingRecord(Record, Protocol):
-    """What is kept of a call of ours."""
-
-    def carried_by(self, leg_id: str) -> None:
-        """This leg lives as long as the call from now on."""
 
 
 @dataclass

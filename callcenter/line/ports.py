@@ -350,3 +350,10 @@ class Record(Protocol):
 
     def over_since(self, at: datetime) -> None:
         """The switch died then, and the call with it: nothing is put down as later than that."""
+
+
+class OutgoingRecord(Record, Protocol):
+    """What is kept of a call of ours."""
+
+    def carried_by(self, leg_id: str) -> None:
+        """This leg lives as long as the call from now on."""

@@ -5,16 +5,15 @@ the call over in order, and keeps language, place and urgency.
 """
 
 from callcenter.line.call import Call, to_the_end
-from callcenter.line.flow import after, fulfilled, opened, served
+from callcenter.line.flow import after, fulfilled, opened, served, to_its_outcome
 from callcenter.line.happenings import Found
 from callcenter.line.menu import Wish, main_menu, say_in_both
 from callcenter.line.message import message_ended
-from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import LegGone, LegLost
+from callcenter.line.outcomes import Outcome
 from callcenter.line.redirect import redirection_seen_out
 from callcenter.line.talk import Parting, talked
 from callcenter.line.tape import Tape
-from callcenter.line.urgency import URGENT_KEYS, danger_at_any_time, unless_urgent
+from callcenter.line.urgency import URGENT_KEYS, unless_urgent
 from callcenter.line.whereabouts import Stage, Whereabouts
 
 _LEFT = {
@@ -37,15 +36,7 @@ async def resumed_call(
     call.if_left = _LEFT.get(where.stage, where.became)
     if where.stage is Stage.OPENING and call.language_settled:
         call.if_left = Outcome.LEFT_IN_MENU
-    try:
-        with danger_at_any_time(call):
-            return await _went_on(call, where, found, in_order)
-    except LegLost:
-        return Outcome.LOST_TO_A_FAULT
-    except LegGone:
-        if call.leg.died:
-            call.record.moment(Moment.CALLER_LOST)
-        return call.if_left
+    return await to_its_outcome(call, _went_on(call, where, found, in_order))
 
 
 async def _went_on(call: Call, where: Whereabouts, found: Found | None, in_order: bool) -> Outcome:
