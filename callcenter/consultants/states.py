@@ -45,7 +45,6 @@ MISSED = "missed"  #: the reason of a pause: two offers in a row were not answer
 PAGE_GONE = "page_gone"  #: the reason of a pause: the page by which they work is not open any more
 ASKED = "asked"  #: the reason of being signed out: somebody asked for it
 TELEPHONE = "telephone"  #: the reason of being signed out: the telephone is not registered
-OFF_ROSTER = "off_roster"  #: the reason of being signed out: disabled as a consultant
 
 _UNREGISTERED = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN", ""})
 
