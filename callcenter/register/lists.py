@@ -13,7 +13,7 @@ from callcenter.appeals.cursor import Place
 from callcenter.appeals.tables import appeal
 from callcenter.consultants.tables import consultant
 from callcenter.register.searching import Found, rows
-from callcenter.register.stages import ENDED, Kind, Stage
+from callcenter.register.stages import ENDED, Stage
 from callcenter.register.tables import record, record_draft, record_reminder
 from callcenter.web.tables import web_user
 
@@ -24,15 +24,6 @@ URGENT_WAITS = timedelta(minutes=15)  # after which what is urgent and was not p
 _goes_on = record.c.stage.not_in([stage.value for stage in ENDED])
 # The same, as the index by owner and stage can serve it.
 _stands = record.c.stage.in_([stage.value for stage in Stage if stage not in ENDED])
-# As the partial index says it, word for word.
-_not_passed_on = and_(
-    record.c.danger_passed_at.is_(None),
-    or_(
-        record.c.kind == Kind.DANGER.value,
-        record.c.content["danger"].astext == "yes",
-        record.c.content["urgency"].astext == "urgent",
-    ),
-)
 # The room of promises is above this one; of a promise we need only whether a call is owed.
 _promise = table("promise", *map(column, ("appeal_id", "kind", "state")))
 
@@ -72,7 +63,7 @@ def _conditions(user: str, today: date, now: datetime) -> Mapping[List, ColumnEl
     )
     return {
         List.CUT_OFF: cut_off.to_decide(now),
-        List.URGENT: and_(_goes_on, _not_passed_on),
+        List.URGENT: and_(_goes_on, record.c.not_passed_on),
         List.OVERDUE: and_(_goes_on, or_(*(day < today for day in days))),
         List.TODAY: and_(_goes_on, or_(*(day == today for day in days))),
         List.REMINDERS: reminder,

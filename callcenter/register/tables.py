@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -45,6 +46,17 @@ record = Table(
     Column("letter_due_on", Date, comment="the earliest day of an answer that a letter waits for"),
     Column("extended", Boolean, nullable=False, server_default="false"),
     Column("danger_passed_at", DateTime(timezone=True), comment="told to who can help at once"),
+    # A column of its own, so that the planner knows how few they are.
+    Column(
+        "not_passed_on",
+        Boolean,
+        Computed(
+            "danger_passed_at IS NULL AND coalesce(kind = 'danger'"
+            " OR content->>'danger' = 'yes' OR content->>'urgency' = 'urgent', false)",
+            persisted=True,
+        ),
+        comment="urgent, and nobody who can help was told",
+    ),
     Column("part_of", Uuid, ForeignKey("appeal.id"), comment="it was split off from this one"),
     Column("joined_to", Uuid, ForeignKey("appeal.id"), comment="it goes on within this one"),
     Column("changed_at", DateTime(timezone=True), nullable=False),
@@ -64,12 +76,7 @@ record = Table(
         "forward_due_on",
         postgresql_where="forward_due_on IS NOT NULL",
     ),
-    Index(
-        "ix_record_urgent",
-        "appeal_id",
-        postgresql_where="danger_passed_at IS NULL AND (kind = 'danger'"
-        " OR content->>'danger' = 'yes' OR content->>'urgency' = 'urgent')",
-    ),
+    Index("ix_record_urgent", "appeal_id", postgresql_where="not_passed_on"),
     Index("ix_record_part_of", "part_of", postgresql_where="part_of IS NOT NULL"),
     Index("ix_record_joined_to", "joined_to", postgresql_where="joined_to IS NOT NULL"),
 )
