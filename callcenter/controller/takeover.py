@@ -104,7 +104,9 @@ class Takeover:
             raise WeFailed(f"{len(half)} channels could not be taken over whole")
         del self._half[life]
         self._errands.begin(self._release_promises(life))
-        if not in_order:
+        if in_order:
+            self._errands.begin(self._recovery.left_meanwhile(self._memory.where))
+        else:
             self._recovery.have_checked()
 
     def _living(self) -> set[str]:

@@ -16,15 +16,6 @@ from callcenter.line.tape import Tape
 from callcenter.line.urgency import URGENT_KEYS, unless_urgent
 from callcenter.line.whereabouts import Stage, Whereabouts
 
-_LEFT = {
-    Stage.OPENING: Outcome.LEFT_IN_GREETING,
-    Stage.WAITING: Outcome.LEFT_WAITING,
-    Stage.REDIRECTING: Outcome.LEFT_WAITING,
-    Stage.TALKING: Outcome.TALKED,
-    Stage.MESSAGE: Outcome.MESSAGE,
-    Stage.REDIRECTED: Outcome.REDIRECTED,
-}
-
 
 async def resumed_call(
     call: Call, where: Whereabouts, found: Found | None, *, in_order: bool
@@ -33,9 +24,7 @@ async def resumed_call(
 
     `in_order`: the call was handed over. Cancelling gives back all that was taken.
     """
-    call.if_left = _LEFT.get(where.stage, where.became)
-    if where.stage is Stage.OPENING and call.language_settled:
-        call.if_left = Outcome.LEFT_IN_MENU
+    call.if_left = where.if_left
     return await to_its_outcome(call, _went_on(call, where, found, in_order))
 
 

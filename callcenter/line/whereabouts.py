@@ -36,6 +36,16 @@ class Stage(StrEnum):
 #: What became of a call of which no more is left than to say farewell.
 _BECAME = {Moment.MESSAGE_LEFT: Outcome.MESSAGE, Moment.CALLBACK_PROMISED: Outcome.CALLBACK}
 
+#: What becomes of a call whose caller leaves at this stage; of others it is what has become.
+_LEFT = {
+    Stage.OPENING: Outcome.LEFT_IN_GREETING,
+    Stage.WAITING: Outcome.LEFT_WAITING,
+    Stage.REDIRECTING: Outcome.LEFT_WAITING,
+    Stage.TALKING: Outcome.TALKED,
+    Stage.MESSAGE: Outcome.MESSAGE,
+    Stage.REDIRECTED: Outcome.REDIRECTED,
+}
+
 _STAGES = {
     Moment.CHOICE: Stage.WAITING,
     Moment.WAITING: Stage.WAITING,
@@ -83,6 +93,13 @@ class Whereabouts:
             now = replace(now, stage=Stage.REDIRECTING)
         of_caller = _changes_of_caller(now, moment, detail, at)
         return replace(now, **of_caller, **_changes_of_talk(now, moment, detail))
+
+    @property
+    def if_left(self) -> Outcome:
+        """The outcome should the caller leave now."""
+        if self.stage is Stage.OPENING and self.language:
+            return Outcome.LEFT_IN_MENU
+        return _LEFT.get(self.stage, self.became)
 
     @property
     def next_first(self) -> int:

@@ -300,3 +300,18 @@ async def test_a_controller_that_is_stopped_in_order_hands_its_calls_over_withou
         await waiting.ended()
         appeals = [await house.appeal(number) for number in numbers]
     assert {appeal.outcome for appeal in appeals} == {Outcome.TALKED}
+
+
+async def test_who_hangs_up_while_calls_are_handed_over_was_not_lost(
+    house: House, line: Line, other: Controller, peer: None
+) -> None:
+    number = "+77020100199"
+    async with house.caller(number) as caller:
+        await has_happened(house, number, Moment.ANSWERED)
+        async with other.takeover._turn:  # so that the hand-over lasts
+            await line.kill(signal.SIGTERM)
+            await caller.hang_up()
+            await house.switch.nothing_left()
+    appeal = await house.appeal(number)
+    assert appeal.outcome == Outcome.LEFT_IN_GREETING
+    assert appeal.ended_at is not None
