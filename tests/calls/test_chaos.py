@@ -18,7 +18,11 @@ from tests.chaos.faults import (
 from tests.chaos.run import chaos
 from tests.services import CALLCENTER
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(240),
+    pytest.mark.patient,
+]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -33,6 +33,8 @@ from tests.demands.test_disclosure_faults import brought_to, everything
 from tests.demands.test_finding import matched
 from tests.demands.test_registering import found
 
+pytestmark = pytest.mark.patient
+
 Deed = Callable[[AsyncEngine, Visit, DemandRow, UUID, UUID], Awaitable[object]]
 
 #: What anybody may try, given the demand as they saw it, its recording, and a key.

@@ -77,7 +77,7 @@ def test_the_canonical_form_is_the_same_in_every_time_zone_and_order_of_keys() -
 #: As `Action` lists them: a new one is a decision, for names are kept for ever.
 SUBJECTS = {
     *("session", "second_factor", "user", "consultant", "skill", "pause_reason"),
-    *("appeal", "appeals", "record", "attachment", "reminder", "masking"),
+    *("appeal", "appeals", "record", "letter", "attachment", "reminder", "masking"),
     *("field", "term", "machine", "recording"),
     *(
         "demand",
