@@ -3,9 +3,10 @@
 Written by COPY into the same tables, a hundred times faster than the pages write.
 """
 
+import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -33,6 +34,7 @@ SAMPLES = Path(__file__).with_name("appeals.json")
 KINDS = ("consultation", "consultation", "consultation", "statement", "complaint", "danger")
 
 Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]  #: of an appeal, by table
 COPIES = {
     "appeal": "id, number, channel, language, caller_kind, caller_number, received_at, ended_at,"
     " outcome",
@@ -56,19 +58,17 @@ async def load(
         found = await connection.execute("SELECT EXISTS (SELECT FROM appeal)")
         if (await found.fetchone()) != (False,):
             raise AskedWrongly("there are appeals already: use an empty register")
-        vocabulary: set[str] = set()
-        appeals = inventor.appeals(count, now)
-        while batch := list(islice(appeals, BATCH)):
-            for table, columns in COPIES.items():
-                statement = f"COPY {table} ({columns}) FROM STDIN"
-                async with connection.cursor().copy(statement) as copy:
-                    for rows in batch:
-                        for row in rows[table]:
-                            await copy.write_row(row)
-            vocabulary |= inventor.words
+        appeals = _batches(inventor.appeals(count, now), BATCH)
+        batch = next(appeals, None)
+        while batch is not None:
+            # The next ones are invented while the database takes these in.
+            coming, _ = await asyncio.gather(
+                asyncio.to_thread(next, appeals, None), _put(connection, batch)
+            )
             made(len(batch))
+            batch = coming
         async with connection.cursor().copy("COPY search_word (word, grams) FROM STDIN") as copy:
-            for word in sorted(vocabulary):
+            for word in sorted(inventor.words):
                 await copy.write_row((word, grams(word)))
         for year, last in inventor.last.items():
             await connection.execute(
@@ -79,6 +79,20 @@ async def load(
     ) as connection:
         for table in (*COPIES, "search_word"):
             await connection.execute(f"VACUUM (ANALYZE) {table}")
+
+
+async def _put(connection: psycopg.AsyncConnection, batch: Sequence[Rows]) -> None:
+    for table, columns in COPIES.items():
+        statement = f"COPY {table} ({columns}) FROM STDIN"
+        async with connection.cursor().copy(statement) as copy:
+            for rows in batch:
+                for row in rows[table]:
+                    await copy.write_row(row)
+
+
+def _batches(appeals: Iterator[Rows], size: int) -> Iterator[list[Rows]]:
+    while batch := list(islice(appeals, size)):
+        yield batch
 
 
 class Inventor:
@@ -94,14 +108,14 @@ class Inventor:
         self._regions = [each.code for each in _field(form, "region").options]
         self._topics = [each.code for each in _field(form, "topics").options]
 
-    def appeals(self, count: int, now: datetime) -> Iterator[dict[str, list[Row]]]:
+    def appeals(self, count: int, now: datetime) -> Iterator[Rows]:
         """`count` appeals, spread evenly over three years that end now, the oldest first."""
         begin = now - timedelta(days=365 * YEARS)
         step = (now - begin) / count
         for index in range(count):
             yield self._appeal(begin + step * index, now)
 
-    def _appeal(self, received_at: datetime, now: datetime) -> dict[str, list[Row]]:
+    def _appeal(self, received_at: datetime, now: datetime) -> Rows:
         chance = self._chance
         identity = UUID(int=chance.getrandbits(128), version=4)
         language = chance.choice(("kk", "ru"))
@@ -124,7 +138,7 @@ class Inventor:
         number = self._number(registered.year % 100)
         sealed = self._keys.seal(identity, secret)
         owner = f"consultant{chance.randrange(1, 40)}"
-        rows: dict[str, list[Row]] = {
+        rows: Rows = {
             "appeal": [(identity, number, "call", language, "number", phone, received_at, ended,
                         "talked")],
             "record": [(identity, 1, kind, stage, owner, json.dumps(shown, ensure_ascii=False),
