@@ -5,7 +5,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 import click
-import uvloop
 
 # Importing a room's jobs is what makes the worker know them.
 import callcenter.audit.jobs
@@ -33,7 +32,7 @@ from callcenter.worker.audio_keeping import AudioKeeper
 @click.command("worker")
 def command() -> None:
     """Do the work that is due: recordings, deadlines, reminders. Ends on SIGTERM."""
-    uvloop.run(_serve(read_settings()))
+    asyncio.run(_serve(read_settings()))
 
 
 async def _serve(settings: Settings) -> None:
