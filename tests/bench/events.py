@@ -65,7 +65,7 @@ class Counted(Product):
     def counts(self) -> dict[str, float]:
         """What all controllers together counted, once they have ended."""
         sums: dict[str, float] = {}
-        for file in self.settings.var.glob("line-*.counts.json"):
+        for file in self.settings.journals.glob("line-*.counts.json"):
             for name, value in json.loads(file.read_text()).items():
                 sums[name] = sums.get(name, 0.0) + value
         return sums

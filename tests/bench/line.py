@@ -1,7 +1,7 @@
 """A controller that counts what its events and requests cost; one of the variants of `events`.
 
 Run by the plan of a measured product: `python -m tests.bench.line --name line-1 ...`. When it
-ends it writes `NAME.counts.json` into `var`.
+ends it writes `NAME.counts.json` into `var/journal`, the one folder that it may write to.
 """
 
 import asyncio
@@ -127,7 +127,7 @@ def main(name: str, http: bool, every_event: bool, removing: bool) -> None:
         take_every_event()
     count(counts)
     uvloop.run(_run(name, settings))
-    (settings.var / f"{name}.counts.json").write_text(json.dumps(counts))
+    (settings.journals / f"{name}.counts.json").write_text(json.dumps(counts))
 
 
 if __name__ == "__main__":
