@@ -363,17 +363,24 @@ def record_page(
         related=read.related,
         reminders=read.reminders,
         now=datetime.now(ZONE),
-        attachments=read.attachments,
-        letters=read.letters,
-        named={str(each.id): each.letter.number for each in read.letters}
-        | {str(each.id): each.name for each in read.attachments},
-        files=FILES,
-        letter_fields=LETTER_FIELDS,
-        letter_words=LETTER_WORDS,
         largest=site.settings.attachment_limit,
         today=datetime.now(ZONE).date(),
+        **_papers(read),
         **_told(refusal, place),
     )
+
+
+def _papers(read: reading.Read) -> dict[str, Any]:
+    """Files and letters, and by what each is known to people."""
+    named = {str(each.id): each.letter.number for each in read.letters}
+    return {
+        "attachments": read.attachments,
+        "letters": read.letters,
+        "named": named | {str(each.id): each.name for each in read.attachments},
+        "files": FILES,
+        "letter_fields": LETTER_FIELDS,
+        "letter_words": LETTER_WORDS,
+    }
 
 
 def _told(refusal: AskedWrongly | None, place: Place) -> dict[str, Any]:
