@@ -100,6 +100,7 @@ def _in_zip(content: bytes) -> str | None:
             if names[:1] == ["mimetype"] and file.getinfo("mimetype").file_size < 100:
                 said = file.read("mimetype").decode("ascii", "replace").strip()
                 return next((each for each in ("odt", "ods") if TYPES[each] == said), None)
+    # The last two: a compression that zipfile does not know, and an archive with a password.
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return None
     return None
