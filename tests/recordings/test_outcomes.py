@@ -49,13 +49,19 @@ async def known(engine: AsyncEngine, column: str = "call_outcome") -> list[str |
         return list((await connection.execute(select(recording.c[column]))).scalars())
 
 
+async def two_recorded(engine: AsyncEngine) -> tuple[UUID, UUID]:
+    """Two appeals of calls, of each of which a recording has begun."""
+    both = await an_appeal(engine), await an_appeal(engine)
+    async with unit_of_work(engine) as connection:
+        for each in both:
+            await begin(connection, each)
+    return both
+
+
 async def test_it_is_that_of_its_appeal_alone_and_none_while_the_call_lives(
     engine: AsyncEngine,
 ) -> None:
-    this, other = await an_appeal(engine), await an_appeal(engine)
-    async with unit_of_work(engine) as connection:
-        await begin(connection, this)
-        await begin(connection, other)
+    this, _ = await two_recorded(engine)
     assert await known(engine) == [None, None]
     async with unit_of_work(engine) as connection:
         await close(connection, this)
@@ -68,10 +74,7 @@ async def test_it_is_that_of_its_appeal_alone_and_none_while_the_call_lives(
 async def test_the_language_is_that_of_its_appeal_too_also_when_it_is_changed(
     engine: AsyncEngine,
 ) -> None:
-    this, other = await an_appeal(engine), await an_appeal(engine)
-    async with unit_of_work(engine) as connection:
-        await begin(connection, this)
-        await begin(connection, other)
+    this, _ = await two_recorded(engine)
     assert await known(engine, "call_language") == [None, None]
     async with unit_of_work(engine) as connection:
         await speak(connection, this)
