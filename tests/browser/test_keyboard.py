@@ -34,6 +34,7 @@ async def test_signing_in(open_page: Open, site: Served) -> None:
     user = await add_user(site.engine, "keyboard", Role.CONSULTANT)
     async with open_page(language="en") as page:
         await visit(page, "/sign-in")
+        await expect(page.locator("[autofocus]")).to_be_focused()  # it comes with the first picture
         await type_into(page, user.name)
         await page.keyboard.press("Tab")
         await type_into(page, PASSWORD)
