@@ -12,6 +12,7 @@ from callcenter.asterisk.strays import EVERY
 from callcenter.demo.sound import is_silent, loudness
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, kinds, until
+from tests.calls.stalls import Stalls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,7 +20,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_russian_caller_talks_with_a_consultant_and_both_are_recorded_apart(
     house: House,
 ) -> None:
-    async with house.consultant("202") as consultant, house.caller("+77010000001") as caller:
+    async with (
+        house.consultant("202") as consultant,
+        house.caller("+77010000001") as caller,
+        Stalls() as stalls,
+    ):
         await house.hears(caller, "kk", "greeting")
         await caller.press("2")
         await house.hears(caller, "ru", "emergency_hint")
@@ -63,13 +68,13 @@ async def test_a_russian_caller_talks_with_a_consultant_and_both_are_recorded_ap
     (recording,) = await house.recordings(appeal)
     left, right = house.recorded(recording)
     middle = slice(len(left) // 3, 2 * len(left) // 3)
-    assert loudness(left[middle], CALLER_TONE) > -20
+    assert loudness(left[middle], CALLER_TONE) > -30
     assert loudness(left[middle], CONSULTANT_TONE) < -60
-    assert loudness(right[middle], CONSULTANT_TONE) > -20
+    assert loudness(right[middle], CONSULTANT_TONE) > -30
     assert loudness(right[middle], CALLER_TONE) < -60
     events = {event.kind: event.at for event in await house.events(appeal)}
     talked = (events["recording_stopped"] - events["connected"]).total_seconds()
-    assert abs(len(left) / 8000 - talked) < 0.1
+    assert abs(len(left) / 8000 - talked) < 0.1 + stalls.longest
     # What each heard is the other, and not themselves.
     assert loudness(caller.heard.pcm(), CONSULTANT_TONE) > -40
     assert not is_silent(leg.heard.pcm())

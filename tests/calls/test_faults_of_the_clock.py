@@ -106,8 +106,8 @@ async def test_when_the_clock_is_set_calls_go_on_and_consultants_are_offered_to_
         (recording,) = await house.recordings(appeal)
         assert recording.state == "closed"
         left, right = house.recorded(recording)
-        assert loudness(left[-1200:-400], CALLER_TONE) > -20
-        assert loudness(right[-1200:-400], CONSULTANT_TONE) > -20
+        assert loudness(left[-1200:-400], CALLER_TONE) > -30
+        assert loudness(right[-1200:-400], CONSULTANT_TONE) > -30
     await served(house, "204", f"+7702006{sign}004")
     noted = parse(ledger_of(house.settings).read_bytes().splitlines()[-1])
     assert noted is not None

@@ -25,6 +25,6 @@ async def hears(call: Call, hertz: float) -> None:
 
     def heard() -> bool:
         pcm = call.heard.pcm()[-4000:]
-        return len(pcm) == 4000 and sound.loudness(pcm, hertz) > sound.level(pcm) - 1 > -20
+        return len(pcm) == 4000 and sound.loudness(pcm, hertz) > sound.level(pcm) - 1 > -30
 
     await until(heard, f"{hertz} Hz are heard")
