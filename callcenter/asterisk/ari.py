@@ -30,7 +30,7 @@ from typing import Any
 
 import aiohttp
 
-from callcenter.asterisk.lease import Lease
+from callcenter.asterisk.lease import Hold, Lease
 from callcenter.errors import NotReady, WeFailed
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class Ari:
         what = f"{method} {path}"
         if not self.connected.is_set():
             await self._until_connected(what, within)
-        if self._lease is not None and not unsure:
+        if self._lease is not None and not unsure and self._lease.hold is not Hold.SURE:
             await self._until_sure(self._lease, what, within)
         return await self._ask(what, method, path, query or {}, body, within)
 

@@ -156,6 +156,7 @@ class Lives:
         self.me = ari.application
         self.roll = Roll(self.me, missed)
         self.serves = True
+        self._began = identity.started(os.getpid())
         self._ari = ari
         self._lease = lease
         self._on_dead = on_dead
@@ -222,7 +223,7 @@ class Lives:
             leaves,
             identity.machine(),
             os.getpid(),
-            identity.started(os.getpid()),
+            self._began,
         )
         self._sent = sign.serial
         body = {"variables": sign.written()}

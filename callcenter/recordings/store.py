@@ -79,8 +79,7 @@ class Lengths(NamedTuple):
     below: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(NamedTuple):
     """The switch is told to record to `spool_name`, a file name in Settings.spool."""
 
     id: UUID
@@ -177,7 +176,7 @@ async def begin_all(transaction: Transaction, beginnings: Sequence[Beginning]) -
         if Path(each.spool_name).name != each.spool_name:
             raise AskedWrongly(f"{each.spool_name!r} is not a plain file name in the spool")
     if beginnings:
-        await transaction.run(_BEGIN, rows=as_json([asdict(each) for each in beginnings]))
+        await transaction.run(_BEGIN, rows=as_json([each._asdict() for each in beginnings]))
 
 
 async def close_all(transaction: Transaction, ended: Mapping[UUID, datetime]) -> None:
