@@ -150,10 +150,13 @@ def keeping() -> None:
 @click.option("--at-once", default=300, type=click.IntRange(1), show_default=True)
 @click.option("--rate", default=5.0, show_default=True, help="Coming a second after that.")
 @click.option("--seconds", default=60.0, show_default=True, help="For so long.")
-def behind(at_once: int, rate: float, seconds: float) -> None:
+@click.option("--away", default=0.0, help="Seconds for which the store, of S3 then, is away.")
+def behind(at_once: int, rate: float, seconds: float, away: float) -> None:
     """How long the worker takes to seal conversations that all end in one second."""
     with tempfile.TemporaryDirectory(prefix="cc-") as folder:
-        measuring = falling_behind.behind(Path(folder), at_once, rate, seconds, prompts(), say)
+        measuring = falling_behind.behind(
+            Path(folder), at_once, rate, seconds, away, prompts(), say
+        )
         click.echo("\n" + asyncio.run(measuring))
 
 

@@ -1,6 +1,8 @@
-"""How far sealing falls behind when all conversations end at once: `python -m tests.bench behind`.
+"""How far sealing falls behind when all conversations end at once, or while the store is away:
+`python -m tests.bench behind`.
 
-The real worker, on files as the switch writes them, with PostgreSQL, Redis and a folder as store.
+The real worker, on files as the switch writes them, with PostgreSQL and Redis. The store is a
+folder, or an S3 server that is started late.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -32,12 +35,13 @@ from callcenter.up.supervisor import environment
 from tests.appeals import opened
 from tests.bench.keeping import record, spoken
 from tests.bench.results import table
+from tests.s3 import S3Server, s3_server
 from tests.services import redis_server
 
 LENGTH = 180  # seconds of each conversation
 DIFFERENT = 20  # of them; others are copies
 LOOK_EVERY = 0.1  # seconds: what is stored is noticed so late
-PATIENCE = 600.0  # seconds for all of them
+PATIENCE = 600.0  # seconds for all of them, once the last has closed and the store is there
 CLOSE = text(
     "UPDATE recording SET state = 'closed', ended_at = started_at + :length WHERE id = ANY(:ids)"
 )
@@ -47,49 +51,80 @@ Say = Callable[[str], None]
 
 
 async def behind(
-    folder: Path, at_once: int, rate: float, seconds: float, built: Path, say: Say
+    folder: Path, at_once: int, rate: float, seconds: float, away: float, built: Path, say: Say
 ) -> str:
-    """`at_once` close in the same second, then `rate` a second for so many seconds."""
+    """`at_once` close in the same second, then `rate` a second for so many seconds.
+
+    The store is away for the first `away` seconds.
+    """
     server = get_server(folder / "pg", cleanup_mode="delete")
     database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
     try:
-        with redis_server(folder) as redis:
+        with redis_server(folder) as redis, s3_server(folder / "s3") as bucket:
             settings = Settings(
                 _env_file=None,
                 var=folder,
                 recordings=folder / "recordings",
+                recordings_url=bucket.new_bucket() if away else None,
                 database_url=SecretStr(database),
                 redis_url=SecretStr(redis),
                 metrics_port=None,
             )
             migrate(settings)
             keys.make(settings.keys)
-            return await _measured(settings, at_once, rate, seconds, built, say)
+            load = _Load(at_once, rate, seconds, away)
+            return await _measured(settings, load, bucket, built, say)
     finally:
         server.cleanup()
 
 
+@dataclass(frozen=True)
+class _Load:
+    at_once: int
+    rate: float
+    seconds: float
+    away: float
+
+
 async def _measured(
-    settings: Settings, at_once: int, rate: float, seconds: float, built: Path, say: Say
+    settings: Settings, load: _Load, bucket: S3Server, built: Path, say: Say
 ) -> str:
     engine = open_database(settings)
     try:
         speech = spoken(built)
-        ids = await _recorded(settings, engine, at_once + int(rate * seconds), speech)
+        ids = await _recorded(
+            settings, engine, load.at_once + int(load.rate * load.seconds), speech
+        )
         say(f"{len(ids)} conversations of {LENGTH} s are recorded; load {os.getloadavg()[0]:.1f}")
+        burst, coming = ids[: load.at_once], ids[load.at_once :]
+        if load.away:
+            bucket.stop()
         async with _worker(settings) as process:
-            before = sum(process.cpu_times()[:2])
-            waits = await _closing(engine, ids[:at_once], ids[at_once:], 1 / rate)
+            before, memory = sum(process.cpu_times()[:2]), process.memory_info().rss
+            back = asyncio.create_task(_back(bucket, load.away, say))
+            patience = PATIENCE + load.away + load.seconds
+            waits = await _closing(engine, burst, coming, 1 / load.rate, patience)
+            await back
             cpu = sum(process.cpu_times()[:2]) - before
+            grown = (process.memory_info().rss - memory) / 1e6
         say(f"all are stored; load {os.getloadavg()[0]:.1f}")
     finally:
         await engine.dispose()
     left = len(list(settings.spool.glob("*.raw")))
     rows = [("recordings", "number", "median s", "longest s")]
-    for name, which in (("closed at once", ids[:at_once]), ("coming after", ids[at_once:])):
+    for name, which in (("closed at once", burst), ("coming after", coming)):
         took = [waits[each] for each in which]
-        rows.append((name, str(len(took)), f"{median(took):.1f}", f"{max(took):.1f}"))
-    return f"{table(rows)}\nCPU of the worker: {cpu:.0f} s; raw files left: {left}"
+        if took:
+            rows.append((name, str(len(took)), f"{median(took):.1f}", f"{max(took):.1f}"))
+    worker = f"CPU of the worker: {cpu:.0f} s; its memory grew by {grown:.0f} MB"
+    return f"{table(rows)}\n{worker}; raw files left: {left}"
+
+
+async def _back(bucket: S3Server, away: float, say: Say) -> None:
+    if away:
+        await asyncio.sleep(away)
+        await asyncio.to_thread(bucket.start)
+        say(f"the store is there again, after {away:g} s")
 
 
 async def _recorded(
@@ -134,7 +169,11 @@ async def _worker(settings: Settings) -> AsyncIterator[psutil.Process]:
 
 
 async def _closing(
-    engine: AsyncEngine, burst: Sequence[UUID], coming: Sequence[UUID], pause: float
+    engine: AsyncEngine,
+    burst: Sequence[UUID],
+    coming: Sequence[UUID],
+    pause: float,
+    patience: float,
 ) -> dict[UUID, float]:
     """Seconds from closed to stored, of each."""
     closed: dict[UUID, float] = {}
@@ -152,7 +191,7 @@ async def _closing(
             await asyncio.sleep(begun + number * pause - time.monotonic())
             await close([each])
 
-    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(patience), asyncio.TaskGroup() as tasks:
         tasks.create_task(close_all())
         while len(waits) < len(burst) + len(coming):
             await asyncio.sleep(LOOK_EVERY)
