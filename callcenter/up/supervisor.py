@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from callcenter.errors import AskedWrongly, NotReady
 from callcenter.settings import Settings
 from callcenter.up.child import Child, Part, Surroundings
+from callcenter.up.memory import into_memory, out_of_memory
 from callcenter.up.ports import Port, check_ports
 from callcenter.up.processes import describe_exit, last_words, run
 
@@ -85,6 +87,8 @@ class Supervisor:
             await asyncio.gather(*(child.stop() for child in self._started[-1]))
             self._started.pop()
         if self._lock is not None:
+            with suppress(OSError):
+                out_of_memory(self._settings.laid_out)
             self._lock.close()
             self._lock = None
 
@@ -132,6 +136,7 @@ class Supervisor:
             for folder in (var, self._around.logs, self._around.sockets):
                 folder.mkdir(mode=0o700 if folder != var else 0o755, parents=True, exist_ok=True)
             self._lock = take_lock(self._around.sockets / "up.lock")
+            into_memory(self._settings.laid_out)
         except OSError as exc:
             raise NotReady(
                 f"cannot write in {var} ({exc.strerror}): mend that, or set CALLCENTER_VAR"

@@ -15,6 +15,7 @@ from callcenter.errors import AskedWrongly
 from callcenter.settings import Settings
 from callcenter.up.child import Part, Surroundings
 from callcenter.up.confinement import Confinement, can_confine
+from callcenter.up.memory import SHARED_MEMORY, into_memory, out_of_memory
 from callcenter.up.product import product
 from callcenter.up.supervisor import Plan, Supervisor
 from tests.up.rig import wait_until_gone
@@ -178,3 +179,14 @@ async def test_the_servers_of_the_product_open_no_key_for_anybody(
         with pytest.raises(psycopg.errors.ExternalRoutineException):
             connection.execute(f"COPY (SELECT 1) TO PROGRAM 'cat {key}'")
     assert Redis.from_url(settings.redis).ping()
+
+
+@confines
+def test_a_folder_that_was_brought_into_memory_is_written_through_its_link(house: Path) -> None:
+    assert into_memory(house / "made")
+    try:
+        assert done(house, "echo heard > made/message; cat made/message")
+        assert (house / "made" / "message").read_text() == "heard\n"
+        assert not done(house, f"echo more > {SHARED_MEMORY}/callcenter-another")
+    finally:
+        out_of_memory(house / "made")

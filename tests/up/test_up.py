@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from callcenter.commands.check import IN_MEMORY, file_system
 from callcenter.demo.phone import Phone
 from callcenter.settings import Settings
+from callcenter.up.memory import out_of_memory
 from callcenter.up.ports import with_free_ports
 from callcenter.up.product import ours
 from callcenter.up.supervisor import environment
@@ -69,6 +71,7 @@ def up(own_settings: Settings, tmp_path: Path) -> Iterator[Running]:
     if running.process.poll() is None:
         running.end(signal.SIGKILL)
     wait_until_gone(own_settings.var)
+    out_of_memory(own_settings.laid_out)
 
 
 def test_up_runs_the_whole_product_until_it_is_told_to_stop(
@@ -83,6 +86,7 @@ def test_up_runs_the_whole_product_until_it_is_told_to_stop(
     with urllib.request.urlopen(f"{address}/health/ready", timeout=10) as answer:  # noqa: S310
         assert answer.status == 200
 
+    assert file_system(own_settings.laid_out) in IN_MEMORY
     second = subprocess.run(
         ours("up"), env=environment(own_settings), capture_output=True, text=True, timeout=60
     )
@@ -103,7 +107,9 @@ def test_up_runs_the_whole_product_until_it_is_told_to_stop(
     asyncio.run(is_answered(own_settings))
     assert time.monotonic() - killed_at < ANSWERING
 
+    assert file_system(own_settings.laid_out) in IN_MEMORY  # also after the second one failed
     assert up.end(signal.SIGINT) == 0
+    assert not own_settings.laid_out.is_symlink()
     assert up.output.read_text().endswith("stopping\nstopped\n")
     assert processes_of(own_settings.var) == []
 
