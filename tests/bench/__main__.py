@@ -97,11 +97,15 @@ def cost(sides: Sequence[str], rounds: int, rate: float, seconds: float, talk: f
 
 @main.command()
 @click.option("--calls", default=100, type=click.IntRange(1), show_default=True)
-@click.option("--minutes", default=2.0, show_default=True)
-def load(calls: int, minutes: float) -> None:
+@click.option("--minutes", default=2.0, type=click.FloatRange(0.5), show_default=True)
+@click.option(
+    "--packet", default="20", type=click.Choice(["20", "40", "60"]), help="Milliseconds of sound."
+)
+def load(calls: int, minutes: float, packet: str) -> None:
     """So many conversations at once for so long: what is lost, and what grows."""
     keep = Keeper("load")
-    sample = asyncio.run(loading.load(calls, minutes, prompts(), say, keep))
+    frames = int(packet) // 20
+    sample = asyncio.run(loading.load(calls, minutes, frames, prompts(), say, keep))
     click.echo("\n" + loading.shown(sample))
     click.echo(f"\n{_shown(keep.path)}")
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from callcenter.settings import Settings
+from callcenter.up.child import Part, Surroundings
+from callcenter.up.supervisor import Plan, Step
 from tests.bench.results import Sample, table
 from tests.bench.rig import Rig, rig
 from tests.bench.sides import Product, Stock
@@ -25,13 +27,22 @@ Looks = list[tuple[float, dict[str, float]]]  # when, and bytes by process
 
 
 async def load(
-    at_once: int, minutes: float, built: Path, say: Say, keep: Callable[[Sequence[Sample]], None]
+    at_once: int,
+    minutes: float,
+    frames: int,
+    built: Path,
+    say: Say,
+    keep: Callable[[Sequence[Sample]], None],
 ) -> Sample:
-    """So many calls at once, for so long after the first of them has ended."""
+    """So many calls at once, for so long after the first of them has ended.
+
+    Each packet of sound, of telephones and of the switch, has so many frames of 20 ms.
+    """
     length = SECOND_KEY + TALK
     rate = at_once / length
     seconds = length + minutes * 60
-    async with rig(Product, Stock(at_once + 20), built) as running:
+    side = Product if frames == 1 else _AskedForPacketTime
+    async with rig(side, Stock(at_once + 20), built, frames) as running:
         begun = time.monotonic()
         looks: Looks = []
         looking = asyncio.create_task(_look(running, looks, say))
@@ -53,6 +64,25 @@ async def load(
     sample = replace(sample, more=more)
     keep([sample])
     return sample
+
+
+class _AskedForPacketTime(Product):
+    """Ours, with a switch that packs as many frames into a packet as a telephone asks for."""
+
+    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+        plan = super().plan(settings, around)
+        stages = [[self._asked(member) for member in stage] for stage in plan.stages]
+        return replace(plan, stages=stages)
+
+    def _asked(self, member: Part | Step) -> Part | Step:
+        if isinstance(member, Part) and member.name == "asterisk":
+            return replace(member, prepare=self._let_them_ask)
+        return member
+
+    async def _let_them_ask(self) -> None:
+        rendered = self.settings.asterisk_folder / "etc" / "pjsip.conf"
+        asked = "type = endpoint\nuse_ptime = yes"
+        rendered.write_text(rendered.read_text().replace("type = endpoint", asked))
 
 
 async def _look(running: Rig, looks: Looks, say: Say) -> None:

@@ -162,17 +162,20 @@ def may_hold(calls: Sequence[PlacedCall], planned: int) -> bool:
 
 @asynccontextmanager
 async def rig(
-    make: Callable[[Path, Path, Stock], Side], stock: Stock, built: Path
+    make: Callable[[Path, Path, Stock], Side], stock: Stock, built: Path, frames: int = 1
 ) -> AsyncIterator[Rig]:
-    """A side that has just been started, with all its consultants registered and free."""
+    """A side that has just been started, with all its consultants registered and free.
+
+    Telephones send packets of so many frames of 20 ms.
+    """
     with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
         side = make(Path(folder) / "v", built, stock)
         try:
             await side.start()
             server = (str(side.settings.sip_address), side.settings.sip_port)
             async with (
-                Consultants(server, CONSULTANTS, PASSWORD) as consultants,
-                Callers(server, OPERATOR) as callers,
+                Consultants(server, CONSULTANTS, PASSWORD, frames) as consultants,
+                Callers(server, OPERATOR, frames) as callers,
             ):
                 await consultants.register(extensions(stock.consultants))
                 await side.consultants_free()

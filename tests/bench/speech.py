@@ -23,16 +23,13 @@ PHASES = 5  # calls speak at five different moments of each 20 ms: the switch ge
 ROOM = 400  # calls in one phase
 PCMA = 8
 
-_PACKET = np.dtype(
-    [
-        ("flags", "u1"),
-        ("kind", "u1"),
-        ("sequence", ">u2"),
-        ("timestamp", ">u4"),
-        ("ssrc", ">u4"),
-        ("payload", "u1", (FRAME,)),
-    ]
-)
+_HEADER = [
+    ("flags", "u1"),
+    ("kind", "u1"),
+    ("sequence", ">u2"),
+    ("timestamp", ">u4"),
+    ("ssrc", ">u4"),
+]
 _ADDRESS = np.dtype(
     [("family", "=u2"), ("port", ">u2"), ("host", "u1", (4,)), ("zero", "u1", (8,))]
 )
@@ -68,20 +65,25 @@ class Stream:
 
 
 class _Phase:
-    """The calls that speak at the same moment, as the arrays that the kernel reads."""
+    """The calls that speak at the same moment, as the arrays that the kernel reads.
 
-    def __init__(self) -> None:
+    Each of their packets has so many frames of 20 ms.
+    """
+
+    def __init__(self, frames: int) -> None:
         self.streams: list[Stream] = []
-        self._packets = np.zeros(ROOM, _PACKET)
+        self._samples = FRAME * frames
+        packet = np.dtype([*_HEADER, ("payload", "u1", (self._samples,))])
+        self._packets = np.zeros(ROOM, packet)
         self._addresses = np.zeros(ROOM, _ADDRESS)
         self._buffers = np.zeros(ROOM, _BUFFER)
         self._messages = np.zeros(ROOM, _MESSAGE)
         rows = np.arange(ROOM, dtype=np.uint64)
         self._packets["flags"], self._packets["kind"] = 0x80, PCMA
-        self._packets["payload"] = _FRAME
+        self._packets["payload"] = np.tile(_FRAME, frames)
         self._addresses["family"] = socket.AF_INET
-        self._buffers["at"] = self._packets.ctypes.data + rows * _PACKET.itemsize
-        self._buffers["size"] = _PACKET.itemsize
+        self._buffers["at"] = self._packets.ctypes.data + rows * packet.itemsize
+        self._buffers["size"] = packet.itemsize
         self._messages["name"] = self._addresses.ctypes.data + rows * _ADDRESS.itemsize
         self._messages["name_size"] = _ADDRESS.itemsize
         self._messages["buffers"] = self._buffers.ctypes.data + rows * _BUFFER.itemsize
@@ -90,7 +92,7 @@ class _Phase:
     def add(self, stream: Stream) -> None:
         row = len(self.streams)
         if row == ROOM:
-            raise NotReady(f"the generator speaks for at most {PHASES * ROOM} calls at once")
+            raise NotReady(f"the generator speaks for at most {ROOM} calls at one moment")
         stream.row = row
         self.streams.append(stream)
         self._addresses["port"][row] = stream.remote[1]
@@ -117,7 +119,7 @@ class _Phase:
         if not count:
             return
         self._packets["sequence"][:count] += 1
-        self._packets["timestamp"][:count] += FRAME
+        self._packets["timestamp"][:count] += self._samples
         while sent < count:
             at = self._messages.ctypes.data + sent * _MESSAGE.itemsize
             done = _libc.sendmmsg(descriptor, ctypes.c_void_p(at), count - sent, 0)
@@ -132,14 +134,15 @@ class _Phase:
 class Speech:
     """Speaks for all calls of one side from one socket at `address`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, frames: int = 1) -> None:
+        """`frames` of 20 ms are in one packet."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._socket.bind((address, 0))
         self.place: Place = self._socket.getsockname()
-        self._phases = [_Phase() for _ in range(PHASES)]
+        self._phases = [_Phase(frames) for _ in range(PHASES * frames)]
         self._turn = 0
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time()
@@ -150,7 +153,7 @@ class Speech:
         self._socket.close()
 
     def start(self, remote: Place) -> Stream:
-        """Speak to `remote`, 50 packets a second, until the stream is stopped."""
+        """Speak to `remote` until the stream is stopped."""
         phase = min(self._phases, key=lambda each: len(each.streams))
         numbers = (secrets.randbits(15), secrets.randbits(31), secrets.randbits(32))
         stream = Stream(remote, phase, *numbers)
@@ -179,7 +182,7 @@ class Speech:
     def _tick(self) -> None:
         now = self._loop.time()
         while self._due <= now:
-            self._phases[self._turn % PHASES].send(self._socket.fileno())
+            self._phases[self._turn % len(self._phases)].send(self._socket.fileno())
             self._turn += 1
             self._due += FRAME_SECONDS / PHASES
         self._timer = self._loop.call_at(self._due, self._tick)

@@ -47,13 +47,17 @@ class RungLeg:
 
 
 class Telephones:
-    """Many users who share one SIP socket and one RTP socket at `address`."""
+    """Many users who share one SIP socket and one RTP socket at `address`.
 
-    def __init__(self, server: Place, address: str, password: str | None) -> None:
+    Their packets have so many `frames` of 20 ms, and they ask for as many.
+    """
+
+    def __init__(self, server: Place, address: str, password: str | None, frames: int) -> None:
         self._password = password
         self._hub = Station(server, "hub", None, None)
         self._address = address
-        self._speech = Speech(address)
+        self._speech = Speech(address, frames)
+        self._packet_time = f"a=ptime:{20 * frames}".encode()
 
     async def __aenter__(self) -> "Telephones":
         await self._hub.open(self._address, 0, self._take)
@@ -62,6 +66,9 @@ class Telephones:
     async def __aexit__(self, *_: object) -> None:
         await self._hub.close()
         self._speech.close()
+
+    def _paced(self, session: bytes) -> bytes:
+        return session.replace(b"a=ptime:20", self._packet_time)
 
     def _user(self, name: str) -> Station:
         station = Station(self._hub.server, name, self._password, None)
@@ -92,8 +99,8 @@ class Telephones:
 class Consultants(Telephones):
     """Softphones that answer at once and talk until the other side hangs up."""
 
-    def __init__(self, server: Place, address: str, password: str) -> None:
-        super().__init__(server, address, password)
+    def __init__(self, server: Place, address: str, password: str, frames: int = 1) -> None:
+        super().__init__(server, address, password, frames)
         self.legs: list[RungLeg] = []
         self._talks: dict[str, tuple[RungLeg, Stream]] = {}
 
@@ -125,7 +132,7 @@ class Consultants(Telephones):
         offered = sdp.parse(invite.body)
         answer = sdp.answer(self._speech.place, offered, ("PCMA",), version=1)
         self._hub.respond(invite, origin, 180, tag=tag)
-        self._hub.respond(invite, origin, 200, tag=tag, body=(sdp.TYPE, answer))
+        self._hub.respond(invite, origin, 200, tag=tag, body=(sdp.TYPE, self._paced(answer)))
         stream = self._speech.start((offered.address, offered.port))
         self._talks[invite.call_id] = (leg, stream)
 
@@ -144,8 +151,8 @@ class Consultants(Telephones):
 class Callers(Telephones):
     """People who dial 111, press two keys, talk, and hang up; each from another number."""
 
-    def __init__(self, server: Place, address: str) -> None:
-        super().__init__(server, address, None)
+    def __init__(self, server: Place, address: str, frames: int = 1) -> None:
+        super().__init__(server, address, None, frames)
         self._numbers = itertools.count(1)
         self._hung_up_on: dict[str, asyncio.Event] = {}
 
@@ -160,11 +167,13 @@ class Callers(Telephones):
         """
         user = self._user(f"+7701{next(self._numbers):07}")
         dialog = user.new_dialog("111")
-        body = sdp.offer(self._speech.place, ("PCMA",), version=1)
+        body = self._paced(sdp.offer(self._speech.place, ("PCMA",), version=1))
         contact = (("Contact", user.contact),)
         call = PlacedCall(user.user, time.monotonic())
         calls.append(call)
-        invite = dialog.request("INVITE", user.via(), headers=contact, body=(sdp.TYPE, body))
+        invite = dialog.request(
+            "INVITE", user.via(), headers=contact, body=(sdp.TYPE, self._paced(body))
+        )
         try:
             async with asyncio.timeout(PATIENCE):
                 response = await self._hub.transactions.request(invite, self._hub.server)

@@ -33,18 +33,19 @@ async def heard(receiver: socket.socket, count: int) -> list[Packet]:
     return packets
 
 
-async def test_a_stream_is_numbered_without_a_gap(receiver: socket.socket) -> None:
-    speech = Speech("127.0.0.1")
+@pytest.mark.parametrize("frames", [1, 3])
+async def test_a_stream_is_numbered_without_a_gap(receiver: socket.socket, frames: int) -> None:
+    speech = Speech("127.0.0.1", frames)
     stream = speech.start(receiver.getsockname())
     packets = await heard(receiver, 10)
     stream.stop()
     speech.close()
     assert {packet.payload_type for packet in packets} == {PCMA}
-    assert {len(packet.payload) for packet in packets} == {FRAME}
+    assert {len(packet.payload) for packet in packets} == {FRAME * frames}
     assert {packet.ssrc for packet in packets} == {packets[0].ssrc}
     for before, after in pairwise(packets):
         assert after.sequence == (before.sequence + 1) % 2**16
-        assert after.timestamp == (before.timestamp + FRAME) % 2**32
+        assert after.timestamp == (before.timestamp + FRAME * frames) % 2**32
 
 
 async def test_every_stream_goes_to_its_own_place_also_after_others_have_left(
