@@ -18,7 +18,6 @@ from sqlalchemy import (
     select,
     table,
     tuple_,
-    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -297,15 +296,6 @@ async def close_appeal(
     """As `close_appeals`, of one: True when this was it."""
     closing = Closing(appeal_id, outcome, ended_at)
     return bool(await close_appeals(within(connection), [closing]))
-
-
-async def forget_caller(connection: AsyncConnection, appeal_id: UUID) -> None:
-    """From now on nobody knows who called."""
-    await connection.execute(
-        update(appeal)
-        .where(appeal.c.id == appeal_id)
-        .values(caller_kind="withheld", caller_number=None)
-    )
 
 
 async def number_of_call(connection: AsyncConnection, call_id: str) -> str | None:

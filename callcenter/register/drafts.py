@@ -64,9 +64,10 @@ async def find(
     return Draft(row.version, keys.open(appeal_id, row.sealed)["content"], row.saved_at)
 
 
-async def drop(connection: AsyncConnection, appeal_id: UUID, author: str | None = None) -> None:
-    """Drop the author's draft, or everybody's."""
-    query = delete(record_draft).where(record_draft.c.appeal_id == appeal_id)
-    if author is not None:
-        query = query.where(record_draft.c.author == author)
-    await connection.execute(query)
+async def drop(connection: AsyncConnection, appeal_id: UUID, author: str) -> None:
+    """Drop the author's draft; there may be none."""
+    await connection.execute(
+        delete(record_draft).where(
+            record_draft.c.appeal_id == appeal_id, record_draft.c.author == author
+        )
+    )

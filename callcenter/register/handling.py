@@ -14,7 +14,7 @@ from callcenter.appeals.store import AppealRow
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import AskedWrongly
-from callcenter.register import definitions, drafts, masking_store, store
+from callcenter.register import definitions, drafts, masking_parts, store
 from callcenter.register.fields import Content, Form, Guard, Value
 from callcenter.register.private import Keys
 from callcenter.register.stages import FORMAL, Kind, Stage, check_move
@@ -158,7 +158,7 @@ async def move(
         if after is Stage.NO_REQUEST:
             form = await definitions.form(connection)
             await store.forget_entered(connection, keys, form, before)
-            await masking_store.mask_around(connection, row.id)
+            await masking_parts.erase(connection, row.id)
         await step(connection, visit, before, after, reason, values)
         steps = {"before": before.stage.value, "after": after.value}
         await note(connection, visit, Action.RECORD_MOVED, number, **steps)

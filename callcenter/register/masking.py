@@ -38,6 +38,23 @@ class Keeps(StrEnum):
     DEMANDED = "demanded"  #: a written demand about it, or about its caller, is not carried out
 
 
+class Goes(StrEnum):
+    """What is erased of an appeal beside the content of its record."""
+
+    CALLER = "caller"  #: from which number it came
+    CALLED = "called"  #: numbers that were called about it
+    PROMISED = "promised"  #: numbers that were promised a call, and are not to be called any more
+    DRAFTS = "drafts"
+    FILES = "files"
+    LETTERS = "letters"  #: with whom, and what about
+    LETTER_CHANGES = "letter_changes"  #: the same in their history
+    REMINDERS = "reminders"
+    IDENTIFIERS = "identifiers"  #: keyed hashes of ИИН and БИН
+    REASONS = "reasons"  #: of steps
+    CODES = "codes"  #: of receipts
+    CHANGES = "changes"  #: in the history of the content; counted of one appeal alone
+
+
 class IsKept(AskedWrongly):
     """The personal data of this appeal must stay for now; `why` says for what."""
 

@@ -27,6 +27,7 @@ from callcenter.register.masking import (
     LEAST_DAYS,
     MOST_DAYS,
     Ended,
+    Goes,
     IsKept,
     Keeps,
     SamePerson,
@@ -35,7 +36,7 @@ from callcenter.register.masking import (
 )
 from callcenter.register.merging import Changed
 from callcenter.register.private import Keys
-from callcenter.register.tables import masking, record_attachment
+from callcenter.register.tables import masking
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.web.errors import NotFound
@@ -62,15 +63,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would be masked now. Of an appeal: keys of its content and its files; what stays.
-
-    Of a rule: how many appeals. `kept`: how many stay, by what keeps them.
+    """What would be masked now: how many appeals; how many stay, by what keeps them; how much goes
+    beside the content of their records. Of one appeal: keys of its content that go, and what stays.
     """
 
     appeals: int
     kept: Mapping[Keeps, int]
+    goes: Mapping[Goes, int]
     keys: Sequence[str] = ()
-    files: int = 0
     recordings: int = 0  #: these are erased by themselves, see recordings.erasing
 
 
@@ -180,17 +180,14 @@ async def preview(site: Site, connection: AsyncConnection, asked: Asked) -> Prev
     why = await masking_store.why_kept(connection, asked.appeal_id, datetime.now(UTC))
     record = await store.find(connection, Keys.read(site.settings), asked.appeal_id)
     stays = remaining(form, record.content)
-    files = select(func.count()).where(
-        record_attachment.c.appeal_id == asked.appeal_id, record_attachment.c.state != "erased"
-    )
     audible = select(func.count()).where(
         recording.c.appeal_id == asked.appeal_id, recording.c.state == "stored"
     )
     return Preview(
         appeals=0 if why else 1,
         kept=dict.fromkeys(why, 1),
+        goes=await masking_store.counted_of(connection, form, asked.appeal_id),
         keys=[key for key in record.content if key not in stays],
-        files=(await connection.execute(files)).scalar_one(),
         recordings=(await connection.execute(audible)).scalar_one(),
     )
 

@@ -12,7 +12,7 @@ from callcenter.errors import N_, AskedWrongly
 from callcenter.register import definitions, masking_deeds
 from callcenter.register.masking import LEAST_DAYS, LONGEST_REASON, MOST_DAYS, Ended, IsKept
 from callcenter.register.pages import SEE_OTHER
-from callcenter.register.wording import ENDED_KINDS, KEEPS, Telling
+from callcenter.register.wording import ENDED_KINDS, GOES, KEEPS, Telling
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
@@ -135,6 +135,7 @@ async def _show(
         most=MOST_DAYS,
         kinds=ENDED_KINDS,
         keeps=KEEPS,
+        goes=GOES,
         say=Telling(site.words[language_of(request)], form),
         problem=problem,
     )

@@ -1,6 +1,6 @@
 """Masking in PostgreSQL: whose personal data are due, what keeps them, and how they are erased."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,9 +10,7 @@ from sqlalchemy import (
     Select,
     and_,
     column,
-    delete,
     exists,
-    false,
     func,
     or_,
     select,
@@ -23,25 +21,15 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals import store as appeals
-from callcenter.appeals.tables import appeal, outgoing_call
+from callcenter.appeals.tables import appeal
 from callcenter.recordings.tables import recording, recording_hold
-from callcenter.register import drafts, indexing, store
-from callcenter.register.fields import Form
+from callcenter.register import indexing, masking_parts, store
+from callcenter.register.fields import Form, Value
 from callcenter.register.lists import UNWRITTEN
-from callcenter.register.masking import Ended, IsKept, Keeps, remaining, remaining_change
+from callcenter.register.masking import Ended, Goes, IsKept, Keeps, remaining, remaining_change
 from callcenter.register.private import Keys
 from callcenter.register.stages import ENDED
-from callcenter.register.tables import (
-    masked,
-    record,
-    record_attachment,
-    record_change,
-    record_identifier,
-    record_letter,
-    record_letter_change,
-    record_move,
-    record_reminder,
-)
+from callcenter.register.tables import masked, record, record_change
 
 # Rooms above this one; of each we need only what is said here.
 _promise = table("promise", *map(column, ("appeal_id", "state", "number")))
@@ -117,14 +105,22 @@ async def due(
 
 async def counted(
     connection: AsyncConnection, kind: Ended, days: int, now: datetime
-) -> tuple[int, dict[Keeps, int]]:
-    """How many a rule would mask now; and how many it would not, by what keeps them."""
+) -> tuple[int, dict[Keeps, int], dict[Goes, int]]:
+    """How many a rule would mask now; how many it would not, by what keeps them; what would go."""
     keeping = _keeping(now)
     over = _due(kind, now - timedelta(days=days))
-    free = [~condition for condition in map(_never_null, keeping.values())]
-    columns = [func.count().filter(each) for each in (and_(*free), *keeping.values())]
+    free = and_(*(~condition for condition in map(_never_null, keeping.values())))
+    columns = [func.count().filter(each) for each in (free, *keeping.values())]
     row = (await connection.execute(_appeals(*columns).where(over))).one()
-    return row[0], dict(zip(keeping, row[1:], strict=True))
+    goes = await masking_parts.counted(connection, _appeals(appeal.c.id).where(over, free))
+    return row[0], dict(zip(keeping, row[1:], strict=True)), goes
+
+
+async def counted_of(connection: AsyncConnection, form: Form, appeal_id: UUID) -> dict[Goes, int]:
+    """What would go of this appeal beside its content, if nothing keeps it."""
+    this = select(appeal.c.id).where(appeal.c.id == appeal_id)
+    changes = await _told_by_changes(connection, form, appeal_id)
+    return await masking_parts.counted(connection, this) | {Goes.CHANGES: len(changes)}
 
 
 async def why_kept(connection: AsyncConnection, appeal_id: UUID, now: datetime) -> list[Keeps]:
@@ -153,7 +149,7 @@ async def mask(
     why = await why_kept(connection, appeal_id, now)
     if why:
         raise IsKept(why)
-    await mask_around(connection, appeal_id)
+    await masking_parts.erase(connection, appeal_id)
     if before.version:
         await _mask_record(connection, keys, form, before)
     values = {"masking_id": masking_id, "at": datetime.now(UTC)}
@@ -161,40 +157,6 @@ async def mask(
         upsert(masked)
         .values(appeal_id=appeal_id, **values)
         .on_conflict_do_update(index_elements=["appeal_id"], set_=values)
-    )
-
-
-async def mask_around(connection: AsyncConnection, appeal_id: UUID) -> None:
-    """What tells of people beside a record: who called and whom we called, drafts, files (the
-    worker removes them), reminders, letters, hashes of ИИН, reasons of steps.
-
-    Where somebody is still to be called, the promise keeps the number.
-    """
-    await appeals.forget_caller(connection, appeal_id)
-    kept_promise = _promise.c.state == "open"
-    for kept, but in ((outgoing_call, false()), (_promise, kept_promise)):
-        await connection.execute(
-            update(kept)
-            .where(kept.c.appeal_id == appeal_id, kept.c.number.is_not(None), ~but)
-            .values(number="")
-        )
-    await drafts.drop(connection, appeal_id)
-    await connection.execute(
-        update(record_attachment)
-        .where(record_attachment.c.appeal_id == appeal_id)
-        .values(state="erased", sealed_name=None, why=None)
-    )
-    of_appeal = record_letter.c.appeal_id == appeal_id
-    letters = select(record_letter.c.id).where(of_appeal)
-    for sealed, which in (
-        (record_letter, of_appeal),
-        (record_letter_change, record_letter_change.c.letter_id.in_(letters)),
-    ):
-        await connection.execute(update(sealed).where(which).values(sealed=None))
-    for kept in (record_reminder, record_identifier):
-        await connection.execute(delete(kept).where(kept.c.appeal_id == appeal_id))
-    await connection.execute(
-        update(record_move).where(record_move.c.appeal_id == appeal_id).values(reason="")
     )
 
 
@@ -210,19 +172,29 @@ async def _mask_record(
         version=before.version + 1,
         content=content,
         sealed=None,
-        receipt_code=None,
     )
-    changes = select(record_change.c.version, record_change.c.differences).where(
-        record_change.c.appeal_id == this
-    )
-    for row in (await connection.execute(changes)).all():
+    for version, differences in (await _told_by_changes(connection, form, this)).items():
         await connection.execute(
             update(record_change)
-            .where(record_change.c.appeal_id == this, record_change.c.version == row.version)
-            .values(differences=remaining_change(form, row.differences), sealed=None)
+            .where(record_change.c.appeal_id == this, record_change.c.version == version)
+            .values(differences=differences, sealed=None)
         )
     await indexing.index(connection, keys, form, this, content)
     await indexing.forget_words(connection, said)
+
+
+async def _told_by_changes(
+    connection: AsyncConnection, form: Form, appeal_id: UUID
+) -> dict[int, dict[str, Sequence[Value | None]]]:
+    """Versions of a record whose change tells of people, each with what stays of that change."""
+    columns = (record_change.c[name] for name in ("version", "differences", "sealed"))
+    query = select(*columns).where(record_change.c.appeal_id == appeal_id)
+    stays = {}
+    for row in await connection.execute(query):
+        left = remaining_change(form, row.differences)
+        if row.sealed is not None or left != row.differences:
+            stays[row.version] = left
+    return stays
 
 
 def _never_null(condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from callcenter.register import letters
 from callcenter.register.attachments import State
 from callcenter.register.fields import Field, Form, Option, Type, Value
 from callcenter.register.letters import Direction, Letter, Party
-from callcenter.register.masking import Ended, Keeps
+from callcenter.register.masking import Ended, Goes, Keeps
 from callcenter.register.stages import Kind, Stage
 from callcenter.web.words import Words
 
@@ -70,6 +70,21 @@ KEEPS = {
     Keeps.OWED: N_("They stay: the caller is to be called back."),
     Keeps.HELD: N_("They stay: a recording of it is held."),
     Keeps.DEMANDED: N_("They stay: a written demand is not carried out."),
+}
+#: How much is erased beside the content of records.
+GOES = {
+    Goes.CALLER: N_("Numbers of callers: %(count)s"),
+    Goes.CALLED: N_("Numbers that we called: %(count)s"),
+    Goes.PROMISED: N_("Numbers that were promised a call: %(count)s"),
+    Goes.DRAFTS: N_("Drafts: %(count)s"),
+    Goes.FILES: N_("Files: %(count)s"),
+    Goes.LETTERS: N_("Letters and requests: %(count)s"),
+    Goes.LETTER_CHANGES: N_("Changes of letters: %(count)s"),
+    Goes.REMINDERS: N_("Reminders: %(count)s"),
+    Goes.IDENTIFIERS: N_("IIN and BIN to be found by: %(count)s"),
+    Goes.REASONS: N_("Reasons of steps: %(count)s"),
+    Goes.CODES: N_("Codes of receipts: %(count)s"),
+    Goes.CHANGES: N_("Changes in the history: %(count)s"),
 }
 #: What the register itself notes of a step within a stage, with the number of another appeal.
 NOTED = {

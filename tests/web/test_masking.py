@@ -360,7 +360,7 @@ async def test_the_api_does_the_same(
     assert made.status_code == 201
     [waits] = (await head.get("/api/v1/maskings")).json()["waiting"]
     assert waits["preview"]["appeals"] == 1
-    assert waits["preview"]["files"] == 1
+    assert waits["preview"]["goes"]["files"] == 1
     assert waits["preview"]["recordings"] == 1
     assert "applicant.name" in waits["preview"]["keys"]
     own = await officer.post(
