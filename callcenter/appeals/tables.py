@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -41,6 +42,13 @@ appeal = Table(
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("outcome", Text, comment="exactly one, see line.outcomes; null while the call lives"),
+    Column(
+        "written",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="whether it has a record; by a trigger of that table",
+    ),
     CheckConstraint("number ~ '^[0-9]{10}$'", name="number"),
     CheckConstraint("language IN ('kk', 'ru')", name="language"),
     CheckConstraint("urgent <@ ARRAY['silent', 'danger']", name="urgent"),
@@ -54,6 +62,7 @@ appeal = Table(
         "ended_at",
         postgresql_where="urgent <> '{}' OR outcome = 'lost_to_a_fault'",
     ),
+    Index("ix_appeal_unwritten", "received_at", "id", postgresql_where="NOT written"),
     Index("ix_appeal_live", "received_at", postgresql_where="outcome IS NULL"),
 )
 

@@ -37,7 +37,7 @@ Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]  #: of an appeal, by table
 COPIES = {
     "appeal": "id, number, channel, language, caller_kind, caller_number, received_at, ended_at,"
-    " outcome",
+    " outcome, written",
     "record": "appeal_id, version, kind, stage, owner, content, sealed, registered_on, due_on,"
     " due_article, danger_passed_at, changed_at",
     "record_search": "appeal_id, terms, received_at",
@@ -140,7 +140,7 @@ class Inventor:
         owner = f"consultant{chance.randrange(1, 40)}"
         rows: Rows = {
             "appeal": [(identity, number, "call", language, "number", phone, received_at, ended,
-                        "talked")],
+                        "talked", True)],
             "record": [(identity, 1, kind, stage, owner, json.dumps(shown, ensure_ascii=False),
                         sealed, registered, due, "350-VI, 76(1)" if due else None,
                         ended if kind == "danger" else None, ended)],

@@ -6,7 +6,7 @@ are mended by the vocabulary: a word that no appeal has is looked up by its piec
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -115,8 +115,27 @@ async def find(
     are personal: it is not kept of which field they are.
     """
     await connection.execute(_PLAN_EACH)
+    exact = _exactly(keys, question.text.strip(), guards)
+    found = await _fitting(connection, keys, question, guards, exact, after, limit)
+    if not _fits_unwritten(question) or (exact is None and question.text.strip()):
+        return found
+    query = (rows() if exact is None else exact).where(~appeal.c.written)
+    query = _sorted(_filtered(query, question, ()), question, after, limit)
+    found += await _read(connection, query)
+    return sorted(found, key=lambda each: (each.received_at, each.id), reverse=True)[:limit]
+
+
+async def _fitting(
+    connection: AsyncConnection,
+    keys: Keys,
+    question: Question,
+    guards: Collection[Guard],
+    exact: Select[Any] | None,
+    after: Place | None,
+    limit: int,
+) -> list[Found]:
+    """Those that fit by what is kept of their records, or by nothing that a record would say."""
     asked = question.text.strip()
-    exact = _exactly(keys, asked, guards)
     conditions = [*_terms_of(question, await _topics(connection, question))]
     if exact is not None:
         query = _filtered(exact, question, conditions)
@@ -164,6 +183,14 @@ def rows() -> Select[Any]:
         record.c.due_on,
         record.c.owner,
     ).select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
+
+
+def _fits_unwritten(question: Question) -> bool:
+    """Whether a contact of which nothing was written may fit: it is in a stage, and has no more
+    than how and when it came.
+    """
+    known = replace(question, text="", stages=(), channel="", since=None, until=None)
+    return Stage.CONTACT in question.stages and known == Question()
 
 
 def _exactly(keys: Keys, asked: str, guards: Collection[Guard]) -> Select[Any] | None:

@@ -51,6 +51,7 @@ QUESTIONS = {
     "words and a region": Question("опека", region="710000000"),
     "a common word and a stage of the past": Question("просит", stages=(Stage.CLOSED,)),
     "a common word and a stage of none": Question("просит", stages=(Stage.JOINED,)),
+    "what nobody has touched": Question(stages=(Stage.CONTACT,)),
     "a region alone": Question(region="710000000"),
     "a word, a kind and a topic": Question("просит", kind=Kind.COMPLAINT, topic="family"),
     "who answers for it, urgent": Question(owner="consultant7", urgent=True),

@@ -140,3 +140,32 @@ def test_recordings_that_were_there_before_know_what_became_of_their_calls(
         command.upgrade(made, "0070")
         query = "SELECT call_outcome, call_language FROM recording ORDER BY spool_name"
         assert list(connection.exec_driver_sql(query)) == [("talked", None), (None, "kk")]
+
+
+def test_appeals_that_were_there_before_know_whether_they_have_a_record(
+    empty_database: str,
+) -> None:
+    engine = create_engine(
+        make_url(empty_database).set(drivername="postgresql+psycopg"), poolclass=NullPool
+    )
+    made = Config()
+    made.set_main_option("script_location", str(ROOT / "migrations"))
+    with engine.connect() as connection:
+        made.attributes["connection"] = connection
+        command.upgrade(made, "0072")
+        opened = """
+            INSERT INTO appeal (id, number, channel, caller_kind, received_at)
+            SELECT gen_random_uuid(), lpad(n::text, 10, '0'), 'call', 'withheld', now()
+            FROM generate_series({}) AS n
+        """
+        begun = """
+            INSERT INTO record (appeal_id, version, stage, content, changed_at)
+            SELECT id, 1, 'contact', '{{}}', now() FROM appeal WHERE number::int = {}
+        """
+        connection.exec_driver_sql(opened.format("1, 2"))
+        connection.exec_driver_sql(begun.format(1))
+        command.upgrade(made, "0073")
+        connection.exec_driver_sql(opened.format("3, 4"))
+        connection.exec_driver_sql(begun.format(3))
+        query = "SELECT number::int FROM appeal WHERE written ORDER BY number"
+        assert list(connection.exec_driver_sql(query).scalars()) == [1, 3]

@@ -17,6 +17,7 @@ from callcenter.register.handling import guards_of
 from callcenter.register.jobs import alarm
 from callcenter.register.private import Keys
 from callcenter.register.searching import Question
+from callcenter.register.stages import Stage
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
@@ -155,6 +156,48 @@ async def test_a_channel_alone_finds_calls_of_which_nobody_has_written(
 ) -> None:
     assert await found(head, "", channel="call") == [call.number]
     assert await found(head, "", channel="paper") == []
+
+
+async def test_a_call_that_nobody_has_touched_is_found_as_a_contact(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    assert await found(head, "", stage="contact") == [call.number]
+    assert await found(head, "", stage="contact", channel="call", since="2026-01-01") != []
+    for words in (call.number, CALLER):
+        assert await found(head, words, stage="contact") == [call.number]
+        assert await found(head, words, stage="closed") == []
+    assert await found(head, "алименты", stage="contact") == []
+    others = FILTERS | {"owner": ("o", ""), "by_deadline": ("true", "")}
+    more = {name: fits for name, (fits, _) in others.items() if name != "channel"}
+    for name, value in (more | {"channel": "paper", "until": "2020-01-01"}).items():
+        assert await found(head, "", stage="contact", **{name: value}) == [], name
+    # What was only typed is no record yet; what is saved is one, and once.
+    assert (await send(head, call.number, "draft", version=0, **WHOLE)).status_code == 200
+    assert await found(head, "", stage="contact") == [call.number]
+    assert (await send(head, call.number, version=0, **WHOLE)).status_code == 303
+    assert await found(head, "", stage="contact") == [call.number]
+    assert (await send(head, call.number, "move", version=1, after="in_work")).status_code == 303
+    assert await found(head, "", stage="contact") == []
+
+
+async def test_contacts_with_and_without_a_record_stand_in_one_order_over_pages(
+    engine: AsyncEngine, settings: Settings, head: httpx.AsyncClient, call: Call
+) -> None:
+    now, numbers = datetime.now(UTC), [call.number]
+    for hour in range(5, 0, -1):
+        _, number = await open_call(engine, f"before-{hour}", now - timedelta(hours=hour))
+        if hour % 2:
+            assert (await send(head, number, version=0, **WHOLE)).status_code == 303
+        numbers.insert(0, number)
+    seen, after = list[str](), None
+    question, keys = Question(stages=(Stage.CONTACT, Stage.CLOSED)), Keys.read(settings)
+    async with unit_of_work(engine) as connection:
+        for _ in range(3):
+            some = await searching.find(connection, keys, question, set(), after=after, limit=2)
+            after = some[-1].received_at, some[-1].id
+            seen += [each.number for each in some]
+        assert await searching.find(connection, keys, question, set(), after=after) == []
+    assert seen == numbers
 
 
 async def test_what_nothing_is_written_of_is_found_by_its_stage(
