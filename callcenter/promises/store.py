@@ -1,6 +1,6 @@
 """Promises in PostgreSQL: made, claimed by one controller, attempted, ended. Times are aware."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -96,21 +96,11 @@ async def promise_callback(
     pause after that attempt.
     """
     own = (await connection.execute(select(appeal).where(appeal.c.id == appeal_id))).one()
-    # Two calls that promise for one number at once would else fail at the unique index.
-    for each in sorted({number, own.caller_number or number}):
-        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(each))))
+    await _alone_with(connection, {number, own.caller_number or number})
     known = await connection.execute(select(promise.c.id).where(promise.c.id == promise_id))
     if known.first() is not None:
         return
     before = await _replaced(connection, number, own, promised_at)
-    for earlier in before:
-        await appeals.append_event(
-            connection,
-            appeal_id=earlier.appeal_id,
-            at=promised_at,
-            kind=REPLACED,
-            detail={"appeal": own.number},
-        )
     await connection.execute(
         insert(promise).values(
             id=promise_id,
@@ -155,10 +145,16 @@ async def promise_message(
     )
 
 
+async def _alone_with(connection: AsyncConnection, numbers: Set[str]) -> None:
+    """Two calls that promise for one number at once would else fail at the unique index."""
+    for each in sorted(numbers):
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(each))))
+
+
 async def _replaced(
     connection: AsyncConnection, number: str, own: Row[Any], at: datetime
 ) -> Sequence[Any]:
-    """What a promise made in the call of its `own` appeal replaces.
+    """What a promise made in the call of its `own` appeal replaces; the earlier appeals say so.
 
     Who asks for another number says with that that the first one is not safe to call.
     """
@@ -184,7 +180,16 @@ async def _replaced(
             ),
         )
     )
-    return result.all()
+    replaced = result.all()
+    for earlier in replaced:
+        await appeals.append_event(
+            connection,
+            appeal_id=earlier.appeal_id,
+            at=at,
+            kind=REPLACED,
+            detail={"appeal": own.number},
+        )
+    return replaced
 
 
 async def serve_all(transaction: Transaction, talked: Mapping[UUID, datetime]) -> None:

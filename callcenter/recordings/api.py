@@ -11,14 +11,14 @@ from callcenter.audit.actions import Action
 from callcenter.audit.store import record_once
 from callcenter.recordings.formats import Format
 from callcenter.recordings.listening import ONE_LISTENING, Reason, find_audible, given
-from callcenter.recordings.opening import NotStored, open_recording
+from callcenter.recordings.opening import NotStored, Opened, open_recording
 from callcenter.recordings.ranges import read_range
 from callcenter.recordings.vault import Vault
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
 
 PIECE = 256 * 1024
 CONTENT: dict[str, object] = {each.media_type: {} for each in Format}
@@ -47,20 +47,7 @@ async def audio(
     """
     why = given(reason, words)
     await find_audible(site, visit, recording_id)
-    async with unit_of_work(site.engine) as connection:
-        try:
-            opened = await open_recording(connection, Vault(site.settings), recording_id)
-        except NotStored as exc:
-            raise NotFound("there is no stored recording with this id") from exc
-        await record_once(
-            connection,
-            within=ONE_LISTENING,
-            who=visit.who,
-            action=Action.RECORDING_LISTENED,
-            subject=f"recording:{recording_id}",
-            detail={"appeal": str(opened.recording.appeal_id)} | why,
-            from_address=visit.address,
-        )
+    opened = await _open(site, visit, recording_id, why)
     size = opened.recording.audio_bytes or 0
     part = read_range(range_header, size)
     kept_in = opened.recording.audio_format
@@ -77,6 +64,25 @@ async def audio(
         media_type=kept_in.media_type,
         headers=headers,
     )
+
+
+async def _open(site: Site, visit: Visit, recording_id: UUID, why: dict[str, str]) -> Opened:
+    """The recording, opened, with the entry that it was listened to. Raises NotFound."""
+    async with unit_of_work(site.engine) as connection:
+        try:
+            opened = await open_recording(connection, Vault(site.settings), recording_id)
+        except NotStored as exc:
+            raise NotFound("there is no stored recording with this id") from exc
+        await record_once(
+            connection,
+            within=ONE_LISTENING,
+            who=visit.who,
+            action=Action.RECORDING_LISTENED,
+            subject=f"recording:{recording_id}",
+            detail={"appeal": str(opened.recording.appeal_id)} | why,
+            from_address=visit.address,
+        )
+    return opened
 
 
 def _pieces(audio: BinaryIO, part: range) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals import store as appeals
 from callcenter.appeals.tables import appeal
 from callcenter.register import indexing
-from callcenter.register.fields import Content, Form, Guard, Value, is_identified
+from callcenter.register.fields import Content, Form, Guard, is_identified
 from callcenter.register.letters import Letter
 from callcenter.register.merging import Change, Changed, Difference, differences, together
 from callcenter.register.private import Keys
@@ -158,37 +158,59 @@ async def save(
     `known` is what was kept before (see `Form.checked`), if it was in another record. Raises
     WrongContent; and Changed, when there is a newer version: then nothing is kept.
     """
+    after = _after(form, before, content, guards, known)
+    made = _made(before, kind, after)
+    if not made:
+        return before
+    change = Change(before.version + 1, datetime.now(UTC), author, made)
+    if not await _put(connection, before, _columns(keys, form, before, kind, after, change)):
+        raise await changed(
+            connection, keys, form, before.appeal_id, before.version, content, guards
+        )
+    await _note(connection, keys, form, before, after, change)
+    await _note_identifiers(connection, keys, before.appeal_id, after)
+    await indexing.index(connection, keys, form, before.appeal_id, after)
+    return await find(connection, keys, before.appeal_id)
+
+
+def _after(
+    form: Form,
+    before: Record,
+    content: Content,
+    guards: Collection[Guard],
+    known: Content | None,
+) -> Content:
+    """What is kept when this is entered: what the author may not see stays. Raises WrongContent."""
     unseen = {
         key: value
         for key, value in before.content.items()
         if form.guard(key, before.content) not in guards
     }
-    after: dict[str, Value] = form.checked(content, known or before.content) | unseen
+    return form.checked(content, known or before.content) | unseen
+
+
+def _made(before: Record, kind: Kind | None, after: Content) -> dict[str, Difference]:
+    """What is changed by saving this."""
     made = differences(before.content, after)
     if kind is not before.kind:
         made["kind"] = Difference(
             before.kind and before.kind.value, None if kind is None else kind.value
         )
-    if not made:
-        return before
-    now = datetime.now(UTC)
-    version = before.version + 1
-    sealed_keys = {key for key in after if form.guard(key, after) is Guard.SENSITIVE}
-    values = {
-        "version": version,
+    return made
+
+
+def _columns(
+    keys: Keys, form: Form, before: Record, kind: Kind | None, after: Content, change: Change
+) -> dict[str, Any]:
+    """The row of a record with this content; what is sensitive is encrypted."""
+    secret = {key for key in after if form.guard(key, after) is Guard.SENSITIVE}
+    return {
+        "version": change.version,
         "kind": None if kind is None else kind.value,
-        "content": {key: value for key, value in after.items() if key not in sealed_keys},
-        "sealed": keys.seal(before.appeal_id, {key: after[key] for key in sealed_keys}),
-        "changed_at": now,
+        "content": {key: value for key, value in after.items() if key not in secret},
+        "sealed": keys.seal(before.appeal_id, {key: after[key] for key in secret}),
+        "changed_at": change.at,
     }
-    if not await _put(connection, before, values):
-        raise await changed(
-            connection, keys, form, before.appeal_id, before.version, content, guards
-        )
-    await _note(connection, keys, form, before, after, Change(version, now, author, made))
-    await _note_identifiers(connection, keys, before.appeal_id, after)
-    await indexing.index(connection, keys, form, before.appeal_id, after)
-    return await find(connection, keys, before.appeal_id)
 
 
 async def _put(connection: AsyncConnection, before: Record, values: dict[str, Any]) -> bool:

@@ -68,7 +68,7 @@ async def from_provider(
     error: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Back from the provider, with a code that is worth something once."""
-    by = set_up(site)
+    set_up(site)
     if visit.user is not None:
         return RedirectResponse("/", SEE_OTHER)
     try:
@@ -83,15 +83,7 @@ async def from_provider(
     if error or not code:
         return await _refused(request, site, visit, "cancelled")
     try:
-        claims = await by.provider.exchange(
-            code,
-            issuer=iss,
-            nonce=handshake.nonce_of(token, state),
-            verifier=handshake.verifier_of(token, state),
-        )
-        entered, whole = await by_provider.enter(
-            site.engine, by, site.demanding, claims, visit.address
-        )
+        entered, whole = await _enter(site, visit, token, state, code, iss)
     except NotBelieved as wrong:
         log.warning("the organisation's sign-in is not believed: %s", wrong)
         return await _refused(request, site, visit, "not_believed")
@@ -122,6 +114,23 @@ async def signed_out(request: Request, site: CurrentSite) -> Response:
         # Not by a redirect of the form, which our policy would not let leave the site.
         response.headers["Refresh"] = f"0; url={leaving}"
     return response
+
+
+async def _enter(
+    site: Site, visit: Visit, token: str, state: str, code: str, iss: str | None
+) -> tuple[str, bool]:
+    """Who the provider says it is comes in, as `by_provider.enter`.
+
+    Raises NotBelieved, ProviderAway, ProviderRefused.
+    """
+    by = set_up(site)
+    claims = await by.provider.exchange(
+        code,
+        issuer=iss,
+        nonce=handshake.nonce_of(token, state),
+        verifier=handshake.verifier_of(token, state),
+    )
+    return await by_provider.enter(site.engine, by, site.demanding, claims, visit.address)
 
 
 async def _refused(request: Request, site: Site, visit: Visit, why: str) -> Response:

@@ -3,25 +3,22 @@
 import asyncio
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from uuid import UUID
 
 import obstore
 import pytest
-import soundfile
 from obstore.store import LocalStore, S3Store
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.errors import AskedWrongly, WeFailed
-from callcenter.recordings import audio, jobs, keeping, keys, set_aside, store
-from callcenter.recordings.keeping import LONGER, SHORTER, Keeper
+from callcenter.errors import WeFailed
+from callcenter.recordings import audio, jobs, keeping, keys, store
+from callcenter.recordings.keeping import Keeper
 from callcenter.recordings.opening import open_recording
 from callcenter.recordings.vault import Vault
 from callcenter.settings import Settings
@@ -31,7 +28,6 @@ from callcenter.storage.objects import Objects, StoreFails
 from callcenter.worker import waiting_recordings
 from tests.recordings.test_erasing import verified
 from tests.recordings.test_keeping import (
-    AUDIO,
     START,
     keep,
     recorded,
@@ -39,8 +35,6 @@ from tests.recordings.test_keeping import (
 )
 from tests.s3 import S3Server
 from tests.services import filled
-
-MINUTE = timedelta(minutes=1)
 
 
 def on_s3(settings: Settings, s3: S3Server) -> Settings:
@@ -267,82 +261,6 @@ async def test_a_second_store_that_is_away_holds_up_no_sealing(
     assert await verified(tools) == {}
 
 
-async def test_what_is_set_aside_is_alarmed_of_once_a_day(
-    settings: Settings, engine: AsyncEngine, redis: Redis
-) -> None:
-    settings.spool.mkdir(parents=True)
-    tools, day = Tools(settings, engine), timedelta(days=1)
-
-    async def alarmed(now: datetime) -> list[str]:
-        await redis.delete("desk:alarms")
-        await waiting_recordings.alarm_aside(tools, redis, now)
-        return [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
-
-    await recorded(tools)  # of 64 s; its conversation ended as it began
-    await keep(tools)
-    assert await alarmed(START + day / 2) == []  # which may yet be put right
-    assert await alarmed(START + 2 * day) == ["recording_aside"]
-    assert await alarmed(START + 2 * day) == []
-    for content in (b"", b"\0" * 7):
-        await recorded(tools, content)
-    await keep(tools)
-    assert await alarmed(START + day / 2) == ["recording_aside"]
-    assert await alarmed(START + 2 * day) == []
-    foreign = settings.spool / "foreign.raw"
-    foreign.write_bytes(bytes(8000))
-    assert await alarmed(datetime.now(UTC)) == []  # somebody may yet say whose it is
-    hour_ago = time.time() - 3600
-    os.utime(foreign, (hour_ago, hour_ago))
-    assert await alarmed(datetime.now(UTC)) == ["recording_aside"]
-    assert await alarmed(datetime.now(UTC)) == []
-    assert len(list(settings.spool.glob("*.raw"))) == 3
-
-
-async def test_what_is_set_aside_is_alarmed_of_every_day_until_somebody_dealt_with_it(
-    settings: Settings, engine: AsyncEngine, redis: Redis
-) -> None:
-    settings.spool.mkdir(parents=True)
-    tools, day = Tools(settings, engine), timedelta(days=1)
-    failed, other = await recorded(tools, b""), await recorded(tools)
-    await keep(tools)
-
-    async def alarmed(now: datetime) -> int:
-        """How often within the day that begins then."""
-        await redis.flushdb()  # what was told of is forgotten after a day
-        for _ in range(3):
-            await waiting_recordings.alarm_aside(tools, redis, now)
-        ttls = [await redis.ttl(each) async for each in redis.scan_iter("desk:alarmed:*")]
-        assert all(0 < ttl <= day.total_seconds() for ttl in ttls)
-        return int(await redis.llen("desk:alarms"))
-
-    async def deal_with(recording_id: UUID, reason: str) -> None:
-        async with unit_of_work(engine) as connection:
-            await set_aside.deal_with(connection, {recording_id}, "system:olzhas", reason)
-
-    for days in (2, 4, 400):
-        assert await alarmed(START + days * day) == 1
-    assert {each.id for each in await aside(engine)} == {failed, other}
-    with pytest.raises(AskedWrongly, match="what became of them"):
-        await deal_with(failed, " ")
-    await deal_with(failed, "the disk was  pulled out")
-    assert [each.id for each in await aside(engine)] == [other]
-    assert await alarmed(START + 400 * day) == 1
-    await deal_with(other, "a clock was wrong")
-    with pytest.raises(AskedWrongly, match=f"not set aside: {other}"):
-        await deal_with(other, "once more")
-    assert await alarmed(START + 400 * day) == 0
-    assert (await row_of(tools, failed)).state == "failed"
-    assert (settings.spool / f"{failed}.raw").exists()
-    query = text("SELECT who, action, subject, detail ->> 'reason' FROM audit_entry ORDER BY id")
-    async with unit_of_work(engine) as connection:
-        entries = [tuple(row) for row in await connection.execute(query)]
-    dealt = ("system:olzhas", "command:recording:dealt_with")
-    assert entries == [
-        (*dealt, f"recording:{failed}", "the disk was pulled out"),
-        (*dealt, f"recording:{other}", "a clock was wrong"),
-    ]
-
-
 def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
     url = s3.new_bucket().get_secret_value().replace("@bucket", "@no-bucket")
     away = Objects(Settings(_env_file=None, recordings_url=url).store)
@@ -358,111 +276,3 @@ def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
 def test_a_store_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="recordings_url"):
         Settings(_env_file=None, recordings_url=url)
-
-
-async def test_a_long_recording_keeps_no_other_waiting(
-    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While hours are encoded, what is short goes past; both are kept in the end."""
-    settings.spool.mkdir(parents=True)
-    tools = Tools(settings, engine)
-    long, go_on = await recorded(tools), asyncio.Event()
-    async with unit_of_work(engine) as connection:
-        await connection.execute(text("UPDATE recording SET ended_at = started_at + '4 hours'"))
-    loop, encode = asyncio.get_running_loop(), audio.encode
-
-    def slow(raw: Path, *args: object) -> int:
-        if raw.name.startswith(str(long)):
-            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
-        return encode(raw, *args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(audio, "encode", slow)
-    keeper = asyncio.create_task(Keeper(settings, engine).run())
-    try:
-        short = await recorded(tools)
-        async with asyncio.timeout(20):
-            while (await row_of(tools, short)).state != "stored":
-                await asyncio.sleep(0.02)
-        assert (await row_of(tools, long)).state == "closed"
-        go_on.set()
-        async with asyncio.timeout(20):
-            while (await row_of(tools, long)).state != "stored":
-                await asyncio.sleep(0.02)
-    finally:
-        go_on.set()
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-
-
-@pytest.mark.timeout(600)  # ten seconds of work, for a thread that gives way to all others
-async def test_four_hours_are_kept_and_heard_from_their_end(
-    settings: Settings, engine: AsyncEngine
-) -> None:
-    """Silence, then 64 s of sound: the raw file is more than memory should ever hold."""
-    settings.spool.mkdir(parents=True)
-    tools, hours = Tools(settings, engine), 4 * 3600
-    recording_id = await recorded(tools)
-    with (settings.spool / f"{recording_id}.raw").open("wb") as file:
-        file.truncate(hours * audio.RATE * audio.FRAME_BYTES - len(AUDIO))
-        file.seek(0, os.SEEK_END)
-        file.write(AUDIO)
-    await keep(tools)
-    row = await row_of(tools, recording_id)
-    assert (row.state, row.duration_ms) == ("stored", hours * 1000)
-    async with unit_of_work(engine) as connection:
-        opened = await open_recording(connection, Vault(settings), recording_id)
-    with soundfile.SoundFile(opened.audio) as sound:
-        sound.seek(-audio.RATE, os.SEEK_END)
-        heard = sound.read(dtype="int16")
-    assert heard.tobytes() == AUDIO[-audio.RATE * audio.FRAME_BYTES :]
-    assert list(settings.spool.iterdir()) == []
-
-
-async def test_a_clock_that_was_put_back_hides_no_recording(
-    settings: Settings, engine: AsyncEngine
-) -> None:
-    """It ends before it began: of the two threads the one for short ones takes it."""
-    settings.spool.mkdir(parents=True)
-    tools = Tools(settings, engine)
-    recording_id = await recorded(tools, close=False)
-    async with unit_of_work(engine) as connection:
-        await store.close(connection, recording_id=recording_id, ended_at=START - 90 * MINUTE)
-    keeper = Keeper(settings, engine)
-    assert not await keeper.keep_closed(LONGER)
-    assert await keeper.keep_closed(SHORTER)
-    assert (await row_of(tools, recording_id)).state == "stored"
-    assert [each.id for each in await aside(engine)] == [recording_id]
-
-
-async def test_what_waits_since_a_time_that_is_still_to_come_is_alarmed_of(
-    settings: Settings, engine: AsyncEngine, redis: Redis
-) -> None:
-    """It ended before the clock was put back."""
-    settings.spool.mkdir(parents=True)
-    tools = Tools(settings, engine)
-    await recorded(tools)
-    for before, alarms in ((MINUTE, 0), (60 * MINUTE, 1)):
-        await waiting_recordings.alarm(tools, redis, START - before)
-        assert await redis.llen("desk:alarms") == alarms
-
-
-async def aside(engine: AsyncEngine) -> list[set_aside.Aside]:
-    async with unit_of_work(engine) as connection:
-        return await set_aside.aside(connection)
-
-
-async def test_opus_is_kept_and_heard_beside_flac(settings: Settings, engine: AsyncEngine) -> None:
-    settings.spool.mkdir(parents=True)
-    before = Tools(settings, engine)
-    first = await recorded(before)
-    await keep(before)
-    after = Tools(settings.model_copy(update={"recordings_format": "opus"}), engine)
-    second = await recorded(after)
-    await keep(after)
-    kept = [await row_of(after, each) for each in (first, second)]
-    assert [row.audio_format.value for row in kept] == ["flac", "opus"]
-    assert {row.duration_ms for row in kept} == {64_000}
-    async with unit_of_work(engine) as connection:
-        opened = await open_recording(connection, Vault(settings), second)
-    assert opened.audio.read(4) == b"OggS"
-    assert await verified(after) == {}

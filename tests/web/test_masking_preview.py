@@ -150,11 +150,12 @@ def of_appeals(database: MetaData) -> set[str]:
 
 async def rows(engine: AsyncEngine, database: MetaData) -> dict[str, dict[tuple[Any, ...], Row]]:
     """All rows of each table, by their primary key."""
-    found = {}
+    found: dict[str, dict[tuple[Any, ...], Row]] = {}
     async with unit_of_work(engine) as connection:
         for name, table in database.tables.items():
             kept = (await connection.execute(table.select())).mappings().all()
-            found[name] = {tuple(row[key.name] for key in table.primary_key): row for row in kept}
+            ids = [key.name for key in table.primary_key]
+            found[name] = {tuple(row[each] for each in ids): dict(row) for row in kept}
     return found
 
 
