@@ -107,20 +107,27 @@ async def counted(
     connection: AsyncConnection, kind: Ended, days: int, now: datetime
 ) -> tuple[int, dict[Keeps, int], dict[Goes, int]]:
     """How many a rule would mask now; how many it would not, by what keeps them; what would go."""
-    keeping = _keeping(now)
-    over = _due(kind, now - timedelta(days=days))
-    free = and_(*(~condition for condition in map(_never_null, keeping.values())))
-    columns = [func.count().filter(each) for each in (free, *keeping.values())]
-    row = (await connection.execute(_appeals(*columns).where(over))).one()
-    goes = await masking_parts.counted(connection, _appeals(appeal.c.id).where(over, free))
-    return row[0], dict(zip(keeping, row[1:], strict=True)), goes
+    over = (
+        _appeals(appeal.c.id, *(each.label(why.value) for why, each in _keeping(now).items()))
+        .where(_due(kind, now - timedelta(days=days)))
+        .cte("over")
+    )
+    keeping = [over.c[why.value] for why in Keeps]
+    free = and_(*(~_never_null(each) for each in keeping))
+    # All by one statement, so that those whose time is over are looked for once.
+    numbers: list[ColumnElement[int]] = [func.count().filter(each) for each in (free, *keeping)]
+    numbers += masking_parts.counts(select(over.c.id).where(free))
+    row = (await connection.execute(select(*numbers).select_from(over))).one()
+    kept = dict(zip(Keeps, row[1:], strict=False))
+    return row[0], kept, dict(zip(masking_parts.PARTS, row[1 + len(kept) :], strict=True))
 
 
 async def counted_of(connection: AsyncConnection, form: Form, appeal_id: UUID) -> dict[Goes, int]:
     """What would go of this appeal beside its content, if nothing keeps it."""
     this = select(appeal.c.id).where(appeal.c.id == appeal_id)
     changes = await _told_by_changes(connection, form, appeal_id)
-    return await masking_parts.counted(connection, this) | {Goes.CHANGES: len(changes)}
+    row = (await connection.execute(select(*masking_parts.counts(this)))).one()
+    return dict(zip(masking_parts.PARTS, row, strict=True)) | {Goes.CHANGES: len(changes)}
 
 
 async def why_kept(connection: AsyncConnection, appeal_id: UUID, now: datetime) -> list[Keeps]:
