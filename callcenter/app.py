@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
@@ -258,10 +258,11 @@ class Controller:
 
     # What comes in
 
-    def _switch_died(self, at: datetime) -> None:
-        """All calls ended with it; that we hear of it now, perhaps an hour later, is no matter."""
+    def _switch_died(self, at: datetime, with_it: Collection[str]) -> None:
+        """Calls ended with it; that we hear of it now, perhaps an hour later, is no matter."""
         for call in self.under_way:
-            call.record.over_since(at)
+            if call.leg.id in with_it:
+                call.record.over_since(at)
         self.recovery.have_checked()
 
     def _take_call(self, channel: Channel) -> None:

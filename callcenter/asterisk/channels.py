@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,8 +52,9 @@ class Channels:
         self.claiming = True
         #: Called after each connection and each doubt, once it is sure whose the calls are.
         self.when_back: Callable[[], None] | None = None
-        #: Called when the switch is another one than before, with the time of its last word.
-        self.when_died: Callable[[datetime], None] = lambda at: None
+        #: Called when the switch is another one than before, with the time of its last word and
+        #: the channels that ended with it.
+        self.when_died: Callable[[datetime, Collection[str]], None] = lambda at, with_it: None
         self._last_word: datetime | None = None
         #: What was to end, and may be in the switch yet: nobody here keeps it any more.
         self.ending: set[str] = set()
@@ -182,13 +183,15 @@ class Channels:
         await self.lives.settle()
         told = await self.ari.request("GET", "asterisk/info", {"only": "status"})
         before, self._life_of_switch = self._life_of_switch, told["status"]["startup_time"]
+        known = list(self._channels.values())  # who comes while we ask is not missing
         channels = await self.ari.request("GET", "channels")
         there = {channel["id"] for channel in channels}
+        missing = {channel.id for channel in known} - there
         if before not in ("", self._life_of_switch):
-            self.when_died(self._last_word)
+            self.when_died(self._last_word, missing)
         self._last_word = None
-        for channel in list(self._channels.values()):
-            if channel.id in there:
+        for channel in known:
+            if channel.id not in missing:
                 await channel.catch_up()
             elif before == self._life_of_switch:  # it hung up as anybody does, and we were cut off
                 channel.handle({"type": "StasisEnd"})

@@ -4,14 +4,17 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from callcenter.asterisk.ari import Ari
+from callcenter.line.outcomes import Outcome
 from callcenter.settings import Settings
 from callcenter.up.observed import metrics_port
 from tests.calls.ailing import BLOCKABLE, block
 from tests.calls.fragile import both_hear, connected
-from tests.calls.house import House
+from tests.calls.house import LIMIT, House, running_controller
 from tests.calls.parts import Announced, running_line, to_be_watched
 from tests.calls.relays import EventRelay, passed_on, relayed_ari, swallowed
 from tests.calls.test_watched import asked, is_ready, metrics
@@ -92,3 +95,54 @@ async def test_the_last_one_that_serves_who_talks_to_the_end_is_not_ready_for_ot
         await leg.hang_up()
         await caller.ended()
         await line.ended()
+
+
+@pytest.mark.parametrize(
+    "when", ["it begins", "it is connected again", "the switch is another one"]
+)
+async def test_who_calls_while_a_controller_looks_what_is_there_is_served(
+    fragile: House, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It has asked the switch for its channels; the answer says nothing of who comes now."""
+    looks, came, looked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    request = Ari.request
+
+    async def slow(ari: Ari, method: str, path: str, *args: Any, **how: Any) -> Any:
+        answer = await request(ari, method, path, *args, **how)
+        if (method, path) == ("GET", "channels") and not how.get("unsure") and _is_connecting():
+            if when == "it begins" or looked.is_set():
+                looks.set()
+                await came.wait()
+            looked.set()
+        return answer
+
+    monkeypatch.setattr(Ari, "request", slow)
+    async with running_controller(
+        fragile.settings, "line-1", fragile.engine, fragile.redis
+    ) as controller:
+        if when != "it begins":
+            await asyncio.wait_for(looked.wait(), LIMIT)
+        if when == "it is connected again":
+            await controller.channels.ari.connect_again()
+        elif when == "the switch is another one":
+            await fragile.switch.kill()
+            await fragile.switch.start()
+        await asyncio.wait_for(looks.wait(), LIMIT)
+        async with fragile.caller("+77020600001") as caller:
+            await fragile.hears(caller, "kk", "greeting")
+            came.set()
+            await caller.press("2")
+            await fragile.hears(caller, "ru", "emergency_hint")
+            await caller.hang_up()
+        appeal = await fragile.appeal("+77020600001")
+    assert appeal.outcome == Outcome.LEFT_IN_MENU
+    assert appeal.ended_at is not None
+    assert appeal.ended_at > appeal.received_at  # and not when the last switch died
+
+
+def _is_connecting() -> bool:
+    """Whether the task that asks is the one that begins with a connection."""
+    task = asyncio.current_task()
+    return task is not None and any(
+        frame.f_code.co_name == Ari._greet.__name__ for frame in task.get_stack()
+    )
