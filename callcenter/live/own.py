@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form
@@ -33,7 +34,7 @@ from callcenter.consultants.terms import Kind, terms
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.live import telephone
 from callcenter.live.figures import Figures, OnDuty
-from callcenter.live.store import appeal_of_call, appeal_of_message
+from callcenter.live.store import appeal_of_call, appeal_of_message, last_appeal_of
 from callcenter.live.watch import CurrentWatch, Watch
 from callcenter.live.wording import Wording
 from callcenter.storage.engine import unit_of_work
@@ -46,6 +47,7 @@ from callcenter.web.site import CurrentSite, CurrentVisit, Site, language_of
 SEEN_EVERY = 10.0  # seconds between two words to the desk that the page is open
 CALL_EVERY = 2.0  # seconds between two looks at the call
 CALL_LIMIT = 1.0  # seconds for the call to answer; what it is doing is not known then
+SHIFT = timedelta(hours=12)  # within which a call that is over is still what one works on
 SEE_OTHER = 303
 
 log = logging.getLogger(__name__)
@@ -133,7 +135,7 @@ async def _page(
         figures=figures,
         own=_own(figures, extension),
         call=call,
-        talked=_appeal_of(call),
+        talked=_appeal_of(call) or await _last(site, extension),
         reasons=reasons,
         wrong=wrong,
         in_browser=in_browser,
@@ -149,7 +151,8 @@ async def _events(
     words = site.words[language]
     template = site.templates.get_template("live/duty_board.html")
     told = looked = float("-inf")
-    call = talked = None
+    call: Answer | None = None
+    talked = await _last(site, extension)
     async with aclosing(watch.listen()) as readings:
         async for reading in readings:
             if time.monotonic() - told >= SEEN_EVERY:
@@ -174,6 +177,16 @@ async def _events(
 def _appeal_of(call: Answer | None) -> str | None:
     """What is written down of a call, during it and after it."""
     return None if call is None else call.get("appeal")
+
+
+async def _last(site: Site, extension: str) -> str | None:
+    """The appeal of the last call, which is still to be written down; None: it is not known."""
+    since = datetime.now(UTC) - SHIFT
+    try:
+        async with asyncio.timeout(CALL_LIMIT), unit_of_work(site.engine) as connection:
+            return await last_appeal_of(connection, extension, since)
+    except (CallcenterError, SQLAlchemyError, OSError, TimeoutError):
+        return None
 
 
 async def _call(site: Site, extension: str) -> Answer | None:

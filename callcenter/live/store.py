@@ -80,6 +80,23 @@ _OF_PROMISE = text(
     """
 )
 _OF_CALL = text("SELECT number FROM appeal WHERE call_id = :id")
+_LAST_OF = text(
+    """
+    SELECT number FROM (
+        (SELECT number, received_at AS at FROM appeal
+            WHERE consultant_id = (SELECT id FROM consultant WHERE extension = :extension)
+                AND received_at >= :since
+            ORDER BY received_at DESC LIMIT 1)
+        UNION ALL
+        (SELECT appeal.number, began_at AS at
+            FROM outgoing_call JOIN appeal ON appeal.id = appeal_id
+            WHERE outgoing_call.consultant_id
+                = (SELECT id FROM consultant WHERE extension = :extension)
+                AND began_at >= :since
+            ORDER BY began_at DESC LIMIT 1)
+    ) AS talks ORDER BY at DESC LIMIT 1
+    """
+)
 _CALLBACKS = text(
     """
     SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at < :late) AS overdue
@@ -168,6 +185,14 @@ async def appeal_of_call(connection: AsyncConnection, place: str) -> str | None:
     else:
         asked = _OF_CALL, {"id": first_id(place)}
     return (await connection.execute(*asked)).scalar_one_or_none()
+
+
+async def last_appeal_of(
+    connection: AsyncConnection, extension: str, since: datetime
+) -> str | None:
+    """The number of the appeal of the consultant's newest call that began since then (UTC)."""
+    asked = {"extension": extension, "since": since}
+    return (await connection.execute(_LAST_OF, asked)).scalar_one_or_none()
 
 
 async def read_today(connection: AsyncConnection, now: datetime) -> TodayNow:

@@ -236,7 +236,9 @@ async def receipt(
 ) -> Response:
     """The receipt, to be printed or read out, in the applicant's language."""
     given = await reading.receipt(site, visit, number)
-    return page(request, "register/receipt.html", receipt=given)
+    # All of the page is in the applicant's language: it may be turned towards them.
+    words = site.words[given.language]
+    return page(request, "register/receipt.html", receipt=given, words=words)
 
 
 @router.get("/appeals/{number}/receipt.pdf")
@@ -351,6 +353,7 @@ def record_page(
         guards=opened.guards,
         content=content,
         kind=kind if typed is not None else opened.record.kind,
+        refused=request.url.path.rpartition("/")[2] if refusal else "",
         people=sorted(people, key=lambda each: (PEOPLE.index(each.rstrip("123456789")), each)),
         more=[each for each in reading.next_people(people) if each not in people],
         draft=draft if typed is None else None,

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -68,7 +69,6 @@ def make_application(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        max_body_size=LARGEST_BODY,
     )
     app.state.site = make_site(settings, engine, redis, rooms)
     for room in (OWN, *rooms):
@@ -80,6 +80,7 @@ def make_application(
     app.add_exception_handler(RequestValidationError, tell_invalid)
     app.add_exception_handler(HTTPException, tell_http)
     app.state.answers = Counter[str]()
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=LARGEST_BODY)
     app.add_middleware(Edge, tell=tell, answers=app.state.answers)
     return app
 
@@ -108,6 +109,8 @@ async def tell(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInNeeded) and not _is_api(request):
         back = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/sign-in?{urlencode({'back': back})}", HTTPStatus.SEE_OTHER)
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        await _recognise(request)
     if not isinstance(error, AskedWrongly):
         return _answer(request, status, None)
     headers = SAY_WHO if status == HTTPStatus.UNAUTHORIZED else None
@@ -129,10 +132,15 @@ async def tell_invalid(request: Request, error: Exception) -> Response:
 async def tell_http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, wrong method, too large a body."""
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows for the type checker
+    await _recognise(request)
+    return _answer(request, error.status_code, None, dict(error.headers or {}))
+
+
+async def _recognise(request: Request) -> None:
+    """Whoever is signed in stays so on a page that refuses something, and finds the way on."""
     if not _is_api(request):
         with suppress(CallcenterError, exc.SQLAlchemyError, OSError):
-            await read_visit(request)  # whoever is signed in stays so, and finds the way back
-    return _answer(request, error.status_code, None, dict(error.headers or {}))
+            await read_visit(request)
 
 
 def _answer(
@@ -144,7 +152,9 @@ def _answer(
 ) -> Response:
     """Problem details (RFC 9457) for the API, with the members `told`; a page for people."""
     if not _is_api(request):
-        response: Response = page(request, "web/error.html", status=status, code=status)
+        response: Response = page(
+            request, "web/error.html", status=status, code=status, is_form=request.method == "POST"
+        )
     else:
         problem: dict[str, Any] = {
             "type": "about:blank",

@@ -5,11 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from callcenter.web.errors import TooLarge
 from callcenter.web.site import DONE_COOKIE
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ HEADERS = {
     # Everything is personal unless its route says otherwise: not even the browser keeps it.
     "Cache-Control": "no-store",
 }
-SEE_OTHER = 303
+SEE_OTHER, CONTENT_TOO_LARGE = 303, 413
 #: Forms whose next page shows by itself what they did.
 PLAIN_TO_SEE = ("/duty", "/language", "/second-factor", "/sign-")
 OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -90,7 +91,7 @@ class Edge:
 
         began = time.monotonic()
         try:
-            await self._app(scope, receive, protected)
+            await _refusing_in_words(self._app, scope, receive, protected)
         except Exception as error:
             if status is not None:
                 raise  # half an answer is sent: the server must break the connection
@@ -102,6 +103,25 @@ class Edge:
             route = getattr(scope.get("route"), "path", "-")
             took = (time.monotonic() - began) * 1000
             log.info("%s %s %s %d ms", scope["method"], route, status, took)
+
+
+async def _refusing_in_words(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The application, but for its bare words on too large a body. Raises TooLarge instead.
+
+    The framework says so in one line of English to whoever asked, and lets no handler say it.
+    """
+    is_refused = False
+
+    async def sent(message: Message) -> None:
+        nonlocal is_refused
+        if message["type"] == "http.response.start" and message["status"] == CONTENT_TOO_LARGE:
+            is_refused = Headers(raw=message["headers"])["content-type"].startswith("text/plain")
+        if not is_refused:
+            await send(message)
+
+    await app(scope, receive, sent)
+    if is_refused:
+        raise TooLarge
 
 
 def _is_done(scope: Scope, status: int | None, onward: str) -> bool:

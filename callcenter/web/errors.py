@@ -33,6 +33,10 @@ class NotFound(AskedWrongly):
     """There is nothing at this address."""
 
 
+class TooLarge(AskedWrongly):
+    """More was sent than this takes."""
+
+
 class NotSatisfiable(AskedWrongly):
     """The part that was asked for is not within the file."""
 
@@ -57,6 +61,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (CodeRefused, 401),
     (Forbidden, 403),
     (NotFound, 404),
+    (TooLarge, 413),
     (NotSatisfiable, 416),
     (TooManyTries, 429),
     (KeyReused, 422),

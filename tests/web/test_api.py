@@ -23,7 +23,7 @@ from callcenter.storage.engine import open_database
 from callcenter.storage.redis import open_redis
 from callcenter.web.errors import Forbidden, NotFound, SignInNeeded, TooManyTries, status_of
 from callcenter.web.permissions import Role
-from tests.web.browser import form_token
+from tests.web.browser import form_token, visible
 from tests.web.conftest import CALLER, CONSULTANT, Call, Enter, browse
 from tests.web.test_access import EXPECTED
 
@@ -177,7 +177,12 @@ async def test_the_access_log_has_no_numbers_queries_or_names(
 async def test_a_form_that_is_too_large_is_refused(visitor: httpx.AsyncClient) -> None:
     token = await form_token(visitor)
     large = {"form_token": token, "name": "x" * 300_000, "password": "x"}
-    assert (await visitor.post("/sign-in", data=large)).status_code == 413
+    answer = await visitor.post("/sign-in", data=large, headers={"accept-language": "en"})
+    assert answer.status_code == 413
+    assert "Nothing of it was taken in." in visible(answer.text)
+    assert "Content-Security-Policy" in answer.headers
+    api = await visitor.post("/api/v1/duty", data=large)
+    assert (api.status_code, api.json()["status"]) == (413, 413)
 
 
 HOSTILE = [

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals import store as appeals
 from callcenter.consultants import store
 from callcenter.consultants.dispatch import Mailbox
 from callcenter.consultants.orders import Answer, Order, OrderRefused
@@ -18,7 +19,7 @@ from callcenter.promises.store import promise_message
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.permissions import Role
 from tests.web.browser import visible
-from tests.web.conftest import Call, Enter
+from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_duty import DIGEST, link, post
 
 STATE = {"caller": "aside", "muted": "no", "guest": "none"}
@@ -193,3 +194,20 @@ async def test_nobody_touches_the_call_of_somebody_else(
     assert answer.status_code == 400
     assert "not with a caller" in answer.text
     assert given == []
+
+
+async def test_the_page_of_work_leads_to_the_last_record_also_when_it_is_loaded_anew(
+    consultant: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    now = datetime.now(UTC)
+    _, of_nobody = await open_call(engine, "call-nobody", now)
+    for began, shown in ((now - timedelta(hours=13), False), (now - timedelta(minutes=9), True)):
+        appeal_id, number = await open_call(engine, f"call-{shown}", began)
+        async with unit_of_work(engine) as connection:
+            consultant_id = await store.id_of(connection, "201")
+            await appeals.set_consultant(
+                connection, appeal_id=appeal_id, consultant_id=consultant_id
+            )
+        page = (await consultant.get("/duty")).text
+        assert (f'href="/appeals/{number}/record"' in page) == shown
+        assert of_nobody not in page

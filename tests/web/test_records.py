@@ -110,8 +110,9 @@ async def test_an_appeal_is_registered_with_its_receipt_and_goes_to_its_end(
     for version, after in ((2, "in_work"), (3, "answered")):
         done = await send(head, call.number, "move", version=version, after=after)
         assert done.status_code == 303
-    unfit = await send(head, call.number, "move", version=4, after="closed")
+    unfit = await send(head, call.number, "move", version=4, after="closed", reason="Всё сказано")
     assert unfit.status_code == 400  # nothing says how it was helped
+    assert unfit.text.count('name="reason" value="Всё сказано"') == 1
     helped = {"f.help": ["information"], "f.decision": "d", "f.decision_reason": "r"}
     await send(head, call.number, version=4, **WHOLE | helped)
     closed = await send(head, call.number, "move", version=5, after="closed")
@@ -217,7 +218,14 @@ async def test_a_term_is_extended_once_with_a_reason_and_in_time(
     await send(head, call.number, "move", version=1, after="registered")
     today = datetime.now(UTC).date()
     far = {"until": str(today + timedelta(days=200)), "reason": "Запрошены документы"}
-    assert (await send(head, call.number, "extend", version=2, **far)).status_code == 400
+    refused = await send(head, call.number, "extend", version=2, **far)
+    assert refused.status_code == 400
+    for name, typed in far.items():  # what was typed waits to be put right, in its own form alone
+        assert (
+            refused.text.count(f'name="{name}" value="{typed}"')
+            + refused.text.count(f'name="{name}" type="date" value="{typed}"')
+            == 1
+        )
     near = far | {"until": str(today + timedelta(days=40))}
     assert (await send(head, call.number, "extend", version=2, **near)).status_code == 303
     [(extended, notice)] = await rows(engine, "SELECT extended, notice_due_on FROM record")

@@ -67,10 +67,61 @@ document.addEventListener("input", (event) => {
   if (event.target.validity) forget(event.target);
 });
 
+// What was typed into a form that failed is in its fields again when its page is opened anew. It is
+// kept in this tab alone, and only until the next page that is no error.
+const TICKED = "[type=checkbox], [type=radio]";
+const TYPED =
+  "textarea, select, input:not([type=hidden], [type=password], [type=file], [autocomplete=one-time-code])";
+
+/** Which form it is, whatever else there is on the page by then. */
+function named(form) {
+  const fixed = "[type=hidden]:not([name=form_token], [name=version])";
+  const values = [...form.elements].filter((each) => each.matches(fixed)).map((each) => each.value);
+  return [form.getAttribute("action"), ...values].join(" ");
+}
+
+function isChanged(field) {
+  if (field.matches("select")) return !field.selectedOptions[0]?.defaultSelected;
+  if (field.matches(TICKED)) return field.checked !== field.defaultChecked;
+  return field.value !== field.defaultValue;
+}
+
+function typedInto(form) {
+  return [...form.elements]
+    .filter((each) => each.name && each.matches(TYPED) && isChanged(each))
+    .map(({ name, value, checked }) => ({ name, value, checked }));
+}
+
+function fillAgain({ form: wanted, typed }) {
+  const form = [...document.forms].find((each) => named(each) === wanted);
+  if (!form || typed.length === 0) return;
+  for (const { name, value, checked } of typed) {
+    for (const field of [...form.elements].filter((each) => each.name === name)) {
+      if (!field.matches(TICKED)) field.value = value;
+      else if (field.value === value) field.checked = checked;
+    }
+  }
+  for (let each = form.closest("details"); each; each = each.parentElement.closest("details")) {
+    each.open = true;
+  }
+  const line = document.createElement("p");
+  line.className = "message";
+  line.setAttribute("role", "status");
+  line.textContent = words.again;
+  form.before(line);
+  line.scrollIntoView({ block: "center" });
+}
+
 // A form that leads back to its page leaves it where it was: work goes on from there.
 const PLACE = "place";
+const failed = words.page === "web/error.html";
 const left = JSON.parse(sessionStorage.getItem(PLACE));
-sessionStorage.removeItem(PLACE);
+if (failed && left) {
+  sessionStorage.setItem(PLACE, JSON.stringify({ ...left, failed }));
+  document.querySelector("[data-kept]").hidden = left.typed.length === 0;
+} else {
+  sessionStorage.removeItem(PLACE);
+}
 if (
   left?.path === location.pathname &&
   !location.hash &&
@@ -81,9 +132,18 @@ if (
   if (field && left.caret !== null) field.setSelectionRange(left.caret, left.caret);
   scrollTo(0, left.at);
 }
+if (left?.failed && !failed && left.path === location.pathname) fillAgain(left);
 document.addEventListener("submit", (event) => {
-  if (event.target.method !== "post" || event.defaultPrevented) return;
+  // The language of a page that says what failed may be chosen, and nothing is forgotten by that.
+  if (event.target.method !== "post" || event.defaultPrevented || failed) return;
   const { id, selectionStart } = document.activeElement;
-  const place = { path: location.pathname, at: scrollY, id, caret: selectionStart ?? null };
+  const place = {
+    path: location.pathname,
+    at: scrollY,
+    id,
+    caret: selectionStart ?? null,
+    form: named(event.target),
+    typed: typedInto(event.target),
+  };
   sessionStorage.setItem(PLACE, JSON.stringify(place));
 });

@@ -56,6 +56,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.code === "KeyK" || event.key === "ArrowUp") done = step(-1);
   else if (event.code === "Slash" || event.key === "/") done = use("[data-search]", "focus");
   else if (/^[0-9]$/.test(event.key)) done = use(`[data-digit="${event.key}"]`, "click");
+  else if (/^Key[PT]$/.test(event.code)) done = use(`[data-letter="${event.code}"]`, "click");
   else if (event.key === "Escape") done = closeMenu() || use("[data-back]", "click");
   // What is not on this page keeps the key's usual meaning: arrows scroll.
   if (done) event.preventDefault();
