@@ -30,6 +30,15 @@ async def tab_to(page: Page, name: str, key: str = "Tab") -> None:
     raise AssertionError(f"Tab does not lead to {name}")
 
 
+async def twice(page: Page, name: str) -> None:
+    """What discloses or ends something is asked once more before it is done."""
+    summary = page.locator("summary", has_text=name)
+    await expect(page.locator("details", has=summary).locator("form")).to_be_hidden()
+    await summary.press("Enter")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+
+
 async def test_signing_in(open_page: Open, site: Served) -> None:
     user = await add_user(site.engine, "keyboard", Role.CONSULTANT)
     async with open_page(language="en") as page:
@@ -122,15 +131,31 @@ async def test_what_was_typed_and_not_saved_is_on_a_work_list_and_opened_from_it
 async def test_a_consultant_goes_on_and_off_duty(open_page: Open) -> None:
     async with open_page(Role.CONSULTANT, "en", extension="202") as page:
         await visit(page, "/duty")
-        await tab_to(page, "Take calls")
+        # It is the first thing after the link that leads past the sections.
+        for key in ("Tab", "Enter", "Tab"):
+            await page.keyboard.press(key)
+        await expect(page.locator("[value=ready]")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.locator("#board")).to_contain_text("Calls are offered to you.")
-        await tab_to(page, "Pause")
+        await page.keyboard.press("p")
+        await expect(page.locator("#reason")).to_be_focused()
+        await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator("#board")).to_contain_text("No calls are offered to you.")
+        await page.keyboard.press("t")
+        await expect(page.locator("#board")).to_contain_text("Calls are offered to you.")
         await tab_to(page, "End of work")
         await page.keyboard.press("Enter")
         await expect(page.locator("#board .big")).to_contain_text("Signed out")
+
+
+async def test_the_receipt_leads_back_to_its_record(open_page: Open, site: Served) -> None:
+    async with open_page(Role.HEAD, "en") as page:
+        record = f"/appeals/{site.registered}/record"
+        await visit(page, f"/appeals/{site.registered}/receipt")
+        await expect(page.locator("[data-back]")).to_contain_text("өтінішінің")  # its own language
+        await page.keyboard.press("Escape")
+        await page.wait_for_url(f"**{record}")
 
 
 async def test_a_recording_is_heard(open_page: Open, site: Served) -> None:
@@ -210,10 +235,10 @@ async def test_a_demand_is_registered_checked_and_released_by_two(
         await expect(page.locator("dl")).to_contain_text("waits for a second person")
     async with open_page(Role.HEAD, "en") as page:
         await visit(page, "/demands")
-        await tab_to(page, "It is the authority's: I compared it")
-        await page.keyboard.press("Enter")
+        await twice(page, "It is the authority's: I compared it")
         await expect(page.locator(".badge", has_text="confirmed")).to_be_visible()
         await visit(page, address)
+        await page.locator("summary", has_text="Release").press("Enter")
         await tab_to(page, "Reason")
         await type_into(page, "Разрешаю")
         await page.keyboard.press("Enter")
