@@ -15,6 +15,7 @@ from callcenter.consultants.skills import HIGHEST, LOWEST
 from callcenter.consultants.store import UnknownConsultant
 from callcenter.consultants.teams import LONGEST
 from callcenter.consultants.terms import Kind, Term
+from callcenter.consultants.wording import name_of
 from callcenter.errors import N_, AskedWrongly
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -42,6 +43,7 @@ async def everyone(request: Request, site: CurrentSite) -> Response:
     return page(
         request,
         "consultants/consultants.html",
+        name_of=name_of,
         consultants=consultants,
         users=users,
         skills={term.code: term for term in skills},
@@ -121,6 +123,7 @@ async def _form(request: Request, site: Site, extension: str, *, wrong: bool = F
     return page(
         request,
         "consultants/consultant.html",
+        name_of=name_of,
         status=400 if wrong else 200,
         consultant=consultant,
         skills=skills,
@@ -138,6 +141,7 @@ async def _lists(request: Request, site: Site, *, wrong: Kind | None = None) -> 
     return page(
         request,
         "consultants/lists.html",
+        name_of=name_of,
         status=400 if wrong else 200,
         kept=kept,
         headings=LISTS,

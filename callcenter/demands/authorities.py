@@ -14,11 +14,15 @@ from callcenter.errors import AskedWrongly
 
 @dataclass(frozen=True)
 class Authority:
-    """The authorised body from that day on: its name, and what the law calls it."""
+    """The authorised body from that day on: its name, and what the law calls it.
+
+    Letters are in Kazakh and Russian; the English name is for pages alone.
+    """
 
     since: date
     kk: str
     ru: str
+    en: str
     role_kk: str
     role_ru: str
 
@@ -32,11 +36,17 @@ def names() -> tuple[Authority, ...]:
             date.fromisoformat(each["from"]),
             each["kk"],
             each["ru"],
+            each["en"],
             each["role_kk"],
             each["role_ru"],
         )
         for each in sorted(entries, key=lambda each: each["from"])
     )
+
+
+def in_english() -> dict[str, str]:
+    """The English names of the body by its Russian ones."""
+    return {each.ru: each.en for each in names()}
 
 
 def authority_on(day: date) -> Authority:

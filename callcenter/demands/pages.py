@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from callcenter.appeals.callers import mask
-from callcenter.demands import deeds, reading, releasing, wording
+from callcenter.demands import authorities, deeds, reading, releasing, wording
 from callcenter.demands.forms import LARGEST, read_filing
 from callcenter.demands.matching import cautions
 from callcenter.demands.releasing import Away
@@ -250,6 +250,7 @@ async def show_list(
         },
         standing=lambda row: reading.how_it_stands(row, now).value,
         words=wording,
+        in_english=authorities.in_english(),
         State=State,
         RUNNING=RUNNING,
     )
@@ -287,6 +288,7 @@ async def _show(
         words=wording,
         mask=mask,
         length=length,
+        in_english=authorities.in_english(),
         State=State,
         RUNNING=RUNNING,
         PREPARING=PREPARING,

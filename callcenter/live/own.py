@@ -31,6 +31,7 @@ from callcenter.consultants.orders import Answer, Order, OrderRefused
 from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.states import State
 from callcenter.consultants.terms import Kind, terms
+from callcenter.consultants.wording import name_of
 from callcenter.errors import AskedWrongly, CallcenterError
 from callcenter.live import telephone
 from callcenter.live.figures import Figures, OnDuty
@@ -130,6 +131,7 @@ async def _page(
     response = page(
         request,
         "live/duty.html",
+        name_of=name_of,
         status=400 if wrong else 200,
         say=Wording(site.words[language_of(request)]),
         figures=figures,

@@ -8,6 +8,7 @@ from callcenter.appeals.wording import LANGUAGES, OUTCOMES, URGENCIES
 from callcenter.consultants.history import PauseReason
 from callcenter.consultants.holds import ALL, QUEUES
 from callcenter.consultants.orders import Mode
+from callcenter.consultants.wording import name_of
 from callcenter.errors import N_
 from callcenter.live import figures
 from callcenter.live.figures import GOAL, Alarmed, Figures, OnDuty, Waiting
@@ -142,9 +143,8 @@ class Wording:
         return OfRegister(language, call.caller or "–", urgent)
 
     def pause(self, reason: PauseReason) -> str:
-        """The center names its reasons in its two languages; the code is in English."""
         names = {"kk": reason.name_kk, "ru": reason.name_ru}
-        return names.get(self.words.language, reason.code.replace("_", " "))
+        return name_of(self.words, reason.code, names)
 
     def outcome(self, outcome: str) -> str:
         return self.words(OUTCOMES.get(outcome, N_("other")))
@@ -163,8 +163,7 @@ class Wording:
             return self.words(message)
         if reason not in now.reasons:
             return ""
-        # The center names its reasons in its two languages; the code is in English.
-        return now.reasons[reason].get(self.words.language, reason.replace("_", " "))
+        return name_of(self.words, reason, now.reasons[reason])
 
     def alarm(self, alarm: Alarmed) -> str:
         at = self.words.clock(datetime.fromtimestamp(alarm.at, UTC))

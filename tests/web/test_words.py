@@ -20,6 +20,9 @@ from callcenter.appeals import cursor, wording
 from callcenter.appeals.number import make
 from callcenter.appeals.store import AppealRow, EventRow, add_events
 from callcenter.appeals.wording import Wording, shown_number
+from callcenter.consultants.terms import Kind, terms
+from callcenter.consultants.wording import IN_ENGLISH, name_of
+from callcenter.demands import deeds
 from callcenter.errors import AskedWrongly, WeFailed
 from callcenter.line.menu import Wish
 from callcenter.line.outcomes import Moment, Outcome, Urgency
@@ -27,6 +30,7 @@ from callcenter.storage.engine import unit_of_work
 from callcenter.web import words
 from callcenter.web.permissions import Role
 from callcenter.web.words import LANGUAGES, LOCALE_FOLDER, Words, choose_language, length
+from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import visible
 from tests.web.conftest import CONSULTANT, RECEIVED, Call, Enter, add_user
 
@@ -300,3 +304,33 @@ async def test_the_words_of_a_page_are_those_of_its_language(visitor: httpx.Asyn
     for language, told in (("kk", "Құпиясөз"), ("ru", "Пароль"), ("en", "Password")):
         visitor.headers["accept-language"] = language
         assert told in visible((await visitor.get("/sign-in")).text)
+
+
+async def test_what_the_product_brings_is_named_in_three_languages(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        brought = [each for kind in Kind for each in await terms(connection, kind)]
+    assert {each.code for each in brought} == set(IN_ENGLISH)
+    for each in brought:
+        names = {"kk": each.name_kk, "ru": each.name_ru}
+        said = [name_of(Words(language), each.code, names) for language in LANGUAGES]
+        assert said == [each.name_kk, each.name_ru, IN_ENGLISH[each.code]]
+
+
+def test_a_name_without_english_says_that_it_is_russian() -> None:
+    names = {"kk": "Ымдау тілі", "ru": "Язык <жестов>"}
+    said = name_of(Words("en"), "signing", names)
+    assert said == '<span lang="ru">Язык &lt;жестов&gt;</span>'
+    assert name_of(Words("kk"), "signing", names) == "Ымдау тілі"
+
+
+async def test_a_sender_is_named_in_english_or_says_which_language_it_is(
+    enter: Enter, engine: AsyncEngine
+) -> None:
+    await deeds.register(engine, OFFICER, filing())
+    await deeds.register(engine, OFFICER, filing(sender="Прокуратура", letter_number="2"))
+    async with enter(Role.HEAD) as head:
+        head.headers["accept-language"] = "en"
+        page = (await head.get("/demands")).text
+    assert "Ministry of Artificial Intelligence and Digital Development" in page
+    assert "Министерство" not in page
+    assert '<span lang="und">Прокуратура</span>' in page
