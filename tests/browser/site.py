@@ -138,7 +138,7 @@ async def talking(desk: Desk, redis: Redis, settings: Settings) -> AsyncIterator
 async def _work(site: Served) -> None:
     """Fill in a record, register it and deal with it, as people do."""
     cookies = {"callcenter": await session_of(site.engine, Role.HEAD)}
-    async with httpx.AsyncClient(base_url=site.origin, cookies=cookies) as client:
+    async with httpx.AsyncClient(base_url=site.origin, cookies=cookies, timeout=30) as client:
         await send(client, site.registered, version=0, **WHOLE, **{"f.danger": "yes"})
         answer = await send(client, site.registered, "move", version=1, after="registered")
         assert answer.status_code == 303, answer.text

@@ -175,5 +175,5 @@ async def browser_of(site: Served, role: Role | None) -> AsyncIterator[httpx.Asy
     """What speaks HTTP alone, signed in with that role."""
     token = await session_of(site.engine, role, own_of(role)) if role else ""
     cookies = {"callcenter": token} if token else {}
-    async with httpx.AsyncClient(base_url=site.origin, cookies=cookies) as client:
+    async with httpx.AsyncClient(base_url=site.origin, cookies=cookies, timeout=30) as client:
         yield client
