@@ -68,7 +68,8 @@ document.addEventListener("input", (event) => {
 });
 
 // What was typed into a form that failed is in its fields again when its page is opened anew. It is
-// kept in this tab alone, and only until the next page that is no error.
+// kept in this tab alone, and only until the next page that is no error. Not what people say of
+// themselves: a browser may write that to a disk, and the server keeps it as a draft.
 const TICKED = "[type=checkbox], [type=radio]";
 const TYPED =
   "textarea, select, input:not([type=hidden], [type=password], [type=file], [autocomplete=one-time-code])";
@@ -143,7 +144,7 @@ document.addEventListener("submit", (event) => {
     id,
     caret: selectionStart ?? null,
     form: named(event.target),
-    typed: typedInto(event.target),
+    typed: "draft" in event.target.dataset ? [] : typedInto(event.target),
   };
   sessionStorage.setItem(PLACE, JSON.stringify(place));
 });
