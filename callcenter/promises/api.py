@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from callcenter.appeals.callers import mask
-from callcenter.promises import closing, store
+from callcenter.promises import closing, shown
 from callcenter.promises.states import Kind, State
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -44,7 +44,7 @@ async def close_promise(site: CurrentSite, visit: CurrentVisit, promise_id: UUID
 async def list_promises(site: CurrentSite) -> list[Promise]:
     """The open promises, the longest waiting first."""
     async with unit_of_work(site.engine) as connection:
-        promises = await store.open_ones(connection)
+        promises = await shown.open_ones(connection)
     now = datetime.now(UTC)
     return [
         Promise(

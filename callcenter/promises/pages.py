@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.appeals.callers import mask
 from callcenter.appeals.wording import LANGUAGES
 from callcenter.errors import N_
-from callcenter.promises import closing, store
+from callcenter.promises import closing, shown
 from callcenter.promises.states import Kind, State
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs
@@ -45,8 +45,8 @@ router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.SUPER
 async def promises(request: Request, site: CurrentSite) -> Response:
     """Who is to be called back or heard, the longest waiting first; then the newest ended."""
     async with unit_of_work(site.engine) as connection:
-        waiting = await store.open_ones(connection)
-        ended = await store.newest_ended(connection, limit=SHOWN)
+        waiting = await shown.open_ones(connection)
+        ended = await shown.newest_ended(connection, limit=SHOWN)
     return page(
         request,
         "promises/promises.html",

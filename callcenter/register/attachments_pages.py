@@ -13,7 +13,7 @@ from callcenter.errors import AskedWrongly
 from callcenter.register import attachments, reading
 from callcenter.register.attachments import EMPTY, Attachment
 from callcenter.register.filetypes import TYPES
-from callcenter.register.pages import SEE_OTHER, record_page
+from callcenter.register.record_page import SEE_OTHER, record_page
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission

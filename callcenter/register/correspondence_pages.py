@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.errors import AskedWrongly
 from callcenter.register import correspondence, reading
 from callcenter.register.correspondence_api import Written
-from callcenter.register.pages import SEE_OTHER, record_page
+from callcenter.register.record_page import SEE_OTHER, record_page
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission

@@ -14,7 +14,7 @@ from callcenter.appeals.store import AppealRow
 from callcenter.audit.actions import Action
 from callcenter.audit.store import record as audit
 from callcenter.errors import AskedWrongly
-from callcenter.register import definitions, drafts, masking_parts, store
+from callcenter.register import definitions, drafts, masking_parts, steps_store, store
 from callcenter.register.fields import Content, Form, Guard, Value
 from callcenter.register.private import Keys
 from callcenter.register.stages import FORMAL, Kind, Stage, check_move
@@ -272,7 +272,7 @@ async def step(
 ) -> None:
     """A move, or a step within a stage, and what changes with it. Raises Changed."""
     await store.change_row(connection, before, version=before.version + 1, stage=after, **values)
-    await store.add_move(
+    await steps_store.add_move(
         connection, before.appeal_id, visit.who, before.stage, after, reason.strip()
     )
 

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.errors import N_, AskedWrongly
 from callcenter.register import definitions, masking_deeds
 from callcenter.register.masking import LEAST_DAYS, LONGEST_REASON, MOST_DAYS, Ended, IsKept
-from callcenter.register.pages import SEE_OTHER
+from callcenter.register.record_page import SEE_OTHER
 from callcenter.register.wording import ENDED_KINDS, GOES, KEEPS, Telling
 from callcenter.storage.engine import unit_of_work
 from callcenter.web.access import needs

@@ -12,7 +12,7 @@ from callcenter.appeals.callers import WITHHELD, read_caller
 from callcenter.appeals.store import Opening
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import definitions, store
+from callcenter.register import definitions, steps_store, store
 from callcenter.register.handling import found, guards_of, note, seen, step
 from callcenter.register.private import Keys
 from callcenter.register.stages import ENDED, Stage, check_move
@@ -132,7 +132,7 @@ async def join(
         await _hand_terms_over(connection, record, target)
         await step(connection, visit, record, Stage.JOINED, reason, {"joined_to": other.id})
         if target.version:  # else nobody has written anything there, and its page says who joined
-            await store.add_move(
+            await steps_store.add_move(
                 connection, other.id, visit.who, target.stage, target.stage, f"joined: {number}"
             )
         detail = {"before": record.stage.value, "after": Stage.JOINED.value, "into": into}

@@ -3,41 +3,33 @@
 from collections.abc import Awaitable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from callcenter.appeals.callers import mask
 from callcenter.errors import AskedWrongly
 from callcenter.register import editing, handling, opening, reading, reminders, similar
 from callcenter.register.api import receipt_file
-from callcenter.register.fields import PEOPLE, WITHIN, Section, Value, WrongContent, people_of
+from callcenter.register.fields import Value, WrongContent
 from callcenter.register.merging import Changed
 from callcenter.register.opening import Channel
-from callcenter.register.stages import IllegalMove, Kind, Missing, Stage, moves_from
+from callcenter.register.record_page import SEE_OTHER, Place, record_page
+from callcenter.register.stages import IllegalMove, Kind, Missing, Stage
 from callcenter.register.wording import (
     CHANNELS,
-    FILES,
-    KINDS,
-    LETTER_FIELDS,
-    LETTER_WORDS,
     STAGES,
-    STEPS,
-    Telling,
 )
 from callcenter.web.access import needs
 from callcenter.web.errors import NotFound
 from callcenter.web.permissions import Permission
 from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit, language_of
+from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
 from callcenter.web.words import ZONE
 
 TEMPLATES = Path(__file__).parent / "templates"
-SEE_OTHER = 303
-Place = Literal["record", "files", "letters", "reminders", "join"]
 ENTERED = "f."  # how the names of a form's fields begin that are the record's content
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.EDIT_APPEALS)])
@@ -319,85 +311,3 @@ async def _done(
         opened = await reading.read(site, visit, number)
         return record_page(request, site, opened, refusal=refusal, place=place)
     return _back(made if isinstance(made, str) else then or number)
-
-
-def record_page(
-    request: Request,
-    site: Site,
-    read: reading.Read,
-    *,
-    typed: dict[str, Value] | None = None,
-    kind: Kind | None = None,
-    refusal: AskedWrongly | None = None,
-    place: Place = "record",
-) -> Response:
-    """The form with what was saved, what was left unsaved, or what was just typed.
-
-    A refusal is said at its place.
-    """
-    opened = read.opened
-    draft = opened.draft
-    content = typed if typed is not None else draft.content if draft else opened.visible
-    people = dict.fromkeys((*people_of(content), "applicant", "affected1"), True)
-    return page(
-        request,
-        "register/record.html",
-        status=409 if isinstance(refusal, Changed) else 400 if refusal else 200,
-        row=opened.row,
-        record=opened.record,
-        caller=mask(opened.row.caller_number or ""),
-        say=Telling(site.words[language_of(request)], opened.form),
-        questions=[each for each in opened.form.fields if each.active],
-        Section=Section,
-        WITHIN=WITHIN,
-        guards=opened.guards,
-        content=content,
-        kind=kind if typed is not None else opened.record.kind,
-        refused=request.url.path.rpartition("/")[2] if refusal else "",
-        people=sorted(people, key=lambda each: (PEOPLE.index(each.rstrip("123456789")), each)),
-        more=[each for each in reading.next_people(people) if each not in people],
-        draft=draft if typed is None else None,
-        kinds=KINDS,
-        stages=STAGES,
-        steps={each: STEPS[each] for each in moves_from(opened.record.stage) if each in STEPS},
-        history=read.history,
-        earlier=read.earlier,
-        open_earlier=read.open_earlier,
-        related=read.related,
-        reminders=read.reminders,
-        now=datetime.now(ZONE),
-        largest=site.settings.attachment_limit,
-        today=datetime.now(ZONE).date(),
-        **_papers(read),
-        **_told(refusal, place),
-    )
-
-
-def _papers(read: reading.Read) -> dict[str, Any]:
-    """Files and letters, and by what each is known to people."""
-    named = {str(each.id): each.letter.number for each in read.letters}
-    return {
-        "attachments": read.attachments,
-        "letters": read.letters,
-        "named": named | {str(each.id): each.name for each in read.attachments},
-        "files": FILES,
-        "letter_fields": LETTER_FIELDS,
-        "letter_words": LETTER_WORDS,
-    }
-
-
-def _told(refusal: AskedWrongly | None, place: Place) -> dict[str, Any]:
-    """What the page says of a refusal, and where."""
-    here = refusal if place == "record" else None
-    said = dict.fromkeys(get_args(Place)) | ({} if refusal is None else {place: str(refusal)})
-    return {
-        "faults": here.faults if isinstance(here, WrongContent) else {},
-        "changed": here if isinstance(here, Changed) else None,
-        "letter_changed": refusal if place == "letters" and isinstance(refusal, Changed) else None,
-        "missing": here.what if isinstance(here, Missing) else (),
-        "refusal": said["record"],
-        "files_fault": said["files"],
-        "letters_fault": said["letters"],
-        "reminders_fault": said["reminders"],
-        "join_fault": said["join"],
-    }

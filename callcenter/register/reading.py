@@ -9,7 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.audit.actions import Action
 from callcenter.errors import AskedWrongly
-from callcenter.register import attachments, handling, letters_store, reminders, searching, store
+from callcenter.register import (
+    attachments,
+    handling,
+    letters_store,
+    reminders,
+    searching,
+    steps_store,
+    store,
+)
 from callcenter.register.attachments import Attachment
 from callcenter.register.fields import PEOPLE, SEVERAL
 from callcenter.register.handling import Opened, guards_of, note
@@ -69,7 +77,7 @@ async def read(site: Site, visit: Visit, number: str) -> Read:
     keys = Keys.read(site.settings)
     async with unit_of_work(site.engine) as connection:
         changes = await store.changes(connection, keys, opened.row.id)
-        steps = await store.moves(connection, opened.row.id)
+        steps = await steps_store.moves(connection, opened.row.id)
         earlier = await searching.of_same_person(connection, opened.row.id)
         files = (
             await attachments.of_appeal(connection, keys, opened.row.id)

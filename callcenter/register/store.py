@@ -22,7 +22,6 @@ from callcenter.register.tables import (
     record,
     record_change,
     record_identifier,
-    record_move,
     record_search,
 )
 
@@ -75,17 +74,6 @@ class Record:
             awaits=self.letter_due_on is not None,
             explained=not self._is_said_urgent or bool(self.content.get("danger_reason")),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A move, or a step within a stage."""
-
-    at: datetime
-    author: str
-    before: Stage
-    after: Stage
-    reason: str
 
 
 async def find(
@@ -322,40 +310,6 @@ async def change_row(connection: AsyncConnection, before: Record, **values: Any)
         raise Changed(before.version + 1, {}, {})
     if before.version == 0:
         await indexing.begin(connection, before.appeal_id)
-
-
-async def add_move(
-    connection: AsyncConnection,
-    appeal_id: UUID,
-    author: str,
-    before: Stage,
-    after: Stage,
-    reason: str,
-) -> None:
-    """Note a step: from stage to stage, or within one (an extension, danger passed on)."""
-    await connection.execute(
-        insert(record_move).values(
-            appeal_id=appeal_id,
-            at=datetime.now(UTC),
-            author=author,
-            before=before.value,
-            after=after.value,
-            reason=reason,
-        )
-    )
-
-
-async def moves(connection: AsyncConnection, appeal_id: UUID) -> list[Step]:
-    """The steps of a record, in their order."""
-    query = (
-        select(*(record_move.c[name] for name in ("at", "author", "before", "after", "reason")))
-        .where(record_move.c.appeal_id == appeal_id)
-        .order_by(record_move.c.id)
-    )
-    return [
-        Step(row.at, row.author, Stage(row.before), Stage(row.after), row.reason)
-        for row in await connection.execute(query)
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals import outgoing
 from callcenter.appeals import store as appeals
 from callcenter.appeals.outgoing import Outgoing
-from callcenter.promises import store
+from callcenter.promises import shown, store
 from callcenter.promises.states import Kind, State, pause_after
 from callcenter.promises.store import CLAIM, Claimed
 from callcenter.promises.tables import promise
@@ -238,15 +238,15 @@ async def test_a_message_is_owed_a_hearing_whoever_talks_meanwhile_and_nobody_is
     assert await claimed(engine, "line-1") == []
     async with unit_of_work(engine) as connection:
         await store.serve(connection, appeal_id=appeal_id, at=NOW)
-        (shown,) = await store.open_ones(connection)
-    assert (shown.id, shown.kind, shown.number) == (recording_id, Kind.MESSAGE, NUMBER)
+        (told,) = await shown.open_ones(connection)
+    assert (told.id, told.kind, told.number) == (recording_id, Kind.MESSAGE, NUMBER)
 
 
 async def test_a_message_in_which_nothing_was_said_ends(engine: AsyncEngine) -> None:
     recording_id = await message(engine, await call_of(engine))
     async with unit_of_work(engine) as connection:
         assert await store.end(connection, recording_id, State.EMPTY, NOW)
-        assert await store.open_ones(connection) == []
+        assert await shown.open_ones(connection) == []
 
 
 async def test_a_promise_ends_once(engine: AsyncEngine) -> None:
