@@ -38,11 +38,11 @@ from tests.services import new_folder
 from tests.web.browser import form_token
 from tests.web.conftest import RECEIVED, Call, add_user, make_call, open_call
 from tests.web.live import line, waiting
+from tests.web.promised import owe
 from tests.web.somebody import (
     block_somebody,
     key_of_somebody,
     plan_for_somebody,
-    promise_somebody,
 )
 from tests.web.test_commands import serving, wait_until_ready
 from tests.web.test_cut_off import cut
@@ -208,7 +208,7 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
     await add_user(engine, SOMEBODY, Role.CONSULTANT)
     await plan_for_somebody(engine)
     await block_somebody(engine)
-    await promise_somebody(engine, call)
+    await owe(engine, call)
     await key_of_somebody(engine)
     await hang_up(engine, call)
     cut_off, _ = await open_call(engine, "call-4", RECEIVED)

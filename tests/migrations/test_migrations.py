@@ -1,6 +1,8 @@
 import asyncio
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from procrastinate.schema import SchemaManager
 from pydantic import SecretStr
-from sqlalchemy import CheckConstraint, create_engine, make_url
+from sqlalchemy import CheckConstraint, Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from callcenter.errors import NotReady
@@ -109,17 +111,24 @@ def test_a_database_that_is_not_there_is_named(settings: Settings, tmp_path: Pat
         migrate(pointed_at(settings, f"postgresql://postgres@/nothing?host={tmp_path}"))
 
 
-def test_recordings_that_were_there_before_know_what_became_of_their_calls(
-    empty_database: str,
-) -> None:
+@contextmanager
+def at_step(database: str, step: str) -> Iterator[tuple[Config, Connection]]:
+    """An empty database with the tables of an older version, and how to take it further."""
     engine = create_engine(
-        make_url(empty_database).set(drivername="postgresql+psycopg"), poolclass=NullPool
+        make_url(database).set(drivername="postgresql+psycopg"), poolclass=NullPool
     )
     made = Config()
     made.set_main_option("script_location", str(ROOT / "migrations"))
     with engine.connect() as connection:
         made.attributes["connection"] = connection
-        command.upgrade(made, "0046")
+        command.upgrade(made, step)
+        yield made, connection
+
+
+def test_recordings_that_were_there_before_know_what_became_of_their_calls(
+    empty_database: str,
+) -> None:
+    with at_step(empty_database, "0046") as (made, connection):
         connection.exec_driver_sql(
             """
             WITH made AS (
@@ -145,14 +154,7 @@ def test_recordings_that_were_there_before_know_what_became_of_their_calls(
 def test_appeals_that_were_there_before_know_whether_they_have_a_record(
     empty_database: str,
 ) -> None:
-    engine = create_engine(
-        make_url(empty_database).set(drivername="postgresql+psycopg"), poolclass=NullPool
-    )
-    made = Config()
-    made.set_main_option("script_location", str(ROOT / "migrations"))
-    with engine.connect() as connection:
-        made.attributes["connection"] = connection
-        command.upgrade(made, "0072")
+    with at_step(empty_database, "0072") as (made, connection):
         opened = """
             INSERT INTO appeal (id, number, channel, caller_kind, received_at)
             SELECT gen_random_uuid(), lpad(n::text, 10, '0'), 'call', 'withheld', now()

@@ -10,7 +10,6 @@ from callcenter.abuse import store as blocks
 from callcenter.abuse.blocks import Reason
 from callcenter.demands import disclosures
 from callcenter.plans import store as plans
-from callcenter.promises import store as promises
 from callcenter.register.private import Keys
 from callcenter.register.tables import record_reminder
 from callcenter.settings import Settings
@@ -49,22 +48,6 @@ async def block_somebody(engine: AsyncEngine) -> UUID:
             author="user:somebody",
         )
     return made.id
-
-
-async def promise_somebody(engine: AsyncEngine, call: Call) -> UUID:
-    promise_id, now = uuid4(), datetime.now(UTC)
-    async with unit_of_work(engine) as connection:
-        await promises.promise_callback(
-            connection,
-            promise_id=promise_id,
-            appeal_id=call.id,
-            number="+77010000099",
-            language="kk",
-            urgent=False,
-            arrived_at=now,
-            promised_at=now,
-        )
-    return promise_id
 
 
 async def attached(enter: Enter, number: str) -> str:

@@ -21,12 +21,12 @@ from callcenter.web.permissions import GRANTS, MACHINE, Permission, Role
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter, add_user, browse
+from tests.web.promised import owe
 from tests.web.somebody import (
     attached,
     block_somebody,
     key_of_somebody,
     plan_for_somebody,
-    promise_somebody,
     reminder,
 )
 
@@ -275,7 +275,7 @@ async def test_every_route_lets_in_whom_it_should(
     async for client, token, method, route in everywhere(app, enter, role):
         # Two routes close a promise, and where there was no request files and reminders go.
         if "{promise_id}" in route:
-            filled_in["promise_id"] = str(await promise_somebody(engine, call))
+            filled_in["promise_id"] = str(await owe(engine, call))
         elif "{reminder_id}" in route:
             filled_in["reminder_id"] = await reminder(settings, engine, call)
         elif "{attachment_id}" in route:

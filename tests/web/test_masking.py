@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,7 +15,6 @@ from callcenter.appeals.number import make
 from callcenter.demands import deeds
 from callcenter.demands.matching import Wanted
 from callcenter.demands.store import DemandRow
-from callcenter.promises import store as promises
 from callcenter.recordings import holding
 from callcenter.register.attachments_checking import remove_erased
 from callcenter.register.masking import Keeps
@@ -29,6 +27,7 @@ from callcenter.web.permissions import Role
 from tests.demands.conftest import OFFICER, filing
 from tests.web.browser import form_token
 from tests.web.conftest import CALLER, Call, Enter, open_call
+from tests.web.promised import owe
 from tests.web.test_attachments import PDF, attach
 from tests.web.test_letters import ASKED, enter_letter, letters
 from tests.web.test_records import IDENTIFIER, WHOLE, rows, send
@@ -187,18 +186,7 @@ async def keep_held(engine: AsyncEngine, call: Call) -> None:
 
 
 async def keep_owed(engine: AsyncEngine, call: Call) -> None:
-    now = datetime.now(UTC)
-    async with unit_of_work(engine) as connection:
-        await promises.promise_callback(
-            connection,
-            promise_id=uuid4(),
-            appeal_id=call.id,
-            number=CALLER,
-            language="kk",
-            urgent=False,
-            arrived_at=now,
-            promised_at=now,
-        )
+    await owe(engine, call, number=CALLER)
 
 
 async def demand(engine: AsyncEngine, wanted: Wanted) -> DemandRow:

@@ -2,20 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.promises import store as promises
 from callcenter.register.masking import Goes
 from callcenter.storage.engine import unit_of_work
 from tests.web.browser import form_token
 from tests.web.conftest import CALLER, Call
+from tests.web.promised import owe
 from tests.web.test_letters import ASKED, enter_letter, letters
 from tests.web.test_masking import ask, closed, decide, officer
 from tests.web.test_records import send
@@ -53,18 +51,7 @@ async def whole(head: httpx.AsyncClient, engine: AsyncEngine, call: Call, closed
     assert (await enter_letter(head, closed, changed, f"/{letter['id']}")).status_code == 303
     assert (await send(head, closed, "draft", version=2, **{"f.content": "t"})).status_code == 200
     await put(engine, "UPDATE record SET receipt_code = '1234'")
-    now = datetime.now(UTC)
-    async with unit_of_work(engine) as connection:
-        await promises.promise_callback(
-            connection,
-            promise_id=uuid4(),
-            appeal_id=call.id,
-            number=CALLER,
-            language="kk",
-            urgent=False,
-            arrived_at=now,
-            promised_at=now,
-        )
+    await owe(engine, call, number=CALLER)
     await put(engine, "UPDATE promise SET state = 'closed', ended_at = now()")
     return closed
 

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,25 +15,9 @@ from callcenter.promises import store
 from callcenter.storage.engine import unit_of_work
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call
+from tests.web.promised import owe
 
 CLOSE = re.compile(r'action="(/promises/[0-9a-f-]{36}/close)"')
-NUMBER = "+77010000099"
-
-
-async def owe(engine: AsyncEngine, call: Call, since: timedelta = timedelta()) -> UUID:
-    promise_id, at = uuid4(), datetime.now(UTC) - since
-    async with unit_of_work(engine) as connection:
-        await store.promise_callback(
-            connection,
-            promise_id=promise_id,
-            appeal_id=call.id,
-            number=NUMBER,
-            language="ru",
-            urgent=True,
-            arrived_at=at,
-            promised_at=at,
-        )
-    return promise_id
 
 
 async def shown(client: httpx.AsyncClient) -> str:
@@ -45,7 +29,7 @@ async def test_who_waits_for_a_call_is_shown_masked_and_may_be_closed_once(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     assert "Nothing is owed to anybody." in await shown(head)
-    promise_id = await owe(engine, call)
+    promise_id = await owe(engine, call, language="ru", urgent=True)
     text = await shown(head)
     assert f"{call.number} callback +7 701 *** ** 99 Russian" in text
     assert "0000099" not in text
@@ -73,7 +57,7 @@ async def test_who_waits_for_a_call_is_shown_masked_and_may_be_closed_once(
 async def test_a_promise_is_closed_once_by_the_api(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
-    path = f"/api/v1/promises/{await owe(engine, call)}/close"
+    path = f"/api/v1/promises/{await owe(engine, call, language='ru', urgent=True)}/close"
     token = await form_token(head, "/promises")
     assert (await head.post(path, data={"form_token": token})).status_code == 204
     assert (await head.get("/api/v1/promises")).json() == []
@@ -105,7 +89,7 @@ async def test_a_message_that_is_to_be_heard_is_shown_with_the_callers_number_ma
 async def test_what_is_due_for_half_an_hour_is_overdue_on_the_page_and_in_the_figures(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call, minutes: int, overdue: int
 ) -> None:
-    await owe(engine, call, timedelta(minutes=minutes))
+    await owe(engine, call, since=timedelta(minutes=minutes), language="ru", urgent=True)
     assert ("overdue" in await shown(head)) is bool(overdue)
     async with unit_of_work(engine) as connection:
         today = await read_today(connection, datetime.now(UTC))

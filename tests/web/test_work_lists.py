@@ -11,13 +11,13 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.consultants.tables import consultant
-from callcenter.promises import store as promises
 from callcenter.register.jobs import alarm
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.storage.jobs import Tools
 from callcenter.web.permissions import Role
 from tests.web.conftest import Call, Enter, open_call
+from tests.web.promised import owe
 from tests.web.test_records import WHOLE, rows, send
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
@@ -189,17 +189,7 @@ async def test_whom_a_call_is_owed_is_on_a_list(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     assert await listed(head, "callback") == []
-    async with unit_of_work(engine) as connection:
-        await promises.promise_callback(
-            connection,
-            promise_id=uuid4(),
-            appeal_id=call.id,
-            number="+77010000099",
-            language="kk",
-            urgent=False,
-            arrived_at=datetime.now(UTC),
-            promised_at=datetime.now(UTC),
-        )
+    await owe(engine, call)
     assert await listed(head, "callback") == [call.number]
 
 
