@@ -89,5 +89,10 @@ async def called(
 ) -> AsyncIterator[Channel]:
     """A channel of any technology that the switchboard calls as it calls its own parties."""
     channel = line.channels.new()
-    async with line.board._called(channel, endpoint, caller, shown, timeout):
-        yield channel
+    # The switch counts the far half of a Local channel as ours: kept, it is no stray.
+    far_half = line.channels.keep(f"{channel.id};2")
+    try:
+        async with line.board._called(channel, endpoint, caller, shown, timeout):
+            yield channel
+    finally:
+        line.channels.forget(far_half)
