@@ -285,9 +285,7 @@ class Lives:
         if await self._was_robbed():
             self._lease.lose()
         self._lease.confirm()
-        for bridge in await self._ask("GET", "bridges"):
-            if bridge["id"].startswith(ESTATE) and bridge["name"] not in self._listed:
-                await self._give_up(bridge["id"].removeprefix(ESTATE))  # who claimed it died
+        await self._give_up_claims(lambda claimant: claimant not in self._listed)
 
     async def _is_claimed(self, life: str) -> bool:
         try:
@@ -317,6 +315,7 @@ class Lives:
         await self._on_dead(life, sign is not None and sign.leaves)
         self._unfinished.discard(life)
         await self._bury(life)
+        await self._give_up_claims(lambda claimant: claimant == life)
 
     async def alone_with(self, life: str, deed: Callable[[str], Awaitable[None]]) -> None:
         """Do this about what a dead life left, unless another is at it.
@@ -370,6 +369,12 @@ class Lives:
         while life in self._listed:  # noqa: ASYNC110 the switch is asked with every sign
             await asyncio.sleep(BEAT)
         self.roll.forget(life)
+
+    async def _give_up_claims(self, is_dead: Callable[[str], bool]) -> None:
+        """A claim outlives a claimant that was killed."""
+        for bridge in await self._ask("GET", "bridges"):
+            if bridge["id"].startswith(ESTATE) and is_dead(bridge["name"]):
+                await self._give_up(bridge["id"].removeprefix(ESTATE))
 
     async def _give_up(self, life: str) -> None:
         self._claimed.discard(life)

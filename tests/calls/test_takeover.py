@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from callcenter.app import Controller
 from callcenter.asterisk.lease import Fenced
+from callcenter.asterisk.lives import ESTATE
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.ailing import DYING_AT_A_CALL
 from tests.calls.fragile import (
@@ -319,3 +320,18 @@ async def test_who_hangs_up_while_calls_are_handed_over_was_not_lost(
     appeal = await house.appeal(number)
     assert appeal.outcome == Outcome.LEFT_IN_GREETING
     assert appeal.ended_at is not None
+
+
+async def test_what_one_that_is_killed_had_claimed_is_claimed_no_more(
+    house: House, line: Line, other: Controller, peer: None
+) -> None:
+    """It was killed once the calls had been moved: nobody asks for that estate any more."""
+    (life,) = other.channels.lives.roll.serving
+    claim = {"type": "holding", "bridgeId": f"{ESTATE}line-9.0", "name": life}
+    await other.channels.ari.request("POST", "bridges", claim)
+    await line.kill()
+
+    async def nothing_is_claimed() -> bool:
+        return await house.switch.bridges() == []
+
+    await until(nothing_is_claimed, "no claim is left")
