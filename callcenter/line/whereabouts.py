@@ -88,11 +88,11 @@ class Whereabouts:
 
     def after(self, moment: Moment, detail: dict[str, Any], at: float) -> "Whereabouts":
         """Where the call is after this moment, at `at`."""
-        now = replace(self, stage=_STAGES.get(moment, self.stage))
+        stage = _STAGES.get(moment, self.stage)
         if moment is Moment.CHOICE and detail["choice"] == "unified_center":
-            now = replace(now, stage=Stage.REDIRECTING)
-        of_caller = _changes_of_caller(now, moment, detail, at)
-        return replace(now, **of_caller, **_changes_of_talk(now, moment, detail))
+            stage = Stage.REDIRECTING
+        of_caller = _changes_of_caller(self, moment, detail, at)
+        return replace(self, stage=stage, **of_caller, **_changes_of_talk(self, moment, detail))
 
     @property
     def if_left(self) -> Outcome:
@@ -138,7 +138,7 @@ class Memory:
     """Where one call is, kept as it changes."""
 
     def __init__(
-        self, now: Whereabouts, keep: Callable[[str, str | None], None], leg: str = ""
+        self, now: Whereabouts, keep: Callable[[str, Whereabouts | None], None], leg: str = ""
     ) -> None:
         """`keep` is told the id of the leg and what to keep, and returns at once.
 
@@ -147,7 +147,7 @@ class Memory:
         self.now = now
         self._keep = keep
         self._leg = leg
-        self._kept = ""
+        self._kept: Whereabouts | None = None
 
     def moment(self, moment: Moment, detail: dict[str, Any]) -> None:
         """Something happened now."""
@@ -169,10 +169,9 @@ class Memory:
 
     def _become(self, now: Whereabouts) -> None:
         self.now = now
-        written = now.written()
-        if self._leg and written != self._kept:
-            self._kept = written
-            self._keep(self._leg, written)
+        if self._leg and now != self._kept:
+            self._kept = now
+            self._keep(self._leg, now)
 
 
 def _changes_of_caller(

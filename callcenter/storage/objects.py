@@ -4,6 +4,7 @@ These functions block. Whoever has put an object can rely on it: it is on the di
 that it has it.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,8 +109,7 @@ class Objects:
     def _put_file(self, root: Path, name: str, content: BinaryIO) -> None:
         file = root / name
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for unfinished in file.parent.glob(f"{file.name}#*"):  # of a put that was killed
-            unfinished.unlink(missing_ok=True)
+        _remove_unfinished(file)
         obstore.put(self._store(), name, content, chunk_size=PART, max_concurrency=1)
         file.chmod(0o600)
         _sync(file)
@@ -144,6 +144,18 @@ def _client(bucket: Bucket) -> S3Store:
         },
         retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_LIMIT},
     )
+
+
+def _remove_unfinished(file: Path) -> None:
+    """What a put that was killed has left: `file#1`, and as many more as it was killed often.
+
+    By their names, for a day's folder may hold thousands.
+    """
+    for number in itertools.count(1):
+        try:
+            file.with_name(f"{file.name}#{number}").unlink()
+        except FileNotFoundError:
+            return
 
 
 def _sync(path: Path) -> None:

@@ -96,16 +96,21 @@ def cost(sides: Sequence[str], rounds: int, rate: float, seconds: float, talk: f
 
 
 @main.command()
+@click.option("--side", default="ours", type=click.Choice(list(comparing.SIDES)), show_default=True)
 @click.option("--calls", default=100, type=click.IntRange(1), show_default=True)
 @click.option("--minutes", default=2.0, type=click.FloatRange(0.5), show_default=True)
 @click.option(
+    "--talk", default=loading.TALK, show_default=True, help="Seconds from key to hang-up."
+)
+@click.option(
     "--packet", default="20", type=click.Choice(["20", "40", "60"]), help="Milliseconds of sound."
 )
-def load(calls: int, minutes: float, packet: str) -> None:
+def load(side: str, calls: int, minutes: float, talk: float, packet: str) -> None:
     """So many conversations at once for so long: what is lost, and what grows."""
     keep = Keeper("load")
     frames = int(packet) // 20
-    sample = asyncio.run(loading.load(calls, minutes, frames, prompts(), say, keep))
+    loaded = loading.load(side, calls, minutes, talk, frames, prompts(), say, keep)
+    sample = asyncio.run(loaded)
     click.echo("\n" + loading.shown(sample))
     click.echo(f"\n{_shown(keep.path)}")
 

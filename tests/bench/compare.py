@@ -52,20 +52,25 @@ async def compare(
         for side, make in SIDES.items():
             say(f"round {number} of {budget.rounds}, {side}")
             async with rig(make, Stock(CONSULTANTS), built) as running:
-                async for sample in _round(running, number, budget, say):
+                held = next(filter(None, reversed(highest_rates(samples, side))), None)
+                async for sample in _round(running, number, budget, held, say):
                     samples.append(sample)
                     say(f"  {line(sample)}")
                     keep(samples)
     return samples
 
 
-async def _round(running: Rig, number: int, budget: Budget, say: Say) -> AsyncIterator[Sample]:
+async def _round(
+    running: Rig, number: int, budget: Budget, begin: float | None, say: Say
+) -> AsyncIterator[Sample]:
+    """The fixed rates, then the search for the highest that holds, from the rate `begin` on.
+
+    That is what held in the round before: only the first needs a load that grows until it breaks.
+    """
     for rate in FIXED:
         sample = await running.measure("fixed", rate, FIXED_SECONDS, round=number)
         yield sample
-    rate = await breaking(running)
-    say(f"  a growing load breaks at {rate:.0f}/s")
-    rate = max(1.0, round(rate * FIRST_HOLD))
+    rate = begin or await _first_guess(running, say)
     held = False
     for attempt in range(1, budget.tries + 1):
         sample = await running.measure("hold", rate, budget.hold_seconds, round=number)
@@ -74,6 +79,12 @@ async def _round(running: Rig, number: int, budget: Budget, say: Say) -> AsyncIt
         if held and attempt >= budget.holds:
             return
         rate = max(1.0, round(rate * (UP if sample.holds else DOWN)))
+
+
+async def _first_guess(running: Rig, say: Say) -> float:
+    rate = await breaking(running)
+    say(f"  a growing load breaks at {rate:.0f}/s")
+    return max(1.0, round(rate * FIRST_HOLD))
 
 
 async def breaking(running: Rig) -> float:
@@ -124,7 +135,7 @@ def line(sample: Sample) -> str:
 
 def comparison(samples: Sequence[Sample]) -> str:
     """The tables: highest rates, then latencies and CPU at the fixed rates, then by process."""
-    best = {side: highest_rates(samples, side) for side in SIDES}
+    best = {side: Middle.of(highest_rates(samples, side)) for side in SIDES}
     rows = [("highest rate that holds", *(best[side].text(0) for side in SIDES), "")]
     ratio = best["ours"].median / best["plain"].median if best["plain"].median else float("nan")
     rows[0] = (*rows[0][:3], f"{ratio:.2f} of plain")

@@ -87,11 +87,13 @@ def _fact(call: PlacedCall, legs: Sequence[RungLeg], kept: Kept | None) -> Fact:
         fault = kept.fault
     short = None
     if kept is not None and kept.recorded is not None and heard is not None:
-        short = (_length(heard) - kept.recorded) * 1000
+        short = (_length(call, heard) - kept.recorded) * 1000
     return Fact(call.invite_at, answer, ring, fault, kept.size if kept is not None else 0, short)
 
 
-def _length(leg: RungLeg) -> float:
-    if leg.acknowledged_at is None or leg.ended_at is None:
+def _length(call: PlacedCall, leg: RungLeg) -> float:
+    """Of the conversation, in seconds: from the consultant's ACK until one of the two hung up."""
+    ends = [at for at in (call.ended_at, leg.ended_at) if at is not None]
+    if leg.acknowledged_at is None or not ends:
         return 0.0
-    return leg.ended_at - leg.acknowledged_at
+    return min(ends) - leg.acknowledged_at

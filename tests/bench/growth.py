@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.bench.packets import sides_with
 from tests.bench.results import Middle, Sample, table
 from tests.bench.rig import rig, use
-from tests.bench.sides import Product, Stock
+from tests.bench.sides import Stock
 from tests.bench.telephones import SECOND_KEY
 
 RATE = 4.0
-AT_ONCE = (10, 100)
+AT_ONCE = (10, 100, 300)
+FRAMES = 3  # of 20 ms in a packet of theirs: two cores carry no 300 with less
 CONSULTANTS = (10, 500)
 APPEALS = (10_000, 1_000_000)
 SECONDS = 10.0
@@ -25,20 +27,23 @@ Say = Callable[[str], None]
 async def growth(built: Path, say: Say, keep: Callable[[Sequence[Sample]], None]) -> list[Sample]:
     """Samples for each size of each kind."""
     samples: list[Sample] = []
-    sizes = [("calls at once", count, Stock(count + FREE), count) for count in AT_ONCE]
-    sizes += [("consultants", count, Stock(count), 0) for count in CONSULTANTS]
-    sizes += [("appeals", count, Stock(FREE, count), 0) for count in APPEALS]
-    for kind, size, stock, talking in sizes:
-        found = await _one(kind, size, stock, talking, built)
+    sizes = [("calls at once", count, Stock(count + FREE), FRAMES) for count in AT_ONCE]
+    sizes += [("consultants", count, Stock(count), 1) for count in CONSULTANTS]
+    sizes += [("appeals", count, Stock(FREE, count), 1) for count in APPEALS]
+    for kind, size, stock, frames in sizes:
+        talking = size if kind == "calls at once" else 0
+        found = await _one(kind, size, stock, talking, frames, built)
         samples += found
         say(f"{kind} {size}: {Middle.of(s.total_cpu for s in found).text()} ms a call")
         keep(samples)
     return samples
 
 
-async def _one(kind: str, size: int, stock: Stock, talking: int, built: Path) -> list[Sample]:
+async def _one(
+    kind: str, size: int, stock: Stock, talking: int, frames: int, built: Path
+) -> list[Sample]:
     """Short calls at a steady rate, while so many others are in conversation."""
-    async with rig(Product, stock, built) as running:
+    async with rig(sides_with(frames)["ours"], stock, built, frames) as running:
         pauses = iter([1 / BEGIN] * talking)
         others = asyncio.create_task(running.load(pauses, LONG_TALK, lambda _: True))
         if talking:

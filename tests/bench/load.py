@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from callcenter.settings import Settings
-from callcenter.up.child import Part, Surroundings
-from callcenter.up.supervisor import Plan, Step
+from tests.bench.packets import sides_with
 from tests.bench.results import Sample, table
 from tests.bench.rig import Rig, rig
-from tests.bench.sides import Product, Stock
+from tests.bench.sides import Stock
 from tests.bench.telephones import SECOND_KEY
 
-TALK = 60.0
+TALK = 60.0  # seconds from key to hang-up
 OVER = 45.0  # seconds after the last call should have ended, after which it is given up
 EVERY = 15.0  # seconds between two looks at the memory
 COMPLAINT = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
@@ -27,30 +26,31 @@ Looks = list[tuple[float, dict[str, float]]]  # when, and bytes by process
 
 
 async def load(
+    name: str,
     at_once: int,
     minutes: float,
+    talk: float,
     frames: int,
     built: Path,
     say: Say,
     keep: Callable[[Sequence[Sample]], None],
 ) -> Sample:
-    """So many calls at once, for so long after the first of them has ended.
+    """So many calls of this side at once, for so long after the first of them has ended.
 
     Each packet of sound, of telephones and of the switch, has so many frames of 20 ms.
     """
-    length = SECOND_KEY + TALK
+    length = SECOND_KEY + talk
     rate = at_once / length
     seconds = length + minutes * 60
-    side = Product if frames == 1 else _AskedForPacketTime
-    async with rig(side, Stock(at_once + 20), built, frames) as running:
+    async with rig(sides_with(frames)[name], Stock(at_once + 20), built, frames) as running:
         begun = time.monotonic()
         looks: Looks = []
         looking = asyncio.create_task(_look(running, looks, say))
         pauses = iter([1 / rate] * round(rate * seconds))
         limit = seconds + length + OVER
-        calling = running.load(pauses, TALK, lambda _: True, limit)
+        calling = running.load(pauses, talk, lambda _: True, limit)
         try:
-            sample = await running.sample("load", rate, TALK, calling, {})
+            sample = await running.sample("load", rate, talk, calling, {})
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -64,25 +64,6 @@ async def load(
     sample = replace(sample, more=more)
     keep([sample])
     return sample
-
-
-class _AskedForPacketTime(Product):
-    """Ours, with a switch that packs as many frames into a packet as a telephone asks for."""
-
-    def plan(self, settings: Settings, around: Surroundings) -> Plan:
-        plan = super().plan(settings, around)
-        stages = [[self._asked(member) for member in stage] for stage in plan.stages]
-        return replace(plan, stages=stages)
-
-    def _asked(self, member: Part | Step) -> Part | Step:
-        if isinstance(member, Part) and member.name == "asterisk":
-            return replace(member, prepare=self._let_them_ask)
-        return member
-
-    async def _let_them_ask(self) -> None:
-        rendered = self.settings.asterisk_folder / "etc" / "pjsip.conf"
-        asked = "type = endpoint\nuse_ptime = yes"
-        rendered.write_text(rendered.read_text().replace("type = endpoint", asked))
 
 
 async def _look(running: Rig, looks: Looks, say: Say) -> None:
@@ -125,7 +106,7 @@ def shown(sample: Sample) -> str:
         ("what", f"{sample.calls} calls, {sample.rate:.1f}/s"),
         ("calls that failed", faults),
         ("recordings missing", str(sample.missing)),
-        ("recordings of another length", str(sample.off)),
+        ("recordings of another length; of them shorter", f"{sample.off}; {sample.short}"),
         ("longest difference", f"{sample.difference.worst:.0f} ms"),
         ("INVITE to 200, p50/p95", f"{sample.answer.p50:.1f} / {sample.answer.p95:.1f} ms"),
         ("key to INVITE, p50/p95", f"{sample.ring.p50:.1f} / {sample.ring.p95:.1f} ms"),

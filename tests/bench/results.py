@@ -14,7 +14,7 @@ from tests.bench.facts import Fact
 
 ANSWER_LIMIT, RING_LIMIT = 50.0, 100.0  # milliseconds that the 95th percentile must not exceed
 OFF = 100.0  # milliseconds by which a recording may differ from its conversation
-FORMAT = 1  # of the JSON files
+FORMAT = 2  # of the JSON files
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Sample:
     recorded: int  #: bytes of recordings kept
     missing: int  #: recordings
     off: int  #: recordings whose length differs from the conversation by over `OFF`
+    short: int  #: of these, the ones that lack so much of it
     difference: Spread  #: between the lengths of conversation and recording
     more: dict[str, float] = field(default_factory=dict)
 
@@ -75,12 +76,26 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)]
 
 
-def recordings(facts: Sequence[Fact]) -> tuple[int, int, int]:
-    """Bytes, missing ones and those of another length, among the calls without a fault."""
-    good = [fact for fact in facts if fact.fault is None]
-    missing = sum(fact.short is None for fact in good)
-    off = sum(fact.short is not None and abs(fact.short) > OFF for fact in good)
-    return sum(fact.size for fact in facts), missing, off
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """What was kept of the conversations of calls without a fault."""
+
+    bytes: int
+    missing: int
+    off: int  #: of another length by over `OFF`
+    short: int  #: of these, the ones that lack so much
+
+    @classmethod
+    def of(cls, facts: Sequence[Fact]) -> "Recordings":
+        """The bytes are of all calls."""
+        lacks = [fact.short for fact in facts if fact.fault is None]
+        known = [lack for lack in lacks if lack is not None]
+        return cls(
+            bytes=sum(fact.size for fact in facts),
+            missing=len(lacks) - len(known),
+            off=sum(abs(lack) > OFF for lack in known),
+            short=sum(lack > OFF for lack in known),
+        )
 
 
 def faults(facts: Sequence[Fact]) -> dict[str, int]:
@@ -175,14 +190,14 @@ def of_kind(samples: Iterable[Sample], side: str, kind: str, rate: float) -> lis
     ]
 
 
-def highest_rates(samples: Sequence[Sample], side: str) -> Middle:
-    """The highest rate that held, in each round (the samples of a round are in one run)."""
+def highest_rates(samples: Sequence[Sample], side: str) -> list[float]:
+    """The highest rate that held in each round, nought where none did, in the order of rounds."""
     best: dict[float, float] = {}
     for sample in samples:
         if sample.side == side and sample.kind == "hold":
             number = sample.more["round"]
             best[number] = max(best.get(number, 0.0), sample.rate if sample.holds else 0.0)
-    return Middle.of(best.values())
+    return [best[number] for number in sorted(best)]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -15,7 +15,7 @@ from callcenter.line.prompts.build import build
 from callcenter.settings import ROOT, Settings
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
 from tests.bench.facts import Fact, facts
-from tests.bench.results import ANSWER_LIMIT, Sample, Spread, faults, merged, recordings
+from tests.bench.results import ANSWER_LIMIT, Recordings, Sample, Spread, faults, merged
 from tests.bench.sides import Side, Stock
 from tests.bench.stock import extensions
 from tests.bench.telephones import SECOND_KEY, Callers, Consultants, PlacedCall
@@ -124,7 +124,7 @@ class Rig:
         found = await self.facts(calls)
         took, after = time.monotonic() - begun, cpu_seconds(roots)
         own = time.process_time() - own
-        size, missing, off = recordings(found)
+        kept = Recordings.of(found)
         above_idle = {
             name: (after[name] - before[name] - self.idle[name] * took) * 1000 / len(calls)
             for name in roots
@@ -141,9 +141,10 @@ class Rig:
             cpu=merged(above_idle),
             generator=own * 1000 / len(calls),
             memory=self.memory(),
-            recorded=size,
-            missing=missing,
-            off=off,
+            recorded=kept.bytes,
+            missing=kept.missing,
+            off=kept.off,
+            short=kept.short,
             difference=Spread.of(None if f.short is None else abs(f.short) for f in found),
             more=more,
         )

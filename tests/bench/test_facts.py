@@ -55,6 +55,16 @@ def test_the_first_ring_counts_for_the_latency_and_the_one_that_was_heard_for_th
     assert fact.short == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_conversation_ends_when_the_first_of_the_two_hangs_up() -> None:
+    call, leg = served(), talked()
+    leg.ended_at = 16.3  # the consultant is told later that the caller has gone
+    (fact,) = facts([call], {call.number: [leg]}, {call.number: Kept(3.97, 1)})
+    assert fact.short == pytest.approx(0.0, abs=1e-6)
+    call.ended_at = 17.0  # the consultant hung up, and the caller stayed for a question
+    (fact,) = facts([call], {call.number: [leg]}, {call.number: Kept(4.27, 1)})
+    assert fact.short == pytest.approx(0.0, abs=1e-6)
+
+
 def test_legs_that_show_the_caller_are_found_by_it() -> None:
     legs = [talked(caller="+77010000001"), talked(caller="+77010000002")]
     assert legs_of_callers(legs) == {"+77010000001": [legs[0]], "+77010000002": [legs[1]]}

@@ -14,6 +14,7 @@ from tests.bench.compare import comparison, growing, line
 from tests.bench.facts import Fact
 from tests.bench.results import (
     Middle,
+    Recordings,
     Sample,
     Spread,
     breaking_rate,
@@ -22,7 +23,6 @@ from tests.bench.results import (
     load,
     merged,
     percentile,
-    recordings,
     save,
     table,
 )
@@ -47,6 +47,7 @@ def sample(side: str = "ours", kind: str = "fixed", rate: float = 5.0) -> Sample
         recorded=4_000_000,
         missing=0,
         off=0,
+        short=0,
         difference=FINE,
         more={"round": 1},
     )
@@ -85,10 +86,11 @@ def test_recordings_are_judged_for_calls_without_a_fault() -> None:
     given_facts = [
         Fact(1.0, 2.0, 3.0, None, 100, 50.0),
         Fact(1.0, 2.0, 3.0, None, 100, -200.0),
+        Fact(1.0, 2.0, 3.0, None, 100, 200.0),
         Fact(1.0, 2.0, 3.0, None, 0, None),
         Fact(1.0, 2.0, None, "no consultant", 0, None),
     ]
-    assert recordings(given_facts) == (200, 1, 1)
+    assert Recordings.of(given_facts) == Recordings(bytes=300, missing=1, off=2, short=1)
     assert faults(given_facts) == {"no consultant": 1}
 
 
@@ -123,7 +125,7 @@ def test_the_highest_rate_is_the_best_that_held_in_each_round() -> None:
         hold(28.0, 3, LATE),
         hold(50.0, 1, side="plain"),
     ]
-    assert highest_rates(samples, "ours") == Middle(20.0, 0.0, 26.0)
+    assert highest_rates(samples, "ours") == [20.0, 26.0, 0.0]
 
 
 @pytest.mark.parametrize("spread", [FINE, Spread.of([])])
