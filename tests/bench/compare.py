@@ -1,30 +1,27 @@
 """Ours against the plain dialplan, in turn, round after round: what `make bench` runs."""
 
 import itertools
-import time
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.results import (
-    ANSWER_LIMIT,
     Middle,
     Sample,
-    breaking_rate,
     highest_rates,
     of_kind,
     table,
 )
-from tests.bench.rig import TALK, Rig, rig
+from tests.bench.rig import Rig, rig
 from tests.bench.sides import Plain, Product, Stock
-from tests.bench.telephones import PlacedCall
 
 SIDES: dict[str, type[Plain] | type[Product]] = {"plain": Plain, "ours": Product}
 FIXED = (5.0, 15.0, 30.0)  # new calls a second
+GUESS_FROM = 15.0  # the first round's search begins at what a call costs at this one
 FIXED_SECONDS = 8.0
 CONSULTANTS = 300  # they talk 4 s: enough for 70 calls a second
-FROM, TO, GROWTH = 10.0, 70.0, 2.5  # calls a second, and by how much it grows in each second
-FIRST_HOLD = 0.9  # of the rate at which the growing load broke
+SPARE = 0.85  # of the processors, which a steady load may use: it comes in bursts
 UP, DOWN = 1.1, 0.8  # to the next rate that is tried, after one that held or did not
 
 Say = Callable[[str], None]
@@ -32,15 +29,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much to measure: with fewer holds the highest rate is known less finely."""
+    """How much to measure: with fewer tries the highest rate is known less finely."""
 
     rounds: int
-    holds: int = 2  # rates that are tried though one has held
-    tries: int = 4  # rates, until one holds
+    tries: int = 4  # rates of a round
     hold_seconds: float = 30.0
 
 
-QUICK = Budget(rounds=1, holds=1, tries=2, hold_seconds=12.0)
+QUICK = Budget(rounds=1, tries=2, hold_seconds=12.0)
 
 
 async def compare(
@@ -53,7 +49,7 @@ async def compare(
             say(f"round {number} of {budget.rounds}, {side}")
             async with rig(make, Stock(CONSULTANTS), built) as running:
                 held = next(filter(None, reversed(highest_rates(samples, side))), None)
-                async for sample in _round(running, number, budget, held, say):
+                async for sample in _round(running, number, budget, held):
                     samples.append(sample)
                     say(f"  {line(sample)}")
                     keep(samples)
@@ -61,53 +57,42 @@ async def compare(
 
 
 async def _round(
-    running: Rig, number: int, budget: Budget, begin: float | None, say: Say
+    running: Rig, number: int, budget: Budget, begin: float | None
 ) -> AsyncIterator[Sample]:
-    """The fixed rates, then the search for the highest that holds, from the rate `begin` on.
-
-    That is what held in the round before: only the first needs a load that grows until it breaks.
-    """
-    for rate in FIXED:
-        sample = await running.measure("fixed", rate, FIXED_SECONDS, round=number)
+    """The fixed rates, then the search for the highest that holds, from the rate `begin` on."""
+    for fixed in FIXED:
+        sample = await running.measure("fixed", fixed, FIXED_SECONDS, round=number)
+        begin = begin or (carried(sample, cores()) if fixed == GUESS_FROM else None)
         yield sample
-    rate = begin or await _first_guess(running, say)
-    held = False
-    for attempt in range(1, budget.tries + 1):
-        sample = await running.measure("hold", rate, budget.hold_seconds, round=number)
-        yield sample
-        held = held or sample.holds
-        if held and attempt >= budget.holds:
-            return
-        rate = max(1.0, round(rate * (UP if sample.holds else DOWN)))
+    tried: list[Sample] = []
+    rate = begin
+    while rate is not None and len(tried) < budget.tries:
+        tried.append(await running.measure("hold", rate, budget.hold_seconds, round=number))
+        yield tried[-1]
+        rate = next_rate(tried)
 
 
-async def _first_guess(running: Rig, say: Say) -> float:
-    rate = await breaking(running)
-    say(f"  a growing load breaks at {rate:.0f}/s")
-    return max(1.0, round(rate * FIRST_HOLD))
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
-async def breaking(running: Rig) -> float:
-    """The rate at which a load that grows steadily ceases to be carried."""
-    running.consultants.legs.clear()
-    rates = list(growing())
-    calls = await running.load(iter([1 / rate for rate in rates]), TALK, in_time)
-    return breaking_rate(await running.facts(calls), rates)
+def carried(sample: Sample, processors: int) -> float:
+    """The calls a second that so many processors should carry, by what a call costs them."""
+    cost = (sample.total_cpu + sample.generator) / 1000
+    return max(1.0, round(SPARE * processors / cost))
 
 
-def growing() -> list[float]:
-    """For each call the rate at its moment, from FROM to TO, growing by GROWTH in a second."""
-    rates = [FROM]
-    while rates[-1] < TO:
-        rates.append(rates[-1] + GROWTH / rates[-1])
-    return rates
-
-
-def in_time(calls: Sequence[PlacedCall]) -> bool:
-    """Whether most of the latest callers were answered in time; those who wait now count too."""
-    now = time.monotonic()
-    waits = [(call.answered_at or now) - call.invite_at for call in calls[-40:]]
-    return sum(wait * 1000 > ANSWER_LIMIT for wait in waits) < 20
+def next_rate(tried: Sequence[Sample]) -> float | None:
+    """The rate to try after these; None when one held, and the next higher one did not."""
+    last = tried[-1]
+    if last.holds and any(each.rate > last.rate for each in tried):
+        return None
+    if not last.holds and any(each.holds for each in tried):
+        return None
+    lower = max(1.0, float(int(last.rate * DOWN)))
+    higher = max(last.rate + 1, round(last.rate * UP))
+    return higher if last.holds else lower if lower < last.rate else None
 
 
 # What is shown

@@ -111,20 +111,6 @@ def merged(values: Mapping[str, float]) -> dict[str, float]:
     return dict(sums)
 
 
-def breaking_rate(facts: Sequence[Fact], rates: Sequence[float], window: int = 40) -> float:
-    """In a run of growing rate, the rate at which it ceased to hold; the last one if it never did.
-
-    Looked at in windows of so many calls, so that one late call does not count as the limit.
-    """
-    for end in range(window, len(facts) + 1):
-        some = facts[end - window : end]
-        late = Spread.of(fact.answer for fact in some).p95 > ANSWER_LIMIT
-        late = late or Spread.of(fact.ring for fact in some).p95 > RING_LIMIT
-        if late or any(fact.fault is not None for fact in some):
-            return rates[end - window]
-    return rates[len(facts) - 1]
-
-
 # Files
 
 

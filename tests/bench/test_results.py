@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callcenter.errors import AskedWrongly
-from tests.bench.compare import comparison, growing, line
+from tests.bench.compare import carried, comparison, line, next_rate
 from tests.bench.facts import Fact
 from tests.bench.results import (
     Middle,
     Recordings,
     Sample,
     Spread,
-    breaking_rate,
     faults,
     highest_rates,
     load,
@@ -98,22 +97,29 @@ def test_processes_of_one_kind_are_summed() -> None:
     assert merged({"line-1": 1.0, "line-2": 2.0, "web": 0.5}) == {"line": 3.0, "web": 0.5}
 
 
-def test_a_growing_load_breaks_where_a_whole_window_is_late() -> None:
-    rates = [float(number) for number in range(1, 201)]
-    good, late = Fact(0.0, 3.0, 5.0, None), Fact(0.0, 300.0, 5.0, None)
-    assert breaking_rate([good] * 200, rates) == 200.0
-    assert breaking_rate([*[good] * 99, late, *[good] * 100], rates) == 200.0
-    assert 60.0 <= breaking_rate([*[good] * 100, *[late] * 100], rates) <= 101.0
-    failed = Fact(0.0, 3.0, None, "no consultant")
-    assert 60.0 <= breaking_rate([*[good] * 100, failed, *[good] * 99], rates) <= 101.0
+def test_the_search_begins_at_what_the_processors_carry() -> None:
+    costing = replace(sample(), cpu={"asterisk": 40.0, "line": 20.0}, generator=20.0)
+    assert carried(costing, 2) == round(0.85 * 2 / 0.08)
+    assert carried(replace(costing, generator=9000.0), 1) == 1.0
 
 
-def test_the_growing_load_goes_up_steadily() -> None:
-    rates = growing()
-    assert rates == sorted(rates)
-    assert rates[0] == 10.0
-    assert rates[-1] >= 70.0
-    assert sum(1 / rate for rate in rates) == pytest.approx(24.0, abs=0.5)
+@given(st.integers(1, 60), st.floats(0.5, 70))
+def test_the_search_ends_between_a_rate_that_holds_and_one_that_does_not(
+    begin: int, limit: float
+) -> None:
+    tried: list[Sample] = []
+    rate: float | None = float(begin)
+    while rate is not None:
+        assert rate not in [each.rate for each in tried]
+        tried.append(hold(rate, 1, FINE if rate <= limit else LATE))
+        rate = next_rate(tried)
+    held = [each.rate for each in tried if each.holds]
+    failed = [each.rate for each in tried if not each.holds]
+    if held:
+        assert max(held) <= limit < min(failed)
+        assert min(failed) <= max(max(held) + 1, max(held) / 0.8 + 1)
+    else:
+        assert limit < 1 == min(failed)
 
 
 def test_the_highest_rate_is_the_best_that_held_in_each_round() -> None:
