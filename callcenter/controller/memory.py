@@ -25,10 +25,10 @@ class CallMemory:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._changed: dict[str, Whereabouts | None] = {}
+        self._changed: dict[str, str | None] = {}
         self._some = asyncio.Event()
 
-    def keep(self, leg: str, where: Whereabouts | None) -> None:
+    def keep(self, leg: str, where: str | None) -> None:
         """Keep where the call of this leg is (None: it is over); returns at once."""
         self._changed[leg] = where
         self._some.set()
@@ -59,13 +59,13 @@ class CallMemory:
                 self._some.set()
                 await asyncio.sleep(AGAIN)
 
-    async def _write(self, changed: dict[str, Whereabouts | None]) -> None:
+    async def _write(self, changed: dict[str, str | None]) -> None:
         async with self._redis.pipeline(transaction=False) as together:
             for leg, where in changed.items():
                 if where is None:
                     together.delete(_key(leg))
                 else:
-                    together.set(_key(leg), where.written(), ex=KEPT)
+                    together.set(_key(leg), where, ex=KEPT)
             await together.execute()
 
 

@@ -94,7 +94,7 @@ class Journal:
         self._idle = asyncio.Event()
         self._idle.set()
         #: Told the id of a call's leg and where the call is; must not block.
-        self.remember: Callable[[str, Whereabouts | None], None] = lambda leg, where: None
+        self.remember: Callable[[str, str | None], None] = lambda leg, where: None
         #: Called when what waited on disk, ours or a dead process's, is in the database.
         self.when_caught_up: Callable[[], object] = lambda: None
         #: Does a deed once it is sure that the calls are ours; else never.
@@ -110,7 +110,7 @@ class Journal:
         """Bytes of them that are on disk."""
         return self._backlog.size
 
-    def kept_where(self, leg: str, where: Whereabouts | None) -> None:
+    def kept_where(self, leg: str, where: str | None) -> None:
         """Keep where a call is, should somebody else have to go on with it; returns at once."""
         self.when_sure(partial(self.remember, leg, where))
 

@@ -34,7 +34,7 @@ class Keeping(Protocol):
     async def keep(self, entry: Entry) -> None:
         """Return when it is in the database. Raises WeFailed when that is not certain."""
 
-    def kept_where(self, leg: str, where: Whereabouts | None) -> None:
+    def kept_where(self, leg: str, where: str | None) -> None:
         """Keep where a call is; returns at once."""
 
 

@@ -147,7 +147,7 @@ def _client(bucket: Bucket) -> S3Store:
 
 
 def _remove_unfinished(file: Path) -> None:
-    """What a put that was killed has left: `file#1`, and as many more as it was killed often.
+    """What puts that were killed have left: obstore writes `file#1`, or `file#2` beside such a one.
 
     By their names, for a day's folder may hold thousands.
     """
