@@ -138,7 +138,7 @@ class Memory:
     """Where one call is, kept as it changes."""
 
     def __init__(
-        self, now: Whereabouts, keep: Callable[[str, Whereabouts | None], None], leg: str = ""
+        self, now: Whereabouts, keep: Callable[[str, str | None], None], leg: str = ""
     ) -> None:
         """`keep` is told the id of the leg and what to keep, and returns at once.
 
@@ -147,7 +147,7 @@ class Memory:
         self.now = now
         self._keep = keep
         self._leg = leg
-        self._kept: Whereabouts | None = None
+        self._kept = ""
 
     def moment(self, moment: Moment, detail: dict[str, Any]) -> None:
         """Something happened now."""
@@ -169,9 +169,10 @@ class Memory:
 
     def _become(self, now: Whereabouts) -> None:
         self.now = now
-        if self._leg and now != self._kept:
-            self._kept = now
-            self._keep(self._leg, now)
+        written = now.written()
+        if self._leg and written != self._kept:
+            self._kept = written
+            self._keep(self._leg, written)
 
 
 def _changes_of_caller(
