@@ -37,7 +37,7 @@ def _neighbourhood(item: pytest.Item) -> tuple[str, bool]:
 
 
 def _turn(item: pytest.Item) -> int:
-    if item.get_closest_marker("patient"):
+    if item.get_closest_marker("slow"):
         return 2
     return 0 if item.path.parent.name in WAITING else 1
 
@@ -63,5 +63,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What takes patience is left out when the time is used up, and that is told."""
     minutes = item.config.getoption("--minutes")
-    if minutes and item.get_closest_marker("patient") and monotonic() > BEGAN + 60 * minutes:
+    if minutes and item.get_closest_marker("slow") and monotonic() > BEGAN + 60 * minutes:
         pytest.skip("no time was left: scripts/test --minutes 60 runs it on a slow machine too")

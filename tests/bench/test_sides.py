@@ -7,7 +7,7 @@ import pytest
 from tests.bench.rig import Rig, prompts, rig
 from tests.bench.sides import Plain, Product, Stock
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.patient]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

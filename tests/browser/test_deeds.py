@@ -16,7 +16,7 @@ from tests.browser.site import SOMEBODY, Served
 from tests.web.conftest import PASSWORD, add_user
 from tests.web.test_second_factor import code
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 #: Templates that no address alone leads to: they are looked at here.
 BY_DEEDS = frozenset(

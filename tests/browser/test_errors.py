@@ -17,7 +17,7 @@ from tests.browser.site import Served, session_of
 from tests.browser.test_deeds import form, send, shows
 from tests.web.conftest import RECEIVED, open_call
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 REFUSED = "the server responded with a status of "  # as the console says it
 TYPED = "+77010000007"

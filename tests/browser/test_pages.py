@@ -23,7 +23,7 @@ from tests.browser.looking import look_at
 from tests.browser.site import BUSY, SOMEBODY, Served, session_of
 from tests.browser.test_deeds import BY_DEEDS
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 #: What is no page, name by name, so that no page of tomorrow is taken for one of these.
 NO_PAGES = {

@@ -21,7 +21,7 @@ from tests.services import CALLCENTER
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(240),
-    pytest.mark.patient,
+    pytest.mark.slow,
 ]
 
 

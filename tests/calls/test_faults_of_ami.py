@@ -23,7 +23,7 @@ from tests.calls.parts import running_line
 from tests.calls.relays import Fate, relayed_ami, told_late, told_out_of_order, told_twice
 from tests.calls.stalls import Stalls
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 SOON = 2.0  # seconds from the beginning of a conversation
 FATES: Mapping[str, Callable[[], Fate]] = {

@@ -38,7 +38,7 @@ from tests.calls.relays import (
 from tests.calls.stalls import Stalls
 from tests.calls.talking import hears_no_tone, hears_tone, order
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 Begins = Callable[[EventRelay, Line], AbstractContextManager[object]]
 

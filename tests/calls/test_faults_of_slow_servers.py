@@ -22,7 +22,7 @@ from tests.calls.relays import SlowServers, slow_servers
 from tests.calls.stalls import Stalls
 from tests.calls.talking import order
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 log = logging.getLogger(__name__)
 
 

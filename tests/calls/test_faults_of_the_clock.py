@@ -26,7 +26,7 @@ from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
 from tests.calls.parts import Line, running_line
 from tests.calls.stalls import Stalls
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 HOUR = 3600
 
 

@@ -18,7 +18,7 @@ MIB = 1024**2
 SIZE = 8 * MIB
 
 pytestmark = [
-    pytest.mark.patient,
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system"),
 ]

@@ -23,7 +23,7 @@ from tests.calls.fragile import (
 from tests.calls.house import House, until
 from tests.calls.parts import Line, OwnPostgres
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.calls.parts import Line, running_line
 from tests.calls.stalls import Stalls
 from tests.calls.talking import order
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 
 @pytest.fixture

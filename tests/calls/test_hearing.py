@@ -13,7 +13,7 @@ from callcenter.line.outcomes import Outcome
 from tests.calls.house import HEARD, House
 from tests.calls.stalls import Stalls
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 #: Prompts that a caller may hear after the choice of a language.
 AFTER_THE_CHOICE = (

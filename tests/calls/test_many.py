@@ -13,7 +13,7 @@ from callcenter.demo.phone import Phone
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.house import House
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 CALLS = 100
 LONGEST = 9.0  # seconds that a caller stays; all stages of a call lie within them

@@ -19,7 +19,7 @@ from tests.calls.stalls import Stalls
 from tests.calls.talking import longest_silence
 from tests.calls.waiting import rings, times, waits
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 
 class Humming(Prompts):

@@ -28,7 +28,7 @@ from tests.calls.stalls import Stalls
 from tests.calls.storm import CREW, Pair, Storm, raised
 from tests.services import new_database
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 FRAME = 4  # bytes of one moment in both channels
 LATE = 1.5  # seconds that the end of a recording may take when a hundred end at once

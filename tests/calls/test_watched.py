@@ -26,7 +26,7 @@ from tests.calls.parts import (
 )
 from tests.services import CALLCENTER
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.patient]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 Told = dict[tuple[str, str], float]
 

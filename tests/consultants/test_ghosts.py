@@ -28,7 +28,7 @@ from tests.consultants.desks import (
 )
 from tests.consultants.machine import EVENTS, Machine
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 
 async def test_a_dead_controller_leaves_nobody_ringing_and_a_conversation_talking(

@@ -37,7 +37,7 @@ from tests.killing import dies_after
 from tests.recordings.test_keeping import environment
 from tests.services import CALLCENTER, filled
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 # Does one of these things.
 DEED = """

@@ -33,7 +33,7 @@ from tests.demands.test_disclosure_faults import brought_to, everything
 from tests.demands.test_finding import matched
 from tests.demands.test_registering import found
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 Deed = Callable[[AsyncEngine, Visit, DemandRow, UUID, UUID], Awaitable[object]]
 

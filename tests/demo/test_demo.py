@@ -68,7 +68,7 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings, tmp_
 KEYLESS = ("watchdog", "line-1", "line-2")
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
     copy: Settings, tmp_path: Path, whole_prompts: Path
 ) -> None:
@@ -92,7 +92,7 @@ def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
     assert "the demo failed: not within 20 s: the appeal has its outcome" in done.stderr
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 async def test_check_says_what_is_wrong_and_then_that_all_is_well(
     copy: Settings, whole_prompts: Path
 ) -> None:

@@ -34,7 +34,7 @@ async def test_every_ending_has_its_outcome_and_leaves_nothing(
     assert await told(World(story)) == outcome
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @of_each_ending
 async def test_a_caller_may_hang_up_at_every_step(story: Story, outcome: Outcome) -> None:
     async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
@@ -59,7 +59,7 @@ def left_after(moments: list[Moment]) -> Outcome:
     return left
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @of_each_ending
 async def test_the_switch_may_vanish_at_every_step(story: Story, outcome: Outcome) -> None:
     def vanish(world: World, _: object) -> None:
@@ -70,14 +70,14 @@ async def test_the_switch_may_vanish_at_every_step(story: Story, outcome: Outcom
         assert await call in (Outcome.LOST_TO_A_FAULT, outcome)
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @of_each_ending
 async def test_a_call_may_be_cancelled_at_every_step(story: Story, outcome: Outcome) -> None:
     async for _, call in cuts(story, lambda _, call: call.cancel()):
         assert call.cancelled()
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @of_each_ending
 async def test_whoever_was_called_may_leave_at_every_step(story: Story, outcome: Outcome) -> None:
     def leave(world: World, _: object) -> None:

@@ -19,7 +19,7 @@ from callcenter.line.prompts.texts import names
 from callcenter.settings import Settings
 from tests.prompts.test_sound import decoded, longest_silence, tone
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 ALL = len(names()) + 1  # and the music
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from callcenter.recordings import audio, keys
 from callcenter.recordings.formats import Format, format_of
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 SECOND = audio.RATE * audio.FRAME_BYTES
 MEASURE_MEMORY = """

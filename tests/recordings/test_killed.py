@@ -24,7 +24,7 @@ from tests.recordings.test_keeping import (
 from tests.recordings.test_stores import copy_all, in_bucket, on_s3
 from tests.s3 import S3Server
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 __all__ = ["tools"]
 

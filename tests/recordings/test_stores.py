@@ -145,7 +145,7 @@ async def test_what_is_altered_is_not_copied(
     assert f"{bad} is not copied" in caplog.text
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 async def test_a_store_that_is_away_under_load_loses_nothing_and_is_caught_up_with(
     tools: Tools,
     s3: S3Server,

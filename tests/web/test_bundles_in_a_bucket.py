@@ -156,7 +156,7 @@ async def test_of_what_was_withdrawn_nothing_stays_in_the_bucket(
     assert await disclosed(tools) == 0
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["obstore.put", "Objects.put"])
 async def test_killed_while_it_is_put_into_the_bucket_there_is_one_in_the_end(
     enter: Enter, tools: Tools, s3: S3Server, tmp_path: Path, step: str
