@@ -29,6 +29,7 @@ from tests.asterisk.switch import (
     with_free_ports,
 )
 from tests.protocol.polling import until
+from tests.seeds import numpy_generator
 from tests.services import new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,7 +46,7 @@ WELCOME, NOTICE_OF_1414, FAULT = PROMPTS[:4], PROMPTS[6:8], PROMPTS[8:]
 
 def sound_of(prompt: str) -> Pcm:
     """Noise, another for each prompt, so that each is known again in what a caller heard."""
-    noise = np.random.default_rng(crc32(prompt.encode())).integers(-6000, 6000, RATE * 2 // 5)
+    noise = numpy_generator(crc32(prompt.encode())).integers(-6000, 6000, RATE * 2 // 5)
     return noise.astype(np.int16)
 
 

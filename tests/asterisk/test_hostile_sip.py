@@ -1,7 +1,6 @@
 """Hostile SIP is refused or ignored, and never stops the next caller (item 15)."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +10,7 @@ from callcenter.settings import Settings
 from tests.asterisk import hostile
 from tests.asterisk.switch import OPERATOR, PASSWORD, STRANGER, Switch, account, with_free_ports
 from tests.protocol.polling import until
+from tests.seeds import SeededRandom
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_a_caller_with_an_odd_or_oversized_invite_is_helped_all_the_same(
 
 @pytest.mark.parametrize("address", [OPERATOR, STRANGER])
 async def test_garbage_is_ignored(switch: Switch, address: str) -> None:
-    seed = random.Random(111)
+    seed = SeededRandom(111)
     datagrams = [seed.randbytes(seed.randrange(1, 1400)) for _ in range(200)]
     datagrams += [b"\r\n\r\n", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:111 SIP/2.0\r\n\r\n"]
     assert await hostile.garbage(switch.sip, datagrams, address=address) is None

@@ -5,7 +5,6 @@ mash keys at once. What is decided by chance is the same for the same seed.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from callcenter.line.outcomes import Outcome
 from callcenter.storage.engine import unit_of_work
 from tests.calls.house import House, until
 from tests.calls.talking import order
+from tests.seeds import SeededRandom
 
 #: Who waits wants Kazakh, so that nobody is offered to those who come to help.
 TALKERS = tuple(str(extension) for extension in range(301, 361))
@@ -53,7 +53,7 @@ class Storm:
     """The telephones, and what each caller's outcome may be."""
 
     house: House
-    chance: random.Random
+    chance: SeededRandom
     stack: AsyncExitStack
     phones: dict[str, Phone] = field(default_factory=dict)
     outcomes: dict[str, set[Outcome]] = field(default_factory=dict)
@@ -277,7 +277,7 @@ RINGING, WAITING, IN_MENU, IN_GREETING = 8, 22, 10, 10
 
 
 @asynccontextmanager
-async def raised(house: House, chance: random.Random) -> AsyncIterator[Storm]:
+async def raised(house: House, chance: SeededRandom) -> AsyncIterator[Storm]:
     """The storm is over: everybody has hung up, and the consultants are at work yet."""
     async with AsyncExitStack() as stack:
         storm = Storm(house, chance, stack)

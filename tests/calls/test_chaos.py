@@ -1,6 +1,5 @@
 """A short run of `make chaos`, with callers in all stages."""
 
-import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,12 +15,14 @@ from tests.chaos.faults import (
     postgresql_frozen,
 )
 from tests.chaos.run import chaos
+from tests.seeds import run_seed
 from tests.services import CALLCENTER
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(240),
     pytest.mark.slow,
+    pytest.mark.alone,
 ]
 
 
@@ -44,7 +45,7 @@ async def parts(
 async def test_nothing_is_lost_when_controllers_die_and_the_database_freezes(
     parts: Parts,
 ) -> None:
-    seed = random.randrange(10**6)
+    seed = run_seed()
     faults = [controller_killed, postgresql_frozen, all_controllers_killed]
     result = await chaos(parts, faults, seed=seed, callers=15, every=0.8)
     said = f"seed {seed}\n{result.table()}"

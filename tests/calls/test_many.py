@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections import Counter
 
 import pytest
@@ -12,8 +11,13 @@ from callcenter.demo.faults import CallOver, NoAnswer, Refused
 from callcenter.demo.phone import Phone
 from callcenter.line.outcomes import Moment, Outcome
 from tests.calls.house import House
+from tests.seeds import SeededRandom
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 CALLS = 100
 LONGEST = 9.0  # seconds that a caller stays; all stages of a call lie within them
@@ -34,7 +38,7 @@ NEEDS = {
 async def test_a_hundred_callers_who_hang_up_at_any_moment_have_one_outcome_each(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chance = random.Random(111)
+    chance = SeededRandom(111)
     numbers = [f"+770300{n:05d}" for n in range(CALLS)]
     turns = asyncio.Semaphore(AT_ONCE)
     with caplog.at_level(logging.WARNING):
@@ -62,7 +66,7 @@ async def test_a_hundred_callers_who_hang_up_at_any_moment_have_one_outcome_each
 
 
 async def one_caller(
-    house: House, number: str, chance: random.Random, turns: asyncio.Semaphore
+    house: House, number: str, chance: SeededRandom, turns: asyncio.Semaphore
 ) -> None:
     """Presses keys, sooner or later, or none, and hangs up at some moment."""
     stays = chance.uniform(0.0, LONGEST)
@@ -81,7 +85,7 @@ async def one_caller(
             await call.hang_up()
 
 
-async def answer_calls(phone: Phone, chance: random.Random, delays: list[float]) -> None:
+async def answer_calls(phone: Phone, chance: SeededRandom, delays: list[float]) -> None:
     """Answer each call after one of these delays and talk for a while; refuse without any."""
     async with asyncio.TaskGroup() as tasks:
         while True:

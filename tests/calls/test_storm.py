@@ -1,14 +1,12 @@
 """A hundred calls end at the same instant, in all stages: nothing is left, nothing is stuck.
 
-    scripts/test tests/calls/test_storm.py --storms 20 --storm-seed 7
+    scripts/test tests/calls/test_storm.py --storms 20 --seed 7
 
-raises twenty storms, of seeds 7 to 26. One storm of a seed by chance is in every run of the tests;
-a failure names the seed.
+raises twenty storms, of seeds 7 to 26. Without `--seed` the first one has the seed of the run.
 """
 
 import asyncio
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -26,9 +24,14 @@ from callcenter.storage.redis import open_redis
 from tests.calls.house import House, open_house, until
 from tests.calls.stalls import Stalls
 from tests.calls.storm import CREW, Pair, Storm, raised
+from tests.seeds import SeededRandom, run_seed
 from tests.services import new_database
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 FRAME = 4  # bytes of one moment in both channels
 LATE = 1.5  # seconds that the end of a recording may take when a hundred end at once
@@ -69,21 +72,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 async def test_a_hundred_calls_that_end_at_once_leave_nothing_and_lose_nothing(
-    large_house: House, pytestconfig: pytest.Config, caplog: pytest.LogCaptureFixture, storm: int
+    large_house: House, caplog: pytest.LogCaptureFixture, storm: int
 ) -> None:
-    first = pytestconfig.getoption("storm_seed") or random.SystemRandom().randrange(10**6)
+    seed = run_seed() + storm
     try:
         with caplog.at_level(logging.WARNING):
-            await weathered(large_house, first + storm)
+            await weathered(large_house, seed)
         assert [record for record in caplog.records if record.exc_info] == []
     except BaseException as exc:
-        exc.add_note(f"to repeat it: --storm-seed {first + storm}")
+        exc.add_note(f"to repeat it: --seed {seed}")
         raise
 
 
 async def weathered(house: House, seed: int) -> None:
     tasks = tasks_of_ours()
-    async with Stalls() as stalls, raised(house, random.Random(seed)) as storm:
+    async with Stalls() as stalls, raised(house, SeededRandom(seed)) as storm:
         try:
             await until(lambda: is_quiet(house), "no channel is left", SETTLED)
         except AssertionError as exc:

@@ -36,7 +36,7 @@ from tests.calls.parts import Line, running_line
 from tests.calls.stalls import Stalls
 from tests.calls.talking import hears_tone, order
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 @pytest.fixture

@@ -28,7 +28,11 @@ from tests.calls.house import House, running_controller, until
 from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
 from tests.calls.talking import order
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

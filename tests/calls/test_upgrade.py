@@ -20,7 +20,11 @@ from tests.calls.parts import running_line, running_watchdog
 from tests.calls.talking import hears_tone, order
 from tests.chaos.load import Load, at_work
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 _BECAME = text("SELECT caller_number, outcome FROM appeal WHERE caller_number = ANY(:numbers)")
 NOTICED = {None, Outcome.FALLBACK, Outcome.LOST_TO_A_FAULT}
 

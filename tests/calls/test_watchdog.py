@@ -27,7 +27,7 @@ from tests.calls.house import House, running_controller, until
 from tests.calls.parts import Announced, Line, running_line, running_watchdog
 from tests.calls.stalls import Stalls
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`make chaos`: 100 callers, every fault, a table; the exit status is 1 when anything was lost."""
 
 import asyncio
-import random
 import shutil
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from tests.calls.relays import relayed_ari, slow_servers
 from tests.chaos.faults import FAULTS, Parts
 from tests.chaos.result import Result
 from tests.chaos.run import chaos
+from tests.seeds import SeededRandom, fresh_seed
 from tests.services import CALLCENTER
 
 CREW = {str(extension): ("kk", "ru") for extension in range(201, 209)}
@@ -37,7 +37,7 @@ def main(seed: int | None, callers: int, every: float, only: tuple[str, ...]) ->
     names = {fault.__name__ for fault in FAULTS}
     if unknown := set(only) - names:
         raise click.BadParameter(f"{', '.join(unknown)}: there are {', '.join(sorted(names))}")
-    seed = random.randrange(10**6) if seed is None else seed
+    seed = fresh_seed() if seed is None else seed
     click.echo(f"seed {seed}")
     folder = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))  # sockets want a short path
     try:
@@ -52,7 +52,7 @@ async def _run(
     folder: Path, seed: int, callers: int, every: float, only: tuple[str, ...]
 ) -> Result:
     chosen = [fault for fault in FAULTS if not only or fault.__name__ in only]
-    faults = random.Random(seed).sample(chosen, len(chosen))
+    faults = SeededRandom(seed).sample(chosen, len(chosen))
     async with _parts(folder) as parts:
         return await chaos(
             parts, faults, seed=seed, callers=callers, every=every, crew=tuple(CREW), say=click.echo

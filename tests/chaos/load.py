@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +13,7 @@ from callcenter.demo.phone import Phone
 from callcenter.demo.sound import RATE, Pcm, loudness
 from callcenter.errors import CallcenterError
 from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
+from tests.seeds import SeededRandom
 
 SILENCE = 3.0  # seconds
 FIFTH = RATE // 5  # samples: of these a second is made in which a tone is heard
@@ -60,7 +60,7 @@ class Load:
     legs: set[Call] = field(default_factory=set)  #: of consultants, in conversations now
 
     def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
+        self.rng = SeededRandom(self.seed)
         self.calm.set()
 
     @property
@@ -164,7 +164,7 @@ async def at_work(load: Load, extension: str) -> AsyncIterator[None]:
     """A consultant who takes every call, and registers anew as telephones do."""
     async with load.house.softphone(extension) as phone:
         await phone.register()
-        own = random.Random(f"{extension} {load.seed}")
+        own = SeededRandom(f"{extension} {load.seed}")
         working = (_takes_calls(phone, load, own), _registers(phone))
         tasks = [asyncio.create_task(each) for each in working]
         try:
@@ -175,7 +175,7 @@ async def at_work(load: Load, extension: str) -> AsyncIterator[None]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _takes_calls(phone: Phone, load: Load, own: random.Random) -> None:
+async def _takes_calls(phone: Phone, load: Load, own: SeededRandom) -> None:
     while True:
         try:
             leg = await phone.next_call(3600)

@@ -1,7 +1,6 @@
 """One run: load, one fault after the other at times by chance, then what the register says."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -26,6 +25,7 @@ from tests.calls.stalls import Stalls
 from tests.chaos.faults import Fault, NotTried, Parts
 from tests.chaos.load import Attempt, Load, at_work, hears, is_dead, longest_gap, toned
 from tests.chaos.result import HEAD, Result, Row
+from tests.seeds import SeededRandom
 
 TALKING, TALK_SOON = 3, 30.0  # conversations in which a fault is injected, if they come by then
 SETTLES = 3.0  # seconds for a transfer or a hold that was begun
@@ -65,7 +65,7 @@ async def chaos(
     say: Callable[[str], None] = silently,
 ) -> Result:
     """Inject these faults while at least so many call, one every `every` seconds on average."""
-    began, rng = datetime.now(UTC), random.Random(seed)
+    began, rng = datetime.now(UTC), SeededRandom(seed)
     load = Load(parts.house, seed, crew)
     known = await _differences(parts.house, began)
     all_injected = asyncio.Event()

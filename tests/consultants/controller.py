@@ -6,7 +6,6 @@ telephone rings or talks, and which caller is with whom. What must never happen 
 """
 
 import asyncio
-import random
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from redis.asyncio import Redis
 from callcenter.consultants.desk import Desk, Place
 from callcenter.consultants.script import DeskClosed, PlainRules
 from callcenter.consultants.store import Consultant
+from tests.seeds import SeededRandom, generator
 
 T = TypeVar("T")
 CALLERS = 30  # that one controller serves at once
@@ -60,29 +60,30 @@ class Controller:
 
     async def _serve(self, caller: str) -> None:
         """A caller is `NUMBER`; the call is a new one each time."""
-        language = random.choice(("kk", "ru"))
-        wanted = random.choice((None, None, "lawyer"))
-        preferred = random.choice((None, str(200 + int(caller) % 50)))
+        rng = generator(f"caller {caller}")
+        language = rng.choice(("kk", "ru"))
+        wanted = rng.choice((None, None, "lawyer"))
+        preferred = rng.choice((None, str(200 + int(caller) % 50)))
         call = f"{caller}.{uuid4().hex[:6]}"
         while True:
             try:
                 async with self.desk.place(
                     call, language, skill=wanted, level=2, preferred=preferred
                 ) as place:
-                    if await self._one_after_another(place, caller):
+                    if await self._one_after_another(place, caller, rng):
                         return
             except DeskClosed:
                 await asyncio.sleep(0.1)
 
-    async def _one_after_another(self, place: Place, caller: str) -> bool:
+    async def _one_after_another(self, place: Place, caller: str, rng: SeededRandom) -> bool:
         while (consultant := await place.offer(60)) is not None:
-            answered = await self._rung(place, caller, consultant.extension)
+            answered = await self._rung(place, caller, consultant.extension, rng)
             if answered:
                 return True
             await stubbornly(lambda: place.give_back(unanswered=True))
         return False
 
-    async def _rung(self, place: Place, caller: str, extension: str) -> bool:
+    async def _rung(self, place: Place, caller: str, extension: str, rng: SeededRandom) -> bool:
         telephone, leg = f"test:phone:{extension}", f"test:caller:{caller}"
         for key in (telephone, leg):
             if not await self.redis.set(key, f"{self.name} {extension} {caller}", nx=True):
@@ -90,14 +91,14 @@ class Controller:
                 await self.redis.rpush("test:wrong", f"{key} for {self.name} and {other}")
         place.rings()
         await self._tell(extension, "RINGING")
-        await asyncio.sleep(random.uniform(0, 0.1))
-        answers = place.consultant is not None and random.random() < 0.9
+        await asyncio.sleep(rng.uniform(0, 0.1))
+        answers = place.consultant is not None and rng.random() < 0.9
         if answers:
             if not await self.redis.sadd("test:served", caller):
                 await self.redis.rpush("test:wrong", f"{caller} served twice")
             place.answered()
             await self._tell(extension, "INUSE")
-            await asyncio.sleep(random.uniform(0.1, 0.4))
+            await asyncio.sleep(rng.uniform(0.1, 0.4))
         await self.redis.delete(telephone, leg)
         await self._tell(extension, "NOT_INUSE")
         return answers

@@ -1,7 +1,6 @@
 """The desk on a real Redis: who is offered whom."""
 
 import asyncio
-import random
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -20,6 +19,7 @@ from tests.consultants.desks import (
     desk,
     until_waiting,
 )
+from tests.seeds import generator
 
 HOURS = 2 * 3600.0
 
@@ -146,6 +146,7 @@ async def test_one_who_did_not_answer_rests_and_the_next_is_offered(redis: Redis
 async def test_no_place_and_no_lease_is_left_when_a_caller_leaves_at_any_moment(
     redis: Redis,
 ) -> None:
+    rng = generator("a caller leaves")
     async with desk(redis, "line-1", consultant(201)) as opened:
         await opened.tell_devices({"201": FREE}, 1)
 
@@ -155,7 +156,7 @@ async def test_no_place_and_no_lease_is_left_when_a_caller_leaves_at_any_moment(
 
         for number in range(60):
             task = asyncio.create_task(caller(number))
-            await asyncio.sleep(random.uniform(0, 0.003))
+            await asyncio.sleep(rng.uniform(0, 0.003))
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         for key in ("desk:waiting", "desk:calls", "desk:held", "desk:leases"):
@@ -164,23 +165,22 @@ async def test_no_place_and_no_lease_is_left_when_a_caller_leaves_at_any_moment(
 
 
 async def test_two_hundred_callers_and_fifty_consultants_never_share_one(redis: Redis) -> None:
-    crew = [
-        consultant(200 + n, *random.choice((("kk",), ("ru",), ("kk", "ru")))) for n in range(50)
-    ]
+    rng = generator("two hundred callers")
+    crew = [consultant(200 + n, *rng.choice((("kk",), ("ru",), ("kk", "ru")))) for n in range(50)]
     talking: Counter[str] = Counter()
     served = 0
 
     async def caller(opened: Desk, number: int) -> None:
         nonlocal served
-        await asyncio.sleep(random.uniform(0, 0.5))
-        language = random.choice(("kk", "ru"))
+        await asyncio.sleep(rng.uniform(0, 0.5))
+        language = rng.choice(("kk", "ru"))
         async with opened.place(f"call-{number}", language) as place:
             offered = await place.offer(60)
             assert offered is not None
             assert language in offered.languages
             talking[offered.extension] += 1
             assert talking[offered.extension] == 1
-            await asyncio.sleep(random.uniform(0, 0.02))
+            await asyncio.sleep(rng.uniform(0, 0.02))
             talking[offered.extension] -= 1
             served += 1
 

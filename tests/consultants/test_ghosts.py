@@ -1,7 +1,6 @@
 """No ghost in what consultants are doing: whatever dies, is lost, or happens at random."""
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -27,6 +26,7 @@ from tests.consultants.desks import (
     desk,
 )
 from tests.consultants.machine import EVENTS, Machine
+from tests.seeds import generator
 
 pytestmark = pytest.mark.slow
 
@@ -121,34 +121,35 @@ async def test_two_hundred_callers_fifty_consultants_and_states_that_change_at_r
 ) -> None:
     rules = PlainRules(sign_in_required=True, wrap_up=0.01)
     extensions = [str(200 + number) for number in range(50)]
+    rng = generator("two hundred callers")
     talking: set[str] = set()
     served = 0
 
     async def caller(desk: Desk, number: int) -> None:
         nonlocal served
-        await asyncio.sleep(random.uniform(0, 0.5))
-        async with desk.place(f"call-{number}", random.choice(("kk", "ru"))) as place:
+        await asyncio.sleep(rng.uniform(0, 0.5))
+        async with desk.place(f"call-{number}", rng.choice(("kk", "ru"))) as place:
             while True:
                 offered = await place.offer(60)
                 assert offered is not None
                 place.rings()
-                await asyncio.sleep(random.uniform(0, 0.02))
+                await asyncio.sleep(rng.uniform(0, 0.02))
                 if place.consultant is None:  # the consultant left meanwhile
                     await place.give_back(unanswered=True)
                     continue
                 assert offered.extension not in talking
                 talking.add(offered.extension)
                 place.answered()
-                await asyncio.sleep(random.uniform(0, 0.02))
+                await asyncio.sleep(rng.uniform(0, 0.02))
                 talking.remove(offered.extension)
                 served += 1
                 return
 
     async def restless(duty: DutyDesk) -> None:
         while True:
-            wanted = random.choice((State.READY, State.READY, State.PAUSED, State.SIGNED_OUT))
+            wanted = rng.choice((State.READY, State.READY, State.PAUSED, State.SIGNED_OUT))
             try:
-                await duty.ask(random.choice(extensions), wanted, by="self", reason="lunch")
+                await duty.ask(rng.choice(extensions), wanted, by="self", reason="lunch")
             except IllegalMove:
                 continue
             await asyncio.sleep(0.001)

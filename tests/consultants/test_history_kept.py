@@ -1,7 +1,6 @@
 """Each change of a consultant's state reaches PostgreSQL, though its writer is killed meanwhile."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +16,7 @@ from callcenter.consultants.states import State
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
 from callcenter.up.supervisor import environment
+from tests.seeds import generator
 from tests.services import CALLCENTER
 
 LIMIT = 30.0
@@ -63,12 +63,13 @@ async def test_no_change_is_lost_and_none_is_kept_twice_though_workers_are_kille
     engine: AsyncEngine, redis: Redis, settings: Settings
 ) -> None:
     duty = await at_work(engine, redis, settings)
+    rng = generator("killed workers")
     made = [State.READY]
     for _ in range(KILLS):
         async with worker(settings):
             await until_kept(redis)  # it has started
             async with asyncio.timeout(LIMIT):
-                killed_at = len(made) + random.randint(50, 900)
+                killed_at = len(made) + rng.randint(50, 900)
                 while len(made) < killed_at:
                     made.append(State.PAUSED if made[-1] is State.READY else State.READY)
                     await duty.ask("201", made[-1], by="self", reason="lunch")

@@ -1,7 +1,6 @@
 """Controllers that are killed at work: real processes, a real Redis, callers at random times."""
 
 import asyncio
-import random
 import sys
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from callcenter.consultants.desk import Desk
@@ -18,12 +18,15 @@ from callcenter.consultants.script import DeskClosed
 from callcenter.consultants.states import MOVES, IllegalMove, State
 from callcenter.settings import ROOT
 from tests.consultants.controller import RULES, crew, stubbornly
+from tests.seeds import generator
 
 CALLERS = 200
 NAMES = ("line-1", "line-2", "line-3")
 KILLS = 8
 PATIENCE = 120.0  # seconds for all of it, on a busy machine
 EXTENSIONS = [each.extension for each in crew()]
+
+pytestmark = pytest.mark.alone
 
 
 class Switch:
@@ -77,11 +80,13 @@ class Switch:
 async def restless(duty: DutyDesk) -> AsyncIterator[None]:
     """Consultants pause, sign out and come back at random."""
 
+    rng = generator("restless consultants")
+
     async def change() -> None:
         while True:
-            wanted = random.choice((State.READY, State.READY, State.PAUSED, State.SIGNED_OUT))
+            wanted = rng.choice((State.READY, State.READY, State.PAUSED, State.SIGNED_OUT))
             with suppress(IllegalMove, DeskClosed):
-                await duty.ask(random.choice(EXTENSIONS), wanted, by="self", reason="lunch")
+                await duty.ask(rng.choice(EXTENSIONS), wanted, by="self", reason="lunch")
             await asyncio.sleep(0.02)
 
     changing = asyncio.create_task(change())
@@ -96,6 +101,7 @@ async def test_nobody_rings_two_no_caller_rings_two_and_nobody_is_left_leased_wh
     redis: Redis, redis_url: str
 ) -> None:
     switch, duty = Switch(redis, redis_url), DutyDesk(redis, RULES)
+    rng = generator("killed controllers")
     await switch.desk.tell_roster(crew())
     await switch.desk.tell_devices(dict.fromkeys(EXTENSIONS, "NOT_INUSE"), time.time())
     async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE):
@@ -105,8 +111,8 @@ async def test_nobody_rings_two_no_caller_rings_two_and_nobody_is_left_leased_wh
         async with restless(duty):
             calling = asyncio.create_task(callers(redis))
             for _ in range(KILLS):
-                await asyncio.sleep(random.uniform(0.5, 1.5))
-                name = random.choice(NAMES)
+                await asyncio.sleep(rng.uniform(0.5, 1.5))
+                name = rng.choice(NAMES)
                 switch.all_live()
                 await switch.kill(name)
                 await switch.start(name)
@@ -125,9 +131,10 @@ async def test_nobody_rings_two_no_caller_rings_two_and_nobody_is_left_leased_wh
 
 
 async def callers(redis: Redis) -> None:
+    rng = generator("arriving callers")
     for number in range(CALLERS):
         await redis.rpush("test:callers", str(number))
-        await asyncio.sleep(random.uniform(0, 0.08))
+        await asyncio.sleep(rng.uniform(0, 0.08))
 
 
 async def wrong_offers(redis: Redis) -> Counter[str]:

@@ -1,7 +1,6 @@
 """What consultants are doing, on a real Redis: every move."""
 
 import asyncio
-import random
 
 import pytest
 from redis.asyncio import Redis
@@ -20,6 +19,7 @@ from tests.consultants.desks import (
     consultant,
     until_state,
 )
+from tests.seeds import generator
 
 
 async def test_only_who_has_signed_in_is_offered_calls(redis: Redis) -> None:
@@ -140,13 +140,14 @@ async def test_who_is_not_at_work_or_with_somebody_cannot_call(redis: Redis) -> 
 
 
 async def test_of_an_offer_and_a_call_at_the_same_time_exactly_one_wins(redis: Redis) -> None:
+    rng = generator("an offer and a call")
     won = {True: 0, False: 0}
     for turn in range(40):
         await redis.flushdb()
         async with at_desk(redis, PLAIN, "201") as (desk, _):
 
             async def calls(desk: Desk = desk, turn: int = turn) -> bool:
-                await asyncio.sleep(random.random() / 500)
+                await asyncio.sleep(rng.random() / 500)
                 try:
                     async with desk.occupied(f"out-{turn}", "201"):
                         await asyncio.sleep(0.05)
@@ -155,7 +156,7 @@ async def test_of_an_offer_and_a_call_at_the_same_time_exactly_one_wins(redis: R
                 return True
 
             calling = asyncio.create_task(calls())
-            await asyncio.sleep(random.random() / 500)
+            await asyncio.sleep(rng.random() / 500)
             async with desk.place("in", "kk") as place:
                 offered = await place.offer(0.03) is not None
                 called = await calling

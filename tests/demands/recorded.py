@@ -4,7 +4,6 @@ import io
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import numpy as np
 import soundfile
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,6 +18,7 @@ from callcenter.recordings.tables import recording
 from callcenter.recordings.vault import Vault, name_for
 from callcenter.settings import Settings
 from callcenter.storage.engine import unit_of_work
+from tests.seeds import numpy_generator
 
 CALLER = "+77012345667"
 TALKED_AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -89,7 +89,7 @@ async def sealed_talk(
     if not any(settings.keys.glob("recordings/*.key")):
         keys.make(settings.keys)
     sound = io.BytesIO()
-    samples = np.random.default_rng(1).normal(0, 0.1, (40_000, 2))
+    samples = numpy_generator(1).normal(0, 0.1, (40_000, 2))
     soundfile.write(sound, samples, 8000, **WRITTEN_AS[kept_in])
     told = Vault(settings).seal(sound, name)
     async with unit_of_work(engine) as connection:

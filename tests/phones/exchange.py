@@ -14,6 +14,7 @@ from callcenter.demo.sip import Place
 from callcenter.demo.sound import Pcm, encode, tone
 from callcenter.settings import Settings
 from callcenter.up.ports import with_free_ports
+from tests.seeds import numpy_generator
 
 PASSWORD = secrets.token_hex(8)
 
@@ -114,7 +115,7 @@ app_verbose res_clioriginate res_security_log
 
 def melody() -> Pcm:
     """What the extension `play` plays: three seconds that resemble nothing else."""
-    notes = np.random.default_rng(111).uniform(300, 1800, 30)
+    notes = numpy_generator(111).uniform(300, 1800, 30)
     return np.concatenate([tone(note, 0.1) for note in notes])
 
 

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from callcenter.demo import sound
 from callcenter.demo.sound import Codec, Pcm
 from tests.phones.exchange import melody
+from tests.seeds import numpy_generator
 
 CODECS: list[Codec] = ["PCMA", "PCMU"]
 SUBTYPES: dict[Codec, Literal["ALAW", "ULAW"]] = {"PCMA": "ALAW", "PCMU": "ULAW"}
@@ -128,7 +129,7 @@ def test_leading_silence_of_a_reference_does_not_count() -> None:
         np.zeros(40000, np.int16),
         sound.tone(440, 5),
         melody()[::-1].copy(),
-        np.random.default_rng(1).normal(0, 3000, 40000).astype(np.int16),
+        numpy_generator(1).normal(0, 3000, 40000).astype(np.int16),
     ],
     ids=["nothing", "silence", "tone", "backwards", "noise"],
 )

@@ -1,0 +1,87 @@
+"""`scripts/test`: the checks, then the tests in their lanes, then what they say of the commit."""
+
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from tests.gate.rooms import UnknownRoomError, files_of
+from tests.gate.run import Gate, Limits, Request
+
+EPILOG = """
+\b
+scripts/test                    what CI runs
+scripts/test calls recordings   the tests of these rooms
+scripts/test tests/web/test_search.py -k found
+"""
+
+
+@click.command(
+    epilog=EPILOG,
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
+)
+@click.option("--all", "choose", flag_value="all", help="Leave nothing out.")
+@click.option("--quick", "choose", flag_value="quick", help="A test of each file: 8 minutes.")
+@click.option("--seed", type=int, help="Draw with this seed; without it, the commit's.")
+@click.option(
+    "--minutes",
+    default=75.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="After which the run stops itself and has failed.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ROOM|PATH]... [OPTION]...")
+def main(choose: str | None, seed: int | None, minutes: float, arguments: tuple[str, ...]) -> None:
+    """Check and test this clone, as CI does.
+
+    Runs every test that is not marked slow, and of the slow ones those that are new or changed
+    and a sixth that is drawn by a hash of the commit. A ROOM is a folder of callcenter/ or of
+    tests/; its tests are chosen in the same way. Of a PATH everything runs. What follows, from the
+    first OPTION on, goes to pytest.
+    """
+    repository = Path.cwd()
+    try:
+        request = _request(repository, choose, seed, arguments)
+    except UnknownRoomError as exc:
+        raise click.UsageError(str(exc)) from exc
+    # Its path is short for the sake of sockets; nothing in it outlives the run.
+    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        gate = Gate(repository, Path(folder), request, Limits(minutes=minutes))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            passed = gate.run()
+        except KeyboardInterrupt:
+            gate.stop()
+            sys.exit(130)
+    sys.exit(0 if passed else 1)
+
+
+def _request(
+    repository: Path, choose: str | None, seed: int | None, arguments: tuple[str, ...]
+) -> Request:
+    """Raises UnknownRoomError."""
+    named, options = _split(arguments)
+    paths = [each for each in named if Path(each.split("::")[0]).exists()]
+    rooms = [each for each in named if each not in paths]
+    files = [str(file) for room in rooms for file in files_of(repository, room)]
+    return Request(
+        choose=choose or ("all" if paths and not rooms else "usual"),
+        seed=seed,
+        tests=(*paths, *files),
+        options=options,
+        checks=not named and not options,
+    )
+
+
+def _split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What stands before the first option, and the rest."""
+    end = next((n for n, each in enumerate(arguments) if each.startswith("-")), len(arguments))
+    return arguments[:end], arguments[end:]
+
+
+if __name__ == "__main__":
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all tests anew
+    main(prog_name="scripts/test")

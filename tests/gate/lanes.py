@@ -1,0 +1,43 @@
+"""Lanes: tests that may run beside each other, and in how many processes.
+
+What computes and what telephones are kept apart: a telephone sends a packet every 20 ms and is late
+when a computation has the processor. What raises storms, kills or takes over runs alone (it is
+marked so): everything beside it would be late.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Lane(NamedTuple):
+    name: str
+    processes: int  # that run tests side by side; one runs them itself
+    may_be_late: bool  # what fails runs again alone
+
+
+COMPUTE = Lane("compute", 2, may_be_late=False)
+PHONES = Lane("phones", 3, may_be_late=True)
+ALONE = Lane("alone", 1, may_be_late=True)
+LANES = (COMPUTE, PHONES, ALONE)
+LANE_BY_NAME = {lane.name: lane for lane in LANES}
+
+#: Folders and files below tests/ whose tests telephone, listen to an Asterisk, or browse.
+WITH_PHONES = {
+    "asterisk",
+    "bench",
+    "browser",
+    "calls",
+    "demo",
+    "phones",
+    "rendered/test_boot.py",
+    "rendered/test_claims.py",
+    "up",
+}
+
+
+def lane_of(test: Path, *, alone: bool) -> Lane:
+    """The lane of a test file, which is named from tests/ on; `alone` if the test is marked so."""
+    if alone:
+        return ALONE
+    with_phones = test.parts[0] in WITH_PHONES or test.as_posix() in WITH_PHONES
+    return PHONES if with_phones else COMPUTE

@@ -1,0 +1,287 @@
+"""What lets a commit in and what keeps it out, by runs of the gate on a small project."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from callcenter.settings import ROOT
+from tests.gate import leftovers
+from tests.gate.conftest import Project
+from tests.gate.lanes import COMPUTE, LANES, PHONES, Lane
+from tests.gate.run import Gate, Limits, Request
+from tests.seeds import tree_seed
+
+RIGHT = "def test_right():\n    pass\n"
+WRONG = "def test_wrong():\n    assert 1 + 1 == 3\n"
+#: Fails as often as the number says, then passes.
+FAILS = """
+from pathlib import Path
+
+def test_late():
+    file = Path("failed")
+    failed = len(file.read_text()) if file.exists() else 0
+    file.write_text("x" * (failed + 1))
+    assert failed not in {times}, "no RINGING in 10 s"
+"""
+CASES = """
+import pytest
+
+@pytest.mark.parametrize("number", range({number}))
+def test_it(number):
+    {does}
+"""
+LEAVES = """
+import subprocess
+
+def test_leaves_a_process():
+    subprocess.Popen(["sleep", "60"])
+"""
+
+# Not side by side, which begins later.
+COMPUTING = COMPUTE._replace(processes=1)
+TELEPHONING = PHONES._replace(processes=1)
+
+Lines = Callable[[], list[str]]
+
+
+def runs(
+    project: Project,
+    folder: Path,
+    *,
+    minutes: float = 5,
+    lanes: Sequence[Lane] = (TELEPHONING,),
+    **wanted: object,
+) -> Gate:
+    """A gate that has not run yet, with a grace that is short enough for a test."""
+    request = Request(**{"choose": "usual", "seed": None, **wanted})  # type: ignore[arg-type]
+    (run := folder / "run").mkdir()
+    return Gate(project.folder, run, request, Limits(minutes, grace=1), lanes)
+
+
+def test_a_right_commit_passes_and_says_how_many(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/rules/test_one.py", RIGHT)
+    project.write("tests/calls/test_two.py", RIGHT)
+    project.write(
+        "tests/calls/test_three.py", "import pytest\npytestmark = pytest.mark.alone\n" + RIGHT
+    )
+    project.commit()
+    assert runs(project, tmp_path, lanes=LANES).run()
+    printed = lines()
+    assert f"seed {tree_seed(project.folder)}" in printed
+    assert printed[-2:] == ["3 ran, 0 slow did not (--all runs them)", "3 passed, 0 failed"]
+    for lane in ("compute, 2", "phones, 3", "alone, 1"):
+        assert f"-- lane {lane} at a time" in printed
+
+
+def test_what_computes_is_forgiven_nothing(project: Project, tmp_path: Path, lines: Lines) -> None:
+    project.write("tests/rules/test_one.py", FAILS.format(times={0}))
+    project.write("tests/calls/test_two.py", RIGHT)
+    assert not runs(project, tmp_path, lanes=(COMPUTING, TELEPHONING)).run()
+    assert (project.folder / "failed").read_text() == "x"  # it did not run again
+    assert lines()[-1] == "1 passed, 1 failed"
+
+
+def test_what_telephones_and_passes_three_times_alone_was_late(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", FAILS.format(times={0}))
+    assert runs(project, tmp_path).run()
+    assert (project.folder / "failed").read_text() == "xxxx"
+    *_, late, last = lines()
+    assert late.startswith(
+        "late, passed 3 of 3 alone: tests/calls/test_one.py::test_late (lane phones, load "
+    )
+    assert late.endswith("AssertionError: no RINGING in 10 s")
+    assert last == "1 passed, 0 failed"
+
+
+@pytest.mark.parametrize("times", [{0, 1}, {0, 3}])
+def test_what_fails_once_more_alone_is_wrong(
+    project: Project, tmp_path: Path, lines: Lines, times: set[int]
+) -> None:
+    project.write("tests/calls/test_one.py", FAILS.format(times=times))
+    project.write("tests/calls/test_two.py", RIGHT)
+    assert not runs(project, tmp_path).run()
+    *_, wrong, last = lines()
+    assert wrong.startswith("wrong: tests/calls/test_one.py::test_late (lane phones")
+    assert last == "1 passed, 1 failed"
+
+
+def test_more_than_twelve_are_not_late(project: Project, tmp_path: Path, lines: Lines) -> None:
+    project.write("tests/calls/test_one.py", CASES.format(number=13, does="assert False"))
+    assert not runs(project, tmp_path).run()
+    printed = lines()
+    assert "wrong: 13 failed, of which at most 12 could be late" in printed
+    assert not any("alone, 1 of 3" in line for line in printed)
+
+
+def test_a_repeated_test_draws_the_same_again(project: Project, tmp_path: Path) -> None:
+    project.write(
+        "tests/calls/test_one.py",
+        """
+        import random
+        from pathlib import Path
+        from hypothesis import given, settings, strategies
+        from tests.seeds import generator
+
+        drawn = []
+
+        @given(strategies.integers())
+        @settings(max_examples=20, database=None)
+        def draws(number):
+            drawn.append(number)
+
+        def test_late():
+            draws()
+            drawn.extend([random.random(), generator("calls").random()])
+            with Path("drawn").open("a") as file:
+                file.write(f"{drawn}\\n")
+            assert len(Path("drawn").read_text().splitlines()) > 1
+        """,
+    )
+    assert runs(project, tmp_path).run()
+    drawn = (project.folder / "drawn").read_text().splitlines()
+    assert len(drawn) == 4
+    assert len(set(drawn)) == 1
+
+
+def test_a_process_that_is_left_is_forgiven_nothing(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", LEAVES)
+    gate = runs(project, tmp_path)
+    assert not gate.run()
+    fault, last = lines()[-2:]
+    assert fault.startswith("wrong: phones left a process running: ")
+    assert fault.endswith("sleep 60")
+    assert last == "1 passed, 0 failed"
+    assert leftovers.running(f"{os.getpid()}-phones") == {}
+
+
+def test_a_process_that_ends_within_its_grace_is_not_left(project: Project, tmp_path: Path) -> None:
+    project.write("tests/calls/test_one.py", LEAVES.replace("60", "0.5"))
+    assert runs(project, tmp_path).run()
+
+
+def test_a_run_past_its_minutes_stops_itself(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", LEAVES + "    import time; time.sleep(600)\n")
+    assert not runs(project, tmp_path, minutes=0.08).run()
+    assert "wrong: the run took more than 0.08 minutes" in lines()
+
+
+def test_nothing_runs_when_the_checks_find_a_fault(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("scripts/check", "#!/bin/sh\nexit 1\n")
+    project.write("tests/rules/test_one.py", RIGHT)
+    assert not runs(project, tmp_path).run()
+    assert lines()[-2:] == [
+        "wrong: scripts/check found faults, see above; no test was run",
+        "0 passed, 0 failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "text"),
+    [
+        ("calls", "import nothing_like_that\n"),
+        ("rules", "import os\ndef test_dies():\n    os._exit(1)\n"),
+    ],
+    ids=["an error of collecting", "a process that dies"],
+)
+def test_what_no_test_stands_for_is_wrong(
+    project: Project, tmp_path: Path, folder: str, text: str
+) -> None:
+    project.write(f"tests/{folder}/test_one.py", text)
+    project.write("tests/calls/test_two.py", RIGHT)
+    assert not runs(project, tmp_path, lanes=(COMPUTE, TELEPHONING)).run()
+
+
+def test_a_run_of_no_test_is_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
+    project.write("tests/rules/test_one.py", RIGHT)
+    assert not runs(project, tmp_path, options=("-k", "nothing")).run()
+    assert "wrong: no test was chosen: see what was asked for" in lines()
+
+
+def test_slow_tests_that_were_not_drawn_are_counted(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    slow = CASES.format(number=24, does="pass") + "\npytestmark = pytest.mark.slow\n"
+    project.write("tests/rules/test_one.py", slow)
+    project.commit("2026-11-29 12:00 +0000")
+    project.write("README", "later")
+    project.commit()
+    (other := tmp_path / "other").mkdir()
+    printed = []
+    for folder in (tmp_path, other):
+        assert runs(project, folder, lanes=(COMPUTING,)).run()
+        printed.append(lines()[-2:])
+    assert printed[0] == printed[1]
+    ran = int(printed[0][0].split()[0])
+    assert 0 < ran < 24
+    assert printed[0] == [
+        f"{ran} ran, {24 - ran} slow did not (--all runs them)",
+        f"{ran} passed, 0 failed",
+    ]
+    (every := tmp_path / "every").mkdir()
+    assert runs(project, every, choose="all", lanes=(COMPUTING,)).run()
+    assert lines()[-1] == "24 passed, 0 failed"
+
+
+def test_quick_draws_one_test_of_a_file_that_needs_a_server(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    cases = CASES.format(number=9, does="pass")
+    project.write("tests/rules/test_one.py", cases)
+    project.write("tests/calls/test_two.py", cases)
+    assert runs(project, tmp_path, choose="quick", lanes=(COMPUTING, TELEPHONING)).run()
+    assert lines()[-1] == "10 passed, 0 failed"
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        "import random\n",
+        "from random import SystemRandom\n",
+        "import numpy\n\nnumpy.random.default_rng()\n",
+        "import secrets\n\nsecrets.SystemRandom()\n",
+    ],
+)
+def test_the_checks_refuse_unseeded_random_numbers_in_tests(drawing: str) -> None:
+    checking = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--stdin-filename",
+        "tests/calls/test_x.py",
+        "-",
+    ]
+    checked = subprocess.run(
+        checking, input=drawing, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 1
+    assert "TID251" in checked.stdout
+
+
+def test_a_killed_run_leaves_nothing(project: Project, tmp_path: Path) -> None:
+    project.write("tests/calls/test_one.py", LEAVES + "    import time; time.sleep(600)\n")
+    command = [sys.executable, "-m", "tests.gate", "--minutes", "1"]
+    with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL) as gate:
+        run = f"{gate.pid}-phones"
+        deadline = time.monotonic() + 60
+        while not any("sleep 60" in each for each in leftovers.running(run).values()):
+            assert time.monotonic() < deadline, "the test did not begin"
+            time.sleep(0.05)
+        gate.terminate()
+        assert gate.wait(30) == 130
+    assert leftovers.running(run) == {}
