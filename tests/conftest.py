@@ -3,17 +3,12 @@
 import signal
 
 import pytest
-from hypothesis import settings
 
 from tests import warm
 
 pytest_plugins = ["tests.services", "tests.gate.plugin"]
 
 warm.in_tests = True
-
-# How long an example takes is the machine's affair: it has other tests to run meanwhile.
-settings.register_profile("here", deadline=None)
-settings.load_profile("here")
 
 # A run that is told to end takes down what it has started, as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

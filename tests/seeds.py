@@ -20,6 +20,10 @@ NO_COMMIT = 111  # the seed outside a repository
 SEEDS = 2**32
 
 
+class NoRepositoryError(Exception):
+    """There is no git, or nothing like what it was asked for."""
+
+
 class SeededRandom(Random):
     """A generator that cannot be made without a seed."""
 
@@ -27,17 +31,23 @@ class SeededRandom(Random):
         super().__init__(seed)
 
 
+def git(repository: Path, *command: str) -> str:
+    """What git prints, whoever owns the repository. Raises NoRepositoryError."""
+    program = ("git", "-c", "safe.directory=*", *command)
+    try:
+        run = subprocess.run(program, cwd=repository, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise NoRepositoryError(f"git {' '.join(command)} failed in {repository}") from exc
+    return run.stdout
+
+
 def tree_seed(repository: Path) -> int:
     """The seed of the commit that is checked out there."""
-    command = ["git", "ls-tree", "-r", "HEAD"]
     try:
-        listing = subprocess.run(
-            command, cwd=repository, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
+        files = git(repository, "ls-tree", "-r", "-z", "HEAD").split("\0")
+    except NoRepositoryError:
         return NO_COMMIT
-    files = [line for line in listing.stdout.splitlines() if not line.endswith(f"\t{UNTESTED}")]
-    return hashed("\n".join(files))
+    return hashed("\0".join(file for file in files if not file.endswith(f"\t{UNTESTED}")))
 
 
 def fresh_seed() -> int:

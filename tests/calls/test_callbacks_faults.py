@@ -13,7 +13,11 @@ from tests.calls.test_callbacks import PROCESS, at_the_desk, attempts, became, o
 from tests.calls.test_promises import forget_promises, open_promises, promised_to_own_number
 from tests.calls.waiting import SEVERAL
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

@@ -28,9 +28,10 @@ AS_KEEPER = (
 )
 SHUT = 0o700
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root may start a process of another user"
-)
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process of another user"),
+    pytest.mark.alone,
+]
 
 
 def become(group: int) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from tests.calls.parts import Line, OwnPostgres, OwnRedis
 from tests.calls.stalls import Stalls
 from tests.protocol.relay import Relay
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ from tests.calls.house import CONSULTANT_TONE, House, until
 from tests.calls.parts import Line
 from tests.calls.talking import GUEST_TONE, hears_no_tone, hears_tone, order, talking
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

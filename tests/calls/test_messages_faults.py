@@ -9,7 +9,7 @@ from tests.calls.parts import Line
 from tests.calls.test_messages import asked_to_speak, is_longer, is_the_tone, messages, speaks
 from tests.calls.test_promises import forget_promises
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 @pytest.fixture

@@ -19,7 +19,11 @@ from tests.calls.test_callbacks import PROCESS
 from tests.calls.test_promises import forget_promises
 from tests.calls.waiting import SEVERAL
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ from tests.calls.house import House
 from tests.calls.parts import Line, OwnPostgres, OwnRedis
 from tests.calls.test_outbound import ended, moments_of
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

@@ -15,7 +15,11 @@ from tests.calls.parts import Line, running_line
 from tests.calls.test_outbound import ended
 from tests.calls.test_ring_back import ask
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

@@ -26,7 +26,11 @@ from tests.calls.parts import (
 )
 from tests.services import CALLCENTER
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 Told = dict[tuple[str, str], float]
 

@@ -1,5 +1,6 @@
 """A small project with tests of its own, on which the gate can be run."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ CONFIGURATION = """
 [pytest]
 testpaths = tests
 addopts = -p no:schemathesis
+asyncio_default_fixture_loop_scope = function
 markers =
     slow
     alone
@@ -43,7 +45,7 @@ class Project:
         self._git(*author, "commit", "--quiet", "--message=Change", committed_at=at)
 
     def _git(self, *command: str, committed_at: str = "") -> None:
-        environment = {"PATH": "/usr/bin:/bin", "GIT_COMMITTER_DATE": committed_at}
+        environment = os.environ | {"GIT_COMMITTER_DATE": committed_at}
         subprocess.run(["git", *command], cwd=self.folder, env=environment, check=True)
 
 

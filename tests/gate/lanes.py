@@ -1,8 +1,8 @@
 """Lanes: tests that may run beside each other, and in how many processes.
 
 What computes and what telephones are kept apart: a telephone sends a packet every 20 ms and is late
-when a computation has the processor. What raises storms, kills or takes over runs alone (it is
-marked so): everything beside it would be late.
+when a computation has the processor. What raises storms, kills under calls or takes over
+runs alone (it is marked so): everything beside it would be late.
 """
 
 from pathlib import Path

@@ -5,10 +5,11 @@ Without options, as when somebody calls pytest, nothing is left out and the seed
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.gate.lanes import COMPUTE, LANE_BY_NAME, lane_of
 from tests.gate.results import ResultFolder
@@ -16,7 +17,11 @@ from tests.gate.selection import first_drawn, is_drawn, recently_changed
 from tests.seeds import VARIABLE, tree_seed
 
 CHOICES = ("all", "usual", "quick")
+LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
 SERVERS = {"postgres", "redis_url"}  # fixtures that start one
+
+_IS_LAST = pytest.StashKey[bool]()
+_LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[VARIABLE] = str(seed)
     config.option.randomly_seed = seed
     config.option.hypothesis_seed = seed
+    # Neither the profile that hypothesis has for CI, which knows no seed, nor what failed before.
+    # How long an example takes is the machine's affair: it has other tests to run meanwhile.
+    settings.register_profile("seeded", deadline=None, derandomize=False, database=None)
+    settings.load_profile("seeded")
     # With the processes of xdist only the one that gathers their reports writes them down.
     if config.option.results is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(ResultFolder(config.option.results)))
@@ -51,30 +60,55 @@ class _Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._folder.add(report.nodeid, "failed", _message(report))
+            # A process that died, or what a session shares, says nothing of the test named.
+            of_test = report.when in ("setup", "call", "teardown") and not hasattr(report, LAST)
+            self._folder.add_failure(report.nodeid, _message(report), may_be_late=of_test)
         elif report.skipped:
-            self._folder.add(report.nodeid, "skipped")
+            self._folder.add_outcome(report.nodeid, "skipped")
         elif report.when == "call":
-            self._folder.add(report.nodeid, "passed")
+            self._folder.add_outcome(report.nodeid, "passed")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._folder.add_fault(f"cannot collect {report.nodeid}: {_message(report)}")
 
 
-def _message(report: pytest.TestReport) -> str:
+def _message(report: pytest.TestReport | pytest.CollectReport) -> str:
     """The first line of what it failed with."""
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message if crash is not None else report.longrepr).splitlines()
     return next((line for line in lines if line.strip()), "no message")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    item.stash[_IS_LAST] = nextitem is None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "teardown" and item.stash.get(_IS_LAST, False):
+        setattr(report, LAST, True)
+    return report
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     in_lane = [item for item in items if _is_in_lane(config, item)]
     chosen = _choose(config, in_lane)
-    if config.option.results is not None:
-        slow = {item.nodeid for item in in_lane if _is_slow(item)}
-        left_out = slow - {item.nodeid for item in chosen}
-        ResultFolder(config.option.results).say_left_out(len(left_out))
+    config.stash[_LEFT_OUT] = len(in_lane) - len(chosen)
     kept = set(chosen)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = chosen
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    config = session.config
+    if config.option.results is not None:
+        chosen = [item.nodeid for item in session.items]
+        ResultFolder(config.option.results).add_choice(chosen, config.stash.get(_LEFT_OUT, 0))
 
 
 def _is_in_lane(config: pytest.Config, item: pytest.Item) -> bool:
@@ -92,15 +126,15 @@ def _choose(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.
     prompt = [item for item in items if not _is_slow(item)]
     if config.option.choose == "quick":
         return _quick(config.option.seed, prompt)
-    slow = [item for item in items if _is_slow(item)]
-    changed = recently_changed(config.rootpath) if slow else {}
-    drawn = {
+    changed = recently_changed(config.rootpath)
+    return [
         item
-        for item in slow
-        if is_drawn(config.option.seed, item.nodeid)
-        or _function(item) in changed.get(item.path, ())
-    }
-    return [item for item in items if item in drawn or not _is_slow(item)]
+        for item in items
+        if not _is_slow(item)
+        or is_drawn(config.option.seed, item.nodeid)
+        or changed is None
+        or item.path in changed
+    ]
 
 
 def _quick(seed: int, items: Sequence[pytest.Item]) -> list[pytest.Item]:
@@ -120,7 +154,3 @@ def _needs_server(item: pytest.Item) -> bool:
 
 def _is_slow(item: pytest.Item) -> bool:
     return item.get_closest_marker("slow") is not None
-
-
-def _function(item: pytest.Item) -> str:
-    return str(getattr(item, "originalname", item.name))

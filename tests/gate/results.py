@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,60 +12,67 @@ class Failure:
     test: str
     message: str
     load: float  # of the machine in that minute
+    may_be_late: bool  # False for what running it again alone says nothing of
 
 
 @dataclass
 class LaneResult:
+    chosen: set[str] = field(default_factory=set)
+    left_out: int = 0  # tests of the lane that were not chosen
     passed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
     failures: dict[str, Failure] = field(default_factory=dict)  # the first of each test
+    faults: list[str] = field(default_factory=list)  # that no test stands for
 
     @property
-    def ran(self) -> int:
-        return len(self.passed | self.failures.keys())
+    def missing(self) -> set[str]:
+        """Tests that were chosen and of which nothing came."""
+        return self.chosen - self.passed - self.skipped - self.failures.keys()
 
 
 class ResultFolder:
     """A folder in which the processes of pytest leave what came of their tests."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._outcomes = folder / "outcomes"
-        self._left_out = folder / "left-out"
+        self._choice = folder / "choice"
 
-    def add(self, test: str, outcome: str, message: str = "") -> None:
-        """One outcome of a step of a test: `passed`, `failed` or `skipped`."""
+    def add_choice(self, chosen: Sequence[str], left_out: int) -> None:
+        """What a lane runs, and how many it does not. All processes of a lane say the same."""
+        new = self._choice.with_name(f"choice-{os.getpid()}")
+        new.write_text(json.dumps({"chosen": chosen, "left_out": left_out}))
+        new.rename(self._choice)
+
+    def add_outcome(self, test: str, outcome: str) -> None:
+        """A test has `passed` or was `skipped`."""
+        self._add({"test": test, "outcome": outcome})
+
+    def add_failure(self, test: str, message: str, *, may_be_late: bool) -> None:
         load = os.getloadavg()[0]
-        line = {"test": test, "outcome": outcome, "message": message, "load": load}
-        with self._outcomes.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        told = {"message": message, "load": load, "may_be_late": may_be_late}
+        self._add({"test": test, "outcome": "failed", **told})
 
-    def say_left_out(self, count: int) -> None:
-        """How many slow tests this lane left out. All processes of a lane say the same."""
-        self._left_out.write_text(str(count))
-
-    def left_out(self) -> int:
-        return int(self._left_out.read_text()) if self._left_out.exists() else 0
+    def add_fault(self, message: str) -> None:
+        """Something failed that no test stands for."""
+        self._add({"outcome": "fault", "message": message})
 
     def read(self) -> LaneResult:
         result = LaneResult()
-        for test, outcome, failure in self._lines():
+        if self._choice.exists():
+            choice = json.loads(self._choice.read_text())
+            result.chosen, result.left_out = set(choice["chosen"]), choice["left_out"]
+        lines = self._outcomes.read_text().splitlines() if self._outcomes.exists() else ()
+        for entry in map(json.loads, lines):
+            outcome = entry.pop("outcome")
             if outcome == "failed":
-                result.failures.setdefault(test, failure)
-            elif outcome == "skipped":
-                result.skipped.add(test)
+                result.failures.setdefault(entry["test"], Failure(**entry))
+            elif outcome == "fault":
+                result.faults.append(entry["message"])
             else:
-                result.passed.add(test)
+                (result.passed if outcome == "passed" else result.skipped).add(entry["test"])
         result.passed -= result.failures.keys()
         return result
 
-    def _lines(self) -> Iterator[tuple[str, str, Failure]]:
-        if not self._outcomes.exists():
-            return
-        for line in self._outcomes.read_text().splitlines():
-            entry = json.loads(line)
-            yield (
-                entry["test"],
-                entry["outcome"],
-                Failure(entry["test"], entry["message"], entry["load"]),
-            )
+    def _add(self, entry: dict[str, object]) -> None:
+        with self._outcomes.open("a") as file:
+            file.write(json.dumps(entry) + "\n")

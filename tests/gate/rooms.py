@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class UnknownRoomError(Exception):
-    """There is neither such a path nor such a room."""
+    """There is no room of this name."""
 
 
 def rooms(repository: Path) -> set[str]:
@@ -23,7 +23,7 @@ def files_of(repository: Path, room: str) -> Sequence[Path]:
     """
     if room not in (known := rooms(repository)):
         raise UnknownRoomError(
-            f"there is neither a path nor a room {room!r}; rooms: {', '.join(sorted(known))}"
+            f"there is no room {room!r} (a path has a slash); rooms: {', '.join(sorted(known))}"
         )
     imports = re.compile(rf"\bcallcenter\.(\w+\.)*{re.escape(room)}\b")
     files = [file.relative_to(repository) for file in repository.glob("tests/**/test_*.py")]

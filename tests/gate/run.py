@@ -6,19 +6,19 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from tests.gate import leftovers
 from tests.gate.lanes import LANES, Lane
-from tests.gate.results import Failure, LaneResult, ResultFolder
+from tests.gate.results import LaneResult, ResultFolder
+from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import tree_seed
 
 NOTHING_CHOSEN = 5  # pytest's exit status when no test was collected
 TESTS_FAILED = 1  # pytest's, when tests ran and some failed
-AGAIN = 3  # times that what failed must pass alone to count as late
 
 
 @dataclass(frozen=True)
@@ -34,49 +34,15 @@ class Request:
     seed: int | None  # None: the commit's
     tests: Sequence[str] = ()  # files, folders or node ids; none: all
     options: Sequence[str] = ()  # for pytest
-    checks: bool = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it asks for the gate itself, not for some tests."""
+        return not self.tests and not self.options
 
 
 class OutOfTimeError(Exception):
     """The minutes of the run are used up."""
-
-
-@dataclass(frozen=True)
-class LaneFailure:
-    lane: Lane
-    failure: Failure
-
-    def __str__(self) -> str:
-        of = self.failure
-        return f"{of.test} (lane {self.lane.name}, load {of.load:.1f}): {of.message}"
-
-
-@dataclass
-class Verdict:
-    """What a run says of the commit."""
-
-    passed: int = 0
-    skipped: int = 0
-    left_out: int = 0  # slow tests
-    wrong: list[LaneFailure] = field(default_factory=list)
-    late: list[LaneFailure] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)  # of the run, which no test stands for
-
-    @property
-    def is_green(self) -> bool:
-        return not self.wrong and not self.faults
-
-    def lines(self) -> Iterator[str]:
-        ran = self.passed + len(self.wrong) + len(self.late)
-        yield f"{ran} ran, {self.left_out} slow did not (--all runs them)"
-        for each in self.late:
-            yield f"late, passed {AGAIN} of {AGAIN} alone: {each}"
-        for each in self.wrong:
-            yield f"wrong: {each}"
-        for fault in self.faults:
-            yield f"wrong: {fault}"
-        skipped = f", {self.skipped} skipped" if self.skipped else ""
-        yield f"{self.passed + len(self.late)} passed, {len(self.wrong)} failed{skipped}"
 
 
 class Gate:
@@ -91,21 +57,23 @@ class Gate:
         lanes: Sequence[Lane] = LANES,
     ) -> None:
         self._repository = repository
-        self._lanes = lanes
         self._folder = folder
         self._request = request
         self._limits = limits
+        self._lanes = lanes
         self._seed = tree_seed(repository) if request.seed is None else request.seed
         self._deadline = time.monotonic() + 60 * limits.minutes
         self._runs: list[str] = []  # words by which processes are found
-        self.verdict = Verdict()
+        self.verdict = Verdict(left_out_are="others" if request.choose == "quick" else "slow")
 
     def run(self) -> bool:
         """Whether the commit may pass. Prints as it goes, and the verdict at the end."""
         click.echo(f"seed {self._seed}")
         try:
-            if not self._request.checks or self._check():
-                self._run_lanes()
+            if not self._request.is_whole or self._check():
+                for lane in self._lanes:
+                    self._run_lane(lane)
+                self._judge()
         except OutOfTimeError:
             self.verdict.faults.append(f"the run took more than {self._limits.minutes:g} minutes")
             self.stop()
@@ -116,7 +84,7 @@ class Gate:
     def stop(self) -> None:
         """End whatever the run started."""
         for run in self._runs:
-            leftovers.end(run, grace=1)
+            leftovers.end(run, self._folder, grace=1)
 
     def _check(self) -> bool:
         with self._timed("checks"):
@@ -125,60 +93,68 @@ class Gate:
             self.verdict.faults.append("scripts/check found faults, see above; no test was run")
         return status == 0
 
-    def _run_lanes(self) -> None:
-        failures: list[LaneFailure] = []
-        for lane in self._lanes:
-            result = self._run_lane(lane)
-            self.verdict.passed += len(result.passed)
-            self.verdict.skipped += len(result.skipped)
-            failures += [LaneFailure(lane, each) for each in result.failures.values()]
-        if self.verdict.passed + self.verdict.skipped + len(failures) == 0:
-            self.verdict.faults.append("no test was chosen: see what was asked for")
-        self._judge(failures)
-
-    def _run_lane(self, lane: Lane) -> LaneResult:
+    def _run_lane(self, lane: Lane) -> None:
+        """Run its tests and note what came of them, also when the time is used up."""
         chosen = (f"--lane={lane.name}", f"--choose={self._request.choose}")
         side_by_side = (
             ("-n", str(lane.processes), "--dist", "worksteal") if lane.processes > 1 else ()
         )
         options = (*side_by_side, "--durations", "10", *chosen, *self._request.options)
-        with self._timed(f"lane {lane.name}, {lane.processes} at a time"):
-            folder = self._run_pytest(lane.name, (*options, *self._request.tests))
-        self.verdict.left_out += folder.left_out()
-        return folder.read()
+        results = self._new_folder(lane.name)
+        try:
+            with self._timed(f"lane {lane.name}, {lane.processes} at a time"):
+                self._run_pytest(lane.name, results, (*options, *self._request.tests))
+        finally:
+            self._note(lane, results.read())
 
-    def _judge(self, failures: Sequence[LaneFailure]) -> None:
+    def _note(self, lane: Lane, result: LaneResult) -> None:
+        self.verdict.passed += len(result.passed)
+        self.verdict.skipped += len(result.skipped)
+        self.verdict.left_out += result.left_out
+        self.verdict.failures += [LaneFailure(lane, each) for each in result.failures.values()]
+        if self._request.is_whole and not result.chosen:
+            self.verdict.faults.append(f"lane {lane.name} has no test")
+
+    def _judge(self) -> None:
         """What failed in a lane whose tests may be late runs again alone, if that can help."""
-        may_be_late = [each for each in failures if each.lane.may_be_late]
-        if len(may_be_late) < len(failures) or self.verdict.faults:
-            self.verdict.wrong += failures
-        elif len(failures) > self._limits.late:
-            self.verdict.wrong += failures
-            self.verdict.faults.append(
+        verdict, failures = self.verdict, self.verdict.failures
+        if verdict.passed + verdict.skipped + len(failures) == 0:
+            verdict.faults.append("no test was chosen: see what was asked for")
+        if not failures or verdict.faults or not all(each.may_be_late for each in failures):
+            return
+        if len(failures) > self._limits.late:
+            verdict.faults.append(
                 f"{len(failures)} failed, of which at most {self._limits.late} could be late"
             )
-        elif failures:
-            failed = self._repeat([each.failure.test for each in failures])
-            self.verdict.wrong += [each for each in failures if each.failure.test in failed]
-            self.verdict.late += [each for each in failures if each.failure.test not in failed]
+            return
+        failed = self._repeat([each.failure.test for each in failures])
+        verdict.wrong = [each for each in failures if each.failure.test in failed]
+        verdict.late = [each for each in failures if each.failure.test not in failed]
+        verdict.failures = []
 
     def _repeat(self, tests: Sequence[str]) -> set[str]:
         """Those of these tests that do not pass AGAIN times, alone and with the same seed."""
         failed: set[str] = set()
-        for time_ in range(1, AGAIN + 1):
+        for number in range(1, AGAIN + 1):
             if left := [test for test in tests if test not in failed]:
-                with self._timed(f"what failed, alone, {time_} of {AGAIN}"):
-                    result = self._run_pytest(f"again-{time_}", left).read()
-                failed |= set(left) - result.passed
+                results = self._new_folder(f"again-{number}")
+                with self._timed(f"what failed, alone, {number} of {AGAIN}"):
+                    self._run_pytest(
+                        f"again-{number}", results, (*self._request.options, "-n", "0", *left)
+                    )
+                failed |= set(left) - results.read().passed
         return failed
 
-    def _run_pytest(self, name: str, arguments: Sequence[str]) -> ResultFolder:
-        """Runs it and notes what no test stands for. Raises OutOfTimeError."""
-        results = self._folder / name
-        results.mkdir()
+    def _new_folder(self, name: str) -> ResultFolder:
+        (folder := self._folder / name).mkdir()
+        return ResultFolder(folder)
+
+    def _run_pytest(self, name: str, results: ResultFolder, arguments: Sequence[str]) -> None:
+        """Run it and note what no test stands for. Raises OutOfTimeError."""
         run = f"{os.getpid()}-{name}"
         self._runs.append(run)
         environment = os.environ | {"TMPDIR": str(self._folder), leftovers.VARIABLE: run}
+        environment.pop("PYTEST_ADDOPTS", None)  # what is left out is asked for openly
         status = self._call(
             [
                 sys.executable,
@@ -188,18 +164,23 @@ class Gate:
                 f"cache_dir={self._folder / 'c'}",
                 f"--basetemp={self._folder / 't'}",
                 f"--seed={self._seed}",
-                f"--results={results}",  # with `=`: else it is taken for a folder of tests
+                # With `=`: else pytest takes the folder for one of tests.
+                f"--results={self._folder / name}",
                 *arguments,
             ],
             environment,
         )
-        found = ResultFolder(results)
-        told = status == TESTS_FAILED and found.read().failures
+        result = results.read()
+        faults = [f"{name}: {fault}" for fault in result.faults]
+        told = status == TESTS_FAILED and result.failures
         if status not in (0, NOTHING_CHOSEN) and not told:
-            self.verdict.faults.append(f"pytest ended with {status} in {name}, see above")
-        for process, command in leftovers.end(run, self._limits.grace).items():
-            self.verdict.faults.append(f"{name} left a process running: {process} {command}")
-        return found
+            faults.append(f"pytest ended with {status} in {name}, see above")
+        if result.missing:
+            some = sorted(result.missing)[0]
+            faults.append(f"{len(result.missing)} chosen tests of {name} did not end, as {some}")
+        for process, command in leftovers.end(run, self._folder, self._limits.grace).items():
+            faults.append(f"{name} left a process running: {process} {command}")
+        self.verdict.faults += faults
 
     def _call(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """The exit status of a command. Raises OutOfTimeError after it was told to end."""

@@ -47,6 +47,6 @@ def test_a_room_has_its_folder_its_names_and_what_imports_it() -> None:
 
 
 def test_an_unknown_room_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(UnknownRoomError, match=r"no.* room 'demand'; rooms: .*demands"):
+    with pytest.raises(UnknownRoomError, match=r"no room 'demand' .*; rooms: .*demands"):
         files_of(ROOT, "demand")
     assert {"web", "calls", "recordings"} <= rooms(ROOT)

@@ -35,6 +35,20 @@ import pytest
 def test_it(number):
     {does}
 """
+SHARES = """
+import pytest
+from pathlib import Path
+
+@pytest.fixture(scope="session")
+def house():
+    yield
+    with Path("torn").open("a") as file:
+        file.write("x")
+    assert Path("torn").read_text() != "x", "a call is left"
+
+def test_it(house):
+    pass
+"""
 LEAVES = """
 import subprocess
 
@@ -54,13 +68,14 @@ def runs(
     folder: Path,
     *,
     minutes: float = 5,
+    grace: float = 1,
     lanes: Sequence[Lane] = (TELEPHONING,),
     **wanted: object,
 ) -> Gate:
     """A gate that has not run yet, with a grace that is short enough for a test."""
     request = Request(**{"choose": "usual", "seed": None, **wanted})  # type: ignore[arg-type]
     (run := folder / "run").mkdir()
-    return Gate(project.folder, run, request, Limits(minutes, grace=1), lanes)
+    return Gate(project.folder, run, request, Limits(minutes, grace=grace), lanes)
 
 
 def test_a_right_commit_passes_and_says_how_many(
@@ -122,34 +137,54 @@ def test_more_than_twelve_are_not_late(project: Project, tmp_path: Path, lines: 
     assert not any("alone, 1 of 3" in line for line in printed)
 
 
-def test_a_repeated_test_draws_the_same_again(project: Project, tmp_path: Path) -> None:
+DRAWS = """
+import random
+from pathlib import Path
+from hypothesis import given, settings, strategies
+from tests.seeds import generator
+
+drawn = []
+
+@given(strategies.integers())
+@settings(max_examples=20)
+def draws(number):
+    drawn.append(number)
+
+def test_draws():
+    drawn.clear()
+    draws()
+    drawn.extend([random.random(), generator("calls").random()])
+    with Path("drawn").open("a") as file:
+        file.write(f"{drawn}\\n")
+"""
+
+
+def test_a_repeated_test_draws_the_same_again(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")  # where hypothesis has a profile of its own
     project.write(
-        "tests/calls/test_one.py",
-        """
-        import random
-        from pathlib import Path
-        from hypothesis import given, settings, strategies
-        from tests.seeds import generator
-
-        drawn = []
-
-        @given(strategies.integers())
-        @settings(max_examples=20, database=None)
-        def draws(number):
-            drawn.append(number)
-
-        def test_late():
-            draws()
-            drawn.extend([random.random(), generator("calls").random()])
-            with Path("drawn").open("a") as file:
-                file.write(f"{drawn}\\n")
-            assert len(Path("drawn").read_text().splitlines()) > 1
-        """,
+        "tests/calls/test_one.py", DRAWS + "    assert Path('drawn').read_text().count('[') > 1\n"
     )
-    assert runs(project, tmp_path).run()
+    assert runs(project, tmp_path, lanes=(PHONES,)).run()
     drawn = (project.folder / "drawn").read_text().splitlines()
     assert len(drawn) == 4
     assert len(set(drawn)) == 1
+
+
+def test_another_commit_draws_otherwise(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    project.write("tests/calls/test_one.py", DRAWS)
+    for change in ("one", "two"):
+        project.write("README", change)
+        project.commit()
+        (folder := tmp_path / change).mkdir()
+        assert runs(project, folder).run()
+    one, two = (project.folder / "drawn").read_text().splitlines()
+    assert set(one.strip("[]").split(", ")).isdisjoint(two.strip("[]").split(", ")[-2:])
+    assert one.split(", ")[:-2] != two.split(", ")[:-2]
 
 
 def test_a_process_that_is_left_is_forgiven_nothing(
@@ -162,20 +197,35 @@ def test_a_process_that_is_left_is_forgiven_nothing(
     assert fault.startswith("wrong: phones left a process running: ")
     assert fault.endswith("sleep 60")
     assert last == "1 passed, 0 failed"
-    assert leftovers.running(f"{os.getpid()}-phones") == {}
+    assert leftovers.running(f"{os.getpid()}-phones", tmp_path / "run") == {}
+
+
+def test_a_process_is_found_though_its_title_hides_its_environment(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    hidden = LEAVES.replace('"60"]', '"60"], cwd=folder, env={}').replace(
+        "process()", "process(tmp_path)"
+    )
+    project.write("tests/calls/test_one.py", hidden.replace("folder", "tmp_path"))
+    assert not runs(project, tmp_path).run()
+    assert lines()[-2].startswith("wrong: phones left a process running: ")
 
 
 def test_a_process_that_ends_within_its_grace_is_not_left(project: Project, tmp_path: Path) -> None:
-    project.write("tests/calls/test_one.py", LEAVES.replace("60", "0.5"))
-    assert runs(project, tmp_path).run()
+    project.write("tests/calls/test_one.py", LEAVES.replace("60", "2"))
+    assert runs(project, tmp_path, grace=30).run()
 
 
 def test_a_run_past_its_minutes_stops_itself(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
-    project.write("tests/calls/test_one.py", LEAVES + "    import time; time.sleep(600)\n")
-    assert not runs(project, tmp_path, minutes=0.08).run()
-    assert "wrong: the run took more than 0.08 minutes" in lines()
+    project.write("tests/rules/test_one.py", WRONG)
+    project.write("tests/calls/test_two.py", LEAVES + "    import time; time.sleep(600)\n")
+    assert not runs(project, tmp_path, minutes=0.15, lanes=(COMPUTING, TELEPHONING)).run()
+    printed = lines()
+    assert "wrong: the run took more than 0.15 minutes" in printed
+    assert printed[-1] == "0 passed, 1 failed"
+    assert any("wrong: tests/rules/test_one.py::test_wrong" in line for line in printed)
 
 
 def test_nothing_runs_when_the_checks_find_a_fault(
@@ -190,20 +240,47 @@ def test_nothing_runs_when_the_checks_find_a_fault(
     ]
 
 
-@pytest.mark.parametrize(
-    ("folder", "text"),
-    [
-        ("calls", "import nothing_like_that\n"),
-        ("rules", "import os\ndef test_dies():\n    os._exit(1)\n"),
-    ],
-    ids=["an error of collecting", "a process that dies"],
-)
-def test_what_no_test_stands_for_is_wrong(
-    project: Project, tmp_path: Path, folder: str, text: str
+def test_a_file_that_cannot_be_collected_is_wrong(
+    project: Project, tmp_path: Path, lines: Lines
 ) -> None:
-    project.write(f"tests/{folder}/test_one.py", text)
+    project.write("tests/calls/test_one.py", "import nothing_like_that\n")
+    project.write("tests/calls/test_two.py", FAILS.format(times={0}))
+    assert not runs(project, tmp_path).run()
+    assert any("cannot collect tests/calls/test_one.py" in line for line in lines())
+
+
+def test_a_process_of_tests_that_dies_is_not_late(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    dies = FAILS.format(times=set()).replace("assert", "import os; failed or os._exit(1); assert")
+    project.write("tests/calls/test_one.py", dies)
     project.write("tests/calls/test_two.py", RIGHT)
-    assert not runs(project, tmp_path, lanes=(COMPUTE, TELEPHONING)).run()
+    assert not runs(project, tmp_path, lanes=(PHONES,)).run()
+    assert (project.folder / "failed").read_text() == "x"  # it did not run again
+    assert any("crashed while running" in line for line in lines() if line.startswith("wrong"))
+
+
+def test_tests_that_never_ran_are_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
+    ends = "import os\n\ndef test_ends():\n    os._exit(0)\n"
+    project.write("tests/calls/test_one.py", ends)
+    assert not runs(project, tmp_path).run()
+    fault = "wrong: 1 chosen tests of phones did not end, as tests/calls/test_one.py::test_ends"
+    assert fault in lines()
+
+
+def test_what_a_session_shares_is_no_fault_of_the_last_test(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", SHARES)
+    assert not runs(project, tmp_path).run()
+    assert (project.folder / "torn").read_text() == "x"  # it did not run again
+    assert any("AssertionError: a call is left" in line for line in lines())
+
+
+def test_a_lane_without_tests_is_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
+    project.write("tests/calls/test_one.py", RIGHT)
+    assert not runs(project, tmp_path, lanes=(COMPUTING, TELEPHONING)).run()
+    assert "wrong: lane compute has no test" in lines()
 
 
 def test_a_run_of_no_test_is_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
@@ -275,13 +352,15 @@ def test_the_checks_refuse_unseeded_random_numbers_in_tests(drawing: str) -> Non
 
 def test_a_killed_run_leaves_nothing(project: Project, tmp_path: Path) -> None:
     project.write("tests/calls/test_one.py", LEAVES + "    import time; time.sleep(600)\n")
-    command = [sys.executable, "-m", "tests.gate", "--minutes", "1"]
+    command = [sys.executable, "-m", "tests.gate", "tests/calls"]
     with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL) as gate:
         run = f"{gate.pid}-phones"
         deadline = time.monotonic() + 60
-        while not any("sleep 60" in each for each in leftovers.running(run).values()):
+        while not any(
+            "sleep 60" in each for each in leftovers.running(run, tmp_path / "-").values()
+        ):
             assert time.monotonic() < deadline, "the test did not begin"
             time.sleep(0.05)
         gate.terminate()
-        assert gate.wait(30) == 130
-    assert leftovers.running(run) == {}
+        assert gate.wait(60) == 130
+    assert leftovers.running(run, tmp_path / "-") == {}

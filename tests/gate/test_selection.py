@@ -1,20 +1,27 @@
-"""Which slow tests a commit draws, and which are new or changed."""
+"""Which slow tests a commit draws, and which files are new or changed."""
 
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.gate.conftest import Project
-from tests.gate.selection import SHARES, is_drawn, recently_changed, shapes_of_tests
-from tests.seeds import tree_seed
+from tests.gate.selection import SHARES, first_drawn, is_drawn, outline, recently_changed
+from tests.seeds import NO_COMMIT, SeededRandom, hashed, tree_seed
 
 OLD = "2026-11-29 12:00 +0000"
-TEST = """
+TEST = '''
+"""Of callers."""
+
+from tests.calls import waits
+
+STEPS = [Step.RINGS, Step.TALKS]
+
+@pytest.mark.slow
 def test_it(caller):
+    """A caller."""
     assert caller.listen(3) == "music"
-"""
+    assert waits(caller) == Outcome.SERVED == caller.outcome != Outcome.LOST
+'''
 
 
 def test_a_sixth_is_drawn_and_each_in_time() -> None:
@@ -24,12 +31,20 @@ def test_a_sixth_is_drawn_and_each_in_time() -> None:
     assert set(drawn) == set(names)
 
 
-@given(st.integers(0, 2**32 - 1), st.text())
-def test_what_is_drawn_depends_on_nothing_else(seed: int, name: str) -> None:
-    assert is_drawn(seed, name) == is_drawn(seed, name)
+def test_what_is_drawn_is_the_same_in_every_process() -> None:
+    assert hashed("111") == 0xF6E0A1E2
+    assert first_drawn(1, ["a", "b", "c"]) == first_drawn(1, ["c", "b", "a"])
+    assert SeededRandom("111").random() == SeededRandom("111").random()
+    assert SeededRandom("111").random() != SeededRandom("112").random()
+
+
+def test_a_generator_needs_a_seed() -> None:
+    with pytest.raises(TypeError):
+        SeededRandom()  # type: ignore[call-arg]
 
 
 def test_the_seed_is_of_the_files_without_those_that_were_late(project: Project) -> None:
+    assert tree_seed(project.folder) == NO_COMMIT
     project.write("tests/test_a.py", TEST)
     project.commit(OLD)
     before = tree_seed(project.folder)
@@ -42,18 +57,20 @@ def test_the_seed_is_of_the_files_without_those_that_were_late(project: Project)
 
 
 def changed(project: Project) -> set[str]:
-    return {test for tests in recently_changed(project.folder).values() for test in tests}
+    files = recently_changed(project.folder)
+    assert files is not None
+    return {file.name for file in files}
 
 
-def test_a_test_is_new_for_six_hours(project: Project) -> None:
+def test_a_file_is_new_for_six_hours(project: Project) -> None:
     project.write("README", "old")
     project.commit(OLD)
     project.write("tests/test_a.py", TEST)
-    assert changed(project) == {"test_it"}  # nothing of it is committed
+    assert changed(project) == {"test_a.py"}  # nothing of it is committed
     project.commit("2026-11-30 12:00 +0000")
     project.write("README", "new")
     project.commit("2026-11-30 17:00 +0000")
-    assert changed(project) == {"test_it"}
+    assert changed(project) == {"test_a.py"}
     project.write("README", "newer")
     project.commit("2026-11-30 19:00 +0000")
     assert changed(project) == set()
@@ -62,28 +79,44 @@ def test_a_test_is_new_for_six_hours(project: Project) -> None:
 def test_everything_is_new_where_no_commit_is_old(project: Project) -> None:
     project.write("tests/test_a.py", TEST)
     project.commit()
-    assert changed(project) == {"test_it"}
+    assert changed(project) == {"test_a.py"}
 
 
-def test_a_test_that_was_moved_or_got_other_names_has_not_changed(project: Project) -> None:
+def test_outside_a_repository_nothing_is_known_of_changes(project: Project) -> None:
+    project.write("tests/test_a.py", TEST)
+    assert recently_changed(project.folder) is None
+
+
+def test_a_file_that_was_moved_or_has_other_names_has_not_changed(project: Project) -> None:
     project.write("tests/test_a.py", TEST)
     project.commit(OLD)
     (project.folder / "tests/test_a.py").unlink()
-    project.write("tests/calls/test_b.py", TEST.replace("caller", "phone").replace("it", "that"))
+    renamed = TEST.replace("caller", "phone").replace("tests.calls", "tests.phones")
+    project.write("tests/calls/test_b.py", renamed.replace("SERVED", "HELPED"))
     project.commit()
     assert changed(project) == set()
 
 
 @pytest.mark.parametrize(
     ("was", "becomes"),
-    [("3", "4"), ("==", "!="), ('"music"', '"a ring"'), ("(3)", "(3, 3)"), ("assert ", "")],
+    [
+        ("listen(3)", "listen(4)"),
+        ("listen(3)", "listen(3, 3)"),
+        ('"music"', '"a ring"'),
+        ("!=", "=="),
+        ("assert waits(caller)", "waits(caller)"),
+        ("Step.TALKS]", "Step.TALKS, Step.WAITS]"),
+        ("Outcome.LOST", "Outcome.SERVED"),
+    ],
 )
-def test_another_step_number_or_text_is_a_change(project: Project, was: str, becomes: str) -> None:
+def test_another_step_number_text_or_case_is_a_change(
+    project: Project, was: str, becomes: str
+) -> None:
     project.write("tests/test_a.py", TEST)
     project.commit(OLD)
     project.write("tests/test_a.py", TEST.replace(was, becomes))
-    assert changed(project) == {"test_it"}
+    assert changed(project) == {"test_a.py"}
 
 
-def test_what_is_no_python_has_no_tests() -> None:
-    assert shapes_of_tests("def test_it(") == {}
+def test_what_is_no_python_has_its_text() -> None:
+    assert outline("def test_it(") == "def test_it("
