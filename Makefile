@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock bench chaos
+.PHONY: help demo run test check lock audit sbom wheel release bench pages pictures chaos upgrade rehearsal waiting flood long migrations
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -16,22 +16,75 @@ test: ## set up, check and test, as CI does
 	@scripts/test
 
 check: ## lint, formats, types and imports only
-	@scripts/setup
+	@scripts/setup tests
 	@scripts/check
 
-lock: ## resolve the dependencies anew into the locks
+COMPILE = scripts/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+# The one to run keeps to the versions of the one to develop.
+lock: ## resolve the dependencies anew into the two locks: to develop, to run
 	@scripts/setup
-	.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
-		--extra dev pyproject.toml -o requirements.lock
-	echo uv | .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
-		--no-header - -o requirements-uv.lock
+	$(COMPILE) --extra dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+audit: ## ask for known holes of what runs, and how old the private Asterisk is (the last line says whether all was asked)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.supply_audit
+
+sbom: ## write what the product is made of into dist/, as CycloneDX
+	@scripts/setup tests
+	@.venv/bin/python -m tests.sbom
+
+wheel: ## make the wheel of the product in dist/
+	@scripts/setup
+	@scripts/wheel
+
+release: ## make a release in dist/: wheel, lock, bill of materials, documents, hashes for the owner to sign
+	@scripts/setup tests
+	@scripts/release
 
 ROUNDS ?= 3
 
 bench: ## measure ours against a plain dialplan, in turn (ROUNDS=1: 4 minutes, ROUNDS=3: 15)
-	@scripts/setup
+	@scripts/setup tests
 	@.venv/bin/python -m tests.bench compare --rounds $(ROUNDS)
 
-chaos: ## inject every fault under 100 callers and show what came of it (7 minutes; 1 on a loss)
+pages: ## measure what open pages of 60 consultants and 5 supervisors cost while nothing happens (3 minutes)
 	@scripts/setup tests
-	@.venv/bin/python -m tests.chaos
+	@.venv/bin/python -m tests.bench pages
+
+CONVERSATIONS ?= 3
+chaos: ## inject every fault under load and show what came of it (10 minutes; CONVERSATIONS=30: at once)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.chaos --conversations $(CONVERSATIONS)
+
+upgrade: ## replace the version of a commit by this one under load, and back (FROM=COMMIT, 2 minutes)
+	@scripts/setup tests
+	@.venv/bin/python -m pytest tests/calls/test_upgrade.py --upgrade-from $(or $(FROM),$(error say from which version: make upgrade FROM=COMMIT))
+
+pictures: ## take the pictures of the guides anew from the pages (1 minute)
+	@scripts/setup tests
+	@.venv/bin/python -m pytest tests/browser/test_guide_pictures.py --guide-pictures -n 0
+
+METHOD ?= dump
+rehearsal: ## lose a site with real calls, restore it from a backup, and check what came back (2 minutes; METHOD=continuous: 3)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.rehearsal --method $(METHOD)
+
+waiting: ## let 300 callers wait at Debian's limits of open files (2 minutes)
+	@scripts/setup tests
+	@.venv/bin/python -m pytest tests/launcher/test_open_files.py --long
+
+flood: ## let a stranger send 10 000 REGISTER a second for a minute while calls go on
+	@scripts/setup tests
+	@.venv/bin/python -m pytest tests/calls/test_flood.py --long -n 0 -s
+
+migrations: ## migrate a million appeals while calls are written, and say who waits (2 minutes)
+	@scripts/setup tests
+	@.venv/bin/python -m pytest tests/migrations/test_waits.py --long -n 0 -s
+
+STORMS ?= 5
+
+long: ## floods, soaks and big tables of the tests at their full length (STORMS=5: 10 minutes)
+	@scripts/setup tests
+	@.venv/bin/python -m pytest --long --storms $(STORMS)

@@ -1,4 +1,4 @@
-"""The `callcenter` command. Each subcommand lives in `callcenter.commands`, loaded when called."""
+"""The `callcenter` command: subcommands are in `callcenter.commands`, loaded when called."""
 
 import importlib
 import sys
@@ -7,28 +7,37 @@ from typing import NoReturn
 
 import click
 
-from callcenter.errors import CallcenterError
+from callcenter.platform.core.errors import CallcenterError
 
 COMMANDS = {
     "up": "start everything on this machine and keep it running",
-    "line": "answer calls: one controller of live calls",
+    "controller": "answer calls: one controller of live calls",
     "watchdog": "bring callers to the fallback when no controller lives",
     "web": "serve the pages and the API",
     "worker": "do the work that is due: recordings, deadlines, reminders",
+    "archiver": "archive the database's log, for a restore to any moment",
     "migrate": "bring the database to this version",
+    "asterisk": "replace the private Asterisk by a newer one",
+    "database-roles": "make the database roles of controllers, worker and web",
+    "redis-users": "print the Redis users of controllers, watchdog, worker and web",
     "render": "write Asterisk's configuration",
     "prompts": "build what callers hear",
     "consultants": "add, change and list consultants",
     "users": "add, change and list people who sign in to the pages",
-    "machines": "add, revoke and list programs that ask without a person",
+    "api-clients": "add, revoke and list programs that ask without a person",
     "districts": "bring the list of districts up to date from the state's classifier",
-    "recordings": "verify the store of recordings, list what was set aside",
-    "keys": "make the keys that recordings are sealed to",
+    "recordings": "verify the store of recordings, list the quarantine",
+    "keys": "make the keys of recordings, disclosures and orders",
+    "backup": "put all that a restore needs into one encrypted archive",
+    "restore": "bring a site back from a backup",
     "audit": "tell whether the audit log is as it was written",
     "check": "tell whether this copy is fit to serve",
     "demo-data": "fill an empty register with invented appeals",
     "demo": "place a real call to 111 and show what came of it",
 }
+
+#: Former names, for one release: units and scripts of operators have them.
+ALIASES = {"line": "controller", "machines": "api-clients"}
 
 
 class Commands(click.Group):
@@ -38,6 +47,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"callcenter.commands.{cmd_name.replace('-', '_')}")

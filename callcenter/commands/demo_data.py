@@ -1,13 +1,14 @@
-"""`callcenter demo-data`: many appeals to try searches and lists on, invented throughout."""
+"""`callcenter demo-data`: invented appeals to try searches and lists on."""
 
 import asyncio
 from datetime import UTC, datetime
 
 import click
 
-from callcenter.demo.appeals import load
-from callcenter.errors import AskedWrongly
-from callcenter.settings import read_settings
+import callcenter.bootstrap.rooms  # noqa: F401 - registers them
+from callcenter.demo.seed_appeals import load
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import read_settings
 
 
 @click.command("demo-data")
@@ -20,7 +21,7 @@ def command(appeals: int, seed: int, yes: bool) -> None:
     They cannot be told from real ones, and numbers are given to them: never where people work.
     """
     if not 1 <= appeals <= 10_000_000:
-        raise AskedWrongly("from 1 to 10000000 appeals can be made")
+        raise InvalidRequest("from 1 to 10000000 appeals can be made")
     if not yes:
         click.confirm(f"Put {appeals} invented appeals into the register?", abort=True)
     settings = read_settings()

@@ -1,8 +1,7 @@
-"""`callcenter districts`: bring the list of districts up to date from the state's classifier."""
+"""`callcenter districts`: update the list of districts from the state's classifier."""
 
 import asyncio
 import csv
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +9,13 @@ import click
 import python_calamine
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.errors import AskedWrongly
-from callcenter.register import editing, kato
-from callcenter.register.fields import Option
-from callcenter.register.kato import Renewal
-from callcenter.settings import read_settings
-from callcenter.storage.engine import once
+from callcenter.appeals.form import kato, service
+from callcenter.appeals.form.kato import ClassifierUpdate
+from callcenter.appeals.rules.fields import Option
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import read_settings
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import run_once_in_transaction
 
 LARGEST = 50_000_000  # bytes; the classifier has one
 
@@ -32,34 +32,35 @@ def command(file: Path, dry_run: bool) -> None:
     where it was chosen. Each change is a version of the question, so that older lists stay known.
     """
     found = kato.districts(_rows(file))
-    who = f"system:{getpass.getuser()}"
 
-    async def work(connection: AsyncConnection) -> Renewal:
-        return await editing.renew_districts(connection, who, found, keep=not dry_run)
+    async def work(connection: AsyncConnection) -> ClassifierUpdate:
+        return await service.update_districts(
+            connection, Actor.of_command(), found, keep=not dry_run
+        )
 
-    renewal = asyncio.run(once(read_settings(), work))
-    _tell("new", renewal.added)
-    _tell("renamed", renewal.renamed)
-    _tell("ended", renewal.ended)
-    state = "nothing was kept" if dry_run else "kept" if renewal.changed else "nothing has changed"
+    update = asyncio.run(run_once_in_transaction(read_settings(), work))
+    _list("new", update.added)
+    _list("renamed", update.renamed)
+    _list("ended", update.ended)
+    state = "nothing was kept" if dry_run else "kept" if update.changed else "nothing has changed"
     click.echo(f"{len(found)} districts in {file}: {state}")
 
 
-def _tell(what: str, options: Sequence[Option]) -> None:
+def _list(what: str, options: Sequence[Option]) -> None:
     for each in options:
         click.echo(f"{what:<8} {each.code} {each.kk} | {each.ru}")
 
 
 def _rows(file: Path) -> Rows:
-    """All rows of the file. Raises AskedWrongly when it cannot be read."""
+    """All rows of the file. Raises InvalidRequest when it cannot be read."""
     try:
         if file.stat().st_size > LARGEST:
-            raise AskedWrongly(f"{file} is larger than the classifier can be")
+            raise InvalidRequest(f"{file} is larger than the classifier can be")
         if file.suffix.lower() == ".csv":
             return _csv_rows(file.read_bytes())
         return python_calamine.load_workbook(file).get_sheet_by_index(0).to_python()
     except (OSError, ValueError, csv.Error, python_calamine.CalamineError) as exc:
-        raise AskedWrongly(f"cannot read {file} as XLSX or CSV: {exc}") from exc
+        raise InvalidRequest(f"cannot read {file} as XLSX or CSV: {exc}") from exc
 
 
 def _csv_rows(content: bytes) -> Rows:

@@ -1,26 +1,37 @@
 """`callcenter keys`: the center's keys."""
 
 import asyncio
-import getpass
 
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.audit.actions import Action
-from callcenter.audit.heads import key_from
-from callcenter.audit.store import record
-from callcenter.demands.disclosures import note_signing_key
-from callcenter.demands.signing import SECRET, fingerprint, public_pem
-from callcenter.errors import WeFailed
-from callcenter.recordings import keys
-from callcenter.secrets import read_secret
-from callcenter.settings import read_settings
-from callcenter.storage.engine import once
+from callcenter.bootstrap.data_secrets import RECORDINGS, WORDS, data_secrets, ensure_secrets
+from callcenter.demands.actions import DemandAction
+from callcenter.demands.bundle_builder import signing_key
+from callcenter.demands.disclosures import announce_signing_key
+from callcenter.demands.rules.signing import SECRET, fingerprint, public_pem
+from callcenter.platform.audit.actions import SystemAction
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings, read_settings
+from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.storage.engine import run_once_in_transaction, temporary_engine
+from callcenter.platform.storage.secret_fingerprints import accept
+from callcenter.recordings.sealing import keys
 
 
 @click.group("keys")
 def command() -> None:
     """The center's keys, in files of their own (CALLCENTER_KEYS_FOLDER, else var/keys)."""
+
+
+@command.command("make")
+@click.argument("names", nargs=-1, type=click.Choice([*WORDS, RECORDINGS]))
+def make_all(names: tuple[str, ...]) -> None:
+    """Make each secret and key that is missing and was never used: before the first start.
+
+    With NAMES only these.
+    """
+    asyncio.run(_ensure(read_settings(), *(names or (*WORDS, RECORDINGS))))
 
 
 @command.command()
@@ -31,40 +42,67 @@ def recordings(new: bool) -> None:
     Keep a copy of the folder where no fire or thief gets both: without its key a recording is lost.
     Older keys open what was sealed to them: remove none while such recordings are kept.
     """
-    folder = read_settings().keys
-    try:
-        if not new:
-            new = not any((folder / "recordings").glob("*.key"))
-        if new:
-            keys.make(folder)
-    except OSError as exc:
-        raise WeFailed(f"cannot make a key in {folder}: {exc}") from exc
-    for number, identity in enumerate(keys.read(folder).identities):
+    settings = read_settings()
+    asyncio.run(_ensure(settings, RECORDINGS))
+    if new:
+        try:
+            keys.make(settings.keys)
+        except OSError as exc:
+            raise OperationFailed(f"cannot make a key in {settings.keys}: {exc}") from exc
+        asyncio.run(_ensure(settings, RECORDINGS))
+    for number, identity in enumerate(keys.read(settings.keys).identities):
         click.echo(f"{identity.to_public()}  {'opens' if number else 'seals and opens'}")
 
 
 @command.command()
-@click.option("--told", is_flag=True, help="Say that the authority was told of this key.")
-def disclosures(told: bool) -> None:
-    """Make the key that signs what the authority is given, unless there is one; show its public
-    part, and the SHA-256 that letters name it by.
+@click.option(
+    "--told", "is_announced", is_flag=True, help="Say that the authority was told of this key."
+)
+def disclosures(is_announced: bool) -> None:
+    """Make the key that signs disclosures, unless there is one; show its public part.
 
-    Nothing is signed with another key than the first one until --told says that the authority
-    knows it.
+    Letters name the key by that SHA-256. Nothing is signed with another key than the first one
+    until --told says that the authority knows it.
     """
     settings = read_settings()
-    key = key_from(read_secret(settings.secrets_folder, SECRET), SECRET)
-    if told:
-        asyncio.run(once(settings, lambda connection: _told(connection, fingerprint(key))))
+    asyncio.run(_ensure(settings, SECRET))
+    key = signing_key(settings)
+    if is_announced:
+        asyncio.run(
+            run_once_in_transaction(
+                settings, lambda connection: _announce(connection, fingerprint(key))
+            )
+        )
     click.echo(public_pem(key), nl=False)
     click.echo(f"SHA-256: {fingerprint(key)}")
 
 
-async def _told(connection: AsyncConnection, key: str) -> None:
-    await note_signing_key(connection, key)
-    await record(
-        connection,
-        who=f"system:{getpass.getuser()}",
-        action=Action.SIGNING_KEY_TOLD,
-        subject=f"signing_key:{key}",
+@command.command("accept")
+@click.argument("name", type=click.Choice([*WORDS, RECORDINGS]))
+def accept_present(name: str) -> None:
+    """Take the secret NAME as it is here for the right one; make a new one if it is gone.
+
+    For when it is permanently lost, or an old key opens nothing any more. What was sealed with what
+    is missing stays shut, and is not found by what was hashed: restore the file if you can.
+    """
+    settings = read_settings()
+    asyncio.run(run_once_in_transaction(settings, lambda each: _accept(each, settings, name)))
+    click.echo(f"{name}: processes start with the secret that is here now")
+
+
+async def _ensure(settings: Settings, *names: str) -> None:
+    async with temporary_engine(settings) as engine:
+        await ensure_secrets(settings, engine, names)
+
+
+async def _accept(connection: AsyncConnection, settings: Settings, name: str) -> None:
+    await accept(connection, data_secrets(settings)[name])
+    await audit_action(
+        connection, Actor.of_command(), SystemAction.SECRET_ACCEPTED, f"secret:{name}"
     )
+
+
+async def _announce(connection: AsyncConnection, key: str) -> None:
+    await announce_signing_key(connection, key)
+    action = DemandAction.SIGNING_KEY_TOLD
+    await audit_action(connection, Actor.of_command(), action, f"signing_key:{key}")

@@ -1,25 +1,26 @@
-"""`callcenter prompts`: build what callers hear, and list it."""
+"""`callcenter prompts`: build and list the prompts."""
 
 import sys
 import time
 
 import click
 
-from callcenter.line.prompts import Prompts
-from callcenter.line.prompts.texts import LANGUAGES, texts
-from callcenter.settings import read_settings
+from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.core.settings import read_settings
+from callcenter.telephony.calls.prompts import Prompts
+from callcenter.telephony.calls.prompts.texts import texts
 
 
 @click.group(name="prompts")
 def command() -> None:
-    """What callers hear, in Kazakh and Russian."""
+    """The prompts for callers, in Kazakh and Russian."""
 
 
 @command.command()
 def build() -> None:
-    """Make every prompt that is missing or changed; human recordings replace synthetic ones."""
+    """Build missing or changed prompts; human recordings replace synthetic ones."""
     # Here, not above: `list` needs none of the arithmetic.
-    from callcenter.line.prompts.build import build as build_prompts
+    from callcenter.telephony.calls.prompts.build import build as build_prompts
 
     settings = read_settings()
     started = time.monotonic()
@@ -43,7 +44,7 @@ def list_(synthetic: bool) -> None:
     """List every prompt: name, length, voice, status of its text, and its words."""
     prompts = Prompts.load(read_settings())
     machine = set(prompts.synthetic())
-    for language in LANGUAGES:
+    for language in CALLER_LANGUAGES:
         for prompt, text in texts().items():
             name = f"{language}/{prompt}"
             if synthetic and name not in machine:

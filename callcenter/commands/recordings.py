@@ -1,18 +1,20 @@
-"""`callcenter recordings`: is the store as it was sealed, and what was set aside?"""
+"""`callcenter recordings`: verify the sealed store, adopt from it, handle the quarantine."""
 
 import asyncio
-import getpass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.errors import WeFailed
-from callcenter.ledger import orphans
-from callcenter.recordings import jobs, set_aside
-from callcenter.settings import Settings, read_settings
-from callcenter.storage.engine import once, opened
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings, read_settings
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import run_once_in_transaction, temporary_engine
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.recordings import jobs
+from callcenter.recordings.sealing import quarantine, quarantine_store
+from callcenter.telephony.reconciliation import orphaned_files, orphaned_objects
 
 
 @click.group("recordings")
@@ -33,46 +35,78 @@ def verify(sample: int | None, mend: bool) -> None:
         click.echo(f"{recording_id}  {why}{'  MENDED' if mended else ''}")
         left += not mended
     if left:
-        raise WeFailed(f"{left} recordings are wrong: see docs/operations/failures.md")
+        raise OperationFailed(f"{left} recordings are wrong: see docs/operations/failures.md")
     click.echo("every recording opens, as it was sealed")
 
 
 @command.command()
-def aside() -> None:
-    """List recordings that failed, or whose length is not that of their conversation; and what
-    lies among the recorded files and belongs to no call.
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="The day (UTC) to which the database went back, such as 2026-11-27.",
+)
+def adopt(since: datetime) -> None:
+    """Enter sealed recordings whose row was lost, as after a failover or a restore.
+
+    Each says itself to which call it belongs. Exit status 1 when that cannot be proved of one.
+    """
+    left = 0
+    for name, appeal_id, why in asyncio.run(_adopt(read_settings(), since.date())):
+        click.echo(f"{name}  {why or f'ADOPTED: appeal {appeal_id}'}")
+        left += appeal_id is None
+    if left:
+        raise OperationFailed(
+            f"{left} objects belong to no recording: see docs/operations/failures.md"
+        )
+    click.echo("every recording of the store is in the register")
+
+
+@command.command("aside")
+def list_quarantined() -> None:
+    """List the quarantine: recordings that failed or have another length, files of no call.
 
     Exit status 1 when there are any. Nothing of them is ever removed. Recordings are listed, and
-    supervisors alarmed every day, until somebody says by `dealt-with` what became of them; a file,
-    until it is moved away.
+    supervisors alerted every day, until `dealt-with` says what became of them; a file, until it is
+    moved away.
     """
     settings = read_settings()
-    lines = asyncio.run(once(settings, lambda connection: _aside(connection, settings)))
+    lines = asyncio.run(
+        run_once_in_transaction(settings, lambda connection: _list(connection, settings))
+    )
     for line in lines:
         click.echo(line)
     if lines:
-        raise WeFailed(f"{len(lines)} recordings are set aside: see docs/operations/failures.md")
-    click.echo("no recording is set aside")
+        raise OperationFailed(
+            f"{len(lines)} recordings are in quarantine: see docs/operations/failures.md"
+        )
+    click.echo("no recording is in quarantine")
 
 
 @command.command("dealt-with")
 @click.argument("recording_ids", metavar="ID...", type=click.UUID, nargs=-1, required=True)
 @click.option("--reason", required=True, help="What became of them, for the audit log.")
-def dealt_with(recording_ids: tuple[UUID, ...], reason: str) -> None:
-    """Say that somebody saw to recordings that were set aside. Their files stay where they are."""
-    who = f"system:{getpass.getuser()}"
+def resolve(recording_ids: tuple[UUID, ...], reason: str) -> None:
+    """Take recordings out of quarantine. Their files stay where they are."""
+    actor = Actor.of_command()
     asyncio.run(
-        once(
+        run_once_in_transaction(
             read_settings(),
-            lambda connection: set_aside.deal_with(connection, set(recording_ids), who, reason),
+            lambda connection: quarantine.resolve(connection, actor, set(recording_ids), reason),
         )
     )
-    click.echo(f"{len(set(recording_ids))} are set aside no more")
+    click.echo(f"{len(set(recording_ids))} are not in quarantine any more")
 
 
-async def _aside(connection: AsyncConnection, settings: Settings) -> list[str]:
-    rows = await set_aside.aside(connection)
-    files = await orphans.find(connection, settings.spool, datetime.now(UTC))
+async def _adopt(settings: Settings, since: date) -> list[orphaned_objects.Adoption]:
+    async with temporary_engine(settings) as engine:
+        tools = WorkerResources(settings, engine)
+        return await orphaned_objects.adopt_since(tools, since, Actor.of_command())
+
+
+async def _list(connection: AsyncConnection, settings: Settings) -> list[str]:
+    rows = await quarantine_store.list_quarantined(connection)
+    files = await orphaned_files.find(connection, settings.spool, datetime.now(UTC))
     return [f"{row.id}  {row.state:<7} {row.spool_name}  {row.why}" for row in rows] + [
         f"{'-':<36}  foreign {file.name}  it belongs to no call" for file in files
     ]
@@ -81,22 +115,22 @@ async def _aside(connection: AsyncConnection, settings: Settings) -> list[str]:
 async def _verify(
     settings: Settings, sample: int | None, *, mending: bool
 ) -> list[tuple[UUID, str, bool]]:
-    """What is wrong with which recording, and whether it was mended."""
-    async with opened(settings) as engine:
+    """The faults by recording, and whether each was repaired."""
+    async with temporary_engine(settings) as engine:
         found = await jobs.verify(
             engine,
             settings,
             sample=sample,
             progress=lambda checked, total: click.echo(f"{checked} of {total} checked", err=True),
         )
-        told = []
+        results = []
         for recording_id, why in found.items():
             mended = False
             if mending:
                 try:
-                    await jobs.mend(engine, settings, recording_id)
+                    await jobs.repair(engine, settings, recording_id)
                     mended = True
-                except WeFailed as exc:
+                except OperationFailed as exc:
                     why = f"{why}; cannot be mended: {exc}"
-            told.append((recording_id, why, mended))
-        return told
+            results.append((recording_id, why, mended))
+        return results

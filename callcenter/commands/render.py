@@ -1,13 +1,13 @@
-"""`callcenter render`: write Asterisk's configuration from the templates and the consultants."""
+"""`callcenter render`: write Asterisk's configuration from templates and consultants."""
 
 import asyncio
 import sys
 
 import click
 
-from callcenter.asterisk.render import RELOADS, changes, render
-from callcenter.settings import read_settings
-from callcenter.softphones import render_asterisk, sip_accounts
+from callcenter.bootstrap.softphone_provisioning import render_asterisk, sip_accounts
+from callcenter.platform.core.settings import read_settings
+from callcenter.telephony.asterisk.config.renderer import RELOADS, changes, render
 
 
 @click.command()

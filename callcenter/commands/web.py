@@ -4,212 +4,143 @@ import asyncio
 import logging
 import signal
 import socket
+import tempfile
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import click
 import uvicorn
 from fastapi import FastAPI
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp
 
-from callcenter.abuse import api as abuse_api
-from callcenter.abuse import pages as abuse_pages
-from callcenter.appeals import api as appeals_api
-from callcenter.appeals import cut_off_api, hang_up_api, hang_up_pages, recordings_pages
-from callcenter.appeals import pages as appeals_pages
-from callcenter.consultants import api as consultants_api
-from callcenter.consultants import calls
-from callcenter.consultants import pages as consultants_pages
-from callcenter.consultants.duty import DutyDesk
-from callcenter.demands import api as demands_api
-from callcenter.demands import authority_pages
-from callcenter.demands import pages as demands_pages
-from callcenter.dialling import api as dialling_api
-from callcenter.dialling import pages as dialling_pages
-from callcenter.errors import NotReady
-from callcenter.figures import WebFigures
-from callcenter.live import api as live_api
-from callcenter.live import own as live_own
-from callcenter.live import pages as live_pages
-from callcenter.live import telephone as live_telephone
-from callcenter.live.watch import Watch
-from callcenter.people import api as people_api
-from callcenter.people import pages as people_pages
-from callcenter.plans import api as plans_api
-from callcenter.plans import pages as plans_pages
-from callcenter.promises import api as promises_api
-from callcenter.promises import pages as promises_pages
-from callcenter.recordings import api as recordings_api
-from callcenter.recordings import erasing_api, erasing_pages
-from callcenter.register import api as register_api
-from callcenter.register import (
-    attachments_api,
-    attachments_pages,
-    correspondence_api,
-    correspondence_pages,
-    form_api,
-    lists_api,
-    masking_api,
-    masking_pages,
-    reminders_api,
-    status_api,
-    steps_api,
-    views_api,
+from callcenter.bootstrap.data_secrets import RECORDINGS, ensure_secrets
+from callcenter.bootstrap.metrics import WebMetrics
+from callcenter.bootstrap.web import application
+from callcenter.consultants.presence import PresenceService
+from callcenter.launcher.process_secrets import OF_WEB
+from callcenter.launcher.sd_notify import ready
+from callcenter.platform.core.beats import next_beat
+from callcenter.platform.core.errors import DependencyUnavailable
+from callcenter.platform.core.settings import Settings, read_settings
+from callcenter.platform.identity.oidc_confirmations import OidcConfirmations
+from callcenter.platform.monitoring.metrics_server import metrics_port, serve_metrics
+from callcenter.platform.storage.database_roles import DatabaseRole, in_role
+from callcenter.platform.storage.engine import open_database
+from callcenter.platform.storage.redis import open_redis, refuse_eviction
+from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
+from callcenter.platform.web.connection_limits import (
+    ACCEPTED_AT_ONCE,
+    SEND_TIMEOUT,
+    ConnectionPool,
+    LimitedConnection,
+    connection_limit,
 )
-from callcenter.register import form_pages as register_form
-from callcenter.register import lists_pages as register_lists
-from callcenter.register import pages as register_pages
-from callcenter.settings import Settings, read_settings
-from callcenter.storage.engine import open_database
-from callcenter.storage.redis import open_redis
-from callcenter.up.notify import ready
-from callcenter.up.observed import metrics_port, observed
-from callcenter.web.api import check_database
-from callcenter.web.application import make_application
-from callcenter.web.site import Room
+from callcenter.platform.web.context import AppContext
+from callcenter.platform.web.health import check_database
+from callcenter.wallboard.live_feed import LiveFeed
 
 #: How long requests in progress may take to end after SIGTERM, in seconds.
-GRACE = 10
+SHUTDOWN_TIMEOUT = 10
+BACKLOG = 256  # connections that the kernel holds until they are accepted
+TICK_INTERVAL = 1.0  # seconds between two changes of the header Date, which has whole seconds
 
-ROOMS = (
-    Room(
-        "appeals",
-        (
-            appeals_pages.router,
-            appeals_api.router,
-            cut_off_api.router,
-            hang_up_api.router,
-            hang_up_pages.router,
-            recordings_pages.router,
-        ),
-        appeals_pages.TEMPLATES,
-    ),
-    Room("people", (people_pages.router, people_api.router), people_pages.TEMPLATES),
-    Room("abuse", (abuse_pages.router, abuse_api.router), abuse_pages.TEMPLATES),
-    Room(
-        "demands",
-        (demands_pages.router, authority_pages.router, demands_api.router),
-        demands_pages.TEMPLATES,
-    ),
-    Room("dialling", (dialling_pages.router, dialling_api.router)),
-    Room("promises", (promises_pages.router, promises_api.router), promises_pages.TEMPLATES),
-    Room("plans", (plans_pages.router, plans_api.router), plans_pages.TEMPLATES),
-    Room(
-        "register",
-        (
-            register_pages.router,
-            register_pages.extending,
-            attachments_pages.router,
-            attachments_api.router,
-            correspondence_pages.router,
-            correspondence_api.router,
-            masking_pages.router,
-            masking_api.router,
-            register_lists.router,
-            register_form.router,
-            register_api.router,
-            reminders_api.router,
-            steps_api.router,
-            steps_api.extending,
-            lists_api.router,
-            views_api.router,
-            form_api.router,
-            status_api.router,
-        ),
-        register_pages.TEMPLATES,
-    ),
-    Room(
-        "recordings",
-        (recordings_api.router, erasing_api.router, erasing_pages.router),
-        erasing_pages.TEMPLATES,
-    ),
-    Room(
-        "consultants",
-        (consultants_api.router, consultants_pages.router, calls.router),
-        consultants_pages.TEMPLATES,
-    ),
-    Room(
-        "live",
-        (live_pages.router, live_own.router, live_telephone.router, live_api.router),
-        live_pages.TEMPLATES,
-    ),
-)
-
-log = logging.getLogger("callcenter.web")
-
-
-def application(settings: Settings, engine: AsyncEngine, redis: Redis) -> FastAPI:
-    """The whole site."""
-    app = make_application(settings, engine, redis, ROOMS)
-    app.state.watch = Watch(engine, redis, settings)
-    return app
+log = logging.getLogger("callcenter.platform.web")
 
 
 @click.command(name="web")
 def command() -> None:
     """Serve the pages and the API until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(serve(read_settings()))
+    settings = in_role(read_settings(), DatabaseRole.WEB)
+    # What is uploaded waits there, in files without a name: the process writes no other folder.
+    settings.exports.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tempfile.tempdir = str(settings.exports)
+    asyncio.run(serve(as_redis_user(settings, RedisUser.WEB)))
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until told to stop; requests in progress are finished.
+    """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
 
-    Raises NotReady when the database is not there or the port is not free.
+    Raises DependencyUnavailable when the database is not there, Redis evicts keys, or the port is
+    not free.
     """
     engine, redis = open_database(settings), open_redis(settings)
     try:
         await check_database(engine)
+        await refuse_eviction(redis)
+        await ensure_secrets(settings, engine, (*OF_WEB, RECORDINGS))
         app = application(settings, engine, redis)
-        watch: Watch = app.state.watch
-        with _listen(settings) as listener:
+        feed: LiveFeed = app.state.live_feed
+        with listen(settings) as listener:
             url = f"http://{settings.web_address}:{settings.web_port}"
-            served = asyncio.create_task(DutyDesk(redis, settings).pages_served())
+            site: AppContext = app.state.site
+            jobs = [
+                asyncio.create_task(each)
+                for each in (
+                    PresenceService(redis, settings).report_pages_served(),
+                    site.listener.run(),
+                    site.streams.run(),
+                    *_confirmations(site),
+                )
+            ]
             try:
-                told = WebFigures(app.state.answers, lambda: _is_ready(engine))
+                metrics = WebMetrics(app.state.answers, lambda: _is_ready(engine))
                 port = metrics_port(settings, "web")
-                async with watch.running(), observed(port, told.figures, told.needs):
-                    await _run(app, watch, listener, url)
+                async with feed.running(), serve_metrics(port, metrics.figures, metrics.needs):
+                    await _run(app, feed, listener, url)
             finally:
-                served.cancel()
-                await asyncio.wait((served,))
+                for job in jobs:
+                    job.cancel()
+                await asyncio.wait(jobs)
     finally:
         await redis.aclose()
         await engine.dispose()
 
 
+def _confirmations(site: AppContext) -> list[Coroutine[Any, Any, None]]:
+    """The confirmations by the organisation's sign-in, where there is one."""
+    if site.oidc is None:
+        return []
+    return [OidcConfirmations(site.settings, site.engine, site.oidc).run()]
+
+
 async def _is_ready(engine: AsyncEngine) -> bool:
     try:
         await check_database(engine)
-    except NotReady:
+    except DependencyUnavailable:
         return False
     return True
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """The socket of the pages, whose connections send at once.
+
+    Without TCP_NODELAY the end of an answer on a kept connection waits 40 ms for the browser's
+    delayed acknowledgement. asyncio sets it only where a socket names its protocol, which those of
+    `create_server` do not; connections have it from their listener (tcp(7)). So they have the time
+    after which one ends whose client acknowledges nothing, or has no room for more.
+
+    Raises DependencyUnavailable when the address cannot be used.
+    """
     address = (str(settings.web_address), settings.web_port)
     try:
-        return socket.create_server(address, backlog=256)
+        listener = socket.create_server(address, backlog=BACKLOG)
     except OSError as exc:
-        raise NotReady(
+        raise DependencyUnavailable(
             f"cannot listen on {address[0]}:{address[1]} ({exc.strerror}): "
             "stop what uses it, or set CALLCENTER_WEB_PORT or CALLCENTER_WEB_ADDRESS"
         ) from exc
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    unacknowledged = int(SEND_TIMEOUT * 1000)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unacknowledged)
+    return listener
 
 
-async def _run(app: FastAPI, watch: Watch, listener: socket.socket, url: str) -> None:
-    # The access log is our own (web.edge): uvicorn's has paths and queries, which are personal.
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-        lifespan="off",
-        # Not what happens to be installed, as what tests bring: the same everywhere.
-        http="h11",
-        ws="none",
-    )
-    server = _Server(config, watch, url)
+async def _run(app: FastAPI, feed: LiveFeed, listener: socket.socket, url: str) -> None:
+    server = WebServer(configure(app), feed, url)
     # After a graceful stop uvicorn raises the signal again; without this the process would die
     # of it before the database is let go of.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -217,19 +148,53 @@ async def _run(app: FastAPI, watch: Watch, listener: socket.socket, url: str) ->
     await server.serve(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Announces readiness when requests are accepted, not before; ends streams when it stops."""
+def configure(app: ASGIApp) -> uvicorn.Config:
+    """The configuration of the server of these pages."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        # It is our own (SecurityMiddleware): uvicorn's has paths and queries, which are personal.
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+        lifespan="off",
+        backlog=ACCEPTED_AT_ONCE,
+        # Not what happens to be installed, as what tests bring: the same everywhere.
+        http=LimitedConnection,
+        ws="none",
+    )
 
-    def __init__(self, config: uvicorn.Config, watch: Watch, url: str) -> None:
+
+class WebServer(uvicorn.Server):
+    """Announces readiness once requests are accepted; ends streams on shutdown."""
+
+    def __init__(self, config: uvicorn.Config, feed: LiveFeed, url: str) -> None:
         super().__init__(config)
-        self._watch = watch
+        self.server_state = ConnectionPool(connection_limit())
+        self._feed = feed
         self._url = url
+        self._loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Tick once a second: uvicorn looks ten times whether it is to end."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_beat(TICK_INTERVAL)):
+                    await self._ending.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End, at a signal: Python calls this between any two steps of the loop."""
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._ending.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # the server has let it hold what it accepts at once
         ready(self._url)
         log.info("serving on %s", self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._watch.end()  # a stream would go on for its whole time of grace
+        self._feed.end()  # a stream would go on for its whole time of grace
         await super().shutdown(sockets)

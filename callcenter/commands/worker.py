@@ -1,56 +1,57 @@
 """`callcenter worker`: do the work that is due."""
 
 import asyncio
+import importlib
 from collections.abc import Coroutine
 from typing import Any
 
 import click
+import uvloop
 
-# Importing a room's jobs is what makes the worker know them.
-import callcenter.audit.jobs
-import callcenter.demands.jobs
-import callcenter.ledger.jobs
-import callcenter.live.jobs
-import callcenter.recordings.jobs
-import callcenter.register.jobs
-import callcenter.worker.nightly
-import callcenter.worker.waiting_recordings  # noqa: F401
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.jobs import keep_history
-from callcenter.controller.writing import inherit_journals
-from callcenter.figures import WorkerFigures
-from callcenter.recordings.keeping import Keeper
-from callcenter.settings import Settings, read_settings
-from callcenter.storage.engine import open_database
-from callcenter.storage.jobs import Tools, connected, work
-from callcenter.storage.redis import open_redis
-from callcenter.up.notify import ready
-from callcenter.up.observed import observed
-from callcenter.worker.audio_keeping import AudioKeeper
+import callcenter.bootstrap.rooms  # noqa: F401 - registers them
+from callcenter.bootstrap.data_secrets import RECORDINGS, ensure_secrets
+from callcenter.bootstrap.metrics import WorkerMetrics
+from callcenter.launcher.process_secrets import OF_WORKER
+from callcenter.launcher.sd_notify import ready
+from callcenter.platform.core.registry import offers, registered_rooms
+from callcenter.platform.core.settings import Settings, read_settings
+from callcenter.platform.monitoring.metrics_server import serve_metrics
+from callcenter.platform.storage.database_roles import DatabaseRole, in_role
+from callcenter.platform.storage.engine import open_database
+from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources, connected, work
+from callcenter.platform.storage.redis import open_redis, refuse_eviction
+from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
 
 
 @click.command("worker")
 def command() -> None:
     """Do the work that is due: recordings, deadlines, reminders. Ends on SIGTERM."""
-    asyncio.run(_serve(read_settings()))
+    settings = in_role(read_settings(), DatabaseRole.WORKER)
+    uvloop.run(serve(as_redis_user(settings, RedisUser.WORKER)))
 
 
-async def _serve(settings: Settings) -> None:
+def load_jobs() -> None:
+    """Import what declares the rooms' background jobs, which makes the worker know them."""
+    for module in (module for room in registered_rooms() for module in room.jobs):
+        importlib.import_module(module)
+
+
+async def serve(settings: Settings) -> None:
+    """Run jobs and the loops of all rooms until SIGTERM; raises what a loop of them raises."""
+    load_jobs()
     engine, redis = open_database(settings), open_redis(settings)
     try:
-        told = WorkerFigures(settings, engine, redis)
+        await refuse_eviction(redis)
+        await ensure_secrets(settings, engine, (*OF_WORKER, RECORDINGS))
+        metrics = WorkerMetrics(settings, engine, redis)
         async with (
-            observed(settings.metrics_port, told.figures, told.needs),
+            serve_metrics(settings.metrics_port, metrics.figures, metrics.needs),
             connected(settings) as app,
         ):
             ready("waiting for jobs")
-            await _until_one_ends(
-                work(app, Tools(settings, engine)),
-                keep_history(DutyDesk(redis, settings), engine),
-                Keeper(settings, engine).run(),
-                inherit_journals(settings, engine),
-                AudioKeeper(settings, engine, redis).run(),
-            )
+            tools = WorkerResources(settings, engine)
+            loops = (loop.run(tools, redis) for loop in offers(WorkerLoop))
+            await _until_one_ends(work(app, tools), *loops)
     finally:
         await redis.aclose()
         await engine.dispose()

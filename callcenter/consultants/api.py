@@ -1,45 +1,47 @@
-"""What consultants are doing, in JSON below /api/v1: one's own, and a supervisor's view of all."""
+"""JSON API of consultants below /api/v1: presence, languages and skills, reference lists."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from pydantic import AwareDatetime, BaseModel, Field
 
-from callcenter.consultants import history, managing, store, terms
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.sending import send
-from callcenter.consultants.skills import read_skills
-from callcenter.consultants.states import ASKED, Duty, State, why_no_calls
-from callcenter.consultants.terms import Kind, Term
-from callcenter.errors import AskedWrongly
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.access import needs
-from callcenter.web.errors import SignInNeeded
-from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.consultants import reference_lists, service, state_history, store
+from callcenter.consultants.dependencies import (
+    CurrentPresenceService,
+    CurrentScript,
+    EntryForm,
+    ReasonCode,
+)
+from callcenter.consultants.permissions import ConsultantPermission
+from callcenter.consultants.reference_lists import ListKind
+from callcenter.consultants.rules.skills import read_skills
+from callcenter.consultants.rules.states import PresenceState, PresenceStatus, why_no_calls
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.identity.permissions import SessionPermission
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.web.authorization import requires
+from callcenter.platform.web.context import CurrentActor, CurrentSite
 
 router = APIRouter(tags=["consultants"])
 
 
-class NotAConsultant(AskedWrongly):
-    """you are no consultant yet: `callcenter users link` makes you one"""
-
-
-class DutyNow(BaseModel):
-    """What a consultant is doing. Times are in RFC 3339 with an offset."""
+class CurrentPresence(BaseModel):
+    """The presence of a consultant. Times are in RFC 3339 with an offset."""
 
     extension: str
-    state: State
+    state: PresenceState
     reason: str | None = Field(description="of a pause, or of being signed out")
     since: datetime
     by: str = Field(description="who made it so: self, desk or user:NAME")
-    next: State | None = Field(description="asked for, and comes when the conversation ends")
+    next: PresenceState | None = Field(
+        description="asked for, and comes when the conversation ends"
+    )
     why_no_calls: str | None = Field(description="none: calls are offered; else the cause")
 
 
-class ListedTerm(BaseModel):
-    """An entry of a list that the center keeps: a skill, or a reason of a pause."""
+class ListEntryModel(BaseModel):
+    """An entry of a list of the center: a skill, or a reason of a pause."""
 
     code: str
     name_kk: str
@@ -59,68 +61,47 @@ class Person(BaseModel):
     user: str | None = Field(description="who signs in to the pages as this consultant")
 
 
-class Lasted(BaseModel):
-    """How long a consultant was in a state, for a reason."""
+class StateDuration(BaseModel):
+    """The time that a consultant spent in a state, for a reason."""
 
-    state: State
+    state: PresenceState
     reason: str | None
     seconds: float
 
 
-def duty_desk(site: CurrentSite) -> DutyDesk:
-    """The desk of this site."""
-    return DutyDesk(site.redis, site.settings)
+@router.get("/api/v1/pause-reasons", dependencies=[requires(SessionPermission.SIGNED_IN)])
+async def list_reasons(site: CurrentSite) -> list[ListEntryModel]:
+    """The reasons of pauses in use."""
+    return await _active_entries(site, ListKind.PAUSE_REASON)
 
 
-def typed_term(
-    code: Annotated[str, Form(max_length=40)],
-    name_kk: Annotated[str, Form(max_length=200)],
-    name_ru: Annotated[str, Form(max_length=200)],
-    active: Annotated[bool, Form()] = False,
-    key: Annotated[int | None, Form(ge=0, le=9)] = None,
-) -> Term:
-    """An entry of a list as a form tells it; a box that is not ticked is not sent.
-
-    `key` is of reasons of pauses: 0 is none, and one that is not sent stays as it is.
-    """
-    return Term(code, name_kk, name_ru, active, key)
+@router.get("/api/v1/skills", dependencies=[requires(SessionPermission.SIGNED_IN)])
+async def list_skills(site: CurrentSite) -> list[ListEntryModel]:
+    """The skills in use."""
+    return await _active_entries(site, ListKind.SKILL)
 
 
-CurrentDesk = Annotated[DutyDesk, Depends(duty_desk)]
-ReasonCode = Annotated[str | None, Form(max_length=40)]
-
-
-@router.get("/api/v1/pause-reasons", dependencies=[needs(Permission.SIGNED_IN)])
-async def list_reasons(site: CurrentSite) -> list[ListedTerm]:
-    """The reasons that may be given for a pause."""
-    return await _in_use(site, Kind.PAUSE_REASON)
-
-
-@router.get("/api/v1/skills", dependencies=[needs(Permission.SIGNED_IN)])
-async def list_skills(site: CurrentSite) -> list[ListedTerm]:
-    """The skills that consultants may have."""
-    return await _in_use(site, Kind.SKILL)
-
-
-@router.post("/api/v1/pause-reasons", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+@router.post(
+    "/api/v1/pause-reasons", dependencies=[requires(ConsultantPermission.MANAGE_CONSULTANTS)]
+)
 async def put_reason(
-    site: CurrentSite, visit: CurrentVisit, term: Annotated[Term, Depends(typed_term)]
-) -> list[ListedTerm]:
+    site: CurrentSite, script: CurrentScript, actor: CurrentActor, entry: EntryForm
+) -> list[ListEntryModel]:
     """Add a reason, or change the one of this code; answers all that are in use."""
-    await managing.put_term(site, visit, Kind.PAUSE_REASON, term)
-    return await _in_use(site, Kind.PAUSE_REASON)
+    await service.put_entry(site.engine, script, actor, ListKind.PAUSE_REASON, entry)
+    return await _active_entries(site, ListKind.PAUSE_REASON)
 
 
-@router.post("/api/v1/skills", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+@router.post("/api/v1/skills", dependencies=[requires(ConsultantPermission.MANAGE_CONSULTANTS)])
 async def put_skill(
-    site: CurrentSite, visit: CurrentVisit, term: Annotated[Term, Depends(typed_term)]
-) -> list[ListedTerm]:
+    site: CurrentSite, script: CurrentScript, actor: CurrentActor, entry: EntryForm
+) -> list[ListEntryModel]:
     """Add a skill, or change the one of this code; answers all that are in use."""
-    await managing.put_term(site, visit, Kind.SKILL, term)
-    return await _in_use(site, Kind.SKILL)
+    await service.put_entry(site.engine, script, actor, ListKind.SKILL, entry)
+    return await _active_entries(site, ListKind.SKILL)
 
 
-@router.get("/api/v1/consultants", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+@router.get("/api/v1/consultants", dependencies=[requires(ConsultantPermission.MANAGE_CONSULTANTS)])
 async def list_consultants(site: CurrentSite) -> list[Person]:
     """All consultants, active or not, by extension."""
     async with unit_of_work(site.engine) as connection:
@@ -140,119 +121,112 @@ async def list_consultants(site: CurrentSite) -> list[Person]:
     ]
 
 
-@router.post("/api/v1/consultants/{extension}", dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+@router.post(
+    "/api/v1/consultants/{extension}",
+    dependencies=[requires(ConsultantPermission.MANAGE_CONSULTANTS)],
+)
 async def change_consultant(
     site: CurrentSite,
-    visit: CurrentVisit,
+    script: CurrentScript,
+    actor: CurrentActor,
     extension: str,
     languages: Annotated[str, Form(max_length=20, description="kk, ru or kk,ru")],
     skills: Annotated[str, Form(max_length=2000, description="lawyer:3 children:1")] = "",
     team: Annotated[str | None, Form(max_length=200, description="without: as it is")] = None,
 ) -> list[Person]:
-    """Give a consultant these languages and skills and no others, and this team ("": none).
+    """Replace a consultant's languages and skills, and the team ("": none).
 
     Answers all consultants.
     """
-    await managing.change_consultant(
-        site, visit, extension, languages.split(","), read_skills(skills), team
+    await service.change_consultant(
+        site.engine, script, actor, extension, languages.split(","), read_skills(skills), team
     )
     return await list_consultants(site)
 
 
-@router.get("/api/v1/duty", dependencies=[needs(Permission.OWN_DUTY)])
-async def read_own(site: CurrentSite, visit: CurrentVisit, desk: CurrentDesk) -> DutyNow:
-    """What you are doing, as the desk knows it."""
-    return _now(await desk.of(await own_extension(site, visit)))
+@router.get("/api/v1/duty", dependencies=[requires(ConsultantPermission.OWN_DUTY)])
+async def read_own(
+    site: CurrentSite, actor: CurrentActor, presence: CurrentPresenceService
+) -> CurrentPresence:
+    """Your own presence."""
+    extension = await service.find_own_extension(site.engine, actor)
+    return _presence_model(await presence.of(extension))
 
 
-@router.post("/api/v1/duty", dependencies=[needs(Permission.OWN_DUTY)])
+@router.post("/api/v1/duty", dependencies=[requires(ConsultantPermission.OWN_DUTY)])
 async def change_own(
     site: CurrentSite,
-    visit: CurrentVisit,
-    desk: CurrentDesk,
+    actor: CurrentActor,
+    presence: CurrentPresenceService,
     state: Annotated[Literal["ready", "paused", "signed_out"], Form()],
     reason: ReasonCode = None,
-) -> DutyNow:
-    """Sign in or go on (`ready`), pause with a reason, or sign out."""
-    extension = await own_extension(site, visit)
-    wanted = State(state)
-    why = await checked_reason(site, wanted, reason)
-    await desk.ask(extension, wanted, by="self", reason=why)
-    return _now(await desk.of(extension))
+) -> CurrentPresence:
+    """Sign in or resume (`ready`), pause with a reason, or sign out."""
+    extension = await service.find_own_extension(site.engine, actor)
+    await service.change_own_state(site.engine, presence, extension, PresenceState(state), reason)
+    return _presence_model(await presence.of(extension))
 
 
-@router.get("/api/v1/consultants/duty", dependencies=[needs(Permission.SUPERVISE)])
-async def list_all(desk: CurrentDesk) -> list[DutyNow]:
-    """What everybody is doing, by extension."""
-    return [_now(duty) for duty in await desk.everyone()]
+@router.get("/api/v1/consultants/duty", dependencies=[requires(ConsultantPermission.SUPERVISE)])
+async def list_all(presence: CurrentPresenceService) -> list[CurrentPresence]:
+    """The presence of all consultants, by extension."""
+    return [_presence_model(status) for status in await presence.everyone()]
 
 
-@router.post("/api/v1/consultants/{extension}/duty", dependencies=[needs(Permission.SUPERVISE)])
+@router.post(
+    "/api/v1/consultants/{extension}/duty", dependencies=[requires(ConsultantPermission.SUPERVISE)]
+)
 async def change_anothers(
     site: CurrentSite,
-    visit: CurrentVisit,
-    desk: CurrentDesk,
+    actor: CurrentActor,
+    presence: CurrentPresenceService,
     extension: str,
     state: Annotated[Literal["paused", "signed_out"], Form()],
     reason: ReasonCode = None,
-) -> DutyNow:
-    """Send somebody to a pause, or home; that you did is in the audit log."""
-    await send(site, visit, extension, State(state), reason or "")
-    return _now(await desk.of(extension))
+) -> CurrentPresence:
+    """Pause a consultant, or sign one out; the audit log names you."""
+    await service.force_state(
+        site.engine, presence, actor, extension, PresenceState(state), reason or ""
+    )
+    return _presence_model(await presence.of(extension))
 
 
-@router.get("/api/v1/consultants/{extension}/hours", dependencies=[needs(Permission.SUPERVISE)])
+@router.get(
+    "/api/v1/consultants/{extension}/hours", dependencies=[requires(ConsultantPermission.SUPERVISE)]
+)
 async def read_hours(
     site: CurrentSite, extension: str, begin: AwareDatetime, end: AwareDatetime
-) -> list[Lasted]:
-    """How long somebody was in each state; `end` is now at the latest."""
+) -> list[StateDuration]:
+    """The time that a consultant spent in each state; `end` is now at the latest."""
     end = min(end, datetime.now(UTC))
     if begin > end:
-        raise AskedWrongly("the time must end after it begins, and begin in the past")
+        raise InvalidRequest("the time must end after it begins, and begin in the past")
     async with unit_of_work(site.engine) as connection:
         await store.id_of(connection, extension)
-        times = await history.time_in_states(connection, extension, begin, end)
+        times = await state_history.time_in_states(connection, extension, begin, end)
     return [
-        Lasted(state=state, reason=reason, seconds=lasted.total_seconds())
-        for (state, reason), lasted in sorted(times.items(), key=str)
+        StateDuration(state=state, reason=reason, seconds=length.total_seconds())
+        for (state, reason), length in sorted(times.items(), key=str)
     ]
 
 
-async def _in_use(site: CurrentSite, kind: Kind) -> list[ListedTerm]:
+async def _active_entries(site: CurrentSite, kind: ListKind) -> list[ListEntryModel]:
     async with unit_of_work(site.engine) as connection:
-        known = await terms.terms(connection, kind)
+        entries = await reference_lists.list_entries(connection, kind)
     return [
-        ListedTerm(code=term.code, name_kk=term.name_kk, name_ru=term.name_ru, key=term.key)
-        for term in known
-        if term.active
+        ListEntryModel(code=entry.code, name_kk=entry.name_kk, name_ru=entry.name_ru, key=entry.key)
+        for entry in entries
+        if entry.active
     ]
 
 
-async def own_extension(site: CurrentSite, visit: CurrentVisit) -> str:
-    """The extension of whoever asks. Raises NotAConsultant for somebody who is none."""
-    if visit.user is None:
-        raise SignInNeeded
-    async with unit_of_work(site.engine) as connection:
-        extension = await store.extension_of_user(connection, visit.user.id)
-    if extension is None:
-        raise NotAConsultant
-    return extension
-
-
-async def checked_reason(site: CurrentSite, wanted: State, reason: str | None) -> str:
-    if wanted is not State.PAUSED:
-        return ASKED
-    async with unit_of_work(site.engine) as connection:
-        return await history.check_reason(connection, reason or "")
-
-
-def _now(duty: Duty) -> DutyNow:
-    return DutyNow(
-        extension=duty.extension,
-        state=duty.state,
-        reason=duty.reason,
-        since=datetime.fromtimestamp(duty.since, UTC),
-        by=duty.by,
-        next=duty.after,
-        why_no_calls=why_no_calls(duty),
+def _presence_model(status: PresenceStatus) -> CurrentPresence:
+    return CurrentPresence(
+        extension=status.extension,
+        state=status.state,
+        reason=status.reason,
+        since=datetime.fromtimestamp(status.since, UTC),
+        by=status.by,
+        next=status.after,
+        why_no_calls=why_no_calls(status),
     )

@@ -1,4 +1,4 @@
-"""What the worker does for consultants: every change of their states goes into PostgreSQL."""
+"""Worker task of consultants: copies every change of their states into PostgreSQL."""
 
 import logging
 from collections.abc import Sequence
@@ -6,29 +6,29 @@ from collections.abc import Sequence
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.consultants import history
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.history import Change
-from callcenter.errors import WeFailed
-from callcenter.storage.engine import unit_of_work
+from callcenter.consultants import state_history
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.state_history import PresenceChange
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.storage.engine import unit_of_work
 
 log = logging.getLogger(__name__)
 
 
-async def keep_history(duty: DutyDesk, engine: AsyncEngine) -> None:
-    """Write changes of states down until cancelled. Several workers may do this at once."""
+async def keep_history(presence: PresenceService, engine: AsyncEngine) -> None:
+    """Save changes of states until cancelled. Several workers may do this at once."""
 
-    async def keep(changes: Sequence[Change]) -> None:
+    async def save(changes: Sequence[PresenceChange]) -> None:
         try:
             async with unit_of_work(engine) as connection:
-                await history.keep(connection, changes)
+                await state_history.save(connection, changes)
         except (DataError, IntegrityError) as exc:  # trying again is no use, and holds up the rest
             if len(changes) == 1:
-                log.critical("a change of a state is lost: %s", type(exc.orig).__name__)
+                log.critical("presence change lost: %s", type(exc.orig).__name__)
                 return
             for change in changes:
-                await keep([change])
+                await save([change])
         except (SQLAlchemyError, OSError) as exc:
-            raise WeFailed(f"the database failed: {type(exc).__name__}") from exc
+            raise OperationFailed(f"the database failed: {type(exc).__name__}") from exc
 
-    await duty.hand_over(keep)
+    await presence.drain_changes(save)

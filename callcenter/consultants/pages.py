@@ -1,52 +1,49 @@
-"""Pages of consultants: what each speaks and can do, and the center's lists of its own."""
+"""Pages of consultants, their languages and skills, and of the center's lists."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from callcenter.consultants import managing, store, terms
-from callcenter.consultants.accounts import LANGUAGES
-from callcenter.consultants.api import typed_term
-from callcenter.consultants.skills import HIGHEST, LOWEST
+from callcenter.consultants import reference_lists, service, store
+from callcenter.consultants.dependencies import CurrentScript, EntryForm, read_levels
+from callcenter.consultants.labels import name_of
+from callcenter.consultants.permissions import ConsultantPermission
+from callcenter.consultants.reference_lists import ListKind
+from callcenter.consultants.rules.skills import HIGHEST, LOWEST
+from callcenter.consultants.rules.teams import LONGEST
 from callcenter.consultants.store import UnknownConsultant
-from callcenter.consultants.teams import LONGEST
-from callcenter.consultants.terms import Kind, Term
-from callcenter.consultants.wording import name_of
-from callcenter.errors import N_, AskedWrongly
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.access import needs
-from callcenter.web.errors import NotFound
-from callcenter.web.permissions import Permission
-from callcenter.web.rendering import page
-from callcenter.web.site import CurrentSite, CurrentVisit, Site
-
-TEMPLATES = Path(__file__).parent / "templates"
-SEE_OTHER = 303
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.web.authorization import requires
+from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
+from callcenter.platform.web.page_actions import action
+from callcenter.platform.web.templating import page
 
 SPOKEN = {"kk": N_("Kazakh"), "ru": N_("Russian")}
-LISTS = {Kind.SKILL: N_("Skills"), Kind.PAUSE_REASON: N_("Reasons of pauses")}
+LISTS = {ListKind.SKILL: N_("Skills"), ListKind.PAUSE_REASON: N_("Reasons of pauses")}
 
-router = APIRouter(include_in_schema=False, dependencies=[needs(Permission.MANAGE_CONSULTANTS)])
+router = APIRouter(
+    include_in_schema=False, dependencies=[requires(ConsultantPermission.MANAGE_CONSULTANTS)]
+)
 
 
 @router.get("/consultants")
 async def everyone(request: Request, site: CurrentSite) -> Response:
-    """All consultants, and which user each is."""
+    """All consultants, and the user linked with each."""
     async with unit_of_work(site.engine) as connection:
         consultants = await store.everyone(connection)
         users = await store.users(connection)
-        skills = await terms.terms(connection, Kind.SKILL)
+        skills = await reference_lists.list_entries(connection, ListKind.SKILL)
     return page(
         request,
         "consultants/consultants.html",
         name_of=name_of,
         consultants=consultants,
         users=users,
-        skills={term.code: term for term in skills},
+        skills={entry.code: entry for entry in skills},
         spoken=SPOKEN,
     )
 
@@ -59,20 +56,18 @@ async def one(request: Request, site: CurrentSite, extension: str) -> Response:
 
 @router.post("/consultants/{extension}")
 async def change(
-    request: Request, site: CurrentSite, visit: CurrentVisit, extension: str
+    request: Request, site: CurrentSite, script: CurrentScript, actor: CurrentActor, extension: str
 ) -> Response:
-    """Keep what was ticked and chosen; what cannot be is said on the form."""
+    """Save the form, or show it again with the error."""
     form = await request.form()
-    languages = [language for language in LANGUAGES if form.get(f"speaks_{language}")]
-    levels = _levels({name: str(value) for name, value in form.items()})
-    try:
-        team = str(form["team"]) if "team" in form else None
-        await managing.change_consultant(site, visit, extension, languages, levels, team)
-    except UnknownConsultant as exc:
-        raise NotFound from exc
-    except AskedWrongly:
-        return await _form(request, site, extension, wrong=True)
-    return RedirectResponse("/consultants", SEE_OTHER)
+    languages = [language for language in CALLER_LANGUAGES if form.get(f"speaks_{language}")]
+    levels = read_levels({name: str(value) for name, value in form.items()})
+    team = str(form["team"]) if "team" in form else None
+    return await action(
+        service.change_consultant(site.engine, script, actor, extension, languages, levels, team),
+        "/consultants",
+        lambda _: _form(request, site, extension, wrong=True),
+    )
 
 
 @router.get("/lists")
@@ -85,40 +80,38 @@ async def lists(request: Request, site: CurrentSite) -> Response:
 async def put(
     request: Request,
     site: CurrentSite,
-    visit: CurrentVisit,
-    kind: Kind,
-    term: Annotated[Term, Depends(typed_term)],
+    script: CurrentScript,
+    actor: CurrentActor,
+    kind: ListKind,
+    entry: EntryForm,
     new: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Add an entry, or change one; what cannot be is said on the page."""
-    try:
+    """Add an entry, or change one; an error is shown on the page."""
+
+    async def call() -> None:
         if new:
-            await _check_new(site, kind, term.code)
-        await managing.put_term(site, visit, kind, term)
-    except AskedWrongly:
-        return await _lists(request, site, wrong=kind)
-    return RedirectResponse("/lists", SEE_OTHER)
+            await _check_new(site, kind, entry.code)
+        await service.put_entry(site.engine, script, actor, kind, entry)
+
+    return await action(call(), "/lists", lambda _: _lists(request, site, wrong=kind))
 
 
-async def _check_new(site: Site, kind: Kind, code: str) -> None:
+async def _check_new(site: AppContext, kind: ListKind, code: str) -> None:
     async with unit_of_work(site.engine) as connection:
-        if code in {term.code for term in await terms.terms(connection, kind)}:
-            raise AskedWrongly(f"there is {code} already: change it")
+        entries = await reference_lists.list_entries(connection, kind)
+    if code in {entry.code for entry in entries}:
+        raise InvalidRequest(f"there is {code} already: change it")
 
 
-def _levels(form: Mapping[str, str]) -> dict[str, int]:
-    """Levels by skill; none is no skill. What is no number is no level, and is refused later."""
-    named = {name.removeprefix("level_"): value for name, value in form.items() if "level_" in name}
-    return {code: int(value) if value.isdecimal() else 0 for code, value in named.items() if value}
-
-
-async def _form(request: Request, site: Site, extension: str, *, wrong: bool = False) -> Response:
+async def _form(
+    request: Request, site: AppContext, extension: str, *, wrong: bool = False
+) -> Response:
     async with unit_of_work(site.engine) as connection:
         try:
             consultant = await store.find(connection, extension)
         except UnknownConsultant as exc:
             raise NotFound from exc
-        skills = [term for term in await terms.terms(connection, Kind.SKILL) if term.active]
+        entries = await reference_lists.list_entries(connection, ListKind.SKILL)
         teams = {each.team for each in await store.everyone(connection) if each.team}
     return page(
         request,
@@ -126,7 +119,7 @@ async def _form(request: Request, site: Site, extension: str, *, wrong: bool = F
         name_of=name_of,
         status=400 if wrong else 200,
         consultant=consultant,
-        skills=skills,
+        skills=[entry for entry in entries if entry.active],
         spoken=SPOKEN,
         levels=range(LOWEST, HIGHEST + 1),
         teams=sorted(teams),
@@ -135,16 +128,16 @@ async def _form(request: Request, site: Site, extension: str, *, wrong: bool = F
     )
 
 
-async def _lists(request: Request, site: Site, *, wrong: Kind | None = None) -> Response:
+async def _lists(request: Request, site: AppContext, *, wrong: ListKind | None = None) -> Response:
     async with unit_of_work(site.engine) as connection:
-        kept = {kind: await terms.terms(connection, kind) for kind in Kind}
+        lists = {kind: await reference_lists.list_entries(connection, kind) for kind in ListKind}
     return page(
         request,
         "consultants/lists.html",
         name_of=name_of,
         status=400 if wrong else 200,
-        kept=kept,
+        lists=lists,
         headings=LISTS,
-        keys=terms.KEYS,
+        keys=reference_lists.KEYS,
         wrong=wrong,
     )

@@ -1,47 +1,54 @@
-"""The roster: who may be offered calls, with languages and skills, as PostgreSQL tells the desk."""
+"""Pushes the roster from PostgreSQL to the ACD: active consultants, languages, skills."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.consultants import history, store
-from callcenter.consultants.history import Change
-from callcenter.consultants.script import Script
-from callcenter.consultants.skills import as_words
+from callcenter.consultants import state_history, store
+from callcenter.consultants.redis_script import DistributorScript
+from callcenter.consultants.rules.skills import format_skills
+from callcenter.consultants.state_history import PresenceChange
 from callcenter.consultants.store import Consultant
-from callcenter.storage.engine import unit_of_work
+from callcenter.platform.storage.engine import unit_of_work
 
-NOTHING_KNOWN: Mapping[str, Change] = MappingProxyType({})
+NO_STATES: Mapping[str, PresenceChange] = MappingProxyType({})
 
 
-async def tell_roster(
-    do: Script, consultants: Iterable[Consultant], known: Mapping[str, Change] = NOTHING_KNOWN
+async def push_roster(
+    script: DistributorScript,
+    consultants: Iterable[Consultant],
+    last_states: Mapping[str, PresenceChange] = NO_STATES,
 ) -> None:
-    """Replace the roster, see `Desk.tell_roster`. Raises DeskClosed."""
-    told: list[str] = []
+    """Replace the roster in the ACD. Raises DistributorUnavailable.
+
+    `last_states` are the last states in the database, by extension: they count when Redis has lost
+    its own, or has come back with older ones.
+    """
+    fields: list[str] = []
     for each in consultants:
-        told += [
+        fields += [
             each.extension,
             " ".join(each.languages),
-            as_words(each.skills),
-            *_as_known(known.get(each.extension)),
+            format_skills(each.skills),
+            "browser" if each.in_browser else "",
+            *_state_fields(last_states.get(each.extension)),
         ]
-    await do("roster", *told)
+    await script("roster", *fields)
 
 
-async def tell_changes(do: Script, engine: AsyncEngine) -> None:
-    """Have the desk know what was just changed and committed. Raises DeskClosed.
+async def refresh_roster(engine: AsyncEngine, script: DistributorScript) -> None:
+    """Push the roster as it is committed now. Raises DistributorUnavailable.
 
-    Should that fail, a controller tells it within a minute.
+    When that fails, a controller repeats it within a minute.
     """
     async with unit_of_work(engine) as connection:
-        known = await history.last_changes(connection)
+        last_states = await state_history.last_changes(connection)
         consultants = await store.active(connection)
-    await tell_roster(do, consultants, known)
+    await push_roster(script, consultants, last_states)
 
 
-def _as_known(last: Change | None) -> tuple[str, str, str]:
+def _state_fields(last: PresenceChange | None) -> tuple[str, str, str]:
     if last is None:
         return "", "", ""
     return last.state.value, last.reason or "-", f"{last.at.timestamp():.6f}"

@@ -1,22 +1,32 @@
-"""Consultants in PostgreSQL."""
+"""Store of consultants in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, and_, case, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.consultants.accounts import check_extension, check_languages, check_name
-from callcenter.consultants.skills import check_level
-from callcenter.consultants.tables import consultant, consultant_skill, skill
-from callcenter.errors import AskedWrongly
-from callcenter.web.tables import web_user
+from callcenter.consultants.accounts import (
+    check_extension,
+    check_languages,
+    check_name,
+    digest_of,
+    new_password,
+)
+from callcenter.consultants.rules.skills import check_level
+from callcenter.consultants.tables import browser_telephone, consultant, consultant_skill, skill
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.identity.store import live_session
+from callcenter.platform.identity.tables import web_session, web_user
+
+CHANGED = "telephones"  #: of PostgreSQL's NOTIFY, by triggers: who may be offered calls, or where
 
 
-class UnknownConsultant(AskedWrongly):
+class UnknownConsultant(InvalidRequest):
     """No consultant has this extension."""
 
     def __init__(self, extension: str) -> None:
@@ -25,7 +35,10 @@ class UnknownConsultant(AskedWrongly):
 
 @dataclass(frozen=True, slots=True)
 class Consultant:
-    """Who may be offered a call. `digest` is the secret of the softphone: never log it."""
+    """A consultant's account. `digest` is the secret of the softphone: never log it.
+
+    `active`: enabled, and not of a user who is shut out.
+    """
 
     id: UUID
     extension: str
@@ -35,7 +48,14 @@ class Consultant:
     active: bool
     skills: Mapping[str, int] = field(default_factory=dict)  #: levels, by the code of the skill
     team: str | None = None
-    in_browser: bool = False  #: the telephone is the page of work, not a softphone
+    in_browser: bool = False  #: the telephone is the workspace page, not a softphone
+
+
+#: The person may not come in any more: an account that is disabled, or in no group of ours.
+_is_shut_out = exists(web_user.c.consultant_id).where(  # a controller may not read all of a user
+    web_user.c.consultant_id == consultant.c.id, or_(~web_user.c.active, ~web_user.c.entitled)
+)
+_is_active = and_(consultant.c.active, ~_is_shut_out)
 
 
 def _query() -> Select[Any]:
@@ -51,7 +71,7 @@ def _query() -> Select[Any]:
         consultant.c.name,
         consultant.c.languages,
         consultant.c.digest,
-        consultant.c.active,
+        _is_active.label("active"),
         levels.label("skills"),
         consultant.c.team,
         consultant.c.in_browser,
@@ -76,17 +96,75 @@ async def _read(connection: AsyncConnection, query: Select[Any]) -> list[Consult
 
 
 async def active(connection: AsyncConnection) -> list[Consultant]:
-    """Those who may sign in with a softphone, by extension."""
-    return await _read(connection, _query().where(consultant.c.active))
+    """Active consultants, by extension: enabled, and not linked to a user who is shut out."""
+    return await _read(connection, _query().where(_is_active))
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """A telephone that may register now. `digest` is its secret: never log it."""
+
+    extension: str
+    digest: str
+    in_browser: bool
+
+
+async def telephones(connection: AsyncConnection) -> list[Telephone]:
+    """The telephones of active consultants; one in a browser only while its session lives."""
+    rows = await connection.execute(
+        select(
+            consultant.c.extension,
+            case(
+                (consultant.c.in_browser, browser_telephone.c.digest), else_=consultant.c.digest
+            ).label("digest"),
+            consultant.c.in_browser,
+        )
+        .outerjoin(browser_telephone, browser_telephone.c.consultant_id == consultant.c.id)
+        .outerjoin(web_session, web_session.c.token_hash == browser_telephone.c.session_hash)
+        .where(_is_active, or_(~consultant.c.in_browser, live_session()))
+        .order_by(consultant.c.extension)
+    )
+    return [Telephone(row.extension, row.digest, row.in_browser) for row in rows]
+
+
+async def issue_browser_secret(
+    connection: AsyncConnection, own: Consultant, session_hash: bytes
+) -> str | None:
+    """The digest of the consultant's telephone in the browser of this session.
+
+    It is made at its first use in a session and ends with it; that of an earlier session ends now.
+    None when the session has ended meanwhile.
+    """
+    made = digest_of(own.extension, new_password())
+    row = insert(browser_telephone).from_select(
+        ("consultant_id", "session_hash", "digest"),
+        select(literal(own.id), web_session.c.token_hash, literal(made)).where(
+            web_session.c.token_hash == session_hash
+        ),
+    )
+    await connection.execute(
+        row.on_conflict_do_update(
+            index_elements=["consultant_id"],
+            set_={"session_hash": row.excluded.session_hash, "digest": row.excluded.digest},
+            where=browser_telephone.c.session_hash != row.excluded.session_hash,
+        )
+    )
+    issued: str | None = await connection.scalar(
+        select(browser_telephone.c.digest).where(
+            browser_telephone.c.consultant_id == own.id,
+            browser_telephone.c.session_hash == session_hash,
+        )
+    )
+    return issued
 
 
 async def everyone(connection: AsyncConnection) -> list[Consultant]:
-    """Active or not, by extension."""
+    """All consultants, active or not, by extension."""
     return await _read(connection, _query())
 
 
 async def find(connection: AsyncConnection, extension: str) -> Consultant:
-    """A consultant, active or not. Raises AskedWrongly for an unknown extension."""
+    """A consultant, active or not. Raises InvalidRequest for an unknown extension."""
     found = await _read(connection, _query().where(consultant.c.extension == extension))
     if not found:
         raise UnknownConsultant(extension)
@@ -94,7 +172,7 @@ async def find(connection: AsyncConnection, extension: str) -> Consultant:
 
 
 async def users(connection: AsyncConnection) -> dict[str, str]:
-    """The names of those who sign in to the pages, by the extension of the consultant they are."""
+    """The names of users who are consultants, by extension."""
     rows = await connection.execute(
         select(consultant.c.extension, web_user.c.name).join(
             web_user, web_user.c.consultant_id == consultant.c.id
@@ -104,7 +182,7 @@ async def users(connection: AsyncConnection) -> dict[str, str]:
 
 
 async def id_of(connection: AsyncConnection, extension: str) -> UUID:
-    """The id of a consultant, active or not. Raises AskedWrongly for an unknown extension."""
+    """The id of a consultant, active or not. Raises InvalidRequest for an unknown extension."""
     found = await connection.execute(
         select(consultant.c.id).where(consultant.c.extension == extension)
     )
@@ -114,8 +192,30 @@ async def id_of(connection: AsyncConnection, extension: str) -> UUID:
     return consultant_id
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The user who is a consultant."""
+
+    name: str
+    role: Role
+    extension: str
+
+
+async def find_person(connection: AsyncConnection, consultant_id: UUID) -> Person | None:
+    """The user who is this consultant; None: nobody is, or the person is shut out."""
+    row = (
+        await connection.execute(
+            select(web_user.c.name, web_user.c.role, consultant.c.extension)
+            .join(web_user, web_user.c.consultant_id == consultant.c.id)
+            .where(consultant.c.id == consultant_id, consultant.c.active)
+            .where(web_user.c.active, web_user.c.entitled)
+        )
+    ).one_or_none()
+    return None if row is None else Person(row.name, Role(row.role), row.extension)
+
+
 async def extension_of_user(connection: AsyncConnection, user_id: UUID) -> str | None:
-    """The extension of the consultant that a person who signs in to the pages is; or None."""
+    """The extension of the consultant that a user is linked with, or None."""
     found = await connection.execute(
         select(consultant.c.extension)
         .join(web_user, web_user.c.consultant_id == consultant.c.id)
@@ -135,7 +235,7 @@ async def add(
 ) -> Consultant:
     """Add an active consultant; `digest` as made by consultants.accounts.digest_of.
 
-    Raises AskedWrongly when the extension is taken or a value is not allowed.
+    Raises InvalidRequest when the extension is taken or a value is not allowed.
     """
     new = Consultant(
         uuid4(),
@@ -159,34 +259,47 @@ async def add(
         },
     )
     if result.scalar_one_or_none() is None:
-        raise AskedWrongly(f"extension {extension} is taken: choose another")
+        raise InvalidRequest(f"extension {extension} is taken: choose another")
     return new
 
 
+async def set_name(connection: AsyncConnection, extension: str, name: str) -> None:
+    """Set the name that others see. Raises InvalidRequest for none, or an unknown extension."""
+    await _change(connection, extension, name=check_name(name))
+
+
 async def set_active(connection: AsyncConnection, extension: str, active: bool) -> None:
-    """Let a consultant take calls, or no longer. Raises AskedWrongly for an unknown extension."""
+    """Activate or deactivate a consultant. Raises InvalidRequest for an unknown extension."""
     await _change(connection, extension, active=active)
 
 
 async def set_digest(connection: AsyncConnection, extension: str, digest: str) -> None:
-    """Give a consultant another password. Raises AskedWrongly for an unknown extension."""
+    """Set the digest of a new password. Raises InvalidRequest for an unknown extension."""
     await _change(connection, extension, digest=digest)
+
+
+async def change_secret(connection: AsyncConnection, extension: str) -> None:
+    """Give the softphone a secret that nobody has.
+
+    The password that its user knows is worth nothing any more. Raises InvalidRequest for an unknown
+    extension.
+    """
+    await set_digest(connection, extension, digest_of(extension, new_password()))
 
 
 async def set_languages(
     connection: AsyncConnection, extension: str, languages: Sequence[str]
 ) -> None:
-    """Say which languages a consultant speaks. Raises AskedWrongly for unknown ones."""
+    """Set a consultant's languages. Raises InvalidRequest for unknown ones."""
     await _change(connection, extension, languages=list(check_languages(languages)))
 
 
 async def set_skills(
     connection: AsyncConnection, extension: str, skills: Mapping[str, int]
 ) -> None:
-    """Say what a consultant can do, and nothing else from now on.
+    """Replace a consultant's skills. Raises InvalidRequest for an unknown value.
 
-    Raises AskedWrongly for an unknown extension, skill or level. Skills that the center does not
-    use any more are left as they are.
+    Skills that are not in use any more are left as they are.
     """
     consultant_id = await id_of(connection, extension)
     used = select(skill.c.code).where(skill.c.active)
@@ -195,10 +308,10 @@ async def set_skills(
             consultant_skill.c.consultant_id == consultant_id, consultant_skill.c.skill.in_(used)
         )
     )
-    known = set((await connection.execute(used)).scalars())
-    if unknown := sorted(set(skills) - known):
-        raise AskedWrongly(
-            f"no such skill: {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+    codes = set((await connection.execute(used)).scalars())
+    if unknown := sorted(set(skills) - codes):
+        raise InvalidRequest(
+            f"no such skill: {', '.join(unknown)}; there are {', '.join(sorted(codes))}"
         )
     rows = [
         {"consultant_id": consultant_id, "skill": code, "level": check_level(level)}
@@ -209,17 +322,18 @@ async def set_skills(
 
 
 async def set_team(connection: AsyncConnection, extension: str, team: str | None) -> None:
-    """Put a consultant, or a supervisor with this telephone, into a team; None: into no team.
+    """Set the team of a consultant, or of a supervisor with this telephone; None: no team.
 
-    Raises AskedWrongly for an unknown extension.
+    Raises InvalidRequest for an unknown extension.
     """
     await _change(connection, extension, team=team)
 
 
 async def set_in_browser(connection: AsyncConnection, extension: str, in_browser: bool) -> None:
-    """Say whether the telephone is the page of work. Raises AskedWrongly for an unknown extension.
+    """Set whether the telephone is the workspace page, not a softphone.
 
-    Asterisk has to be told (`callcenter.softphones`).
+    Raises InvalidRequest for an unknown extension. Asterisk has to be provisioned afterwards
+    (`callcenter.bootstrap.softphone_provisioning`).
     """
     await _change(connection, extension, in_browser=in_browser)
 

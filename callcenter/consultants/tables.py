@@ -1,4 +1,4 @@
-"""Consultants: who may be offered a call, what they can do, who was in which state when."""
+"""Tables of consultants, their skills, the history of their states, and reference lists."""
 
 from sqlalchemy import (
     ARRAY,
@@ -7,6 +7,8 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Index,
+    LargeBinary,
     SmallInteger,
     Table,
     Text,
@@ -14,7 +16,7 @@ from sqlalchemy import (
     func,
 )
 
-from callcenter.storage.metadata import metadata
+from callcenter.platform.storage.metadata import metadata
 
 consultant = Table(
     "consultant",
@@ -38,12 +40,32 @@ consultant = Table(
     CheckConstraint("extension ~ '^[0-9]{3,6}$'", name="extension"),
 )
 
+browser_telephone = Table(
+    "browser_telephone",
+    metadata,
+    Column("consultant_id", Uuid, ForeignKey("consultant.id"), primary_key=True),
+    Column(
+        "session_hash",
+        LargeBinary,
+        ForeignKey("web_session.token_hash", ondelete="CASCADE"),
+        nullable=False,
+        comment="of the session that this secret is of, and ends with",
+    ),
+    Column("digest", Text, nullable=False, comment="as that of a consultant; nobody types it"),
+    Index("ix_browser_telephone_session_hash", "session_hash"),
+)
+
 consultant_state = Table(
     "consultant_state",
     metadata,
     Column("consultant_id", Uuid, ForeignKey("consultant.id"), primary_key=True),
-    Column("at", DateTime(timezone=True), primary_key=True, comment="by the desk, never twice"),
-    Column("state", Text, nullable=False, comment="from then on; see consultants.states"),
+    Column(
+        "at",
+        DateTime(timezone=True),
+        primary_key=True,
+        comment="the distributor's clock, never twice",
+    ),
+    Column("state", Text, nullable=False, comment="from then on; see PresenceState"),
     Column("reason", Text, comment="of a pause, or of being signed out"),
     Column("changed_by", Text, nullable=False, comment="self, desk or user:NAME"),
     CheckConstraint(

@@ -5,17 +5,17 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from callcenter.demands import reading
+from callcenter.demands import queries
+from callcenter.demands.permissions import DemandPermission
 from callcenter.demands.store import DemandRow
-from callcenter.web.access import needs
-from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit
+from callcenter.platform.web.authorization import requires
+from callcenter.platform.web.context import CurrentActor, CurrentSite
 
 router = APIRouter(tags=["demands"])
 
 
 class Demand(BaseModel):
-    """A demand of the authority, without what it is about."""
+    """A demand of the authority, without its search criteria."""
 
     number: str
     state: str
@@ -29,7 +29,7 @@ class Demand(BaseModel):
 
 
 class Step(BaseModel):
-    """What was done, by whom and why."""
+    """A step of a demand: what was done, by whom, when and why."""
 
     step: str
     state: str
@@ -39,7 +39,7 @@ class Step(BaseModel):
 
 
 class Found(BaseModel):
-    """A recording that was found, and why."""
+    """A recording that a demand matched, with the reasons."""
 
     recording_id: str
     appeal_number: str
@@ -51,23 +51,25 @@ class Found(BaseModel):
 
 
 class WholeDemand(Demand):
-    """A demand with its steps and the recordings that were found."""
+    """A demand with its steps and matched recordings."""
 
     steps: list[Step]
     recordings: list[Found]
 
 
-@router.get("/api/v1/demands", dependencies=[needs(Permission.HANDLE_DEMANDS)])
+@router.get("/api/v1/demands", dependencies=[requires(DemandPermission.HANDLE_DEMANDS)])
 async def list_demands(site: CurrentSite) -> list[Demand]:
-    """Those whose time runs, the first due at first; then the newest others."""
-    found = await reading.register(site.engine)
+    """Running demands, the first due at first; then the newest others."""
+    found = await queries.register(site.engine)
     return [_demand(row) for row in (*found.running, *found.others)]
 
 
-@router.get("/api/v1/demands/{demand_number}", dependencies=[needs(Permission.HANDLE_DEMANDS)])
-async def read_demand(site: CurrentSite, visit: CurrentVisit, demand_number: str) -> WholeDemand:
-    """One demand; that you looked at it is in the audit log."""
-    viewed = await reading.view(site.engine, visit, demand_number, by="api")
+@router.get(
+    "/api/v1/demands/{demand_number}", dependencies=[requires(DemandPermission.HANDLE_DEMANDS)]
+)
+async def read_demand(site: CurrentSite, actor: CurrentActor, demand_number: str) -> WholeDemand:
+    """One demand; reading it adds an entry to the audit log."""
+    viewed = await queries.view(site.engine, actor, demand_number, by="api")
     return WholeDemand(
         **_demand(viewed.row).model_dump(),
         steps=[Step.model_validate(each, from_attributes=True) for each in viewed.steps],
@@ -86,10 +88,10 @@ async def read_demand(site: CurrentSite, visit: CurrentVisit, demand_number: str
     )
 
 
-@router.get("/api/v1/authority/demands", dependencies=[needs(Permission.FILE_DEMANDS)])
+@router.get("/api/v1/authority/demands", dependencies=[requires(DemandPermission.FILE_DEMANDS)])
 async def list_own(site: CurrentSite) -> list[Demand]:
-    """The authority's own demands and how they stand."""
-    found = await reading.register(site.engine, own=True)
+    """The authority's own demands with their states."""
+    found = await queries.register(site.engine, own=True)
     return [_demand(row) for row in (*found.running, *found.others)]
 
 

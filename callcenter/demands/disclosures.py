@@ -8,9 +8,9 @@ from sqlalchemy import Select, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.demands.states import State
+from callcenter.demands.rules.states import DemandState
 from callcenter.demands.tables import authority_key, demand, disclosure, signing_key
-from callcenter.errors import AskedWrongly
+from callcenter.platform.core.errors import InvalidRequest, SelfApproval
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class DisclosureRow:
     released_at: datetime
     until: datetime
     built_at: datetime | None
+    made_percent: int
     sha256: str | None
     bytes: int | None
     taken_at: datetime | None
@@ -51,7 +52,7 @@ class DisclosureRow:
 
     @property
     def object_name(self) -> str:
-        """Of the bundle in the store of recordings."""
+        """Name of the bundle in the store of recordings."""
         return f"disclosures/{self.id}.tar.age"
 
 
@@ -60,7 +61,7 @@ _rows = select(*(disclosure.c[name] for name in DisclosureRow.__slots__))
 
 
 async def add_key(connection: AsyncConnection, recipient: str, author: str) -> None:
-    """Add a key, to be confirmed by another. Raises AskedWrongly when it was ever added."""
+    """Add a key, to be confirmed by another. Raises InvalidRequest when it was ever added."""
     added = await connection.execute(
         insert(authority_key)
         .values(id=uuid4(), recipient=recipient, added_at=datetime.now(UTC), added_by=author)
@@ -68,18 +69,23 @@ async def add_key(connection: AsyncConnection, recipient: str, author: str) -> N
         .returning(authority_key.c.id)
     )
     if added.one_or_none() is None:
-        raise AskedWrongly("this key is there already, or was: make a new one")
+        raise InvalidRequest("this key is there already, or was: make a new one")
 
 
 async def confirm_key(connection: AsyncConnection, key_id: UUID, author: str) -> str | None:
-    """Say that the key is the authority's; its text, None when `author` cannot confirm it."""
+    """Confirm a key; returns its text, None when it is confirmed, revoked or unknown.
+
+    Raises SelfApproval for who added it.
+    """
+    adder = select(authority_key.c.added_by).where(authority_key.c.id == key_id)
+    if (await connection.execute(adder)).scalar_one_or_none() == author:
+        raise SelfApproval
     return await _change_key(
         connection,
         select(authority_key.c.id).where(
             authority_key.c.id == key_id,
             authority_key.c.confirmed_at.is_(None),
             authority_key.c.revoked_at.is_(None),
-            authority_key.c.added_by != author,
         ),
         confirmed_at=datetime.now(UTC),
         confirmed_by=author,
@@ -87,7 +93,7 @@ async def confirm_key(connection: AsyncConnection, key_id: UUID, author: str) ->
 
 
 async def revoke_key(connection: AsyncConnection, key_id: UUID) -> str | None:
-    """Encrypt nothing to the key any more; its text, None when it is revoked or unknown."""
+    """Revoke a key; returns its text, None when it is revoked or unknown."""
     return await _change_key(
         connection,
         select(authority_key.c.id).where(
@@ -117,34 +123,37 @@ async def keys(connection: AsyncConnection) -> list[KeyRow]:
 
 
 async def key_for(connection: AsyncConnection, demand_id: UUID, key_id: UUID) -> KeyRow:
-    """The key, locked, for a new disclosure. Raises AskedWrongly when it cannot be used for it."""
+    """Lock the key for a new disclosure.
+
+    Raises InvalidRequest when it cannot be used for it.
+    """
     row = await connection.execute(_keys.where(authority_key.c.id == key_id).with_for_update())
     found = row.one_or_none()
     key = KeyRow(*found) if found else None
     if key is None or not key.usable:
-        raise AskedWrongly("this key is not confirmed, or revoked: choose another")
+        raise InvalidRequest("this key is not confirmed, or revoked: choose another")
     taken = exists().where(
         disclosure.c.demand_id == demand_id,
         disclosure.c.key_id == key_id,
         disclosure.c.taken_at.is_not(None),
     )
     if (await connection.execute(select(taken))).scalar_one():
-        raise AskedWrongly("this key has taken the bundle once: the authority has to add another")
+        raise InvalidRequest("this key has taken the bundle once: the authority has to add another")
     return key
 
 
-async def note_signing_key(connection: AsyncConnection, fingerprint: str) -> None:
-    """The authority was told of this key of ours. Repeatable."""
-    told = insert(signing_key).values(fingerprint=fingerprint, told_at=datetime.now(UTC))
-    await connection.execute(told.on_conflict_do_nothing())
+async def announce_signing_key(connection: AsyncConnection, fingerprint: str) -> None:
+    """Note that the authority was told of this signing key. Repeatable."""
+    entry = insert(signing_key).values(fingerprint=fingerprint, told_at=datetime.now(UTC))
+    await connection.execute(entry.on_conflict_do_nothing())
 
 
-async def is_known(connection: AsyncConnection, fingerprint: str) -> bool:
-    """Whether the authority was told of this key of ours: it takes the first one from the page."""
-    told = set((await connection.execute(select(signing_key.c.fingerprint))).scalars())
-    if not told:
-        await note_signing_key(connection, fingerprint)
-    return not told or fingerprint in told
+async def is_announced(connection: AsyncConnection, fingerprint: str) -> bool:
+    """Whether the authority was told of this signing key; the first one counts as told."""
+    announced = set((await connection.execute(select(signing_key.c.fingerprint))).scalars())
+    if not announced:
+        await announce_signing_key(connection, fingerprint)
+    return not announced or fingerprint in announced
 
 
 async def recipient_of(connection: AsyncConnection, key_id: UUID) -> str:
@@ -162,7 +171,7 @@ async def add(
     released_by: str,
     until: datetime,
 ) -> None:
-    """Order a bundle of what was chosen; a worker builds it."""
+    """Order a bundle of the chosen recordings; a worker builds it."""
     last = select(func.coalesce(func.max(disclosure.c.ordinal), 0) + 1).where(
         disclosure.c.demand_id == demand_id
     )
@@ -181,27 +190,38 @@ async def add(
 
 
 async def of_demand(connection: AsyncConnection, demand_id: UUID) -> list[DisclosureRow]:
-    """The disclosures of a demand, the newest first: only that one may be taken."""
+    """The disclosures of a demand, the newest first: only the newest may be taken."""
     query = _rows.where(disclosure.c.demand_id == demand_id).order_by(disclosure.c.ordinal.desc())
     return [DisclosureRow(*row) for row in await connection.execute(query)]
 
 
-async def to_be_built(connection: AsyncConnection) -> list[DisclosureRow]:
-    """Disclosures without a bundle, of demands that are still released; the oldest first."""
+async def newest_of_running(connection: AsyncConnection) -> dict[UUID, DisclosureRow]:
+    """The newest disclosure of each released demand, by the id of the demand."""
+    query = (
+        _rows.join(demand, demand.c.id == disclosure.c.demand_id)
+        .where(demand.c.state == DemandState.RELEASED.value)
+        .order_by(disclosure.c.ordinal)
+    )
+    rows = [DisclosureRow(*row) for row in await connection.execute(query)]
+    return {row.demand_id: row for row in rows}  # of each the last one stays
+
+
+async def list_unbuilt(connection: AsyncConnection) -> list[DisclosureRow]:
+    """Disclosures without a bundle, of released demands, the oldest first."""
     query = (
         _rows.join(demand, demand.c.id == disclosure.c.demand_id)
         .where(
             disclosure.c.built_at.is_(None),
             disclosure.c.removed_at.is_(None),
-            demand.c.state == State.RELEASED.value,
+            demand.c.state == DemandState.RELEASED.value,
         )
         .order_by(disclosure.c.released_at)
     )
     return [DisclosureRow(*row) for row in await connection.execute(query)]
 
 
-async def to_be_removed(connection: AsyncConnection, now: datetime) -> list[DisclosureRow]:
-    """Disclosures whose bundle nobody may take any more."""
+async def list_expired(connection: AsyncConnection, now: datetime) -> list[DisclosureRow]:
+    """Disclosures whose bundle must not be handed out any more."""
     newer = disclosure.alias()
     superseded = exists().where(
         newer.c.demand_id == disclosure.c.demand_id, newer.c.ordinal > disclosure.c.ordinal
@@ -209,7 +229,7 @@ async def to_be_removed(connection: AsyncConnection, now: datetime) -> list[Disc
     query = _rows.join(demand, demand.c.id == disclosure.c.demand_id).where(
         disclosure.c.removed_at.is_(None),
         or_(
-            demand.c.state.not_in([State.RELEASED.value, State.HANDED_OVER.value]),
+            demand.c.state.not_in([DemandState.RELEASED.value, DemandState.HANDED_OVER.value]),
             disclosure.c.until <= now,
             superseded,
         ),
@@ -217,8 +237,17 @@ async def to_be_removed(connection: AsyncConnection, now: datetime) -> list[Disc
     return [DisclosureRow(*row) for row in await connection.execute(query)]
 
 
-async def built(connection: AsyncConnection, row: DisclosureRow, sha256: str, size: int) -> bool:
-    """Note that the bundle is in the store; False when nobody may have it any more."""
+async def note_progress(connection: AsyncConnection, row: DisclosureRow, percent: int) -> None:
+    """Note how much of the bundle is packed by now."""
+    await connection.execute(
+        update(disclosure).where(disclosure.c.id == row.id).values(made_percent=percent)
+    )
+
+
+async def mark_built(
+    connection: AsyncConnection, row: DisclosureRow, sha256: str, size: int
+) -> bool:
+    """Note that the bundle is in the store; False when it is out of date already."""
     changed = await connection.execute(
         update(disclosure)
         .where(disclosure.c.id == row.id, disclosure.c.removed_at.is_(None))
@@ -228,7 +257,7 @@ async def built(connection: AsyncConnection, row: DisclosureRow, sha256: str, si
     return changed.one_or_none() is not None
 
 
-async def taken(connection: AsyncConnection, row: DisclosureRow, who: str) -> bool:
+async def mark_taken(connection: AsyncConnection, row: DisclosureRow, who: str) -> bool:
     """Note that the bundle is handed out now; False when it was before."""
     changed = await connection.execute(
         update(disclosure)
@@ -244,7 +273,7 @@ async def taken(connection: AsyncConnection, row: DisclosureRow, who: str) -> bo
     return changed.one_or_none() is not None
 
 
-async def removed(connection: AsyncConnection, row: DisclosureRow) -> None:
+async def mark_removed(connection: AsyncConnection, row: DisclosureRow) -> None:
     """Note that the bundle is not in the store any more."""
     await connection.execute(
         update(disclosure).where(disclosure.c.id == row.id).values(removed_at=datetime.now(UTC))

@@ -1,81 +1,89 @@
-"""Reading the form of a demand. Moments are typed in the time of Asia/Almaty."""
+"""Reads the submitted form of a demand. Moments are typed in the time of Asia/Almaty."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
-from starlette.datastructures import FormData, UploadFile
+from callcenter.demands.demand_form import (
+    LARGEST_SCAN,
+    DemandForm,
+    LetterFields,
+    read_letter,
+    read_scan,
+)
+from callcenter.demands.labels import CAME_BY, HAND_OVER_BY
+from callcenter.demands.rules.deadlines import DeadlineTerm, DemandTimeUnit
+from callcenter.demands.rules.matching import read_criteria
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.core.working_calendar import Calendar
 
-from callcenter.demands.deeds import LARGEST_SCAN, Filing
-from callcenter.demands.matching import read_wanted
-from callcenter.demands.terms import Term, Unit
-from callcenter.demands.wording import CAME_BY, HAND_OVER_BY
-from callcenter.errors import AskedWrongly
-from callcenter.workdays.calendar import ZONE
+#: The submitted fields by name.
+Fields = Mapping[str, object]
 
 #: A form with a scan in it, in bytes.
 LARGEST = LARGEST_SCAN + 1024 * 1024
 
 
-async def read_filing(form: FormData, *, by_authority: bool) -> Filing:
-    """The demand that a form says; that of the authority itself arrives now, by the pages.
+def read_form(form: Fields, scan: bytes, calendar: Calendar, *, by_authority: bool) -> DemandForm:
+    """The complete demand of a form; that of the authority itself arrives now, by the pages.
 
-    Raises AskedWrongly.
+    Raises InvalidRequest that says what is wrong, YearNotEntered.
     """
-    scan = form.get("scan")
+    now = datetime.now(UTC)
     received = None if by_authority else _moment(form, "received_at")
-    came_by = "pages" if by_authority else _one_of(form, "came_by", CAME_BY)
-    return Filing(
+    fields = LetterFields(
         sender="" if by_authority else _text(form, "sender"),
         letter_number=_text(form, "letter_number"),
         letter_date=_day(form, "letter_date"),
         ground=_text(form, "ground"),
         signatory=_text(form, "signatory"),
-        came_by=came_by,
+        came_by="pages" if by_authority else _one_of(form, "came_by", CAME_BY),
         hand_over_by=_one_of(form, "hand_over_by", HAND_OVER_BY),
-        received_at=received or datetime.now(UTC),
+        received_at=received or now,
         term=_term(form),
-        wanted=read_wanted(
-            _text(form, "appeal_number"),
-            _text(form, "caller_number"),
-            _text(form, "extension").strip(),
-            _moment(form, "since"),
-            _moment(form, "until"),
-        ),
-        scan=await scan.read() if isinstance(scan, UploadFile) else b"",
     )
+    criteria = read_criteria(
+        _text(form, "appeal_number"),
+        _text(form, "caller_number"),
+        _text(form, "extension").strip(),
+        _moment(form, "since"),
+        _moment(form, "until"),
+    )
+    return DemandForm(read_letter(fields, now, calendar), criteria, read_scan(scan))
 
 
-def _term(form: FormData) -> Term:
-    unit = Unit(_one_of(form, "unit", {each.value: "" for each in Unit}))
-    if unit is Unit.MOMENT:
-        return Term(unit, moment=_moment(form, "moment"))
+def _term(form: Fields) -> DeadlineTerm:
+    unit = DemandTimeUnit(_one_of(form, "unit", {each.value: "" for each in DemandTimeUnit}))
+    if unit is DemandTimeUnit.MOMENT:
+        return DeadlineTerm(unit, moment=_moment(form, "moment"))
     try:
-        return Term(unit, int(_text(form, "count")))
+        return DeadlineTerm(unit, int(_text(form, "count")))
     except ValueError as exc:
-        raise AskedWrongly("the time that the letter sets is a number") from exc
+        raise InvalidRequest("the time that the letter sets is a number") from exc
 
 
-def _text(form: FormData, name: str) -> str:
+def _text(form: Fields, name: str) -> str:
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
 
 
-def _one_of(form: FormData, name: str, known: dict[str, str]) -> str:
+def _one_of(form: Fields, name: str, choices: dict[str, str]) -> str:
     value = _text(form, name)
-    if value not in known:
-        raise AskedWrongly(f"{name} must be chosen")
+    if value not in choices:
+        raise InvalidRequest(f"{name} must be chosen")
     return value
 
 
-def _day(form: FormData, name: str) -> date:
+def _day(form: Fields, name: str) -> date:
     try:
         return date.fromisoformat(_text(form, name))
     except ValueError as exc:
-        raise AskedWrongly(f"{name} must be a date") from exc
+        raise InvalidRequest(f"{name} must be a date") from exc
 
 
-def _moment(form: FormData, name: str) -> datetime | None:
+def _moment(form: Fields, name: str) -> datetime | None:
     text = _text(form, name)
     try:
         return datetime.fromisoformat(text).replace(tzinfo=ZONE) if text else None
     except ValueError as exc:
-        raise AskedWrongly(f"{name} must be a date and a time") from exc
+        raise InvalidRequest(f"{name} must be a date and a time") from exc

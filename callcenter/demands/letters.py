@@ -1,5 +1,4 @@
-"""Our letters as PDF, a page in Kazakh, then a page in Russian: what goes with a disclosure, and
-that a demand is refused."""
+"""Letters to the authority as PDF, in Kazakh and Russian: cover letter and refusal."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,17 +9,17 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Paragraph, Spacer
 
-from callcenter.demands.authorities import authority_on
-from callcenter.demands.states import Ground
-from callcenter.web.printing import HEADING, PLAIN, as_pdf
+from callcenter.demands.rules.authorities import authority_on
+from callcenter.demands.rules.states import RefusalGround
+from callcenter.platform.core.pdf import HEADING, PLAIN, as_pdf
 
 RIGHT = ParagraphStyle("right", parent=PLAIN, leftIndent=80 * mm)
 SHOWN = 40  # recordings that the letter lists; the manifest lists all
 
 
 @dataclass(frozen=True)
-class Cover:
-    """What the letter says; `recordings` are (appeal, when, length, SHA-256)."""
+class CoverLetter:
+    """The content of a cover letter; `recordings` are (appeal, when, length, SHA-256)."""
 
     number: str
     on: date
@@ -41,7 +40,7 @@ WORDS = {
         "body": "{letter_date:%d.%m.%Y} № {letter_number} талабыңызға сәйкес және «111» байланыс "
         "орталығы қызметінің қағидаларының 6-тармағы негізінде кеңесшінің қоңырау шалған адаммен "
         "әңгімелерінің жазбалары жіберіледі. Жазбалар саны: {count}.",
-        "item": "{place}. {appeal} өтініші, {when}, ұзақтығы {length}",
+        "item": "{place}. {appeal} жолданымы, {when}, ұзақтығы {length}",
         "more": "Қалғандары тізімдемеде (manifest.json) көрсетілген.",
         "key": "Қолтаңба кілтінің SHA-256 бақылау сомасы:",
         "secret": "Жазбаларда дербес деректер бар. Оларды тек талапта көрсетілген мақсатта "
@@ -68,8 +67,8 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """What a letter says by which a demand is refused."""
+class RefusalLetter:
+    """The content of a letter that refuses a demand."""
 
     number: str
     on: date
@@ -77,7 +76,7 @@ class Refusal:
     to_ru: str
     letter_number: str
     letter_date: date
-    ground: Ground
+    ground: RefusalGround
     refused_by: str
 
 
@@ -99,30 +98,41 @@ REFUSING = {
 }
 GROUNDS = {
     "kk": {
-        Ground.NOT_AUTHORISED: "«111» байланыс орталығы қызметінің қағидаларының 6-тармағына "
-        "сәйкес жазбалар ақпараттандыру саласындағы уәкілетті органның жазбаша талабы бойынша ғана "
-        "беріледі, ал талап ол органнан келген жоқ. {on:%d.%m.%Y} жағдайы бойынша ол — {body} "
-        "({role}).",
-        Ground.NO_CONVERSATION: "талапта көрсетілген мәліметтер бойынша байланыс орталығында "
-        "мұндай әңгіменің жазбасы жоқ.",
-        Ground.NOT_OF_CONSULTANT: "талап етілген жазба кеңесшінің қоңырау шалған адаммен әңгімесі "
-        "емес; Қағидалардың 6-тармағы тек осындай әңгімелердің жазбаларын беруді көздейді.",
+        RefusalGround.NOT_AUTHORISED: (
+            "«111» байланыс орталығы қызметінің қағидаларының 6-тармағына "
+            "сәйкес жазбалар ақпараттандыру саласындағы уәкілетті органның жазбаша талабы бойынша "
+            "ғана беріледі, ал талап ол органнан келген жоқ. {on:%d.%m.%Y} жағдайы бойынша ол — "
+            "{body} ({role})."
+        ),
+        RefusalGround.NO_CONVERSATION: (
+            "талапта көрсетілген мәліметтер бойынша байланыс орталығында "
+            "мұндай әңгіменің жазбасы жоқ."
+        ),
+        RefusalGround.NOT_OF_CONSULTANT: (
+            "талап етілген жазба кеңесшінің қоңырау шалған адаммен әңгімесі "
+            "емес; Қағидалардың 6-тармағы тек осындай әңгімелердің жазбаларын беруді көздейді."
+        ),
     },
     "ru": {
-        Ground.NOT_AUTHORISED: "согласно пункту 6 Правил деятельности контакт-центра «111» записи "
-        "предоставляются только по письменному требованию уполномоченного органа в сфере "
-        "информатизации, а требование поступило не от него. На {on:%d.%m.%Y} это {body} ({role}).",
-        Ground.NO_CONVERSATION: "по указанным в требовании сведениям записи такого разговора в "
-        "контакт-центре нет.",
-        Ground.NOT_OF_CONSULTANT: "истребуемая запись не является разговором консультанта с "
-        "позвонившим лицом; пункт 6 Правил предусматривает предоставление записей только таких "
-        "разговоров.",
+        RefusalGround.NOT_AUTHORISED: (
+            "согласно пункту 6 Правил деятельности контакт-центра «111» записи предоставляются "
+            "только по письменному требованию уполномоченного органа в сфере информатизации, а "
+            "требование поступило не от него. На {on:%d.%m.%Y} это {body} ({role})."
+        ),
+        RefusalGround.NO_CONVERSATION: (
+            "по указанным в требовании сведениям записи такого разговора в контакт-центре нет."
+        ),
+        RefusalGround.NOT_OF_CONSULTANT: (
+            "истребуемая запись не является разговором консультанта с "
+            "позвонившим лицом; пункт 6 Правил предусматривает предоставление записей только таких "
+            "разговоров."
+        ),
     },
 }
 
 
-def ground_of(refusal: Refusal, language: str) -> str:
-    """The ground as the letter says it, with who is the authorised body by then."""
+def ground_of(refusal: RefusalLetter, language: str) -> str:
+    """The ground in the words of the letter, with the authorised body of its date."""
     body = authority_on(refusal.on)
     return GROUNDS[language][refusal.ground].format(
         on=refusal.on,
@@ -131,18 +141,18 @@ def ground_of(refusal: Refusal, language: str) -> str:
     )
 
 
-def refusal_letter(refusal: Refusal) -> bytes:
-    """The letter as PDF: the same bytes for the same refusal, whenever it is made."""
+def refusal_letter(refusal: RefusalLetter) -> bytes:
+    """The refusal as PDF: the same bytes for the same refusal, whenever it is made."""
     return as_pdf(refusal.number, _refusal_pages(refusal))
 
 
-def _refusal_pages(refusal: Refusal) -> Iterator[Flowable]:
+def _refusal_pages(refusal: RefusalLetter) -> Iterator[Flowable]:
     yield from _refusal_page(refusal, "kk", refusal.to_kk)
     yield PageBreak()
     yield from _refusal_page(refusal, "ru", refusal.to_ru)
 
 
-def _refusal_page(refusal: Refusal, language: str, to: str) -> Iterator[Flowable]:
+def _refusal_page(refusal: RefusalLetter, language: str, to: str) -> Iterator[Flowable]:
     words = WORDS[language] | REFUSING[language]
     values = asdict(refusal) | {"ground": ground_of(refusal, language)}
 
@@ -161,18 +171,18 @@ def _refusal_page(refusal: Refusal, language: str, to: str) -> Iterator[Flowable
     yield say("sign")
 
 
-def cover_letter(cover: Cover) -> bytes:
-    """The letter as PDF: the same bytes for the same letter, whenever it is made."""
+def cover_letter(cover: CoverLetter) -> bytes:
+    """The cover letter as PDF: the same bytes for the same letter, whenever it is made."""
     return as_pdf(cover.number, _pages(cover))
 
 
-def _pages(cover: Cover) -> Iterator[Flowable]:
+def _pages(cover: CoverLetter) -> Iterator[Flowable]:
     yield from _page(cover, "kk", cover.to_kk)
     yield PageBreak()
     yield from _page(cover, "ru", cover.to_ru)
 
 
-def _page(cover: Cover, language: str, to: str) -> Iterator[Flowable]:
+def _page(cover: CoverLetter, language: str, to: str) -> Iterator[Flowable]:
     words = WORDS[language]
     small = ParagraphStyle("small", parent=PLAIN, fontSize=8.5, leading=12, spaceAfter=4)
     values = {

@@ -1,4 +1,4 @@
-"""Demands in PostgreSQL: registering, moving and reading them."""
+"""Demands in PostgreSQL."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -6,33 +6,29 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, or_, select, text, update
+from sqlalchemy import ColumnElement, exists, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.demands.matching import Wanted
-from callcenter.demands.states import (
+from callcenter.demands.rules.matching import SearchCriteria
+from callcenter.demands.rules.states import (
     PREPARING,
-    State,
-    Step,
+    DemandState,
+    DemandStep,
     check_person,
     check_sender,
     move,
 )
-from callcenter.demands.tables import (
-    IS_RUNNING,
-    demand,
-    demand_counter,
-    demand_scan,
-    demand_step,
-)
-from callcenter.errors import AskedWrongly
-from callcenter.workdays.calendar import DAY, ZONE
+from callcenter.demands.tables import IS_RUNNING, demand, demand_counter, demand_scan, demand_step
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.core.working_calendar import DAY
+from callcenter.recordings.tables import recording_hold
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A demand as it came. `term` and what is wanted were checked."""
+class DemandLetter:
+    """The checked letter of a demand with its deadline."""
 
     sender_kk: str
     sender_ru: str
@@ -56,6 +52,11 @@ class Scan:
 
     media_type: str
     content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the content, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,15 @@ class DemandRow:
     author: str
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(
+    def criteria(self) -> SearchCriteria:
+        return SearchCriteria(
             self.appeal_number, self.caller_number, self.extension, self.since, self.until
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """A step that was made: the state after it, when (UTC), by whom and why."""
+    """A step of a demand: the state after it, its time (UTC), author and reason."""
 
     ordinal: int
     step: str
@@ -108,40 +109,30 @@ class StepRow:
     reason: str
 
 
-class SomebodyElse(AskedWrongly):
+class StaleDemand(InvalidRequest):
     """Somebody else has moved this demand since you looked at it: look at it again."""
 
 
-_HELD_SINCE = text(
-    """
-    SELECT number FROM demand
-    WHERE state = 'acknowledged'
-        AND EXISTS (
-            SELECT FROM demand_step WHERE demand_id = demand.id AND step = 'acknowledged'
-                AND at < :moment
-        )
-        AND EXISTS (
-            SELECT FROM recording_hold AS held
-            WHERE held.reason = 'demand:' || number AND held.ended_at IS NULL
-        )
-    ORDER BY number
-    """
-)
 _rows = select(*(demand.c[name] for name in DemandRow.__slots__))
 
 
 async def register(
-    connection: AsyncConnection, *, letter: Letter, wanted: Wanted, scan: Scan, author: str
+    connection: AsyncConnection,
+    *,
+    letter: DemandLetter,
+    criteria: SearchCriteria,
+    scan: Scan,
+    author: str,
 ) -> DemandRow:
-    """Enter a demand with its letter: its first step. The number is the next of the year."""
+    """Insert a demand with its letter and first step, numbered within the year."""
     now = datetime.now(UTC)
     row = DemandRow(
         id=uuid4(),
         number=await _next_number(connection, now),
-        state=State.REGISTERED.value,
+        state=DemandState.REGISTERED.value,
         version=1,
-        **{name: getattr(letter, name) for name in Letter.__slots__},
-        **{name: getattr(wanted, name) for name in Wanted.__dataclass_fields__},
+        **{name: getattr(letter, name) for name in DemandLetter.__slots__},
+        **{name: getattr(criteria, name) for name in SearchCriteria.__dataclass_fields__},
         refusal=None,
         registered_at=now,
         author=author,
@@ -152,26 +143,29 @@ async def register(
         insert(demand_scan).values(
             demand_id=row.id,
             media_type=scan.media_type,
-            sha256=hashlib.sha256(scan.content).hexdigest(),
+            sha256=scan.sha256,
             content=scan.content,
         )
     )
     about = f"{letter.letter_number}, {letter.letter_date:%d.%m.%Y}"
-    await _note_step(connection, row, Step.REGISTERED, now, author, about)
+    await _add_step(connection, row, DemandStep.REGISTERED, now, author, about)
     return row
 
 
 async def take_step(
     connection: AsyncConnection,
     row: DemandRow,
-    step: Step,
+    step: DemandStep,
     *,
     author: str,
     reason: str,
     refusal: str | None = None,
 ) -> DemandRow:
-    """Move a demand that `lock` gave. Raises IllegalMove, SamePerson or NotAuthorised."""
-    after = move(State(row.state), step)
+    """Take a step of a locked demand.
+
+    Raises IllegalDemandStep, SelfApproval or NotAuthorised.
+    """
+    after = move(DemandState(row.state), step)
     check_sender(step, from_authority=row.from_authority)
     check_person(step, author, await preparers(connection, row.id))
     now = datetime.now(UTC)
@@ -182,16 +176,16 @@ async def take_step(
         .returning(*_rows.selected_columns)
     )
     moved = DemandRow(*changed.one())
-    await _note_step(connection, moved, step, now, author, reason)
+    await _add_step(connection, moved, step, now, author, reason)
     return moved
 
 
 async def lock(
     connection: AsyncConnection, number: str, version: int | None = None
 ) -> DemandRow | None:
-    """The demand of this number, for this transaction alone; None when there is none.
+    """The demand of this number, locked for this transaction; None when there is none.
 
-    Raises SomebodyElse when `version` is given and it was moved since.
+    Raises StaleDemand when `version` is given and it was moved since.
     """
     query = _rows.where(demand.c.number == number).with_for_update()
     found = (await connection.execute(query)).one_or_none()
@@ -199,7 +193,7 @@ async def lock(
         return None
     row = DemandRow(*found)
     if version is not None and row.version != version:
-        raise SomebodyElse
+        raise StaleDemand
     return row
 
 
@@ -214,28 +208,39 @@ async def by_id(connection: AsyncConnection, demand_id: UUID) -> DemandRow:
     return DemandRow(*(await connection.execute(_rows.where(demand.c.id == demand_id))).one())
 
 
-async def running(
+async def list_running(
     connection: AsyncConnection, *, from_authority: bool | None = None
 ) -> list[DemandRow]:
-    """Demands whose time runs, the one that is due first at first."""
+    """Running demands, the first due at first."""
     query = _rows.where(text(IS_RUNNING)).order_by(demand.c.due_at, demand.c.number)
     if from_authority is not None:
         query = query.where(demand.c.from_authority == from_authority)
     return [DemandRow(*row) for row in await connection.execute(query)]
 
 
-async def others(
+async def list_others(
     connection: AsyncConnection, *, limit: int, from_authority: bool | None = None
 ) -> list[DemandRow]:
-    """Demands that were handed over or are at an end, the newest first."""
+    """Demands that were handed over or have ended, the newest first."""
     query = _rows.where(text(f"NOT ({IS_RUNNING})")).order_by(demand.c.registered_at.desc())
     if from_authority is not None:
         query = query.where(demand.c.from_authority == from_authority)
     return [DemandRow(*row) for row in await connection.execute(query.limit(limit))]
 
 
+async def list_untouched(connection: AsyncConnection) -> set[UUID]:
+    """Running demands that the authority filed, and in which nobody else has taken a step."""
+    touched = exists().where(
+        demand_step.c.demand_id == demand.c.id,
+        demand_step.c.author.like("user:%"),
+        demand_step.c.author != demand.c.author,
+    )
+    query = select(demand.c.id).where(text(IS_RUNNING), demand.c.came_by == "pages", ~touched)
+    return set((await connection.execute(query)).scalars())
+
+
 async def steps(connection: AsyncConnection, demand_id: UUID) -> list[StepRow]:
-    """What was done to a demand, in its order."""
+    """The steps of a demand, in order."""
     query = (
         select(*(demand_step.c[name] for name in StepRow.__slots__))
         .where(demand_step.c.demand_id == demand_id)
@@ -245,7 +250,7 @@ async def steps(connection: AsyncConnection, demand_id: UUID) -> list[StepRow]:
 
 
 async def preparers(connection: AsyncConnection, demand_id: UUID) -> set[str]:
-    """Everybody who prepared the demand, ever."""
+    """The authors of all preparing steps of the demand."""
     names = await connection.execute(
         select(demand_step.c.author).where(
             demand_step.c.demand_id == demand_id, demand_step.c.step.in_(_values(PREPARING))
@@ -262,32 +267,48 @@ async def scan_of(connection: AsyncConnection, demand_id: UUID) -> Scan:
     )
 
 
-async def to_be_warned_of(connection: AsyncConnection, now: datetime) -> list[DemandRow]:
-    """Demands that are due soon, each told once: they count as told if this commits.
+async def claim_due_soon(connection: AsyncConnection, now: datetime) -> list[DemandRow]:
+    """Demands due soon, each once: they count as alerted if this commits.
 
-    What was told in the future, before the clock was put back, is told again.
+    An alert in the future, from before the clock was put back, is raised again.
     """
-    untold = or_(demand.c.warned_at.is_(None), demand.c.warned_at > now)
-    soon = (demand.c.warn_at <= now, demand.c.due_at > now, untold)
-    return await _told(connection, {"warned_at": now}, *soon)
+    unalerted = or_(demand.c.warned_at.is_(None), demand.c.warned_at > now)
+    soon = (demand.c.warn_at <= now, demand.c.due_at > now, unalerted)
+    return await _claim_alerts(connection, {"warned_at": now}, *soon)
 
 
-async def overdue(connection: AsyncConnection, now: datetime) -> list[DemandRow]:
-    """Demands that are late, each told once a day: they count as told if this commits.
+async def claim_overdue(connection: AsyncConnection, now: datetime) -> list[DemandRow]:
+    """Overdue demands, each once a day: they count as alerted if this commits.
 
-    What was told in the future, before the clock was put back, is told again.
+    An alert in the future, from before the clock was put back, is raised again.
     """
-    told = demand.c.overdue_at
-    untold = or_(told.is_(None), told <= now - DAY, told > now)
-    return await _told(connection, {"overdue_at": now}, demand.c.due_at <= now, untold)
+    last = demand.c.overdue_at
+    unalerted = or_(last.is_(None), last <= now - DAY, last > now)
+    return await _claim_alerts(connection, {"overdue_at": now}, demand.c.due_at <= now, unalerted)
 
 
-async def held_since(connection: AsyncConnection, moment: datetime) -> list[str]:
-    """Numbers of demands that were acknowledged before, and hold recordings still."""
-    return list((await connection.execute(_HELD_SINCE, {"moment": moment})).scalars())
+async def list_holding(connection: AsyncConnection, *, acknowledged_before: datetime) -> list[str]:
+    """Numbers of demands acknowledged before, whose recordings are still held."""
+    query = (
+        select(demand.c.number)
+        .where(
+            demand.c.state == DemandState.ACKNOWLEDGED.value,
+            exists().where(
+                demand_step.c.demand_id == demand.c.id,
+                demand_step.c.step == DemandStep.ACKNOWLEDGED.value,
+                demand_step.c.at < acknowledged_before,
+            ),
+            exists().where(
+                recording_hold.c.reason == literal("demand:").concat(demand.c.number),
+                recording_hold.c.ended_at.is_(None),
+            ),
+        )
+        .order_by(demand.c.number)
+    )
+    return list((await connection.execute(query)).scalars())
 
 
-async def _told(
+async def _claim_alerts(
     connection: AsyncConnection, values: dict[str, datetime], *conditions: ColumnElement[bool]
 ) -> list[DemandRow]:
     changed = await connection.execute(
@@ -300,7 +321,7 @@ async def _told(
 
 
 async def _next_number(connection: AsyncConnection, now: datetime) -> str:
-    """Consecutive: the counter of the year is locked until the transaction ends."""
+    """The next number: the year's counter is locked until the transaction ends."""
     year = now.astimezone(ZONE).year % 100
     counted = await connection.execute(
         insert(demand_counter)
@@ -311,10 +332,10 @@ async def _next_number(connection: AsyncConnection, now: datetime) -> str:
     return f"{year:02}-{counted.scalar_one():04}"
 
 
-async def _note_step(
+async def _add_step(
     connection: AsyncConnection,
     row: DemandRow,
-    step: Step,
+    step: DemandStep,
     at: datetime,
     author: str,
     reason: str,
@@ -332,5 +353,5 @@ async def _note_step(
     )
 
 
-def _values(states: Collection[Step]) -> Sequence[str]:
+def _values(states: Collection[DemandStep]) -> Sequence[str]:
     return [each.value for each in states]

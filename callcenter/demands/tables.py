@@ -1,4 +1,4 @@
-"""The authority's written demands (R17), their letters, steps and the recordings they mean."""
+"""The authority's written demands (R17): letters, steps, matches, keys and disclosures."""
 
 from sqlalchemy import (
     ARRAY,
@@ -19,8 +19,8 @@ from sqlalchemy import (
     Uuid,
 )
 
-from callcenter.demands.states import RUNNING
-from callcenter.storage.metadata import metadata
+from callcenter.demands.rules.states import RUNNING
+from callcenter.platform.storage.metadata import metadata
 
 #: Demands whose time runs; also the condition of an index.
 IS_RUNNING = f"state IN ({', '.join(sorted(repr(state.value) for state in RUNNING))})"
@@ -30,7 +30,7 @@ demand = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("number", Text, nullable=False, unique=True, comment="ours: year and sequence"),
-    Column("state", Text, nullable=False, comment="see demands.states.State"),
+    Column("state", Text, nullable=False, comment="see DemandState"),
     Column("version", Integer, nullable=False, comment="of the last step: what a person saw"),
     Column("sender_kk", Text, nullable=False, comment="the body's name when it wrote the letter"),
     Column("sender_ru", Text, nullable=False),
@@ -41,19 +41,19 @@ demand = Table(
     Column("signatory", Text, nullable=False, comment="who signed the letter"),
     Column("came_by", Text, nullable=False, comment="paper, electronic or pages"),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("appeal_number", Text, comment="what is demanded: ten digits"),
+    Column("appeal_number", Text, comment="what is demanded: digits"),
     Column("caller_number", Text, comment="personal data: E.164, or a short number"),
     Column("extension", Text, comment="of the consultant"),
     Column("since", DateTime(timezone=True)),
     Column("until", DateTime(timezone=True)),
-    Column("unit", Text, nullable=False, comment="of the time it sets, see demands.terms.Unit"),
+    Column("unit", Text, nullable=False, comment="of the time it sets, see DemandTimeUnit"),
     Column("count", SmallInteger),
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("warn_at", DateTime(timezone=True), nullable=False),
     Column("warned_at", DateTime(timezone=True), comment="when the alarm before due_at was raised"),
     Column("overdue_at", DateTime(timezone=True), comment="when the last alarm after it was"),
     Column("hand_over_by", Text, nullable=False, comment="download or carrier, as the letter asks"),
-    Column("refusal", Text, comment="see demands.states.Ground"),
+    Column("refusal", Text, comment="see RefusalGround"),
     Column("registered_at", DateTime(timezone=True), nullable=False),
     Column("author", Text, nullable=False, comment="user:NAME, who registered it"),
     CheckConstraint("came_by IN ('paper', 'electronic', 'pages')", name="came_by"),
@@ -78,7 +78,7 @@ demand_step = Table(
     metadata,
     Column("demand_id", Uuid, ForeignKey("demand.id"), primary_key=True),
     Column("ordinal", Integer, primary_key=True, comment="1 is the registration"),
-    Column("step", Text, nullable=False, comment="see demands.states.Step"),
+    Column("step", Text, nullable=False, comment="see DemandStep"),
     Column("state", Text, nullable=False, comment="after it"),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("author", Text, nullable=False, comment="user:NAME"),
@@ -90,7 +90,7 @@ demand_recording = Table(
     metadata,
     Column("demand_id", Uuid, ForeignKey("demand.id"), primary_key=True),
     Column("recording_id", Uuid, ForeignKey("recording.id"), primary_key=True),
-    Column("reasons", ARRAY(Text), nullable=False, comment="see demands.matching.Reason"),
+    Column("reasons", ARRAY(Text), nullable=False, comment="see MatchReason"),
     Column("chosen", Boolean, nullable=False, comment="to be handed over"),
     Index("ix_demand_recording_recording_id", "recording_id"),
 )
@@ -145,6 +145,13 @@ disclosure = Table(
     Column("released_at", DateTime(timezone=True), nullable=False),
     Column("until", DateTime(timezone=True), nullable=False, comment="to be taken until then"),
     Column("built_at", DateTime(timezone=True), comment="since then the bundle is in the store"),
+    Column(
+        "made_percent",
+        SmallInteger,
+        nullable=False,
+        server_default="0",
+        comment="how much of the bundle was packed when last noted",
+    ),
     Column("sha256", Text, comment="of the bundle, hexadecimal"),
     Column("bytes", BigInteger, comment="size of the bundle"),
     Column("taken_at", DateTime(timezone=True), comment="when it was handed out: once"),
@@ -155,4 +162,25 @@ disclosure = Table(
     CheckConstraint("(built_at IS NULL) = (sha256 IS NULL)", name="built"),
     CheckConstraint("taken_at IS NULL OR built_at IS NOT NULL", name="taken"),
     Index("ix_disclosure_kept", "released_at", postgresql_where="removed_at IS NULL"),
+)
+
+authority_address = Table(
+    "authority_address",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("web_user.id"), primary_key=True),
+    Column("address", Text, nullable=False, comment="personal data: where mail goes"),
+    Column("language", Text, nullable=False, comment="of the mail: kk, ru or en"),
+)
+
+demand_notice = Table(
+    "demand_notice",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("demand_id", Uuid, ForeignKey("demand.id"), nullable=False),
+    Column("matter", Text, nullable=False, comment="see DemandMatter; ready also with ordinal"),
+    Column("user_id", Uuid, ForeignKey("web_user.id"), nullable=False, comment="who is told"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True), comment="the server took it on, or refused it"),
+    UniqueConstraint("demand_id", "matter", "user_id"),
+    Index("ix_demand_notice_waiting", "created_at", postgresql_where="ended_at IS NULL"),
 )

@@ -1,4 +1,4 @@
-"""Hearing a recording: the one way to its audio, for the player of the pages and for the API."""
+"""The audio of a recording over HTTP, for the player of the pages and for the API."""
 
 from collections.abc import Iterator
 from typing import Annotated, BinaryIO
@@ -7,23 +7,30 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
 
-from callcenter.audit.actions import Action
-from callcenter.audit.store import record_once
+from callcenter.platform.audit.store import record_once
+from callcenter.platform.core.errors import NotFound
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.web.authorization import requires
+from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
+from callcenter.platform.web.form_fields import NO_NUL
+from callcenter.platform.web.http_ranges import read_range
+from callcenter.recordings.actions import RecordingAction
 from callcenter.recordings.formats import Format
-from callcenter.recordings.listening import ONE_LISTENING, Reason, find_audible, given
-from callcenter.recordings.opening import NotStored, Opened, open_recording
-from callcenter.recordings.ranges import read_range
-from callcenter.recordings.vault import Vault
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.access import needs
-from callcenter.web.errors import NotFound
-from callcenter.web.permissions import Permission
-from callcenter.web.site import CurrentSite, CurrentVisit, Site, Visit
+from callcenter.recordings.permissions import RecordingPermission
+from callcenter.recordings.playback.access import (
+    LISTENING_INTERVAL,
+    PlaybackReason,
+    audit_detail,
+    find_audible,
+)
+from callcenter.recordings.sealing.reader import NotStored, OpenRecording, open_recording
+from callcenter.recordings.sealing.sealed_store import SealedStore
 
 PIECE = 256 * 1024
 CONTENT: dict[str, object] = {each.media_type: {} for each in Format}
 
-router = APIRouter(tags=["recordings"], dependencies=[needs(Permission.LISTEN)])
+router = APIRouter(tags=["recordings"], dependencies=[requires(RecordingPermission.LISTEN)])
 
 
 @router.get(
@@ -33,54 +40,56 @@ router = APIRouter(tags=["recordings"], dependencies=[needs(Permission.LISTEN)])
 )
 async def audio(
     site: CurrentSite,
-    visit: CurrentVisit,
+    actor: CurrentActor,
     recording_id: UUID,
-    reason: Annotated[Reason, Query()],
-    words: Annotated[str, Query(max_length=1000, pattern=r"^[^\x00]*$")] = "",
+    reason: Annotated[PlaybackReason, Query()],
+    words: Annotated[str, Query(max_length=1000, pattern=NO_NUL)] = "",
     range_header: Annotated[str | None, Header(alias="range")] = None,
 ) -> StreamingResponse:
     """The audio in FLAC or Opus: the caller left, the consultant right.
 
-    One part by range (RFC 9110, 14). It is decrypted in memory as it is sent. That you listened,
-    and the reason that you give (for `other` in words), is in the audit log before the first byte
-    is. Of whom one may hear recordings is a rule of its own: oneself, the own team, or all.
+    One part by range (RFC 9110, 14). It is decrypted in memory as it is sent. The playback and its
+    reason (for `other` in words) are in the audit log before the first byte is sent. Who may hear
+    which recordings: oneself, the own team, or all (`playback.access`).
     """
-    why = given(reason, words)
-    await find_audible(site, visit, recording_id)
-    opened = await _open(site, visit, recording_id, why)
+    why = audit_detail(reason, words)
+    await find_audible(site.engine, actor, recording_id)
+    opened = await _open(site, actor, recording_id, why)
     size = opened.recording.audio_bytes or 0
     part = read_range(range_header, size)
-    kept_in = opened.recording.audio_format
+    audio_format = opened.recording.audio_format
     headers = {
         "accept-ranges": "bytes",
         "content-length": str(len(part)),
-        "content-disposition": f'inline; filename="{recording_id}.{kept_in}"',
+        "content-disposition": f'inline; filename="{recording_id}.{audio_format}"',
     }
     if len(part) < size:
         headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     return StreamingResponse(
         _pieces(opened.audio, part),
         status_code=206 if len(part) < size else 200,
-        media_type=kept_in.media_type,
+        media_type=audio_format.media_type,
         headers=headers,
     )
 
 
-async def _open(site: Site, visit: Visit, recording_id: UUID, why: dict[str, str]) -> Opened:
-    """The recording, opened, with the entry that it was listened to. Raises NotFound."""
+async def _open(
+    site: AppContext, actor: Actor, recording_id: UUID, why: dict[str, str]
+) -> OpenRecording:
+    """Open the recording and add the playback to the audit log. Raises NotFound."""
     async with unit_of_work(site.engine) as connection:
         try:
-            opened = await open_recording(connection, Vault(site.settings), recording_id)
+            opened = await open_recording(connection, SealedStore(site.settings), recording_id)
         except NotStored as exc:
             raise NotFound("there is no stored recording with this id") from exc
         await record_once(
             connection,
-            within=ONE_LISTENING,
-            who=visit.who,
-            action=Action.RECORDING_LISTENED,
+            within=LISTENING_INTERVAL,
+            who=actor.who,
+            action=RecordingAction.RECORDING_LISTENED,
             subject=f"recording:{recording_id}",
             detail={"appeal": str(opened.recording.appeal_id)} | why,
-            from_address=visit.address,
+            from_address=actor.address,
         )
     return opened
 

@@ -1,6 +1,6 @@
-"""In which format recordings are kept, and what is known of a sealed one.
+"""Audio formats of recordings, and the facts of a sealed one.
 
-Whatever a recording was sealed in, it stays in.
+A recording stays in the format that it was sealed in.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SEALED = ".age"
 
 
 class Format(StrEnum):
-    """Both in two channels, 8000 Hz; the word is the ending of a file's name."""
+    """An audio format of two channels at 8000 Hz; the value is the suffix of its files."""
 
     FLAC = "flac"  #: lossless
     OPUS = "opus"  #: in Ogg, two fifths of that size
@@ -21,8 +21,8 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """SHA-256 (hexadecimal) and size of the object and of the audio in it; the public key."""
+class SealedObjectFacts:
+    """SHA-256 (hexadecimal) and size of the object and of its audio; the public key."""
 
     sha256: str
     bytes: int
@@ -32,6 +32,6 @@ class Sealed:
 
 
 def format_of(store_name: str | None) -> Format:
-    """The format of what is sealed in an object of this name; FLAC when there is none."""
+    """The format of a sealed object of this name; FLAC when there is none."""
     ending = (store_name or "").removesuffix(SEALED).rpartition(".")[2]
     return Format.OPUS if ending == Format.OPUS.value else Format.FLAC

@@ -1,4 +1,4 @@
-"""What the worker does in the store: removes what was erased, seals, copies, verifies."""
+"""Jobs of the sealed store: remove erased audio, seal plain files, copy, verify, repair."""
 
 import asyncio
 import logging
@@ -11,19 +11,20 @@ from uuid import UUID
 from procrastinate import JobContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.buckets import Bucket
-from callcenter.errors import WeFailed
-from callcenter.recordings import opening, set_aside, store
-from callcenter.recordings.age import Altered
-from callcenter.recordings.formats import Sealed
-from callcenter.recordings.keys import NoKey
-from callcenter.recordings.sampling import some_stored
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.s3_url import S3Location
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources, jobs, tools_of
+from callcenter.platform.storage.objects import ObjectMissing, ObjectStoreUnavailable
+from callcenter.recordings import store
+from callcenter.recordings.formats import SealedObjectFacts
+from callcenter.recordings.sealing import quarantine_store, reader
+from callcenter.recordings.sealing.age import Altered
+from callcenter.recordings.sealing.keys import NoKey
+from callcenter.recordings.sealing.sampling import some_stored
+from callcenter.recordings.sealing.sealed_store import SealedStore, name_for
 from callcenter.recordings.store import RecordingRow
-from callcenter.recordings.vault import Vault, name_for
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, jobs, tools_of
-from callcenter.storage.objects import ObjectMissing, StoreFails
 
 log = logging.getLogger(__name__)
 
@@ -32,34 +33,35 @@ SAMPLE = 1000  # recordings of a night
 SHOWN = 20  # in the log
 
 COPIED_AT_ONCE = 10
-COPYING = 50.0  # seconds of a minute: what was erased is removed in the next
+COPY_LIMIT = 50.0  # seconds of a minute: what was erased is removed in the next
 
 #: Told after each batch: how many were checked so far, and of how many.
 Progress = Callable[[int, int], None]
 
 
-async def remove_erased(tools: Tools) -> None:
-    """Remove the audio of recordings that were erased; the row stays, as the tombstone.
+async def remove_erased(tools: WorkerResources) -> None:
+    """Remove the audio of erased recordings; the row stays, as the tombstone.
 
-    May be killed anywhere and repeated. Raises NotReady, StoreFails, OSError: the next minute goes
-    on where this ended.
+    May be killed anywhere and repeated. Raises DependencyUnavailable, ObjectStoreUnavailable,
+    OSError: the next minute goes on where this ended.
     """
-    vaults = [Vault(tools.settings, place) for place in _places(tools.settings)]
+    stores = [SealedStore(tools.settings, place) for place in _places(tools.settings)]
     async with unit_of_work(tools.engine) as connection:
-        rows = await store.to_remove(connection, limit=BATCH)
+        rows = await store.list_to_remove(connection, limit=BATCH)
     for row in rows:
         raw = tools.settings.spool / row.spool_name  # left when a worker was killed
         await asyncio.to_thread(raw.unlink, missing_ok=True)
-        for vault in vaults:
-            await asyncio.to_thread(vault.remove, row.store_name or "")
+        for sealed_store in stores:
+            await asyncio.to_thread(sealed_store.remove, row.store_name or "")
         async with unit_of_work(tools.engine) as connection:
-            await store.removed(connection, row.id)
+            await store.mark_removed(connection, row.id)
 
 
-async def seal_plain(tools: Tools) -> None:
-    """Seal what was stored before recordings were sealed, and remove the plain files.
+async def seal_plain(tools: WorkerResources) -> None:
+    """Seal recordings stored before sealing existed, and remove the plain files.
 
-    May be killed anywhere and repeated. What is not as it was stored stays, and is told of.
+    May be killed anywhere and repeated. A file that differs from what was stored stays, with a line
+    in the log.
     """
     after: UUID | None = None
     while True:
@@ -70,29 +72,31 @@ async def seal_plain(tools: Tools) -> None:
             try:
                 plain = tools.settings.recordings / (row.store_name or "")
                 name = name_for(row.id, row.started_at)
-                sealed = await asyncio.to_thread(_seal, Vault(tools.settings), plain, name, row)
-                await store.sealed_now(connection, row.id, name, sealed)
+                sealed = await asyncio.to_thread(
+                    _seal, SealedStore(tools.settings), plain, name, row
+                )
+                await store.mark_sealed(connection, row.id, name, sealed)
                 # Before the commit: killed in between, the sealed one is there to begin again with.
                 await asyncio.to_thread(plain.unlink, missing_ok=True)
-            except (WeFailed, OSError) as exc:
-                log.critical("recording %s cannot be sealed: %s", row.id, exc)
+            except (OperationFailed, OSError) as exc:
+                log.critical("sealing failed: recording %s: %s", row.id, exc)
         after = row.id
 
 
-async def copy_stored(tools: Tools, until: float) -> None:
-    """Copy what was sealed to the second store, if there is one, until then (monotonic).
+async def copy_stored(tools: WorkerResources, until: float) -> None:
+    """Copy sealed recordings to the second store, if there is one, until then (monotonic).
 
-    May be killed anywhere and repeated. What is not as it was sealed is not copied, and told of.
-    Raises NotReady, StoreFails: the next minute goes on where this ended.
+    May be killed anywhere and repeated. An altered object is not copied, with a line in the log.
+    Raises DependencyUnavailable, ObjectStoreUnavailable: the next minute goes on where this ended.
     """
     place = tools.settings.copy_store
     if place is None:
         return
-    first, second = Vault(tools.settings), Vault(tools.settings, place)
+    first, second = SealedStore(tools.settings), SealedStore(tools.settings, place)
     after: tuple[datetime, UUID] | None = None
     while time.monotonic() < until:
         async with unit_of_work(tools.engine) as connection:
-            rows = await store.to_copy(connection, after, limit=COPIED_AT_ONCE)
+            rows = await store.list_to_copy(connection, after, limit=COPIED_AT_ONCE)
         if not rows:
             return
         for row in rows:
@@ -100,31 +104,35 @@ async def copy_stored(tools: Tools, until: float) -> None:
         after = (rows[-1].ended_at or rows[-1].started_at, rows[-1].id)
 
 
-async def _copy(engine: AsyncEngine, source: Vault, target: Vault, row: RecordingRow) -> None:
+async def _copy(
+    engine: AsyncEngine, source: SealedStore, target: SealedStore, row: RecordingRow
+) -> None:
     try:
-        await asyncio.to_thread(source.copy_to, target, *opening.sealed(row))
-    except StoreFails:
+        await asyncio.to_thread(source.copy_to, target, *reader.require_sealed(row))
+    except ObjectStoreUnavailable:
         raise
-    except WeFailed as exc:
-        log.critical("recording %s is not copied: %s", row.id, exc)
+    except OperationFailed as exc:
+        log.critical("copying failed: recording %s: %s", row.id, exc)
         return
     async with unit_of_work(engine) as connection:
-        await store.copied(connection, row.id, datetime.now(UTC))
+        await store.mark_copied(connection, row.id, datetime.now(UTC))
 
 
-async def mend(engine: AsyncEngine, settings: Settings, recording_id: UUID) -> None:
-    """Put the good one of the two objects in the place of the one that is missing or altered.
+async def repair(engine: AsyncEngine, settings: Settings, recording_id: UUID) -> None:
+    """Replace the object that is missing or altered by the good one of the other store.
 
-    Raises WeFailed when neither is good, or there is no second store.
+    Raises OperationFailed when neither is good, or there is no second store.
     """
     if settings.copy_store is None:
-        raise WeFailed("there is no second store to take it from (CALLCENTER_RECORDINGS_COPY)")
-    first, second = Vault(settings), Vault(settings, settings.copy_store)
+        raise OperationFailed(
+            "there is no second store to take it from (CALLCENTER_RECORDINGS_COPY)"
+        )
+    first, second = SealedStore(settings), SealedStore(settings, settings.copy_store)
     async with unit_of_work(engine) as connection:
         row = await store.find(connection, recording_id)
     if row is None or row.state != "stored":
-        raise WeFailed(f"recording {recording_id} is not stored")
-    name, sealed = opening.sealed(row)
+        raise OperationFailed(f"recording {recording_id} is not stored")
+    name, sealed = reader.require_sealed(row)
     try:
         await asyncio.to_thread(first.check_object, name, sealed)
     except (Altered, ObjectMissing):
@@ -136,21 +144,22 @@ async def mend(engine: AsyncEngine, settings: Settings, recording_id: UUID) -> N
 async def verify(
     engine: AsyncEngine, settings: Settings, *, sample: int | None, progress: Progress
 ) -> dict[UUID, str]:
-    """Read and open every stored recording, or so many at random, and read its copy.
+    """Read and open all stored recordings, or a random sample, and read their copies.
 
-    Returns what is wrong, by recording. Raises NotReady, NoKey, StoreFails: it cannot be told.
+    Returns the faults by recording. Raises DependencyUnavailable, NoKey, ObjectStoreUnavailable
+    when they cannot be checked.
     """
     found: dict[UUID, str] = {}
     checked = 0
-    vaults = [Vault(settings, place) for place in _places(settings)]
-    for vault in vaults:
-        await asyncio.to_thread(vault.reach)
+    stores = [SealedStore(settings, place) for place in _places(settings)]
+    for sealed_store in stores:
+        await asyncio.to_thread(sealed_store.reach)
     async with unit_of_work(engine) as connection:
         total = await store.count_stored(connection)
     async for rows in _to_verify(engine, sample, total):
         async with unit_of_work(engine) as connection:
-            copied = await store.copied_of(connection, [row.id for row in rows])
-        found |= await asyncio.to_thread(_wrong, vaults, rows, copied)
+            copied = await store.copied_ids(connection, [row.id for row in rows])
+        found |= await asyncio.to_thread(_wrong, stores, rows, copied)
         checked += len(rows)
         progress(checked, total if sample is None else min(sample, total))
     return found
@@ -175,29 +184,33 @@ async def _to_verify(
         after = rows[-1].id
 
 
-def _wrong(vaults: list[Vault], rows: list[RecordingRow], copied: set[UUID]) -> dict[UUID, str]:
+def _wrong(
+    stores: list[SealedStore], rows: list[RecordingRow], copied: set[UUID]
+) -> dict[UUID, str]:
     found: dict[UUID, list[str]] = {}
     for row in rows:
-        checks = [vaults[0].check]
-        checks += [vault.check_object for vault in vaults[1:] if row.id in copied]
+        checks = [stores[0].check]
+        checks += [sealed_store.check_object for sealed_store in stores[1:] if row.id in copied]
         for check, about in zip(checks, ("", "the copy: "), strict=False):
             try:
-                check(*opening.sealed(row))
-            except (StoreFails, NoKey):
+                check(*reader.require_sealed(row))
+            except (ObjectStoreUnavailable, NoKey):
                 raise
-            except WeFailed as exc:
+            except OperationFailed as exc:
                 found.setdefault(row.id, []).append(f"{about}{exc}")
     return {recording_id: "; ".join(wrong) for recording_id, wrong in found.items()}
 
 
-def _places(settings: Settings) -> list[Path | Bucket]:
-    """The store, and that of copies if there is one."""
+def _places(settings: Settings) -> list[Path | S3Location]:
+    """The store, and the second store if there is one."""
     return [settings.store, *([settings.copy_store] if settings.copy_store else [])]
 
 
-def _seal(vault: Vault, plain: Path, name: str, row: RecordingRow) -> Sealed:
-    with plain.open("rb") if plain.exists() else vault.open(name) as audio:
-        sealed = vault.seal(audio, name)
+def _seal(
+    sealed_store: SealedStore, plain: Path, name: str, row: RecordingRow
+) -> SealedObjectFacts:
+    with plain.open("rb") if plain.exists() else sealed_store.open(name) as audio:
+        sealed = sealed_store.seal(audio, name)
     if sealed.audio_sha256 != row.sha256:
         raise Altered("the plain file is not what was stored")
     return sealed
@@ -211,30 +224,32 @@ def _seal(vault: Vault, plain: Path, name: str, row: RecordingRow) -> Sealed:
     lock="recordings.tend",
 )
 async def tend_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate's)
-    """`remove_erased`, `seal_plain` and `copy_stored` every minute, never two at once: what was
-    erased is not copied after it was removed."""
+    """Run `remove_erased`, `seal_plain` and `copy_stored` every minute, never two at once.
+
+    So an erased recording is not copied after it was removed.
+    """
     tools = tools_of(context)
     await remove_erased(tools)
     await seal_plain(tools)
-    await copy_stored(tools, until=time.monotonic() + COPYING)
+    await copy_stored(tools, until=time.monotonic() + COPY_LIMIT)
 
 
-async def verify_sample(tools: Tools) -> int:
-    """`verify` of a sample, told at the level CRITICAL, and a word on what was set aside.
+async def verify_sample(tools: WorkerResources) -> int:
+    """Verify a random sample and log its faults, and the quarantine, at CRITICAL.
 
-    Returns how many of the sample are wrong. Raises as `verify` does.
+    Returns the number of faulty recordings. Raises as `verify` does.
     """
     found = await verify(
         tools.engine, tools.settings, sample=SAMPLE, progress=lambda checked, total: None
     )
     for recording_id, why in list(found.items())[:SHOWN]:
-        log.critical("recording %s: %s", recording_id, why)
+        log.critical("verification failed: recording %s: %s", recording_id, why)
     async with unit_of_work(tools.engine) as connection:
-        aside = await set_aside.aside(connection)
-    if found or aside:
+        quarantined = await quarantine_store.list_quarantined(connection)
+    if found or quarantined:
         log.critical(
-            "%d stored recordings are wrong, %d are set aside: see `callcenter recordings`",
+            "recordings damaged: %d stored, %d in quarantine: see `callcenter recordings`",
             len(found),
-            len(aside),
+            len(quarantined),
         )
     return len(found)

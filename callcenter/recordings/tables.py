@@ -1,4 +1,4 @@
-"""Recordings: one row for each conversation that a consultant had; why some must stay."""
+"""Recordings, one row for each conversation of a consultant; holds and erasures."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,10 +14,11 @@ from sqlalchemy import (
     text,
 )
 
-from callcenter.storage.metadata import metadata
+from callcenter.platform.identity.approvals import approval_columns
+from callcenter.platform.storage.metadata import metadata
 
 #: What people have to look at: it failed, or lasts two seconds more or less than its conversation.
-IS_ASIDE = (
+IS_QUARANTINED = (
     "dealt_with_at IS NULL AND (state = 'failed' OR state = 'stored' AND"
     " abs(extract(epoch FROM ended_at - started_at) * 1000 - duration_ms) > 2000)"
 )
@@ -29,7 +30,9 @@ recording = Table(
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
     Column("consultant_id", Uuid, ForeignKey("consultant.id")),
     Column("spool_name", Text, nullable=False, unique=True, comment="file that the switch writes"),
-    Column("state", Text, nullable=False, comment="recording, closed, stored, failed or erased"),
+    Column(
+        "state", Text, nullable=False, comment="recording, closed, stored, failed, empty or erased"
+    ),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("store_name", Text, unique=True, comment="object in the store, once stored"),
@@ -41,7 +44,7 @@ recording = Table(
     Column("sealed_at", DateTime(timezone=True), comment="when the register knew of the object"),
     Column("duration_ms", Integer, comment="length of the audio"),
     Column("copied_at", DateTime(timezone=True), comment="since then it is in the second store"),
-    Column("fault", Text, comment="why it failed, for the records officer"),
+    Column("fault", Text, comment="why it failed, or what was left out, for the records officer"),
     Column(
         "dealt_with_at",
         DateTime(timezone=True),
@@ -49,10 +52,12 @@ recording = Table(
     ),
     Column("call_outcome", Text, comment="of the appeal, by a trigger: to find it by"),
     Column("call_language", Text, comment="the same of the language"),
-    CheckConstraint("state IN ('recording', 'closed', 'stored', 'failed', 'erased')", name="state"),
+    CheckConstraint(
+        "state IN ('recording', 'closed', 'stored', 'failed', 'empty', 'erased')", name="state"
+    ),
     CheckConstraint("(state IN ('stored', 'erased')) = (sha256 IS NOT NULL)", name="stored"),
     Index("ix_recording_appeal_id", "appeal_id"),
-    # Finding recordings, the newest first: see appeals.recorded.
+    # Finding recordings, the newest first: see appeals.recordings.queries.
     Index("ix_recording_started_at", "started_at", "id", postgresql_where=text("state = 'stored'")),
     Index(
         "ix_recording_consultant_id",
@@ -78,7 +83,7 @@ recording = Table(
         "id",
         postgresql_where=text("state = 'stored'"),
     ),
-    Index("ix_recording_aside", "started_at", postgresql_where=text(IS_ASIDE)),
+    Index("ix_recording_aside", "started_at", postgresql_where=text(IS_QUARANTINED)),
     # What a worker has still to remove, or to seal.
     Index(
         "ix_recording_to_remove",
@@ -114,17 +119,8 @@ recording_erasure = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("recording_id", Uuid, ForeignKey("recording.id"), nullable=False),
-    Column("state", Text, nullable=False, comment="asked, approved, refused or done"),
-    Column("reason", Text, nullable=False),
     Column("order", Text, comment="the order that it follows: number and date"),
-    Column("asked_by", Text, nullable=False, comment="user:NAME"),
-    Column("asked_at", DateTime(timezone=True), nullable=False),
-    Column("decided_by", Text, comment="user:NAME, another one"),
-    Column("decided_at", DateTime(timezone=True)),
-    Column("decision", Text, comment="the reason of who decided"),
-    CheckConstraint("state IN ('asked', 'approved', 'refused', 'done')", name="state"),
-    CheckConstraint("(state = 'asked') = (decided_by IS NULL)", name="decided"),
-    CheckConstraint("asked_by <> decided_by", name="two_persons"),
+    *approval_columns("done"),
     Index(
         "uq_recording_erasure_asked",
         "recording_id",

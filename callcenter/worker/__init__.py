@@ -1,1 +1,1 @@
-"""What the worker does beside the jobs of the rooms."""
+"""The worker's tasks beside the jobs of the rooms."""

@@ -1,4 +1,4 @@
-"""Appeals are found within days: one index of terms, stage, region and day (decision 47).
+"""Appeals are found within days: one index of terms, stage, region and day (decision 44).
 
 Nobody who reads waits for this. Saving a record waits while the index is built: about a minute for
 each million appeals.

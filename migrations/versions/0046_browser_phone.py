@@ -1,4 +1,4 @@
-"""Consultants whose telephone is the browser (decision 50)."""
+"""Consultants whose telephone is the browser (decision 47)."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Districts are chosen from the list of КАТО (decision 62); what was typed before stays as it is.
+"""Districts are chosen from the list of КАТО (decision 54); what was typed before stays as it is.
 
 The type of the question stays text, so that a process of the version before shows and keeps both.
 """

@@ -1,4 +1,4 @@
-"""Appeals are found by kind, direction, topic, who answers, urgency and channel too (decision 75).
+"""Appeals are found by kind, direction, topic, who answers, urgency and channel too (decision 65).
 
 Nobody who reads waits for this. Saving a record waits while all are kept anew: about two minutes
 for each million appeals. An appeal that a call opens meanwhile waits in the journal, for a second.

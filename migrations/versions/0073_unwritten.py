@@ -1,4 +1,4 @@
-"""An appeal knows whether it has a record: those without one are found at once (decision 79).
+"""An appeal knows whether it has a record: those without one are found at once (decision 68).
 
 No row is touched but those without a record. Calls that come meanwhile wait in the journal, and who
 reads appeals waits too: about ten seconds for each hundred thousand without one.

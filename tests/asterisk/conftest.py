@@ -1,4 +1,4 @@
-"""What the tests on the real Asterisk share."""
+"""Fixtures of the tests on a real Asterisk."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from callcenter.asterisk.ami import Ami, Fields
-from callcenter.settings import Settings
-from tests.asterisk.line import Line, answering
+from callcenter.platform.core.settings import Settings
+from callcenter.telephony.asterisk.ami import Ami, Fields
+from tests.asterisk.connected_node import ConnectedNode, answering
 from tests.asterisk.switch import PASSWORD, Switch, account, with_free_ports
-from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk, bare_asterisk
+from tests.protocol.bare_asterisk import SECRET, BareAsterisk, bare_asterisk
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def asterisk(tmp_path: Path) -> AsyncIterator[BareAsterisk]:
 
 @pytest.fixture
 async def no_task_left() -> AsyncIterator[None]:
-    """Fails a test that leaves a task of asyncio running."""
+    """Fail a test that leaves a task of asyncio running."""
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
@@ -38,22 +38,22 @@ async def no_task_left() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def told() -> list[Fields]:
-    """What the dialplan told after Stasis."""
+async def user_events() -> list[Fields]:
+    """User events that the dialplan sends after Stasis."""
     return []
 
 
 @pytest.fixture
-async def ami(asterisk: BareAsterisk, told: list[Fields]) -> AsyncIterator[Ami]:
-    async with Ami(
-        port=asterisk.ami_port, user=USER, secret=SECRET, events={"UserEvent": told.append}
-    ) as connected:
-        await connected.ready(20)
-        yield connected
+async def ami(asterisk: BareAsterisk, user_events: list[Fields]) -> AsyncIterator[Ami]:
+    ami = Ami(port=asterisk.ami_port, secret=SECRET)
+    ami.on_event("UserEvent", user_events.append)
+    async with ami:
+        await ami.ready(20)
+        yield ami
 
 
 @pytest.fixture
-async def line(asterisk: BareAsterisk, ami: Ami) -> AsyncIterator[Line]:
-    one = Line(asterisk, ami)
+async def controller(asterisk: BareAsterisk, ami: Ami) -> AsyncIterator[ConnectedNode]:
+    one = ConnectedNode(asterisk, ami)
     async with answering(one):
         yield one

@@ -10,14 +10,23 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from callcenter.asterisk.program import asterisk_command, cli_command
-from callcenter.asterisk.render import SipAccount, render, write
+import aiohttp
+
 from callcenter.consultants.accounts import digest_of
-from callcenter.settings import Settings
-from callcenter.up.ports import UNIFIED_CENTER, with_free_ports
+from callcenter.launcher.port_check import UNIFIED_CENTER, with_free_ports
+from callcenter.platform.core.secrets import read_secret
+from callcenter.platform.core.settings import Settings
+from callcenter.telephony.asterisk.config.binary import asterisk_command, cli_command
+from callcenter.telephony.asterisk.config.renderer import (
+    SipAccount,
+    make_switch_secrets,
+    render,
+    write,
+)
 
 __all__ = ["UNIFIED_CENTER", "Switch", "account", "with_free_ports"]
 
@@ -31,7 +40,7 @@ _LEFT_LIMIT = 30.0
 
 
 def account(extension: str, password: str) -> SipAccount:
-    """A consultant's account as Asterisk is told of it."""
+    """A consultant's SIP account."""
     return SipAccount(extension, digest_of(extension, password))
 
 
@@ -57,14 +66,19 @@ class Switch:
     ) -> None:
         try:
             if exc is None and self.is_running:
-                await self.nothing_left()
+                await self.assert_no_resources_left()
         finally:
             await self.kill()
 
     @property
     def sip(self) -> tuple[str, int]:
-        """Where telephones find it."""
+        """The SIP address for telephones."""
         return str(self.settings.sip_address), self.settings.sip_port
+
+    def sip_for(self, telephone: str) -> tuple[str, int]:
+        """The SIP address for a telephone at this address: that of its own family."""
+        own = self.settings.sip_address_v6 if ":" in telephone else self.settings.sip_address
+        return str(own), self.settings.sip_port
 
     @property
     def unified_center_port(self) -> int:
@@ -88,6 +102,7 @@ class Switch:
     async def start(self) -> None:
         """Renders the configuration and starts; returns when Asterisk is fully booted."""
         assert not self.is_running, "Asterisk runs already"
+        make_switch_secrets(self.settings)
         await asyncio.to_thread(lambda: write(self.settings, render(self.settings, self.accounts)))
         self._permit()
         with (self.settings.var / "asterisk.out").open("ab") as output:
@@ -134,10 +149,18 @@ class Switch:
             await self._process.wait()
 
     async def cli(self, command: str) -> str:
-        """What the running Asterisk answers to a command."""
+        """Run a CLI command; return its output."""
         status, answer = await self._ask(command)
         assert status == 0, f"Asterisk refused {command!r}: {answer}"
         return answer
+
+    async def applications(self) -> dict[str, list[str]]:
+        """The Stasis applications, and the ids of the channels that are named with each."""
+        secret = read_secret(self.settings.secrets_folder, "ari")
+        headers = {"Authorization": aiohttp.encode_basic_auth("callcenter", secret)}
+        url = f"http://127.0.0.1:{self.settings.ari_port}/ari/applications"
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+            return {each["name"]: each["channel_ids"] for each in await answer.json()}
 
     async def channels(self) -> list[str]:
         """The names of the channels that exist now."""
@@ -153,10 +176,13 @@ class Switch:
         """The files in the folder of recordings that Asterisk holds open."""
         spool = str(self.settings.spool.absolute())
         folder = Path(f"/proc/{self.pid}/fd")
-        targets = [os.readlink(each) for each in folder.iterdir() if each.is_symlink()]
+        targets = []
+        for each in folder.iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                targets.append(os.readlink(each))
         return [target for target in targets if target.startswith(spool)]
 
-    async def nothing_left(self) -> None:
+    async def assert_no_resources_left(self) -> None:
         """Returns when no channel, bridge and open recording is left; fails after half a minute."""
 
         async def left() -> list[str]:
@@ -171,11 +197,11 @@ class Switch:
             raise AssertionError(f"left in Asterisk: {', '.join(await left())}") from exc
 
     def log(self, name: str = "messages.log") -> str:
-        """What Asterisk logged; `security.log` has what it refused."""
+        """A log of Asterisk; `security.log` has what it refused."""
         return (self.settings.asterisk_folder / "log" / name).read_text(errors="replace")
 
     def output(self) -> str:
-        """What Asterisk printed since it was first started."""
+        """All output of Asterisk since it was first started."""
         return (self.settings.var / "asterisk.out").read_text(errors="replace")
 
     async def _ask(self, command: str) -> tuple[int, str]:

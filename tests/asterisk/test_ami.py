@@ -8,40 +8,34 @@ from pathlib import Path
 
 import pytest
 
-from callcenter.asterisk.ami import Ami, Fields, Refused, Unreachable
-from callcenter.errors import AskedWrongly, NotReady
-from callcenter.up.ports import free_port
-from tests.protocol.bare_asterisk import SECRET, USER, BareAsterisk
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest
+from callcenter.telephony.asterisk.ami import Ami, AmiActionFailed, AmiUnavailable, Fields
+from tests.protocol.bare_asterisk import SECRET, BareAsterisk
 from tests.protocol.polling import until
 from tests.protocol.relay import Relay
+from tests.streams import port_of, stream_server
 
 pytestmark = pytest.mark.usefixtures("no_task_left")
 
 
 class Watcher:
-    """Remembers what the client told, in order."""
+    """Records events and connections, in order."""
 
     def __init__(self) -> None:
         self.connections = 0
-        self.losses = 0
         self.events: list[Fields] = []
 
     async def connected(self) -> None:
         self.connections += 1
 
-    def lost(self) -> None:
-        self.losses += 1
-
     @asynccontextmanager
     async def watching(self, port: int, secret: str = SECRET) -> AsyncIterator[Ami]:
-        async with Ami(
-            port=port,
-            user=USER,
-            secret=secret,
-            events={"UserEvent": self.events.append, "DeviceStateChange": self.events.append},
-            on_connected=self.connected,
-            on_lost=self.lost,
-        ) as ami:
+        ami = Ami(port=port, secret=secret)
+        ami.on_event("UserEvent", self.events.append)
+        ami.on_event("DeviceStateChange", self.events.append)
+        ami.on_connected(self.connected)
+        async with ami:
             yield ami
 
 
@@ -66,17 +60,16 @@ async def test_device_states_are_listed_and_their_changes_follow_in_order(
 async def test_only_events_with_a_callback_are_sent_at_all(asterisk: BareAsterisk) -> None:
     watcher = Watcher()
     relay = Relay(asterisk.ami_port)
-    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    events = {"UserEvent": watcher.events.append}
-    async with server, Ami(port=port, user=USER, secret=SECRET, events=events) as ami:
-        await ami.ready(20)
-        await command(ami, "devstate change Custom:201 INUSE")
-        await ami.action({"Action": "UserEvent", "UserEvent": "Ours"})
-        await until(lambda: watcher.events, "our own event")
+    async with stream_server(relay.carry) as server:
+        ami = Ami(port=port_of(server), secret=SECRET)
+        ami.on_event("UserEvent", watcher.events.append)
+        async with ami:
+            await ami.ready(20)
+            await command(ami, "devstate change Custom:201 INUSE")
+            await ami.action({"Action": "UserEvent", "UserEvent": "Ours"})
+            await until(lambda: watcher.events, "our own event")
     assert b"Event: UserEvent" in relay.answered
     assert b"Event: DeviceStateChange" not in relay.answered
-    await until(lambda: len(asyncio.all_tasks()) <= 2, "the relay's ends are closed")
 
 
 async def test_after_asterisk_was_restarted_it_is_connected_and_compared_again(
@@ -86,17 +79,17 @@ async def test_after_asterisk_was_restarted_it_is_connected_and_compared_again(
     async with watcher.watching(asterisk.ami_port) as ami:
         await ami.ready(20)
         await asterisk.kill()
-        await until(lambda: watcher.losses == 1, "the loss is noticed")
-        with pytest.raises(Unreachable, match="not connected"):
+        await until(lambda: not ami.connected.is_set(), "the loss is noticed")
+        with pytest.raises(AmiUnavailable):
             await ami.action({"Action": "Ping"})
         await asterisk.start()
         await until(lambda: watcher.connections == 2, "connected again")
         await ami.action({"Action": "UserEvent", "UserEvent": "After"})
         await until(lambda: watcher.events, "events flow again")
-    assert (watcher.connections, watcher.losses) == (2, 2)
+    assert watcher.connections == 2
 
 
-async def test_an_action_whose_answer_never_came_is_not_sent_to_the_next_asterisk(
+async def test_an_unanswered_action_is_not_sent_to_the_next_asterisk(
     asterisk: BareAsterisk,
 ) -> None:
     watcher = Watcher()
@@ -121,7 +114,7 @@ async def test_an_action_whose_answer_never_came_is_not_sent_to_the_next_asteris
         await asyncio.sleep(0)
         await asterisk.kill()
         for result in await asyncio.gather(*calls, return_exceptions=True):
-            assert isinstance(result, Unreachable)
+            assert isinstance(result, AmiUnavailable)
         await asterisk.start()
         await until(lambda: watcher.connections == 2, "connected again")
         await ami.action({"Action": "UserEvent", "UserEvent": "After"})
@@ -129,27 +122,26 @@ async def test_an_action_whose_answer_never_came_is_not_sent_to_the_next_asteris
         assert "0 calls processed" in await command(ami, "core show channels")
 
 
-async def test_a_peer_that_hangs_is_noticed_and_left_and_found_again(
+async def test_a_hung_peer_is_noticed_left_and_found_again(
     asterisk: BareAsterisk,
 ) -> None:
     watcher = Watcher()
     async with watcher.watching(asterisk.ami_port) as ami:
         await ami.ready(20)
         asterisk.freeze()
-        await until(lambda: watcher.losses == 1, "silence is taken for a loss", limit=10)
-        with pytest.raises(NotReady, match="no answer"):
+        await until(lambda: not ami.connected.is_set(), "silence is taken for a loss", limit=10)
+        with pytest.raises(DependencyUnavailable, match="no answer"):
             await ami.ready(0.01)
         asterisk.thaw()
         await until(lambda: watcher.connections == 2, "connected again")
 
 
-async def test_a_cut_connection_is_made_again_and_its_unanswered_action_fails(
+async def test_a_cut_connection_is_restored_and_its_unanswered_action_fails(
     asterisk: BareAsterisk,
 ) -> None:
     watcher = Watcher()
     relay = Relay(asterisk.ami_port)
-    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
-    async with server, watcher.watching(server.sockets[0].getsockname()[1]) as ami:
+    async with stream_server(relay.carry) as server, watcher.watching(port_of(server)) as ami:
         await ami.ready(20)
         await ami.action({"Action": "UserEvent", "UserEvent": "Ours", "Text": "Өскемен"})
         await until(lambda: watcher.events, "an event through the relay")
@@ -158,12 +150,11 @@ async def test_a_cut_connection_is_made_again_and_its_unanswered_action_fails(
         waiting = asyncio.create_task(ami.action({"Action": "CoreStatus"}))
         await asyncio.sleep(0)
         relay.cut()
-        with pytest.raises(Unreachable, match="lost"):
+        with pytest.raises(AmiUnavailable, match="lost"):
             await waiting
         assert not ami.connected.is_set(), "whoever tries again at once would spin"
         asterisk.thaw()
         await until(lambda: watcher.connections == 2, "connected again")
-    await until(lambda: len(asyncio.all_tasks()) <= 2, "the relay's ends are closed")
 
 
 async def test_a_wrong_password_is_named_once_and_not_hammered(
@@ -172,19 +163,21 @@ async def test_a_wrong_password_is_named_once_and_not_hammered(
     caplog.set_level(logging.INFO)
     watcher = Watcher()
     async with watcher.watching(asterisk.ami_port, secret="wrong, and never logged") as ami:
-        with pytest.raises(NotReady, match=r"refuses our user or password.*Authentication failed"):
+        with pytest.raises(
+            DependencyUnavailable, match=r"refuses our user or password.*Authentication failed"
+        ):
             await ami.ready(4)
-        with pytest.raises(Unreachable, match="refuses our user or password"):
+        with pytest.raises(AmiUnavailable, match="refuses our user or password"):
             await ami.action({"Action": "Ping"})
     assert caplog.text.count("refuses our user or password") == 1
     assert asterisk.said().count("failed to authenticate") == 1
     assert "never logged" not in caplog.text
-    assert (watcher.connections, watcher.losses) == (0, 0)
+    assert watcher.connections == 0
 
 
 async def test_nobody_listening_is_named() -> None:
-    async with Ami(port=free_port(), user=USER, secret=SECRET) as ami:
-        with pytest.raises(NotReady, match="Connect call failed"):
+    async with Ami(port=free_port(), secret=SECRET) as ami:
+        with pytest.raises(DependencyUnavailable, match="Connect call failed"):
             await ami.ready(1)
 
 
@@ -192,7 +185,7 @@ async def test_an_asterisk_that_is_started_later_is_found(tmp_path: Path) -> Non
     watcher = Watcher()
     asterisk = BareAsterisk(tmp_path)
     async with watcher.watching(asterisk.ami_port) as ami:
-        with pytest.raises(NotReady):
+        with pytest.raises(DependencyUnavailable):
             await ami.ready(0.1)
         await asterisk.start()
         try:
@@ -206,24 +199,24 @@ async def test_a_second_action_cannot_be_smuggled_into_a_value(asterisk: BareAst
     async with watcher.watching(asterisk.ami_port) as ami:
         await ami.ready(20)
         smuggled = "x\r\n\r\nAction: UserEvent\r\nUserEvent: Smuggled"
-        with pytest.raises(AskedWrongly):
+        with pytest.raises(InvalidRequest):
             await ami.action({"Action": "UserEvent", "UserEvent": "Ours", "Text": smuggled})
         await ami.action({"Action": "UserEvent", "UserEvent": "Ours"})
         await until(lambda: watcher.events, "our own event")
         assert [event["UserEvent"] for event in watcher.events] == ["Ours"]
 
 
-async def test_a_line_that_is_too_long_for_asterisk_is_refused_by_it(
+async def test_asterisk_refuses_a_line_that_is_too_long(
     asterisk: BareAsterisk,
 ) -> None:
     async with Watcher().watching(asterisk.ami_port) as ami:
         await ami.ready(20)
-        with pytest.raises(Refused, match="line too long"):
+        with pytest.raises(AmiActionFailed, match="line too long"):
             await ami.action({"Action": "UserEvent", "UserEvent": "Ours", "Text": "x" * 1100})
         await ami.action({"Action": "Ping"})
 
 
-async def test_a_resync_that_fails_is_tried_again_on_a_new_connection(
+async def test_a_failed_resync_is_repeated_on_a_new_connection(
     asterisk: BareAsterisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     attempts = 0
@@ -234,9 +227,11 @@ async def test_a_resync_that_fails_is_tried_again_on_a_new_connection(
         if attempts == 1:
             await ami.action({"Action": "Nope"})
 
-    async with Ami(port=asterisk.ami_port, user=USER, secret=SECRET, on_connected=resync) as ami:
+    ami = Ami(port=asterisk.ami_port, secret=SECRET)
+    ami.on_connected(resync)
+    async with ami:
         await until(lambda: attempts == 2, "tried again")
-    assert "cannot start: Nope: Invalid/unknown command" in caplog.text
+    assert "Nope: Invalid/unknown command" in caplog.text
 
 
 async def test_cancelling_an_action_forgets_only_its_answer(asterisk: BareAsterisk) -> None:

@@ -1,10 +1,10 @@
-"""The switch of the tests itself: what it promises to the tests that lean on it."""
+"""The switch of the tests itself."""
 
 import pytest
 
-from callcenter.demo.faults import Refused
-from callcenter.demo.phone import Phone
-from callcenter.settings import Settings
+from callcenter.platform.core.settings import Settings
+from callcenter.sipphone.errors import Refused
+from callcenter.sipphone.phone import Phone
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, STRANGER, Switch, account, with_free_ports
 from tests.protocol.polling import until
 
@@ -26,16 +26,17 @@ async def test_it_is_killed_stopped_and_started_with_our_configuration(settings:
 async def test_a_channel_that_is_left_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.asterisk.switch._LEFT_LIMIT", 0.2)
     # Nobody claims the call: it waits in the dialplan.
     switch = Switch(with_free_ports(settings, claim_timeout=30))
     async with switch, Phone(server=switch.sip) as caller:
         call = await caller.call("111")
         await until(lambda: "trying" in call.moments, "the call is there")
-        with pytest.raises(AssertionError, match="left in Asterisk: PJSIP/operator-"):
-            await switch.nothing_left()
+        with monkeypatch.context() as short:
+            short.setattr("tests.asterisk.switch._LEFT_LIMIT", 0.2)
+            with pytest.raises(AssertionError, match="left in Asterisk: PJSIP/operator-"):
+                await switch.assert_no_resources_left()
         await call.hang_up()
-        await switch.nothing_left()
+        await switch.assert_no_resources_left()
 
 
 async def test_a_stranger_gets_no_call(switch: Switch) -> None:

@@ -10,23 +10,28 @@ from pathlib import Path
 
 import click
 
-from callcenter.errors import CallcenterError
-from callcenter.settings import ROOT
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.core.settings import ROOT
+from tests.bench import appeals as finding_appeals
 from tests.bench import audit as auditing
 from tests.bench import behind as falling_behind
 from tests.bench import compare as comparing
 from tests.bench import cost as costing
-from tests.bench import desk as distributing
+from tests.bench import distributor as distributing
 from tests.bench import events as eventing
 from tests.bench import figures as figuring
 from tests.bench import growth as growing
-from tests.bench import keeping as keeping_recordings
+from tests.bench import idle as idling
+from tests.bench import interactions as interacting
+from tests.bench import lengths as explaining_lengths
 from tests.bench import load as loading
 from tests.bench import notice as noticing
+from tests.bench import overload as overloading
+from tests.bench import pages as paging
 from tests.bench import picture as drawing
 from tests.bench import ready as readying
 from tests.bench import recorded as finding
-from tests.bench import register as registering
+from tests.bench import sealing as measuring_sealing
 from tests.bench import silence as listening
 from tests.bench.machine import about
 from tests.bench.results import Sample, save
@@ -45,7 +50,7 @@ def say(words: str) -> None:
     click.echo(f"{minutes:2}:{seconds:02}  {words}")
 
 
-class Keeper:
+class ResultsWriter:
     """Writes what there is so far, so that an interrupted run is not lost."""
 
     def __init__(self, name: str) -> None:
@@ -65,19 +70,19 @@ def main() -> None:
 @click.option("--rounds", default=3, type=click.IntRange(1), show_default=True)
 def compare(rounds: int) -> None:
     """Ours against a plain dialplan of the same Asterisk, in turn."""
-    keep = Keeper("compare")
+    write = ResultsWriter("compare")
     budget = comparing.QUICK if rounds == 1 else comparing.Budget(rounds=rounds)
-    samples = asyncio.run(comparing.compare(budget, prompts(), say, keep))
+    samples = asyncio.run(comparing.compare(budget, prompts(), say, write))
     click.echo("\n" + comparing.comparison(samples))
-    click.echo(f"\n{_shown(keep.path)}")
+    click.echo(f"\n{_shown(write.path)}")
 
 
 @main.command()
 def figures() -> None:
     """Latencies at 1 and 20 calls at once, CPU a call, memory of a live call."""
-    keep = Keeper("figures")
-    click.echo("\n" + figuring.shown(asyncio.run(figuring.figures(prompts(), say, keep))))
-    click.echo(f"\n{_shown(keep.path)}")
+    write = ResultsWriter("figures")
+    click.echo("\n" + figuring.shown(asyncio.run(figuring.figures(prompts(), say, write))))
+    click.echo(f"\n{_shown(write.path)}")
 
 
 @main.command()
@@ -88,11 +93,11 @@ def figures() -> None:
 @click.option("--talk", default=TALK, show_default=True, help="Seconds from key to hang-up.")
 def cost(sides: Sequence[str], rounds: int, rate: float, seconds: float, talk: float) -> None:
     """CPU a call at one rate, by process, and commits: of ours, or of the sides that are named."""
-    keep = Keeper("cost")
+    write = ResultsWriter("cost")
     names = sides or ("ours",)
-    taking = costing.costs(names, rounds, rate, seconds, talk, prompts(), say, keep)
+    taking = costing.costs(names, rounds, rate, seconds, talk, prompts(), say, write)
     click.echo("\n" + costing.shown(asyncio.run(taking)))
-    click.echo(f"\n{_shown(keep.path)}")
+    click.echo(f"\n{_shown(write.path)}")
 
 
 @main.command()
@@ -107,20 +112,62 @@ def cost(sides: Sequence[str], rounds: int, rate: float, seconds: float, talk: f
 )
 def load(side: str, calls: int, minutes: float, talk: float, packet: str) -> None:
     """So many conversations at once for so long: what is lost, and what grows."""
-    keep = Keeper("load")
+    write = ResultsWriter("load")
     frames = int(packet) // 20
-    loaded = loading.load(side, calls, minutes, talk, frames, prompts(), say, keep)
+    loaded = loading.load(side, calls, minutes, talk, frames, prompts(), say, write)
     sample = asyncio.run(loaded)
     click.echo("\n" + loading.shown(sample))
-    click.echo(f"\n{_shown(keep.path)}")
+    click.echo(f"\n{_shown(write.path)}")
+
+
+@main.command()
+@click.option("--rate", default=16.0, show_default=True, help="New calls a second.")
+@click.option("--seconds", default=20.0, show_default=True)
+def lengths(rate: float, seconds: float) -> None:
+    """Why recordings are shorter than their conversations: who was late."""
+    found = asyncio.run(explaining_lengths.lengths(rate, seconds, prompts(), say))
+    click.echo("\n" + explaining_lengths.shown(found))
+
+
+@main.command()
+@click.option("--side", "sides", multiple=True, type=click.Choice(list(comparing.SIDES)))
+@click.option("--rate", default=20.0, show_default=True, help="New calls a second.")
+@click.option("--seconds", default=60.0, show_default=True)
+@click.option("--loops", default=2, type=click.IntRange(0), show_default=True, help="Busy loops.")
+def overload(sides: Sequence[str], rate: float, seconds: float, loops: int) -> None:
+    """Both sides beside busy loops: who was served, by whom, and what was lost."""
+    names = sides or tuple(comparing.SIDES)
+    found = asyncio.run(overloading.overload(names, rate, seconds, loops, prompts(), say))
+    click.echo("\n" + overloading.shown(found))
+
+
+@main.command()
+@click.option("--seconds", default=60.0, show_default=True, help="Jobs come once a minute.")
+def idle(seconds: float) -> None:
+    """What all processes use while nobody calls: CPU and wake-ups."""
+    click.echo("\n" + asyncio.run(idling.idle(seconds, prompts())))
+
+
+@main.command()
+@click.option("--seconds", default=60.0, show_default=True, help="Pages begin anew each 50 s.")
+def pages(seconds: float) -> None:
+    """What open pages of 60 consultants and 5 supervisors use while nothing happens."""
+    click.echo("\n" + asyncio.run(paging.pages(seconds, prompts())))
+
+
+@main.command()
+@click.option("--times", default=20, show_default=True, help="How often each is pressed.")
+def interactions(times: int) -> None:
+    """What a consultant waits for after a key: milliseconds until Chromium has painted it."""
+    click.echo("\n" + asyncio.run(interacting.interactions(times)))
 
 
 @main.command()
 def growth() -> None:
     """Cost a call with more calls, more consultants, more appeals."""
-    keep = Keeper("growth")
-    click.echo("\n" + growing.shown(asyncio.run(growing.growth(prompts(), say, keep))))
-    click.echo(f"\n{_shown(keep.path)}")
+    write = ResultsWriter("growth")
+    click.echo("\n" + growing.shown(asyncio.run(growing.growth(prompts(), say, write))))
+    click.echo(f"\n{_shown(write.path)}")
 
 
 @main.command()
@@ -144,27 +191,29 @@ def silence(humming: bool) -> None:
 
 
 @main.command()
-def desk() -> None:
-    """What an operation of the desk costs Redis, with more consultants and more callers."""
+def distributor() -> None:
+    """What an operation of the distributor costs Redis, with more consultants and more callers."""
     click.echo("\n" + distributing.costs(say))
 
 
 @main.command()
-def keeping() -> None:
-    """How many times faster than real time recordings are kept, and in how much memory."""
-    click.echo("\n" + keeping_recordings.shown(keeping_recordings.keeping(prompts(), say)))
+def sealing() -> None:
+    """How many times faster than real time recordings are sealed, and in how much memory."""
+    click.echo("\n" + measuring_sealing.shown(measuring_sealing.measure(prompts(), say)))
 
 
 @main.command()
 @click.option("--at-once", default=300, type=click.IntRange(1), show_default=True)
 @click.option("--rate", default=5.0, show_default=True, help="Coming a second after that.")
 @click.option("--seconds", default=60.0, show_default=True, help="For so long.")
-@click.option("--away", default=0.0, help="Seconds for which the store, of S3 then, is away.")
-def behind(at_once: int, rate: float, seconds: float, away: float) -> None:
+@click.option(
+    "--away", "absent", default=0.0, help="Seconds for which the store, of S3 then, is away."
+)
+def behind(at_once: int, rate: float, seconds: float, absent: float) -> None:
     """How long the worker takes to seal conversations that all end in one second."""
     with tempfile.TemporaryDirectory(prefix="cc-") as folder:
         measuring = falling_behind.behind(
-            Path(folder), at_once, rate, seconds, away, prompts(), say
+            Path(folder), at_once, rate, seconds, absent, prompts(), say
         )
         click.echo("\n" + asyncio.run(measuring))
 
@@ -173,19 +222,19 @@ def behind(at_once: int, rate: float, seconds: float, away: float) -> None:
 @click.option("--rounds", default=3, type=click.IntRange(1), show_default=True)
 def events(rounds: int) -> None:
     """What events and requests cost: filtered or not, by WebSocket or by HTTP."""
-    keep = Keeper("events")
-    samples = asyncio.run(eventing.events(rounds, prompts(), say, keep))
+    write = ResultsWriter("events")
+    samples = asyncio.run(eventing.events(rounds, prompts(), say, write))
     click.echo("\n" + eventing.shown(samples))
-    click.echo(f"\n{_shown(keep.path)}")
+    click.echo(f"\n{_shown(write.path)}")
 
 
 @main.command()
 @click.argument("results", type=click.Path(path_type=Path, exists=True))
 def picture(results: Path) -> None:
     """Draw a comparison into docs/performance.svg, and show its tables again."""
-    told, samples = read(results)
-    PICTURE.write_text(drawing.picture(samples, told), encoding="utf-8")
-    for key, value in told.items():
+    reported, samples = read(results)
+    PICTURE.write_text(drawing.picture(samples, reported), encoding="utf-8")
+    for key, value in reported.items():
         click.echo(f"{key}: {value}")
     click.echo("\n" + comparing.comparison(samples))
     click.echo(f"\npicture: {PICTURE.relative_to(ROOT)}")
@@ -195,12 +244,12 @@ def _shown(path: Path) -> str:
     return f"results: {path.relative_to(ROOT)}"
 
 
-@main.command()
+@main.command("appeals")
 @click.option("--appeals", default=1_000_000, type=click.IntRange(1), show_default=True)
-def register(appeals: int) -> None:
+def search(appeals: int) -> None:
     """How long it takes to find an appeal among many."""
     with tempfile.TemporaryDirectory(prefix="cc-") as folder:
-        click.echo(asyncio.run(registering.register(Path(folder), appeals, say)))
+        click.echo(asyncio.run(finding_appeals.measure(Path(folder), appeals, say)))
 
 
 @main.command()

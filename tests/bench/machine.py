@@ -6,8 +6,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from callcenter.asterisk.program import find_asterisk
-from callcenter.settings import ROOT, Settings
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.telephony.asterisk.config.binary import find_asterisk
 
 
 def about(command: str) -> dict[str, str]:
@@ -37,7 +37,7 @@ def _memory() -> int:
 
 def _revision() -> str:
     try:
-        told = subprocess.run(
+        reported = subprocess.run(
             ["git", "describe", "--always", "--dirty"],
             cwd=ROOT,
             capture_output=True,
@@ -46,4 +46,4 @@ def _revision() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told.stdout.strip()
+    return reported.stdout.strip()

@@ -13,9 +13,9 @@ from typing import Any
 
 import aiohttp
 
-from callcenter.demo.phone import Phone
-from callcenter.errors import CallcenterError
-from callcenter.secrets import read_secret
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.core.secrets import read_secret
+from callcenter.sipphone.phone import Phone
 from tests.asterisk.switch import OPERATOR
 from tests.bench.results import Spread
 from tests.bench.sides import Product, Stock, until
@@ -57,12 +57,12 @@ async def notice(built: Path, say: Callable[[str], None]) -> Noticed:
 
 async def _taken(side: Product) -> float:
     async with _greeted(side) as (ask, caller):
-        first = await _life(ask, caller)
+        first = await _instance(ask, caller)
         began = time.monotonic()
         side.part(first.partition(".")[0]).kill()
 
         async def is_taken() -> bool:
-            return await _life(ask, caller) not in ("", first)
+            return await _instance(ask, caller) not in ("", first)
 
         await until(is_taken, "another controller has the caller", LIMIT)
         took = time.monotonic() - began
@@ -78,8 +78,8 @@ async def _fallen_back(side: Product) -> float:
             os.kill(side.pid(name), signal.SIGSTOP)  # nobody starts again what lives
 
         async def is_there() -> bool:
-            told = await ask(f"channels/{caller}")
-            return bool(told["dialplan"]["context"] == "fallback")
+            reported = await ask(f"channels/{caller}")
+            return bool(reported["dialplan"]["context"] == "fallback")
 
         await until(is_there, "the caller is in the fallback", LIMIT)
         took = time.monotonic() - began
@@ -95,7 +95,7 @@ async def _answering(side: Product) -> float:
     async def is_served() -> bool:
         try:
             async with asyncio.timeout(2.0), _greeted(side) as (ask, caller):
-                return bool(await _life(ask, caller))
+                return bool(await _instance(ask, caller))
         except FAILED:
             return False
 
@@ -124,12 +124,12 @@ async def _greeted(side: Product) -> AsyncIterator[tuple[Ask, str]]:
         call = await phone.call("111")
         await call.answered()
         call.send_silence()
-        (told,) = await ask("channels")
-        yield ask, told["id"]
+        (reported,) = await ask("channels")
+        yield ask, reported["id"]
         await call.hang_up()
 
 
-async def _life(ask: Ask, caller: str) -> str:
+async def _instance(ask: Ask, caller: str) -> str:
     """The life of a controller that has this channel; empty when none does."""
     for application in await ask("applications"):
         if caller in application["channel_ids"]:

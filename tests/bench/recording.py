@@ -19,16 +19,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from callcenter.asterisk.ami import Ami
-from callcenter.asterisk.ari import Ari
-from callcenter.asterisk.channel import Channel
-from callcenter.asterisk.channels import Channels
-from callcenter.asterisk.recorder import Recorder
-from callcenter.asterisk.switchboard import Switchboard
-from callcenter.demo.call import Call
-from callcenter.demo.phone import Phone
-from callcenter.secrets import read_secret
-from callcenter.settings import Settings
+from callcenter.platform.core.secrets import read_secret
+from callcenter.platform.core.settings import Settings
+from callcenter.sipphone.call import SipCall
+from callcenter.sipphone.phone import Phone
+from callcenter.telephony.asterisk.ami import Ami
+from callcenter.telephony.asterisk.ari import Ari
+from callcenter.telephony.asterisk.channel import Channel
+from callcenter.telephony.asterisk.mixmonitor import MixMonitorRecorder
+from callcenter.telephony.asterisk.node import AsteriskNode
+from callcenter.telephony.asterisk.switch import AsteriskSwitch
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, Switch, account, with_free_ports
 from tests.protocol.polling import until
 
@@ -40,8 +40,8 @@ CALLER, CONSULTANT = 400.0, 1000.0  # hertz; whole periods in 10 ms, so that nei
 class Talk:
     """A conversation: the telephones' ends, and Asterisk's channel of the caller."""
 
-    caller: Call
-    consultant: Call
+    caller: SipCall
+    consultant: SipCall
     leg: Channel
     bridge: str
 
@@ -49,29 +49,31 @@ class Talk:
 class Bench:
     """An Asterisk, a controller and two telephones that can hold many calls."""
 
-    def __init__(self, switch: Switch, ami: Ami, board: Switchboard, calls: list[Channel]) -> None:
+    def __init__(
+        self, switch: Switch, ami: Ami, board: AsteriskSwitch, calls: list[Channel]
+    ) -> None:
         self.switch, self.ami, self.board, self.calls = switch, ami, board, calls
         self.folder = switch.settings.spool
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @asynccontextmanager
     async def talk(self, caller: Phone, consultant: Phone) -> AsyncIterator[Talk]:
-        known = len(self.calls)
+        existing = len(self.calls)
         call = await caller.call("111")
-        await until(lambda: len(self.calls) > known, "the call is claimed")
+        await until(lambda: len(self.calls) > existing, "the call is claimed")
         leg = self.calls[-1]
         await leg.answer()
         await call.answered()
         ringing = self.board.ring("1001", leg, "ru", 10)
         answering = asyncio.create_task(_answer(consultant))
-        async with ringing as other, self.board.connected(leg, other):
+        async with ringing as other, self.board.connect(leg, other):
             bridges = await self.board.channels.ari.request("GET", "bridges")
             bridge = next(each["id"] for each in bridges if leg.id in each["channels"])
             call.send_tone(CALLER)
             (other_end := await answering).send_tone(CONSULTANT)
             yield Talk(call, other_end, leg, bridge)
         await call.hang_up()
-        self.board.channels.forget(leg)
+        self.board.channels.untrack(leg)
 
     async def start(self, talk: Talk, way: str, name: str) -> str:
         """Start MixMonitor in this way; returns its id."""
@@ -104,7 +106,7 @@ class Bench:
         return left, right
 
 
-async def _answer(consultant: Phone) -> Call:
+async def _answer(consultant: Phone) -> SipCall:
     call = await consultant.next_call()
     await call.answer()
     return call
@@ -119,18 +121,19 @@ async def bench() -> AsyncIterator[tuple[Bench, Phone, Phone]]:
             ami = await stack.enter_async_context(
                 Ami(
                     port=settings.ami_port,
-                    user="callcenter",
                     secret=read_secret(settings.secrets_folder, "ami"),
                 )
             )
             await ami.ready(20)
             calls: list[Channel] = []
             secret = read_secret(settings.secrets_folder, "ari")
-            channels = Channels(settings, "line-1", secret, calls.append, _nobody)
-            board = Switchboard(settings, channels, Recorder(ami))
-            for work in (channels.ari.run(), channels.lives.run()):
+            node = AsteriskNode(settings, "line-1", secret)
+            node.channels.on_call(calls.append)
+            node.on_instance_dead(_fail_on_takeover)
+            board = AsteriskSwitch(settings, node, MixMonitorRecorder(ami))
+            for work in (node.ari.run(), node.membership.run()):
                 stack.callback(asyncio.create_task(work).cancel)
-            await until(channels.ari.connected.is_set, "connected")
+            await until(node.ari.connected.is_set, "connected")
             caller = await stack.enter_async_context(Phone(server=switch.sip))
             consultant = await stack.enter_async_context(
                 Phone(address=CONSULTANTS, server=switch.sip, user="1001", password=PASSWORD)
@@ -139,8 +142,8 @@ async def bench() -> AsyncIterator[tuple[Bench, Phone, Phone]]:
             yield Bench(switch, ami, board, calls), caller, consultant
 
 
-async def _nobody(life: str, in_order: bool) -> None:
-    raise AssertionError(f"calls of {life} were left behind, in order: {in_order}")
+async def _fail_on_takeover(instance: str, in_order: bool) -> None:
+    raise AssertionError(f"calls of {instance} were left behind, in order: {in_order}")
 
 
 # What is in the files
@@ -337,8 +340,8 @@ async def _window(rig: Bench, talks: list[Talk], way: str, turn: int, seconds: f
 
 
 async def _record(ari: Ari, path: str, name: str, limit: str) -> None:
-    wanted = {"name": name, "format": "wav", "maxDurationSeconds": limit}
-    await ari.request("POST", f"{path}/record", wanted)
+    expected = {"name": name, "format": "wav", "maxDurationSeconds": limit}
+    await ari.request("POST", f"{path}/record", expected)
 
 
 def _cpu_seconds(pid: int) -> float:

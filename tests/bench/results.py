@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callcenter.errors import AskedWrongly
+from callcenter.platform.core.errors import InvalidRequest
 from tests.bench.facts import Fact
 
 ANSWER_LIMIT, RING_LIMIT = 50.0, 100.0  # milliseconds that the 95th percentile must not exceed
@@ -28,8 +28,8 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> "Spread":
-        known = sorted(value for value in values if value is not None)
-        return cls(*(percentile(known, share) for share in (50, 95, 99, 100)))
+        existing = sorted(value for value in values if value is not None)
+        return cls(*(percentile(existing, share) for share in (50, 95, 99, 100)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class Recordings:
     def of(cls, facts: Sequence[Fact]) -> "Recordings":
         """The bytes are of all calls."""
         lacks = [fact.short for fact in facts if fact.fault is None]
-        known = [lack for lack in lacks if lack is not None]
+        existing = [lack for lack in lacks if lack is not None]
         return cls(
             bytes=sum(fact.size for fact in facts),
-            missing=len(lacks) - len(known),
-            off=sum(abs(lack) > OFF for lack in known),
-            short=sum(lack > OFF for lack in known),
+            missing=len(lacks) - len(existing),
+            off=sum(abs(lack) > OFF for lack in existing),
+            short=sum(lack > OFF for lack in existing),
         )
 
 
@@ -126,14 +126,14 @@ def save(path: Path, about: Mapping[str, str], samples: Sequence[Sample]) -> Non
 
 
 def load(path: Path) -> tuple[dict[str, str], list[Sample]]:
-    """What `save` wrote. Raises AskedWrongly for anything else."""
+    """What `save` wrote. Raises InvalidRequest for anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
-            raise AskedWrongly(f"{path} is of format {content['format']}, not {FORMAT}")
+            raise InvalidRequest(f"{path} is of format {content['format']}, not {FORMAT}")
         return dict(content["about"]), [_sample(each) for each in content["samples"]]
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise AskedWrongly(f"{path} holds no results of the benchmark: {exc!r}") from exc
+        raise InvalidRequest(f"{path} holds no results of the benchmark: {exc!r}") from exc
 
 
 def _sample(fields: dict[str, Any]) -> Sample:

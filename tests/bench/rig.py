@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callcenter.errors import WeFailed
-from callcenter.line.prompts.build import build
-from callcenter.settings import ROOT, Settings
-from callcenter.up.processes import give_turn
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.telephony.calls.prompts.build import build
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
 from tests.bench.facts import Fact, facts
 from tests.bench.results import ANSWER_LIMIT, Recordings, Sample, Spread, faults, merged
@@ -24,7 +23,7 @@ from tests.bench.telephones import SECOND_KEY, Callers, Consultants, PlacedCall
 from tests.bench.usage import cpu_seconds, memory_bytes
 
 TALK = 4.0  # seconds from the key to the caller's hang-up
-FIRST = -20  # as `nice` has it
+REAL_TIME_PRIORITY = 1  # the least of that class
 IDLE = 3.0  # seconds over which the use of an idle side is measured
 
 
@@ -78,10 +77,10 @@ class Rig:
     async def facts(self, calls: Sequence[PlacedCall]) -> list[Fact]:
         """What became of the calls, once all of it is written down (or never will be)."""
         numbers = [call.number for call in calls if call.answered_at is not None]
-        with suppress(WeFailed):  # the calls concerned count as faults
+        with suppress(OperationFailed):  # the calls concerned count as faults
             await self.side.settled(numbers)
         legs = await self.side.legs(numbers, self.consultants.legs)
-        return facts(calls, legs, await self.side.kept(numbers))
+        return facts(calls, legs, await self.side.stored(numbers))
 
     async def measure(
         self, kind: str, rate: float, seconds: float, talk: float = TALK, **more: float
@@ -127,7 +126,7 @@ class Rig:
         found = await self.facts(calls)
         took, after = time.monotonic() - begun, cpu_seconds(roots)
         own = time.process_time() - own
-        kept = Recordings.of(found)
+        stored = Recordings.of(found)
         above_idle = {
             name: (after[name] - before[name] - self.idle[name] * took) * 1000 / len(calls)
             for name in roots
@@ -144,10 +143,10 @@ class Rig:
             cpu=merged(above_idle),
             generator=own * 1000 / len(calls),
             memory=self.memory(),
-            recorded=kept.bytes,
-            missing=kept.missing,
-            off=kept.off,
-            short=kept.short,
+            recorded=stored.bytes,
+            missing=stored.missing,
+            off=stored.off,
+            short=stored.short,
             difference=Spread.of(None if f.short is None else abs(f.short) for f in found),
             more=more,
         )
@@ -213,12 +212,18 @@ def _first() -> Iterator[None]:
     """Before all else on the processors meanwhile: real telephones have some of their own.
 
     Else a side that leaves none makes the telephones late, and that looks like its own lateness.
+    In the class for real time, which the kernel takes off a processor's capacity: a nice value of
+    -20 made it balance the other processes by 80 times the weight that telephones need, and put
+    all of a side on the other processor. Without the right to do so (root) they are as the others.
     """
-    give_turn(os.getpid(), FIRST)
+    with suppress(PermissionError):
+        os.sched_setscheduler(
+            0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(REAL_TIME_PRIORITY)
+        )
     try:
         yield
     finally:
-        give_turn(os.getpid(), 0)
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @contextmanager

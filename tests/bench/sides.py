@@ -5,6 +5,7 @@ ours as `callcenter up` runs it.
 """
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -16,27 +17,32 @@ from typing import Any, Protocol
 
 import psycopg
 
-from callcenter.asterisk.program import cli_command
-from callcenter.asterisk.render import render, write
-from callcenter.errors import WeFailed
-from callcenter.settings import Settings
-from callcenter.storage.redis import open_redis
-from callcenter.up.child import Child, Part, Surroundings
-from callcenter.up.ports import ports
-from callcenter.up.postgres import find_cluster, postgres
-from callcenter.up.product import asterisk, product
-from callcenter.up.supervisor import Plan, Step, Supervisor
+from callcenter.launcher.managed_process import LaunchContext, ManagedProcess, ProcessSpec
+from callcenter.launcher.port_check import ports
+from callcenter.launcher.postgres import OWNER, postgres
+from callcenter.launcher.process_plan import asterisk, product
+from callcenter.launcher.supervisor import LaunchPlan, LaunchStep, ProcessSupervisor
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.database_roles import password_file
+from callcenter.platform.storage.redis import open_redis
+from callcenter.telephony.asterisk.config.binary import cli_command
+from callcenter.telephony.asterisk.config.renderer import make_switch_secrets, render, write
+from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from tests.asterisk.switch import PASSWORD, account, with_free_ports
-from tests.bench.facts import Kept, Ring, legs_of_callers, legs_of_rings
+from tests.bench.facts import Ring, Stored, legs_of_callers, legs_of_rings
 from tests.bench.stock import extensions
 from tests.bench.telephones import RungLeg
 
 RAW_SECOND = 2 * 2 * 8000  # bytes of a second in two channels of 16 bits
 SETTLED = 30.0  # seconds within which everything of the calls must be written down
+#: Of ours: whom the dialplan's fallback served is registered from CEL by a job of every minute,
+#: half a minute after the end of the call; and many may be.
+BACKFILLED = 180.0
 READY = 60.0
 UNLOADED = (
     *("res_ari", "res_stasis", "app_stasis", "res_websocket_client", "res_manager_devicestate"),
-    *("app_celgenuserevent", "res_cdrel", "cel_custom"),
+    *("app_celgenuserevent", "res_cdrel", "cel_custom", "res_hep"),
 )
 CDR_TABLE = """
     CREATE TABLE cdr (calldate timestamptz, clid text, src text, dst text, dcontext text,
@@ -49,10 +55,17 @@ MOMENTS = """
     FROM appeal a JOIN appeal_event e ON e.appeal_id = a.id AND e.kind = 'ringing'
     WHERE a.caller_number = ANY(%s) AND a.received_at > now() - interval '1 hour'
 """
-KEPT = """
+STORED = """
     SELECT a.caller_number, a.outcome, r.state, r.duration_ms, r.bytes
     FROM appeal a LEFT JOIN recording r ON r.appeal_id = a.id
     WHERE a.caller_number = ANY(%s) AND a.received_at > now() - interval '1 hour'
+"""
+STORIES = """
+    SELECT a.caller_number, string_agg(format('%%s %%s %%s',
+        round(extract(epoch FROM e.at - a.received_at), 2), e.kind, e.detail), '; ' ORDER BY e.seq)
+    FROM appeal a JOIN appeal_event e ON e.appeal_id = a.id
+    WHERE a.caller_number = ANY(%s) AND a.received_at > now() - interval '1 hour'
+    GROUP BY a.id, a.caller_number
 """
 UNFINISHED = """
     SELECT count(*) FROM unnest(%s::text[]) AS n (number)
@@ -91,8 +104,14 @@ class Side(Protocol):
     ) -> dict[str, list[RungLeg]]:
         """The consultants' legs by the caller they were rung for."""
 
-    async def kept(self, numbers: Sequence[str]) -> dict[str, Kept]:
+    async def stored(self, numbers: Sequence[str]) -> dict[str, Stored]:
         """What was kept of the calls, by caller."""
+
+    async def reached_queue(self, numbers: Sequence[str]) -> set[str]:
+        """Which of these callers came into the queue of the dialplan, met somebody or not."""
+
+    async def stories(self, numbers: Sequence[str]) -> list[str]:
+        """A line for each of these callers: what happened to them, in seconds, as it is kept."""
 
 
 @dataclass
@@ -111,19 +130,26 @@ class _Copy(ABC):
     def __init__(self, folder: Path, prompts: Path, stock: Stock) -> None:
         """`prompts` are built already; `folder` must have a short path, for its sockets."""
         self.stock = stock
-        # A consultant is free again at once after a call, as with app_queue.
-        settings = Settings(_env_file=None, var=folder, recordings=folder / "recordings", wrap_up=0)
-        # Ports of RTP for a thousand calls and more, below those that the kernel gives out.
-        self.settings = with_free_ports(settings, rtp_start=10000, rtp_end=31999)
+        # A consultant is free once registered, and again at once after a call, as with app_queue.
+        settings = Settings(
+            _env_file=None,
+            var=folder,
+            recordings=folder / "recordings",
+            wrap_up=0,
+            sign_in_required=False,
+        )
+        # Ports of RTP for a thousand calls and more, below those that the kernel gives out, and
+        # whose open files (`open_files.py`) a machine allows that allows 20 000.
+        self.settings = with_free_ports(settings, rtp_start=10000, rtp_end=15999)
         folder.mkdir(parents=True)
         self.settings.prompts.symlink_to(prompts)
         self.settings.spool.mkdir(parents=True)
         self.said: list[str] = []
-        self._supervisor = Supervisor(self.settings, self.plan, self.said.append)
+        self._supervisor = ProcessSupervisor(self.settings, self.plan, self.said.append)
         self._database: psycopg.AsyncConnection | None = None
 
     @abstractmethod
-    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+    def plan(self, settings: Settings, around: LaunchContext) -> LaunchPlan:
         """What this side starts."""
 
     @property
@@ -138,7 +164,7 @@ class _Copy(ABC):
             await self._database.close()
         await self._supervisor.stop()
 
-    def part(self, name: str) -> Child:
+    def part(self, name: str) -> ManagedProcess:
         """A process of it, which is started again when it dies."""
         return self._supervisor.child(name)
 
@@ -170,15 +196,14 @@ class Plain(_Copy):
 
     name = "plain"
 
-    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+    def plan(self, settings: Settings, around: LaunchContext) -> LaunchPlan:
         switch = replace(asterisk(settings, around), prepare=self._prepare)
-        return Plan(
-            stages=([postgres(find_cluster(settings), around)], [switch]), ports=ports(settings)
-        )
+        return LaunchPlan(stages=([postgres(settings, around)], [switch]), ports=ports(settings))
 
     async def _prepare(self) -> None:
         async with await psycopg.AsyncConnection.connect(self.settings.database) as connection:
             await connection.execute(CDR_TABLE)
+        make_switch_secrets(self.settings)
         write(self.settings, plain_files(self.settings, render(self.settings, self.accounts)))
 
     def roots(self) -> dict[str, int]:
@@ -215,14 +240,23 @@ class Plain(_Copy):
     ) -> dict[str, list[RungLeg]]:
         return legs_of_callers(legs)
 
-    async def kept(self, numbers: Sequence[str]) -> dict[str, Kept]:
+    async def stored(self, numbers: Sequence[str]) -> dict[str, Stored]:
         rows = await self.query("SELECT DISTINCT src FROM cdr WHERE src = ANY(%s)", list(numbers))
-        kept = {}
+        stored = {}
         for (number,) in rows:
             file = self.settings.spool / f"{number}.raw"
             size = file.stat().st_size if file.exists() else 0
-            kept[number] = Kept(size / RAW_SECOND if size else None, size)
-        return kept
+            stored[number] = Stored(size / RAW_SECOND if size else None, size)
+        return stored
+
+    async def reached_queue(self, numbers: Sequence[str]) -> set[str]:
+        rows = await self.query(
+            "SELECT DISTINCT src FROM cdr WHERE src = ANY(%s) AND lastapp = 'Queue'", list(numbers)
+        )
+        return {number for (number,) in rows}
+
+    async def stories(self, numbers: Sequence[str]) -> list[str]:
+        return []
 
 
 def plain_files(settings: Settings, rendered: dict[str, str]) -> dict[str, str]:
@@ -241,9 +275,11 @@ def plain_files(settings: Settings, rendered: dict[str, str]) -> dict[str, str]:
     files["queues.conf"] = files["queues.conf"].replace("[fallback]", "[bench]")
     files["cel.conf"] = "[general]\nenable = no\n"
     files["cdr.conf"] = "[general]\nenable = yes\n"
+    owner = password_file(settings.secrets_folder, OWNER)
+    password = owner.read_text().strip().rpartition(":")[2]
     files["cdr_pgsql.conf"] = (
         f"[global]\nhostname = {settings.postgres_folder}\nport = 5432\n"
-        "dbname = callcenter\nuser = postgres\ntable = cdr\n"
+        f"dbname = callcenter\nuser = postgres\npassword = {password}\ntable = cdr\n"
     )
     return files
 
@@ -253,16 +289,16 @@ class Product(_Copy):
 
     name = "ours"
 
-    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+    def plan(self, settings: Settings, around: LaunchContext) -> LaunchPlan:
         plan = product(settings, around)
         stock = (
             *(sys.executable, "-m", "tests.bench.stock"),
             *("--consultants", str(self.stock.consultants), "--appeals", str(self.stock.appeals)),
         )
-        stages: list[Sequence[Part | Step]] = []
+        stages: list[Sequence[ProcessSpec | LaunchStep]] = []
         for stage in plan.stages:
             if any(member.name == "render" for member in stage):
-                stages.append([Step("stock", stock)])
+                stages.append([LaunchStep("stock", stock)])
             stages.append(stage)
         return replace(plan, stages=stages)
 
@@ -286,7 +322,7 @@ class Product(_Copy):
         async def written() -> bool:
             return bool((await self.query(UNFINISHED, list(numbers)))[0][0] == 0)
 
-        await until(written, "every call has its outcome and its recording", SETTLED)
+        await until(written, "every call has its outcome and its recording", BACKFILLED)
 
     async def legs(
         self, numbers: Sequence[str], legs: Sequence[RungLeg]
@@ -298,21 +334,36 @@ class Product(_Copy):
         ]
         return legs_of_rings(rings, legs)
 
-    async def kept(self, numbers: Sequence[str]) -> dict[str, Kept]:
-        kept = {}
-        for number, outcome, state, milliseconds, size in await self.query(KEPT, list(numbers)):
-            fault = None if outcome == "talked" else f"outcome {outcome}"
-            if state != "stored":
-                kept[number] = Kept(None, 0, fault)
-            else:
-                kept[number] = Kept(milliseconds / 1000, size, fault)
-        return kept
+    async def stored(self, numbers: Sequence[str]) -> dict[str, Stored]:
+        rows = await self.query(STORED, list(numbers))
+        return {number: Stored.of(*row) for number, *row in rows}
+
+    async def reached_queue(self, numbers: Sequence[str]) -> set[str]:
+        return queued_by_cel(cel_file_of(self.settings).read_bytes()) & set(numbers)
+
+    async def stories(self, numbers: Sequence[str]) -> list[str]:
+        rows = await self.query(STORIES, list(numbers))
+        return [f"{number}: {events}" for number, events in rows]
+
+
+def queued_by_cel(lines: bytes) -> set[str]:
+    """The callers who waited in the dialplan's fallback, by the lines of CEL."""
+    number_of: dict[str, str] = {}
+    waited = set()
+    for line in lines.splitlines():
+        if b"RECEIVED" in line or b"FALLBACK_WAITING" in line:
+            event = json.loads(line)
+            if event["eventtype"] == "RECEIVED":
+                number_of[event["linkedid"]] = json.loads(event["eventextra"])["extra"]
+            elif event["eventtype"] == "FALLBACK_WAITING":
+                waited.add(event["linkedid"])
+    return {number_of[each] for each in waited if each in number_of}
 
 
 async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float) -> None:
-    """Poll; raises WeFailed after `limit` seconds."""
+    """Poll; raises OperationFailed after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not await true():
         if time.monotonic() > deadline:
-            raise WeFailed(f"not within {limit:g} s: {what}")
+            raise OperationFailed(f"not within {limit:g} s: {what}")
         await asyncio.sleep(0.2)

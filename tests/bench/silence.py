@@ -14,16 +14,16 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.states import State
-from callcenter.demo.call import Call
-from callcenter.demo.faults import CallOver
-from callcenter.demo.phone import Phone
-from callcenter.demo.sound import RATE, encode, tone
-from callcenter.settings import Settings
-from callcenter.storage.redis import open_redis
-from callcenter.up.child import Surroundings
-from callcenter.up.supervisor import Plan
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.rules.states import PresenceState
+from callcenter.launcher.managed_process import LaunchContext
+from callcenter.launcher.supervisor import LaunchPlan
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.redis import open_redis
+from callcenter.sipphone.audio import RATE, encode, tone
+from callcenter.sipphone.call import SipCall
+from callcenter.sipphone.errors import CallOver
+from callcenter.sipphone.phone import Phone
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
 from tests.bench.results import Spread
 from tests.bench.sides import Product, Stock
@@ -39,7 +39,7 @@ HUM = 700.0  # Hz
 class WithGivenPrompts(Product):
     """All of ours, with the prompts that are given: none is made anew."""
 
-    def plan(self, settings: Settings, around: Surroundings) -> Plan:
+    def plan(self, settings: Settings, around: LaunchContext) -> LaunchPlan:
         plan = super().plan(settings, around)
         stages = [[part for part in stage if part.name != "prompts"] for stage in plan.stages]
         return replace(plan, stages=stages)
@@ -75,8 +75,8 @@ async def silence(built: Path, humming: bool, say: Callable[[str], None]) -> Hea
                 ]
                 say(f"{CALLERS} callers wait for {WAIT:g} s")
                 waiting = asyncio.gather(*(_waits(phone) for phone in callers))
-                duty = DutyDesk(redis, side.settings)
-                declined = await _declines(consultant, duty, extension, waiting)
+                presence = PresenceService(redis, side.settings)
+                declined = await _declines(consultant, presence, extension, waiting)
                 longest = [_longest_silence(call) for call in await waiting]
         finally:
             await redis.aclose()
@@ -84,7 +84,7 @@ async def silence(built: Path, humming: bool, say: Callable[[str], None]) -> Hea
     return Heard(Spread.of(longest), declined)
 
 
-async def _waits(phone: Phone) -> Call:
+async def _waits(phone: Phone) -> SipCall:
     """Presses 1 for the language and 1 for a consultant, each into the words, and waits."""
     call = await phone.call("111")
     await call.answered()
@@ -96,19 +96,19 @@ async def _waits(phone: Phone) -> Call:
     return call
 
 
-def _longest_silence(call: Call) -> float:
+def _longest_silence(call: SipCall) -> float:
     """In ms, from the first packet to the hang-up."""
     assert call.heard.first_packet_at is not None
     return longest_silence(call, call.heard.first_packet_at) * 1000
 
 
 async def _declines(
-    telephone: Phone, duty: DutyDesk, extension: str, waiting: Future[list[Call]]
+    telephone: Phone, presence: PresenceService, extension: str, waiting: Future[list[SipCall]]
 ) -> int:
     """Declines whoever rings until all have waited; who misses two calls comes back to work."""
     declined = 0
     while not waiting.done():
-        await duty.ask(extension, State.READY, by="self")
+        await presence.ask(extension, PresenceState.READY, by="self")
         with suppress(TimeoutError, CallOver):
             call = await telephone.next_call(1.0)
             await asyncio.sleep(RINGS)

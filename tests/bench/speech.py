@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from callcenter.demo.rtp import FRAME, FRAME_SECONDS, build, event_frames, is_end
-from callcenter.demo.sip import Place
-from callcenter.demo.sound import encode, tone
-from callcenter.errors import NotReady
+from callcenter.platform.core.errors import DependencyUnavailable
+from callcenter.sipphone.audio import encode, tone
+from callcenter.sipphone.rtp import FRAME, FRAME_SECONDS, build, event_frames, is_end
+from callcenter.sipphone.sip import Place
 
 PHASES = 5  # calls speak at five different moments of each 20 ms: the switch gets no bursts
 ROOM = 400  # calls in one phase
@@ -92,7 +92,9 @@ class _Phase:
     def add(self, stream: Stream) -> None:
         row = len(self.streams)
         if row == ROOM:
-            raise NotReady(f"the generator speaks for at most {ROOM} calls at one moment")
+            raise DependencyUnavailable(
+                f"the generator speaks for at most {ROOM} calls at one moment"
+            )
         stream.row = row
         self.streams.append(stream)
         self._addresses["port"][row] = stream.remote[1]

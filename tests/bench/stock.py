@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.consultants import store
 from callcenter.consultants.accounts import digest_of
-from callcenter.settings import read_settings
-from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.platform.core.settings import read_settings
+from callcenter.platform.storage.engine import open_database, unit_of_work
 from tests.asterisk.switch import PASSWORD
 
 FIRST_EXTENSION = 10000

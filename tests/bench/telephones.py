@@ -8,14 +8,15 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from callcenter.demo import sdp
-from callcenter.demo.dialog import Dialog
-from callcenter.demo.faults import NoAnswer
-from callcenter.demo.sip import Place, Request, parameters, token, user_of
-from callcenter.demo.station import Station
-from callcenter.errors import WeFailed
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.sipphone import sdp
+from callcenter.sipphone.dialog import Dialog
+from callcenter.sipphone.endpoint import SipEndpoint
+from callcenter.sipphone.errors import NoAnswer
+from callcenter.sipphone.sip import Place, Request, parameters, token, user_of
 from tests.bench.speech import Speech, Stream
 
 KEY = "1"  # Kazakh in the first menu, a consultant in the second
@@ -54,26 +55,37 @@ class Telephones:
 
     def __init__(self, server: Place, address: str, password: str | None, frames: int) -> None:
         self._password = password
-        self._hub = Station(server, "hub", None, None)
+        self._hub = SipEndpoint(server, "hub", None, None)
         self._address = address
         self._speech = Speech(address, frames)
         self._packet_time = f"a=ptime:{20 * frames}".encode()
 
     async def __aenter__(self) -> "Telephones":
         await self._hub.open(self._address, 0, self._take)
+        # asyncio itself reads one datagram a turn of its loop: at 20 calls a second a busy loop
+        # would hear the switch's answers seconds late.
+        self._socket = self._hub.transactions.duplicate_socket()
+        asyncio.get_running_loop().add_reader(self._socket, self._drain)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
         await self._hub.close()
         self._speech.close()
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                self._hub.transactions.datagram_received(*self._socket.recvfrom(65535))
 
     def _paced(self, session: bytes) -> bytes:
         return session.replace(b"a=ptime:20", self._packet_time)
 
-    def _user(self, name: str) -> Station:
-        station = Station(self._hub.server, name, self._password, None)
-        station.place, station.transactions = self._hub.place, self._hub.transactions
-        return station
+    def _user(self, name: str) -> SipEndpoint:
+        endpoint = SipEndpoint(self._hub.server, name, self._password, None)
+        endpoint.place, endpoint.transactions = self._hub.place, self._hub.transactions
+        return endpoint
 
     def _take(self, request: Request, origin: Place) -> None:
         if request.method == "BYE":
@@ -109,21 +121,21 @@ class Consultants(Telephones):
         return self
 
     async def register(self, extensions: Sequence[str]) -> None:
-        """Register all of them for an hour. Raises WeFailed when one is refused."""
+        """Register all of them for an hour. Raises OperationFailed when one is refused."""
         for start in range(0, len(extensions), 10):
             some = extensions[start : start + 10]
             await asyncio.gather(*(self._register(each) for each in some))
 
     async def _register(self, extension: str) -> None:
-        station = self._user(extension)
-        dialog = station.new_dialog(None)
-        contact = (("Contact", station.contact), ("Expires", "3600"))
-        _, response = await station.ask(
+        endpoint = self._user(extension)
+        dialog = endpoint.new_dialog(None)
+        contact = (("Contact", endpoint.contact), ("Expires", "3600"))
+        _, response = await endpoint.ask(
             dialog,
-            lambda more: dialog.request("REGISTER", station.via(), headers=(*contact, *more)),
+            lambda more: dialog.request("REGISTER", endpoint.via(), headers=(*contact, *more)),
         )
         if response.status != 200:
-            raise WeFailed(f"consultant {extension} cannot register: {response.status}")
+            raise OperationFailed(f"consultant {extension} cannot register: {response.status}")
 
     def _rung(self, invite: Request, origin: Place) -> None:
         leg = RungLeg(user_of(invite.uri), user_of(invite.need("From")), time.monotonic())
@@ -190,7 +202,12 @@ class Callers(Telephones):
         await self._talk(call, user, dialog, sdp.parse(response.body), talk)
 
     async def _talk(
-        self, call: PlacedCall, user: Station, dialog: Dialog, session: sdp.Session, talk: float
+        self,
+        call: PlacedCall,
+        user: SipEndpoint,
+        dialog: Dialog,
+        session: sdp.SessionDescription,
+        talk: float,
     ) -> None:
         gone = self._hung_up_on[dialog.call_id] = asyncio.Event()
         stream = self._speech.start((session.address, session.port))
@@ -215,11 +232,11 @@ class Callers(Telephones):
             del self._hung_up_on[dialog.call_id]
 
     async def _press_and_talk(
-        self, call: PlacedCall, stream: Stream, session: sdp.Session, talk: float
+        self, call: PlacedCall, stream: Stream, session: sdp.SessionDescription, talk: float
     ) -> None:
         begun = time.monotonic()
         if session.events is None:
-            raise WeFailed("the switch takes no telephone events")
+            raise OperationFailed("the switch takes no telephone events")
         for at in (FIRST_KEY, SECOND_KEY):
             await asyncio.sleep(begun + at - time.monotonic())
             released = await self._speech.press(stream, KEY, session.events)

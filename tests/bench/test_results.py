@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.errors import AskedWrongly
+from callcenter.platform.core.errors import InvalidRequest
 from tests.bench.compare import carried, comparison, line, next_rate
 from tests.bench.facts import Fact
 from tests.bench.results import (
@@ -57,9 +57,7 @@ def hold(rate: float, number: int, answer: Spread = FINE, side: str = "ours") ->
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([50.0, 95.0, 99.0, 100.0]))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(
-    values: list[float], share: float
-) -> None:
+def test_a_percentile_is_a_value_that_so_many_stay_below(values: list[float], share: float) -> None:
     ordered = sorted(values)
     found = percentile(ordered, share)
     assert found in ordered
@@ -73,7 +71,7 @@ def test_nothing_measured_is_not_a_number() -> None:
     assert Middle.of([]).text() == "-"
 
 
-def test_a_rate_holds_only_without_a_failed_call_and_within_both_limits() -> None:
+def test_a_rate_holds_within_limits_and_without_failed_calls() -> None:
     assert sample().holds
     assert not replace(sample(), faults={"no consultant": 1}).holds
     assert not replace(sample(), answer=LATE).holds
@@ -104,9 +102,7 @@ def test_the_search_begins_at_what_the_processors_carry() -> None:
 
 
 @given(st.integers(1, 60), st.floats(0.5, 70))
-def test_the_search_ends_between_a_rate_that_holds_and_one_that_does_not(
-    begin: int, limit: float
-) -> None:
+def test_the_search_ends_between_a_passing_and_a_failing_rate(begin: int, limit: float) -> None:
     tried: list[Sample] = []
     rate: float | None = float(begin)
     while rate is not None:
@@ -122,7 +118,7 @@ def test_the_search_ends_between_a_rate_that_holds_and_one_that_does_not(
         assert limit < 1 == min(failed)
 
 
-def test_the_highest_rate_is_the_best_that_held_in_each_round() -> None:
+def test_the_highest_rate_is_the_best_in_every_round() -> None:
     samples = [
         hold(20.0, 1),
         hold(22.0, 1, LATE),
@@ -150,7 +146,7 @@ def test_results_are_read_back_as_they_were_written(tmp_path: Path, spread: Spre
 def test_what_is_no_result_is_refused_by_name(tmp_path: Path, content: str) -> None:
     path = tmp_path / "odd.json"
     path.write_text(content)
-    with pytest.raises(AskedWrongly, match=r"odd\.json"):
+    with pytest.raises(InvalidRequest, match=r"odd\.json"):
         load(path)
 
 

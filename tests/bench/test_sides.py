@@ -36,7 +36,7 @@ async def test_ours_serves_and_records_every_call(built: Path) -> None:
         await serves_and_records_every_call(running)
 
 
-async def test_a_plain_dialplan_does_too_and_who_is_heard_by_no_consultant_has_failed(
+async def test_a_call_that_no_consultant_hears_has_failed(
     built: Path,
 ) -> None:
     async with rig(Plain, Stock(consultants=4), built) as running:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from callcenter.settings import Settings
+from callcenter.platform.core.settings import Settings
 from tests.bench.load import complaints_in, longest_queue
 from tests.bench.machine import about
 from tests.bench.usage import cpu_seconds, memory_bytes, parent_of, ticks_of
@@ -42,7 +42,7 @@ def test_the_cpu_of_descendants_counts(how: str) -> None:
             os.killpg(process.pid, 9)
 
 
-def test_memory_is_told_by_name() -> None:
+def test_memory_is_reported_by_name() -> None:
     used = memory_bytes({"we": os.getpid()})
     assert used["we"] > 1_000_000
 
@@ -78,7 +78,7 @@ def test_complaints_are_found_in_all_logs(settings: Settings) -> None:
 
 
 def test_results_say_where_they_were_taken() -> None:
-    told = about("make bench")
-    assert told["command"] == "make bench"
-    assert "cores" in told["machine"]
-    assert "Asterisk 22." in told["versions"]
+    reported = about("make bench")
+    assert reported["command"] == "make bench"
+    assert "cores" in reported["machine"]
+    assert "Asterisk 22." in reported["versions"]

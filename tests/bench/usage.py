@@ -23,6 +23,23 @@ def memory_bytes(roots: Mapping[str, int]) -> dict[str, int]:
     return {name: sum(_pss(each) for each in _family(pid, children)) for name, pid in roots.items()}
 
 
+def run_seconds(roots: Mapping[str, int]) -> dict[str, float]:
+    """Seconds that each with its living descendants has run, as exact as the scheduler counts."""
+    children = _children()
+    return {
+        name: sum(_run_nanoseconds(each) for each in _family(pid, children)) / 1e9
+        for name, pid in roots.items()
+    }
+
+
+def wake_ups(roots: Mapping[str, int]) -> dict[str, int]:
+    """How often the threads of each with its living descendants began to wait, and were woken."""
+    children = _children()
+    return {
+        name: sum(_switches(each) for each in _family(pid, children)) for name, pid in roots.items()
+    }
+
+
 def ticks_of(stat: str) -> int:
     """User and system time, own and of ended children, from the text of /proc/PID/stat.
 
@@ -57,6 +74,20 @@ def _family(pid: int, children: Mapping[int, list[int]]) -> list[int]:
 def _ticks(pid: int) -> int:
     stat = _read(Path(f"/proc/{pid}/stat"))
     return ticks_of(stat) if stat else 0
+
+
+def _run_nanoseconds(pid: int) -> int:
+    files = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int((_read(each) or "0").split()[0]) for each in files)
+
+
+def _switches(pid: int) -> int:
+    lines = [
+        line
+        for each in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in _read(each).splitlines()
+    ]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
 
 
 def _pss(pid: int) -> int:

@@ -11,14 +11,19 @@ from playwright.async_api import (
     Request,
     Response,
     async_playwright,
+    expect,
 )
 
-from callcenter.settings import ROOT
+from callcenter.platform.core.settings import ROOT
+
+#: Milliseconds for a page to do what it was asked: far more than it needs, for a busy machine.
+LIMIT = 20_000
+expect.set_options(timeout=LIMIT)
 
 PROGRAM = "/usr/bin/chromium"  # Debian's, by `scripts/setup tests`
 #: No name of another machine is ever found, and no proxy is asked.
 ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server")
-AXE = ROOT / "callcenter" / "web" / "packages" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = ROOT / "callcenter/platform/web/packages/node_modules/axe-core/axe.min.js"
 
 #: What axe-core finds that keeps somebody from working. It runs outside of the page's policy.
 SERIOUS = """async (rule) => {
@@ -58,14 +63,14 @@ class Complaints:
         self._allowed = (*allowed, "data:", "blob:")
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.found.append(f"a script failed: {error}"))
-        page.on("request", lambda request: self._asked(request.url))
-        page.on("websocket", lambda socket: self._asked(socket.url))
+        page.on("request", lambda request: self._requested(request.url))
+        page.on("websocket", lambda socket: self._requested(socket.url))
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and NETWORK_CHANGED not in message.text:
             self.found.append(f"the console: {message.text}")
 
-    def _asked(self, address: str) -> None:
+    def _requested(self, address: str) -> None:
         if not address.startswith(self._allowed):
             self.found.append(f"it asked {address}")
 
@@ -74,7 +79,7 @@ class Complaints:
         self.found = [each for each in self.found if part not in each]
 
 
-async def visit(page: Page, path: str) -> Response:
+async def actor(page: Page, path: str) -> Response:
     """Go there, once more if a network came or went meanwhile."""
     broken: list[str] = []
 

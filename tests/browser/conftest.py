@@ -9,12 +9,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize
 
-from callcenter.web.permissions import Role
-from tests.browser.chromium import Complaints, open_browser
+from callcenter.platform.identity.permissions import Role
+from tests.browser.chromium import LIMIT, Complaints, open_browser
 from tests.browser.site import Served, open_site, session_of
 from tests.services import new_database
 
-LIMIT = 10_000  # milliseconds for a page to do what it was asked
 WINDOW = ViewportSize(width=1280, height=800)
 
 Open = Callable[..., AbstractAsyncContextManager[Page]]
@@ -36,6 +35,11 @@ async def site(short_folder: Path, postgres: Path, redis_url: str) -> AsyncItera
 @pytest.fixture
 def open_page(browser: Browser, site: Served) -> Open:
     """`async with open_page(role) as page`: nothing may go wrong in it until the block ends."""
+    return pages_of(browser, site)
+
+
+def pages_of(browser: Browser, site: Served) -> Open:
+    """Pages of this site, as `open_page` gives those of the site of all tests."""
 
     @asynccontextmanager
     async def open_page(

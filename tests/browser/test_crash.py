@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Error, expect
 
-from callcenter.up.ports import free_port
-from callcenter.web.permissions import Role
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.identity.permissions import Role
 from tests.browser.site import Served, running_site, session_of
 from tests.services import new_folder
 
@@ -32,19 +32,19 @@ async def test_what_is_typed_outlives_the_server_and_the_browser(
     context = await signed_in(browser, token)
     try:
         page = await context.new_page()
-        written, kept = page.locator("[name='f.content']"), page.locator(".kept")
+        written, stored = page.locator("[name='f.content']"), page.locator(".draft")
         with running_site(settings, new_folder(short_folder / "before")) as origin:
-            address = f"{origin}/appeals/{site.registered}/record"
+            address = f"{origin}/appeals/{site.registered}"
             await page.goto(address)
             await written.fill("Кричит ребёнок")
-            await expect(kept).not_to_be_empty()
+            await expect(stored).not_to_be_empty()
         # The server was killed; what is typed meanwhile waits in the page.
         await written.focus()
         await page.keyboard.press("End")
         await page.keyboard.type(" за стеной")
-        await expect(kept).to_contain_text("What you type is not kept now")
+        await expect(stored).to_contain_text("Your changes are not being saved")
         with running_site(settings, new_folder(short_folder / "after")):
-            await expect(kept).to_contain_text("Kept unsaved at", timeout=15_000)
+            await expect(stored).to_contain_text("Draft saved at")
             with suppress(Error):
                 await page.goto("chrome://crash")
             await context.close()

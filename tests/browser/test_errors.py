@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.permissions import Role
-from callcenter.web.words import LANGUAGES, Words
-from tests.browser.chromium import visit
+from callcenter.platform.core.i18n import LANGUAGES, Translator
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from tests.browser.chromium import actor
 from tests.browser.conftest import Open
-from tests.browser.looking import look_at
+from tests.browser.page_checks import look_at
 from tests.browser.site import Served, session_of
-from tests.browser.test_deeds import form, send, shows
+from tests.browser.test_actions import form, send, shows
 from tests.web.conftest import RECEIVED, open_call
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
@@ -72,26 +72,26 @@ async def no_answer(page: Page, site: Served) -> AsyncIterator[None]:
 TROUBLES: tuple[tuple[int, Trouble, str], ...] = (
     (403, another_token, "If you have done this before, the page was open for too long"),
     (413, too_much, "Nothing of it was taken in."),
-    (500, no_table, "It is not your fault, and it has been noted."),
-    (503, no_answer, "A part of the service does not answer."),
+    (500, no_table, "The problem is on our side and has been recorded."),
+    (503, no_answer, "A part of the service does not respond."),
 )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize(("status", "trouble", "told"), TROUBLES)
-async def test_what_failed_is_told_and_what_was_typed_stands_in_its_field_again(
+@pytest.mark.parametrize(("status", "trouble", "reported"), TROUBLES)
+async def test_a_failure_is_shown_and_typed_values_stay(
     open_page: Open,
     site: Served,
     pytestconfig: pytest.Config,
     language: str,
     status: int,
     trouble: Trouble,
-    told: str,
+    reported: str,
 ) -> None:
     folder = pytestconfig.getoption("pictures")
     picture = Path(folder) / f"error-{status}-{language}" if folder else None
     async with open_page(Role.HEAD, language, forgiven=f"{REFUSED}{status}") as page:
-        await visit(page, "/blocked")
+        await actor(page, "/blocked")
         async with trouble(page, site):
             await page.locator("#hours").select_option(index=1)
             async with page.expect_response("**/blocked") as sent:
@@ -99,21 +99,21 @@ async def test_what_failed_is_told_and_what_was_typed_stands_in_its_field_again(
             assert (await sent.value).status == status
             await shows(page, "web/error.html")
         if language == "en":
-            await expect(page.locator("main")).to_contain_text(told)
-        await expect(page.locator("[data-kept]")).to_be_visible()
+            await expect(page.locator("main")).to_contain_text(reported)
+        await expect(page.locator("[data-restored]")).to_be_visible()
         await look_at(page, language, picture)
         await page.keyboard.press("Escape")  # the menu was opened to be looked at
         await page.keyboard.press("Escape")
-        await shows(page, "abuse/blocked.html")
+        await shows(page, "blocklist/blocked.html")
         await expect(page.locator("#number")).to_have_value(TYPED)
         assert await page.locator("#hours").evaluate("(each) => each.selectedIndex") == 1
-        again = Words(language).plain(
+        again = Translator(language).plain(
             "What you typed stands in its fields again. It is not sent yet."
         )
         await expect(page.locator("[role=status]", has_text=again)).to_be_in_viewport()
         await look_at(page, language)
         # Once: who comes again later begins anew.
-        await visit(page, "/blocked")
+        await actor(page, "/blocked")
         await expect(page.locator("#number")).to_have_value("")
 
 
@@ -123,39 +123,34 @@ async def test_a_page_that_cannot_be_read_is_tried_again(
 ) -> None:
     async with open_page(Role.HEAD, language, forgiven=f"{REFUSED}500") as page:
         async with no_table(page, site):
-            await visit(page, "/blocked")
+            await actor(page, "/blocked")
             await shows(page, "web/error.html")
             await look_at(page, language)
         await page.locator("main a[href='/blocked']").press("Enter")
-        await shows(page, "abuse/blocked.html")
+        await shows(page, "blocklist/blocked.html")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_who_comes_too_late_is_told_and_led_back(
-    open_page: Open, site: Served, pytestconfig: pytest.Config, language: str
+async def test_who_comes_too_late_learns_it_where_they_are(
+    open_page: Open, site: Served, language: str
 ) -> None:
-    folder = pytestconfig.getoption("pictures")
-    picture = Path(folder) / f"error-409-{language}" if folder else None
     _, number = await open_call(site.engine, f"late-{language}", RECEIVED)
-    record = f"/appeals/{number}/record"
     async with open_page(Role.HEAD, language, forgiven=f"{REFUSED}409") as page:
-        await visit(page, record)
+        await actor(page, f"/appeals/{number}")
         other = await page.context.new_page()
-        await visit(other, record)
-        async with other.expect_navigation():
-            await send(form(other, f"{record}/no-request"))
-        await other.close()
-        await send(form(page, f"{record}/no-request"))
-        await shows(page, "web/error.html")
-        await look_at(page, language, picture)
-        await page.keyboard.press("Escape")
-        await page.keyboard.press("Escape")
-        await page.wait_for_url(f"**{record}")
+        await actor(other, f"/appeals/{number}")
+        for each in (other, page):
+            await each.locator("[data-fold=no-request] summary").click()
+            await each.locator("[name=disposition]").first.click()
+            await expect(each.locator("[data-stage=no_request]")).to_be_visible()
+        await expect(page.locator("#appeal-panel [role=alert]")).to_be_visible()
+        await look_at(page, language)
+        await expect(other.locator("#appeal-panel [role=alert]")).to_have_count(0)
 
 
 async def test_what_was_typed_waits_for_nobody_else(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en", forgiven=f"{REFUSED}403") as page:
-        await visit(page, "/blocked")
+        await actor(page, "/blocked")
         async with another_token(page, site):
             await send(form(page, "/blocked"), number=TYPED)
         await shows(page, "web/error.html")
@@ -164,5 +159,5 @@ async def test_what_was_typed_waits_for_nobody_else(open_page: Open, site: Serve
         assert TYPED not in str(await page.evaluate("JSON.stringify(sessionStorage)"))
         token = await session_of(site.engine, Role.HEAD)
         await page.context.add_cookies([{"name": "callcenter", "value": token, "url": site.origin}])
-        await visit(page, "/blocked")
+        await actor(page, "/blocked")
         await expect(page.locator("#number")).to_have_value("")

@@ -5,10 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
-from callcenter.web.permissions import Role
-from tests.browser.chromium import visit
+from callcenter.platform.core.i18n import LANGUAGES
+from callcenter.platform.identity.permissions import Role
+from tests.browser.chromium import actor
 from tests.browser.conftest import Open
-from tests.browser.site import Served
+from tests.browser.page_checks import look_at
+from tests.browser.site import BUSY, Served
+from tests.browser.test_errors import REFUSED
 from tests.demands.conftest import PDF
 from tests.web.conftest import PASSWORD, RECEIVED, add_user, open_call
 
@@ -22,9 +25,9 @@ async def type_into(page: Page, words: str) -> None:
 async def tab_to(page: Page, name: str, key: str = "Tab") -> None:
     """Press Tab until whatever has this name has the focus."""
     button = page.get_by_role("button", name=name, exact=True)
-    wanted = page.get_by_label(name, exact=True).or_(button).first
-    for _ in range(120):
-        if await wanted.evaluate("(element) => element === document.activeElement"):
+    expected = page.get_by_label(name, exact=True).or_(button).first
+    for _ in range(400):  # rows of other tests too
+        if await expected.evaluate("(element) => element === document.activeElement"):
             return
         await page.keyboard.press(key)
     raise AssertionError(f"Tab does not lead to {name}")
@@ -42,7 +45,7 @@ async def twice(page: Page, name: str) -> None:
 async def test_signing_in(open_page: Open, site: Served) -> None:
     user = await add_user(site.engine, "keyboard", Role.CONSULTANT)
     async with open_page(language="en") as page:
-        await visit(page, "/sign-in")
+        await actor(page, "/sign-in")
         await expect(page.locator("[autofocus]")).to_be_focused()  # it comes with the first picture
         await type_into(page, user.name)
         await page.keyboard.press("Tab")
@@ -53,69 +56,93 @@ async def test_signing_in(open_page: Open, site: Served) -> None:
 
 async def test_a_record_is_filled_in_and_saved(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en") as page:
-        await visit(page, f"/appeals/{site.registered}/record")
+        await actor(page, f"/appeals/{site.registered}")
+        await page.keyboard.press("1")  # what is rarely needed is folded
         # Districts of all regions are offered until one is chosen, then those of that one.
-        offered = page.locator("#f-district-known option:not(:disabled)")
+        offered = page.locator("#f-district-options option:not(:disabled)")
+        await page.locator("#f-district").scroll_into_view_if_needed()  # they are loaded then
         await expect(offered).to_have_count(228)
-        await tab_to(page, "Region")
+        await tab_to(page, "Region", "Shift+Tab")
         await type_into(page, "Asta")
         await expect(offered).to_have_count(6)
         await tab_to(page, "District")
         await type_into(page, "Nura district")
         # Kept as it is typed, before anybody saves.
-        await expect(page.locator(".kept")).not_to_be_empty()
+        await expect(page.locator(".draft")).to_contain_text("Draft saved at")
         await page.keyboard.press("Control+s")
         await expect(page.locator(".history")).to_contain_text("District: Nura district")
         await expect(page.locator("[name='f.district']")).to_have_value("Nura district")
-        # Esc leaves the field, then the page.
-        await tab_to(page, "District")
+        # It is still open, and has the focus. Esc leaves the field, then the page.
+        await expect(page.locator("[name='f.district']")).to_be_focused()
         await page.keyboard.press("Escape")
         await page.keyboard.press("Escape")
-        await page.wait_for_url(f"**/appeals/{site.registered}")
+        await page.wait_for_url("**/search")
 
 
-async def test_who_is_known_already_is_told_while_the_name_is_typed(
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_what_was_no_request_is_opened_again(
+    open_page: Open, site: Served, language: str
+) -> None:
+    _, number = await open_call(site.engine, f"again-{language}", RECEIVED)
+    async with open_page(Role.HEAD, language) as page:
+        await actor(page, f"/appeals/{number}")
+        for key in ("Alt+n", "4"):
+            await page.keyboard.press(key)
+        await expect(page.locator("[data-stage=no_request]")).to_be_visible()
+        await expect(page.locator("#f-content")).to_have_count(0)
+        await look_at(page, language)
+        await page.locator("#reason").focus()
+        await type_into(page, "Звонила снова")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#appeal-panel[data-stage=contact] #f-content")).to_be_visible()
+
+
+async def test_registered_people_are_named_while_a_name_is_typed(
     open_page: Open, site: Served
 ) -> None:
     async with open_page(Role.CONSULTANT, "en") as page:
-        await visit(page, f"/appeals/{site.call.number}/record")
+        await actor(page, f"/appeals/{site.call.number}")
+        await page.keyboard.press("2")
         await page.locator("[name='f.applicant.name']").focus()
         await type_into(page, "Seitova Aigul")
-        known = page.locator(f"#similar a[href='/appeals/{site.registered}/record']")
-        await expect(known).to_be_visible()
+        existing = page.locator(f"#similar a[href='/appeals/{site.registered}']")
+        await expect(existing).to_be_visible()
 
 
 async def test_an_appeal_is_found_and_opened(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en") as page:
-        await visit(page, "/search")
+        await actor(page, "/search")
         await page.keyboard.press("Escape")
         await page.keyboard.press("/")
-        await type_into(page, site.registered)
+        await type_into(page, "Сейтова")
         await page.keyboard.press("Enter")
-        await expect(page.locator("[data-row]")).to_have_count(1)
+        await expect(page.locator("#q")).to_have_value("Сейтова")
+        await expect(page.locator("[data-row]").first).to_contain_text(site.registered)
         await page.keyboard.press("Escape")  # out of the field, which has the focus anew
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
-        await page.wait_for_url(f"**/appeals/{site.registered}/record")
+        await page.wait_for_url(f"**/appeals/{site.registered}")
 
 
-async def test_what_was_typed_and_not_saved_is_on_a_work_list_and_opened_from_it(
+async def test_unsaved_input_is_on_a_work_list_and_opened_there(
     open_page: Open, site: Served
 ) -> None:
     async with open_page(Role.HEAD, "en") as page:
-        await visit(page, f"/appeals/{site.call.number}/record")
+        await actor(page, f"/appeals/{site.call.number}")
+        await page.keyboard.press("1")
         await tab_to(page, "District")
         await type_into(page, "Алматинский")
-        await expect(page.locator(".kept")).not_to_be_empty()
-        await visit(page, "/work")
+        await expect(page.locator(".draft")).not_to_be_empty()
+        await actor(page, "/work")
         drafts = page.locator("[href$='list=drafts']")
-        await page.keyboard.press(await drafts.get_attribute("data-digit") or "")
+        await drafts.press("Enter")
         await expect(drafts).to_have_attribute("aria-current", "page")
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
-        await page.wait_for_url(f"**/appeals/{site.call.number}/record")
+        await page.wait_for_url(f"**/appeals/{site.call.number}")
         await expect(page.locator("[name='f.district']")).to_have_value("Алматинский")
         # Discarded, with what is typed just now: the page does not keep it once more as it goes.
+        await page.keyboard.press("1")
         await tab_to(page, "District")
         await type_into(page, " район")
         await page.locator("summary", has_text="Discard what was typed").focus()
@@ -125,42 +152,57 @@ async def test_what_was_typed_and_not_saved_is_on_a_work_list_and_opened_from_it
         await expect(page.locator("[data-discard]")).to_have_count(0)
         for _ in range(2):
             await expect(page.locator("[name='f.district']")).to_have_value("")
-            await visit(page, f"/appeals/{site.call.number}/record")
+            await actor(page, f"/appeals/{site.call.number}")
 
 
 async def test_a_consultant_goes_on_and_off_duty(open_page: Open) -> None:
     async with open_page(Role.CONSULTANT, "en", extension="202") as page:
-        await visit(page, "/duty")
-        # It is the first thing after the link that leads past the sections.
-        for key in ("Tab", "Enter", "Tab"):
-            await page.keyboard.press(key)
-        await expect(page.locator("[value=ready]")).to_be_focused()
+        await actor(page, "/workspace")
+        state, caller = page.locator("#state"), page.locator("#caller")
+        await tab_to(page, "Alt+T Take calls")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#board")).to_contain_text("Calls are offered to you.")
-        await page.keyboard.press("p")
-        await expect(page.locator("#reason")).to_be_focused()
-        await page.keyboard.press("Tab")
+        await expect(caller).to_contain_text("Calls are offered to you.")
+        await page.keyboard.press("p")  # a letter alone may be typed by mistake
+        first = page.locator(".more [name=reason]").first
+        await expect(first).to_be_hidden()
+        await page.keyboard.press("Alt+p")
+        await expect(first).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.locator("#board")).to_contain_text("No calls are offered to you.")
-        await page.keyboard.press("t")
-        await expect(page.locator("#board")).to_contain_text("Calls are offered to you.")
+        await expect(caller).to_contain_text("No calls are offered to you.")
+        await page.keyboard.press("Alt+t")
+        await expect(caller).to_contain_text("Calls are offered to you.")
+        await page.keyboard.press("Alt+p")
         await tab_to(page, "End of work")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#board .big")).to_contain_text("Signed out")
+        await expect(state).to_contain_text("Signed out")
 
 
 async def test_the_receipt_leads_back_to_its_record(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en") as page:
-        record = f"/appeals/{site.registered}/record"
-        await visit(page, f"/appeals/{site.registered}/receipt")
-        await expect(page.locator("[data-back]")).to_contain_text("өтінішінің")  # its own language
+        record = f"/appeals/{site.registered}"
+        await actor(page, f"/appeals/{site.registered}/receipt")
+        # In the receipt's own language.
+        await expect(page.locator("[data-back]")).to_contain_text("жолданымының")
         await page.keyboard.press("Escape")
         await page.wait_for_url(f"**{record}")
 
 
+async def test_a_letter_with_alt_joins_a_conversation(open_page: Open, site: Served) -> None:
+    async with open_page(Role.HEAD, "en", forgiven=f"{REFUSED}400") as page:
+        await actor(page, f"/live/consultants/{BUSY}")
+        await expect(page.locator("#why")).to_be_focused()
+        await type_into(page, "training")
+        await page.keyboard.press("Alt+1")  # of the page of work: nothing here
+        async with page.expect_request("**/supervision") as sent:
+            await page.keyboard.press("Alt+w")
+        form = (await sent.value).post_data or ""
+        assert "reason=training&mode=whisper" in form
+        await expect(page.locator("main [role=alert]")).to_contain_text("no telephone here")
+
+
 async def test_a_recording_is_heard(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en") as page:
-        await visit(page, f"/recordings/{site.call.recording}")
+        await actor(page, f"/recordings/{site.call.recording}")
         await tab_to(page, "Why you listen")
         await page.keyboard.press("ArrowDown")
         await tab_to(page, "Listen")
@@ -181,28 +223,57 @@ async def test_a_recording_is_heard(open_page: Open, site: Served) -> None:
         await page.wait_for_url(f"**/appeals/{site.call.number}")
 
 
-async def test_a_consultation_is_written_down_and_closed(open_page: Open, site: Served) -> None:
+#: Fields of an ordinary consultation of which half lies under the bar of buttons.
+COVERED = """() => {
+  const bar = document.querySelector("#appeal-panel .bar").getBoundingClientRect();
+  const fields = document.querySelectorAll("#appeal-panel .ordinary :is(input, select, textarea)");
+  const middle = (field) => field.getBoundingClientRect().y + field.offsetHeight / 2;
+  return [...fields].filter((field) => middle(field) > bar.top).map((field) => field.name);
+}"""
+
+
+async def test_a_consultation_fits_the_page_in_each_language(open_page: Open, site: Served) -> None:
+    _, number = await open_call(site.engine, "call-fits", RECEIVED)
+    for language in LANGUAGES:
+        async with open_page(Role.CONSULTANT, language) as page:
+            await page.set_viewport_size({"width": 1366, "height": 768})
+            await actor(page, f"/appeals/{number}")
+            await expect(page.locator("#appeal-panel .presets button").first).to_be_visible()
+            assert await page.evaluate(COVERED) == [], language
+
+
+async def test_a_consultation_is_closed_without_scrolling_or_loading(
+    open_page: Open, site: Served
+) -> None:
     _, number = await open_call(site.engine, "call-keyboard", RECEIVED)
     async with open_page(Role.CONSULTANT, "en") as page:
-        await visit(page, f"/appeals/{number}/record")
+        await page.set_viewport_size({"width": 1366, "height": 768})
+        await actor(page, f"/appeals/{number}")
+        await page.evaluate("() => { window.stays = true; }")
         await tab_to(page, "Kind")
         await type_into(page, "Consultation")
         for field, words in (
+            ("Topics", "Alim"),
+            ("Region", "Asta"),
             ("Substance of the appeal", "Спросила о пособии"),
+        ):
+            await tab_to(page, field)
+            await type_into(page, words)
+        await tab_to(page, "Information and reference")
+        await page.keyboard.press("Space")
+        for field, words in (
             ("Decision how much help it needs", "Достаточно совета"),
             ("Reason of the decision", "Всё сказано"),
         ):
             await tab_to(page, field)
             await type_into(page, words)
-        await tab_to(page, "Information and reference", "Shift+Tab")
-        await page.keyboard.press("Space")
-        await page.keyboard.press("Control+s")
-        await expect(page.locator(".done")).to_be_visible()
-        await page.keyboard.press("Escape")
-        await page.keyboard.press("2")  # to what comes next
-        await tab_to(page, "Close")
-        await page.keyboard.press("Enter")
-        await expect(page.locator("dd .badge", has_text="Closed")).to_be_visible()
+        panel = page.locator("#appeal-panel")
+        close = panel.get_by_role("button", name="Close", exact=True)
+        await expect(close).to_be_in_viewport()
+        await page.keyboard.press("Control+Enter")
+        await expect(panel.locator(".badge", has_text="Closed")).to_be_visible()
+        await expect(page.locator(".history")).to_contain_text("Contact → Closed")
+        assert await page.evaluate("() => window.stays && scrollY === 0")
 
 
 async def test_a_demand_is_registered_checked_and_released_by_two(
@@ -214,7 +285,7 @@ async def test_a_demand_is_registered_checked_and_released_by_two(
         "received_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M}",
     }
     async with open_page(Role.RECORDS_OFFICER, "en") as page:
-        await visit(page, "/demands")
+        await actor(page, "/demands")
         await page.locator("summary", has_text="Register a demand").press("Enter")
         for name, words in (*letter.items(), ("appeal_number", site.call.number), ("count", "3")):
             await page.locator(f"[name={name}]").focus()
@@ -232,14 +303,14 @@ async def test_a_demand_is_registered_checked_and_released_by_two(
         await tab_to(page, "Reason")
         await type_into(page, "Прослушано")
         await page.keyboard.press("Enter")
-        await expect(page.locator("dl")).to_contain_text("waits for a second person")
+        await expect(page.locator("main dl")).to_contain_text("waits for a second person")
     async with open_page(Role.HEAD, "en") as page:
-        await visit(page, "/demands")
+        await actor(page, "/demands")
         await twice(page, "It is the authority's: I compared it")
         await expect(page.locator(".badge", has_text="confirmed")).to_be_visible()
-        await visit(page, address)
+        await actor(page, address)
         await page.locator("summary", has_text="Release").press("Enter")
         await tab_to(page, "Reason")
         await type_into(page, "Разрешаю")
         await page.keyboard.press("Enter")
-        await expect(page.locator("dl")).to_contain_text("released, waits to be taken")
+        await expect(page.locator("main dl")).to_contain_text("released, waits to be taken")

@@ -11,17 +11,17 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from callcenter.commands.web import ROOMS
-from callcenter.web.access import demands
-from callcenter.web.application import OWN
-from callcenter.web.permissions import GRANTS, Permission, Role
-from callcenter.web.rendering import HERE
-from callcenter.web.words import LANGUAGES
-from tests.browser.chromium import visit
+from callcenter.bootstrap.web import web_modules
+from callcenter.platform.core.i18n import LANGUAGES
+from callcenter.platform.identity.permissions import Permission, Role, SessionPermission
+from callcenter.platform.web.application import OWN
+from callcenter.platform.web.authorization import route_permissions
+from callcenter.platform.web.templating import HERE
+from tests.browser.chromium import actor
 from tests.browser.conftest import Open
-from tests.browser.looking import look_at
-from tests.browser.site import BUSY, SOMEBODY, Served, session_of
-from tests.browser.test_deeds import BY_DEEDS
+from tests.browser.page_checks import look_at
+from tests.browser.site import BUSY, SOMEBODY, WAITS, Served, session_of
+from tests.browser.test_actions import BY_ACTIONS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -31,32 +31,57 @@ NO_PAGES = {
     "/appeals/{number}/receipt.pdf",
     "/authority/center.pem",
     "/authority/demands/{demand_number}/letter",
+    "/authority/verify_bundle.py",
     "/demands/{demand_number}/letter",
     "/demands/{demand_number}/scan",
     "/duty/events",
     "/duty/telephone",
+    "/workspace/events",
+    "/workspace/telephone",
     "/live/events",
+    "/live/queue/events",
     "/sign-in/provider",
     "/sign-in/provider/back",
 }
+#: Parts of pages, which are looked at within them.
+PARTS = {
+    "/answers/{code}",
+    "/appeals/{number}/panel",
+    "/appeals/{number}/psychological-notes",
+    "/guides/{room}/{page_name}",
+    "/workspace/colleagues",
+    "/workspace/day",
+}
+#: Pages that say that there is nothing.
+NOWHERE = {"/nowhere", "/invitations/{token}"}
 #: How the addresses of files end, which are no pages either.
-FILES = (".pdf", ".pem", "/attachments/*", "/letter", "/receipt", "/scan")
+FILES = (".pdf", ".pem", ".py", "/attachments/*", "/letter", "/receipt", "/scan")
 #: It is in the language of the applicant, whoever prints it.
 RECEIPT = "/appeals/{number}/receipt"
 #: Who looks at a page, of those who may: whoever sees most of it first.
-WHO = (Role.HEAD, Role.SENIOR, Role.CONSULTANT, Role.ADMINISTRATOR, Role.AUTHORITY)
+WHO = (
+    Role.HEAD,
+    Role.SENIOR,
+    Role.CONSULTANT,
+    Role.ADMINISTRATOR,
+    Role.AUTHORITY,
+    Role.RECORDS_OFFICER,
+)
 #: What pages show to others, and when they are asked for something.
 MORE = (
     ("/", Role.KNOWLEDGE_EDITOR),
     ("/nowhere", Role.HEAD),
-    ("/duty", Role.CONSULTANT),  # who is no consultant yet
-    ("/appeals/{number}/record", Role.CONSULTANT),
-    ("/appeals/{registered}/record", Role.HEAD),
-    ("/appeals/{extended}/record", Role.HEAD),  # a notice is owed, and letters wait
-    ("/appeals?number=1", Role.AUDITOR),
+    ("/workspace", Role.CONSULTANT),  # who is no consultant yet
+    ("/appeals/{number}", Role.CONSULTANT),
+    ("/appeals/{number}", Role.SENIOR),  # a psychologist
+    ("/appeals/{registered}", Role.HEAD),
+    ("/appeals/{extended}", Role.HEAD),  # a notice is owed, and letters wait
+    ("/search?q=2600000001", Role.AUDITOR),
     ("/demands/{demand_number}", Role.RECORDS_OFFICER),
     ("/form/appeal/topics", Role.HEAD),
     ("/live", Role.ADMINISTRATOR),
+    ("/live/queue?call={call}", Role.HEAD),
+    ("/figures?since=2026-10-01&until=2026-10-31", Role.HEAD),
     ("/masking?kind=consultation&days=400", Role.RECORDS_OFFICER),
     ("/search?stage=closed", Role.HEAD),
     ("/search?q=zzz", Role.CONSULTANT),
@@ -69,20 +94,20 @@ MORE = (
 def routes() -> list[tuple[str, Role | None]]:
     """Whatever people may ask for, and who does. Of machines are the API and the checks."""
     app = FastAPI(openapi_url=None)
-    for room in (OWN, *ROOMS):
+    for room in (OWN, *web_modules()):
         for router in room.routers:
             app.include_router(router)
     return [
         (path, who(permission))
-        for path, methods, permission in demands(app)
+        for path, methods, permission in route_permissions(app)
         if "GET" in methods and not path.startswith(("/api/", "/health/", "/static/"))
     ]
 
 
 def who(permission: Permission) -> Role | None:
-    if permission is Permission.OPEN:
+    if permission is SessionPermission.OPEN:
         return None
-    return next(role for role in WHO if permission in GRANTS[role])
+    return next(role for role in WHO if role in permission.granted_to)
 
 
 def own_of(role: Role | None) -> str | None:
@@ -98,15 +123,19 @@ def values_of(site: Served, path: str) -> dict[str, str]:
         "extended": site.extended,
         "attachment_id": str(site.call.recording),  # nobody's
         "recording_id": str(site.call.recording),
+        "preset_id": "00000000-0000-4000-8000-000000000001",
         "extension": BUSY,
         "user": SOMEBODY,
         "section": "appeal",
         "code": "content",
         "demand_number": site.demand,
+        "call": WAITS,
+        "token": "closed",
+        "year": "2027",
     }
 
 
-PAGES = [*(each for each in routes() if each[0] not in NO_PAGES), *MORE]
+PAGES = [*(each for each in routes() if each[0] not in NO_PAGES | PARTS), *MORE]
 
 
 @pytest.mark.parametrize(("path", "role"), PAGES, ids=lambda value: str(value))
@@ -115,10 +144,10 @@ async def test_a_page_can_be_used_by_everybody_in_every_language(
 ) -> None:
     folder = pytestconfig.getoption("pictures")
     name = re.sub(r"\W+", "-", f"{path}-{role or ''}").strip("-")
-    wrong = "404" if path == "/nowhere" else None
+    wrong = "404" if path in NOWHERE else None
     for language in LANGUAGES:
         async with open_page(role, language, extension=own_of(role), forgiven=wrong) as page:
-            answer = await visit(page, path.format(**values_of(site, path)))
+            answer = await actor(page, path.format(**values_of(site, path)))
             assert answer.ok or wrong, f"{path} answers {answer.status}"
             picture = Path(folder) / f"{name}-{language}" if folder else None
             await look_at(page, "kk" if path == RECEIPT else language, picture)
@@ -133,14 +162,14 @@ async def test_no_page_is_left_out(site: Served) -> None:
         named = re.search(r'<body data-page="([^"]+)"', page.text)
         assert named is not None, path
         shown.add(named[1])
-    folders = {"web": HERE / "templates"} | {room.name: room.templates for room in ROOMS}
+    folders = {"web": HERE / "templates"} | {room.name: room.templates for room in web_modules()}
     pages = {
         f"{room}/{file.name}"
         for room, folder in folders.items()
         for file in (folder.glob("*.html") if folder else ())
         if re.search("<html|extends ", file.read_text(encoding="utf-8"))
     }
-    assert pages - shown - BY_DEEDS == {"web/base.html"}
+    assert pages - shown - BY_ACTIONS == {"web/base.html"}
 
 
 @pytest.mark.parametrize("role", Role)
@@ -171,9 +200,11 @@ async def test_what_is_no_page_gives_none(site: Served, path: str, role: Role | 
 
 
 @asynccontextmanager
-async def browser_of(site: Served, role: Role | None) -> AsyncIterator[httpx.AsyncClient]:
+async def browser_of(
+    site: Served, role: Role | None, extension: str | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """What speaks HTTP alone, signed in with that role."""
-    token = await session_of(site.engine, role, own_of(role)) if role else ""
+    token = await session_of(site.engine, role, extension or own_of(role)) if role else ""
     cookies = {"callcenter": token} if token else {}
     async with httpx.AsyncClient(base_url=site.origin, cookies=cookies, timeout=30) as client:
         yield client

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from playwright.async_api import Page
 
-from callcenter.web.permissions import Role
-from tests.browser.chromium import visit
+from callcenter.platform.identity.permissions import Role
+from tests.browser.chromium import actor
 from tests.browser.conftest import Open
 from tests.browser.site import Served
 from tests.web.conftest import OF_CALLER, OF_CONSULTANT
@@ -57,16 +57,16 @@ TALL = """
 async def begin(page: Page, site: Served) -> None:
     """Listen, over and over."""
     await page.add_init_script(EAR)
-    await visit(page, f"/recordings/{site.call.recording}")
+    await actor(page, f"/recordings/{site.call.recording}")
     await page.locator("#reason").select_option("quality")
     await page.get_by_role("button", name="Listen").click()
     await page.evaluate("() => { audio.loop = true; if (audio.paused) return audio.play(); }")
 
 
-async def hears(page: Page, *wanted: int) -> None:
+async def hears(page: Page, *expected: int) -> None:
     """Until these tones are heard, and no other."""
     async with asyncio.timeout(LIMIT):
-        while await page.evaluate(HEARD, [OF_CALLER, OF_CONSULTANT]) != list(wanted):
+        while await page.evaluate(HEARD, [OF_CALLER, OF_CONSULTANT]) != list(expected):
             await asyncio.sleep(0.02)
 
 

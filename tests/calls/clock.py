@@ -36,15 +36,17 @@ class Clock:
         }
 
 
-async def set_clock_of_desk(redis: Redis, seconds: int) -> None:
-    """All that the desk has put down is as if its clock had been set just now.
+async def set_clock_of_distributor(redis: Redis, seconds: int) -> None:
+    """All that the distributor has put down is as if its clock had been set just now.
 
     Redis itself does not run with libfaketime: both have a say in how memory is got.
     """
     scores = ("leases", "asked", "wrap_up", "gone", "pages", "controllers", "idle")
-    for key in (f"desk:{each}" for each in scores):
-        known: Any = await redis.zrange(key, 0, -1, withscores=True)
-        for member, score in known:
-            await redis.zadd(key, {member: score - seconds}, xx=True)
-    looked = float(str(await redis.get("desk:clock")))
-    await redis.set("desk:clock", f"{looked - seconds:.6f}")
+    async with redis.pipeline(transaction=True) as together:  # no heartbeat sees half of it
+        for key in (f"desk:{each}" for each in scores):
+            existing: Any = await redis.zrange(key, 0, -1, withscores=True)
+            for member, score in existing:
+                together.zadd(key, {member: score - seconds}, xx=True)
+        looked = float(str(await redis.get("desk:clock")))
+        together.set("desk:clock", f"{looked - seconds:.6f}")
+        await together.execute()

@@ -1,30 +1,30 @@
-"""One house for all tests of calls, proved empty after each."""
+"""One call center for all tests of calls, proved empty after each."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
 
-from tests.calls.fragile import (  # noqa: F401 fixtures
-    fragile,
-    fragile_house,
+from tests.calls.call_center import CallCenter, running_call_center
+from tests.calls.disposable_stack import (  # noqa: F401
+    disposable,
+    disposable_stack,
     line,
     postgres_server,
     redis_server,
 )
-from tests.calls.house import House, open_house
 from tests.services import new_database
 
 NEUTRAL = "77172740000"  # what a center may have shown that wants 111 on nobody's telephone
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_house(
+async def shared_call_center(
     short_folder: Path, postgres: Path, redis_url: str, built_prompts: Path
-) -> AsyncIterator[House]:
+) -> AsyncIterator[CallCenter]:
     with new_database(postgres) as database:
-        async with open_house(
-            short_folder / "house",
+        async with running_call_center(
+            short_folder / "calls",
             built_prompts,
             database_url=database,
             redis_url=f"{redis_url}?db=1",
@@ -33,18 +33,19 @@ async def shared_house(
             wrap_up=0,
             patience=6.0,
             silent_telephone=4,
-            unified_ring_timeout=2.0,
+            unified_ring_timeout=5.0,
             called_ring_timeout=3.0,
             callback_pauses=(1.0,),
             shown_number=NEUTRAL,
-            message_pause=1.0,
-        ) as house:
-            yield house
+            trace_legal_basis="Law 000-V, article 1",
+        ) as call_center:
+            yield call_center
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def house(shared_house: House) -> AsyncIterator[House]:
-    """The house; after the test nothing of its calls may be left."""
-    await shared_house.awake()
-    yield shared_house
-    await shared_house.nothing_left()
+async def call_center(shared_call_center: CallCenter) -> AsyncIterator[CallCenter]:
+    """The call center; after the test nothing of its calls may be left."""
+    await shared_call_center.awake()
+    await shared_call_center.end_pauses()
+    yield shared_call_center
+    await shared_call_center.assert_no_resources_left()

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: To a controller of a machine of its own, as it seems: nobody else can kill it there.
+#: To a controller with a namespace of processes of its own, which can be told from all others.
 ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 _numbers = itertools.count()
 

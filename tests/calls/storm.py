@@ -1,4 +1,4 @@
-"""A hundred calls that end at the same instant, each in a stage of its own (issue 4, item 15).
+"""Many calls that end at the same instant, each in a stage of its own.
 
 `raised` brings every call to its stage and rings a bell: all of them hang up, cross, hand over and
 mash keys at once. What is decided by chance is the same for the same seed.
@@ -12,15 +12,17 @@ from functools import partial
 from typing import Literal
 
 from callcenter.consultants import store as consultants
-from callcenter.consultants.dispatch import Dispatch
-from callcenter.consultants.orders import SUPERVISE, Order
-from callcenter.demo.call import Call
-from callcenter.demo.phone import Phone
-from callcenter.errors import CallcenterError
-from callcenter.line.outcomes import Outcome
-from callcenter.storage.engine import unit_of_work
-from tests.calls.house import House, until
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.sipphone.call import SipCall
+from callcenter.sipphone.phone import Phone
+from callcenter.telephony.acd.rules.call_commands import SUPERVISE, CallCommand
+from callcenter.telephony.calls.outcomes import Outcome
+from tests.calls.call_center import CallCenter, until
+from tests.calls.people import add_person
 from tests.calls.talking import order
+from tests.orders import command_client
 from tests.seeds import SeededRandom
 
 #: Who waits wants Kazakh, so that nobody is offered to those who come to help.
@@ -35,7 +37,7 @@ KEYS = "0123456789*#"
 QUEUE = {Outcome.LEFT_WAITING, Outcome.LEFT_RINGING, Outcome.TALKED}
 ANYWHERE = {*QUEUE, Outcome.REDIRECTED, Outcome.NOBODY_FREE}
 
-Deed = Callable[[], Awaitable[None]]
+Action = Callable[[], Awaitable[None]]
 
 
 @dataclass
@@ -43,49 +45,59 @@ class Pair:
     """A caller and a consultant who talk."""
 
     number: str
-    caller: Call
+    caller: SipCall
     extension: str
-    consultant: Call
+    consultant: SipCall
 
 
 @dataclass
 class Storm:
     """The telephones, and what each caller's outcome may be."""
 
-    house: House
+    call_center: CallCenter
     chance: SeededRandom
     stack: AsyncExitStack
     phones: dict[str, Phone] = field(default_factory=dict)
     outcomes: dict[str, set[Outcome]] = field(default_factory=dict)
-    legs: list[Call] = field(default_factory=list)
+    legs: list[SipCall] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     helpers: list[str] = field(default_factory=lambda: list(HELPERS))
+    part: int = 1
+
+    def some(self, count: int) -> int:
+        """So many in a storm of this size, one at least."""
+        return -(-count // self.part)
+
+    @property
+    def talking(self) -> int:
+        """How many conversations there are."""
+        return sum(map(self.some, OF_ONE.values())) + 2 * sum(map(self.some, OF_TWO.values()))
 
     async def begin_work(self, extensions: Sequence[str]) -> None:
         """These consultants sign in, and are free."""
         for each in extensions:
-            phone = self.house.softphone(each)
+            phone = self.call_center.softphone(each)
             self.phones[each] = await self.stack.enter_async_context(phone)
         await asyncio.gather(*(self.phones[each].register() for each in extensions))
         await until(lambda: self.are_free(extensions), "consultants are free", LIMIT)
 
     async def are_free(self, extensions: Sequence[str]) -> bool:
-        return None not in await self.house.redis.zmscore("desk:idle", list(extensions))
+        return None not in await self.call_center.redis.zmscore("desk:idle", list(extensions))
 
-    async def dial(self, count: int, keys: str, outcomes: set[Outcome]) -> dict[str, Call]:
+    async def dial(self, count: int, keys: str, outcomes: set[Outcome]) -> dict[str, SipCall]:
         """So many callers of 111 who have pressed these keys, by number."""
         numbers = [f"+7701{self.chance.randrange(10**7):07d}" for _ in range(count)]
         self.outcomes |= dict.fromkeys(numbers, outcomes)
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def one(number: str) -> Call:
-            phone = await self.stack.enter_async_context(self.house.phone(number))
+        async def one(number: str) -> SipCall:
+            phone = await self.stack.enter_async_context(self.call_center.phone(number))
             async with turns:
                 call = await phone.call("111")
                 self.legs.append(call)
                 await call.answered(LIMIT)
-                await self.house.hears_something(call)
-                # The switch may drop the first packets, see House.caller.
+                await self.call_center.hears_something(call)
+                # The switch may drop the first packets, see CallCenter.caller.
                 await asyncio.sleep(0.1)
                 await call.press(keys)
                 return call
@@ -95,25 +107,25 @@ class Storm:
     async def ask(self, extension: str, what: str, **detail: str) -> None:
         """What a consultant asks of the call, which may be over."""
         with suppress(CallcenterError):
-            await order(self.house, extension, what, **detail)
+            await order(self.call_center, extension, what, **detail)
 
     async def supervise(self, pair: Pair, supervisor: str, mode: str) -> None:
-        async with unit_of_work(self.house.engine) as connection:
+        async with unit_of_work(self.call_center.engine) as connection:
             own = await consultants.id_of(connection, supervisor)
         detail = {"mode": mode, "extension": supervisor, "id": str(own)}
         with suppress(CallcenterError):
-            await Dispatch(self.house.redis).to_consultant(
-                pair.extension, Order(SUPERVISE, f"user:{supervisor}", detail)
+            await command_client(self.call_center.redis).send_to_consultant(
+                pair.extension, CallCommand(SUPERVISE, f"user:{supervisor}", detail)
             )
 
-    async def comes(self, extension: str) -> Call:
+    async def comes(self, extension: str) -> SipCall:
         """The call that rings there is answered."""
         leg = await self.phones[extension].next_call(LIMIT)
         self.legs.append(leg)
         await leg.answer()
         return leg
 
-    async def leave(self, *calls: Call) -> None:
+    async def leave(self, *calls: SipCall) -> None:
         """Some of these hang up, at once or a moment later, perhaps in the same instant."""
         who = self.chance.sample(calls, self.chance.randint(1, len(calls)))
         await self.moment()
@@ -122,7 +134,7 @@ class Storm:
     async def moment(self) -> None:
         await asyncio.sleep(self.chance.choice((0.0, 0.0, 0.005, 0.02, 0.1, 0.4)))
 
-    async def mash(self, *calls: Call) -> None:
+    async def mash(self, *calls: SipCall) -> None:
         """Whatever the keys ask for, as fast as telephones can send them, until they hang up."""
         ways: tuple[Literal["info", "rfc4733"], ...] = ("info", "rfc4733")
         floods = [
@@ -141,7 +153,7 @@ class Storm:
         return "".join(self.chance.choices(KEYS, k=60))
 
 
-async def hang_up(*calls: Call) -> None:
+async def hang_up(*calls: SipCall) -> None:
     """Everybody at once; who was hung up on is gone already."""
     await asyncio.gather(*(call.hang_up() for call in calls), return_exceptions=True)
 
@@ -149,105 +161,106 @@ async def hang_up(*calls: Call) -> None:
 # --- stages of a conversation: each is prepared, and gives what is done when the bell rings
 
 
-async def talks(storm: Storm, pair: Pair) -> Deed:
+async def talks(storm: Storm, pair: Pair) -> Action:
     return partial(storm.leave, pair.caller, pair.consultant)
 
 
-async def is_held(storm: Storm, pair: Pair) -> Deed:
+async def is_held(storm: Storm, pair: Pair) -> Action:
     await storm.ask(pair.extension, "hold")
     return partial(storm.leave, pair.caller, pair.consultant)
 
 
-async def is_private(storm: Storm, pair: Pair) -> Deed:
+async def is_private(storm: Storm, pair: Pair) -> Action:
     guest = await with_guest(storm, pair, storm.helpers.pop())
     return partial(storm.leave, pair.caller, pair.consultant, guest)
 
 
-async def is_together(storm: Storm, pair: Pair) -> Deed:
+async def is_together(storm: Storm, pair: Pair) -> Action:
     guest = await with_guest(storm, pair, storm.helpers.pop())
     await storm.ask(pair.extension, "together")
     return partial(storm.leave, pair.caller, pair.consultant, guest)
 
 
-async def is_handed_over(storm: Storm, pair: Pair) -> Deed:
+async def is_handed_over(storm: Storm, pair: Pair) -> Action:
     """The caller hangs up, or somebody else, in the moment in which a transfer completes."""
     guest = await with_guest(storm, pair, storm.helpers.pop())
 
-    async def deed() -> None:
+    async def action() -> None:
         await asyncio.gather(
             storm.ask(pair.extension, "hand_over"),
             storm.leave(pair.caller, pair.caller, pair.consultant, guest),
         )
 
-    return deed
+    return action
 
 
-async def with_guest(storm: Storm, pair: Pair, guest: str) -> Call:
+async def with_guest(storm: Storm, pair: Pair, guest: str) -> SipCall:
     await storm.ask(pair.extension, "consult", to=guest)
     leg = await storm.comes(guest)
 
     async def here() -> bool:
-        return (await order(storm.house, pair.extension, "status"))["guest"] == "here"
+        return (await order(storm.call_center, pair.extension, "status"))["guest"] == "here"
 
     await until(here, f"the guest of {pair.extension} is here", LIMIT)
     return leg
 
 
-async def is_overheard(storm: Storm, pair: Pair) -> Deed:
+async def is_overheard(storm: Storm, pair: Pair) -> Action:
     """A supervisor goes to another mode, perhaps takes over, while the others hang up."""
     supervisor, modes = storm.helpers.pop(), ["listen", "whisper", "join", "leave", "take_over"]
+    await add_person(storm.call_center, supervisor, Role.HEAD, supervisor)
     await storm.supervise(pair, supervisor, storm.chance.choice(modes[:3]))
     leg = await storm.comes(supervisor)
     mode = storm.chance.choice(modes)
 
-    async def deed() -> None:
+    async def action() -> None:
         await asyncio.gather(
             storm.supervise(pair, supervisor, mode), storm.leave(pair.caller, pair.consultant, leg)
         )
 
-    return deed
+    return action
 
 
-async def is_sent_back(storm: Storm, pair: Pair) -> Deed:
+async def is_sent_back(storm: Storm, pair: Pair) -> Action:
 
-    async def deed() -> None:
+    async def action() -> None:
         await asyncio.gather(storm.ask(pair.extension, "queue"), storm.leave(pair.caller))
 
-    return deed
+    return action
 
 
-async def is_redirected(storm: Storm, pair: Pair) -> Deed:
+async def is_redirected(storm: Storm, pair: Pair) -> Action:
     storm.outcomes[pair.number] = ANYWHERE
 
-    async def deed() -> None:
+    async def action() -> None:
         await asyncio.gather(storm.ask(pair.extension, "redirect"), storm.leave(pair.caller))
 
-    return deed
+    return action
 
 
-async def is_mashed(storm: Storm, pair: Pair) -> Deed:
+async def is_mashed(storm: Storm, pair: Pair) -> Action:
     storm.outcomes[pair.number] = ANYWHERE
     return partial(storm.mash, pair.caller, pair.consultant)
 
 
-async def cross(storm: Storm, one: Pair, two: Pair) -> Deed:
+async def cross(storm: Storm, one: Pair, two: Pair) -> Action:
     """Each asks for the other, who is not free."""
 
-    async def deed() -> None:
+    async def action() -> None:
         await asyncio.gather(
             storm.ask(one.extension, "transfer", to=two.extension),
             storm.ask(two.extension, "consult", to=one.extension),
             storm.leave(one.caller, two.caller),
         )
 
-    return deed
+    return action
 
 
-async def want_the_same(storm: Storm, one: Pair, two: Pair) -> Deed:
+async def want_the_same(storm: Storm, one: Pair, two: Pair) -> Action:
     """Both hand over to the same third: one gets through, and the other's caller comes back."""
     third = storm.helpers.pop()
 
-    async def deed() -> None:
+    async def action() -> None:
         async with asyncio.TaskGroup() as tasks:
             coming = tasks.create_task(storm.comes(third))
             for pair in (one, two):
@@ -255,7 +268,7 @@ async def want_the_same(storm: Storm, one: Pair, two: Pair) -> Deed:
             leg = await coming
             tasks.create_task(storm.leave(one.caller, two.caller, leg))
 
-    return deed
+    return action
 
 
 # --- the storm
@@ -272,35 +285,37 @@ OF_ONE = {
     is_mashed: 3,
 }
 OF_TWO = {cross: 2, want_the_same: 2}
-TALKING = sum(OF_ONE.values()) + 2 * sum(OF_TWO.values())
-RINGING, WAITING, IN_MENU, IN_GREETING = 8, 22, 10, 10
+RINGING, WAITING, IN_MENU, IN_GREETING = 8, 22, 10, 10  # with those who talk a hundred
+FEW = 3  # a small storm is a third as large: every stage is in it
 
 
 @asynccontextmanager
-async def raised(house: House, chance: SeededRandom) -> AsyncIterator[Storm]:
+async def raised(
+    call_center: CallCenter, chance: SeededRandom, *, small: bool
+) -> AsyncIterator[Storm]:
     """The storm is over: everybody has hung up, and the consultants are at work yet."""
     async with AsyncExitStack() as stack:
-        storm = Storm(house, chance, stack)
+        storm = Storm(call_center, chance, stack, part=FEW if small else 1)
         storm.pairs = await _talking(storm)
         await storm.begin_work(HELPERS)
-        deeds = [
+        actions = [
             *await _ringing(storm),
             *await _prepared(storm),
             *await _waiting(storm),
-            *await _alone(storm, IN_MENU, "1", {Outcome.LEFT_IN_MENU}),
-            *await _alone(storm, IN_GREETING, "", {Outcome.LEFT_IN_GREETING}),
+            *await _alone(storm, storm.some(IN_MENU), "1", {Outcome.LEFT_IN_MENU}),
+            *await _alone(storm, storm.some(IN_GREETING), "", {Outcome.LEFT_IN_GREETING}),
         ]
-        await asyncio.gather(*(deed() for deed in deeds))
+        await asyncio.gather(*(action() for action in actions))
         await hang_up(*storm.legs)
         yield storm
 
 
 async def _talking(storm: Storm) -> list[Pair]:
     """Who talks with whom, the register tells: a telephone is not shown who calls."""
-    extensions = TALKERS[:TALKING]
+    extensions = TALKERS[: storm.talking]
     await storm.begin_work(extensions)
     coming = asyncio.gather(*(storm.comes(each) for each in extensions))
-    callers = await storm.dial(TALKING, "0", QUEUE)
+    callers = await storm.dial(storm.talking, "0", QUEUE)
     legs = dict(zip(extensions, await coming, strict=True))
     had_by: dict[str, str] = {}
 
@@ -309,7 +324,7 @@ async def _talking(storm: Storm) -> list[Pair]:
             "SELECT a.caller_number, c.extension FROM appeal a "
             "JOIN consultant c ON c.id = a.consultant_id WHERE a.outcome IS NULL"
         )
-        async with storm.house.engine.connect() as connection:
+        async with storm.call_center.engine.connect() as connection:
             rows = await connection.exec_driver_sql(query)
             had_by.update({row.caller_number: row.extension for row in rows})
         return callers.keys() <= had_by.keys()
@@ -320,26 +335,31 @@ async def _talking(storm: Storm) -> list[Pair]:
     ]
 
 
-async def _prepared(storm: Storm) -> list[Deed]:
+async def _prepared(storm: Storm) -> list[Action]:
     left = iter(storm.pairs)
-    stages = [stage(storm, next(left)) for stage, times in OF_ONE.items() for _ in range(times)]
+    stages = [
+        stage(storm, next(left))
+        for stage, times in OF_ONE.items()
+        for _ in range(storm.some(times))
+    ]
     meetings = [
         meeting(storm, next(left), next(left))
         for meeting, times in OF_TWO.items()
-        for _ in range(times)
+        for _ in range(storm.some(times))
     ]
     return await asyncio.gather(*stages, *meetings)
 
 
-async def _ringing(storm: Storm) -> list[Deed]:
+async def _ringing(storm: Storm) -> list[Action]:
     """Consultants answer in the moment in which callers hang up."""
-    extensions = TALKERS[TALKING : TALKING + RINGING]
+    ringing = storm.some(RINGING)
+    extensions = TALKERS[storm.talking : storm.talking + ringing]
     await storm.begin_work(extensions)
-    callers = await storm.dial(RINGING, "0", QUEUE)
+    callers = await storm.dial(ringing, "0", QUEUE)
     legs = [await storm.phones[each].next_call(LIMIT) for each in extensions]
     storm.legs += legs
 
-    async def answer(leg: Call) -> None:
+    async def answer(leg: SipCall) -> None:
         await storm.moment()
         with suppress(CallcenterError):
             await leg.answer()
@@ -347,19 +367,20 @@ async def _ringing(storm: Storm) -> list[Deed]:
     return [partial(answer, leg) for leg in legs] + _leaving(storm, callers)
 
 
-async def _waiting(storm: Storm) -> list[Deed]:
-    deeds = await _alone(storm, WAITING, "0", QUEUE)
+async def _waiting(storm: Storm) -> list[Action]:
+    waiting = storm.some(WAITING)
+    actions = await _alone(storm, waiting, "0", QUEUE)
 
     async def all_wait() -> bool:
-        return await storm.house.redis.zcard("desk:waiting") == WAITING
+        return await storm.call_center.redis.zcard("desk:waiting") == waiting
 
-    await until(all_wait, f"{WAITING} callers wait", LIMIT)
-    return deeds
+    await until(all_wait, f"{waiting} callers wait", LIMIT)
+    return actions
 
 
-async def _alone(storm: Storm, count: int, keys: str, outcomes: set[Outcome]) -> list[Deed]:
+async def _alone(storm: Storm, count: int, keys: str, outcomes: set[Outcome]) -> list[Action]:
     return _leaving(storm, await storm.dial(count, keys, outcomes))
 
 
-def _leaving(storm: Storm, callers: Mapping[str, Call]) -> list[Deed]:
+def _leaving(storm: Storm, callers: Mapping[str, SipCall]) -> list[Action]:
     return [partial(storm.leave, call) for call in callers.values()]

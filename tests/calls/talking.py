@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from callcenter.consultants.dispatch import Dispatch
-from callcenter.consultants.orders import Answer, Order
-from callcenter.demo.call import Call
-from callcenter.demo.sound import RATE, Codec, Pcm, loudness
-from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House, until
+from callcenter.sipphone.audio import RATE, Codec, Pcm, loudness
+from callcenter.sipphone.call import SipCall
+from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand, CommandRefused
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, until
+from tests.orders import command_client
 
 LOUD, QUIET = -35.0, -50.0  # dBFS of a tone that is heard, and of one that is not
 GUEST_TONE = 1700.0
@@ -23,19 +23,25 @@ STRETCH = 0.4  # seconds in which a tone is looked for
 class Talk:
     """A caller and the consultant, each sending a tone of its own."""
 
-    caller: Call
-    consultant: Call
+    caller: SipCall
+    consultant: SipCall
 
 
 @asynccontextmanager
 async def talking(
-    house: House, number: str, extension: str = "201", codecs: Sequence[Codec] = ("PCMA", "PCMU")
+    call_center: CallCenter,
+    number: str,
+    extension: str = "201",
+    codecs: Sequence[Codec] = ("PCMA", "PCMU"),
 ) -> AsyncIterator[Talk]:
     """A caller and a consultant hear each other. Both leave at the end.
 
     `codecs` are those of the caller's telephone.
     """
-    async with house.consultant(extension) as phone, house.caller(number, codecs) as caller:
+    async with (
+        call_center.consultant(extension) as phone,
+        call_center.caller(number, codecs) as caller,
+    ):
         await caller.press("0")
         leg = await phone.next_call()
         await leg.answer()
@@ -43,20 +49,31 @@ async def talking(
         leg.send_tone(CONSULTANT_TONE)
         await hears_tone(caller, CONSULTANT_TONE)
         await hears_tone(leg, CALLER_TONE)
+
+        async def takes_orders() -> bool:  # a moment after they hear each other
+            try:
+                await order(call_center, extension, "status")
+            except CommandRefused:
+                return False
+            return True
+
+        await until(takes_orders, "the conversation takes orders")
         yield Talk(caller, leg)
 
 
-async def order(house: House, extension: str, what: str, **detail: str) -> Answer:
+async def order(call_center: CallCenter, extension: str, what: str, **detail: str) -> Answer:
     """Ask the call of a consultant for something, as the API does."""
-    return await Dispatch(house.redis).to_consultant(extension, Order(what, "self", detail))
+    return await command_client(call_center.redis).send_to_consultant(
+        extension, CallCommand(what, "self", detail)
+    )
 
 
-def level_now(call: Call, hertz: float) -> float:
+def level_now(call: SipCall, hertz: float) -> float:
     """How loud a tone is in what reached somebody just now, in dBFS."""
     return loudness(call.heard.pcm(time.monotonic() - STRETCH), hertz)
 
 
-async def hears_tone(call: Call, hertz: float) -> None:
+async def hears_tone(call: SipCall, hertz: float) -> None:
     """Wait until somebody hears a tone."""
 
     async def heard() -> bool:
@@ -65,7 +82,7 @@ async def hears_tone(call: Call, hertz: float) -> None:
     await until(heard, f"a tone of {hertz:g} Hz is heard")
 
 
-async def hears_no_tone(call: Call, hertz: float) -> None:
+async def hears_no_tone(call: SipCall, hertz: float) -> None:
     """Wait until somebody hears a tone no more, for as long as one looks for it."""
 
     async def unheard() -> bool:
@@ -74,7 +91,7 @@ async def hears_no_tone(call: Call, hertz: float) -> None:
     await until(unheard, f"a tone of {hertz:g} Hz is not heard")
 
 
-def longest_silence(call: Call, since: float) -> float:
+def longest_silence(call: SipCall, since: float) -> float:
     """Seconds of the longest stretch from `since` to the last packet in which nothing was heard."""
     block = RATE // 50
     sound: Pcm = call.heard.pcm(since)
@@ -87,7 +104,7 @@ def longest_silence(call: Call, since: float) -> float:
     return longest * 0.02
 
 
-def loudest(call: Call, hertz: float, since: float, until: float) -> float:
+def loudest(call: SipCall, hertz: float, since: float, until: float) -> float:
     """How loud a tone was at its loudest between two moments, in dBFS."""
     sound = call.heard.pcm(since)[: round((until - since) * RATE)]
     size = RATE // 10

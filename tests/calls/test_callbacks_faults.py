@@ -4,13 +4,30 @@ import asyncio
 
 import pytest
 
-from callcenter.line.outcomes import Outcome
-from callcenter.promises.states import State
-from tests.calls.fragile import both_hear
-from tests.calls.house import House, until
-from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
-from tests.calls.test_callbacks import PROCESS, at_the_desk, attempts, became, owe, picked_up, talk
-from tests.calls.test_promises import forget_promises, open_promises, promised_to_own_number
+from callcenter.telephony.callbacks.rules import CallbackState
+from callcenter.telephony.calls.outcomes import Outcome
+from tests.calls.call_center import CallCenter, until
+from tests.calls.disposable_stack import both_hear
+from tests.calls.processes import (
+    ControllerProgram,
+    OwnPostgres,
+    OwnRedis,
+    running_controller_program,
+)
+from tests.calls.test_callback_requests import (
+    forget_promises,
+    open_promises,
+    promised_to_own_number,
+)
+from tests.calls.test_callbacks import (
+    PROCESS,
+    at_the_distributor,
+    attempts,
+    became,
+    owe,
+    picked_up,
+    talk,
+)
 from tests.calls.waiting import SEVERAL
 
 pytestmark = [
@@ -21,21 +38,23 @@ pytestmark = [
 
 
 @pytest.fixture
-def house(fragile: House) -> House:
-    return fragile
+def call_center(disposable: CallCenter) -> CallCenter:
+    return disposable
 
 
-async def test_a_promise_outlives_the_controller_that_made_it(house: House, line: Line) -> None:
+async def test_a_promise_outlives_the_controller_that_made_it(
+    call_center: CallCenter, line: ControllerProgram
+) -> None:
     number = "+77050000021"
-    await promised_to_own_number(house, number, before_the_end=line.kill)
-    assert await open_promises(house) == [number]
+    await promised_to_own_number(call_center, number, before_the_end=line.kill)
+    assert await open_promises(call_center) == [number]
     await line.start()
-    async with house.network(number) as network, house.softphone("203") as consultant:
+    async with call_center.network(number) as network, call_center.softphone("203") as consultant:
         await consultant.register()
         applicant = await network.next_call(PROCESS)
         await applicant.answer()
         applicant.send_silence()
-        await house.hears(applicant, "kk", "callback_neutral")
+        await call_center.hears(applicant, "kk", "callback_neutral")
         await applicant.press("1")
         leg = await consultant.next_call(SEVERAL)
         await leg.answer()
@@ -43,42 +62,45 @@ async def test_a_promise_outlives_the_controller_that_made_it(house: House, line
         await leg.hang_up()
         await applicant.ended()
 
-    async def kept() -> bool:
-        return await open_promises(house) == []
+    async def is_reached() -> bool:
+        return await open_promises(call_center) == []
 
-    await until(kept, "the promise is kept")
-    assert (await house.appeal(number)).outcome == Outcome.CALLBACK
+    await until(is_reached, "the promise is kept")
+    assert (await call_center.appeal(number)).outcome == Outcome.CALLBACK
 
 
-async def test_another_controller_goes_on_with_what_a_dead_one_took_care_of(
-    house: House,
+async def test_another_controller_continues_callbacks_of_a_dead_one(
+    call_center: CallCenter,
 ) -> None:
     number = "+77050000022"
-    async with running_line(house.settings, "line-3") as dying:
-        promise_id = await owe(house, number)
-        await at_the_desk(house, promise_id)
+    async with running_controller_program(call_center.settings, "line-3") as dying:
+        promise_id = await owe(call_center, number)
+        await at_the_distributor(call_center, promise_id)
         await dying.kill()
-        async with running_line(house.settings, "line-4"):
-            async with house.network(number) as network, house.softphone("202") as consultant:
+        async with running_controller_program(call_center.settings, "line-4"):
+            async with (
+                call_center.network(number) as network,
+                call_center.softphone("202") as consultant,
+            ):
                 await consultant.register()
-                await talk(house, network, consultant)
-            await became(house, promise_id, State.KEPT)
-    assert len(await attempts(house, number)) == 1
+                await talk(call_center, network, consultant)
+            await became(call_center, promise_id, CallbackState.REACHED)
+    assert len(await attempts(call_center, number)) == 1
 
 
-async def test_a_conversation_whose_controller_is_killed_goes_on_and_is_not_called_again(
-    house: House, line: Line
+async def test_a_callback_talk_survives_its_controller_and_is_not_repeated(
+    call_center: CallCenter, line: ControllerProgram
 ) -> None:
     number = "+77050000023"
-    promise_id = await owe(house, number)
-    async with house.network(number) as network, house.softphone("202") as consultant:
+    promise_id = await owe(call_center, number)
+    async with call_center.network(number) as network, call_center.softphone("202") as consultant:
         await consultant.register()
-        async with picked_up(network, house) as applicant:
+        async with picked_up(network, call_center) as applicant:
             await applicant.press("1")
             leg = await consultant.next_call(SEVERAL)
             await leg.answer()
             await both_hear(applicant, leg)
-            await became(house, promise_id, State.KEPT)
+            await became(call_center, promise_id, CallbackState.REACHED)
             await line.kill()
             await both_hear(applicant, leg)
             await line.start()
@@ -87,55 +109,55 @@ async def test_a_conversation_whose_controller_is_killed_goes_on_and_is_not_call
             await applicant.ended(SEVERAL)
 
     async def noted() -> bool:
-        return await attempts(house, number) == ["talked"]
+        return await attempts(call_center, number) == ["talked"]
 
     await until(noted, "the call has its outcome", PROCESS)
 
 
 async def test_an_emptied_redis_forgets_no_promise(
-    house: House, line: Line, redis_server: OwnRedis
+    call_center: CallCenter, line: ControllerProgram, redis_server: OwnRedis
 ) -> None:
     number = "+77050000024"
-    promise_id = await owe(house, number)
-    await at_the_desk(house, promise_id)
+    promise_id = await owe(call_center, number)
+    await at_the_distributor(call_center, promise_id)
     await redis_server.kill()
     await redis_server.start()
-    async with house.network(number) as network, house.softphone("202") as consultant:
+    async with call_center.network(number) as network, call_center.softphone("202") as consultant:
         await consultant.register()
-        await talk(house, network, consultant)
-    await became(house, promise_id, State.KEPT)
+        await talk(call_center, network, consultant)
+    await became(call_center, promise_id, CallbackState.REACHED)
 
 
-async def test_nothing_is_promised_while_the_database_is_away(
-    house: House, line: Line, postgres_server: OwnPostgres
+async def test_nothing_is_promised_while_the_database_is_unavailable(
+    call_center: CallCenter, line: ControllerProgram, postgres_server: OwnPostgres
 ) -> None:
-    async with house.caller("+77050000025") as caller:
+    async with call_center.caller("+77050000025") as caller:
         await caller.press("11")
-        await house.hears(caller, "kk", "callback_offer", SEVERAL)
+        await call_center.hears(caller, "kk", "callback_offer", SEVERAL)
         await caller.press("2")
-        await house.hears(caller, "kk", "callback_safe", SEVERAL)
+        await call_center.hears(caller, "kk", "callback_safe", SEVERAL)
         await asyncio.to_thread(postgres_server.stop)
         try:
             await caller.press("1")
-            await house.hears(caller, "kk", "not_kept", SEVERAL)
-            assert not house.was_heard(caller, "kk", "callback_ok")
+            await call_center.hears(caller, "kk", "not_kept", SEVERAL)
+            assert not call_center.was_heard(caller, "kk", "callback_ok")
         finally:
             await asyncio.to_thread(postgres_server.start)
-    await house.appeal("+77050000025")
-    await forget_promises(house)
+    await call_center.appeal("+77050000025")
+    await forget_promises(call_center)
 
 
 async def test_a_controller_killed_while_the_number_rings_costs_one_attempt(
-    house: House, line: Line
+    call_center: CallCenter, line: ControllerProgram
 ) -> None:
     number = "+77050000027"
-    promise_id = await owe(house, number)
-    async with house.network(number) as network, house.softphone("202") as consultant:
+    promise_id = await owe(call_center, number)
+    async with call_center.network(number) as network, call_center.softphone("202") as consultant:
         await consultant.register()
         ringing = await network.next_call(PROCESS)
         await line.kill()
         await line.start()
         await ringing.ended(SEVERAL)
-        await talk(house, network, consultant)
-    await became(house, promise_id, State.KEPT)
-    assert len(await attempts(house, number)) == 2
+        await talk(call_center, network, consultant)
+    await became(call_center, promise_id, CallbackState.REACHED)
+    assert len(await attempts(call_center, number)) == 2

@@ -5,15 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from callcenter.up.supervisor import environment
-from tests.calls.house import House
-from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line
-from tests.chaos.faults import (
-    Parts,
-    all_controllers_killed,
-    controller_killed,
-    postgresql_frozen,
-)
+from callcenter.launcher.supervisor import environment
+from tests.calls.call_center import CallCenter
+from tests.calls.processes import OwnPostgres, OwnRedis, Process, running_controller_program
+from tests.chaos.faults import Parts, all_controllers_killed, controller_killed, postgresql_frozen
 from tests.chaos.run import chaos
 from tests.seeds import run_seed
 from tests.services import CALLCENTER
@@ -28,16 +23,19 @@ pytestmark = [
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def parts(
-    fragile: House, postgres_server: OwnPostgres, redis_server: OwnRedis
+    disposable: CallCenter, postgres_server: OwnPostgres, redis_server: OwnRedis
 ) -> AsyncIterator[Parts]:
-    settings = fragile.settings
+    settings = disposable.settings
     worker = Process(
         (*CALLCENTER, "worker"), settings.var / "worker.log", dict(environment(settings))
     )
-    async with running_line(settings, "line-1") as one, running_line(settings, "line-2") as two:
+    async with (
+        running_controller_program(settings, "line-1") as one,
+        running_controller_program(settings, "line-2") as two,
+    ):
         await worker.start()
         try:
-            yield Parts(fragile, [one, two], worker, postgres_server, redis_server, frozen=3.0)
+            yield Parts(disposable, [one, two], worker, postgres_server, redis_server, frozen=3.0)
         finally:
             await worker.kill()
 
@@ -47,7 +45,7 @@ async def test_nothing_is_lost_when_controllers_die_and_the_database_freezes(
 ) -> None:
     seed = run_seed()
     faults = [controller_killed, postgresql_frozen, all_controllers_killed]
-    result = await chaos(parts, faults, seed=seed, callers=15, every=0.8)
+    result = await chaos(parts, faults, seed=seed, callers=15, every=0.8, conversations=2)
     said = f"seed {seed}\n{result.table()}"
     assert not result.lost, said
     assert result.conversations > 0, said

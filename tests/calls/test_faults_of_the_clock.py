@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from callcenter.asterisk.ledger import parse
-from callcenter.demo.sound import loudness
-from callcenter.ledger.files import ledger_of
-from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.clock import Clock, set_clock_of_desk
-from tests.calls.fragile import (
+from callcenter.sipphone.audio import loudness
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from callcenter.telephony.reconciliation.cel import parse
+from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, last_sound
+from tests.calls.clock import Clock, set_clock_of_distributor
+from tests.calls.disposable_stack import (
     answered_call,
     both_hear,
     connected,
@@ -22,9 +23,8 @@ from tests.calls.fragile import (
     served,
     unbroken,
 )
-from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
-from tests.calls.parts import Line, running_line
-from tests.calls.stalls import Stalls
+from tests.calls.processes import ControllerProgram, running_controller_program
+from tests.calls.stall_meter import Stalls
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 HOUR = 3600
@@ -32,10 +32,10 @@ HOUR = 3600
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def clock(
-    fragile_house: House, tmp_path_factory: pytest.TempPathFactory
+    disposable_stack: CallCenter, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Clock]:
     """The clock of Asterisk, which runs with it as long as the tests of this module do."""
-    made, switch = Clock(tmp_path_factory.mktemp("clock")), fragile_house.switch
+    made, switch = Clock(tmp_path_factory.mktemp("clock")), disposable_stack.switch
     for also in (made.environment, {}):
         await switch.stop()
         switch.also = also
@@ -45,37 +45,39 @@ async def clock(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def line(fragile: House, clock: Clock) -> AsyncIterator[Line]:
+async def line(disposable: CallCenter, clock: Clock) -> AsyncIterator[ControllerProgram]:
     """The controller line-1, with the clock of Asterisk."""
     clock.set(0)
-    async with running_line(fragile.settings, "line-1", also=clock.environment) as running:
+    async with running_controller_program(
+        disposable.settings, "line-1", also=clock.environment
+    ) as running:
         yield running
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
-async def test_when_the_clock_is_set_calls_go_on_and_consultants_are_offered_to_whoever_waits(
-    fragile: House, line: Line, clock: Clock, jump: int
+async def test_calls_and_offers_continue_when_the_clock_is_set(
+    disposable: CallCenter, line: ControllerProgram, clock: Clock, jump: int
 ) -> None:
-    house, sign = fragile, int(jump > 0)
+    call_center, sign = disposable, int(jump > 0)
     talks, rings, waits = (f"+7702006{sign}00{each}" for each in range(3))
     async with (
-        house.softphone("201") as first,
-        house.softphone("204") as second,
-        house.caller(talks) as caller,
-        house.caller(rings) as ringing,
-        house.caller(waits) as waiting,
+        call_center.softphone("201") as first,
+        call_center.softphone("204") as second,
+        call_center.caller(talks) as caller,
+        call_center.caller(rings) as ringing,
+        call_center.caller(waits) as waiting,
         Stalls() as stalls,
     ):
         await first.register()
-        leg = await connected(house, caller, first)
+        leg = await connected(call_center, caller, first)
         await second.register()
         other = await answered_call(ringing, second)
         await waiting.press("0")
-        await has_happened(house, waits, Moment.WAITING)
+        await has_happened(call_center, waits, CallEvent.WAITING)
         since = time.monotonic()
         clock.set(jump)
-        await set_clock_of_desk(house.redis, jump)
-        await has_happened(house, talks, Moment.RECORDING_STARTED)
+        await set_clock_of_distributor(call_center.redis, jump)
+        await has_happened(call_center, talks, CallEvent.RECORDING_STARTED)
         await both_hear(caller, leg)
         if jump > 0:  # every registration has expired, and whoever is rung was rung for an hour
             for telephone in (first, second):
@@ -97,18 +99,18 @@ async def test_when_the_clock_is_set_calls_go_on_and_consultants_are_offered_to_
             await each.hang_up()
         await waiting.ended()
         await ringing.ended()
-        appeals = [await house.appeal(number) for number in (talks, rings, waits)]
+        appeals = [await call_center.appeal(number) for number in (talks, rings, waits)]
     for appeal in appeals:
         assert appeal.outcome == Outcome.TALKED
-        events = await house.events(appeal)
+        events = await call_center.events(appeal)
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
-        assert events[-1].kind == Moment.ENDED
-        (recording,) = await house.recordings(appeal)
+        assert events[-1].kind == CallEvent.ENDED
+        (recording,) = await call_center.recordings(appeal)
         assert recording.state == "closed"
-        left, right = house.recorded(recording)
-        assert loudness(left[-1200:-400], CALLER_TONE) > -30
-        assert loudness(right[-1200:-400], CONSULTANT_TONE) > -30
-    await served(house, "204", f"+7702006{sign}004")
-    noted = parse(ledger_of(house.settings).read_bytes().splitlines()[-1])
+        left, right = call_center.recorded(recording)
+        assert loudness(last_sound(left), CALLER_TONE) > -30
+        assert loudness(last_sound(right), CONSULTANT_TONE) > -30
+    await served(call_center, "204", f"+7702006{sign}004")
+    noted = parse(cel_file_of(call_center.settings).read_bytes().splitlines()[-1])
     assert noted is not None
     assert abs(noted.at.timestamp() - time.time() - jump) < 60, "it is the clock of Asterisk too"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.fragile import answered_call, both_hear, connected, has_happened
-from tests.calls.house import House, until
-from tests.calls.parts import Line
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from tests.calls.call_center import CallCenter, until
+from tests.calls.disposable_stack import answered_call, both_hear, connected, has_happened
+from tests.calls.processes import ControllerProgram
 
 MIB = 1024**2
 SIZE = 8 * MIB
@@ -25,9 +25,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def small_spool(fragile: House) -> Iterator[Path]:
-    """The spool of the house, with a file system of its own on top."""
-    spool = fragile.settings.spool
+def small_spool(disposable: CallCenter) -> Iterator[Path]:
+    """The spool of the call center, with a file system of its own on top."""
+    spool = disposable.settings.spool
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "tmpfs", spool],
         capture_output=True,
@@ -46,50 +46,54 @@ def fill(spool: Path, share: float) -> None:
         file.write(b"\0" * int(free - (1 - share) * SIZE))
 
 
-async def alarms(house: House) -> list[str]:
-    return [json.loads(each)["kind"] for each in await house.redis.lrange("desk:alarms", 0, -1)]
+async def alerts(call_center: CallCenter) -> list[str]:
+    return [
+        json.loads(each)["kind"] for each in await call_center.redis.lrange("desk:alarms", 0, -1)
+    ]
 
 
-async def alarmed(house: House, kind: str) -> None:
-    async def is_alarmed() -> bool:
-        return kind in await alarms(house)
+async def alerted(call_center: CallCenter, kind: str) -> None:
+    async def is_alerted() -> bool:
+        return kind in await alerts(call_center)
 
-    await until(is_alarmed, f"supervisors are alarmed: {kind}")
+    await until(is_alerted, f"supervisors are alerted: {kind}")
 
 
-async def test_on_a_full_disk_callers_are_served_and_conversations_marked_unrecorded_at_once(
-    fragile: House, line: Line, small_spool: Path
+async def test_on_a_full_disk_callers_are_served_and_marked_unrecorded(
+    disposable: CallCenter, line: ControllerProgram, small_spool: Path
 ) -> None:
-    house, first, second = fragile, "+77020000401", "+77020000402"
-    await house.redis.delete("desk:alarms")
+    call_center, first, second = disposable, "+77020000401", "+77020000402"
+    await call_center.redis.delete("desk:alarms")
     async with (
-        house.consultant("201") as consultant,
-        house.consultant("204") as other,
-        house.caller(first) as caller,
+        call_center.consultant("201") as consultant,
+        call_center.consultant("204") as other,
+        call_center.caller(first) as caller,
     ):
-        leg = await connected(house, caller, consultant)
-        await has_happened(house, first, Moment.RECORDING_STARTED)
-        assert await alarms(house) == []
+        leg = await connected(call_center, caller, consultant)
+        await has_happened(call_center, first, CallEvent.RECORDING_STARTED)
+        assert await alerts(call_center) == []
         await asyncio.to_thread(fill, small_spool, 0.82)
-        await alarmed(house, "disk_fills")
-        assert "disk_almost_full" not in await alarms(house)
+        await alerted(call_center, "disk_fills")
+        assert "disk_almost_full" not in await alerts(call_center)
         await asyncio.to_thread(fill, small_spool, 0.95)
-        await alarmed(house, "disk_almost_full")
-        await has_happened(house, first, Moment.RECORDING_FAILED)
-        await alarmed(house, "not_recorded")
+        await alerted(call_center, "disk_almost_full")
+        await has_happened(call_center, first, CallEvent.RECORDING_FAILED)
+        await alerted(call_center, "not_recorded")
         await both_hear(caller, leg)
-        async with house.caller(second) as next_one:
+        async with call_center.caller(second) as next_one:
             next_leg = await answered_call(next_one, other)
             await next_leg.answer()
-            await house.hears(next_leg, "kk", "not_recorded")
-            await has_happened(house, second, Moment.RECORDING_FAILED)
+            await call_center.hears(next_leg, "kk", "not_recorded")
+            await has_happened(call_center, second, CallEvent.RECORDING_FAILED)
             await both_hear(next_one, next_leg)
             await next_leg.hang_up()
             await next_one.ended()
         await leg.hang_up()
         await caller.ended()
     for number in (first, second):
-        assert (await house.appeal(number)).outcome == Outcome.TALKED
-    spoiled, never = [await house.moments(await house.appeal(n)) for n in (first, second)]
-    assert spoiled.count(Moment.RECORDING_FAILED) == 1
-    assert Moment.RECORDING_STARTED not in never
+        assert (await call_center.appeal(number)).outcome == Outcome.TALKED
+    spoiled, never = [
+        await call_center.moments(await call_center.appeal(n)) for n in (first, second)
+    ]
+    assert spoiled.count(CallEvent.RECORDING_FAILED) == 1
+    assert CallEvent.RECORDING_STARTED not in never

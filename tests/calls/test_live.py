@@ -5,16 +5,16 @@ from contextlib import aclosing
 
 import pytest
 
-from callcenter.line.outcomes import Outcome
-from callcenter.live.figures import DeskFigures, Figures
-from callcenter.live.watch import Reading, Watch
-from tests.calls.house import LIMIT, House, until
+from callcenter.telephony.calls.outcomes import Outcome
+from callcenter.wallboard.live_feed import LiveFeed, LiveSnapshot
+from callcenter.wallboard.rules import DistributorFigures, Figures
+from tests.calls.call_center import LIMIT, CallCenter, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def seen(
-    listener: AsyncGenerator[Reading, None], what: str, true: Callable[[Figures], bool]
+    listener: AsyncGenerator[LiveSnapshot, None], what: str, true: Callable[[Figures], bool]
 ) -> Figures:
     """The first figures of which it is true."""
     found: list[Figures] = []
@@ -29,56 +29,62 @@ async def seen(
     return found[0]
 
 
-def at_the_desk(true: Callable[[DeskFigures], bool]) -> Callable[[Figures], bool]:
-    return lambda figures: figures.desk is not None and true(figures.desk)
+def at_the_distributor(true: Callable[[DistributorFigures], bool]) -> Callable[[Figures], bool]:
+    return lambda figures: figures.acd is not None and true(figures.acd)
 
 
-async def test_a_call_is_seen_waiting_ringing_talking_and_then_among_those_of_today(
-    house: House,
+async def test_a_call_is_seen_waiting_ringing_talking_and_done(
+    call_center: CallCenter,
 ) -> None:
-    watch = Watch(house.engine, house.redis, house.settings)
-    async with watch.running(), aclosing(watch.listen()) as listener:
+    feed = LiveFeed(call_center.engine, call_center.redis, call_center.settings)
+    async with feed.running(), aclosing(feed.listen()) as listener:
         before = await seen(listener, "today is known", lambda figures: figures.today is not None)
         assert before.today is not None
-        assert before.desk is not None
-        assert before.desk.controllers == len(house.controllers)
+        assert before.acd is not None
+        assert before.acd.controllers == len(call_center.controllers)
         # Of those at work 203 speaks no Russian, and 204 takes no calls.
         async with (
-            house.consultant("203"),
-            house.paused_consultant("204"),
-            house.caller("+77010000501") as caller,
+            call_center.consultant("203"),
+            call_center.paused_consultant("204"),
+            call_center.caller("+77010000501") as caller,
         ):
             await caller.press("21")
             waits = await seen(
-                listener, "the caller waits", at_the_desk(lambda desk: desk.waiting.count == 1)
+                listener,
+                "the caller waits",
+                at_the_distributor(lambda distributor: distributor.waiting.count == 1),
             )
-            assert waits.desk is not None
-            assert waits.desk.languages["ru"].waiting.count == 1
-            assert waits.desk.languages["ru"].free == 0
-            assert waits.desk.languages["kk"].waiting.count == 0
-            assert waits.desk.languages["kk"].free == 1
-            assert waits.desk.waiting.longest is not None
-            assert waits.desk.groups["paused"] == 1
+            assert waits.acd is not None
+            assert waits.acd.languages["ru"].waiting.count == 1
+            assert waits.acd.languages["ru"].free == 0
+            assert waits.acd.languages["kk"].waiting.count == 0
+            assert waits.acd.languages["kk"].free == 1
+            assert waits.acd.waiting.longest is not None
+            assert waits.acd.groups["paused"] == 1
             assert waits.history[-1] == 1
-            async with house.softphone("202") as consultant:
+            async with call_center.softphone("202") as consultant:
                 await consultant.register()
                 leg = await consultant.next_call()
                 rings = await seen(
-                    listener, "202 is rung", at_the_desk(lambda desk: desk.groups["ringing"] == 1)
+                    listener,
+                    "202 is rung",
+                    at_the_distributor(lambda distributor: distributor.groups["ringing"] == 1),
                 )
-                assert rings.desk is not None
-                assert rings.desk.waiting.count == 0
+                assert rings.acd is not None
+                assert rings.acd.waiting.count == 0
                 await leg.answer()
                 talks = await seen(
-                    listener, "202 talks", at_the_desk(lambda desk: desk.groups["talking"] == 1)
+                    listener,
+                    "202 talks",
+                    at_the_distributor(lambda distributor: distributor.groups["talking"] == 1),
                 )
-                assert talks.desk is not None
-                assert [c.name for c in talks.desk.consultants if c.group == "talking"] == [
+                assert talks.acd is not None
+                assert [c.name for c in talks.acd.consultants if c.group == "talking"] == [
                     "Consultant 202"
                 ]
                 await leg.hang_up()
                 await caller.ended()
-        assert (await house.appeal("+77010000501")).outcome == Outcome.TALKED
+        assert (await call_center.appeal("+77010000501")).outcome == Outcome.TALKED
         answered = before.today.answered + 1
         after = await seen(
             listener,

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from callcenter.appeals import outgoing
-from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.fragile import both_hear
-from tests.calls.house import House
-from tests.calls.parts import Line, OwnPostgres, OwnRedis
+from callcenter.appeals.calls import outbound_calls
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from tests.calls.call_center import CallCenter
+from tests.calls.disposable_stack import both_hear
+from tests.calls.processes import ControllerProgram, OwnPostgres, OwnRedis
 from tests.calls.test_outbound import ended, moments_of
 
 pytestmark = [
@@ -24,15 +24,15 @@ pytestmark = [
 
 
 @pytest.fixture
-def house(fragile: House) -> House:
-    return fragile
+def call_center(disposable: CallCenter) -> CallCenter:
+    return disposable
 
 
 async def test_a_conversation_with_a_number_outlives_its_controller(
-    house: House, line: Line
+    call_center: CallCenter, line: ControllerProgram
 ) -> None:
     number = "+77010400001"
-    async with house.consultant("201") as consultant, house.network(number) as phone:
+    async with call_center.consultant("201") as consultant, call_center.network(number) as phone:
         leg = await consultant.call(number)
         await leg.answered()
         called = await phone.next_call()
@@ -44,17 +44,17 @@ async def test_a_conversation_with_a_number_outlives_its_controller(
         await both_hear(called, leg)
         await called.hang_up()
         await leg.ended(20)
-        call = await ended(house, number)
+        call = await ended(call_center, number)
     assert call.outcome == Outcome.TALKED
-    (recording,) = await house.recordings(await house.appeal(number))
+    (recording,) = await call_center.recordings(await call_center.appeal(number))
     assert recording.ended_at is not None
 
 
-async def test_a_number_that_a_killed_controller_rang_stops_ringing_and_so_does_the_consultant(
-    house: House, line: Line
+async def test_a_killed_controllers_outbound_ringing_stops_on_both_sides(
+    call_center: CallCenter, line: ControllerProgram
 ) -> None:
     number = "+77010400002"
-    async with house.consultant("201") as consultant, house.network(number) as phone:
+    async with call_center.consultant("201") as consultant, call_center.network(number) as phone:
         leg = await consultant.call(number)
         await leg.answered()
         leg.send_silence()
@@ -88,15 +88,15 @@ async def without(part: str, redis: OwnRedis, postgres: OwnPostgres) -> AsyncIte
 @pytest.mark.parametrize(
     ("number", "part"), [("101", "frozen Redis"), ("102", "killed Redis"), ("112", "PostgreSQL")]
 )
-async def test_an_emergency_service_is_called_whatever_is_away_and_all_is_written_later(
-    house: House,
-    line: Line,
+async def test_emergency_services_are_called_during_any_outage(
+    call_center: CallCenter,
+    line: ControllerProgram,
     redis_server: OwnRedis,
     postgres_server: OwnPostgres,
     number: str,
     part: str,
 ) -> None:
-    async with house.consultant("201") as consultant, house.network(number) as phone:
+    async with call_center.consultant("201") as consultant, call_center.network(number) as phone:
         async with without(part, redis_server, postgres_server):
             leg = await consultant.call(number)
             await leg.answered()
@@ -105,12 +105,12 @@ async def test_an_emergency_service_is_called_whatever_is_away_and_all_is_writte
             await both_hear(called, leg)
             await called.hang_up()
             await leg.ended(20)
-        call = await ended(house, number)
-        appeal = await house.appeal(number)
+        call = await ended(call_center, number)
+        appeal = await call_center.appeal(number)
     assert (call.outcome, call.appeal_id) == (Outcome.TALKED, appeal.id)
-    assert (appeal.channel, appeal.outcome) == (outgoing.CHANNEL, Outcome.TALKED)
+    assert (appeal.channel, appeal.outcome) == (outbound_calls.CHANNEL, Outcome.TALKED)
     assert appeal.consultant_extension == "201"
-    moments = await moments_of(house, call)
-    assert (moments[0], moments[-1]) == (Moment.CALLING, Moment.ENDED)
-    (recording,) = await house.recordings(appeal)
+    moments = await moments_of(call_center, call)
+    assert (moments[0], moments[-1]) == (CallEvent.CALLING, CallEvent.ENDED)
+    (recording,) = await call_center.recordings(appeal)
     assert recording.ended_at is not None

@@ -6,16 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from callcenter.consultants.states import State
-from callcenter.demo.sound import RATE, encode, tone
-from callcenter.line.prompts import Prompts
-from callcenter.settings import Settings
-from tests.calls.house import House, until
-from tests.calls.stalls import Stalls
+from callcenter.consultants.rules.states import PresenceState
+from callcenter.platform.core.settings import Settings
+from callcenter.sipphone.audio import RATE, encode, tone
+from callcenter.telephony.calls.prompts import Prompts
+from tests.calls.call_center import CallCenter, until
+from tests.calls.stall_meter import Stalls
 from tests.calls.talking import longest_silence
 from tests.calls.waiting import rings, times, waits
 
@@ -47,39 +48,40 @@ def humming(tmp_path: Path, built_prompts: Path) -> Humming:
 
 
 @contextmanager
-def spoken_by(house: House, prompts: Prompts) -> Iterator[None]:
-    before = [controller.serving.sounds for controller in house.controllers]
-    for controller in house.controllers:
-        controller.serving.sounds = prompts
+def spoken_by(call_center: CallCenter, prompts: Prompts) -> Iterator[None]:
+    services = [controller.call_service for controller in call_center.controllers]
+    before = [service.dependencies for service in services]
+    for service in services:
+        service.dependencies = replace(service.dependencies, prompts=prompts)
     try:
         yield
     finally:
-        for controller, own in zip(house.controllers, before, strict=True):
-            controller.serving.sounds = own
+        for service, own in zip(services, before, strict=True):
+            service.dependencies = own
 
 
 async def test_a_waiting_caller_never_hears_silence_between_words_and_music(
-    house: House, humming: Humming
+    call_center: CallCenter, humming: Humming
 ) -> None:
-    async def was_asked_thrice() -> bool:
+    async def was_prompted_thrice() -> bool:
         return humming.said["offer_stay"] == 3
 
-    await house.redis.set("desk:handling", 600)
+    await call_center.redis.set("desk:handling", 600)
     with (
-        spoken_by(house, humming),
-        times(house, announce_every=1.0, ask_every=6.0, key_timeout=2.0, patience=60),
+        spoken_by(call_center, humming),
+        times(call_center, announce_every=1.0, ask_every=6.0, key_timeout=2.0, patience=60),
     ):
         async with (
-            house.paused_consultant("201") as duty,
-            house.caller("+77030000010") as caller,
+            call_center.paused_consultant("201") as presence,
+            call_center.caller("+77030000010") as caller,
         ):
             await caller.press("11")
-            await until(lambda: waits(house), "the caller waits")
+            await until(lambda: waits(call_center), "the caller waits")
             since = time.monotonic()
             async with Stalls() as stalls:
-                await until(was_asked_thrice, "words, music and questions, three times", 90)
-                await duty.ask("201", State.READY, by="user:test")
-                await until(lambda: rings(house, "+77030000010"), "a consultant is rung")
+                await until(was_prompted_thrice, "words, music and questions, three times", 90)
+                await presence.ask("201", PresenceState.READY, by="user:test")
+                await until(lambda: rings(call_center, "+77030000010"), "a consultant is rung")
                 await asyncio.sleep(1)
-    await house.redis.delete("desk:handling")
+    await call_center.redis.delete("desk:handling")
     assert longest_silence(caller, since) < 0.3 + stalls.longest

@@ -1,14 +1,14 @@
 """Telephones that begin their RTP stream anew, with numbers that look late: heard and recorded.
 
-Debian's Asterisk drops such voice unless it is mended (docs/decisions/0029).
+Debian's Asterisk drops such voice unless it is mended (docs/decisions/0028).
 """
 
 import pytest
 
-from callcenter.demo.call import Call
-from callcenter.demo.sound import Pcm, loudness
 from callcenter.recordings.store import RecordingRow
-from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
+from callcenter.sipphone.audio import Pcm, loudness
+from callcenter.sipphone.call import SipCall
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.talking import GUEST_TONE, LOUD, Talk, a_moment, hears_tone, talking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -26,14 +26,14 @@ def softest(sound: Pcm, hertz: float) -> float:
     )
 
 
-async def recorded(house: House, number: str, which: int = 0) -> tuple[Pcm, Pcm]:
+async def recorded(call_center: CallCenter, number: str, which: int = 0) -> tuple[Pcm, Pcm]:
     """The two sides of a recording, which is as long as it went on."""
-    appeal = await house.appeal(number)
-    recording = (await house.recordings(appeal))[which]
+    appeal = await call_center.appeal(number)
+    recording = (await call_center.recordings(appeal))[which]
     began, ended = (
-        event.at for event in await house.events(appeal) if event.detail == about(recording)
+        event.at for event in await call_center.events(appeal) if event.detail == about(recording)
     )
-    left, right = house.recorded(recording)
+    left, right = call_center.recorded(recording)
     assert len(left) == len(right) > ((ended - began).total_seconds() - 0.5) * 8000
     return left, right
 
@@ -43,8 +43,8 @@ def about(recording: RecordingRow) -> dict[str, str]:
     return {"recording": str(recording.id)}
 
 
-async def both_are_recorded_throughout(house: House, number: str) -> None:
-    left, right = await recorded(house, number)
+async def both_are_recorded_throughout(call_center: CallCenter, number: str) -> None:
+    left, right = await recorded(call_center, number)
     assert softest(left, CALLER_TONE) > LOUD
     assert softest(right, CONSULTANT_TONE) > LOUD
 
@@ -59,38 +59,38 @@ async def both_hear(both: Talk) -> None:
 @pytest.mark.parametrize("number", [LITTLE, MUCH])
 @pytest.mark.parametrize("as_before", [False, True], ids=["new-ssrc", "same-ssrc"])
 async def test_streams_that_begin_anew_twice_are_heard_and_recorded_throughout(
-    house: House, number: int, as_before: bool
+    call_center: CallCenter, number: int, as_before: bool
 ) -> None:
     who = f"+77070{number:05}{int(as_before)}"
-    async with talking(house, who) as both:
+    async with talking(call_center, who) as both:
         for next_number in (FIRST, number, number - 1000):
             for each in (both.caller, both.consultant):
                 each.begin_stream_anew(next_number, as_before=as_before)
             await both_hear(both)
         await both.consultant.hang_up()
         await both.caller.ended()
-    await both_are_recorded_throughout(house, who)
+    await both_are_recorded_throughout(call_center, who)
 
 
-async def test_telephones_of_different_codecs_hear_each_other_when_one_begins_anew(
-    house: House,
+async def test_different_codecs_hear_each_other_after_a_restarted_stream(
+    call_center: CallCenter,
 ) -> None:
     who = "+77070031001"
-    async with talking(house, who, codecs=["PCMU"]) as both:
+    async with talking(call_center, who, codecs=["PCMU"]) as both:
         for number in (FIRST, LITTLE):
             for each in (both.caller, both.consultant):
                 each.begin_stream_anew(number)
             await both_hear(both)
         await both.consultant.hang_up()
         await both.caller.ended()
-    await both_are_recorded_throughout(house, who)
+    await both_are_recorded_throughout(call_center, who)
 
 
-async def test_after_the_music_of_a_hold_a_stream_with_lower_numbers_is_recorded(
-    house: House,
+async def test_lower_numbers_after_music_on_hold_are_recorded(
+    call_center: CallCenter,
 ) -> None:
     who = "+77070032001"
-    async with talking(house, who) as both:
+    async with talking(call_center, who) as both:
         both.consultant.begin_stream_anew(FIRST)
         await both.consultant.hold()
         await a_moment()
@@ -99,18 +99,20 @@ async def test_after_the_music_of_a_hold_a_stream_with_lower_numbers_is_recorded
         await both_hear(both)
         await both.consultant.hang_up()
         await both.caller.ended()
-    left, right = await recorded(house, who)
+    left, right = await recorded(call_center, who)
     assert softest(left, CALLER_TONE) > LOUD
     assert softest(right[-8000:], CONSULTANT_TONE) > LOUD
 
 
-async def test_the_next_consultant_is_recorded_though_the_numbers_are_lower(house: House) -> None:
+async def test_the_next_consultant_is_recorded_though_the_numbers_are_lower(
+    call_center: CallCenter,
+) -> None:
     who = "+77070033001"
-    async with talking(house, who) as both, house.consultant("204") as other:
+    async with talking(call_center, who) as both, call_center.consultant("204") as other:
         both.consultant.begin_stream_anew(FIRST)
         await both_hear(both)
         await both.consultant.press("*3204#")
-        guest: Call = await other.next_call()
+        guest: SipCall = await other.next_call()
         await guest.answer()
         guest.send_tone(GUEST_TONE)
         guest.begin_stream_anew(LITTLE)
@@ -118,6 +120,6 @@ async def test_the_next_consultant_is_recorded_though_the_numbers_are_lower(hous
         await a_moment()
         await guest.hang_up()
         await both.caller.ended()
-    left, right = await recorded(house, who, 1)
+    left, right = await recorded(call_center, who, 1)
     assert softest(left, CALLER_TONE) > LOUD
     assert softest(right, GUEST_TONE) > LOUD

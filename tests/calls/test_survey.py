@@ -2,42 +2,42 @@
 
 import pytest
 
-from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.fragile import connected
-from tests.calls.house import House
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from tests.calls.call_center import CallCenter
+from tests.calls.disposable_stack import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_consultant_leaves_the_caller_to_the_question_and_the_mark_is_kept(
-    house: House,
+async def test_a_caller_left_to_the_survey_has_the_mark_stored(
+    call_center: CallCenter,
 ) -> None:
     number = "+77060000021"
-    async with house.consultant("201") as consultant, house.caller(number) as caller:
-        leg = await connected(house, caller, consultant)
+    async with call_center.consultant("201") as consultant, call_center.caller(number) as caller:
+        leg = await connected(call_center, caller, consultant)
         await leg.press("*15")
         await leg.ended()
         caller.send_silence()
-        await house.hears(caller, "kk", "survey")
+        await call_center.hears(caller, "kk", "survey")
         await caller.press("4")
-        await house.hears(caller, "kk", "survey_thanks")
+        await call_center.hears(caller, "kk", "survey_thanks")
         await caller.ended()
-    appeal = await house.appeal(number)
+    appeal = await call_center.appeal(number)
     assert appeal.outcome == Outcome.TALKED
-    marks = [e.detail for e in await house.events(appeal) if e.kind == Moment.SURVEYED]
+    marks = [e.detail for e in await call_center.events(appeal) if e.kind == CallEvent.SURVEYED]
     assert marks == [{"mark": 4}]
-    (recording,) = await house.recordings(appeal)
+    (recording,) = await call_center.recordings(appeal)
     assert recording.state == "closed"
 
 
-async def test_a_caller_may_hang_up_instead_of_judging(house: House) -> None:
+async def test_a_caller_may_hang_up_instead_of_judging(call_center: CallCenter) -> None:
     number = "+77060000022"
-    async with house.consultant("201") as consultant, house.caller(number) as caller:
-        leg = await connected(house, caller, consultant)
+    async with call_center.consultant("201") as consultant, call_center.caller(number) as caller:
+        leg = await connected(call_center, caller, consultant)
         await leg.press("*15")
         await leg.ended()
-        await house.hears(caller, "kk", "survey")
+        await call_center.hears(caller, "kk", "survey")
         await caller.hang_up()
-    appeal = await house.appeal(number)
+    appeal = await call_center.appeal(number)
     assert appeal.outcome == Outcome.TALKED
-    assert Moment.SURVEYED not in await house.moments(appeal)
+    assert CallEvent.SURVEYED not in await call_center.moments(appeal)

@@ -1,4 +1,4 @@
-"""Another controller goes on with the calls of one that is no more."""
+"""Another controller takes over the calls of one that died."""
 
 import signal
 import subprocess
@@ -9,12 +9,13 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from callcenter.app import Controller
-from callcenter.asterisk.lease import Fenced
-from callcenter.asterisk.lives import ESTATE
-from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.ailing import DYING_AT_A_CALL
-from tests.calls.fragile import (
+from callcenter.bootstrap.controller import ControllerProcess
+from callcenter.telephony.asterisk import fence
+from callcenter.telephony.asterisk.cluster import membership
+from callcenter.telephony.asterisk.fence import Fenced
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from tests.calls.call_center import CONSULTANT_TONE, CallCenter, running_controller, until
+from tests.calls.disposable_stack import (
     a_check_is_due,
     answered_call,
     both_hear,
@@ -30,107 +31,109 @@ from tests.calls.fragile import (
     unbroken,
     waited,
 )
-from tests.calls.house import CONSULTANT_TONE, House, running_controller, until
+from tests.calls.faulty_controllers import DYING_AT_A_CALL
 from tests.calls.network import ALONE
-from tests.calls.parts import Line, running_line
-from tests.calls.stalls import Stalls
+from tests.calls.processes import ControllerProgram, running_controller_program
+from tests.calls.stall_meter import Stalls
 from tests.calls.talking import hears_tone, order
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
 
 @pytest.fixture
-def house(fragile: House) -> House:
-    return fragile
+def call_center(disposable: CallCenter) -> CallCenter:
+    return disposable
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def other(house: House) -> AsyncIterator[Controller]:
+async def other(call_center: CallCenter) -> AsyncIterator[ControllerProcess]:
     """Another controller, in this process, that takes no new call."""
-    async with running_controller(house.settings, "line-2", house.engine, house.redis) as other:
-        other.channels.claiming = False
+    async with running_controller(call_center.settings, "line-2") as other:
+        other.node.stop_claiming()
         yield other
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def peer(line: Line, other: Controller) -> None:
+async def peer(line: ControllerProgram, other: ControllerProcess) -> None:
     """The two know of each other; `line` has the calls that come."""
     await until(lambda: sees(other, "line-1"), "the two know of each other")
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_a_conversation_goes_on_with_keys_hold_and_outcome(
-    house: House, line: Line, peer: None, fault: str
+    call_center: CallCenter, line: ControllerProgram, peer: None, fault: str
 ) -> None:
     number = f"+7702010000{['killed', 'frozen'].index(fault)}"
-    await no_check_is_due(house)
+    await no_check_is_due(call_center)
     async with (
-        house.consultant("201") as consultant,
-        house.caller(number) as caller,
+        call_center.consultant("201") as consultant,
+        call_center.caller(number) as caller,
         Stalls() as stalls,
     ):
-        leg = await connected(house, caller, consultant)
-        await has_happened(house, number, Moment.RECORDING_STARTED)
+        leg = await connected(call_center, caller, consultant)
+        await has_happened(call_center, number, CallEvent.RECORDING_STARTED)
         since = time.monotonic()
         if fault == "killed":
             await line.kill()
         else:
             line.pause()
 
-        async def is_known() -> bool:
-            holder = await house.redis.hget("desk:holders", "201")
+        async def has_arrived() -> bool:
+            holder = await call_center.redis.hget("desk:holders", "201")
             return holder is not None and "line-2" in str(holder)
 
-        await until(is_known, "the other controller has the consultant's call", 5)
+        await until(has_arrived, "the other controller has the consultant's call", 5)
         await both_hear(caller, leg)
         unbroken(caller, leg, since, stalled=stalls.longest)
-        await order(house, "201", "hold")
-        await has_happened(house, number, Moment.HELD)
-        await order(house, "201", "resume")
+        await order(call_center, "201", "hold")
+        await has_happened(call_center, number, CallEvent.HELD)
+        await order(call_center, "201", "resume")
         await hears_tone(caller, CONSULTANT_TONE)
         await leg.hang_up()
         await caller.ended()
-        appeal = await house.appeal(number)
+        appeal = await call_center.appeal(number)
     assert appeal.outcome == Outcome.TALKED
-    await recorded_whole(house, number)
-    await a_check_is_due(house)
+    await recorded_whole(call_center, number)
+    await a_check_is_due(call_center)
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-async def test_who_calls_now_does_not_wait_for_a_controller_that_was(
-    house: House, line: Line, fault: str
+async def test_a_call_now_does_not_wait_for_a_former_controller(
+    call_center: CallCenter, line: ControllerProgram, fault: str
 ) -> None:
     number = f"+7702010004{['killed', 'frozen'].index(fault)}"
-    async with running_controller(house.settings, "line-2", house.engine, house.redis) as other:
+    async with running_controller(call_center.settings, "line-2") as other:
         await until(lambda: sees(other, "line-1"), "the two know of each other")
         if fault == "killed":
             await line.kill()
         else:
             line.pause()
-        async with Stalls() as stalls, house.caller(number) as caller:
+        async with Stalls() as stalls, call_center.caller(number) as caller:
             assert waited(caller) < 0.5 + stalls.longest
-            await has_happened(house, number, Moment.GREETING)
+            await has_happened(call_center, number, CallEvent.GREETING)
             await caller.hang_up()
-        assert (await house.appeal(number)).outcome == Outcome.LEFT_IN_GREETING
-        await line.ended()  # one that is frozen is killed by the other
+        assert (await call_center.appeal(number)).outcome == Outcome.LEFT_IN_GREETING
+        await line.ended()  # one that is stopped is killed by its sentinel
 
 
-async def test_a_caller_whose_controller_dies_with_the_claim_is_greeted_by_another(
-    house: House, other: Controller
+async def test_a_claimed_caller_of_a_dying_controller_is_greeted_elsewhere(
+    call_center: CallCenter, other: ControllerProcess
 ) -> None:
     """Nobody had put down a word of this call, and the caller has heard none."""
     number = "+77020100050"
-    async with running_line(house.settings, "line-1", program=DYING_AT_A_CALL) as line:
+    async with running_controller_program(
+        call_center.settings, "line-1", program=DYING_AT_A_CALL
+    ) as line:
         await until(lambda: sees(other, "line-1"), "the two know of each other")
-        async with house.phone(number) as phone:
+        async with call_center.phone(number) as phone:
             caller = await phone.call("111")
             await caller.answered()
             caller.send_silence()
             await line.ended()
-            await house.hears(caller, "kk", "greeting")
+            await call_center.hears(caller, "kk", "greeting")
             await caller.hang_up()
-    assert (await house.appeal(number)).outcome == Outcome.LEFT_IN_GREETING
-    async with house.engine.connect() as connection:
+    assert (await call_center.appeal(number)).outcome == Outcome.LEFT_IN_GREETING
+    async with call_center.engine.connect() as connection:
         query = "SELECT count(*) FROM appeal WHERE caller_number = %s"
         assert (await connection.exec_driver_sql(query, (number,))).scalar() == 1
 
@@ -139,154 +142,159 @@ STAGES = ["greeting", "menu", "waiting", "ringing"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_caller_who_does_not_talk_hears_an_apology_and_is_served_on(
-    house: House, line: Line, peer: None, stage: str
+async def test_a_silent_caller_hears_an_apology_and_is_served(
+    call_center: CallCenter, line: ControllerProgram, peer: None, stage: str
 ) -> None:
     number = f"+7702010001{STAGES.index(stage)}"
-    async with house.softphone("202") as consultant, house.caller(number) as caller:
+    async with call_center.softphone("202") as consultant, call_center.caller(number) as caller:
         await consultant.register()
         language = "kk" if stage == "greeting" else "ru"
         if stage == "greeting":
-            await house.hears(caller, "kk", "greeting")
+            await call_center.hears(caller, "kk", "greeting")
         else:
             await caller.press("2")
-            await house.hears(caller, "ru", "emergency_hint")
+            await call_center.hears(caller, "ru", "emergency_hint")
         if stage == "waiting":
-            await house.redis.hset("desk:holds", "all", f"{time.time() + 60} test -")
+            await call_center.redis.hset("desk:holds", "all", f"{time.time() + 60} test -")
             await caller.press("0")
-            await has_happened(house, number, Moment.WAITING)
+            await has_happened(call_center, number, CallEvent.WAITING)
         elif stage == "ringing":
             leg = await answered_call(caller, consultant)
         await line.kill()
         if stage == "ringing":
             await leg.ended()
-        await house.hears(caller, language, "sorry_going_on")
+        await call_center.hears(caller, language, "sorry_going_on")
         if stage == "greeting":
             await caller.press("2")
         if stage in ("greeting", "menu"):
-            await house.hears(caller, "ru", "menu_main")
+            await call_center.hears(caller, "ru", "menu_main")
             await caller.press("1")
         elif stage == "waiting":
-            await house.redis.delete("desk:holds")
+            await call_center.redis.delete("desk:holds")
         leg = await consultant.next_call(20)
         await leg.answer()
         await both_hear(caller, leg)
         await leg.hang_up()
         await caller.ended()
-        appeal = await house.appeal(number)
+        appeal = await call_center.appeal(number)
     assert appeal.outcome == Outcome.TALKED
     assert appeal.language == "ru"
 
 
-async def test_a_caller_who_hears_1414_ring_is_served_on_though_that_sound_never_ends(
-    house: House, line: Line, peer: None
+async def test_an_endless_ringing_tone_does_not_stop_the_takeover(
+    call_center: CallCenter, line: ControllerProgram, peer: None
 ) -> None:
-    async with house.unified_center() as center, house.caller("+77020100015") as caller:
+    async with call_center.unified_center() as center, call_center.caller("+77020100015") as caller:
         await caller.press("13")
         ringing = await center.next_call(20)
         await line.kill()
         await ringing.ended()
-        await house.hears(caller, "kk", "sorry_going_on")
+        await call_center.hears(caller, "kk", "sorry_going_on")
         leg = await center.next_call(20)
         await leg.answer()
         await both_hear(caller, leg)
         await caller.hang_up()
         await leg.ended()
-        assert (await house.appeal("+77020100015")).outcome == Outcome.REDIRECTED
+        assert (await call_center.appeal("+77020100015")).outcome == Outcome.REDIRECTED
 
 
-async def test_one_that_comes_back_touches_no_call_that_was_taken_over_and_ends(
-    house: House, monkeypatch: pytest.MonkeyPatch
+async def test_a_returning_controller_leaves_taken_calls_alone_and_ends(
+    call_center: CallCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are in this process, which nobody kills: what holds it back is its lease alone."""
+    """Both are in this process, which nobody kills: what holds it back is its fence alone."""
     with pytest.raises(Fenced):
-        await _fenced(house, "+77020100020", monkeypatch)
-    appeal = await house.appeal("+77020100020")
+        await _fenced(call_center, "+77020100020", monkeypatch)
+    appeal = await call_center.appeal("+77020100020")
     assert appeal.outcome == Outcome.TALKED
-    moments = await house.moments(appeal)
-    assert moments.count(Moment.RECORDING_STOPPED) == moments.count(Moment.ENDED) == 1
+    moments = await call_center.moments(appeal)
+    assert moments.count(CallEvent.RECORDING_STOPPED) == moments.count(CallEvent.ENDED) == 1
 
 
-async def _fenced(house: House, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _fenced(call_center: CallCenter, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
-        running_controller(house.settings, "line-1", house.engine, house.redis) as lost,
-        house.softphone("201") as consultant,
-        house.caller(number) as caller,
-        running_controller(house.settings, "line-2", house.engine, house.redis) as other,
+        running_controller(call_center.settings, "line-1") as lost,
+        call_center.softphone("201") as consultant,
+        call_center.caller(number) as caller,
+        running_controller(call_center.settings, "line-2") as other,
     ):
         await consultant.register()
-        other.channels.claiming = False
-        leg = await connected(house, caller, consultant)
+        other.node.stop_claiming()
+        leg = await connected(call_center, caller, consultant)
         await until(lambda: sees(other, "line-1"), "the two know of each other")
         with monkeypatch.context() as held:
-            held.setattr(lost.channels.lives, "_beat", _nothing)
+            held.setattr(fence, "UNSURE_AFTER", 1.0)
+            held.setattr(membership, "FROZEN_AFTER", 2.0)
+            held.setattr(membership, "cpu_pressure", lambda: 0.0)
+            held.setattr(lost.node.membership, "turn", lambda: None)
             await until(lambda: has_calls(other), "the other one has the call")
-        await lost.channels.lease.lost()
+            await lost.node.fence.wait_fenced()
         await until(lambda: _has_no_calls(lost), "the first one has none any more")
         await both_hear(caller, leg)
         await leg.hang_up()
         await caller.ended()
-        await house.appeal(number)
+        await call_center.appeal(number)
 
 
-async def _nothing() -> None:
-    """Give no sign of life."""
-
-
-async def _has_no_calls(controller: Controller) -> bool:
+async def _has_no_calls(controller: ControllerProcess) -> bool:
     return not controller.calls
 
 
 @pytest.fixture
 def alone() -> Sequence[str]:
-    """What a command begins with that seems to run on a machine of its own."""
+    """What a command begins with whose processes can be told from all others."""
     done = subprocess.run((*ALONE, "true"), capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"this machine lets nobody be alone: {done.stderr}")
     return ALONE
 
 
-async def test_one_of_another_machine_does_nothing_when_it_goes_on_after_it_was_stopped(
-    house: House, other: Controller, alone: Sequence[str]
+async def test_one_that_was_frozen_with_its_sentinel_is_fenced(
+    call_center: CallCenter,
+    other: ControllerProcess,
+    alone: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody can kill it there. What Asterisk told it meanwhile waits for it to act on."""
+    """As by systemctl freeze. What Asterisk told it meanwhile waits for it to act on."""
     number = "+77020100060"
+    # Beside other tests somebody waits for the processor all the time: nobody would look frozen.
+    monkeypatch.setattr(membership, "cpu_pressure", lambda: 0.0)
+    monkeypatch.setattr(membership, "LATE_AFTER", 60.0)
     async with (
-        running_line(house.settings, "line-1", before=alone) as line,
-        house.softphone("201") as consultant,
-        house.caller(number) as caller,
+        running_controller_program(call_center.settings, "line-1", before=alone) as line,
+        call_center.softphone("201") as consultant,
+        call_center.caller(number) as caller,
     ):
         await until(lambda: sees(other, "line-1"), "the two know of each other")
         await consultant.register()
-        leg = await connected(house, caller, consultant)
-        await has_happened(house, number, Moment.RECORDING_STARTED)
+        leg = await connected(call_center, caller, consultant)
+        await has_happened(call_center, number, CallEvent.RECORDING_STARTED)
         inside = psutil.Process(line.pid).children(recursive=True)
         for each in inside:
             each.suspend()
-        await until(lambda: has_calls(other), "the other controller has the call")
-        await held(house, number, "201")
+        await until(lambda: has_calls(other), "the other controller has the call", 30)
+        await held(call_center, number, "201")
         assert not line.has_ended
         for each in inside:
             each.resume()
         await line.ended()
-        await ends_as_one_call(house, caller, leg, number)
-    assert "another controller has taken over" in line.log.read_text()
-    await recorded_whole(house, number)
+        await ends_as_one_call(call_center, caller, leg, number)
+    assert "fenced: the calls" in line.log.read_text()
+    await recorded_whole(call_center, number)
 
 
-async def test_a_controller_that_is_stopped_in_order_hands_its_calls_over_without_a_word(
-    house: House, line: Line, peer: None
+async def test_an_orderly_stop_hands_calls_over_without_a_word(
+    call_center: CallCenter, line: ControllerProgram, peer: None
 ) -> None:
     numbers = ["+77020100030", "+77020100031"]
     async with (
-        house.softphone("201") as consultant,
-        house.caller(numbers[0]) as talking,
-        house.caller(numbers[1]) as waiting,
+        call_center.softphone("201") as consultant,
+        call_center.caller(numbers[0]) as talking,
+        call_center.caller(numbers[1]) as waiting,
     ):
         await consultant.register()
-        leg = await connected(house, talking, consultant)
+        leg = await connected(call_center, talking, consultant)
         await waiting.press("0")
-        await has_happened(house, numbers[1], Moment.WAITING)
+        await has_happened(call_center, numbers[1], CallEvent.WAITING)
         since = time.monotonic()
         await line.kill(signal.SIGTERM)
         await both_hear(talking, leg)
@@ -296,42 +304,27 @@ async def test_a_controller_that_is_stopped_in_order_hands_its_calls_over_withou
         again = await consultant.next_call(20)
         await again.answer()
         await both_hear(waiting, again)
-        assert not house.was_heard(waiting, "kk", "sorry_going_on")
+        assert not call_center.was_heard(waiting, "kk", "sorry_going_on")
         await again.hang_up()
         await waiting.ended()
-        appeals = [await house.appeal(number) for number in numbers]
+        appeals = [await call_center.appeal(number) for number in numbers]
     assert {appeal.outcome for appeal in appeals} == {Outcome.TALKED}
 
 
-async def test_who_hangs_up_while_calls_are_handed_over_was_not_lost(
-    house: House, line: Line, other: Controller, peer: None
+async def test_a_hangup_during_handover_is_not_lost(
+    call_center: CallCenter, line: ControllerProgram, other: ControllerProcess, peer: None
 ) -> None:
     number = "+77020100199"
 
-    async def nobody_is_there() -> bool:  # but perhaps the bridge by which the estate is claimed
-        return await house.switch.channels() == []
+    async def nobody_is_there() -> bool:  # but perhaps the bridge that claims its calls
+        return await call_center.switch.channels() == []
 
-    async with house.caller(number) as caller:
-        await has_happened(house, number, Moment.ANSWERED)
-        async with other.takeover._turn:  # so that the hand-over lasts
+    async with call_center.caller(number) as caller:
+        await has_happened(call_center, number, CallEvent.ANSWERED)
+        async with other.takeover.turn:  # so that the hand-over lasts
             await line.kill(signal.SIGTERM)
             await caller.hang_up()
             await until(nobody_is_there, "the caller has left the switch")
-    appeal = await house.appeal(number)
+    appeal = await call_center.appeal(number)
     assert appeal.outcome == Outcome.LEFT_IN_GREETING
     assert appeal.ended_at is not None
-
-
-async def test_what_one_that_is_killed_had_claimed_is_claimed_no_more(
-    house: House, line: Line, other: Controller, peer: None
-) -> None:
-    """It was killed once the calls had been moved: nobody asks for that estate any more."""
-    (life,) = other.channels.lives.roll.serving
-    claim = {"type": "holding", "bridgeId": f"{ESTATE}line-9.0", "name": life}
-    await other.channels.ari.request("POST", "bridges", claim)
-    await line.kill()
-
-    async def nothing_is_claimed() -> bool:
-        return await house.switch.bridges() == []
-
-    await until(nothing_is_claimed, "no claim is left")

@@ -8,24 +8,29 @@ from typing import Any
 
 import pytest
 
-from callcenter.app import Controller
-from callcenter.asterisk.ari import Unreachable
-from callcenter.asterisk.channel import Channel
-from callcenter.demo.call import Call
-from callcenter.demo.phone import Phone
-from callcenter.errors import WeFailed
-from callcenter.line.outcomes import Moment, Outcome
-from tests.calls.ailing import DYING
-from tests.calls.fragile import (
-    all_is_kept,
+from callcenter.bootstrap.controller import ControllerProcess
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.sipphone.call import SipCall
+from callcenter.sipphone.phone import Phone
+from callcenter.telephony.asterisk.ari import AriUnavailable
+from callcenter.telephony.asterisk.channel import Channel
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from tests.calls.call_center import CallCenter, running_controller, until
+from tests.calls.disposable_stack import (
+    all_is_stored,
     both_hear,
     connected,
     has_happened,
     held,
     sees,
 )
-from tests.calls.house import House, running_controller, until
-from tests.calls.parts import Line, OwnPostgres, OwnRedis, running_line
+from tests.calls.faulty_controllers import DYING
+from tests.calls.processes import (
+    ControllerProgram,
+    OwnPostgres,
+    OwnRedis,
+    running_controller_program,
+)
 from tests.calls.talking import order
 
 pytestmark = [
@@ -36,136 +41,138 @@ pytestmark = [
 
 
 @pytest.fixture
-def house(fragile: House) -> House:
-    return fragile
+def call_center(disposable: CallCenter) -> CallCenter:
+    return disposable
 
 
 @dataclass(frozen=True)
 class Callers:
     """One talks with 201, one waits in Russian, one is in the menu in Russian."""
 
-    talks: Call
-    leg: Call
+    talks: SipCall
+    leg: SipCall
     consultant: Phone
-    waits: Call
-    chooses: Call
+    waits: SipCall
+    chooses: SipCall
     numbers: list[str]
 
 
 @asynccontextmanager
-async def callers(house: House, series: str) -> AsyncIterator[Callers]:
+async def callers(call_center: CallCenter, series: str) -> AsyncIterator[Callers]:
     numbers = [f"+7702080{series}{each}" for each in range(3)]
     async with AsyncExitStack() as stack:
-        consultant = await stack.enter_async_context(house.softphone("201"))
+        consultant = await stack.enter_async_context(call_center.softphone("201"))
         await consultant.register()
-        calls = [await stack.enter_async_context(house.caller(number)) for number in numbers]
+        calls = [await stack.enter_async_context(call_center.caller(number)) for number in numbers]
         talks, waits, chooses = calls
-        leg = await connected(house, talks, consultant)
-        await has_happened(house, numbers[0], Moment.RECORDING_STARTED)
+        leg = await connected(call_center, talks, consultant)
+        await has_happened(call_center, numbers[0], CallEvent.RECORDING_STARTED)
         for each in (waits, chooses):
             await each.press("2")
-            await house.hears(each, "ru", "emergency_hint")
+            await call_center.hears(each, "ru", "emergency_hint")
         await waits.press("0")
-        await has_happened(house, numbers[1], Moment.WAITING)
+        await has_happened(call_center, numbers[1], CallEvent.WAITING)
         yield Callers(talks, leg, consultant, waits, chooses, numbers)
 
 
-async def all_are_served_on(house: House, those: Callers) -> None:
+async def all_are_served_on(call_center: CallCenter, those: Callers) -> None:
     """Everybody keeps language and place; nobody is lost, or served twice."""
     await asyncio.gather(
-        house.hears(those.waits, "ru", "sorry_going_on", 20),
-        house.hears(those.chooses, "ru", "sorry_going_on", 20),
+        call_center.hears(those.waits, "ru", "sorry_going_on", 20),
+        call_center.hears(those.chooses, "ru", "sorry_going_on", 20),
     )
     await both_hear(those.talks, those.leg)
-    await held(house, those.numbers[0], "201")
-    await order(house, "201", "resume")
+    await held(call_center, those.numbers[0], "201")
+    await order(call_center, "201", "resume")
     await both_hear(those.talks, those.leg)
     await those.leg.hang_up()
     await those.talks.ended()
     for caller in (those.waits, those.chooses):
+        if caller is those.chooses:
+            await caller.press("1")
         again = await those.consultant.next_call(30)
         await again.answer()
         await both_hear(caller, again)
         await again.hang_up()
         await caller.ended()
-    await all_is_kept(house, those.numbers)
+    await all_is_stored(call_center, those.numbers)
     for number in those.numbers[1:]:
-        assert (await house.appeal(number)).language == "ru"
+        assert (await call_center.appeal(number)).language == "ru"
 
 
 @pytest.mark.parametrize("moved", [1, 3])
 @pytest.mark.parametrize("who", ["a third", "the same, started again"])
 async def test_what_one_that_is_killed_meanwhile_leaves_is_finished_by(
-    house: House, line: Line, who: str, moved: int
+    call_center: CallCenter, line: ControllerProgram, who: str, moved: int
 ) -> None:
     program = (*DYING, str(moved))
     async with (
-        callers(house, f"{len(who):02}{moved}") as those,
-        running_line(house.settings, "line-2", program=program) as dying,
+        callers(call_center, f"{len(who):02}{moved}") as those,
+        running_controller_program(call_center.settings, "line-2", program=program) as dying,
         AsyncExitStack() as stack,
     ):
-        third = Line(house.settings, "line-3" if who == "a third" else "line-2")
+        third = ControllerProgram(call_center.settings, "line-3" if who == "a third" else "line-2")
         await line.kill()
         await dying.ended()
         stack.push_async_callback(third.kill)
         await third.start()
-        await all_are_served_on(house, those)
+        await all_are_served_on(call_center, those)
 
 
 Breaks = Callable[[], Awaitable[None]]
 
 
 def fails_after_first(
-    controller: Controller, monkeypatch: pytest.MonkeyPatch, fault: Breaks
+    controller: ControllerProcess, monkeypatch: pytest.MonkeyPatch, fault: Breaks
 ) -> list[str]:
     """Have this happen once a first channel was taken over; the channels that were, in order."""
-    adopt, taken = controller.channels.adopt, list[str]()
+    adopt, taken = controller.node.channels.move_here, list[str]()
 
-    async def adopt_one(told: Mapping[str, Any], *, is_ours: bool) -> Channel:
-        channel = await adopt(told, is_ours=is_ours)
+    async def adopt_one(reported: Mapping[str, Any], *, is_ours: bool) -> Channel:
+        channel = await adopt(reported, is_ours=is_ours)
         taken.append(channel.id)
         if len(taken) == 1:
             await fault()
         return channel
 
-    monkeypatch.setattr(controller.channels, "adopt", adopt_one)
+    monkeypatch.setattr(controller.node.channels, "move_here", adopt_one)
     return taken
 
 
 @pytest.mark.parametrize("how", ["the connection breaks", "the switch gives none more"])
 async def test_what_could_not_be_taken_whole_is_taken_again_when(
-    house: House, line: Line, monkeypatch: pytest.MonkeyPatch, how: str
+    call_center: CallCenter, line: ControllerProgram, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     async with (
-        callers(house, f"1{len(how)}") as those,
-        running_controller(house.settings, "line-2", house.engine, house.redis) as other,
+        callers(call_center, f"1{len(how)}") as those,
+        running_controller(call_center.settings, "line-2") as other,
     ):
         await until(lambda: sees(other, "line-1"), "the two know of each other")
 
         async def break_off() -> None:
             if how == "the connection breaks":
-                await other.channels.ari.connect_again()
-                raise Unreachable("the connection broke")
-            raise WeFailed("it does not come")
+                await other.node.ari.connect_again()
+                raise AriUnavailable("the connection broke")
+            raise OperationFailed("it does not come")
 
         taken = fails_after_first(other, monkeypatch, break_off)
         await line.kill()
-        await all_are_served_on(house, those)
+        await all_are_served_on(call_center, those)
         assert taken.count(taken[0]) == 2, "the first one was taken again"
 
 
 @pytest.mark.parametrize("what", ["Redis", "PostgreSQL"])
 async def test_one_that_loses_a_server_meanwhile_finishes_it(
-    house: House,
-    line: Line,
+    call_center: CallCenter,
+    line: ControllerProgram,
     monkeypatch: pytest.MonkeyPatch,
     redis_server: OwnRedis,
     postgres_server: OwnPostgres,
     what: str,
 ) -> None:
     async with (
-        callers(house, f"2{len(what):02}") as those,
-        running_controller(house.settings, "line-2", house.engine, house.redis) as other,
+        callers(call_center, f"2{len(what):02}") as those,
+        running_controller(call_center.settings, "line-2") as other,
     ):
         await until(lambda: sees(other, "line-1"), "the two know of each other")
 
@@ -179,8 +186,8 @@ async def test_one_that_loses_a_server_meanwhile_finishes_it(
         await line.kill()
         try:
             await asyncio.gather(
-                house.hears(those.waits, "ru", "sorry_going_on", 20),
-                house.hears(those.chooses, "ru", "sorry_going_on", 20),
+                call_center.hears(those.waits, "ru", "sorry_going_on", 20),
+                call_center.hears(those.chooses, "ru", "sorry_going_on", 20),
             )
             await both_hear(those.talks, those.leg)
         finally:
@@ -188,14 +195,14 @@ async def test_one_that_loses_a_server_meanwhile_finishes_it(
                 redis_server.go_on()
             else:
                 await asyncio.to_thread(postgres_server.go_on)
-        await held(house, those.numbers[0], "201")
-        await order(house, "201", "resume")
+        await held(call_center, those.numbers[0], "201")
+        await order(call_center, "201", "resume")
         await both_hear(those.talks, those.leg)
         await those.leg.hang_up()
         await those.talks.ended()
         for caller in (those.waits, those.chooses):
             await caller.hang_up()
-        appeals = [await house.appeal(number) for number in those.numbers]
+        appeals = [await call_center.appeal(number) for number in those.numbers]
     assert appeals[0].outcome == Outcome.TALKED
     assert {appeal.language for appeal in appeals[1:]} == {"ru"}
     assert Outcome.LOST_TO_A_FAULT not in {appeal.outcome for appeal in appeals}

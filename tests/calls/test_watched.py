@@ -9,18 +9,18 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from callcenter.consultants.alarms import Alarm
-from callcenter.line.outcomes import Moment
-from callcenter.settings import ROOT, Settings
-from callcenter.up.observed import metrics_port
-from callcenter.up.supervisor import environment
-from tests.calls.fragile import connected, has_happened
-from tests.calls.house import House, until
-from tests.calls.parts import (
+from callcenter.launcher.supervisor import environment
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.monitoring.metrics_server import metrics_port
+from callcenter.telephony.calls.outcomes import CallEvent
+from callcenter.telephony.reconciliation.alerts import LEDGER_DIFFERS
+from tests.calls.call_center import CallCenter, until
+from tests.calls.disposable_stack import connected, has_happened
+from tests.calls.processes import (
     OwnPostgres,
     OwnRedis,
     Process,
-    running_line,
+    running_controller_program,
     running_watchdog,
     to_be_watched,
 )
@@ -32,13 +32,13 @@ pytestmark = [
     pytest.mark.alone,
 ]
 
-Told = dict[tuple[str, str], float]
+Reported = dict[tuple[str, str], float]
 
 
 @pytest.fixture
-def watched(fragile: House) -> Settings:
-    """The settings of the house, whose processes tell how they are."""
-    return to_be_watched(fragile.settings)
+def watched(disposable: CallCenter) -> Settings:
+    """The settings of the call center, whose processes tell how they are."""
+    return to_be_watched(disposable.settings)
 
 
 @asynccontextmanager
@@ -57,7 +57,7 @@ async def running(settings: Settings, what: str) -> AsyncIterator[None]:
         await process.kill()
 
 
-async def asked(port: int, path: str) -> tuple[int, str]:
+async def requested(port: int, path: str) -> tuple[int, str]:
     try:
         async with (
             aiohttp.ClientSession() as session,
@@ -68,9 +68,9 @@ async def asked(port: int, path: str) -> tuple[int, str]:
         return 0, "nobody answers"
 
 
-async def metrics(port: int) -> Told:
+async def metrics(port: int) -> Reported:
     """By name and the value of the label."""
-    status, body = await asked(port, "/metrics")
+    status, body = await requested(port, "/metrics")
     assert status == 200, body
     return {
         (sample.name, next(iter(sample.labels.values()), "")): sample.value
@@ -84,7 +84,7 @@ async def is_ready(port: int, status: int) -> None:
 
     async def says_so() -> bool:
         nonlocal said
-        said = await asked(port, "/ready")
+        said = await requested(port, "/ready")
         return said[0] == status
 
     try:
@@ -95,24 +95,29 @@ async def is_ready(port: int, status: int) -> None:
 
 
 async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
-    fragile: House, watched: Settings, postgres_server: OwnPostgres
+    disposable: CallCenter, watched: Settings, postgres_server: OwnPostgres
 ) -> None:
-    house, number = fragile, "+77020000501"
+    call_center, number = disposable, "+77020000501"
     assert watched.metrics_port is not None
     worker, line = watched.metrics_port, watched.metrics_port + 1
-    async with running_line(watched, "line-1"), running(watched, "worker"):
+    async with running_controller_program(watched, "line-1"), running(watched, "worker"):
         await asyncio.gather(is_ready(line, 200), is_ready(worker, 200))
-        async with house.consultant("201") as consultant, house.caller(number) as caller:
-            leg = await connected(house, caller, consultant)
-            await has_happened(house, number, Moment.RECORDING_STARTED)
-            told = await metrics(line)
-            assert told["callcenter_calls", "talking"] == 1
-            assert told["callcenter_calls", "waiting"] == 0
-            assert told["callcenter_offers_total", ""] == 1
-            assert told["callcenter_longest_wait_seconds", ""] == 0
-            assert 0 <= told["callcenter_events_behind_seconds", ""] < 30
-            assert told["callcenter_switch_connected", "ari"] == 1
-            assert told["process_resident_memory_bytes", ""] > 0
+        async with (
+            call_center.consultant("201") as consultant,
+            call_center.caller(number) as caller,
+        ):
+            leg = await connected(call_center, caller, consultant)
+            await has_happened(call_center, number, CallEvent.RECORDING_STARTED)
+            reported = await metrics(line)
+            assert reported["callcenter_calls", "talking"] == 1
+            assert reported["callcenter_calls", "waiting"] == 0
+            assert reported["callcenter_offers_total", ""] == 1
+            assert reported["callcenter_longest_wait_seconds", ""] == 0
+            assert 0 <= reported["callcenter_events_behind_seconds", ""] < 30
+            assert reported["callcenter_switch_connected", "ari"] == 1
+            files = reported["callcenter_switch_open_files", ""]
+            assert 0 < files < reported["callcenter_switch_open_files_limit", ""]
+            assert reported["process_resident_memory_bytes", ""] > 0
             about = await metrics(worker)
             assert about["callcenter_recordings", "recording"] >= 1
             assert about["callcenter_up", "postgresql"] == 1
@@ -128,26 +133,28 @@ async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
 
                 await until(journal_is_on_disk, "the line tells that its journal is on disk")
                 await is_ready(worker, 503)
-                assert (await asked(worker, "/live"))[0] == 200
-                assert '"postgresql": false' in (await asked(worker, "/ready"))[1]
-                assert (await asked(line, "/ready"))[0] == 200  # callers are served all the same
+                assert (await requested(worker, "/live"))[0] == 200
+                assert '"postgresql": false' in (await requested(worker, "/ready"))[1]
+                assert (await requested(line, "/ready"))[
+                    0
+                ] == 200  # callers are served all the same
                 assert ("callcenter_recordings", "recording") not in await metrics(worker)
-                assert number[1:] not in (await asked(line, "/metrics"))[1]
+                assert number[1:] not in (await requested(line, "/metrics"))[1]
             finally:
                 await asyncio.to_thread(postgres_server.go_on)
             await is_ready(worker, 200)
-            await house.appeal(number)
+            await call_center.appeal(number)
             assert (await metrics(line))["callcenter_calls", "talking"] == 0
-            await house.switch.stop()
+            await call_center.switch.stop()
             try:
                 await is_ready(line, 503)
             finally:
-                await house.switch.start()
+                await call_center.switch.start()
             await is_ready(line, 200)
 
 
-async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_what_it_needs(
-    fragile: House, watched: Settings, postgres_server: OwnPostgres, redis_server: OwnRedis
+async def test_alert_figures_exist_and_readiness_needs_dependencies(
+    disposable: CallCenter, watched: Settings, postgres_server: OwnPostgres, redis_server: OwnRedis
 ) -> None:
     settings = watched
     worker, line = settings.metrics_port, metrics_port(settings, "line-1")
@@ -157,7 +164,7 @@ async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_wh
     assert web is not None
     assert watchdog is not None
     async with (
-        running_line(settings, "line-1") as controller,
+        running_controller_program(settings, "line-1") as controller,
         running_watchdog(settings),
         running(settings, "worker"),
         running(settings, "web"),
@@ -165,12 +172,12 @@ async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_wh
         every = (worker, line, web, watchdog)
         for port in every:
             await is_ready(port, 200)
-        told = {name for port in every for name in await families(port)}
-        alarms = (ROOT / "docs" / "operations" / "alarms.yml").read_text()
-        looked_at = set(re.findall(r"callcenter_\w+", alarms))
-        assert looked_at - told == set()
+        reported = {name for port in every for name in await families(port)}
+        alerts = (ROOT / "docs" / "operations" / "alerts.yml").read_text()
+        looked_at = set(re.findall(r"callcenter_\w+", alerts))
+        assert looked_at - reported == set()
         assert looked_at
-        by_kind = "callcenter_alarms_total", Alarm.LEDGER_DIFFERS.value
+        by_kind = "callcenter_alarms_total", LEDGER_DIFFERS.key
         assert by_kind in await metrics(worker)
 
         async def controllers_are(count: int) -> bool:
@@ -189,8 +196,8 @@ async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_wh
         await asyncio.to_thread(postgres_server.pause)
         try:
             await is_ready(web, 503)
-            assert (await asked(settings.web_port, "/health/ready"))[0] == 503
-            assert (await asked(settings.web_port, "/health/live"))[0] == 200
+            assert (await requested(settings.web_port, "/health/ready"))[0] == 503
+            assert (await requested(settings.web_port, "/health/live"))[0] == 200
         finally:
             await asyncio.to_thread(postgres_server.go_on)
         for port in (worker, line, web):
@@ -198,9 +205,48 @@ async def test_every_figure_of_the_alarms_is_told_and_nobody_is_ready_without_wh
         assert (await metrics(web))["callcenter_web_answers_total", "5xx"] >= 1
 
 
+async def test_no_process_writes_down_a_withheld_number(
+    disposable: CallCenter, watched: Settings
+) -> None:
+    withheld, call_center = "+77020000517", disposable
+    settings = watched.model_copy(update={"trace_legal_basis": "Law 000-V, article 1"})
+    var, worker = settings.var, settings.metrics_port
+    assert worker is not None
+
+    async def sealed() -> int:
+        async with call_center.engine.connect() as connection:
+            found = await connection.exec_driver_sql("SELECT count(*) FROM sealed_number")
+            return int(found.scalar_one())
+
+    before = await sealed()
+    async with (
+        running_controller_program(settings, "line-1"),
+        running_watchdog(settings),
+        running(settings, "worker"),  # it hears Asterisk's SIP
+        running(settings, "web"),
+    ):
+        await asyncio.gather(is_ready(worker + 1, 200), is_ready(worker, 200))
+        headers = {"P-Asserted-Identity": f"<sip:{withheld}@127.0.0.2>", "Privacy": "id"}
+        async with call_center.phone("anonymous") as phone:
+            call = await phone.call("111", headers=headers)
+            await call.answered()
+            await call_center.hears(call, "kk", "greeting")
+
+        async def is_sealed() -> bool:
+            return await sealed() > before
+
+        await until(is_sealed, "the number is kept for a trace")
+        await call_center.switch.assert_no_resources_left()
+    logs = [*var.glob("*.log"), *var.parent.glob("own-*.log"), var.parent / "own-pg" / "log"]
+    assert {"line-1", "watchdog", "worker", "web", "own-redis", "log"} <= {e.stem for e in logs}
+    files = {path for path in var.rglob("*") if path.is_file() and path.suffix != ".alaw"}
+    digits = withheld.removeprefix("+").encode()
+    assert [path.name for path in files.union(logs) if digits in path.read_bytes()] == []
+
+
 async def families(port: int) -> set[str]:
     """Names as rules use them, whether or not there is a value now."""
-    _, body = await asked(port, "/metrics")
+    _, body = await requested(port, "/metrics")
     return {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in text_string_to_metric_families(body)

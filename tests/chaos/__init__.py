@@ -1,1 +1,1 @@
-"""Callers in all stages, faults injected one after the other, and then the ledger."""
+"""Callers in all stages, faults injected one after the other, and then the CEL log."""

@@ -4,35 +4,51 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import click
 
-from callcenter.line.prompts.build import build
-from callcenter.settings import ROOT, Settings
-from callcenter.up.supervisor import environment
-from tests.calls.ailing import BLOCKABLE
-from tests.calls.house import House, open_house
+from callcenter.launcher.supervisor import environment
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.telephony.calls.prompts.build import build
+from tests.calls.call_center import CallCenter, running_call_center
+from tests.calls.faulty_controllers import BLOCKABLE
 from tests.calls.network import Network, network
-from tests.calls.parts import OwnPostgres, OwnRedis, Process, running_line, running_watchdog
-from tests.calls.relays import relayed_ari, slow_servers
+from tests.calls.processes import (
+    OwnPostgres,
+    OwnRedis,
+    Process,
+    running_controller_program,
+    running_watchdog,
+)
+from tests.calls.tcp_proxies import relayed_ari, slow_servers
 from tests.chaos.faults import FAULTS, Parts
+from tests.chaos.load import CONVERSATIONS
 from tests.chaos.result import Result
 from tests.chaos.run import chaos
 from tests.seeds import SeededRandom, fresh_seed
 from tests.services import CALLCENTER
 
-CREW = {str(extension): ("kk", "ru") for extension in range(201, 209)}
+EVERY_SECONDS = 1.2
+SPARE = 8  # consultants more than talk at once
 
 
 @click.command()
 @click.option("--seed", type=int, help="Of an earlier run, for the same callers and order.")
 @click.option("--callers", default=100, show_default=True)
-@click.option("--every", default=3.0, show_default=True, help="Seconds between two callers.")
+@click.option("--every", default=EVERY_SECONDS, show_default=True, help="Seconds between callers.")
+@click.option(
+    "--conversations",
+    default=CONVERSATIONS,
+    show_default=True,
+    help="Go on at once when a fault is injected; they last the longer.",
+)
 @click.option("--only", multiple=True, help="This fault; may be given several times.")
-def main(seed: int | None, callers: int, every: float, only: tuple[str, ...]) -> None:
+def main(
+    seed: int | None, callers: int, every: float, conversations: int, only: tuple[str, ...]
+) -> None:
     """Inject all faults under load and show what came of it."""
     names = {fault.__name__ for fault in FAULTS}
     if unknown := set(only) - names:
@@ -41,7 +57,7 @@ def main(seed: int | None, callers: int, every: float, only: tuple[str, ...]) ->
     click.echo(f"seed {seed}")
     folder = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))  # sockets want a short path
     try:
-        result = asyncio.run(_run(folder, seed, callers, every, only))
+        result = asyncio.run(_run(folder, seed, callers, every, conversations, only))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     click.echo(result.table())
@@ -49,63 +65,81 @@ def main(seed: int | None, callers: int, every: float, only: tuple[str, ...]) ->
 
 
 async def _run(
-    folder: Path, seed: int, callers: int, every: float, only: tuple[str, ...]
+    folder: Path,
+    seed: int,
+    callers: int,
+    every: float,
+    conversations: int,
+    only: tuple[str, ...],
 ) -> Result:
     chosen = [fault for fault in FAULTS if not only or fault.__name__ in only]
     faults = SeededRandom(seed).sample(chosen, len(chosen))
-    async with _parts(folder) as parts:
+    crew = {str(201 + n): ("kk", "ru") for n in range(conversations + SPARE)}
+    async with _parts(folder, crew) as parts:
         return await chaos(
-            parts, faults, seed=seed, callers=callers, every=every, crew=tuple(CREW), say=click.echo
+            parts,
+            faults,
+            seed=seed,
+            callers=callers,
+            every=every,
+            crew=tuple(crew),
+            conversations=conversations,
+            say=click.echo,
         )
 
 
 @asynccontextmanager
-async def _parts(folder: Path) -> AsyncIterator[Parts]:
-    """A house, two controllers behind whatever ails connections, a worker and both servers."""
+async def _parts(folder: Path, crew: Mapping[str, Sequence[str]]) -> AsyncIterator[Parts]:
+    """A call center, two controllers behind faulty connections, a worker and both servers."""
     async with AsyncExitStack() as stack:
         redis, postgres = OwnRedis(folder), OwnPostgres(folder / "pg")
         stack.push_async_callback(redis.kill)
         stack.push_async_callback(asyncio.to_thread, postgres.end)
-        house = await stack.enter_async_context(_house(folder, redis, postgres))
-        slow = await stack.enter_async_context(slow_servers(house.settings, folder))
-        relay, relayed = await stack.enter_async_context(relayed_ari(house, slow.settings))
+        call_center = await stack.enter_async_context(_call_center(folder, crew, redis, postgres))
+        slow = await stack.enter_async_context(slow_servers(call_center.settings, folder))
+        relay, relayed = await stack.enter_async_context(relayed_ari(call_center, slow.settings))
         way = _way(stack)
         if way is not None:
-            await house.switch.permit(way.address)
+            await call_center.switch.permit(way.address)
         before = way.enter if way is not None else ()
-        await stack.enter_async_context(running_watchdog(house.settings))
+        await stack.enter_async_context(running_watchdog(call_center.settings))
         lines = [
-            await stack.enter_async_context(running_line(relayed, "line-1", program=BLOCKABLE)),
-            await stack.enter_async_context(running_line(slow.settings, "line-2", before=before)),
+            await stack.enter_async_context(
+                running_controller_program(relayed, "line-1", program=BLOCKABLE)
+            ),
+            await stack.enter_async_context(
+                running_controller_program(slow.settings, "line-2", before=before)
+            ),
         ]
         worker = Process(
             (*CALLCENTER, "worker"),
-            house.settings.var / "worker.log",
-            dict(environment(house.settings)),
+            call_center.settings.var / "worker.log",
+            dict(environment(call_center.settings)),
         )
         stack.push_async_callback(worker.kill)
         await worker.start()
-        yield Parts(house, lines, worker, postgres, redis, relay=relay, way=way, slow=slow)
+        yield Parts(call_center, lines, worker, postgres, redis, relay=relay, way=way, slow=slow)
 
 
 @asynccontextmanager
-async def _house(folder: Path, redis: OwnRedis, postgres: OwnPostgres) -> AsyncIterator[House]:
+async def _call_center(
+    folder: Path, crew: Mapping[str, Sequence[str]], redis: OwnRedis, postgres: OwnPostgres
+) -> AsyncIterator[CallCenter]:
     prompts = Settings(_env_file=None, var=ROOT / "var" / "tests")
     build(prompts, lambda done, total: None)
     await redis.start()
     await asyncio.to_thread(postgres.start)
-    async with open_house(
-        folder / "house",
+    async with running_call_center(
+        folder / "calls",
         prompts.prompts,
         controllers=(),
-        crew=CREW,
+        crew=crew,
         database_url=postgres.url,
         redis_url=redis.url,
         key_timeout=1.0,
         wrap_up=0,
-        message_pause=1.0,
-    ) as house:
-        yield house
+    ) as call_center:
+        yield call_center
 
 
 def _way(stack: AsyncExitStack) -> Network | None:

@@ -6,23 +6,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tests.calls.ailing import BLOCKED, block, no_memory_for
-from tests.calls.house import House
+from tests.bench.overload import busy_loops
+from tests.calls.call_center import CallCenter
+from tests.calls.faulty_controllers import BLOCKED, block, hang, no_memory_for
 from tests.calls.network import Network
-from tests.calls.parts import Line, OwnPostgres, OwnRedis, Process
-from tests.calls.relays import EventRelay, SlowServers, passed_on, swallowed, told_twice
+from tests.calls.processes import ControllerProgram, OwnPostgres, OwnRedis, Process
+from tests.calls.tcp_proxies import EventRelay, SlowServers, delivered_twice, passed_on, swallowed
 
 T = TypeVar("T")
 AGAIN = 0.5  # seconds after which a dead part is started again
 FROZEN = 10.0
+LOOPS = 4
 
 
 @dataclass
 class Parts:
     """What can be made to fail."""
 
-    house: House
-    lines: list[Line]
+    call_center: CallCenter
+    lines: list[ControllerProgram]
     worker: Process
     postgres: OwnPostgres
     redis: OwnRedis
@@ -53,7 +55,7 @@ async def all_controllers_killed(parts: Parts) -> None:
 
 
 async def controller_frozen(parts: Parts) -> None:
-    """Its peer kills it before it takes its calls over; then it is started again."""
+    """Its sentinel kills it, and its peer takes its calls over; then it is started again."""
     parts.lines[1].pause()
     await asyncio.sleep(parts.frozen)
     with suppress(ProcessLookupError):
@@ -63,6 +65,19 @@ async def controller_frozen(parts: Parts) -> None:
 async def controller_blocked(parts: Parts) -> None:
     block(parts.lines[0])
     await asyncio.sleep(BLOCKED)
+
+
+async def controller_hanging(parts: Parts) -> None:
+    """For good: its sentinel kills it."""
+    hang(parts.lines[0])
+    while not parts.lines[0].has_ended:
+        await asyncio.sleep(0.05)
+
+
+async def overload(parts: Parts) -> None:
+    """Others want both processors, and more."""
+    with busy_loops(LOOPS):
+        await asyncio.sleep(parts.frozen)
 
 
 async def controller_out_of_memory(parts: Parts) -> None:
@@ -84,7 +99,7 @@ async def controller_deaf(parts: Parts) -> None:
 
 async def events_twice(parts: Parts) -> None:
     relay = _needed(parts.relay, "no relay of events")
-    relay.fate = told_twice
+    relay.fate = delivered_twice
     await asyncio.sleep(parts.frozen / 2)
     relay.fate = passed_on
 
@@ -137,7 +152,7 @@ async def redis_killed(parts: Parts) -> None:
 
 
 async def redis_emptied(parts: Parts) -> None:
-    await parts.house.redis.flushall()
+    await parts.call_center.redis.flushall()
 
 
 async def redis_slow(parts: Parts) -> None:
@@ -149,9 +164,9 @@ async def redis_slow(parts: Parts) -> None:
 
 async def asterisk_killed(parts: Parts) -> None:
     """All its calls are cut, which no software can mend."""
-    await parts.house.switch.kill()
+    await parts.call_center.switch.kill()
     await asyncio.sleep(AGAIN)
-    await parts.house.switch.start()
+    await parts.call_center.switch.start()
 
 
 def _needed(part: T | None, why: str) -> T:
@@ -166,6 +181,8 @@ FAULTS: list[Fault] = [
     all_controllers_killed,
     controller_frozen,
     controller_blocked,
+    controller_hanging,
+    overload,
     controller_out_of_memory,
     controller_deaf,
     events_twice,

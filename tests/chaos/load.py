@@ -8,19 +8,20 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from callcenter.demo.call import Call
-from callcenter.demo.phone import Phone
-from callcenter.demo.sound import RATE, Pcm, loudness
-from callcenter.errors import CallcenterError
-from tests.calls.house import CALLER_TONE, CONSULTANT_TONE, House
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.sipphone.audio import RATE, Pcm, loudness
+from callcenter.sipphone.call import SipCall
+from callcenter.sipphone.phone import Phone
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.seeds import SeededRandom
 
+CONVERSATIONS = 3  # that go on at once, if a caller comes every few seconds
 SILENCE = 3.0  # seconds
 FIFTH = RATE // 5  # samples: of these a second is made in which a tone is heard
 #: What callers do, and how many of them; the others talk.
 STORIES = {"leaves": 1, "chooses": 1, "waits": 1, "messages": 2, "talks": 6}
 #: What consultants do with a caller whom they have.
-DEEDS = {"talks": 4, "holds": 2, "transfers": 1, "sends back": 1}
+ACTIONS = {"talks": 4, "holds": 2, "transfers": 1, "sends back": 1}
 FAILED = (CallcenterError, TimeoutError, OSError)
 
 
@@ -29,7 +30,7 @@ class Attempt:
     """One call to 111, as the caller lived through it."""
 
     number: str
-    call: Call | None = None
+    call: SipCall | None = None
     answered: bool = False
     talked: bool = False
     talks: bool = False  #: now
@@ -51,13 +52,14 @@ class Attempt:
 class Load:
     """All callers of a run. While `calm` is not set conversations go on."""
 
-    house: House
+    call_center: CallCenter
     seed: int
     crew: Sequence[str]  #: extensions of those at work
+    talk: float = 1.0  #: how many times longer than else they talk, so that more do at once
     attempts: list[Attempt] = field(default_factory=list)
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     callers: set[asyncio.Task[None]] = field(default_factory=set)
-    legs: set[Call] = field(default_factory=set)  #: of consultants, in conversations now
+    legs: set[SipCall] = field(default_factory=set)  #: of consultants, in conversations now
 
     def __post_init__(self) -> None:
         self.rng = SeededRandom(self.seed)
@@ -73,12 +75,12 @@ class Load:
         story = self.rng.choices(list(STORIES), list(STORIES.values()))[0]
         attempt = Attempt(number)
         self.attempts.append(attempt)
-        task = asyncio.create_task(self._lives(attempt, story, self.rng.uniform(2, 6)))
+        task = asyncio.create_task(self._instances(attempt, story, self.rng.uniform(2, 6)))
         self.callers.add(task)
         task.add_done_callback(self.callers.discard)
 
-    async def _lives(self, attempt: Attempt, story: str, patience: float) -> None:
-        async with self.house.phone(attempt.number) as phone:
+    async def _instances(self, attempt: Attempt, story: str, patience: float) -> None:
+        async with self.call_center.phone(attempt.number) as phone:
             try:
                 call = attempt.call = await phone.call("111")
                 await call.answered()
@@ -88,7 +90,8 @@ class Load:
                 if story in ("waits", "talks"):
                     await call.press("0")
                     talks = story == "talks"
-                    await self._talks(attempt, call, 2 * patience, 60 if talks else patience)
+                    length = 2 * patience * self.talk
+                    await self._talks(attempt, call, length, 60 if talks else patience)
                 elif story == "messages":
                     await self._leaves_a_message(call, patience)
                 elif story == "chooses":
@@ -104,7 +107,7 @@ class Load:
             finally:
                 attempt.ended = time.monotonic()
 
-    async def _leaves_a_message(self, call: Call, length: float) -> None:
+    async def _leaves_a_message(self, call: SipCall, length: float) -> None:
         """Instead of waiting: whoever is connected sooner talks, which is all right too."""
         await call.press("0")
         for _ in range(2):
@@ -113,7 +116,7 @@ class Load:
         await asyncio.sleep(length)
         await self.calm.wait()
 
-    async def _talks(self, attempt: Attempt, call: Call, length: float, patience: float) -> None:
+    async def _talks(self, attempt: Attempt, call: SipCall, length: float, patience: float) -> None:
         """Wait for a consultant, then talk, and on while somebody injects a fault."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -127,25 +130,25 @@ class Load:
         finally:
             attempt.talks = False
 
-    async def _is_connected(self, attempt: Attempt, call: Call) -> None:
+    async def _is_connected(self, attempt: Attempt, call: SipCall) -> None:
         while not (attempt.talked or call.is_over):
             attempt.talked = hears(call, CONSULTANT_TONE)
             await asyncio.sleep(0.2)
 
 
-def is_dead(call: Call) -> bool:
+def is_dead(call: SipCall) -> bool:
     """Whether no sound comes for seconds, as when the switch was killed: nobody says goodbye."""
     packets = call.heard.packets
     return bool(packets) and time.monotonic() - packets[-1].arrived_at > SILENCE
 
 
-def longest_gap(call: Call, since: float) -> float:
+def longest_gap(call: SipCall, since: float) -> float:
     """Seconds between two packets that reached the telephone."""
     arrived = [p.arrived_at for p in call.heard.packets if p.arrived_at >= since]
     return max((after - before for before, after in pairwise(arrived)), default=0.0)
 
 
-def hears(call: Call, hertz: float) -> bool:
+def hears(call: SipCall, hertz: float) -> bool:
     """This tone for the whole last second: speech has it in it too, for shorter."""
     second = call.heard.joined(time.monotonic() - 1.2)[-RATE:]
     return len(second) == RATE and toned(second, hertz) == 1.0
@@ -162,7 +165,7 @@ def toned(sound: Pcm, hertz: float) -> float:
 @asynccontextmanager
 async def at_work(load: Load, extension: str) -> AsyncIterator[None]:
     """A consultant who takes every call, and registers anew as telephones do."""
-    async with load.house.softphone(extension) as phone:
+    async with load.call_center.softphone(extension) as phone:
         await phone.register()
         own = SeededRandom(f"{extension} {load.seed}")
         working = (_takes_calls(phone, load, own), _registers(phone))
@@ -183,9 +186,9 @@ async def _takes_calls(phone: Phone, load: Load, own: SeededRandom) -> None:
             await leg.answer()
             leg.send_tone(CONSULTANT_TONE)
             load.legs.add(leg)
-            deed = own.choices(list(DEEDS), list(DEEDS.values()))[0]
+            action = own.choices(list(ACTIONS), list(ACTIONS.values()))[0]
             await asyncio.sleep(own.uniform(0.5, 2))
-            await _does(leg, deed, own.choice(load.crew), load.calm)
+            await _does(leg, action, own.choice(load.crew), load.calm)
             while not leg.is_over and not is_dead(leg):
                 await asyncio.sleep(0.2)
             leg.drop()
@@ -195,18 +198,18 @@ async def _takes_calls(phone: Phone, load: Load, own: SeededRandom) -> None:
             load.legs = {each for each in load.legs if not each.is_over}
 
 
-async def _does(leg: Call, deed: str, other: str, calm: asyncio.Event) -> None:
+async def _does(leg: SipCall, action: str, other: str, calm: asyncio.Event) -> None:
     """Not while a fault is injected: what is heard then is to be the fault's."""
-    if deed == "talks":
+    if action == "talks":
         return
     await calm.wait()
-    if deed == "holds":
+    if action == "holds":
         await leg.press("*5")
         await asyncio.sleep(4)
         await calm.wait()
         await leg.press("*5")
     else:
-        await leg.press("*00" if deed == "sends back" else f"*3{other}#")
+        await leg.press("*00" if action == "sends back" else f"*3{other}#")
 
 
 async def _registers(phone: Phone) -> None:

@@ -16,6 +16,7 @@ class Row:
 
     fault: str
     began: float
+    expected: int = 1  #: conversations that it was to meet
     before: int = 0  #: conversations when it began
     after: int = 0  #: of them, those that went on when all was well again
     longest_gap: float = 0.0  #: seconds, in those, as either side heard it: late is a gap, too
@@ -37,8 +38,8 @@ class Row:
         """What is wrong with it, in words; empty when nothing is."""
         if self.not_tried:
             return ""
-        if not self.before:
-            return "nobody talked when it was injected: it shows nothing"
+        if self.before < self.expected:
+            return f"met {self.before} conversations of {self.expected}: it shows too little"
         if self.ends_calls:
             return ""
         if self.after < self.before:
@@ -119,8 +120,7 @@ class Result:
                 f"callers lost: {len(self.callers_lost)}, appeals missing: "
                 f"{len(self.without_appeal)}, recordings missing: "
                 f"{len(self.without_recording)}, with gaps: {len(self.with_gaps)}",
-                f"the ledger of the switch: {self.mended} differences mended, "
-                f"{len(self.differences)} left",
+                f"the CEL log: {self.mended} differences mended, {len(self.differences)} left",
                 *self.differences,
                 *self.stories,
             ]

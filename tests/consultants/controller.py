@@ -1,4 +1,4 @@
-"""A controller in a process of its own that serves made-up callers: for tests that kill it.
+"""Controller process that serves simulated callers, for tests that kill it.
 
 The keys `test:*` are the switch's side of it, which no death of a controller changes: whose
 telephone rings or talks, and which caller is with whom. What must never happen is put on
@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from callcenter.consultants.desk import Desk, Place
-from callcenter.consultants.script import DeskClosed, PlainRules
+from callcenter.consultants.redis_script import DistributorUnavailable, PlainRules
 from callcenter.consultants.store import Consultant
+from callcenter.telephony.acd.distributor import RedisCallDistributor, RedisQueuePlace
+from callcenter.telephony.acd.rules.transfer_target import TransferTarget
 from tests.seeds import SeededRandom, generator
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ RULES = PlainRules(wrap_up=0.02)
 
 
 def crew() -> list[Consultant]:
-    """Fifty consultants, of whom some speak one language and some have skills."""
+    """Return fifty consultants; some speak one language, some have skills."""
     languages = (("kk", "ru"), ("kk", "ru"), ("kk",), ("ru",))
     return [
         Consultant(uuid4(), str(200 + n), "-", languages[n % 4], "", True, {"lawyer": n % 5 + 1})
@@ -34,17 +35,17 @@ def crew() -> list[Consultant]:
 
 
 class Controller:
-    """Takes callers from `test:callers` for as long as it lives."""
+    """Serves callers from `test:callers` until it is killed."""
 
     def __init__(self, redis: Redis, name: str) -> None:
         self.redis = redis
         self.name = name
-        self.desk = Desk(redis, name, RULES)
+        self.distributor = RedisCallDistributor(redis, name, RULES)
 
     async def run(self) -> None:
-        await stubbornly(lambda: self.desk.tell_roster(crew()))
+        await stubbornly(lambda: self.distributor.update_roster(crew()))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.desk.run())
+            tasks.create_task(self.distributor.run())
             for _ in range(CALLERS):
                 tasks.create_task(self._serve_callers())
 
@@ -59,44 +60,48 @@ class Controller:
             await self.redis.lrem(mine, 0, str(caller))
 
     async def _serve(self, caller: str) -> None:
-        """A caller is `NUMBER`; the call is a new one each time."""
+        """Serve a caller `NUMBER`, with a new call each time."""
         rng = generator(f"caller {caller}")
         language = rng.choice(("kk", "ru"))
-        wanted = rng.choice((None, None, "lawyer"))
+        skill = rng.choice((None, None, "lawyer"))
         preferred = rng.choice((None, str(200 + int(caller) % 50)))
         call = f"{caller}.{uuid4().hex[:6]}"
         while True:
             try:
-                async with self.desk.place(
-                    call, language, skill=wanted, level=2, preferred=preferred
+                async with self.distributor.place(
+                    call, language, target=TransferTarget(skill=skill, level=2), preferred=preferred
                 ) as place:
                     if await self._one_after_another(place, caller, rng):
                         return
-            except DeskClosed:
+            except DistributorUnavailable:
                 await asyncio.sleep(0.1)
 
-    async def _one_after_another(self, place: Place, caller: str, rng: SeededRandom) -> bool:
-        while (consultant := await place.offer(60)) is not None:
+    async def _one_after_another(
+        self, place: RedisQueuePlace, caller: str, rng: SeededRandom
+    ) -> bool:
+        while (consultant := await place.wait_for_offer(60)) is not None:
             answered = await self._rung(place, caller, consultant.extension, rng)
             if answered:
                 return True
-            await stubbornly(lambda: place.give_back(unanswered=True))
+            await stubbornly(lambda: place.release(unanswered=True))
         return False
 
-    async def _rung(self, place: Place, caller: str, extension: str, rng: SeededRandom) -> bool:
+    async def _rung(
+        self, place: RedisQueuePlace, caller: str, extension: str, rng: SeededRandom
+    ) -> bool:
         telephone, leg = f"test:phone:{extension}", f"test:caller:{caller}"
         for key in (telephone, leg):
             if not await self.redis.set(key, f"{self.name} {extension} {caller}", nx=True):
                 other: Any = await self.redis.get(key)
                 await self.redis.rpush("test:wrong", f"{key} for {self.name} and {other}")
-        place.rings()
+        place.mark_ringing()
         await self._tell(extension, "RINGING")
         await asyncio.sleep(rng.uniform(0, 0.1))
         answers = place.consultant is not None and rng.random() < 0.9
         if answers:
             if not await self.redis.sadd("test:served", caller):
                 await self.redis.rpush("test:wrong", f"{caller} served twice")
-            place.answered()
+            place.mark_answered()
             await self._tell(extension, "INUSE")
             await asyncio.sleep(rng.uniform(0.1, 0.4))
         await self.redis.delete(telephone, leg)
@@ -105,20 +110,23 @@ class Controller:
 
     async def _tell(self, extension: str, state: str) -> None:
         at = time.time()
-        await stubbornly(lambda: self.desk.tell_devices({extension: state}, at))
+        await stubbornly(lambda: self.distributor.update_devices({extension: state}, at))
 
 
 async def stubbornly(work: Callable[[], Awaitable[T]]) -> T:
-    """Until it is done: on a machine that stands still for seconds the desk counts as closed."""
+    """Retry until done: on a machine that stalls for seconds Redis seems unavailable."""
     while True:
         try:
             return await work()
-        except DeskClosed:
+        except DistributorUnavailable:
             await asyncio.sleep(0.1)
 
 
 async def main(url: str, name: str) -> None:
-    async with Redis.from_url(url, decode_responses=True, client_name=name) as redis:
+    # Commands that wait have limits of their own, as in platform/storage/redis.py.
+    async with Redis.from_url(
+        url, decode_responses=True, client_name=name, socket_timeout=None
+    ) as redis:
         await Controller(redis, name).run()
 
 

@@ -1,16 +1,31 @@
-"""The desk as a machine to which anything may happen, and what has to be true of it always."""
+"""State machine of the distributor: random operations and the invariants that always hold."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import strategies as st
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.asyncio import Redis as AsyncRedis
 
-from callcenter.consultants.duty import _duty
-from callcenter.consultants.script import TEXT, PlainRules, _preface
-from callcenter.consultants.states import ASKABLE, ENGAGED, MOVES, State, why_no_calls
+from callcenter.consultants.presence import read_status
+from callcenter.consultants.redis_script import (
+    DistributorScript,
+    LanguageNotSpoken,
+    NotFree,
+    NotOnRoster,
+    NotWaiting,
+    PlainRules,
+)
+from callcenter.consultants.rules.states import (
+    ENGAGED,
+    MOVES,
+    IllegalPresenceChange,
+    PresenceState,
+    why_no_calls,
+)
 
 EXTENSIONS = ("201", "202")
 CALLS = {"one": "line-1", "two": "line-1", "three": "line-2"}  # and the controllers that serve them
@@ -25,46 +40,53 @@ CREWS = (
 WANTS = ("kk", "kk", "ru", "kk:lawyer:3", "ru:lawyer:1", "ru:children:2", "@202")
 # Mostly free, or hardly anything would happen.
 TELEPHONES = ("NOT_INUSE", "NOT_INUSE", "NOT_INUSE", "INUSE", "RINGING", "UNAVAILABLE", "BUSY")
+REQUESTABLE = (PresenceState.READY, PresenceState.PAUSED, PresenceState.SIGNED_OUT)
 PAST = 0.0
 
 
 class Machine:
-    """Two controllers, two consultants at work, three calls, on an emptied Redis."""
+    """Two controllers, two consultants, three calls, on an empty Redis."""
 
-    def __init__(self, redis: Redis, rules: PlainRules) -> None:
+    def __init__(
+        self, redis: Redis, client: AsyncRedis, runner: asyncio.Runner, rules: PlainRules
+    ) -> None:
+        """`client` is of the same Redis as `redis`, and of the loop of the runner."""
         self.redis = redis
-        self._script = redis.register_script(_preface(rules) + TEXT)
+        self._runner = runner
+        self._script = DistributorScript(client, rules)
         self._stamp = 0
         self._crew = CREWS[0]
         self._telephones: dict[str, str] = {}
-        self._wanted: dict[str, str] = {}
+        self._requirements: dict[str, str] = {}
         self._held: set[tuple[str, str]] = set()
-        self._begun: dict[str, State] = {}  # states from which the changes that Redis has begin
+        self._unanswered: dict[str, str] = {}  # by whom, of calls that wait on
+        self._snapshot: dict[str, tuple[bytes, int]] = {}
+        self._begun: dict[
+            str, PresenceState
+        ] = {}  # states from which the changes that Redis has begin
         redis.flushdb()
         self.everybody_can_work_again()
 
     def do(self, *arguments: str) -> None:
-        """Errors of our own making are no surprise; any other of the script fails the test."""
-        try:
-            self._script(args=arguments)
-        except ResponseError as exc:
-            refused = (
-                *("OFFROSTER", "NOTWAITING", "NOTSPOKEN"),
-                *("ILLEGAL signed_out paused", "NOTFREE "),
-            )
-            if not str(exc).startswith(refused):
-                raise
+        """Run an operation; refusals are expected, other errors fail the test."""
+        with suppress(NotOnRoster, NotWaiting, LanguageNotSpoken, NotFree):
+            try:
+                self._runner.run(self._script(*arguments))
+            except IllegalPresenceChange as exc:
+                expected = IllegalPresenceChange("signed_out", "paused")
+                if arguments[0] != "ask" or str(exc) != str(expected):
+                    raise
 
     def roster(self, crew: dict[str, tuple[str, str]]) -> None:
         self._crew = crew
         self._tell_roster({})
 
-    def _tell_roster(self, known: dict[str, str]) -> None:
-        told: list[str] = []
+    def _tell_roster(self, states: dict[str, str]) -> None:
+        entries: list[str] = []
         for extension, (languages, skills) in self._crew.items():
-            state, since, reason, _ = known.get(extension, "   ").split(" ")
-            told += [extension, languages, skills, state, reason, since]
-        self.do("roster", *told)
+            state, since, reason, _ = states.get(extension, "   ").split(" ")
+            entries += [extension, languages, skills, "", state, reason, since]
+        self.do("roster", *entries)
 
     def telephone(self, extension: str, state: str) -> None:
         self._stamp += 1
@@ -73,19 +95,26 @@ class Machine:
 
     def wait(self, call: str, want: str, place: str, preferred: str) -> None:
         if call not in self._hash("held"):  # else it changes nothing
-            self._wanted[call] = want
+            self._requirements[call] = want
         self.do("wait", call, CALLS[call], want[:2], place, "1", want, preferred)
 
     def hand_out(self, call: str, extension: str) -> None:
-        """A supervisor may give a call to somebody who lacks the skill, but not the language."""
+        """Assign a call to a consultant who may lack the skill, but not the language."""
         before = self._hash("held")
         self.do("hand_out", call, extension, "user:aliya")
         if before != self._hash("held"):
             self._held.add((call, extension))
-            assert self._wanted[call][:2] in self._crew[extension][0].split()
+            assert self._requirements[call][:2] in self._crew[extension][0].split()
+
+    def leave(self, call: str, outcome: str) -> None:
+        extension = self._hash("held").get(call)
+        self.do("leave", call, outcome, "1")
+        self._unanswered.pop(call, None)
+        if extension is not None and outcome == "unanswered":
+            self._unanswered[call] = extension
 
     def time_passes(self) -> None:
-        """What nobody renews, rests, wrap-ups and absences all come to their ends."""
+        """Let leases, rests, wrap-ups and absences expire."""
         for queue, entry in self._hash("holds").items():
             self.redis.hset("desk:holds", queue, f"{PAST} {entry.split(' ', 1)[1]}")
         self.do("web")
@@ -95,7 +124,7 @@ class Machine:
         self.do("tick", CONTROLLERS[0])
 
     def dies(self, controller: str) -> None:
-        """A controller is killed: what it held and asked for ends five seconds later."""
+        """Kill a controller: its leases and places expire five seconds later."""
         calls = [call for call, of in (CALLS | OUTGOING).items() if of == controller]
         for call, extension in self._hash("held").items():
             if call in calls:
@@ -107,20 +136,50 @@ class Machine:
         assert not set(calls) & (self._members("waiting") | set(self._hash("held")))
 
     def redis_loses_all(self) -> None:
-        """A controller sees it at its next tick, and tells what PostgreSQL and the switch know."""
-        known = self._hash("states")
+        """Empty Redis; the next tick restores roster and devices."""
+        states = self._hash("states")
         self.redis.flushdb()
         self.do("tick", CONTROLLERS[0])
-        self._begun = {ext: State(entry.split(" ")[0]) for ext, entry in known.items()}
+        self._begun = {ext: PresenceState(entry.split(" ")[0]) for ext, entry in states.items()}
         for extension in EXTENSIONS:
             if extension not in self._crew:
                 self._begun.pop(extension, None)
-        self._tell_roster(known)
+        self._tell_roster(states)
+        for extension, state in self._telephones.items():
+            self.telephone(extension, state)
+
+    def snapshot(self) -> None:
+        """Save what Redis has, as its `save` does."""
+        dump = self.redis.dump
+        self._snapshot = {
+            key: (dump(key) or b"", self.redis.pttl(key)) for key in self.redis.scan_iter()
+        }
+
+    def redis_comes_back(self) -> None:
+        """Kill Redis and start it from its snapshot; a worker had saved all changes before."""
+        states = self._hash("states")
+        self.redis.flushdb()
+        for key, (value, ends) in self._snapshot.items():
+            self.redis.restore(key, max(ends, 0), value)
+        self.redis.delete("desk:changes")
+        if self._snapshot:
+            self.redis.set("desk:run", "0ld")
+        self.do("tick", CONTROLLERS[0])
+        assert not self._members("idle") | self._members("leases") | self._members("asked")
+        self._unanswered.clear()
+        self._begun = {ext: PresenceState(entry.split(" ")[0]) for ext, entry in states.items()}
+        for extension in set(EXTENSIONS) - set(self._crew):
+            self._begun.pop(extension, None)
+        self._tell_roster(states)
+        for extension in self._crew:
+            was, reason = (states.get(extension, "signed_out 0 -").split(" ")[n] for n in (0, 2))
+            if was == "paused" or reason == "asked":
+                assert self._hash("states")[extension].startswith(f"{was} "), was
         for extension, state in self._telephones.items():
             self.telephone(extension, state)
 
     def check(self) -> None:
-        """Every consultant can be reached, or it is said why not; every lease has two ends.
+        """Assert the invariants: each consultant is reachable or says why not, leases match.
 
         And nobody who is idle fits anybody who waits and is not held back.
         """
@@ -134,32 +193,32 @@ class Machine:
         on_roster = self._hash("roster")
         for extension in EXTENSIONS:
             resting = extension in leases - set(holders)
-            duty = _duty(extension, states, devices, self._hash("after"), resting=resting)
-            reachable = extension in on_roster and why_no_calls(duty) is None
-            assert (extension in idle) == reachable, duty
-            assert (extension in wrap_up) == (duty.state is State.WRAP_UP), duty
-            assert (extension not in holders) or duty.state in ENGAGED, duty
-            if duty.state in (State.OFFERED, State.RINGING):
-                assert extension in holders, duty
-            if duty.state is State.TALKING and extension not in holders:
-                assert duty.telephone in ("INUSE", "BUSY"), duty
+            presence = read_status(extension, states, devices, self._hash("after"), resting=resting)
+            reachable = extension in on_roster and why_no_calls(presence) is None
+            assert (extension in idle) == reachable, presence
+            assert (extension in wrap_up) == (presence.state is PresenceState.WRAP_UP), presence
+            assert (extension not in holders) or presence.state in ENGAGED, presence
+            if presence.state in (PresenceState.OFFERED, PresenceState.RINGING):
+                assert extension in holders, presence
+            if presence.state is PresenceState.TALKING and extension not in holders:
+                assert presence.telephone in ("INUSE", "BUSY"), presence
             if extension not in on_roster:
-                assert duty.state in ENGAGED | {State.SIGNED_OUT}, duty
+                assert presence.state in ENGAGED | {PresenceState.SIGNED_OUT}, presence
         self._check_history(states)
         self._check_lists(states)
         self._check_waiting(idle)
 
     def _check_lists(self, states: dict[str, str]) -> None:
-        """The lists say of everybody what the entries do."""
+        """Assert that the sets agree with the entries."""
         due: dict[str, set[str]] = defaultdict(set)
         idle = self._members("idle")
         for extension, (languages, skills) in self._crew.items():
-            state = State(states.get(extension, "signed_out").split(" ")[0])
-            away = self._telephones.get(extension) in (None, "UNAVAILABLE")
+            state = PresenceState(states.get(extension, "signed_out").split(" ")[0])
+            is_unregistered = self._telephones.get(extension) in (None, "UNAVAILABLE")
             for language in languages.split():
-                if state is not State.SIGNED_OUT and not away:
+                if state is not PresenceState.SIGNED_OUT and not is_unregistered:
                     due[f"desk:present:{language}"].add(extension)
-                    if state is not State.PAUSED:
+                    if state is not PresenceState.PAUSED:
                         due[f"desk:working:{language}"].add(extension)
                 if extension in idle:
                     for list_ in (language, *(f"{language}:{skill}" for skill in skills.split())):
@@ -182,7 +241,10 @@ class Machine:
         for call, extension in set(held.items()) - self._held:
             if call in OUTGOING:
                 continue
-            assert fits(self._crew[extension], extension, self._wanted[call])
+            want = self._requirements[call]
+            assert fits(self._crew[extension], extension, want)
+            if self._unanswered.get(call) == extension:
+                assert not [each for each in idle if fits(self._crew[each], each, want)]
         self._held = set(held.items())
         for call, entry in calls.items():
             if not self._is_held_back(call, entry):
@@ -196,20 +258,22 @@ class Machine:
         return not is_urgent and not want.startswith("@") and bool({"all", language} & set(holds))
 
     def _check_history(self, states: dict[str, str]) -> None:
-        told: dict[str, list[tuple[float, State]]] = defaultdict(list)
+        history: dict[str, list[tuple[float, PresenceState]]] = defaultdict(list)
         entries: Any = self.redis.xrange("desk:changes")
         for _, fields in entries:
-            told[fields["extension"]].append((float(fields["at"]), State(fields["state"])))
-        for extension, changes in told.items():
+            history[fields["extension"]].append(
+                (float(fields["at"]), PresenceState(fields["state"]))
+            )
+        for extension, changes in history.items():
             assert changes == sorted(changes, key=lambda change: change[0])
-            before = self._begun.get(extension, State.SIGNED_OUT)
+            before = self._begun.get(extension, PresenceState.SIGNED_OUT)
             for _, after in changes:
                 assert after is before or after in MOVES[before]
                 before = after
             assert states[extension].startswith(f"{before.value} ")
 
     def everybody_can_work_again(self) -> None:
-        """Whatever happened before, nobody is lost for ever."""
+        """Assert that every consultant can become ready again."""
         self.roster(CREWS[0])
         for call in (*CALLS, *OUTGOING):
             self.do("leave", call, "unused")
@@ -227,13 +291,13 @@ class Machine:
 
 
 def fits(crew: tuple[str, str], extension: str, want: str) -> bool:
-    """The rule of matching.lua once more, in other words."""
+    """Independent implementation of the rule of matching.lua."""
     if want.startswith("@"):
         return want == f"@{extension}"
-    language, *wanted = want.split(":")
+    language, *target = want.split(":")
     languages, skills = crew
     levels = dict(skill.split(":") for skill in skills.split())
-    can = not wanted or int(levels.get(wanted[0], 0)) >= int(wanted[1])
+    can = not target or int(levels.get(target[0], 0)) >= int(target[1])
     return language in languages.split() and can
 
 
@@ -247,8 +311,8 @@ def _telephone(extension: str, state: str) -> Event:
     return lambda machine: machine.telephone(extension, state)
 
 
-def _ask(extension: str, wanted: State, page: str) -> Event:
-    return lambda machine: machine.do("ask", extension, wanted.value, "lunch", "self", page)
+def _ask(extension: str, target: PresenceState, page: str) -> Event:
+    return lambda machine: machine.do("ask", extension, target.value, "lunch", "self", page)
 
 
 def _seen(extension: str) -> Event:
@@ -268,7 +332,7 @@ def _stage(call: str, stage: str) -> Event:
 
 
 def _leave(call: str, became: str) -> Event:
-    return lambda machine: machine.do("leave", call, became, "1")
+    return lambda machine: machine.leave(call, became)
 
 
 def _occupy(call: str, extension: str) -> Event:
@@ -300,7 +364,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         _ask,
         _extensions,
-        st.sampled_from((State.READY, *sorted(ASKABLE))),
+        st.sampled_from((PresenceState.READY, *sorted(REQUESTABLE))),
         st.sampled_from(("", "page")),
     ),
     st.builds(_seen, _extensions),
@@ -322,5 +386,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(_dies, st.sampled_from(CONTROLLERS)),
     st.just(Machine.time_passes),
     st.just(Machine.redis_loses_all),
+    st.just(Machine.snapshot),
+    st.just(Machine.redis_comes_back),
     st.just(lambda machine: machine.do("tick", CONTROLLERS[0], *CALLS)),
 )

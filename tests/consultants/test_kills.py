@@ -1,4 +1,4 @@
-"""Controllers that are killed at work: real processes, a real Redis, callers at random times."""
+"""Controllers killed at work: real processes, a real Redis, callers at random times."""
 
 import asyncio
 import sys
@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from callcenter.consultants.desk import Desk
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.script import DeskClosed
-from callcenter.consultants.states import MOVES, IllegalMove, State
-from callcenter.settings import ROOT
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.redis_script import DistributorUnavailable
+from callcenter.consultants.rules.states import MOVES, IllegalPresenceChange, PresenceState
+from callcenter.platform.core.settings import ROOT
+from callcenter.telephony.acd.distributor import RedisCallDistributor
 from tests.consultants.controller import RULES, crew, stubbornly
 from tests.seeds import generator
 
@@ -30,12 +30,12 @@ pytestmark = pytest.mark.alone
 
 
 class Switch:
-    """What goes on when a controller is dead: telephones, conversations, callers who ring again."""
+    """Simulated switch, which outlives controllers: telephones, conversations, redials."""
 
     def __init__(self, redis: Redis, url: str) -> None:
         self.redis = redis
         self.url = url
-        self.desk = Desk(redis, "switch", RULES)  # tells of telephones only
+        self.distributor = RedisCallDistributor(redis, "switch", RULES)  # tells of telephones only
         self.processes: dict[str, asyncio.subprocess.Process] = {}
 
     async def start(self, name: str) -> None:
@@ -44,13 +44,13 @@ class Switch:
         )
 
     def all_live(self) -> None:
-        """Nobody has ended by itself: its callers would wait for ever."""
+        """Assert that no controller ended by itself."""
         ended = {name: p.returncode for name, p in self.processes.items() if p.returncode}
         assert ended == {}, "controllers have failed, see what they printed"
 
-    async def all_ready(self, duty: DutyDesk) -> None:
+    async def all_ready(self, presence: PresenceService) -> None:
         for extension in EXTENSIONS:
-            await stubbornly(partial(duty.ask, extension, State.READY, by="self"))
+            await stubbornly(partial(presence.ask, extension, PresenceState.READY, by="self"))
 
     async def stop(self, name: str) -> None:
         with suppress(ProcessLookupError):
@@ -58,17 +58,22 @@ class Switch:
         await self.processes[name].wait()
 
     async def kill(self, name: str) -> None:
-        """SIGKILL; then its telephones are hung up, and callers whom nobody served ring again."""
+        """Kill a controller, hang up its telephones; callers without service redial."""
         await self.stop(name)
         while any(each["name"] == name for each in await self.redis.client_list()):
             await asyncio.sleep(0.01)  # what it sent last must be done first
+        # What the switch says of a telephone outlives the controller that was to pass it on.
+        at = time.time()
+        silent = set(EXTENSIONS)
         for key in [key async for key in self.redis.scan_iter("test:phone:*")]:
             entry: Any = await self.redis.get(key)
             holder, extension, caller = (entry or "- - -").split(" ")
             if holder == name:
                 await self.redis.delete(key, f"test:caller:{caller}")
-                states, at = {extension: "NOT_INUSE"}, time.time()
-                await stubbornly(partial(self.desk.tell_devices, states, at))
+            else:
+                silent.discard(extension)
+        states = dict.fromkeys(silent, "NOT_INUSE")
+        await stubbornly(partial(self.distributor.update_devices, states, at))
         left: Any = await self.redis.lrange(f"test:serving:{name}", 0, -1)
         for caller in left:
             await self.redis.lrem(f"test:serving:{name}", 0, caller)
@@ -77,16 +82,23 @@ class Switch:
 
 
 @asynccontextmanager
-async def restless(duty: DutyDesk) -> AsyncIterator[None]:
-    """Consultants pause, sign out and come back at random."""
+async def restless(presence: PresenceService) -> AsyncIterator[None]:
+    """Pause, sign out and sign in consultants at random."""
 
     rng = generator("restless consultants")
 
     async def change() -> None:
         while True:
-            wanted = rng.choice((State.READY, State.READY, State.PAUSED, State.SIGNED_OUT))
-            with suppress(IllegalMove, DeskClosed):
-                await duty.ask(rng.choice(EXTENSIONS), wanted, by="self", reason="lunch")
+            target = rng.choice(
+                (
+                    PresenceState.READY,
+                    PresenceState.READY,
+                    PresenceState.PAUSED,
+                    PresenceState.SIGNED_OUT,
+                )
+            )
+            with suppress(IllegalPresenceChange, DistributorUnavailable):
+                await presence.ask(rng.choice(EXTENSIONS), target, by="self", reason="lunch")
             await asyncio.sleep(0.02)
 
     changing = asyncio.create_task(change())
@@ -97,18 +109,18 @@ async def restless(duty: DutyDesk) -> AsyncIterator[None]:
         await asyncio.gather(changing, return_exceptions=True)
 
 
-async def test_nobody_rings_two_no_caller_rings_two_and_nobody_is_left_leased_whoever_is_killed(
+async def test_killed_controllers_never_double_ring_or_leave_leases(
     redis: Redis, redis_url: str
 ) -> None:
-    switch, duty = Switch(redis, redis_url), DutyDesk(redis, RULES)
+    switch, presence = Switch(redis, redis_url), PresenceService(redis, RULES)
     rng = generator("killed controllers")
-    await switch.desk.tell_roster(crew())
-    await switch.desk.tell_devices(dict.fromkeys(EXTENSIONS, "NOT_INUSE"), time.time())
+    await switch.distributor.update_roster(crew())
+    await switch.distributor.update_devices(dict.fromkeys(EXTENSIONS, "NOT_INUSE"), time.time())
     async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE):
         for name in NAMES:
             await switch.start(name)
             stack.push_async_callback(switch.stop, name)
-        async with restless(duty):
+        async with restless(presence):
             calling = asyncio.create_task(callers(redis))
             for _ in range(KILLS):
                 await asyncio.sleep(rng.uniform(0.5, 1.5))
@@ -119,11 +131,11 @@ async def test_nobody_rings_two_no_caller_rings_two_and_nobody_is_left_leased_wh
             await calling
         while await redis.scard("test:served") < CALLERS or await redis.exists("desk:held"):
             switch.all_live()
-            await switch.all_ready(duty)
+            await switch.all_ready(presence)
             await asyncio.sleep(0.2)
         assert await redis.lrange("test:wrong", 0, -1) == []
         while await redis.zcard("desk:idle") < len(EXTENSIONS):
-            await switch.all_ready(duty)  # two offers in a row may have been missed at the end
+            await switch.all_ready(presence)  # two offers in a row may have been missed at the end
             await asyncio.sleep(0.2)
         for key in ("held", "holders", "leases", "waiting", "calls", "asked", "wants"):
             assert not await redis.exists(f"desk:{key}"), key
@@ -138,16 +150,16 @@ async def callers(redis: Redis) -> None:
 
 
 async def wrong_offers(redis: Redis) -> Counter[str]:
-    """Offers to somebody who was not ready, and other moves that there are not."""
-    before: dict[str, State] = {}
+    """Return illegal transitions, such as offers to a consultant who was not ready."""
+    before: dict[str, PresenceState] = {}
     wrong: Counter[str] = Counter()
     entries: Any = await redis.xrange("desk:changes")
     for _, fields in entries:
-        extension, state = fields["extension"], State(fields["state"])
-        was = before.get(extension, State.SIGNED_OUT)
+        extension, state = fields["extension"], PresenceState(fields["state"])
+        was = before.get(extension, PresenceState.SIGNED_OUT)
         if state is not was and state not in MOVES[was]:
             wrong[f"{was} to {state}"] += 1
-        if state is State.OFFERED and was is not State.READY:
+        if state is PresenceState.OFFERED and was is not PresenceState.READY:
             wrong["offers in the wrong state"] += 1
         before[extension] = state
     assert sum(state is not None for state in before.values()) == len(EXTENSIONS)

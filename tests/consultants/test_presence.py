@@ -1,4 +1,4 @@
-"""What controllers are told of telephones, and tell the desk, on the real Redis."""
+"""Device states from controllers to the distributor, on a real Redis."""
 
 import asyncio
 import time
@@ -8,19 +8,21 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.consultants.desk import PLAIN_RULES, Desk
-from callcenter.controller.presence import LATE, Presence
+from callcenter.platform.storage.notify_listener import Subscription
+from callcenter.telephony.acd.distributor import PLAIN_RULES, RedisCallDistributor
+from callcenter.telephony.acd.queue_position import RedisQueueMonitor
+from callcenter.telephony.controller.presence_sync import STALE_AFTER, PresenceSync
 
 
 class Telephone:
-    """201 as the switch has it now, and how often that was asked."""
+    """Device state of 201 in the switch, and the number of requests for it."""
 
     def __init__(self) -> None:
         self.state = "NOT_INUSE"
-        self.asked = 0
+        self.requests = 0
 
     async def states(self) -> Mapping[str, str]:
-        self.asked += 1
+        self.requests += 1
         return {"PJSIP/201": self.state}
 
 
@@ -32,23 +34,29 @@ def telephone() -> Telephone:
 @pytest.fixture
 async def presence(
     redis: Redis, engine: AsyncEngine, telephone: Telephone
-) -> AsyncIterator[Presence]:
-    made = Presence(Desk(redis, "line-1", PLAIN_RULES), engine, telephone.states)
+) -> AsyncIterator[PresenceSync]:
+    made = PresenceSync(
+        RedisCallDistributor(redis, "line-1", PLAIN_RULES),
+        RedisQueueMonitor(redis),
+        engine,
+        telephone.states,
+        Subscription(),
+    )
     yield made
-    await asyncio.gather(*made._errands)
+    await asyncio.gather(*made.tasks)
 
 
 def word(state: str, at: float, device: str = "PJSIP/201") -> dict[str, str]:
     return {"Device": device, "State": state, "Timestamp": f"{at:.6f}"}
 
 
-async def settled(presence: Presence) -> None:
-    while presence._errands:
-        await asyncio.gather(*presence._errands)
+async def settled(presence: PresenceSync) -> None:
+    while presence.tasks:
+        await asyncio.gather(*presence.tasks)
 
 
-async def test_of_words_that_come_together_the_newest_counts_whatever_comes_last(
-    redis: Redis, presence: Presence
+async def test_of_simultaneous_device_states_the_newest_counts(
+    redis: Redis, presence: PresenceSync
 ) -> None:
     now = time.time()
     presence.device_changed(word("INUSE", now))
@@ -58,26 +66,26 @@ async def test_of_words_that_come_together_the_newest_counts_whatever_comes_last
     assert str(await redis.hget("desk:devices", "201")).endswith(" INUSE")
 
 
-async def test_a_word_that_comes_alone_and_late_does_not_undo_a_newer_one(
-    redis: Redis, presence: Presence
+async def test_a_late_device_state_does_not_undo_a_newer(
+    redis: Redis, presence: PresenceSync
 ) -> None:
     now = time.time()
-    for state, at in (("INUSE", now), ("NOT_INUSE", now - LATE / 2), ("INUSE", now)):
+    for state, at in (("INUSE", now), ("NOT_INUSE", now - STALE_AFTER / 2), ("INUSE", now)):
         presence.device_changed(word(state, at))
         await settled(presence)
         assert str(await redis.hget("desk:devices", "201")).endswith(" INUSE")
 
 
-async def test_who_stood_still_for_minutes_asks_the_switch_once_and_believes_no_old_word(
-    redis: Redis, presence: Presence, telephone: Telephone
+async def test_after_a_standstill_asterisk_is_queried_and_events_ignored(
+    redis: Redis, presence: PresenceSync, telephone: Telephone
 ) -> None:
-    """As after SIGSTOP, with all that was told meanwhile; the desk would think of a set clock."""
+    """As after SIGSTOP, with stale events queued, which look like a clock that was set."""
     presence.device_changed(word("NOT_INUSE", time.time()))
     await settled(presence)
     for minutes in (5, 4, 3, 2):
         presence.device_changed(word("UNAVAILABLE", time.time() - 60 * minutes))
     await settled(presence)
-    assert telephone.asked == 1
+    assert telephone.requests == 1
     assert str(await redis.hget("desk:devices", "201")).endswith(" NOT_INUSE")
 
 
@@ -91,9 +99,9 @@ async def test_who_stood_still_for_minutes_asks_the_switch_once_and_believes_no_
     ],
 )
 async def test_what_is_no_telephone_of_a_consultant_is_nothing(
-    redis: Redis, presence: Presence, telephone: Telephone, event: dict[str, str]
+    redis: Redis, presence: PresenceSync, telephone: Telephone, event: dict[str, str]
 ) -> None:
     presence.device_changed(event)
     await settled(presence)
-    assert telephone.asked == 0
+    assert telephone.requests == 0
     assert not await redis.exists("desk:devices")

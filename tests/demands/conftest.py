@@ -3,29 +3,30 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
-from callcenter.appeals.number import make
-from callcenter.demands.deeds import Filing
-from callcenter.demands.matching import Wanted
-from callcenter.demands.terms import Term, Unit
-from callcenter.web.permissions import Role
-from callcenter.web.site import Visit
-from callcenter.web.store import User
+from callcenter.appeals.rules.number import make
+from callcenter.demands.demand_form import DemandForm, LetterFields, read_letter, read_scan
+from callcenter.demands.rules.deadlines import DeadlineTerm, DemandTimeUnit
+from callcenter.demands.rules.matching import SearchCriteria
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.identity.store import User
+from tests.calendars import PACKAGED
 
 APPEAL = make(26, 1)
 PDF = b"%PDF-1.7 a letter"
 
 
-def person(name: str, role: Role = Role.RECORDS_OFFICER) -> Visit:
+def person(name: str, role: Role = Role.RECORDS_OFFICER) -> Actor:
     """Somebody who is signed in."""
     user = User(uuid4(), name, "-", role, active=True, created_at=datetime.now(UTC))
-    return Visit(user, "10.0.0.1")
+    return Actor(user, "10.0.0.1")
 
 
 OFFICER = person("officer")
 HEAD = person("head", Role.HEAD)
 
 
-def filing(**changed: object) -> Filing:
+def demand_form(**changed: object) -> DemandForm:
     """A demand of the authority for an appeal, to be answered within three working days."""
     values: dict[str, object] = {
         "sender": "",
@@ -36,8 +37,12 @@ def filing(**changed: object) -> Filing:
         "came_by": "paper",
         "hand_over_by": "download",
         "received_at": datetime.now(UTC) - timedelta(hours=1),
-        "term": Term(Unit.WORKING_DAYS, 3),
-        "wanted": Wanted(appeal_number=APPEAL),
-        "scan": PDF,
+        "term": DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 3),
     }
-    return Filing(**values | changed)  # type: ignore[arg-type]
+    values |= changed
+    criteria = values.pop("criteria", SearchCriteria(appeal_number=APPEAL))
+    scan = values.pop("scan", PDF)
+    assert isinstance(criteria, SearchCriteria)
+    assert isinstance(scan, bytes)
+    letter = read_letter(LetterFields(**values), datetime.now(UTC), PACKAGED)  # type: ignore[arg-type]
+    return DemandForm(letter, criteria, read_scan(scan))

@@ -8,16 +8,17 @@ import soundfile
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.appeals import store as appeals
+from callcenter.appeals.calls import store as appeals
 from callcenter.consultants.tables import consultant
-from callcenter.recordings import keys, store
-from callcenter.recordings.audio import WRITTEN_AS
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.recordings import store
 from callcenter.recordings.formats import Format
-from callcenter.recordings.store import Settled
+from callcenter.recordings.sealing import keys
+from callcenter.recordings.sealing.audio import WRITTEN_AS
+from callcenter.recordings.sealing.sealed_store import SealedStore, name_for
+from callcenter.recordings.store import SealResult
 from callcenter.recordings.tables import recording
-from callcenter.recordings.vault import Vault, name_for
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
 from tests.seeds import numpy_generator
 
 CALLER = "+77012345667"
@@ -67,9 +68,9 @@ async def _consultant(connection: AsyncConnection, extension: str | None) -> UUI
     if extension is None:
         return None
     query = select(consultant.c.id).where(consultant.c.extension == extension)
-    known: UUID | None = (await connection.execute(query)).scalar_one_or_none()
-    if known is not None:
-        return known
+    existing: UUID | None = (await connection.execute(query)).scalar_one_or_none()
+    if existing is not None:
+        return existing
     made = uuid4()
     await connection.execute(
         insert(consultant).values(
@@ -80,28 +81,28 @@ async def _consultant(connection: AsyncConnection, extension: str | None) -> UUI
 
 
 async def sealed_talk(
-    settings: Settings, engine: AsyncEngine, kept_in: Format = Format.FLAC
+    settings: Settings, engine: AsyncEngine, stored_in: Format = Format.FLAC
 ) -> tuple[str, UUID]:
     """A conversation whose audio is in the store, sealed."""
     number, recording_id = await talk(engine, state="closed")
     settings.spool.mkdir(parents=True, exist_ok=True)
-    name = name_for(recording_id, TALKED_AT, kept_in)
+    name = name_for(recording_id, TALKED_AT, stored_in)
     if not any(settings.keys.glob("recordings/*.key")):
         keys.make(settings.keys)
     sound = io.BytesIO()
     samples = numpy_generator(1).normal(0, 0.1, (40_000, 2))
-    soundfile.write(sound, samples, 8000, **WRITTEN_AS[kept_in])
-    told = Vault(settings).seal(sound, name)
+    soundfile.write(sound, samples, 8000, **WRITTEN_AS[stored_in])
+    reported = SealedStore(settings).seal(sound, name)
     async with unit_of_work(engine) as connection:
-        settled = Settled(
+        settled = SealResult(
             recording_id,
             "stored",
             name,
-            told.sha256,
-            told.bytes,
-            told.audio_sha256,
-            told.audio_bytes,
-            told.sealed_to,
+            reported.sha256,
+            reported.bytes,
+            reported.audio_sha256,
+            reported.audio_bytes,
+            reported.sealed_to,
             300_000,
         )
         await store.settle(connection, [settled])

@@ -1,4 +1,4 @@
-"""A demand is registered, moved and alarmed of, on a real PostgreSQL and Redis."""
+"""A demand is registered, moved and alerted of, on a real PostgreSQL and Redis."""
 
 import asyncio
 import json
@@ -10,18 +10,23 @@ from redis.asyncio import Redis
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.audit.tables import audit_entry
-from callcenter.demands import deeds, store
-from callcenter.demands.jobs import alarm
-from callcenter.demands.states import Ground, IllegalMove, NotAuthorised, State, Step
-from callcenter.demands.store import SomebodyElse
-from callcenter.demands.terms import Term, Unit
-from callcenter.errors import AskedWrongly
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.web.errors import NotFound
-from tests.demands.conftest import HEAD, OFFICER, PDF, filing
+from callcenter.demands import service, store
+from callcenter.demands.jobs import alert_of_deadlines
+from callcenter.demands.rules.deadlines import DeadlineTerm, DemandTimeUnit
+from callcenter.demands.rules.states import (
+    DemandState,
+    DemandStep,
+    IllegalDemandStep,
+    NotAuthorised,
+    RefusalGround,
+)
+from callcenter.demands.store import StaleDemand
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.errors import InvalidRequest, NotFound
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from tests.demands.conftest import HEAD, OFFICER, PDF, demand_form
 
 
 async def found(engine: AsyncEngine, number: str) -> store.DemandRow:
@@ -40,18 +45,20 @@ async def audited(engine: AsyncEngine) -> list[tuple[str, str, str]]:
 
 
 async def test_a_demand_is_registered_with_its_letter_and_refused(engine: AsyncEngine) -> None:
-    row = await deeds.register(engine, OFFICER, filing())
+    row = await service.register(engine, OFFICER, demand_form())
     year = datetime.now(UTC).year % 100
     assert row.number == f"{year}-0001"
     assert row == await found(engine, row.number)
-    assert (row.state, row.version, row.from_authority) == (State.FOUND, 2, True)
+    assert (row.state, row.version, row.from_authority) == (DemandState.FOUND, 2, True)
     assert "искусственного интеллекта" in row.sender_ru
-    assert (await deeds.register(engine, OFFICER, filing())).number == f"{year}-0002"
+    assert (await service.register(engine, OFFICER, demand_form())).number == f"{year}-0002"
     async with unit_of_work(engine) as connection:
         assert await store.scan_of(connection, row.id) == store.Scan("application/pdf", PDF)
-    await deeds.refuse(engine, HEAD, row.number, 2, Ground.NO_CONVERSATION, " no such\n call ")
+    await service.refuse(
+        engine, HEAD, row.number, 2, RefusalGround.NO_CONVERSATION, " no such\n call "
+    )
     refused = await found(engine, row.number)
-    assert (refused.state, refused.refusal) == (State.REFUSED, Ground.NO_CONVERSATION)
+    assert (refused.state, refused.refusal) == (DemandState.REFUSED, RefusalGround.NO_CONVERSATION)
     async with unit_of_work(engine) as connection:
         steps = await store.steps(connection, row.id)
     assert [(each.step, each.state, each.author, each.reason) for each in steps] == [
@@ -73,7 +80,7 @@ async def test_a_demand_is_registered_with_its_letter_and_refused(engine: AsyncE
         {"letter_date": date.today() + timedelta(days=2)},
         {"received_at": datetime.now(UTC) + timedelta(days=1)},
         {"received_at": datetime.now(UTC) - timedelta(days=400)},
-        {"term": Term(Unit.WORKING_DAYS, 0)},
+        {"term": DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 0)},
         {"scan": b""},
         {"scan": b"<script>"},
         {"scan": PDF + bytes(10 * 1024 * 1024)},
@@ -82,93 +89,93 @@ async def test_a_demand_is_registered_with_its_letter_and_refused(engine: AsyncE
 async def test_what_cannot_be_a_demand_is_not_registered(
     engine: AsyncEngine, changed: dict[str, object]
 ) -> None:
-    with pytest.raises(AskedWrongly):
-        await deeds.register(engine, OFFICER, filing(**changed))
+    with pytest.raises(InvalidRequest):
+        await service.register(engine, OFFICER, demand_form(**changed))
     async with unit_of_work(engine) as connection:
-        assert await store.running(connection) == []
+        assert await store.list_running(connection) == []
     assert await audited(engine) == []
 
 
 async def test_of_two_who_move_a_demand_at_once_one_does(engine: AsyncEngine) -> None:
-    row = await deeds.register(engine, OFFICER, filing())
+    row = await service.register(engine, OFFICER, demand_form())
     outcomes = await asyncio.gather(
-        deeds.withdraw(engine, OFFICER, row.number, 2, "a letter"),
-        deeds.refuse(engine, HEAD, row.number, 2, Ground.NO_CONVERSATION, "none"),
+        service.withdraw(engine, OFFICER, row.number, 2, "a letter"),
+        service.refuse(engine, HEAD, row.number, 2, RefusalGround.NO_CONVERSATION, "none"),
         return_exceptions=True,
     )
-    assert {type(each) for each in outcomes} == {type(None), SomebodyElse}
+    assert {type(each) for each in outcomes} == {type(None), StaleDemand}
     async with unit_of_work(engine) as connection:
         assert len(await store.steps(connection, row.id)) == 3
     assert len(await audited(engine)) == 3
 
 
 async def test_an_illegal_move_leaves_no_trace(engine: AsyncEngine) -> None:
-    row = await deeds.register(engine, OFFICER, filing(sender="Прокуратура"))
+    row = await service.register(engine, OFFICER, demand_form(sender="Прокуратура"))
     assert (row.sender_ru, row.from_authority) == ("Прокуратура", False)
-    with pytest.raises(IllegalMove, match="registered cannot be returned"):
-        await deeds.return_to_check(engine, HEAD, row.number, 1, "look again")
-    with pytest.raises(AskedWrongly, match="a text is missing"):
-        await deeds.withdraw(engine, OFFICER, row.number, 1, " ")
+    with pytest.raises(IllegalDemandStep, match="registered cannot be returned"):
+        await service.return_to_check(engine, HEAD, row.number, 1, "look again")
+    with pytest.raises(InvalidRequest, match="a text is missing"):
+        await service.withdraw(engine, OFFICER, row.number, 1, " ")
     with pytest.raises(NotFound):
-        await deeds.withdraw(engine, OFFICER, "26-9999", 1, "a letter")
+        await service.withdraw(engine, OFFICER, "26-9999", 1, "a letter")
     async with unit_of_work(engine) as connection:
         await connection.execute(text("UPDATE demand SET state = 'found'"))
     async with unit_of_work(engine) as connection:
-        changed = await deeds.locked(connection, row.number)
+        changed = await service.lock_demand(connection, row.number)
         with pytest.raises(NotAuthorised):
-            await deeds.take(connection, OFFICER, Step.CHECKED, changed, "all of it")
+            await service.transition(connection, OFFICER, DemandStep.CHECKED, changed, "all of it")
     async with unit_of_work(engine) as connection:
         assert len(await store.steps(connection, row.id)) == 1
     assert len(await audited(engine)) == 1
 
 
-async def alarmed_of(tools: Tools, redis: Redis, now: datetime) -> list[str]:
+async def alerted_of(tools: WorkerResources, redis: Redis, now: datetime) -> list[str]:
     await redis.delete("desk:alarms")
-    await alarm(tools, redis, now)
+    await alert_of_deadlines(tools, redis, now)
     return [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
 
 
-async def test_an_alarm_comes_before_the_deadline_once_and_after_it_every_day(
+async def test_an_alert_precedes_the_deadline_once_and_follows_daily(
     settings: Settings, engine: AsyncEngine, redis: Redis
 ) -> None:
-    row = await deeds.register(engine, OFFICER, filing())
+    row = await service.register(engine, OFFICER, demand_form())
     day = timedelta(days=1)
-    alarmed = partial(alarmed_of, Tools(settings, engine), redis)
-    assert await alarmed(row.warn_at - timedelta(seconds=1)) == []
-    assert await alarmed(row.warn_at) == ["demand_due_soon"]
-    assert await alarmed(row.warn_at) == []
-    assert await alarmed(row.due_at) == ["demand_overdue"]
-    assert await alarmed(row.due_at + day / 2) == []
-    assert await alarmed(row.due_at + day) == ["demand_overdue"]
-    await deeds.withdraw(engine, OFFICER, row.number, 2, "a letter")
-    assert await alarmed(row.due_at + 9 * day) == []
+    alerted = partial(alerted_of, WorkerResources(settings, engine), redis)
+    assert await alerted(row.warn_at - timedelta(seconds=1)) == []
+    assert await alerted(row.warn_at) == ["demand_due_soon"]
+    assert await alerted(row.warn_at) == []
+    assert await alerted(row.due_at) == ["demand_overdue"]
+    assert await alerted(row.due_at + day / 2) == []
+    assert await alerted(row.due_at + day) == ["demand_overdue"]
+    await service.withdraw(engine, OFFICER, row.number, 2, "a letter")
+    assert await alerted(row.due_at + 9 * day) == []
 
 
-async def test_a_clock_that_was_put_back_silences_no_alarm(
+async def test_a_clock_that_was_put_back_silences_no_alert(
     settings: Settings, engine: AsyncEngine, redis: Redis
 ) -> None:
     """Though of all of them was told at a time that is still to come."""
-    row = await deeds.register(engine, OFFICER, filing())
-    alarmed = partial(alarmed_of, Tools(settings, engine), redis)
-    assert await alarmed(row.due_at - timedelta(seconds=1)) == ["demand_due_soon"]
-    assert await alarmed(row.due_at + timedelta(days=365)) == ["demand_overdue"]
-    assert await alarmed(row.warn_at) == ["demand_due_soon"]
-    assert await alarmed(row.warn_at) == []
-    assert await alarmed(row.due_at) == ["demand_overdue"]
-    assert await alarmed(row.due_at + timedelta(hours=12)) == []
+    row = await service.register(engine, OFFICER, demand_form())
+    alerted = partial(alerted_of, WorkerResources(settings, engine), redis)
+    assert await alerted(row.due_at - timedelta(seconds=1)) == ["demand_due_soon"]
+    assert await alerted(row.due_at + timedelta(days=365)) == ["demand_overdue"]
+    assert await alerted(row.warn_at) == ["demand_due_soon"]
+    assert await alerted(row.warn_at) == []
+    assert await alerted(row.due_at) == ["demand_overdue"]
+    assert await alerted(row.due_at + timedelta(hours=12)) == []
 
 
-async def test_a_demand_counts_as_told_only_when_the_alarm_was_raised(
+async def test_a_demand_counts_as_alerted_only_when_raised(
     settings: Settings, engine: AsyncEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = await deeds.register(engine, OFFICER, filing())
+    row = await service.register(engine, OFFICER, demand_form())
 
     async def fail(*_: object) -> None:
         raise ConnectionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("callcenter.demands.jobs.raise_alarm", fail)
+        patched.setattr("callcenter.demands.jobs.raise_alert", fail)
         with pytest.raises(ConnectionError):
-            await alarm(Tools(settings, engine), redis, row.due_at)
-    await alarm(Tools(settings, engine), redis, row.due_at)
+            await alert_of_deadlines(WorkerResources(settings, engine), redis, row.due_at)
+    await alert_of_deadlines(WorkerResources(settings, engine), redis, row.due_at)
     assert await redis.hget("desk:alarm_counts", "demand_overdue") == "1"

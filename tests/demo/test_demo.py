@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from callcenter.appeals.number import is_valid
-from callcenter.settings import Settings
-from callcenter.up.confinement import can_confine
-from callcenter.up.ports import with_free_ports
-from callcenter.up.product import ours, product
-from callcenter.up.supervisor import Supervisor, environment
+from callcenter.appeals.rules.number import is_valid
+from callcenter.commands.check import CHECKS
+from callcenter.commands.demo import demo_settings
+from callcenter.launcher.port_check import with_free_ports
+from callcenter.launcher.process_plan import ours, product
+from callcenter.launcher.sandbox import can_confine
+from callcenter.launcher.supervisor import ProcessSupervisor, environment
+from callcenter.platform.core.settings import Settings
 from tests.services import new_folder
 
 pytestmark = pytest.mark.timeout(180)
@@ -26,10 +28,18 @@ def copy(short_folder: Path, settings: Settings) -> Settings:
     return with_free_ports(settings, var=var, recordings=var / "recordings")
 
 
+def test_the_demo_registers_with_no_operator(settings: Settings) -> None:
+    operators = {"beeline": {"registrar": "sip:sip.example.kz", "user": "7172111"}}
+    mine = with_free_ports(settings, operators=operators, operator_networks=("192.0.2.0/24",))
+    demo = demo_settings(mine)
+    assert demo.operators == {}
+    assert [str(each) for each in demo.operator_networks] == ["127.0.0.2/32"]
+
+
 # What runs in each part as it begins: somebody who has taken it over, and tries the keys.
 THIEF = """
 import os, pathlib, sys
-if sys.argv[1:2] and sys.argv[1] in ("line", "watchdog", "web", "worker"):
+if sys.argv[1:2] and sys.argv[1] in ("controller", "watchdog", "web", "worker"):
     try:
         pathlib.Path(os.environ["CALLCENTER_VAR"], "keys/recordings/0001.key").read_text()
         told = "has the key"
@@ -40,7 +50,7 @@ if sys.argv[1:2] and sys.argv[1] in ("line", "watchdog", "web", "worker"):
 
 
 def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings, tmp_path: Path) -> None:
-    """And whoever takes over a controller does not get the keys (docs/decisions/0060)."""
+    """And whoever takes over a controller does not get the keys (docs/decisions/0053)."""
     (tmp_path / "sitecustomize.py").write_text(THIEF)
     done = subprocess.run(
         ours("demo"),
@@ -57,19 +67,19 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings, tmp_
     assert shown["outcome"] == "talked"
     assert Path(shown["recording"]).read_bytes().startswith(b"age-encryption.org/v1\n")
     logs = copy.var / "demo" / "log"
-    told = {name: (logs / f"{name}.log").read_text() for name in ("web", "worker", *KEYLESS)}
-    assert {name for name, text in told.items() if "the thief has the key" in text} == (
-        {"web", "worker"} if can_confine() else told.keys()
+    log_texts = {name: (logs / f"{name}.log").read_text() for name in ("web", "worker", *KEYLESS)}
+    assert {name for name, text in log_texts.items() if "the thief has the key" in text} == (
+        {"web", "worker"} if can_confine() else log_texts.keys()
     )
     if can_confine():
-        assert all("the thief is kept from the key" in told[name] for name in KEYLESS)
+        assert all("the thief is kept from the key" in log_texts[name] for name in KEYLESS)
 
 
 KEYLESS = ("watchdog", "line-1", "line-2")
 
 
 @pytest.mark.slow
-def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
+def test_a_demo_with_a_missing_step_fails_and_names_it(
     copy: Settings, tmp_path: Path, whole_prompts: Path
 ) -> None:
     shutil.copytree(whole_prompts, copy.var / "demo" / "prompts")
@@ -77,7 +87,7 @@ def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
     broken = tmp_path / "sitecustomize.py"
     broken.write_text(
         "import sys\nif sys.argv[1:2] == ['worker']:\n"
-        "    from callcenter.up.notify import ready\n    ready('idle')\n"
+        "    from callcenter.launcher.sd_notify import ready\n    ready('idle')\n"
         "    import signal\n    signal.pause()\n"
     )
     packages = sysconfig.get_path("purelib")
@@ -93,24 +103,29 @@ def test_a_demo_in_which_something_does_not_happen_fails_and_says_what(
 
 
 @pytest.mark.slow
-async def test_check_says_what_is_wrong_and_then_that_all_is_well(
+async def test_check_reports_faults_and_then_that_all_is_well(
     copy: Settings, whole_prompts: Path
 ) -> None:
     shutil.copytree(whole_prompts, copy.prompts)
     first = await call(copy, "check")
     assert first.returncode == 1
     assert "cannot reach the database" in first.stdout
-    supervisor = Supervisor(copy, product, lambda line: None)
+    supervisor = ProcessSupervisor(copy, product, lambda line: None)
     await supervisor.start()
     try:
         lonely = await call(copy, "check")
         assert lonely.returncode == 1
         assert "no active consultant speaks kk, ru" in lonely.stdout
-        hired = await call(copy, "consultants", "add", "201", "--name", "A", "--languages", "kk,ru")
-        assert hired.returncode == 0, hired.stderr
+        add_consultantd = await call(
+            copy, "consultants", "add", "201", "--name", "A", "--languages", "kk,ru"
+        )
+        assert add_consultantd.returncode == 0, add_consultantd.stderr
         well = await call(copy, "check")
         assert well.returncode == 0, well.stdout
-        assert "kk/greeting" in well.stdout
+        listed = well.stdout.splitlines()
+        assert [line for line in listed if not line.startswith("  ")] == [*CHECKS]
+        assert max(map(len, listed)) < 300
+        assert any(line.split()[:2] == ["warn", "prompts"] for line in listed)
     finally:
         await supervisor.stop()
 

@@ -1,10 +1,16 @@
-"""Those who are on the telephone, and the room in which they hear each other."""
+"""Fake legs and a fake bridge."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from callcenter.line.ports import Leg, LegGone, LegLost
+from callcenter.telephony.calls.ports import (
+    Leg,
+    LegHungUp,
+    LegLost,
+    TransferReport,
+    TransferRequest,
+)
 from tests.flow.story import TIMES, WAITING, Story
 from tests.flow.turns import Turns
 
@@ -12,14 +18,16 @@ HINTS = {"urgent_keys", "danger_stars"}  #: said after a question, and part of i
 PAUSE = 30  #: turns of the loop for which a key that is a blank waits
 
 
-class FakeLeg:
-    """Somebody who was called: presses keys, then hangs up."""
+DEATH = "!"  #: in place of a key: the telephone dies
 
-    died = False
+
+class FakeLeg:
+    """Fake leg of a called party: presses keys, then hangs up."""
 
     def __init__(self, turns: Turns, identity: str, keys: str = "") -> None:
+        self.connection_lost = False
         self.id = identity
-        self.end: LegGone | None = None
+        self.end: LegHungUp | None = None
         self._turns = turns
         self._keys = list(keys)
         self._ended = asyncio.Event()
@@ -29,7 +37,7 @@ class FakeLeg:
         if self.end is not None:
             raise self.end
 
-    def leaves(self, how: LegGone) -> None:
+    def leaves(self, how: LegHungUp) -> None:
         if self.end is None:
             self.end = how
             self._ended.set()
@@ -42,24 +50,31 @@ class FakeLeg:
     async def key(self, timeout: float) -> str | None:
         raise AssertionError("only the caller is asked for keys")
 
-    async def speaks(self, language: str) -> None:
+    async def set_language(self, language: str) -> None:
         await self.step()
 
-    async def gone(self) -> None:
-        await self._lives()
+    async def wait_hangup(self) -> None:
+        await self._run()
         await self._ended.wait()
         if isinstance(self.end, LegLost):
             raise self.end
 
-    async def _lives(self) -> None:
+    async def _run(self) -> None:
         while self.end is None:
             await self._turns.operation()
             if self._keys:
                 for _ in range(PAUSE if self._keys[0] == " " else 0):
                     await asyncio.sleep(0)
+                if self._keys[0] == DEATH:
+                    await self.die()
+                    return
                 self.pressed(self._keys.pop(0))
             else:
-                self.leaves(LegGone("hung up"))
+                self.leaves(LegHungUp("hung up"))
+
+    async def die(self) -> None:
+        self.connection_lost = True
+        self.leaves(LegHungUp("died"))
 
     async def answer(self) -> None:
         await self.step()
@@ -68,13 +83,13 @@ class FakeLeg:
         raise AssertionError("only the caller is spoken to")
 
     def pressed(self, key: str | None) -> str | None:
-        """The key, unless somebody who watches takes it."""
+        """Return the key, unless an interceptor takes it."""
         if key and any(take(key) for take in self._watchers):
             return None
         return key
 
     @contextmanager
-    def watched(self, take: Callable[[str], bool]) -> Iterator[None]:
+    def intercept_dtmf(self, take: Callable[[str], bool]) -> Iterator[None]:
         self._watchers.append(take)
         with self._turns.holding("watcher"):
             try:
@@ -83,14 +98,26 @@ class FakeLeg:
                 self._watchers.remove(take)
 
     @contextmanager
-    def holds(self, take: Callable[[bool], None]) -> Iterator[None]:
+    def on_hold_change(self, take: Callable[[bool], None]) -> Iterator[None]:
         with self._turns.holding("ear for the hold button"):
             yield
+
+    @contextmanager
+    def on_transfer(self, take: Callable[[TransferRequest], None]) -> Iterator[None]:
+        with self._turns.holding("ear for transfers"):
+            yield
+
+    async def report_transfer(self, report: TransferReport) -> None:
+        await self._turns.operation()
 
     async def mute(self, muted: bool) -> None:
         await self.step()
 
-    async def hint(self, sounds: Sequence[str]) -> None:
+    async def packets_received(self) -> int:
+        await self.step()
+        return 0
+
+    async def play_privately(self, sounds: Sequence[str]) -> None:
         await self._turns.operation()
 
     def music(self) -> AbstractAsyncContextManager[None]:
@@ -100,14 +127,14 @@ class FakeLeg:
         raise AssertionError("a caller never hears ringing")
 
     async def hang_up(self) -> None:
-        self.leaves(LegGone("hung up"))
+        self.leaves(LegHungUp("hung up"))
 
-    async def leave_to_fallback(self) -> None:
+    async def continue_in_fallback(self) -> None:
         raise AssertionError("the flow never does that")
 
 
 class CallerLeg(FakeLeg):
-    """The caller. `heard` are the prompts, `until_key` as they were asked for."""
+    """Fake leg of the caller. `heard` are the prompts played, `cut_short` the interrupted ones."""
 
     def __init__(self, turns: Turns, story: Story) -> None:
         super().__init__(turns, "caller")
@@ -116,8 +143,8 @@ class CallerLeg(FakeLeg):
         self._presses = {prompt: list(keys) for prompt, keys in story.presses.items()}
         self._interrupts = dict(story.interrupts)
 
-    async def _lives(self) -> None:
-        """What the caller does is told by the story, and by whoever cuts it."""
+    async def _run(self) -> None:
+        """Do nothing: the story drives the caller."""
 
     async def play(self, sounds: Sequence[str], *, until_key: bool = True) -> str | None:
         with self._turns.holding("playback"):
@@ -133,9 +160,11 @@ class CallerLeg(FakeLeg):
 
     async def key(self, timeout: float) -> str | None:
         await self.step()
-        asked = [prompt for each in self.heard if (prompt := each.partition("/")[2]) not in HINTS]
+        questions = [
+            prompt for each in self.heard if (prompt := each.partition("/")[2]) not in HINTS
+        ]
         waits = timeout > TIMES.key_timeout and "music" in self._turns.held
-        keys = self._presses.get(WAITING if waits else asked[-1])
+        keys = self._presses.get(WAITING if waits else questions[-1])
         if keys:
             return self.pressed(keys.pop(0))
         if waits:
@@ -156,8 +185,8 @@ class CallerLeg(FakeLeg):
                 await asyncio.sleep(0)
 
 
-class FakeRoom:
-    """Who hears each other."""
+class FakeBridge:
+    """Fake bridge."""
 
     def __init__(self, turns: Turns) -> None:
         self.inside: list[FakeLeg] = []

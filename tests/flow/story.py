@@ -1,17 +1,17 @@
-"""How a call is told: what everybody in it does, and the times that hold."""
+"""Story of a call: what each party does, and the timings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callcenter.line.ports import NotAnswered
+from callcenter.telephony.calls.ports import NotAnswered
 
 WAITING = "waiting"  #: in place of a prompt: what is pressed to the music of the queue
 
 
 @dataclass(frozen=True)
 class Story:
-    """What the others do. Whoever is asked and has nothing left to do does nothing."""
+    """Script of all parties. A party with nothing left in it does nothing."""
 
     #: Keys that the caller presses after a prompt was asked; None is silence.
     presses: dict[str, Sequence[str | None]] = field(default_factory=dict)
@@ -32,9 +32,10 @@ class Story:
     #: The caller's own number; None when it is withheld.
     number: str | None = "+77011234567"
     message_shortest: float = 0
-    promises_kept: bool = True
+    promises_succeed: bool = True
     recording_starts: bool = True
     recording_stops: bool = True
+    recording_is_empty: bool = False
     survey_always: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Calling back without a switch: every ending, and every ending cut at every step."""
+"""Callback attempts on fakes: every ending, and every ending interrupted at every step."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from callcenter.line.callback import Callback, called_back
-from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import Leg, LegGone, LegLost, NotAnswered
-from tests.flow.endings import BUSY, LATE, assert_nothing_left, cuts_of
+from callcenter.telephony.calls.outbound.callback import CallbackAttempt, run_callback
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from callcenter.telephony.calls.ports import Leg, LegHungUp, LegLost, NotAnswered
+from tests.flow.fake_telephony import FakeTelephony
 from tests.flow.legs import FakeLeg
+from tests.flow.scenarios import BUSY, LATE, assert_nothing_left, cuts_of
 from tests.flow.story import Story
-from tests.flow.world import World
 
 ENDINGS = {
     "talked": (Story({"callback_neutral": "1"}, consultants=[""]), Outcome.TALKED),
@@ -36,8 +36,8 @@ ENDINGS = {
 of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(), ids=ENDINGS)
 
 
-class CalledWorld(World):
-    """A world in which we call, and the applicant's telephone is the one that is called."""
+class FakeCalledParty(FakeTelephony):
+    """Fake telephony in which the applicant is the called party."""
 
     @asynccontextmanager
     async def call_number(
@@ -51,49 +51,51 @@ class CalledWorld(World):
             yield self.leg
 
 
-async def told(world: CalledWorld) -> Outcome:
-    async with world.place("callback-1", "ru", arrived=1.0, urgent=False) as place:
-        assert await place.offer(60) is not None
-        back = Callback(
+async def run_story(telephony: FakeCalledParty) -> Outcome:
+    async with telephony.place("callback-1", "ru", arrived=1.0, urgent=False) as place:
+        assert await place.wait_for_offer(60) is not None
+        back = CallbackAttempt(
             number="+77011234567",
             shown="111",
             attempt=1,
             ring_timeout=40,
-            record=world.record,
-            switch=world,
-            conversation=lambda leg: world.call(),
+            record=telephony.record,
+            switch=telephony,
+            conversation=lambda leg: telephony.call(),
         )
-        return await called_back(back, place)
+        return await run_callback(back, place)
 
 
 @of_each_ending
 async def test_every_ending_has_its_outcome_and_leaves_nothing(
     story: Story, outcome: Outcome
 ) -> None:
-    world = CalledWorld(story)
-    assert await told(world) == outcome
-    assert_nothing_left(world)
+    telephony = FakeCalledParty(story)
+    assert await run_story(telephony) == outcome
+    assert_nothing_left(telephony)
 
 
 def cuts(
-    story: Story, how: Callable[[CalledWorld, asyncio.Task[Outcome]], object]
-) -> AsyncIterator[tuple[CalledWorld, asyncio.Task[Outcome]]]:
-    return cuts_of(lambda: CalledWorld(story), told, how)
+    story: Story, how: Callable[[FakeCalledParty, asyncio.Task[Outcome]], object]
+) -> AsyncIterator[tuple[FakeCalledParty, asyncio.Task[Outcome]]]:
+    return cuts_of(lambda: FakeCalledParty(story), run_story, how)
 
 
 @of_each_ending
 async def test_the_applicant_may_hang_up_at_every_step(story: Story, outcome: Outcome) -> None:
-    async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
+    async for telephony, call in cuts(
+        story, lambda telephony, _: telephony.leg.leaves(LegHungUp("hung up"))
+    ):
         became = await call
-        if Moment.CALLBACK_CONFIRMED not in world.record.moments:
+        if CallEvent.CALLBACK_CONFIRMED not in telephony.record.events:
             assert became in (Outcome.NOT_REACHED, outcome)
-            assert Moment.RINGING not in world.record.moments
+            assert CallEvent.RINGING not in telephony.record.events
 
 
 @of_each_ending
 async def test_the_switch_may_vanish_at_every_step(story: Story, outcome: Outcome) -> None:
-    def vanish(world: CalledWorld, _: object) -> None:
-        for leg in (world.leg, *world.called):
+    def vanish(telephony: FakeCalledParty, _: object) -> None:
+        for leg in (telephony.leg, *telephony.called):
             leg.leaves(LegLost("the switch died"))
 
     async for _, call in cuts(story, vanish):
@@ -108,14 +110,14 @@ async def test_it_may_be_cancelled_at_every_step(story: Story, outcome: Outcome)
 
 @pytest.mark.parametrize("ending", ["no", "a machine"])
 async def test_nothing_is_said_of_who_calls_until_a_key_confirms(ending: str) -> None:
-    world = CalledWorld(ENDINGS[ending][0])
-    await told(world)
-    assert {each.partition("/")[2] for each in world.leg.heard} == {"callback_neutral"}
+    telephony = FakeCalledParty(ENDINGS[ending][0])
+    await run_story(telephony)
+    assert {each.partition("/")[2] for each in telephony.leg.heard} == {"callback_neutral"}
 
 
-async def test_the_consultant_held_before_the_call_is_the_one_who_is_rung() -> None:
-    world = CalledWorld(ENDINGS["talked"][0])
-    await told(world)
-    assert world.record.consultants == [world.offered[0].id]
-    assert len(world.places) == 1
-    assert world.record.moments.count(Moment.RECORDING_STARTED) == 1
+async def test_the_leased_consultant_is_the_one_who_is_rung() -> None:
+    telephony = FakeCalledParty(ENDINGS["talked"][0])
+    await run_story(telephony)
+    assert telephony.record.consultants == [telephony.offered[0].id]
+    assert len(telephony.places) == 1
+    assert telephony.record.events.count(CallEvent.RECORDING_STARTED) == 1

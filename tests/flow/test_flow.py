@@ -1,4 +1,4 @@
-"""The rule of a call without a switch: every ending, and every ending cut at every step."""
+"""Call flow on fakes: every ending, and every ending interrupted at every step."""
 
 import asyncio
 
@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.errors import WeFailed
-from callcenter.line.flow import inbound_call
-from callcenter.line.outcomes import Moment, Outcome
-from callcenter.line.ports import LegGone, LegLost, NotAnswered
-from tests.flow.endings import (
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.telephony.calls.inbound.flow import inbound_call
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from callcenter.telephony.calls.ports import LegHungUp, LegLost, NotAnswered
+from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.scenarios import (
     BUSY,
     ENDINGS,
     ENDLESS,
@@ -19,10 +20,9 @@ from tests.flow.endings import (
     SERVED,
     assert_nothing_left,
     cuts,
-    told,
+    run_story,
 )
 from tests.flow.story import WAITING, Story
-from tests.flow.world import World
 
 of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(), ids=ENDINGS)
 
@@ -31,39 +31,41 @@ of_each_ending = pytest.mark.parametrize(("story", "outcome"), ENDINGS.values(),
 async def test_every_ending_has_its_outcome_and_leaves_nothing(
     story: Story, outcome: Outcome
 ) -> None:
-    assert await told(World(story)) == outcome
+    assert await run_story(FakeTelephony(story)) == outcome
 
 
 @pytest.mark.slow
 @of_each_ending
 async def test_a_caller_may_hang_up_at_every_step(story: Story, outcome: Outcome) -> None:
-    async for world, call in cuts(story, lambda world, _: world.leg.leaves(LegGone("hung up"))):
+    async for telephony, call in cuts(
+        story, lambda telephony, _: telephony.leg.leaves(LegHungUp("hung up"))
+    ):
         became = await call
-        assert became in (left_after(world.record.moments), outcome), world.record.moments
+        assert became in (left_after(telephony.record.events), outcome), telephony.record.events
 
 
-def left_after(moments: list[Moment]) -> Outcome:
-    """What became of a caller who left after the last of these moments (R25)."""
+def left_after(events: list[CallEvent]) -> Outcome:
+    """Return the outcome of a caller who hangs up after these events (R25)."""
     left = Outcome.LEFT_IN_GREETING
-    for moment in moments:
+    for event in events:
         left = {
-            Moment.BLOCKED: Outcome.BLOCKED,
-            Moment.LANGUAGE: Outcome.LEFT_IN_MENU,
-            Moment.WAITING: Outcome.LEFT_WAITING,
-            Moment.RINGING: Outcome.LEFT_RINGING,
-            Moment.CONNECTED: Outcome.TALKED,
-            Moment.CALLBACK_PROMISED: Outcome.CALLBACK,
-            Moment.MESSAGE_LEFT: Outcome.MESSAGE,
-            Moment.REDIRECTED: Outcome.REDIRECTED,
-        }.get(moment, left)
+            CallEvent.BLOCKED: Outcome.BLOCKED,
+            CallEvent.LANGUAGE: Outcome.LEFT_IN_MENU,
+            CallEvent.WAITING: Outcome.LEFT_WAITING,
+            CallEvent.RINGING: Outcome.LEFT_RINGING,
+            CallEvent.CONNECTED: Outcome.TALKED,
+            CallEvent.CALLBACK_PROMISED: Outcome.CALLBACK,
+            CallEvent.MESSAGE_LEFT: Outcome.MESSAGE,
+            CallEvent.REDIRECTED: Outcome.REDIRECTED,
+        }.get(event, left)
     return left
 
 
 @pytest.mark.slow
 @of_each_ending
 async def test_the_switch_may_vanish_at_every_step(story: Story, outcome: Outcome) -> None:
-    def vanish(world: World, _: object) -> None:
-        for leg in (world.leg, *world.called):
+    def vanish(telephony: FakeTelephony, _: object) -> None:
+        for leg in (telephony.leg, *telephony.called):
             leg.leaves(LegLost("the switch died"))
 
     async for _, call in cuts(story, vanish):
@@ -79,10 +81,10 @@ async def test_a_call_may_be_cancelled_at_every_step(story: Story, outcome: Outc
 
 @pytest.mark.slow
 @of_each_ending
-async def test_whoever_was_called_may_leave_at_every_step(story: Story, outcome: Outcome) -> None:
-    def leave(world: World, _: object) -> None:
-        for leg in world.called:
-            leg.leaves(LegGone("hung up"))
+async def test_who_was_called_may_leave_at_every_step(story: Story, outcome: Outcome) -> None:
+    def leave(telephony: FakeTelephony, _: object) -> None:
+        for leg in telephony.called:
+            leg.leaves(LegHungUp("hung up"))
 
     async for _, call in cuts(story, leave):
         assert await call in SERVED
@@ -91,16 +93,16 @@ async def test_whoever_was_called_may_leave_at_every_step(story: Story, outcome:
 @of_each_ending
 async def test_every_operation_may_fail(story: Story, outcome: Outcome) -> None:
     for number in range(ENDLESS):
-        world = World(story, fails_at=number)
-        call = asyncio.create_task(inbound_call(world.call()))
+        telephony = FakeTelephony(story, fails_at=number)
+        call = asyncio.create_task(inbound_call(telephony.call()))
         await asyncio.wait((call,))
-        assert_nothing_left(world)
-        if world.operations <= number:
+        assert_nothing_left(telephony)
+        if telephony.operations <= number:
             assert await call == outcome
             return
         # The company of a caller who waits may fail without harm; anything else is for the
         # dialplan's fallback.
-        assert isinstance(call.exception(), WeFailed) or await call in Outcome
+        assert isinstance(call.exception(), OperationFailed) or await call in Outcome
     raise AssertionError("the story does not end")
 
 
@@ -151,39 +153,41 @@ STORIES = st.builds(
 @given(STORIES)
 def test_whatever_people_do_the_call_ends_once_and_leaves_nothing(story: Story) -> None:
     async def tell() -> None:
-        world = World(story)
-        outcome = await told(world)
+        telephony = FakeTelephony(story)
+        outcome = await run_story(telephony)
         # Nobody hung up and nothing failed, so the call was served, or nobody was there.
         assert outcome in SERVED
         settled = 0 if outcome is Outcome.BLOCKED else 1
-        assert world.record.moments.count(Moment.LANGUAGE) == settled
-        assert len(world.record.languages) == settled
+        assert telephony.record.events.count(CallEvent.LANGUAGE) == settled
+        assert len(telephony.record.languages) == settled
 
     asyncio.run(tell())
 
 
 @given(STORIES)
-def test_after_the_choice_only_the_language_of_the_call_is_heard(story: Story) -> None:
-    async def tell() -> World:
-        world = World(story)
-        await told(world)
-        return world
+def test_after_the_choice_only_the_calls_language_is_heard(story: Story) -> None:
+    async def tell() -> FakeTelephony:
+        telephony = FakeTelephony(story)
+        await run_story(telephony)
+        return telephony
 
-    world = asyncio.run(tell())
-    for language in world.record.languages:
-        chosen = world.record.heard_before_language
-        assert all(each.startswith(f"{language}/") for each in world.leg.heard[chosen:])
+    telephony = asyncio.run(tell())
+    for language in telephony.record.languages:
+        chosen = telephony.record.heard_before_language
+        assert all(each.startswith(f"{language}/") for each in telephony.leg.heard[chosen:])
 
 
 @given(STORIES)
-def test_nobody_is_sent_to_1414_while_a_recording_may_be_running(story: Story) -> None:
-    async def tell() -> World:
-        world = World(story)
-        await told(world)
-        return world
+def test_nobody_goes_to_1414_while_a_recording_may_run(story: Story) -> None:
+    async def tell() -> FakeTelephony:
+        telephony = FakeTelephony(story)
+        await run_story(telephony)
+        return telephony
 
-    moments = asyncio.run(tell()).record.moments
-    if Moment.REDIRECT_RINGING in moments:
-        before = moments[: moments.index(Moment.REDIRECT_RINGING)]
-        assert before.count(Moment.RECORDING_STARTED) == before.count(Moment.RECORDING_STOPPED)
-        assert Moment.REDIRECT_NOTICE in before
+    events = asyncio.run(tell()).record.events
+    if CallEvent.REDIRECT_RINGING in events:
+        before = events[: events.index(CallEvent.REDIRECT_RINGING)]
+        assert before.count(CallEvent.RECORDING_STARTED) == before.count(
+            CallEvent.RECORDING_STOPPED
+        )
+        assert CallEvent.REDIRECT_NOTICE in before

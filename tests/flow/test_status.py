@@ -1,30 +1,31 @@
-"""What an applicant learns by telephone of an appeal, and what nobody else does (R13)."""
+"""Appeal status by telephone: told to the applicant, refused to others (R13)."""
 
 from dataclasses import dataclass
 from datetime import date
 
 import pytest
 
-from callcenter.errors import WeFailed
-from callcenter.line.flow import inbound_call
-from callcenter.line.outcomes import Moment, Outcome, Urgency
-from callcenter.line.ports import Progress
-from callcenter.line.prompts.texts import LANGUAGES, ordinal, texts
-from callcenter.line.status import status_prompts
-from callcenter.register.progress import TOLD, Standing
-from tests.flow.endings import assert_nothing_left
+from callcenter.appeals.status.lookup import SPOKEN_STATES, AppealStatusRow
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.telephony.calls.inbound.flow import inbound_call
+from callcenter.telephony.calls.inbound.status_lookup import status_prompts
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
+from callcenter.telephony.calls.ports import AppealStatus
+from callcenter.telephony.calls.prompts.texts import ordinal, texts
+from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
-from tests.flow.world import World
 
 
-@pytest.mark.parametrize("stage", sorted(set(TOLD.values())))
+@pytest.mark.parametrize("stage", sorted(set(SPOKEN_STATES.values())))
 def test_each_stage_and_each_day_can_be_said(stage: str) -> None:
     for month in range(1, 13):
         for day in range(1, 29):
-            said = status_prompts(Standing(stage, True, date(2026, month, day)))
+            said = status_prompts(AppealStatusRow(stage, True, date(2026, month, day)))
             assert set(said) <= set(texts())
             assert said[0] == f"status_{stage}"
-    assert status_prompts(Standing(stage, False, None)) == [f"status_{stage}"]
+    assert status_prompts(AppealStatusRow(stage, False, None)) == [f"status_{stage}"]
 
 
 def test_days_are_said_as_dates_are() -> None:
@@ -33,75 +34,77 @@ def test_days_are_said_as_dates_are() -> None:
     assert ordinal("ru", 31) == "тридцать первое"
     assert ordinal("kk", 24) == "жиырма төртінші"
     assert ordinal("kk", 30) == "отызыншы"
-    for language in LANGUAGES:
+    for language in CALLER_LANGUAGES:
         assert len({ordinal(language, day) for day in range(1, 32)}) == 31
 
 
 @dataclass
 class Register:
-    """An appeal 2600000014 whose proof is 4567; it fails if told so."""
+    """Fake look-up of appeal 2600000014 with proof 4567, which can fail."""
 
-    asked: list[tuple[str, str]]
+    lookups: list[tuple[str, str]]
     fails: bool = False
 
     def is_number(self, typed: str) -> bool:
         return typed == "2600000014"
 
-    async def of(
+    async def look_up(
         self, number: str, proof: str, call_id: str, caller: str | None
-    ) -> Progress | None:
-        self.asked.append((number, proof))
+    ) -> AppealStatus | None:
+        self.lookups.append((number, proof))
         if self.fails:
-            raise WeFailed("the database is away")
-        return Standing("forwarded", False, date(2026, 12, 16)) if proof == "4567" else None
+            raise OperationFailed("the database is away")
+        return AppealStatusRow("forwarded", False, date(2026, 12, 16)) if proof == "4567" else None
 
 
-async def told(
+async def run_story(
     *, ask: str, pin: str, again: str = "", fails: bool = False, language: str = "ru"
-) -> tuple[World, Outcome]:
+) -> tuple[FakeTelephony, Outcome]:
     keys = {
         "lang_choice": {"kk": "1", "ru": "2"}[language],
         "menu_main": "2",
         "status_ask": ask,
         "status_pin": pin,
     }
-    world = World(Story({**keys, "status_again": again}, consultants=[""]))
-    call = world.call()
-    call.progress = Register([], fails)
+    telephony = FakeTelephony(Story({**keys, "status_again": again}, consultants=[""]))
+    call = telephony.call()
+    call.status_lookup = Register([], fails)
     outcome = await inbound_call(call)
-    assert_nothing_left(world)
-    return world, outcome
+    assert_nothing_left(telephony)
+    return telephony, outcome
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", CALLER_LANGUAGES)
 async def test_an_applicant_hears_stage_and_last_day_and_nothing_else(language: str) -> None:
-    world, outcome = await told(ask="2600000014#", pin="4567#", again="1", language=language)
+    telephony, outcome = await run_story(
+        ask="2600000014#", pin="4567#", again="1", language=language
+    )
     assert outcome is Outcome.INFORMED
     said = ["status_forwarded", "status_due", "day_16", "month_12", "status_again"]
-    heard = [sound.removeprefix(f"{language}/") for sound in world.leg.heard]
+    heard = [sound.removeprefix(f"{language}/") for sound in telephony.leg.heard]
     assert heard[heard.index("status_forwarded") :] == [*said, *said, "goodbye"]
-    assert Moment.STATUS_TOLD in world.record.moments
+    assert CallEvent.STATUS_TOLD in telephony.record.events
 
 
-async def test_a_slip_in_the_number_is_caught_before_the_code_is_asked() -> None:
-    world, outcome = await told(ask="2600000041#2600000014#", pin="4567#")
+async def test_a_mistyped_number_is_caught_before_the_code() -> None:
+    telephony, outcome = await run_story(ask="2600000041#2600000014#", pin="4567#")
     assert outcome is Outcome.INFORMED
-    assert world.leg.heard.count("ru/status_mistake") == 1
-    assert world.leg.heard.count("ru/status_pin") == 1
+    assert telephony.leg.heard.count("ru/status_mistake") == 1
+    assert telephony.leg.heard.count("ru/status_pin") == 1
 
 
 async def test_after_three_wrong_tries_a_consultant_helps() -> None:
-    world, outcome = await told(ask="2600000014#" * 3, pin="0000#1111#2222#")
+    telephony, outcome = await run_story(ask="2600000014#" * 3, pin="0000#1111#2222#")
     assert outcome is Outcome.TALKED
-    assert world.leg.heard.count("ru/status_not_found") == 3
-    assert Moment.STATUS_NOT_TOLD in world.record.moments
+    assert telephony.leg.heard.count("ru/status_not_found") == 3
+    assert CallEvent.STATUS_NOT_TOLD in telephony.record.events
 
 
 @pytest.mark.parametrize("case", ["0 instead of a number", "0 afterwards", "a database away"])
 async def test_a_consultant_is_never_far(case: str) -> None:
     ask = "0#" if case.startswith("0 instead") else "2600000014#"
     again = "0" if case == "0 afterwards" else ""
-    _, outcome = await told(ask=ask, pin="4567#", again=again, fails=case == "a database away")
+    _, outcome = await run_story(ask=ask, pin="4567#", again=again, fails=case == "a database away")
     assert outcome is Outcome.TALKED
 
 
@@ -109,7 +112,7 @@ async def test_a_consultant_is_never_far(case: str) -> None:
 async def test_who_tells_of_need_having_heard_it_gets_a_consultant(
     key: str, urgency: Urgency
 ) -> None:
-    world, outcome = await told(ask="2600000014#", pin="4567#", again=key)
+    telephony, outcome = await run_story(ask="2600000014#", pin="4567#", again=key)
     assert outcome is Outcome.TALKED
-    assert world.record.urgencies == [urgency]
-    assert world.urgent_places == [True]
+    assert telephony.record.urgencies == [urgency]
+    assert telephony.urgent_places == [True]

@@ -1,4 +1,4 @@
-"""A supervisor who asks for a conversation at the moment of its end."""
+"""Supervision that starts while a conversation ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,10 +9,25 @@ from uuid import uuid4
 
 import pytest
 
-from callcenter.consultants.orders import SUPERVISE, Order, OrderRefused, Orders
-from callcenter.line.conversation import Conversation
-from callcenter.line.ports import NotAnswered
-from callcenter.line.supervision import supervised
+from callcenter.telephony.acd.rules.call_commands import (
+    SUPERVISE,
+    CallCommand,
+    CommandRefused,
+    CommandRouter,
+)
+from callcenter.telephony.calls.conversation.conversation import Conversation
+from callcenter.telephony.calls.conversation.supervision import allow_supervision
+from callcenter.telephony.calls.ports import NotAnswered
+
+
+async def test_a_redirected_order_opens_no_other_consultants_call() -> None:
+    call = SimpleNamespace(commands=CommandRouter())
+    talker = SimpleNamespace(name="201")
+    talk = cast("Conversation", SimpleNamespace(call=call, talker=talker, guest=None))
+    detail = {"mode": "listen", "extension": "412", "id": str(uuid4())}
+    async with allow_supervision(talk):
+        with pytest.raises(CommandRefused, match="another consultant has the call"):
+            await call.commands.dispatch(CallCommand(SUPERVISE, "user:head", detail, "203"))
 
 
 async def test_no_telephone_is_rung_for_a_conversation_that_is_over() -> None:
@@ -26,20 +41,21 @@ async def test_no_telephone_is_rung_for_a_conversation_that_is_over() -> None:
         yield
 
     call = SimpleNamespace(
-        orders=Orders(),
+        commands=CommandRouter(),
         leg=SimpleNamespace(id="1"),
         switch=SimpleNamespace(ring=ring),
         times=SimpleNamespace(ring_timeout=20.0),
-        record=SimpleNamespace(moment=lambda *_, **__: None),
+        record=SimpleNamespace(add_event=lambda *_, **__: None),
     )
-    talk = cast("Conversation", SimpleNamespace(call=call, talker=None))
+    talker = SimpleNamespace(name="201")
+    talk = cast("Conversation", SimpleNamespace(call=call, talker=talker, guest=None))
     detail = {"mode": "listen", "extension": "412", "id": str(uuid4())}
-    order = Order(SUPERVISE, "user:head", detail)
-    async with supervised(talk):
-        assert (await call.orders.give(order))["state"] == "ringing"
+    order = CallCommand(SUPERVISE, "user:head", detail, "201")
+    async with allow_supervision(talk):
+        assert (await call.commands.dispatch(order))["state"] == "ringing"
         while not rung:
             await asyncio.sleep(0)
-        asks_again = asyncio.create_task(call.orders.give(order))  # takes its turn as it ends
-    with pytest.raises(OrderRefused):
+        asks_again = asyncio.create_task(call.commands.dispatch(order))  # takes its turn as it ends
+    with pytest.raises(CommandRefused):
         await asks_again
     assert rung == ["412"]

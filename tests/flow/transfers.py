@@ -1,7 +1,7 @@
-"""Stories of consultants who pass a caller on, or bring somebody to the call."""
+"""Stories of transfers and third parties."""
 
-from callcenter.line.outcomes import Outcome
-from callcenter.line.ports import NotAnswered
+from callcenter.telephony.calls.outcomes import Outcome
+from callcenter.telephony.calls.ports import NotAnswered
 from tests.flow.story import Story
 
 _BUSY = NotAnswered("busy")

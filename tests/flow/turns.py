@@ -1,19 +1,19 @@
-"""What every fake of the world shares: the steps it takes, and what is taken."""
+"""Base of the fakes: operations that take turns of the event loop, and held resources."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from callcenter.errors import WeFailed
+from callcenter.platform.core.errors import OperationFailed
 
 TURNS = 2  #: turns of the loop that each operation takes
 
 
 class Turns:
-    """`held` names whatever is taken now and not yet given back."""
+    """Counts operations; `held` names the resources that are held now."""
 
     def __init__(self, *, fails_at: int | None = None) -> None:
-        """The operation of this number, from 0, raises WeFailed."""
+        """The operation of the number `fails_at`, from 0, raises OperationFailed."""
         self.held: list[str] = []
         self.operations = 0
         self._fails_at = fails_at
@@ -23,7 +23,7 @@ class Turns:
         for _ in range(TURNS):
             await asyncio.sleep(0)
         if number == self._fails_at:
-            raise WeFailed("as the story goes")
+            raise OperationFailed("as the story goes")
 
     @contextmanager
     def holding(self, what: str) -> Iterator[None]:

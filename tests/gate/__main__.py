@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from tests.gate.rooms import UnknownRoomError, files_of
 from tests.gate.run import Gate, Limits, Request
+from tests.rooms import UnknownRoom, files_of
 
 EPILOG = """
 \b
@@ -28,7 +28,7 @@ scripts/test tests/web/test_search.py -k found
     "--quick",
     "choose",
     flag_value="quick",
-    help="What needs no server, and a test of each other file: 8 minutes.",
+    help="A test of each capability, and what needs no server: 8 minutes.",
 )
 @click.option("--seed", type=int, help="Draw with this seed; without it, the commit's.")
 @click.option(
@@ -44,13 +44,13 @@ def main(choose: str | None, seed: int | None, minutes: float, arguments: tuple[
 
     Runs every test that is not marked slow, and of the slow ones a sixth that is drawn by a hash
     of the commit, and those of files that were added or changed in the six hours before it.
-    A ROOM is a folder of callcenter/ or of tests/; its tests are chosen in the same way. Of a PATH,
-    which has a slash, everything runs. What follows, from the first OPTION on, goes to pytest.
+    A ROOM is one of tests/rooms.toml; its tests are chosen in the same way. Of a PATH, which has
+    a slash, everything runs. What follows, from the first OPTION on, goes to pytest.
     """
     repository = Path.cwd()
     try:
         request = _request(repository, choose, seed, arguments)
-    except UnknownRoomError as exc:
+    except UnknownRoom as exc:
         raise click.UsageError(str(exc)) from exc
     # Its path is short for the sake of sockets; nothing in it outlives the run.
     with tempfile.TemporaryDirectory(prefix="g", dir="/tmp", ignore_cleanup_errors=True) as folder:
@@ -67,11 +67,11 @@ def main(choose: str | None, seed: int | None, minutes: float, arguments: tuple[
 def _request(
     repository: Path, choose: str | None, seed: int | None, arguments: tuple[str, ...]
 ) -> Request:
-    """Raises UnknownRoomError."""
+    """Raises UnknownRoom."""
     named, options = _split(arguments)
     paths = [each for each in named if "/" in each]
     rooms = [each for each in named if each not in paths]
-    files = [str(file) for room in rooms for file in files_of(repository, room)]
+    files = [str(file) for room in rooms for file in files_of(room)]
     return Request(
         choose=choose or ("all" if paths and not rooms else "usual"),
         seed=seed,

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from callcenter.settings import ROOT
+from callcenter.platform.core.settings import ROOT
 
 CONFIGURATION = """
 [pytest]

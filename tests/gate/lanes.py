@@ -28,10 +28,12 @@ WITH_PHONES = {
     "browser",
     "calls",
     "demo",
-    "phones",
+    "launcher/test_asterisk_replacement.py",
+    "launcher/test_open_files.py",
+    "launcher/test_up.py",
     "rendered/test_boot.py",
     "rendered/test_claims.py",
-    "up",
+    "sipphone",
 }
 
 

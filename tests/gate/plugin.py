@@ -4,21 +4,20 @@ Without options, as when somebody calls pytest, nothing is left out and the seed
 """
 
 import os
-from collections import defaultdict
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.gate.lanes import COMPUTE, LANE_BY_NAME, lane_of
+from tests import rooms
+from tests.gate.lanes import LANE_BY_NAME, lane_of
 from tests.gate.results import ResultFolder
-from tests.gate.selection import first_drawn, is_drawn, recently_changed
+from tests.gate.selection import is_drawn, recently_changed
 from tests.seeds import VARIABLE, tree_seed
 
 CHOICES = ("all", "usual", "quick")
 LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
-SERVERS = {"postgres", "redis_url"}  # fixtures that start one
 
 _IS_LAST = pytest.StashKey[bool]()
 _LEFT_OUT = pytest.StashKey[int]()
@@ -99,8 +98,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     in_lane = [item for item in items if _is_in_lane(config, item)]
     chosen = _choose(config, in_lane)
     config.stash[_LEFT_OUT] = len(in_lane) - len(chosen)
-    kept = set(chosen)
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    remaining = set(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item not in remaining])
     items[:] = chosen
 
 
@@ -125,7 +124,7 @@ def _choose(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.
         return list(items)
     prompt = [item for item in items if not _is_slow(item)]
     if config.option.choose == "quick":
-        return _quick(config.option.seed, prompt)
+        return rooms.quick(prompt)
     changed = recently_changed(config.rootpath)
     return [
         item
@@ -135,21 +134,6 @@ def _choose(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.
         or changed is None
         or item.path in changed
     ]
-
-
-def _quick(seed: int, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """What needs no server, and of each other file the test that the seed draws."""
-    by_file: dict[Path, list[str]] = defaultdict(list)
-    for item in items:
-        if _needs_server(item):
-            by_file[item.path].append(item.nodeid)
-    drawn = {first_drawn(seed, tests) for tests in by_file.values()}
-    return [item for item in items if item.nodeid in drawn or not _needs_server(item)]
-
-
-def _needs_server(item: pytest.Item) -> bool:
-    fixtures: Sequence[str] = getattr(item, "fixturenames", ())
-    return _lane(item) != COMPUTE.name or not SERVERS.isdisjoint(fixtures)
 
 
 def _is_slow(item: pytest.Item) -> bool:

@@ -49,8 +49,8 @@ class ResultFolder:
 
     def add_failure(self, test: str, message: str, *, may_be_late: bool) -> None:
         load = os.getloadavg()[0]
-        told = {"message": message, "load": load, "may_be_late": may_be_late}
-        self._add({"test": test, "outcome": "failed", **told})
+        details = {"message": message, "load": load, "may_be_late": may_be_late}
+        self._add({"test": test, "outcome": "failed", **details})
 
     def add_fault(self, message: str) -> None:
         """Something failed that no test stands for."""

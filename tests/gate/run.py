@@ -172,8 +172,8 @@ class Gate:
         )
         result = results.read()
         faults = [f"{name}: {fault}" for fault in result.faults]
-        told = status == TESTS_FAILED and result.failures
-        if status not in (0, NOTHING_CHOSEN) and not told:
+        is_reported = status == TESTS_FAILED and result.failures
+        if status not in (0, NOTHING_CHOSEN) and not is_reported:
             faults.append(f"pytest ended with {status} in {name}, see above")
         if result.missing:
             some = sorted(result.missing)[0]

@@ -5,7 +5,7 @@ commit always draws the same. Slow tests of new and changed files always run.
 """
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.seeds import NoRepositoryError, git, hashed
@@ -18,11 +18,6 @@ _NAMES = {"arg", "attr", "id", "name", "names", "kwd_attrs", "rest"}
 
 def is_drawn(seed: int, test: str) -> bool:
     return hashed(f"{seed} {test}") % SHARES == 0
-
-
-def first_drawn(seed: int, tests: Collection[str]) -> str:
-    """One of these tests. Raises ValueError if there is none."""
-    return min(tests, key=lambda test: (hashed(f"{seed} {test}"), test))
 
 
 def recently_changed(repository: Path) -> set[Path] | None:

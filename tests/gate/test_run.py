@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callcenter.settings import ROOT
+from callcenter.platform.core.settings import ROOT
 from tests.gate import leftovers
 from tests.gate.conftest import Project
 from tests.gate.lanes import COMPUTE, LANES, PHONES, Lane
@@ -70,10 +70,10 @@ def runs(
     minutes: float = 5,
     grace: float = 1,
     lanes: Sequence[Lane] = (TELEPHONING,),
-    **wanted: object,
+    **requested: object,
 ) -> Gate:
     """A gate that has not run yet, with a grace that is short enough for a test."""
-    request = Request(**{"choose": "usual", "seed": None, **wanted})  # type: ignore[arg-type]
+    request = Request(**{"choose": "usual", "seed": None, **requested})  # type: ignore[arg-type]
     (run := folder / "run").mkdir()
     return Gate(project.folder, run, request, Limits(minutes, grace=grace), lanes)
 
@@ -268,9 +268,7 @@ def test_tests_that_never_ran_are_wrong(project: Project, tmp_path: Path, lines:
     assert fault in lines()
 
 
-def test_what_a_session_shares_is_no_fault_of_the_last_test(
-    project: Project, tmp_path: Path, lines: Lines
-) -> None:
+def test_fixtures_of_a_session_are_not_late(project: Project, tmp_path: Path, lines: Lines) -> None:
     project.write("tests/calls/test_one.py", SHARES)
     assert not runs(project, tmp_path).run()
     assert (project.folder / "torn").read_text() == "x"  # it did not run again
@@ -312,16 +310,6 @@ def test_slow_tests_that_were_not_drawn_are_counted(
     (every := tmp_path / "every").mkdir()
     assert runs(project, every, choose="all", lanes=(COMPUTING,)).run()
     assert lines()[-1] == "24 passed, 0 failed"
-
-
-def test_quick_draws_one_test_of_a_file_that_needs_a_server(
-    project: Project, tmp_path: Path, lines: Lines
-) -> None:
-    cases = CASES.format(number=9, does="pass")
-    project.write("tests/rules/test_one.py", cases)
-    project.write("tests/calls/test_two.py", cases)
-    assert runs(project, tmp_path, choose="quick", lanes=(COMPUTING, TELEPHONING)).run()
-    assert lines()[-1] == "10 passed, 0 failed"
 
 
 @pytest.mark.parametrize(

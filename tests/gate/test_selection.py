@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.gate.conftest import Project
-from tests.gate.selection import SHARES, first_drawn, is_drawn, outline, recently_changed
+from tests.gate.selection import SHARES, is_drawn, outline, recently_changed
 from tests.seeds import NO_COMMIT, SeededRandom, hashed, tree_seed
 
 OLD = "2026-11-29 12:00 +0000"
@@ -33,7 +33,6 @@ def test_a_sixth_is_drawn_and_each_in_time() -> None:
 
 def test_what_is_drawn_is_the_same_in_every_process() -> None:
     assert hashed("111") == 0xF6E0A1E2
-    assert first_drawn(1, ["a", "b", "c"]) == first_drawn(1, ["c", "b", "a"])
     assert SeededRandom("111").random() == SeededRandom("111").random()
     assert SeededRandom("111").random() != SeededRandom("112").random()
 
@@ -43,7 +42,7 @@ def test_a_generator_needs_a_seed() -> None:
         SeededRandom()  # type: ignore[call-arg]
 
 
-def test_the_seed_is_of_the_files_without_those_that_were_late(project: Project) -> None:
+def test_the_seed_is_of_all_files_but_late_md(project: Project) -> None:
     assert tree_seed(project.folder) == NO_COMMIT
     project.write("tests/test_a.py", TEST)
     project.commit(OLD)
@@ -82,12 +81,12 @@ def test_everything_is_new_where_no_commit_is_old(project: Project) -> None:
     assert changed(project) == {"test_a.py"}
 
 
-def test_outside_a_repository_nothing_is_known_of_changes(project: Project) -> None:
+def test_changes_outside_a_repository_are_unknown(project: Project) -> None:
     project.write("tests/test_a.py", TEST)
     assert recently_changed(project.folder) is None
 
 
-def test_a_file_that_was_moved_or_has_other_names_has_not_changed(project: Project) -> None:
+def test_moved_files_and_other_names_are_no_change(project: Project) -> None:
     project.write("tests/test_a.py", TEST)
     project.commit(OLD)
     (project.folder / "tests/test_a.py").unlink()

@@ -7,7 +7,7 @@ from sqlalchemy.pool import NullPool
 from tests.migrations.test_rolling import config
 
 
-def test_the_list_comes_to_the_question_as_the_center_had_it(empty_database: str) -> None:
+def test_the_districts_join_the_field_as_the_center_had_it(empty_database: str) -> None:
     engine = create_engine(
         make_url(empty_database).set(drivername="postgresql+psycopg"), poolclass=NullPool
     )

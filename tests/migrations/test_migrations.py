@@ -1,3 +1,4 @@
+import ast
 import asyncio
 import os
 import re
@@ -5,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,22 +16,30 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from procrastinate.schema import SchemaManager
 from pydantic import SecretStr
-from sqlalchemy import CheckConstraint, Connection, create_engine, make_url
+from sqlalchemy import CheckConstraint, Column, Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from callcenter.errors import NotReady
-from callcenter.settings import ROOT, Settings
-from callcenter.storage.metadata import metadata
-from callcenter.storage.migrate import migrate
+from callcenter.platform.core.errors import DependencyUnavailable
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.metadata import metadata
+from callcenter.platform.storage.migrate import migrate
 from tests.services import CALLCENTER
 
+#: A class after "see", or a column of another table.
+NAMED = re.compile(r"(?<=see )(?!the\b)[\w.]+|\b[a-z_]+\.\w[\w.]+")
+
 # All of them, whichever other tests run here and in whatever order.
-for room in sorted((ROOT / "callcenter").glob("*/tables.py")):
-    import_module(f"callcenter.{room.parent.name}.tables")
+for tables in sorted((ROOT / "callcenter").rglob("tables.py")):
+    import_module(".".join(tables.with_suffix("").relative_to(ROOT).parts))
 
 
 def pointed_at(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+def described_columns() -> Iterator[Column[Any]]:
+    for table in metadata.tables.values():
+        yield from table.columns
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
@@ -55,10 +65,23 @@ def test_migrations_make_the_tables_that_the_code_describes(database: str) -> No
 def test_the_described_tables_are_those_of_every_room(database: str) -> None:
     described = {
         name
-        for file in (ROOT / "callcenter").glob("*/tables.py")
+        for file in (ROOT / "callcenter").rglob("tables.py")
         for name in re.findall(r"= Table\(\s*\"(\w+)\"", file.read_text())
     }
     assert {"consultant", "appeal", "recording"} <= described == set(metadata.tables)
+
+
+def test_comments_of_columns_name_classes_and_columns_that_exist() -> None:
+    columns = {f"{each.table}.{each.name}" for each in described_columns()}
+    trees = [ast.parse(file.read_text()) for file in (ROOT / "callcenter").rglob("*.py")]
+    classes = {each.name for tree in trees for each in tree.body if isinstance(each, ast.ClassDef)}
+    named = {
+        (f"{column.table}.{column.name}", name)
+        for column in described_columns()
+        for name in NAMED.findall(column.comment or "")
+    }
+    assert {("ledger_call.call_id", "appeal.call_id")} <= named
+    assert {each for each in named if each[1] not in columns | classes} == set()
 
 
 def test_checks_of_the_database_are_those_that_the_code_describes(database: str) -> None:
@@ -77,7 +100,7 @@ def test_checks_of_the_database_are_those_that_the_code_describes(database: str)
     assert {name for (name,) in rows} == described
 
 
-def test_every_step_of_the_jobs_own_schema_is_in_a_migration() -> None:
+def test_every_schema_step_of_the_jobs_is_in_a_migration() -> None:
     migrated = max(
         step
         for file in (ROOT / "migrations" / "versions").glob("*.py")
@@ -107,7 +130,7 @@ def test_migrating_twice_changes_nothing(settings: Settings, database: str) -> N
 
 
 def test_a_database_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(NotReady, match="start it"):
+    with pytest.raises(DependencyUnavailable, match="start it"):
         migrate(pointed_at(settings, f"postgresql://postgres@/nothing?host={tmp_path}"))
 
 
@@ -125,7 +148,7 @@ def at_step(database: str, step: str) -> Iterator[tuple[Config, Connection]]:
         yield made, connection
 
 
-def test_recordings_that_were_there_before_know_what_became_of_their_calls(
+def test_earlier_recordings_know_what_became_of_their_calls(
     empty_database: str,
 ) -> None:
     with at_step(empty_database, "0046") as (made, connection):
@@ -151,7 +174,7 @@ def test_recordings_that_were_there_before_know_what_became_of_their_calls(
         assert list(connection.exec_driver_sql(query)) == [("talked", None), (None, "kk")]
 
 
-def test_appeals_that_were_there_before_know_whether_they_have_a_record(
+def test_earlier_appeals_know_whether_they_have_a_record(
     empty_database: str,
 ) -> None:
     with at_step(empty_database, "0072") as (made, connection):

@@ -1,5 +1,6 @@
 """A step of the database leaves processes of the version before it at work (docs/operations)."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from callcenter.errors import NotReady
-from callcenter.settings import ROOT, Settings
-from callcenter.storage.migrate import migrate
+from callcenter.platform.core.errors import DependencyUnavailable
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.migrate import migrate
 
 COLUMNS = """
     SELECT table_name, column_name, udt_name, is_nullable = 'NO' AS required,
@@ -50,7 +51,7 @@ def steps() -> list[str]:
 
 def what_breaks(before: Tables, after: Tables) -> Iterator[str]:
     """What statements that were written for the tables before cannot bear."""
-    known = {table for table, _ in before}
+    existing = {table for table, _ in before}
     for (table, name), column in before.items():
         now = after.get((table, name))
         if now is None:
@@ -62,11 +63,16 @@ def what_breaks(before: Tables, after: Tables) -> Iterator[str]:
         elif column.filled and not now.filled and now.required:
             yield f"{table}.{name} is not filled by the database any more"
     for (table, name), column in after.items():
-        if (table, name) not in before and table in known and column.required and not column.filled:
+        if (
+            (table, name) not in before
+            and table in existing
+            and column.required
+            and not column.filled
+        ):
             yield f"{table}.{name} is new, and must be given"
 
 
-def test_no_step_takes_from_the_version_before_it_what_it_works_with(empty_database: str) -> None:
+def test_no_step_breaks_the_version_before_it(empty_database: str) -> None:
     engine = create_engine(
         make_url(empty_database).set(drivername="postgresql+psycopg"), poolclass=NullPool
     )
@@ -103,34 +109,33 @@ def test_what_would_break_is_found() -> None:
     }
 
 
-def test_a_step_that_cannot_have_a_table_soon_gives_up_and_changes_nothing(
-    settings: Settings, database: str
-) -> None:
+def test_a_step_without_its_table_gives_up_unchanged(settings: Settings, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as ours:
         newest = steps()[-1]
         ours.execute("UPDATE alembic_version SET version_num = %s", (newest,))
     with psycopg.connect(database) as busy:
         busy.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(NotReady, match="nothing was changed"):
+        with pytest.raises(DependencyUnavailable, match="this step was undone"):
             migrate(settings)
     migrate(settings)
 
 
-# The code of the version before, at work
+# The code of the version before, at work. Each version brings its own program: names change.
 
+HERE = Path(__file__).relative_to(ROOT)
 WORK = """
 import asyncio, sys
 from datetime import UTC, datetime
 from uuid import uuid4
-from callcenter.appeals import store as appeals
-from callcenter.appeals.callers import read_caller
-from callcenter.line.entries import (
-    Closed, Happened, LanguageSettled, Opened, RecordingBegan, RecordingEnded)
-from callcenter.line.outcomes import Moment, Outcome
+from callcenter.appeals.calls import store as appeals
+from callcenter.platform.core.caller_id import parse_caller_id
+from callcenter.telephony.calls.journal.events import (
+    CallClosed, CallOpened, EventRecorded, LanguageChosen, RecordingStarted, RecordingStopped)
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.recordings import store as recordings
-from callcenter.settings import read_settings
-from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.controller.writing import Writing
+from callcenter.platform.core.settings import read_settings
+from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.telephony.controller.journal_writer import JournalWriter
 
 import callcenter
 assert callcenter.__file__.startswith(sys.argv[1]), callcenter.__file__
@@ -138,14 +143,14 @@ assert callcenter.__file__.startswith(sys.argv[1]), callcenter.__file__
 async def main():
     engine = open_database(read_settings())
     appeal, recording, now = uuid4(), uuid4(), datetime.now(UTC)
-    writing = Writing(engine)
+    writing = JournalWriter(engine)
     await writing.write([
-        Opened(appeal, "call-1", read_caller("+77011234567"), now),
-        Happened(appeal, 1, Moment.RECEIVED, now, {}),
-        LanguageSettled(appeal, "ru"),
-        RecordingBegan(appeal, recording, None, "file.raw", now)])
+        CallOpened(appeal, "call-1", parse_caller_id("+77011234567"), now),
+        EventRecorded(appeal, 1, CallEvent.RECEIVED, now, {}),
+        LanguageChosen(appeal, "ru"),
+        RecordingStarted(appeal, recording, None, "file.raw", now)])
     await writing.write([
-        RecordingEnded(appeal, recording, now), Closed(appeal, Outcome.TALKED, now)])
+        RecordingStopped(appeal, recording, now), CallClosed(appeal, Outcome.TALKED, now)])
     await writing.close()
     async with unit_of_work(engine) as connection:
         (row,) = await appeals.newest(connection, before=None, limit=10)
@@ -169,7 +174,7 @@ def previous_code(folder: Path) -> Path:
         added = subprocess.run((*git, *adding), capture_output=True, text=True, check=True).stdout
         before = f"{added.strip() or 'HEAD'}^" if added.strip() else "HEAD"
         packed = subprocess.run(
-            (*git, "archive", before, "callcenter"), capture_output=True, check=True
+            (*git, "archive", before, "callcenter", str(HERE)), capture_output=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("git has no version before the newest step here: a shallow clone, or none")
@@ -177,15 +182,22 @@ def previous_code(folder: Path) -> Path:
     return folder
 
 
-def test_the_code_of_the_version_before_works_with_the_new_tables(
-    tmp_path: Path, database: str
-) -> None:
+def program_of(tree: Path) -> str:
+    """`WORK` as the version in `tree` has it."""
+    for statement in ast.parse((tree / HERE).read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.Assign([ast.Name("WORK")], ast.Constant(str(text))):
+                return text
+    pytest.fail(f"{tree / HERE} has no WORK")
+
+
+def test_the_former_versions_code_works_with_new_tables(tmp_path: Path, database: str) -> None:
     tree = previous_code(tmp_path)
     environment = os.environ | {
-        "CALLCENTER_DATABASE_URL": database,
+        "CALLCENTER_DATABASE_URL": database.replace("postgres@", "callcenter_controller@"),
         "CALLCENTER_VAR": str(tmp_path / "var"),
         "PYTHONPATH": str(tree),
     }
-    program = (sys.executable, "-P", "-c", WORK, str(tree))
+    program = (sys.executable, "-P", "-c", program_of(tree), str(tree))
     done = subprocess.run(program, cwd=tree, env=environment, capture_output=True, text=True)
     assert done.stdout == "at work\n", done.stderr

@@ -11,13 +11,13 @@ import soundfile
 from click.testing import CliRunner
 
 from callcenter.commands.prompts import command
-from callcenter.errors import AskedWrongly, NotReady, WeFailed
-from callcenter.line.prompts import HOLD_MUSIC, MANIFEST, Prompts
-from callcenter.line.prompts.build import Built, build
-from callcenter.line.prompts.sound import RATE, SPEECH_LEVEL, active_level
-from callcenter.line.prompts.texts import names
-from callcenter.settings import Settings
-from tests.prompts.test_sound import decoded, longest_silence, tone
+from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest, OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.telephony.calls.prompts import HOLD_MUSIC, MANIFEST, Prompts
+from callcenter.telephony.calls.prompts.audio_processing import RATE, SPEECH_LEVEL, active_level
+from callcenter.telephony.calls.prompts.build import Built, build
+from callcenter.telephony.calls.prompts.texts import names
+from tests.prompts.test_audio_processing import decoded, longest_silence, tone
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ ALL = len(names()) + 1  # and the music
 
 
 def nothing(done: int, every: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def settings_in(folder: Path) -> Settings:
@@ -33,21 +33,22 @@ def settings_in(folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Built]:
-    """Everything, built once for real. Only to be read."""
+def first(tmp_path_factory: pytest.TempPathFactory, whole_prompts: Path) -> Settings:
+    """The prompts of all runs; read-only."""
     settings = settings_in(tmp_path_factory.mktemp("first"))
-    return settings, build(settings, nothing)
+    shutil.copytree(whole_prompts, settings.prompts)
+    return settings
 
 
 @pytest.fixture
-def copy(first: tuple[Settings, Built], tmp_path: Path) -> Settings:
-    """What the first build made, to be changed."""
-    shutil.copytree(first[0].var, tmp_path / "var")
+def copy(first: Settings, tmp_path: Path) -> Settings:
+    """A copy of the prompts, to be changed."""
+    shutil.copytree(first.var, tmp_path / "var")
     return settings_in(tmp_path)
 
 
 def record(settings: Settings, name: str, seconds: float = 1, *, rate: int = 44100) -> Path:
-    """A human voice, as far as the build can tell."""
+    """Write a recording that passes as a human voice."""
     path = settings.voices / name
     path.parent.mkdir(parents=True, exist_ok=True)
     voice = tone(seconds, rate=rate)
@@ -64,11 +65,10 @@ def frequency(alaw: bytes) -> float:
     return float(np.abs(np.fft.rfft(heard)).argmax() * RATE / heard.size)
 
 
-def test_every_prompt_is_audible_equally_loud_and_as_long_as_its_words(
-    first: tuple[Settings, Built],
+def test_prompts_are_audible_equally_loud_and_long_enough(
+    first: Settings,
 ) -> None:
-    settings, built = first
-    assert built == Built(files=ALL, made=ALL, synthetic=ALL - 3)
+    settings = first
     spoken = Prompts.load(settings).synthetic()
     assert len(spoken) == ALL - 3
     for name in spoken:
@@ -78,28 +78,28 @@ def test_every_prompt_is_audible_equally_loud_and_as_long_as_its_words(
         assert 0.2 < heard.size / RATE < 20, name
 
 
-def test_no_prompt_is_silent_for_a_quarter_of_a_second(first: tuple[Settings, Built]) -> None:
+def test_no_prompt_is_silent_for_a_quarter_of_a_second(first: Settings) -> None:
     for name in [*names(), HOLD_MUSIC]:
-        assert longest_silence(decoded(played(first[0], name))) < 0.25, name
+        assert longest_silence(decoded(played(first, name))) < 0.25, name
 
 
-def test_longer_texts_take_longer(first: tuple[Settings, Built]) -> None:
-    prompts = Prompts.load(first[0])
+def test_longer_texts_take_longer(first: Settings) -> None:
+    prompts = Prompts.load(first)
     for language in ("kk", "ru"):
         assert prompts.length(language, "greeting") > prompts.length(language, "greeting_short") > 1
         assert prompts.length(language, "greeting_short") > prompts.length(language, "number_1")
 
 
 def test_the_two_languages_and_any_two_prompts_sound_different(
-    first: tuple[Settings, Built],
+    first: Settings,
 ) -> None:
-    settings, _ = first
+    settings = first
     sounds = {played(settings, name) for name in Prompts.load(settings).synthetic()}
     assert len(sounds) == ALL - 3
 
 
-def test_asterisk_is_told_whole_paths_without_extension(first: tuple[Settings, Built]) -> None:
-    settings, _ = first
+def test_asterisk_gets_whole_paths_without_extension(first: Settings) -> None:
+    settings = first
     prompts = Prompts.load(settings)
     sound = prompts.sound("kk", "greeting")
     assert sound == f"sound:{settings.prompts}/kk/greeting"
@@ -125,6 +125,18 @@ def test_only_what_was_damaged_or_lost_is_made_again(copy: Settings) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
+def test_prompts_of_the_version_before_stay(copy: Settings) -> None:
+    """Its controllers start again beside ours, and refuse to without them."""
+    made = json.loads((copy.prompts / MANIFEST).read_text())
+    former = copy.prompts / "kk" / "former.alaw"
+    former.write_bytes(b"its words")
+    entry = {"source": "synthetic", "key": "its", "sha256": "its"}
+    (copy.prompts / MANIFEST).write_text(json.dumps(made | {"kk/former": entry}))
+    assert build(copy, nothing).made == 0
+    assert json.loads((copy.prompts / MANIFEST).read_text()) == made | {"kk/former": entry}
+    assert former.read_bytes() == b"its words"
+
+
 @pytest.mark.parametrize("damaged", ["{", "[]"])
 def test_a_damaged_memory_of_the_last_build_makes_everything_again(
     copy: Settings, damaged: str
@@ -134,11 +146,12 @@ def test_a_damaged_memory_of_the_last_build_makes_everything_again(
     assert build(copy, nothing).made == 0
 
 
-def test_of_two_builds_at_once_one_waits_and_finds_all_done(tmp_path: Path) -> None:
+def test_the_second_of_two_builds_waits_and_finds_all(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with ThreadPoolExecutor(2) as pool:
         builds = [pool.submit(build, settings, nothing) for _ in range(2)]
-    assert sorted(future.result().made for future in builds) == [0, ALL]
+    made = [Built(files=ALL, made=made, synthetic=ALL - 3) for made in (0, ALL)]
+    assert sorted((future.result() for future in builds), key=lambda each: each.made) == made
 
 
 @pytest.mark.parametrize("file", ["message_speak.wav", "message_speak.flac", "message_speak.WAV"])
@@ -159,7 +172,7 @@ def test_a_human_recording_replaces_the_synthetic_voice(copy: Settings, file: st
     assert build(copy, nothing).made == 0
 
 
-def test_a_new_recording_replaces_the_old_one_and_its_removal_brings_the_machine_back(
+def test_a_recording_replaces_the_machine_until_it_is_removed(
     copy: Settings,
 ) -> None:
     synthetic = played(copy, "kk/message_speak")
@@ -202,7 +215,7 @@ def huge_header(path: Path) -> None:
 
 
 def huge_flac_header(path: Path) -> None:
-    """A FLAC that promises 2^36 samples: half a terabyte, if it were believed."""
+    """Return a FLAC header that declares 2^36 samples, half a terabyte."""
     soundfile.write(path, tone(1), RATE, format="FLAC")
     whole = bytearray(path.read_bytes())
     whole[21] |= 0x0F
@@ -247,14 +260,14 @@ def pipe(path: Path) -> None:
         (pipe, "not a file"),
     ],
 )
-def test_a_recording_that_cannot_be_used_is_named_and_stops_the_build(
+def test_an_unusable_recording_is_named_and_stops_the_build(
     copy: Settings, spoil: Callable[[Path], None], why: str
 ) -> None:
     good, synthetic = record(copy, "ru/message_speak.wav"), played(copy, "kk/message_speak")
     bad = good.parent.parent / "kk" / "message_speak.wav"
     bad.parent.mkdir()
     spoil(bad)
-    with pytest.raises(AskedWrongly, match=why) as raised:
+    with pytest.raises(InvalidRequest, match=why) as raised:
         build(copy, nothing)
     assert str(bad) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -265,14 +278,14 @@ def test_a_recording_that_cannot_be_used_is_named_and_stops_the_build(
 def test_all_recordings_that_cannot_be_used_are_named_at_once(copy: Settings) -> None:
     for name in ("kk/message_speak.wav", "ru/message_speak.wav"):
         empty(record(copy, name))
-    with pytest.raises(AskedWrongly, match=r"kk/message_speak\.wav.*ru/message_speak\.wav"):
+    with pytest.raises(InvalidRequest, match=r"kk/message_speak\.wav.*ru/message_speak\.wav"):
         build(copy, nothing)
 
 
 def test_a_mistyped_or_doubled_recording_is_named(copy: Settings) -> None:
     for name in ("kk/greting.wav", "ru/message_speak.wav", "ru/message_speak.flac"):
         record(copy, name)
-    with pytest.raises(AskedWrongly, match=r"kk/greting\.wav .*ru/message_speak\.wav "):
+    with pytest.raises(InvalidRequest, match=r"kk/greting\.wav .*ru/message_speak\.wav "):
         build(copy, nothing)
 
 
@@ -288,19 +301,19 @@ def test_missing_empty_and_unreadable_prompts_are_all_named_at_start(copy: Setti
     (copy.prompts / "ru/number_7.alaw").unlink()
     (copy.prompts / "ru/number_7.alaw").mkdir()
     (copy.prompts / f"{HOLD_MUSIC}.alaw").unlink()
-    with pytest.raises(NotReady, match="callcenter prompts build") as raised:
+    with pytest.raises(DependencyUnavailable, match="callcenter prompts build") as raised:
         Prompts.load(copy)
     assert "kk/greeting, ru/menu_main, ru/number_7, moh/calm;" in str(raised.value)
 
 
-def test_prompts_that_were_never_built_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(NotReady, match="callcenter prompts build"):
+def test_prompts_that_were_never_built_are_demanded(tmp_path: Path) -> None:
+    with pytest.raises(DependencyUnavailable, match="callcenter prompts build"):
         Prompts.load(settings_in(tmp_path))
 
 
 def test_a_folder_that_asterisk_would_misread_is_refused(copy: Settings, tmp_path: Path) -> None:
     shutil.copytree(copy.var, tmp_path / "a,b" / "var")
-    with pytest.raises(NotReady, match="CALLCENTER_VAR"):
+    with pytest.raises(DependencyUnavailable, match="CALLCENTER_VAR"):
         Prompts.load(settings_in(tmp_path / "a,b"))
 
 
@@ -308,7 +321,7 @@ def test_without_espeak_the_build_says_what_to_install(
     copy: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(NotReady, match="install the package espeak-ng"):
+    with pytest.raises(DependencyUnavailable, match="install the package espeak-ng"):
         build(copy, nothing)
 
 
@@ -324,19 +337,19 @@ def test_a_broken_espeak_is_reported_and_stops_the_build(
     broken.write_text(f"#!/bin/sh\n{script}\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(broken.parent))
-    with pytest.raises(WeFailed, match=why):
+    with pytest.raises(OperationFailed, match=why):
         build(settings_in(tmp_path), nothing)
 
 
 def test_recordings_in_a_place_that_is_no_folder_are_reported(copy: Settings) -> None:
     copy.voices.write_text("a file where a folder should be")
-    with pytest.raises(AskedWrongly, match="cannot read the folder of recordings"):
+    with pytest.raises(InvalidRequest, match="cannot read the folder of recordings"):
         build(copy, nothing)
 
 
 def test_prompts_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file where a folder should be")
-    with pytest.raises(WeFailed, match="cannot write prompts to"):
+    with pytest.raises(OperationFailed, match="cannot write prompts to"):
         build(settings_in(tmp_path), nothing)
 
 
@@ -357,9 +370,9 @@ def test_the_command_builds_and_lists(copy: Settings, monkeypatch: pytest.Monkey
     assert human.endswith("Сөйлей беріңіз.")
 
 
-def test_what_was_built_from_what_is_kept_beside_the_prompts(copy: Settings) -> None:
+def test_what_was_built_from_what_is_noted_beside_the_prompts(copy: Settings) -> None:
     sources = json.loads((copy.prompts / MANIFEST).read_text())
-    assert sources.keys() == {*names(), HOLD_MUSIC}
+    assert sources.keys() >= {*names(), HOLD_MUSIC}
     (copy.prompts / MANIFEST).unlink()
-    with pytest.raises(NotReady, match=MANIFEST):
+    with pytest.raises(DependencyUnavailable, match=MANIFEST):
         Prompts.load(copy)

@@ -1,4 +1,4 @@
-"""A real Asterisk with the smallest configuration that the protocols need: no SIP, no rendering.
+"""A real Asterisk with the smallest configuration for ARI and AMI: no SIP.
 
 What is tested with it are the clients of ARI and AMI, so the configuration here is theirs alone.
 """
@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from callcenter.settings import ROOT
-from callcenter.up.ports import free_port
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.settings import ROOT
+from callcenter.telephony.asterisk.resource_ids import ASTERISK_USER
 
 TREE = ROOT / "var" / "asterisk-tree"
-USER, SECRET = "callcenter", "a secret of the tests"
+SECRET = "a secret of the tests"
 LIMIT = 20.0  # seconds for anything that is polled
 
 MODULES = """\
@@ -81,14 +82,16 @@ class BareAsterisk:
         self._write(
             "manager.conf",
             f"[general]\nenabled=yes\nbindaddr=127.0.0.1\nport={self.ami_port}\n"
-            f"[{USER}]\nsecret={self.secret}\nread=system,call,user\n"
+            f"[{ASTERISK_USER}]\nsecret={self.secret}\nread=system,call,user\n"
             "write=system,call,originate,user,command\n",
         )
         self._write(
             "http.conf",
             f"[general]\nenabled=yes\nbindaddr=127.0.0.1\nbindport={self.ari_port}\n",
         )
-        self._write("ari.conf", f"[general]\nenabled=yes\n[{USER}]\ntype=user\npassword={SECRET}\n")
+        self._write(
+            "ari.conf", f"[general]\nenabled=yes\n[{ASTERISK_USER}]\ntype=user\npassword={SECRET}\n"
+        )
         self._write("extensions.conf", EXTENSIONS)
         self._write("logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error\n")
         for name in ("cdr", "cel", "stasis", "features", "udptl", "indications", "acl", "ccss"):
@@ -122,7 +125,7 @@ class BareAsterisk:
         os.kill(self.pid, signal.SIGCONT)
 
     def said(self) -> str:
-        """What Asterisk logged: notices, warnings and errors."""
+        """The log of Asterisk: notices, warnings and errors."""
         return (self.folder / "log" / "full").read_text(errors="replace")
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-async def until(true: Callable[[], object], what: str, limit: float = 10.0) -> None:
+async def until(true: Callable[[], object], what: str, limit: float = 30.0) -> None:
     """Return as soon as `true()` is; fail with `what` after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not true():

@@ -3,9 +3,11 @@
 import asyncio
 from contextlib import suppress
 
+from tests.streams import open_stream
+
 
 class Relay:
-    """Carries connections to a port on this machine; `carry` is for `asyncio.start_server`.
+    """Carries connections to a port on this machine; `carry` is for `stream_server`.
 
     What comes back from Asterisk is carried byte by byte, the worst that TCP may do. What goes
     there is not: Asterisk's own WebSocket gives up a frame after ten reads ("seems unresponsive").
@@ -17,18 +19,13 @@ class Relay:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, back}
-        try:
-            await asyncio.gather(self._ask(reader, back), self._answer(there, writer))
-        finally:
-            for end in (writer, back):
-                end.close()
-                await asyncio.gather(end.wait_closed(), return_exceptions=True)
+        opening = asyncio.open_connection("127.0.0.1", self.target)
+        with suppress(OSError):  # nobody is there, or is any more
+            async with open_stream(opening) as (there, back):
+                self._writers |= {writer, back}
+                await asyncio.gather(self._ask(reader, back), self._answer(there, writer))
+                closing = (each.wait_closed() for each in (writer, back))
+                await asyncio.gather(*closing, return_exceptions=True)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""The ARI client against a scripted peer: what a real Asterisk sends only at bad moments."""
+"""The ARI client against a scripted peer, for frames that Asterisk sends seldom."""
 
 import asyncio
 import json
@@ -10,7 +10,13 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
-from callcenter.asterisk.ari import Ari, Event, Gone, Refused, Unreachable
+from callcenter.telephony.asterisk.ari import (
+    Ari,
+    AriRequestFailed,
+    AriUnavailable,
+    ChannelNotFound,
+    Event,
+)
 from tests.protocol.polling import until
 
 HTML_404 = "<html><head><title>404 Not Found</title></head></html>"
@@ -47,11 +53,11 @@ class Peer:
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
-                asked = json.loads(message.data)
-                if asked["uri"].startswith("applications/"):
-                    await answer(socket, asked)
+                received = json.loads(message.data)
+                if received["uri"].startswith("applications/"):
+                    await answer(socket, received)
                 else:
-                    await self.script(socket, asked)
+                    await self.script(socket, received)
         return socket
 
     async def resync(self) -> None:
@@ -65,7 +71,6 @@ class Peer:
             assert server.port is not None
             ari = Ari(
                 port=server.port,
-                user="callcenter",
                 password="secret",
                 application="line-1",
                 on_event=self.events.append,
@@ -93,19 +98,19 @@ async def test_while_asterisk_boots_html_404_and_503_are_waited_out() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (404, '{"message": "Channel not found"}', Gone),
-        (404, HTML_404, Unreachable),
-        (404, "", Unreachable),
-        (409, '{"message": "Channel not in Stasis application"}', Refused),
-        (500, '{"error": "Allocation failed"}', Refused),
-        (503, '{"message": "Asterisk not booted"}', Unreachable),
+        (404, '{"message": "Channel not found"}', ChannelNotFound),
+        (404, HTML_404, AriUnavailable),
+        (404, "", AriUnavailable),
+        (409, '{"message": "Channel not in Stasis application"}', AriRequestFailed),
+        (500, '{"error": "Allocation failed"}', AriRequestFailed),
+        (503, '{"message": "Asterisk not booted"}', AriUnavailable),
     ],
 )
-async def test_gone_refused_and_not_there_yet_are_told_apart(
+async def test_gone_refused_and_not_there_yet_are_distinguished(
     status: int, body: str, error: type[Exception]
 ) -> None:
-    async def script(socket: web.WebSocketResponse, asked: Event) -> None:
-        await answer(socket, asked, status, body)
+    async def script(socket: web.WebSocketResponse, request: Event) -> None:
+        await answer(socket, request, status, body)
 
     async with Peer(script).connected() as ari:
         with pytest.raises(error) as raised:
@@ -113,10 +118,10 @@ async def test_gone_refused_and_not_there_yet_are_told_apart(
         assert "POST channels/1/answer" in str(raised.value)
 
 
-async def test_an_event_before_the_answer_is_told_before_the_answer() -> None:
-    async def script(socket: web.WebSocketResponse, asked: Event) -> None:
+async def test_an_event_before_the_answer_is_dispatched_before_the_answer() -> None:
+    async def script(socket: web.WebSocketResponse, request: Event) -> None:
         await socket.send_str(json.dumps({"type": "StasisStart", "channel": {"id": "mine"}}))
-        await answer(socket, asked, 200, '{"id": "mine"}')
+        await answer(socket, request, 200, '{"id": "mine"}')
 
     peer = Peer(script)
     async with peer.connected() as ari:
@@ -126,54 +131,54 @@ async def test_an_event_before_the_answer_is_told_before_the_answer() -> None:
     assert [event["type"] for event in peer.events] == ["StasisStart"]
 
 
-async def test_answers_may_come_in_any_order_and_find_who_asked() -> None:
-    kept: list[Event] = []
+async def test_answers_may_come_in_any_order_and_find_their_request() -> None:
+    requests: list[Event] = []
 
-    async def script(socket: web.WebSocketResponse, asked: Event) -> None:
-        kept.append(asked)
-        if len(kept) == 3:
-            for each in reversed(kept):
+    async def script(socket: web.WebSocketResponse, request: Event) -> None:
+        requests.append(request)
+        if len(requests) == 3:
+            for each in reversed(requests):
                 await answer(socket, each, 200, json.dumps(each["uri"]))
 
     async with Peer(script).connected() as ari:
-        asked = [f"channels/{number}" for number in range(3)]
-        assert await asyncio.gather(*(ari.request("GET", path) for path in asked)) == asked
+        paths = [f"channels/{number}" for number in range(3)]
+        assert await asyncio.gather(*(ari.request("GET", path) for path in paths)) == paths
 
 
 @pytest.mark.parametrize("strange", ["no json", "[]", "{}", '{"type": "NeverHeardOf", "x": {}}'])
 async def test_what_is_strange_does_not_cost_what_follows(strange: str) -> None:
-    async def script(socket: web.WebSocketResponse, asked: Event) -> None:
+    async def script(socket: web.WebSocketResponse, request: Event) -> None:
         await socket.send_str(strange)
-        await answer(socket, asked, 200, '"as asked"')
+        await answer(socket, request, 200, '"as asked"')
 
     peer = Peer(script)
     async with peer.connected() as ari:
-        assert await ari.request("GET", "channels") == "as asked"
+        assert await ari.request("GET", "bridges/mine") == "as asked"
     assert peer.resyncs == 1
 
 
 async def test_an_answer_that_comes_too_late_harms_nobody() -> None:
     late: list[Event] = []
 
-    async def script(socket: web.WebSocketResponse, asked: Event) -> None:
+    async def script(socket: web.WebSocketResponse, request: Event) -> None:
         if not late:
-            late.append(asked)
+            late.append(request)
             return
         await answer(socket, late[0], 200, '"late"')
-        await answer(socket, asked, 200, '"in time"')
+        await answer(socket, request, 200, '"in time"')
 
     async with Peer(script).connected() as ari:
-        with pytest.raises(Unreachable, match=r"no answer from Asterisk in 0\.01 s"):
-            await ari.request("GET", "channels", within=0.01)
-        assert await ari.request("GET", "channels") == "in time"
+        with pytest.raises(AriUnavailable, match=r"no answer from Asterisk in 0\.01 s"):
+            await ari.request("GET", "bridges/mine", within=0.01)
+        assert await ari.request("GET", "bridges/mine") == "in time"
 
 
-async def test_a_socket_closed_under_a_request_fails_it_and_is_opened_again() -> None:
-    async def script(socket: web.WebSocketResponse, asked: Event) -> None:
+async def test_a_socket_closed_under_a_request_is_reopened() -> None:
+    async def script(socket: web.WebSocketResponse, request: Event) -> None:
         await socket.close()
 
     peer = Peer(script)
     async with peer.connected() as ari:
-        with pytest.raises(Unreachable):
+        with pytest.raises(AriUnavailable):
             await ari.request("POST", "channels/1/answer")
         await until(lambda: peer.resyncs == 2, "connected again")

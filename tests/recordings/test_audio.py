@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from callcenter.recordings import audio, keys
 from callcenter.recordings.formats import Format, format_of
+from callcenter.recordings.sealing import audio, keys
 
 pytestmark = pytest.mark.slow
 
@@ -24,13 +24,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 from tempfile import TemporaryFile
-from callcenter.recordings import audio
-from callcenter.recordings.vault import Vault
-from callcenter.settings import Settings
+from callcenter.recordings.sealing import audio
+from callcenter.recordings.sealing.sealed_store import SealedStore
+from callcenter.platform.core.settings import Settings
 folder = Path(sys.argv[2])
 with TemporaryFile(dir=folder) as file:
     audio.encode(Path(sys.argv[1]), file)
-    vault = Vault(Settings(_env_file=None, var=folder / "var", recordings=folder / "recordings"))
+    settings = Settings(_env_file=None, var=folder / "var", recordings=folder / "recordings")
+    vault = SealedStore(settings)
     vault.seal(file, "kept.flac.age")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -39,11 +40,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def encode(raw: Path) -> tuple[int, BytesIO]:
     """The length in ms, and the FLAC."""
     target = BytesIO()
-    return audio.encode(raw, target), target
+    return audio.encode(raw, target).duration_ms, target
 
 
 @given(arrays(np.int16, st.tuples(st.integers(1, 400), st.just(2))))
-def test_what_is_kept_is_what_was_recorded(
+def test_what_is_stored_is_what_was_recorded(
     tmp_path_factory: pytest.TempPathFactory, audio: np.ndarray
 ) -> None:
     folder = tmp_path_factory.mktemp("audio")
@@ -70,7 +71,7 @@ def test_the_caller_is_left_and_the_consultant_right(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [(None, "missing"), (b"", "empty"), (b"\0" * (SECOND + 3), "partial: 32003 bytes")],
+    [(None, "missing"), (b"", "empty"), (b"\0" * 3, "empty")],
 )
 def test_a_file_that_is_no_recording_is_named_and_left(
     tmp_path: Path, content: bytes | None, fault: str
@@ -78,9 +79,42 @@ def test_a_file_that_is_no_recording_is_named_and_left(
     raw = tmp_path / "raw"
     if content is not None:
         raw.write_bytes(content)
-    with pytest.raises(audio.Unfit, match=fault):
+    with pytest.raises(audio.UnusableAudio, match=fault):
         encode(raw)
     assert raw.exists() == (content is not None)
+
+
+@pytest.mark.parametrize("written", Format)
+@pytest.mark.parametrize("partial", [1, 2, 3])
+def test_a_partial_frame_at_the_end_is_left_out(
+    tmp_path: Path, partial: int, written: Format
+) -> None:
+    whole = speech(9).tobytes()  # the partial frame is alone in the last block
+    (tmp_path / "raw").write_bytes(whole + b"\1" * partial)
+    target = BytesIO()
+    assert audio.encode(tmp_path / "raw", target, written) == (9000, partial)
+    target.seek(0)
+    read, _ = soundfile.read(target, dtype="int16")
+    assert len(read) == 9 * audio.RATE
+    assert written is Format.OPUS or read.astype("<i2").tobytes() == whole
+
+
+@pytest.mark.parametrize("written", Format)
+def test_a_comment_goes_into_the_file_and_comes_out(tmp_path: Path, written: Format) -> None:
+    (tmp_path / "raw").write_bytes(speech(1).tobytes())
+    target, comment = BytesIO(), '{"of": "Айгүл", "and": "' + "x" * 2000 + '"}'
+    audio.encode(tmp_path / "raw", target, written, comment)
+    target.seek(0)
+    assert audio.probe(target) == (1000, comment)
+
+
+def test_a_file_cut_short_does_not_pass_for_a_recording(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(speech(1).tobytes())
+    _, target = encode(tmp_path / "raw")
+    with pytest.raises(audio.VerificationFailed):
+        audio.probe(BytesIO(target.getvalue()[:-100]))
+    with pytest.raises(audio.VerificationFailed):
+        audio.probe(BytesIO(b"no sound"))
 
 
 def test_an_encoder_that_cheats_is_found_out(
@@ -89,14 +123,14 @@ def test_an_encoder_that_cheats_is_found_out(
     raw, other = tmp_path / "raw", tmp_path / "other"
     raw.write_bytes(b"\1" * SECOND)
     other.write_bytes(b"\1" * (SECOND - 4))
-    write = audio._write
+    write = audio.write_encoded
 
-    def write_less(source: BinaryIO, target: BinaryIO, written: Format) -> None:
+    def write_less(source: BinaryIO, target: BinaryIO, written: Format, comment: str) -> None:
         with other.open("rb") as less:
-            write(less, target, written)
+            write(less, target, written, comment)
 
-    monkeypatch.setattr(audio, "_write", write_less)
-    with pytest.raises(audio.Unlike, match="does not read back"):
+    monkeypatch.setattr(audio, "write_encoded", write_less)
+    with pytest.raises(audio.VerificationFailed, match="does not read back"):
         encode(raw)
 
 
@@ -132,7 +166,7 @@ def speech(seconds: int) -> np.ndarray:
 def test_opus_keeps_length_and_channels_apart(tmp_path: Path) -> None:
     raw, target, spoken = tmp_path / "raw", BytesIO(), speech(10)
     raw.write_bytes(spoken.tobytes())
-    assert audio.encode(raw, target, Format.OPUS) == 10_000
+    assert audio.encode(raw, target, Format.OPUS).duration_ms == 10_000
     target.seek(0)
     about = soundfile.info(target)
     assert (about.format, about.subtype, about.frames) == ("OGG", "OPUS", len(spoken))
@@ -149,18 +183,18 @@ def test_opus_that_lost_a_channel_is_found_out(
     raw, other = tmp_path / "raw", tmp_path / "other"
     raw.write_bytes(speech(4).tobytes())
     other.write_bytes((speech(4) * [1, 0]).astype("<i2").tobytes())
-    write = audio._write
+    write = audio.write_encoded
 
-    def write_one(source: BinaryIO, target: BinaryIO, written: Format) -> None:
+    def write_one(source: BinaryIO, target: BinaryIO, written: Format, comment: str) -> None:
         with other.open("rb") as less:
-            write(less, target, written)
+            write(less, target, written, comment)
 
-    monkeypatch.setattr(audio, "_write", write_one)
-    with pytest.raises(audio.Unlike):
+    monkeypatch.setattr(audio, "write_encoded", write_one)
+    with pytest.raises(audio.VerificationFailed):
         audio.encode(raw, BytesIO(), Format.OPUS)
 
 
-def test_what_is_in_an_object_is_told_by_its_name() -> None:
+def test_what_is_in_an_object_follows_from_its_name() -> None:
     assert format_of("2026/02/28/some.flac.age") is Format.FLAC
     assert format_of("2026/02/28/some.opus.age") is Format.OPUS
     assert format_of(None) is Format.FLAC

@@ -9,21 +9,21 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 
 from callcenter.cli import callcenter
-from callcenter.errors import CallcenterError
-from callcenter.recordings import keys
-from callcenter.storage.jobs import Tools
-from tests.recordings.test_erasing import altered, stored
-from tests.recordings.test_keeping import environment, keep, recorded, row_of, tools
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.recordings.sealing import keys
+from tests.recordings.test_erasure import altered, stored
+from tests.recordings.test_sealing_worker import environment, keep, recorded, row_of, tools
 from tests.storage.test_audit import at_work
 
 __all__ = ["tools"]
 
 
-def test_a_key_is_made_once_and_another_only_when_asked_for(tmp_path: Path) -> None:
+def test_a_key_is_made_once_and_again_only_on_request(tmp_path: Path, database: str) -> None:
+    there = {"CALLCENTER_VAR": str(tmp_path), "CALLCENTER_DATABASE_URL": database}
+
     def listed(*arguments: str) -> list[str]:
-        done = CliRunner().invoke(
-            callcenter, ["keys", "recordings", *arguments], env={"CALLCENTER_VAR": str(tmp_path)}
-        )
+        done = CliRunner().invoke(callcenter, ["keys", "recordings", *arguments], env=there)
         assert done.exit_code == 0, done.output
         return done.output.splitlines()
 
@@ -39,8 +39,24 @@ def test_a_key_is_made_once_and_another_only_when_asked_for(tmp_path: Path) -> N
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
 
-async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
-    tools: Tools, monkeypatch: pytest.MonkeyPatch
+def test_all_keys_and_secrets_are_made_before_the_first_start(
+    tmp_path: Path, database: str
+) -> None:
+    there = {"CALLCENTER_VAR": str(tmp_path), "CALLCENTER_DATABASE_URL": database}
+
+    def made() -> dict[Path, bytes]:
+        done = CliRunner().invoke(callcenter, ["keys", "make"], env=there)
+        assert done.exit_code == 0, done.output
+        return {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+
+    first = made()
+    names = {each.name for each in first}
+    assert names >= {"register", "register_search", "second_factor", "audit", "0001.key"}
+    assert made() == first
+
+
+async def test_the_store_is_verified_and_quarantine_listed(
+    tools: WorkerResources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
     for key, value in environment(tools.settings).items():
@@ -65,14 +81,14 @@ async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
     said, failure = await run("aside")
     assert f"{recording_id}  failed" in said
     assert "foreign foreign.raw  it belongs to no call" in said
-    assert "3 recordings are set aside" in (failure or "")
+    assert "3 recordings are in quarantine" in (failure or "")
     said, failure = await run("dealt-with", str(recording_id), "--reason", "Asterisk was killed")
-    assert said == "1 are set aside no more\n"
+    assert said == "1 are not in quarantine any more\n"
     said, failure = await run("dealt-with", str(recording_id), "--reason", "again")
-    assert f"not set aside: {recording_id}" in (failure or "")
+    assert f"not in quarantine: {recording_id}" in (failure or "")
     said, failure = await run("aside")
     assert str(recording_id) not in said
-    assert "2 recordings are set aside" in (failure or "")
+    assert "2 recordings are in quarantine" in (failure or "")
     (tools.settings.recordings / ((await row_of(tools, good)).store_name or "")).unlink()
     said, failure = await run("verify", "--sample", "5")
     assert f"{good}  " in said
@@ -80,14 +96,14 @@ async def test_the_store_is_verified_and_what_was_set_aside_is_listed(
     assert "1 recordings are wrong" in (failure or "")
 
 
-async def test_every_night_a_sample_is_verified_and_supervisors_are_alarmed(
-    tools: Tools, redis: Redis, caplog: pytest.LogCaptureFixture
+async def test_every_night_a_sample_is_verified_and_supervisors_are_alerted(
+    tools: WorkerResources, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a worker does it."""
     good, bad = await stored(tools), await stored(tools)
     altered(tools.settings.recordings / ((await row_of(tools, bad)).store_name or ""))
     await at_work(tools, "recordings.verify")
     assert f"recording {bad}: This is not what was sealed." in caplog.text
-    assert "1 stored recordings are wrong" in caplog.text
+    assert "recordings damaged: 1 stored" in caplog.text
     assert await redis.hget("desk:alarm_counts", "not_as_written") == "1"
     assert f"recording {good}: " not in caplog.text

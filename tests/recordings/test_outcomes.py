@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.appeals import store as appeals
+from callcenter.appeals.calls import store as appeals
+from callcenter.platform.storage.engine import unit_of_work
 from callcenter.recordings import store
 from callcenter.recordings.tables import recording
-from callcenter.storage.engine import unit_of_work
 from tests.appeals import opened
 from tests.demands.recorded import TALKED_AT
 
@@ -44,7 +44,7 @@ async def speak(connection: AsyncConnection, appeal_id: UUID) -> None:
     await appeals.set_language(connection, appeal_id=appeal_id, language="kk")
 
 
-async def known(engine: AsyncEngine, column: str = "call_outcome") -> list[str | None]:
+async def existing(engine: AsyncEngine, column: str = "call_outcome") -> list[str | None]:
     async with unit_of_work(engine) as connection:
         return list((await connection.execute(select(recording.c[column]))).scalars())
 
@@ -58,32 +58,32 @@ async def two_recorded(engine: AsyncEngine) -> tuple[UUID, UUID]:
     return both
 
 
-async def test_it_is_that_of_its_appeal_alone_and_none_while_the_call_lives(
+async def test_the_outcome_is_its_appeals_and_none_during_the_call(
     engine: AsyncEngine,
 ) -> None:
     this, _ = await two_recorded(engine)
-    assert await known(engine) == [None, None]
+    assert await existing(engine) == [None, None]
     async with unit_of_work(engine) as connection:
         await close(connection, this)
     async with unit_of_work(engine) as connection:
         await begin(connection, this)  # as that of a callback, days later
         await close(connection, this, "message")  # the first outcome stays
-    assert sorted(map(str, await known(engine))) == ["None", "talked", "talked"]
+    assert sorted(map(str, await existing(engine))) == ["None", "talked", "talked"]
 
 
-async def test_the_language_is_that_of_its_appeal_too_also_when_it_is_changed(
+async def test_the_language_follows_its_appeal_when_changed(
     engine: AsyncEngine,
 ) -> None:
     this, _ = await two_recorded(engine)
-    assert await known(engine, "call_language") == [None, None]
+    assert await existing(engine, "call_language") == [None, None]
     async with unit_of_work(engine) as connection:
         await speak(connection, this)
         await begin(connection, this)
-    assert sorted(map(str, await known(engine, "call_language"))) == ["None", "kk", "kk"]
+    assert sorted(map(str, await existing(engine, "call_language"))) == ["None", "kk", "kk"]
     async with unit_of_work(engine) as connection:
         await appeals.set_language(connection, appeal_id=this, language="ru")
-    assert sorted(map(str, await known(engine, "call_language"))) == ["None", "ru", "ru"]
-    assert await known(engine) == [None, None, None]
+    assert sorted(map(str, await existing(engine, "call_language"))) == ["None", "ru", "ru"]
+    assert await existing(engine) == [None, None, None]
 
 
 @pytest.mark.parametrize("begins_first", [True, False])
@@ -107,4 +107,4 @@ async def test_two_who_write_at_once_leave_it_right(
         done, _ = await asyncio.wait((task,), timeout=0.3)
         assert not done, "it does not wait for the first"
     await task
-    assert await known(engine, column) == [value]
+    assert await existing(engine, column) == [value]

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.recordings import sampling
-from callcenter.recordings.sampling import some_stored
-from callcenter.storage.engine import unit_of_work
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.recordings.sealing import sampling
+from callcenter.recordings.sealing.sampling import some_stored
 
 INSERT = text(
     """
@@ -45,7 +45,7 @@ async def test_a_sample_has_so_many_different_stored_ones_or_all(engine: AsyncEn
             assert set(drawn) <= set(stored)
 
 
-async def test_all_have_the_same_chance_the_first_and_the_last_too(engine: AsyncEngine) -> None:
+async def test_all_recordings_have_the_same_chance_to_be_sampled(engine: AsyncEngine) -> None:
     ids = [UUID(int=0), UUID(int=sampling.ALL_IDS - 1), *(uuid4() for _ in range(38))]
     drawn: Counter[UUID] = Counter()
     async with unit_of_work(engine) as connection:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyrage import encrypt, x25519
 
-from callcenter.errors import AskedWrongly
-from callcenter.recordings import keys
-from callcenter.recordings.age import CHUNK, AgeFile, Altered, WrongKey
-from callcenter.recordings.vault import Vault
-from callcenter.settings import Settings
-from callcenter.storage.objects import ObjectMissing, StoreFails
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.objects import ObjectMissing, ObjectStoreUnavailable
+from callcenter.recordings.sealing import keys
+from callcenter.recordings.sealing.age import CHUNK, AgeFile, Altered, WrongKey
+from callcenter.recordings.sealing.sealed_store import SealedStore
 
 AUDIO = os.urandom(3 * CHUNK + 17)
 NAME = "2026/11/24/some.flac.age"
@@ -24,9 +24,9 @@ OURS = x25519.Identity.generate()
 
 
 @pytest.fixture
-def vault(settings: Settings) -> Vault:
+def sealed_store(settings: Settings) -> SealedStore:
     settings.spool.mkdir(parents=True)
-    return Vault(settings)
+    return SealedStore(settings)
 
 
 def opened(sealed: bytes, *identities: x25519.Identity) -> AgeFile:
@@ -95,18 +95,20 @@ def test_another_key_opens_nothing() -> None:
         opened(sealed)
 
 
-def test_debians_age_opens_what_we_sealed(vault: Vault, settings: Settings) -> None:
-    vault.seal(BytesIO(AUDIO), NAME)
+def test_debians_age_opens_what_we_sealed(sealed_store: SealedStore, settings: Settings) -> None:
+    sealed_store.seal(BytesIO(AUDIO), NAME)
     key = settings.keys / "recordings" / "0001.key"
-    told = subprocess.run(
+    reported = subprocess.run(
         ["age", "--decrypt", "-i", key, settings.recordings / NAME],
         check=True,
         stdout=subprocess.PIPE,
     )
-    assert told.stdout == AUDIO
+    assert reported.stdout == AUDIO
 
 
-def test_we_open_what_debians_age_sealed(vault: Vault, settings: Settings, tmp_path: Path) -> None:
+def test_we_open_what_debians_age_sealed(
+    sealed_store: SealedStore, settings: Settings, tmp_path: Path
+) -> None:
     """With a key of age-keygen's, and after another recipient's."""
     key = settings.keys / "recordings" / "0002.key"
     subprocess.run(["age-keygen", "-o", key], check=True, stderr=subprocess.DEVNULL)
@@ -118,41 +120,43 @@ def test_we_open_what_debians_age_sealed(vault: Vault, settings: Settings, tmp_p
         input=AUDIO,
         check=True,
     )
-    with vault.open(NAME) as audio:
+    with sealed_store.open(NAME) as audio:
         audio.seek(CHUNK + 5)
         assert audio.read() == AUDIO[CHUNK + 5 :]
 
 
-def test_a_new_key_seals_and_the_old_one_opens_what_it_sealed(
-    vault: Vault, settings: Settings
+def test_a_new_key_seals_and_the_old_one_opens(
+    sealed_store: SealedStore, settings: Settings
 ) -> None:
-    before = vault.seal(BytesIO(AUDIO), NAME)
+    before = sealed_store.seal(BytesIO(AUDIO), NAME)
     public = keys.make(settings.keys)
-    after = vault.seal(BytesIO(AUDIO), f"{NAME}2")
+    after = sealed_store.seal(BytesIO(AUDIO), f"{NAME}2")
     assert after.sealed_to == public != before.sealed_to
     assert after.audio_sha256 == before.audio_sha256
     for name, sealed in ((NAME, before), (f"{NAME}2", after)):
-        vault.check(name, sealed)
+        sealed_store.check(name, sealed)
     (settings.keys / "recordings" / "0001.key").unlink()
-    vault.check(f"{NAME}2", after)
+    sealed_store.check(f"{NAME}2", after)
     with pytest.raises(WrongKey):
-        vault.check(NAME, before)
+        sealed_store.check(NAME, before)
     with pytest.raises(WrongKey):
-        vault.open(NAME)
+        sealed_store.open(NAME)
 
 
 def test_a_recovery_key_opens_when_all_others_are_lost(settings: Settings) -> None:
     safe = x25519.Identity.generate()
     settings.spool.mkdir(parents=True)
     with_safe = settings.model_copy(update={"recovery_keys": (str(safe.to_public()),)})
-    Vault(with_safe).seal(BytesIO(AUDIO), NAME)
+    SealedStore(with_safe).seal(BytesIO(AUDIO), NAME)
     assert opened((settings.recordings / NAME).read_bytes(), safe).readall() == AUDIO
 
 
-def test_nothing_is_sealed_without_a_key_that_opens_it(vault: Vault, settings: Settings) -> None:
+def test_nothing_is_sealed_without_a_key_that_opens_it(
+    sealed_store: SealedStore, settings: Settings
+) -> None:
     (settings.keys / "recordings" / "0001.key").unlink()
     with pytest.raises(keys.NoKey, match="callcenter keys recordings"):
-        vault.seal(BytesIO(AUDIO), NAME)
+        sealed_store.seal(BytesIO(AUDIO), NAME)
     assert not settings.recordings.exists()
 
 
@@ -160,7 +164,7 @@ def test_nothing_is_sealed_without_a_key_that_opens_it(vault: Vault, settings: S
 def test_a_key_file_that_holds_no_key_is_named(settings: Settings, content: str) -> None:
     file = settings.keys / "recordings" / "0001.key"
     file.write_text(content)
-    with pytest.raises(AskedWrongly, match=r"0001\.key must hold one key"):
+    with pytest.raises(InvalidRequest, match=r"0001\.key must hold one key"):
         keys.read(settings.keys)
 
 
@@ -168,44 +172,48 @@ def test_a_key_that_others_may_read_is_refused(settings: Settings) -> None:
     file = settings.keys / "recordings" / "0001.key"
     assert file.stat().st_mode & 0o777 == 0o600
     file.chmod(0o640)
-    with pytest.raises(AskedWrongly, match="chmod 600"):
+    with pytest.raises(InvalidRequest, match="chmod 600"):
         keys.read(settings.keys)
 
 
 def test_a_recovery_key_that_is_none_is_named(settings: Settings) -> None:
-    with pytest.raises(AskedWrongly, match="'age1oops' is no public key"):
+    with pytest.raises(InvalidRequest, match="'age1oops' is no public key"):
         keys.read(settings.keys, ("age1oops",))
 
 
-def test_an_object_that_is_gone_or_another_is_noticed(vault: Vault, settings: Settings) -> None:
-    sealed = vault.seal(BytesIO(AUDIO), NAME)
-    again = vault.seal(BytesIO(AUDIO), f"{NAME}2")  # the same audio
+def test_an_object_that_is_gone_or_another_is_noticed(
+    sealed_store: SealedStore, settings: Settings
+) -> None:
+    sealed = sealed_store.seal(BytesIO(AUDIO), NAME)
+    again = sealed_store.seal(BytesIO(AUDIO), f"{NAME}2")  # the same audio
     file = settings.recordings / NAME
     file.write_bytes((settings.recordings / f"{NAME}2").read_bytes())
     with pytest.raises(Altered):
-        vault.check(NAME, sealed)
-    vault.check(f"{NAME}2", again)
-    vault.remove(NAME)
-    vault.remove(NAME)
+        sealed_store.check(NAME, sealed)
+    sealed_store.check(f"{NAME}2", again)
+    sealed_store.remove(NAME)
+    sealed_store.remove(NAME)
     with pytest.raises(ObjectMissing):
-        vault.check(NAME, sealed)
+        sealed_store.check(NAME, sealed)
     with pytest.raises(ObjectMissing):
-        vault.open(NAME)
+        sealed_store.open(NAME)
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "2026", "", "a/../../secret"])
-def test_a_name_never_leads_out_of_the_store(vault: Vault, settings: Settings, name: str) -> None:
+def test_a_name_never_leads_out_of_the_store(
+    sealed_store: SealedStore, settings: Settings, name: str
+) -> None:
     (settings.recordings / "2026").mkdir(parents=True)
     (settings.recordings.parent / "secret").write_bytes(encrypt(AUDIO, [OURS.to_public()]))
-    with pytest.raises((StoreFails, ObjectMissing)):
-        vault.open(name)
+    with pytest.raises((ObjectStoreUnavailable, ObjectMissing)):
+        sealed_store.open(name)
 
 
-def test_what_a_killed_worker_left_half_put_goes_with_the_next(
-    vault: Vault, settings: Settings
+def test_a_killed_workers_half_upload_goes_with_the_next(
+    sealed_store: SealedStore, settings: Settings
 ) -> None:
     file = settings.recordings / NAME
     file.parent.mkdir(parents=True)
     (file.parent / f"{file.name}#1").write_bytes(b"half")
-    vault.seal(BytesIO(AUDIO), NAME)
+    sealed_store.seal(BytesIO(AUDIO), NAME)
     assert [each.name for each in file.parent.iterdir()] == [file.name]

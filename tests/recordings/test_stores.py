@@ -16,23 +16,19 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.errors import WeFailed
-from callcenter.recordings import audio, jobs, keeping, keys, store
-from callcenter.recordings.keeping import Keeper
-from callcenter.recordings.opening import open_recording
-from callcenter.recordings.vault import Vault
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.storage.objects import Objects, StoreFails
-from callcenter.worker import waiting_recordings
-from tests.recordings.test_erasing import verified
-from tests.recordings.test_keeping import (
-    START,
-    keep,
-    recorded,
-    row_of,
-)
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.platform.storage.objects import Objects, ObjectStoreUnavailable
+from callcenter.recordings import jobs, store
+from callcenter.recordings.sealing import audio, keys, worker
+from callcenter.recordings.sealing.reader import open_recording
+from callcenter.recordings.sealing.sealed_store import SealedStore
+from callcenter.recordings.sealing.worker import SealingWorker
+from callcenter.worker import recording_alerts
+from tests.recordings.test_erasure import verified
+from tests.recordings.test_sealing_worker import START, keep, recorded, row_of
 from tests.s3 import S3Server
 from tests.services import filled
 
@@ -53,22 +49,22 @@ def on_s3(settings: Settings, s3: S3Server) -> Settings:
 
 
 @pytest.fixture
-def tools(settings: Settings, engine: AsyncEngine, s3: S3Server) -> Iterator[Tools]:
-    yield Tools(on_s3(settings, s3), engine)
+def tools(settings: Settings, engine: AsyncEngine, s3: S3Server) -> Iterator[WorkerResources]:
+    yield WorkerResources(on_s3(settings, s3), engine)
     s3.stop()
     s3.start()
 
 
-async def copy_all(tools: Tools) -> None:
+async def copy_all(tools: WorkerResources) -> None:
     await jobs.copy_stored(tools, until=time.monotonic() + 30)
 
 
-def in_bucket(tools: Tools, s3: S3Server) -> S3Store:
+def in_bucket(tools: WorkerResources, s3: S3Server) -> S3Store:
     return s3.store(tools.settings.store.name)
 
 
-async def test_a_recording_is_kept_in_a_bucket_heard_copied_and_removed(
-    tools: Tools, s3: S3Server
+async def test_a_recording_in_a_bucket_is_heard_copied_and_removed(
+    tools: WorkerResources, s3: S3Server
 ) -> None:
     recording_id = await recorded(tools)
     await keep(tools)
@@ -79,7 +75,7 @@ async def test_a_recording_is_kept_in_a_bucket_heard_copied_and_removed(
     name = f"kept/{row.store_name}"
     assert obstore.head(in_bucket(tools, s3), name)["size"] == row.bytes
     async with unit_of_work(tools.engine) as connection:
-        opened = await open_recording(connection, Vault(tools.settings), recording_id)
+        opened = await open_recording(connection, SealedStore(tools.settings), recording_id)
     opened.audio.seek(-100, 2)
     assert len(opened.audio.read()) == 100
     await copy_all(tools)
@@ -94,7 +90,7 @@ async def test_a_recording_is_kept_in_a_bucket_heard_copied_and_removed(
 
 
 async def test_an_object_of_hundreds_of_megabytes_goes_in_parts(
-    tools: Tools, tmp_path: Path
+    tools: WorkerResources, tmp_path: Path
 ) -> None:
     objects, big = Objects(tools.settings.store), tmp_path / "big"
     with big.open("wb") as file:
@@ -108,8 +104,8 @@ async def test_an_object_of_hundreds_of_megabytes_goes_in_parts(
     objects.remove("big")
 
 
-async def test_what_is_missing_or_altered_in_either_store_is_noticed_and_mended(
-    tools: Tools, s3: S3Server
+async def test_damage_in_either_store_is_noticed_and_repaired(
+    tools: WorkerResources, s3: S3Server
 ) -> None:
     ids = [await recorded(tools) for _ in range(4)]
     await keep(tools)
@@ -124,50 +120,50 @@ async def test_what_is_missing_or_altered_in_either_store_is_noticed_and_mended(
     assert "not in the store" in found[ids[0]]
     assert found[ids[2]] == "the copy: This is not what was sealed."
     for each in ids[:3]:
-        await jobs.mend(tools.engine, tools.settings, each)
+        await jobs.repair(tools.engine, tools.settings, each)
     assert await verified(tools) == {}
     obstore.put(first, f"kept/{names[3]}", b"altered")
     obstore.delete(second, names[3])
-    with pytest.raises(WeFailed):
-        await jobs.mend(tools.engine, tools.settings, ids[3])
+    with pytest.raises(OperationFailed):
+        await jobs.repair(tools.engine, tools.settings, ids[3])
     assert len(await verified(tools)) == 1
 
 
 async def test_what_is_altered_is_not_copied(
-    tools: Tools, s3: S3Server, caplog: pytest.LogCaptureFixture
+    tools: WorkerResources, s3: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = await recorded(tools), await recorded(tools)
     await keep(tools)
     obstore.put(in_bucket(tools, s3), f"kept/{(await row_of(tools, bad)).store_name}", b"altered")
     await copy_all(tools)
     async with unit_of_work(tools.engine) as connection:
-        assert await store.copied_of(connection, [bad, good]) == {good}
-    assert f"{bad} is not copied" in caplog.text
+        assert await store.copied_ids(connection, [bad, good]) == {good}
+    assert f"copying failed: recording {bad}" in caplog.text
 
 
 @pytest.mark.slow
-async def test_a_store_that_is_away_under_load_loses_nothing_and_is_caught_up_with(
-    tools: Tools,
+async def test_a_store_unavailable_under_load_loses_nothing(
+    tools: WorkerResources,
     s3: S3Server,
     redis: Redis,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An hour, seconds for minutes: conversations end all the while."""
-    monkeypatch.setattr(keeping, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(keeping, "STORE_DELAY", 0.3)
+    monkeypatch.setattr(worker, "LOOK_INTERVAL", 0.02)
+    monkeypatch.setattr(worker, "MAX_STORE_BACKOFF", 0.3)
     encoded = []
     encode = audio.encode
 
-    def counted(*args: object) -> int:
+    def counted(*args: object) -> audio.Encoded:
         encoded.append(args)
         return encode(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(audio, "encode", counted)
     caplog.set_level(logging.CRITICAL)
     s3.stop()
-    ids = []
-    keeper = asyncio.create_task(Keeper(tools.settings, tools.engine).run())
+    ids, began = [], time.monotonic()
+    sealing_worker = asyncio.create_task(SealingWorker(tools.settings, tools.engine).run())
     try:
         for _ in range(40):
             ids.append(await recorded(tools))
@@ -176,84 +172,87 @@ async def test_a_store_that_is_away_under_load_loses_nothing_and_is_caught_up_wi
         assert len(list(tools.settings.spool.glob("*.raw"))) == len(ids)
         # One was tried, then the store alone was asked, less and less often.
         assert len(encoded) <= 2
-        assert 1 <= caplog.text.count("the store is away") <= 15
-        await waiting_recordings.alarm(tools, redis, datetime.now(UTC))
-        await waiting_recordings.alarm(tools, redis, datetime.now(UTC))
-        told = [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
-        assert told == ["recordings_wait"]
+        looks = caplog.text.count("store unavailable")
+        assert 1 <= looks <= 8 + (time.monotonic() - began) / 0.3
+        await recording_alerts.alert_backlog(tools, redis, datetime.now(UTC))
+        await recording_alerts.alert_backlog(tools, redis, datetime.now(UTC))
+        reported = [json.loads(each)["kind"] for each in await redis.lrange("desk:alarms", 0, -1)]
+        assert reported == ["recordings_wait"]
         await asyncio.to_thread(s3.start)
         async with asyncio.timeout(60):
             while {(await row_of(tools, each)).state for each in ids} != {"stored"}:
                 await asyncio.sleep(0.05)
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
+        sealing_worker.cancel()
+        await asyncio.gather(sealing_worker, return_exceptions=True)
     assert list(tools.settings.spool.iterdir()) == []
     assert await verified(tools) == {}
 
 
 # soundfile writes through a callback, whose error (no space) C can only pass over; it raises then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_on_a_full_disk_recordings_wait_and_are_sealed_when_there_is_room(
+async def test_on_a_full_disk_recordings_wait_to_be_sealed(
     settings: Settings, engine: AsyncEngine, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
-    tools = Tools(settings, engine)
+    monkeypatch.setattr(worker, "MAX_BACKOFF", 0.0)
+    tools = WorkerResources(settings, engine)
     recording_id = await recorded(tools)
     filling = filled(small_disk, but=100_000)
-    keeper = Keeper(settings, engine)
+    sealing_worker = SealingWorker(settings, engine)
     for _ in range(3):
-        assert await keeper.keep_closed()
+        assert await sealing_worker.seal_closed()
     assert (await row_of(tools, recording_id)).state == "closed"
     assert len(list(settings.spool.glob("*.raw"))) == 1
     filling.unlink()
-    assert await keeper.keep_closed()
+    assert await sealing_worker.seal_closed()
     assert (await row_of(tools, recording_id)).state == "stored"
     assert await verified(tools) == {}
 
 
-async def test_while_all_keys_are_lost_recordings_wait_and_the_next_key_seals_them(
+async def test_without_keys_recordings_wait_for_the_next_one(
     settings: Settings,
     engine: AsyncEngine,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """And what the lost key had sealed is said to be out of reach, not to be another."""
-    monkeypatch.setattr(keeping, "LAST_DELAY", 0.0)
+    monkeypatch.setattr(worker, "MAX_BACKOFF", 0.0)
     settings.spool.mkdir(parents=True)
-    tools = Tools(settings, engine)
+    tools = WorkerResources(settings, engine)
     before = await recorded(tools)
     await keep(tools)
     settings.keys.rename(settings.keys.with_name("away"))
     ids = [await recorded(tools) for _ in range(3)]
-    keeper = Keeper(settings, engine)
+    sealing_worker = SealingWorker(settings, engine)
     for _ in range(2):
-        assert await keeper.keep_closed()
+        assert await sealing_worker.seal_closed()
     assert {(await row_of(tools, each)).state for each in ids} == {"closed"}
     assert len(list(settings.spool.glob("*.raw"))) == len(ids)
     assert "callcenter keys recordings" in caplog.text
     public = keys.make(settings.keys)
-    assert await keeper.keep_closed()
+    assert await sealing_worker.seal_closed()
     assert {(await row_of(tools, each)).sealed_to for each in ids} == {public}
     found = await verified(tools)
     assert found == {before: "None of the center's keys opens this recording."}
 
 
-async def test_a_second_store_that_is_away_holds_up_no_sealing(
+async def test_a_second_store_that_is_unavailable_holds_up_no_sealing(
     settings: Settings, engine: AsyncEngine, redis: Redis, s3: S3Server
 ) -> None:
     settings.spool.mkdir(parents=True)
-    tools = Tools(settings.model_copy(update={"recordings_copy": s3.new_bucket()}), engine)
+    tools = WorkerResources(
+        settings.model_copy(update={"recordings_copy": s3.new_bucket()}), engine
+    )
     s3.stop()
     try:
         recording_id = await recorded(tools)
         await keep(tools)
         assert (await row_of(tools, recording_id)).state == "stored"
-        with pytest.raises(StoreFails):
+        with pytest.raises(ObjectStoreUnavailable):
             await copy_all(tools)
-        await waiting_recordings.alarm(tools, redis, START + timedelta(minutes=50))
+        await recording_alerts.alert_backlog(tools, redis, START + timedelta(minutes=50))
         assert await redis.lrange("desk:alarms", 0, -1) == []
-        await waiting_recordings.alarm(tools, redis, START + timedelta(minutes=70))
+        await recording_alerts.alert_backlog(tools, redis, START + timedelta(minutes=70))
         assert len(await redis.lrange("desk:alarms", 0, -1)) == 1
     finally:
         s3.start()
@@ -263,11 +262,11 @@ async def test_a_second_store_that_is_away_holds_up_no_sealing(
 
 def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
     url = s3.new_bucket().get_secret_value().replace("@bucket", "@no-bucket")
-    away = Objects(Settings(_env_file=None, recordings_url=url).store)
-    with pytest.raises(StoreFails, match="NoSuchBucket"):
-        away.reach()
-    with pytest.raises(StoreFails, match="make the bucket"):
-        away.put("some", BytesIO(b"some"))
+    absent = Objects(Settings(_env_file=None, recordings_url=url).store)
+    with pytest.raises(ObjectStoreUnavailable, match="NoSuchBucket"):
+        absent.reach()
+    with pytest.raises(ObjectStoreUnavailable, match="make the bucket"):
+        absent.put("some", BytesIO(b"some"))
 
 
 @pytest.mark.parametrize(

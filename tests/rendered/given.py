@@ -3,17 +3,18 @@
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from callcenter.asterisk.program import Program
-from callcenter.asterisk.render import Secrets, SipAccount
-from callcenter.settings import Settings
+from callcenter.platform.core.settings import Settings
+from callcenter.telephony.asterisk.config.binary import AsteriskBinary
+from callcenter.telephony.asterisk.config.renderer import Secrets, SipAccount
 
-PROGRAM = Program(
+PROGRAM = AsteriskBinary(
     command=("/usr/sbin/asterisk",),
     version=(22, 10, 1),
     modules=Path("/usr/lib/x86_64-linux-gnu/asterisk/modules"),
     data=Path("/usr/share/asterisk"),
+    takes_refer=True,
 )
-SECRETS = Secrets(ari="secret-of-ari", ami="secret-of-ami")
+SECRETS = Secrets(ari="secret-of-ari", ami="secret-of-ami", hep="secret-of-hep")
 ACCOUNTS = (
     SipAccount("101", "0123456789abcdef0123456789abcdef"),
     SipAccount("202", "fedcba9876543210fedcba9876543210", webrtc=True),

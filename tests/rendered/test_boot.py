@@ -11,13 +11,14 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from callcenter.asterisk.render import AMI_EVENTS, render
-from callcenter.demo.phone import Phone
-from callcenter.demo.sound import encode, tone
-from callcenter.secrets import read_secret
-from callcenter.settings import Settings
+from callcenter.platform.core.secrets import read_secret
+from callcenter.platform.core.settings import Settings
+from callcenter.sipphone.audio import encode, tone
+from callcenter.sipphone.phone import Phone
+from callcenter.telephony.asterisk.config.renderer import AMI_EVENTS, render
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, Switch, account, with_free_ports
 from tests.services import new_folder
+from tests.streams import open_stream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,9 +40,9 @@ async def test_it_starts_without_a_warning_or_an_error(switch: Switch) -> None:
 
 async def test_every_module_of_the_list_runs(switch: Switch) -> None:
     text = render(switch.settings, switch.accounts)["modules.conf"]
-    wanted = set(re.findall(r"^load = (\S+)$", text, re.MULTILINE))
-    shown = re.findall(r"^(\S+\.so) .* Running ", await switch.cli("module show"), re.MULTILINE)
-    assert wanted == set(shown)
+    loaded = set(re.findall(r"^load = (\S+)$", text, re.MULTILINE))
+    running = re.findall(r"^(\S+\.so) .* Running ", await switch.cli("module show"), re.MULTILINE)
+    assert loaded == set(running)
 
 
 async def test_it_listens_where_the_settings_say_and_nowhere_else(switch: Switch) -> None:
@@ -50,10 +51,10 @@ async def test_it_listens_where_the_settings_say_and_nowhere_else(switch: Switch
     udp = {tuple(each.laddr) for each in sockets if each.type.name == "SOCK_DGRAM"}
     settings = switch.settings
     assert tcp == {("127.0.0.1", settings.ari_port), ("127.0.0.1", settings.ami_port)}
-    # The others are the sockets by which PJSIP asks name servers; they answer nobody.
+    # The others are the sockets by which PJSIP asks name servers and HEP sends; they answer nobody.
     assert ("127.0.0.1", settings.sip_port) in udp
     assert {address for address, _ in udp - {("127.0.0.1", settings.sip_port)}} <= {"0.0.0.0", "::"}  # noqa: S104
-    assert len(udp) <= 3
+    assert len(udp) <= 4
 
 
 async def test_ari_answers_to_its_password_alone(switch: Switch) -> None:
@@ -70,27 +71,24 @@ async def test_ari_answers_to_its_password_alone(switch: Switch) -> None:
 
 @asynccontextmanager
 async def manager(settings: Settings, secret: str):  # type: ignore[no-untyped-def]
-    """A session with the manager; yields a function that asks and returns what came in between."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", settings.ami_port)
+    """A session with AMI; yields a function that sends an action and returns all events."""
+    opening = asyncio.open_connection("127.0.0.1", settings.ami_port)
+    async with open_stream(opening) as (reader, writer):
 
-    async def ask(action: str, **fields: str) -> str:
-        lines = [f"Action: {action}", "ActionID: 1", *(f"{k}: {v}" for k, v in fields.items())]
-        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        text = ""
-        async with asyncio.timeout(10):
-            while "Response: " not in text:
-                text += (await reader.readuntil(b"\r\n\r\n")).decode()
-        return text
+        async def ask(action: str, **fields: str) -> str:
+            lines = [f"Action: {action}", "ActionID: 1", *(f"{k}: {v}" for k, v in fields.items())]
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+            text = ""
+            async with asyncio.timeout(10):
+                while "Response: " not in text:
+                    text += (await reader.readuntil(b"\r\n\r\n")).decode()
+            return text
 
-    try:
         await reader.readline()
         yield ask, await ask("Login", Username="callcenter", Secret=secret), reader
-    finally:
-        writer.close()
-        await writer.wait_closed()
 
 
-async def test_the_manager_lets_us_do_what_we_need_and_no_more(switch: Switch) -> None:
+async def test_the_manager_account_may_do_what_we_need_only(switch: Switch) -> None:
     secret = read_secret(switch.settings.secrets_folder, "ami")
     async with manager(switch.settings, secret) as (ask, welcome, _):
         assert "Response: Success" in welcome

@@ -1,15 +1,16 @@
-"""The dialplan with a controller: a call that is claimed, given back, or sent to the fallback."""
+"""The dialplan with a controller: calls claimed, returned, or sent to the fallback."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
-from callcenter.demo.phone import Phone
-from callcenter.secrets import read_secret
-from callcenter.settings import Settings
+from callcenter.platform.core.secrets import read_secret
+from callcenter.platform.core.settings import Settings
+from callcenter.sipphone.phone import Phone
 from tests.asterisk.switch import Switch, with_free_ports
 from tests.protocol.polling import until
 
@@ -21,7 +22,7 @@ async def switch(settings: Settings) -> AsyncIterator[Switch]:
 
 
 class Controller:
-    """As little of a controller as claims a call."""
+    """The smallest controller that claims a call."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         self.socket, self.name = socket, name
@@ -56,13 +57,13 @@ async def controller(settings: Settings, name: str) -> AsyncIterator[Controller]
         yield Controller(socket, name)
 
 
-def ledger(switch: Switch) -> list[dict[str, str]]:
+def cel_events(switch: Switch) -> list[dict[str, str]]:
     path = switch.settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def events_of(switch: Switch, channel: str) -> list[str]:
-    return [each["eventtype"] for each in ledger(switch) if each["uniqueid"] == channel]
+    return [each["eventtype"] for each in cel_events(switch) if each["uniqueid"] == channel]
 
 
 async def test_a_call_that_a_controller_gives_back_is_hung_up(switch: Switch) -> None:
@@ -76,7 +77,7 @@ async def test_a_call_that_a_controller_gives_back_is_hung_up(switch: Switch) ->
         await call.answered()
         await line.ask(f"channels/{channel}/continue")
         await call.ended()
-    await until(lambda: "CHAN_END" in events_of(switch, channel), "CHAN_END is in the ledger")
+    await until(lambda: "CHAN_END" in events_of(switch, channel), "CHAN_END is in the CEL log")
     assert "FALLBACK_ENTERED" not in events_of(switch, channel)
 
 
@@ -91,15 +92,15 @@ async def test_a_controller_can_send_a_call_to_the_fallback(switch: Switch) -> N
         await call.answered()
         await until(
             lambda: "FALLBACK_ENTERED" in events_of(switch, channel),
-            "FALLBACK_ENTERED is in the ledger",
+            "FALLBACK_ENTERED is in the CEL log",
         )
         await call.hang_up()
     await until(
-        lambda: "FALLBACK_ENDED" in events_of(switch, channel), "FALLBACK_ENDED is in the ledger"
+        lambda: "FALLBACK_ENDED" in events_of(switch, channel), "FALLBACK_ENDED is in the CEL log"
     )
 
 
-async def test_an_application_that_is_no_controller_is_not_asked(switch: Switch) -> None:
+async def test_an_application_that_is_no_controller_gets_no_offer(switch: Switch) -> None:
     number = "+77010000099"
     async with (
         controller(switch.settings, "statistics-line-1"),
@@ -108,11 +109,37 @@ async def test_an_application_that_is_no_controller_is_not_asked(switch: Switch)
         call = await phone.call("111")
         await call.answered()
         await until(
-            lambda: "FALLBACK_ENTERED" in [each["eventtype"] for each in ledger(switch)],
+            lambda: "FALLBACK_ENTERED" in [each["eventtype"] for each in cel_events(switch)],
             "the caller is in the fallback",
         )
         await call.hang_up()
-    (channel,) = (each["uniqueid"] for each in ledger(switch) if number in each["eventextra"])
+    (channel,) = (each["uniqueid"] for each in cel_events(switch) if number in each["eventextra"])
     await until(
-        lambda: "FALLBACK_ENDED" in events_of(switch, channel), "FALLBACK_ENDED is in the ledger"
+        lambda: "FALLBACK_ENDED" in events_of(switch, channel), "FALLBACK_ENDED is in the CEL log"
     )
+
+
+async def test_while_all_are_late_nobody_is_waited_for(switch: Switch) -> None:
+    """Until the watchdog's word expires; then controllers are offered calls again."""
+    async with (
+        controller(switch.settings, "line-1") as line,
+        Phone(server=switch.sip, user="+77010000098") as phone,
+    ):
+        until_then = int(time.time()) + 3
+        await line.ask(f"asterisk/variable?variable=OVERLOADED_UNTIL&value={until_then}")
+        await line.event("RESTResponse")
+        call = await phone.call("111")
+        await call.answered()
+        await until(lambda: why_fallback(switch) == ["OVERLOADED"], "the caller is in the fallback")
+        await call.hang_up()
+        # Asterisk's time(2) may be a tick of the kernel behind ours.
+        await until(lambda: time.time() >= until_then + 0.1, "the word has expired")
+        again = await phone.call("111")
+        await line.claim()
+        await again.hang_up()
+        assert why_fallback(switch) == ["OVERLOADED"]
+
+
+def why_fallback(switch: Switch) -> list[str]:
+    entered = (each for each in cel_events(switch) if each["eventtype"] == "FALLBACK_ENTERED")
+    return [json.loads(each["eventextra"])["extra"] for each in entered]

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 from click.testing import CliRunner
 
-from callcenter.asterisk.program import configuration
 from callcenter.commands.render import command
 from callcenter.consultants.store import add
-from callcenter.errors import NotReady
-from callcenter.settings import Settings
-from callcenter.storage.engine import open_database, unit_of_work
+from callcenter.platform.core.errors import DependencyUnavailable
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.telephony.asterisk.config.binary import configuration
+from callcenter.telephony.asterisk.config.renderer import accounts_folder
 
 
 @pytest.fixture
@@ -34,12 +35,12 @@ async def add_consultant(settings: Settings) -> None:
     await engine.dispose()
 
 
-def test_it_writes_the_consultants_of_the_database_and_then_has_nothing_to_do(
+def test_render_writes_the_databases_consultants_once(
     ready: Settings,
 ) -> None:
     first = CliRunner().invoke(command, catch_exceptions=False)
     assert first.output.startswith("written: ")
-    assert "[1001](telephone)" in (configuration(ready) / "pjsip.conf").read_text(encoding="utf-8")
+    assert "[1001](telephone)" in (accounts_folder(ready) / "pjsip.conf").read_text("utf-8")
     second = CliRunner().invoke(command, ["--reload"], catch_exceptions=False)
     assert (second.exit_code, second.output) == (0, "nothing to change\n")
 
@@ -59,7 +60,7 @@ def test_a_database_that_is_not_there_is_said(
     environment: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLCENTER_DATABASE_URL", f"postgresql://u@/d?host={environment.var}")
-    with pytest.raises(NotReady, match="cannot reach the database"):
+    with pytest.raises(DependencyUnavailable, match="cannot reach the database"):
         CliRunner().invoke(command, catch_exceptions=False)
 
 
@@ -67,5 +68,5 @@ def test_a_database_without_tables_is_said_with_what_to_do(
     environment: Settings, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLCENTER_DATABASE_URL", empty_database)
-    with pytest.raises(NotReady, match="callcenter migrate"):
+    with pytest.raises(DependencyUnavailable, match="callcenter migrate"):
         CliRunner().invoke(command, catch_exceptions=False)

@@ -1,23 +1,37 @@
-"""Files on disk: what is written, when, for whom, and what `--check` tells."""
+"""Writing files: when, with which permissions, and the diff of `--check`."""
 
 import asyncio
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from callcenter.asterisk.program import configuration
-from callcenter.asterisk.render import Secrets, apply, changes, compose, turn, write
-from callcenter.errors import WeFailed
-from callcenter.settings import Settings
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.telephony.asterisk.config.binary import configuration
+from callcenter.telephony.asterisk.config.renderer import (
+    apply,
+    changes,
+    compose,
+    configuration_lock,
+    write,
+)
 from tests.rendered.given import ACCOUNTS, PROGRAM, SECRETS
 
 
 @pytest.fixture
 def files(settings: Settings) -> dict[str, str]:
     return compose(settings, ACCOUNTS, PROGRAM, SECRETS)
+
+
+def texts(settings: Settings) -> dict[str, str]:
+    """The files that are there, by name."""
+    etc = configuration(settings)
+    paths = [path for path in etc.rglob("*") if path.is_file()]
+    return {str(path.relative_to(etc)): path.read_text(encoding="utf-8") for path in paths}
 
 
 def mode(path: Path) -> int:
@@ -29,9 +43,9 @@ def test_all_files_are_written_for_our_own_user_only(
 ) -> None:
     assert sorted(write(settings, files)) == sorted(files)
     etc = configuration(settings)
-    assert {path.name: path.read_text(encoding="utf-8") for path in etc.iterdir()} == files
-    assert {mode(path) for path in etc.iterdir()} == {0o600}
-    assert mode(etc) == 0o700
+    assert texts(settings) == files
+    assert {mode(etc / name) for name in files} == {0o600}
+    assert {mode(etc), mode(etc / "accounts")} == {0o700}
 
 
 def test_the_folders_that_asterisk_does_not_make_are_made(
@@ -50,7 +64,7 @@ def test_what_did_not_change_is_left_alone(settings: Settings, files: dict[str, 
     assert path.stat().st_ino == before
 
 
-def test_a_file_that_was_edited_or_opened_to_others_is_written_anew(
+def test_an_edited_or_opened_file_is_written_anew(
     settings: Settings, files: dict[str, str]
 ) -> None:
     write(settings, files)
@@ -71,10 +85,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(WeFailed, match="No space left"):
+    with pytest.raises(OperationFailed, match="No space left"):
         write(settings, files | {"rtp.conf": "; new\n"})
-    etc = configuration(settings)
-    assert {path.name: path.read_text(encoding="utf-8") for path in etc.iterdir()} == files
+    assert texts(settings) == files
 
 
 def test_the_difference_shows_what_would_change_and_writes_nothing(
@@ -93,10 +106,10 @@ def test_the_difference_shows_what_would_change_and_writes_nothing(
 def test_the_difference_masks_secrets_and_still_shows_that_one_changed(
     settings: Settings, files: dict[str, str]
 ) -> None:
-    secrets = {SECRETS.ari, SECRETS.ami, *(account.digest for account in ACCOUNTS)}
+    secrets = {SECRETS.ari, SECRETS.ami, SECRETS.hep, *(account.digest for account in ACCOUNTS)}
     first = changes(settings, files)
     write(settings, files)
-    changed = compose(settings, ACCOUNTS, PROGRAM, Secrets(ari="another-secret", ami=SECRETS.ami))
+    changed = compose(settings, ACCOUNTS, PROGRAM, replace(SECRETS, ari="another-secret"))
     second = changes(settings, changed)
     assert "-password = <secret 1>\n+password = <secret 2>" in second
     assert second.count("<secret") == 2
@@ -112,10 +125,10 @@ async def test_an_asterisk_that_is_gone_is_no_error(settings: Settings) -> None:
 
 
 async def test_one_waits_for_the_turn_of_another(settings: Settings) -> None:
-    second = turn(settings)
-    async with turn(settings):
+    second = configuration_lock(settings)
+    async with configuration_lock(settings):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await second.__aenter__()
-    async with asyncio.timeout(5), turn(settings):
+    async with asyncio.timeout(30), configuration_lock(settings):
         pass

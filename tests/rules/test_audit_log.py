@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.audit.chain import GENESIS, Entry, next_hash
-from callcenter.audit.checking import Check, Fault, Row, Wrong
-from callcenter.audit.heads import Head, NotSigned, key_from, read, sign
-from callcenter.errors import AskedWrongly
+from callcenter.platform.audit.rules.checkpoints import Checkpoint, NotSigned, key_from, read, sign
+from callcenter.platform.audit.rules.hash_chain import GENESIS, Entry, next_hash
+from callcenter.platform.audit.rules.verification import ChainVerification, Fault, Row, Violation
+from callcenter.platform.core.errors import InvalidRequest
 
 NOW = datetime(2026, 11, 24, 14, 5, 9, 120, UTC)
 KEY = key_from("A" * 43)
@@ -41,12 +41,12 @@ def log(contents: list[tuple[str, dict[str, str | int | bool | None]]]) -> list[
 logs = st.lists(st.tuples(words, details), min_size=2, max_size=8).map(log)
 
 
-def head_of(row: Row) -> Head:
-    return Head(row.id, row.hash, NOW)
+def head_of(row: Row) -> Checkpoint:
+    return Checkpoint(row.id, row.hash, NOW)
 
 
-def faults(rows: list[Row], heads: list[Head] | None = None) -> list[Fault]:
-    check = Check(heads or [])
+def faults(rows: list[Row], heads: list[Checkpoint] | None = None) -> list[Fault]:
+    check = ChainVerification(heads or [])
     return [fault for row in rows for fault in check.take(row)] + list(check.end())
 
 
@@ -96,7 +96,7 @@ def test_an_entry_that_was_changed_is_named_alone(
 ) -> None:
     place = data.draw(st.integers(0, len(rows) - 1))
     rows[place] = rows[place]._replace(**change)  # type: ignore[arg-type]
-    assert faults(rows) == [Fault(Wrong.ALTERED, place + 1, place + 1)]
+    assert faults(rows) == [Fault(Violation.ALTERED, place + 1, place + 1)]
 
 
 def test_the_same_moment_before_christ_is_another_moment() -> None:
@@ -105,16 +105,14 @@ def test_the_same_moment_before_christ_is_another_moment() -> None:
 
 
 @pytest.mark.parametrize("disguised", ["[]", '""', '[["by","page"]]'])
-def test_a_detail_is_an_object_and_nothing_that_python_takes_for_one(disguised: str) -> None:
+def test_a_detail_is_a_json_object_strictly(disguised: str) -> None:
     detail: dict[str, str | int | bool | None] = {"by": "page"} if "by" in disguised else {}
     rows = log([("a", detail)])
-    assert faults([rows[0]._replace(detail=disguised)]) == [Fault(Wrong.ALTERED, 1, 1)]
+    assert faults([rows[0]._replace(detail=disguised)]) == [Fault(Violation.ALTERED, 1, 1)]
 
 
 @given(logs, st.data())
-def test_a_changed_hash_is_found_at_the_entry_or_the_next(
-    rows: list[Row], data: st.DataObject
-) -> None:
+def test_a_changed_hash_is_found_there_or_next(rows: list[Row], data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(rows) - 1))
     rows[place] = rows[place]._replace(hash=data.draw(st.binary(min_size=0, max_size=31)))
     assert [fault.first for fault in faults(rows)] == [place + 1, place + 2][: len(rows) - place]
@@ -124,7 +122,7 @@ def test_a_changed_hash_is_found_at_the_entry_or_the_next(
 def test_entries_that_are_missing_are_numbered(rows: list[Row], data: st.DataObject) -> None:
     first = data.draw(st.integers(1, len(rows) - 1))
     last = data.draw(st.integers(first, len(rows) - 1))
-    assert faults(rows[: first - 1] + rows[last:]) == [Fault(Wrong.MISSING, first, last)]
+    assert faults(rows[: first - 1] + rows[last:]) == [Fault(Violation.MISSING, first, last)]
 
 
 @given(logs, st.data())
@@ -141,12 +139,12 @@ def test_two_entries_that_changed_places_are_found(rows: list[Row], data: st.Dat
 def test_an_entry_that_is_there_twice_is_found(rows: list[Row], data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(rows) - 1))
     rows.insert(place + 1, rows[place])
-    assert faults(rows) == [Fault(Wrong.OUT_OF_PLACE, place + 1, place + 1)]
+    assert faults(rows) == [Fault(Violation.OUT_OF_PLACE, place + 1, place + 1)]
 
 
 def test_a_row_without_a_number_is_found() -> None:
     rows = log([("a", {})])
-    assert faults([*rows, rows[0]._replace(id=0)]) == [Fault(Wrong.OUT_OF_PLACE, 0, 0)]
+    assert faults([*rows, rows[0]._replace(id=0)]) == [Fault(Violation.OUT_OF_PLACE, 0, 0)]
 
 
 @given(logs, st.data())
@@ -157,7 +155,7 @@ def test_only_heads_show_that_the_newest_entries_were_cut_off(
     signed = data.draw(st.integers(left, len(rows) - 1))
     assert faults(rows[:left]) == []
     assert faults(rows[:left], [head_of(rows[signed])]) == [
-        Fault(Wrong.CUT_OFF, left + 1, signed + 1)
+        Fault(Violation.CUT_OFF, left + 1, signed + 1)
     ]
 
 
@@ -173,17 +171,17 @@ def test_only_heads_show_that_everything_since_was_written_anew(
     forged[place] = rows[place]._replace(subject="somebody else")
     forged = rechained(forged, place)
     assert faults(forged) == []
-    assert faults(forged, heads) == [Fault(Wrong.REWRITTEN, sound + 1, signed + 1)]
+    assert faults(forged, heads) == [Fault(Violation.REWRITTEN, sound + 1, signed + 1)]
 
 
 def test_a_fault_says_where() -> None:
-    assert str(Fault(Wrong.MISSING, 5, 9)) == "entries 5 to 9: missing"
-    assert str(Fault(Wrong.MISSING, 5, 5)) == "entry 5: missing"
+    assert str(Fault(Violation.MISSING, 5, 9)) == "entries 5 to 9: missing"
+    assert str(Fault(Violation.MISSING, 5, 5)) == "entry 5: missing"
 
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 heads = st.builds(
-    Head,
+    Checkpoint,
     st.integers(1, 2**63 - 1),
     st.binary(min_size=32, max_size=32),
     moments.map(lambda at: at.replace(microsecond=0)),
@@ -191,12 +189,12 @@ heads = st.builds(
 
 
 @given(heads)
-def test_a_head_is_read_as_it_was_signed(head: Head) -> None:
+def test_a_head_is_read_as_it_was_signed(head: Checkpoint) -> None:
     assert read(KEY.public_key(), sign(KEY, head)) == head
 
 
 @given(heads, st.data())
-def test_nobody_makes_another_head_from_a_signed_one(head: Head, data: st.DataObject) -> None:
+def test_nobody_makes_another_head_from_a_signed_one(head: Checkpoint, data: st.DataObject) -> None:
     line = sign(KEY, head)
     place = data.draw(st.integers(0, len(line) - 1))
     changed = line[:place] + data.draw(st.characters(codec="ascii")) + line[place + 1 :]
@@ -214,7 +212,7 @@ def test_what_this_key_did_not_sign_is_no_head(line: str) -> None:
 
 @pytest.mark.parametrize("seed", ["", "short", "ә" * 43, "A" * 60])
 def test_a_seed_of_another_form_is_refused(seed: str) -> None:
-    with pytest.raises(AskedWrongly, match="32 bytes"):
+    with pytest.raises(InvalidRequest, match="32 bytes"):
         key_from(seed)
 
 

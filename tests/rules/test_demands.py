@@ -7,27 +7,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.appeals.number import make
-from callcenter.audit.actions import Action
-from callcenter.demands.authorities import authority_on, names
-from callcenter.demands.matching import Candidate, Caution, Reason, cautions, read_wanted, reasons
-from callcenter.demands.states import (
+from callcenter.appeals.rules.number import make
+from callcenter.demands.actions import DemandAction
+from callcenter.demands.rules.authorities import authority_on, names
+from callcenter.demands.rules.deadlines import (
+    DeadlineStatus,
+    DeadlineTerm,
+    DemandTimeUnit,
+    deadline_status,
+    due_at,
+    warn_at,
+)
+from callcenter.demands.rules.matching import (
+    Candidate,
+    MatchReason,
+    MatchWarning,
+    cautions,
+    read_criteria,
+    reasons,
+)
+from callcenter.demands.rules.states import (
     MOVES,
     OVER,
     PREPARING,
     RUNNING,
-    IllegalMove,
+    DemandState,
+    DemandStep,
+    IllegalDemandStep,
     NotAuthorised,
-    SamePerson,
-    State,
-    Step,
     check_person,
     check_sender,
     move,
 )
-from callcenter.demands.terms import Standing, Term, Unit, due_at, standing, warn_at
-from callcenter.errors import AskedWrongly
-from callcenter.workdays.calendar import USUAL, ZONE, YearNotEntered, state_calendar
+from callcenter.platform.core.errors import InvalidRequest, SelfApproval
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.core.working_calendar import OFFICE_HOURS, YearNotEntered
+from tests.calendars import PACKAGED
 
 APPEAL = make(26, 1)
 CALLER = "+77012345667"
@@ -40,59 +55,68 @@ MOMENTS = st.datetimes(
 
 
 def test_every_state_and_step_has_its_place() -> None:
-    reached = {State.REGISTERED} | {after for _, after in MOVES.values()}
-    assert reached == set(State)
-    assert set(MOVES) == set(Step) - {Step.REGISTERED}
-    assert {State.HANDED_OVER} | OVER | RUNNING == set(State)
-    for step in Step:
-        assert Action(f"web:demand:{step.value}")
+    reached = {DemandState.REGISTERED} | {after for _, after in MOVES.values()}
+    assert reached == set(DemandState)
+    assert set(MOVES) == set(DemandStep) - {DemandStep.REGISTERED}
+    assert {DemandState.HANDED_OVER} | OVER | RUNNING == set(DemandState)
+    for step in DemandStep:
+        assert DemandAction(f"web:demand:{step.value}")
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("step", Step)
-def test_a_move_is_in_the_table_or_raises_and_names_both(state: State, step: Step) -> None:
+@pytest.mark.parametrize("state", DemandState)
+@pytest.mark.parametrize("step", DemandStep)
+def test_a_transition_is_in_the_table_or_names_both_states(
+    state: DemandState, step: DemandStep
+) -> None:
     if step in MOVES and state in MOVES[step][0]:
         assert move(state, step) is MOVES[step][1]
     else:
-        with pytest.raises(IllegalMove, match=f"{state.value} cannot be {step.value}"):
+        with pytest.raises(IllegalDemandStep, match=f"{state.value} cannot be {step.value}"):
             move(state, step)
 
 
-@given(st.lists(st.sampled_from([step for step in Step if step is not Step.REGISTERED])))
-def test_whatever_is_tried_nothing_is_handed_over_that_was_not_checked_and_then_released(
-    tried: list[Step],
+@given(
+    st.lists(st.sampled_from([step for step in DemandStep if step is not DemandStep.REGISTERED]))
+)
+def test_only_what_was_checked_and_released_is_ever_disclosed(
+    tried: list[DemandStep],
 ) -> None:
-    state, done = State.REGISTERED, [Step.REGISTERED]
+    state, done = DemandState.REGISTERED, [DemandStep.REGISTERED]
     for step in tried:
         try:
             state = move(state, step)
-        except IllegalMove:
+        except IllegalDemandStep:
             continue
         done.append(step)
-    if Step.HANDED_OVER in done:
-        before = done[: done.index(Step.HANDED_OVER)]
-        assert before.index(Step.SEARCHED) < before.index(Step.CHECKED)
-        last_check = len(before) - 1 - before[::-1].index(Step.CHECKED)
-        assert Step.RELEASED in before[last_check:]
+    if DemandStep.HANDED_OVER in done:
+        before = done[: done.index(DemandStep.HANDED_OVER)]
+        assert before.index(DemandStep.SEARCHED) < before.index(DemandStep.CHECKED)
+        last_check = len(before) - 1 - before[::-1].index(DemandStep.CHECKED)
+        assert DemandStep.RELEASED in before[last_check:]
     if state in OVER:
         leaving = {after for sources, after in MOVES.values() if state in sources}
         assert leaving <= {state}  # a hold that ends moves nothing
 
 
-@given(st.sets(st.sampled_from("abc")), st.sampled_from("abc"), st.sampled_from(list(Step)))
-def test_only_a_second_person_releases(preparers: set[str], who: str, step: Step) -> None:
-    if step in (Step.RELEASED, Step.OFFERED_AGAIN) and who in preparers:
-        with pytest.raises(SamePerson):
+@given(st.sets(st.sampled_from("abc")), st.sampled_from("abc"), st.sampled_from(list(DemandStep)))
+def test_only_a_second_person_releases(preparers: set[str], who: str, step: DemandStep) -> None:
+    if step in (DemandStep.RELEASED, DemandStep.OFFERED_AGAIN) and who in preparers:
+        with pytest.raises(SelfApproval):
             check_person(step, who, preparers)
     else:
         check_person(step, who, preparers)
-    assert {Step.SEARCHED, Step.CHECKED} < PREPARING
+    assert {DemandStep.SEARCHED, DemandStep.CHECKED} < PREPARING
 
 
-@pytest.mark.parametrize("step", Step)
-def test_a_demand_of_somebody_else_can_only_be_refused_or_withdrawn(step: Step) -> None:
+@pytest.mark.parametrize("step", DemandStep)
+def test_a_foreign_demand_can_only_be_refused_or_withdrawn(step: DemandStep) -> None:
     check_sender(step, from_authority=True)
-    if step in (Step.SEARCHED, Step.CHECKED, Step.RELEASED, Step.OFFERED_AGAIN):
+    if step in (
+        DemandStep.SEARCHED,
+        DemandStep.CHECKED,
+        DemandStep.RELEASED,
+        DemandStep.OFFERED_AGAIN,
+    ):
         with pytest.raises(NotAuthorised):
             check_sender(step, from_authority=False)
     else:
@@ -103,83 +127,91 @@ def test_a_demand_of_somebody_else_can_only_be_refused_or_withdrawn(step: Step) 
     ("term", "received", "due"),
     [
         # The day of arrival does not count (76(2)); the last day ends with the working hours.
-        (Term(Unit.WORKING_DAYS, 3), MONDAY, datetime(2026, 11, 26, 18, 30, tzinfo=ZONE)),
+        (
+            DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 3),
+            MONDAY,
+            datetime(2026, 11, 26, 18, 30, tzinfo=ZONE),
+        ),
         # After work on Friday: registered on Monday, so the first day is Tuesday.
         (
-            Term(Unit.WORKING_DAYS, 1),
+            DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 1),
             datetime(2026, 11, 20, 19, 0, tzinfo=ZONE),
             datetime(2026, 11, 24, 18, 30, tzinfo=ZONE),
         ),
         # Over Independence Day, 16 December.
         (
-            Term(Unit.WORKING_DAYS, 2),
+            DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 2),
             datetime(2026, 12, 15, 9, 0, tzinfo=ZONE),
             datetime(2026, 12, 18, 18, 30, tzinfo=ZONE),
         ),
         # Hours run while people work: 3 of Monday's morning, lunch, 1 of its afternoon.
-        (Term(Unit.WORKING_HOURS, 4), MONDAY, datetime(2026, 11, 23, 15, 30, tzinfo=ZONE)),
         (
-            Term(Unit.MOMENT, moment=MONDAY + timedelta(hours=9)),
+            DeadlineTerm(DemandTimeUnit.WORKING_HOURS, 4),
+            MONDAY,
+            datetime(2026, 11, 23, 15, 30, tzinfo=ZONE),
+        ),
+        (
+            DeadlineTerm(DemandTimeUnit.MOMENT, moment=MONDAY + timedelta(hours=9)),
             MONDAY,
             MONDAY + timedelta(hours=9),
         ),
     ],
 )
-def test_the_time_that_a_demand_sets(term: Term, received: datetime, due: datetime) -> None:
-    assert due_at(term, received, state_calendar()) == due
+def test_the_time_that_a_demand_sets(term: DeadlineTerm, received: datetime, due: datetime) -> None:
+    assert due_at(term, received, PACKAGED) == due
 
 
 @pytest.mark.parametrize(
     "term",
     [
-        Term(Unit.WORKING_DAYS),
-        Term(Unit.WORKING_DAYS, 0),
-        Term(Unit.WORKING_DAYS, 61),
-        Term(Unit.WORKING_HOURS, -1),
-        Term(Unit.MOMENT),
-        Term(Unit.MOMENT, moment=MONDAY),
-        Term(Unit.MOMENT, moment=MONDAY + timedelta(days=400)),
+        DeadlineTerm(DemandTimeUnit.WORKING_DAYS),
+        DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 0),
+        DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 61),
+        DeadlineTerm(DemandTimeUnit.WORKING_HOURS, -1),
+        DeadlineTerm(DemandTimeUnit.MOMENT),
+        DeadlineTerm(DemandTimeUnit.MOMENT, moment=MONDAY),
+        DeadlineTerm(DemandTimeUnit.MOMENT, moment=MONDAY + timedelta(days=400)),
     ],
 )
-def test_a_time_that_cannot_be_one_is_refused(term: Term) -> None:
-    with pytest.raises(AskedWrongly):
-        due_at(term, MONDAY, state_calendar())
+def test_a_time_that_cannot_be_one_is_refused(term: DeadlineTerm) -> None:
+    with pytest.raises(InvalidRequest):
+        due_at(term, MONDAY, PACKAGED)
 
 
 @given(MOMENTS, st.sampled_from(["working_days", "working_hours"]), st.integers(1, 60))
-def test_the_alarm_comes_before_the_deadline_with_a_quarter_of_the_working_time_left(
+def test_the_alert_precedes_the_deadline_by_a_quarter(
     received: datetime, unit: str, count: int
 ) -> None:
-    calendar = state_calendar()
-    due = due_at(Term(Unit(unit), count), received, calendar)
+    calendar = PACKAGED
+    due = due_at(DeadlineTerm(DemandTimeUnit(unit), count), received, calendar)
     warn = warn_at(received, due, calendar)
     assert received < warn < due
-    whole, left = (calendar.working_time(start, due, USUAL) for start in (received, warn))
+    whole, left = (calendar.working_time(start, due, OFFICE_HOURS) for start in (received, warn))
     assert abs(left * 4 - whole) < timedelta(seconds=1)
-    assert standing(warn, due, warn - timedelta(seconds=1)) is Standing.IN_TIME
-    assert standing(warn, due, warn) is Standing.DUE_SOON
-    assert standing(warn, due, due) is Standing.OVERDUE
+    assert deadline_status(warn, due, warn - timedelta(seconds=1)) is DeadlineStatus.IN_TIME
+    assert deadline_status(warn, due, warn) is DeadlineStatus.DUE_SOON
+    assert deadline_status(warn, due, due) is DeadlineStatus.OVERDUE
 
 
-def test_the_alarm_of_a_night_or_an_unknown_year_goes_by_the_clock() -> None:
+def test_alerts_at_night_or_unknown_years_go_by_clock() -> None:
     night = datetime(2026, 11, 23, 20, 0, tzinfo=ZONE)
     late = night + timedelta(hours=4)
-    assert warn_at(night, late, state_calendar()) == night + timedelta(hours=3)
+    assert warn_at(night, late, PACKAGED) == night + timedelta(hours=3)
     unknown = datetime(2090, 1, 2, 10, 0, tzinfo=ZONE)
     with pytest.raises(YearNotEntered):
-        due_at(Term(Unit.WORKING_DAYS, 1), unknown, state_calendar())
+        due_at(DeadlineTerm(DemandTimeUnit.WORKING_DAYS, 1), unknown, PACKAGED)
     moment = unknown + timedelta(hours=8)
-    assert due_at(Term(Unit.MOMENT, moment=moment), unknown, state_calendar()) == moment
-    assert warn_at(unknown, moment, state_calendar()) == unknown + timedelta(hours=6)
+    assert due_at(DeadlineTerm(DemandTimeUnit.MOMENT, moment=moment), unknown, PACKAGED) == moment
+    assert warn_at(unknown, moment, PACKAGED) == unknown + timedelta(hours=6)
 
 
-def test_the_authority_is_called_as_on_the_day_of_the_letter() -> None:
+def test_the_authority_is_named_as_on_the_letters_day() -> None:
     assert "аэрокосмической" in authority_on(date(2025, 9, 17)).ru
     assert "искусственного интеллекта" in authority_on(date(2025, 9, 18)).ru
     assert "информатизации" in authority_on(date(2026, 1, 8)).role_ru
     assert "цифровизации" in authority_on(date(2026, 11, 24)).role_ru
     assert [each.since for each in names()] == sorted({each.since for each in names()})
-    with pytest.raises(AskedWrongly, match="older than the Rules"):
+    with pytest.raises(InvalidRequest, match="older than the Rules"):
         authority_on(date(2024, 6, 27))
 
 
@@ -197,17 +229,17 @@ def candidate(**changed: object) -> Candidate:
 
 
 def test_a_recording_is_proposed_with_every_reason() -> None:
-    wanted = read_wanted(
+    criteria = read_criteria(
         f"{APPEAL[:2]} {APPEAL[2:]}", "8 701 234 56 67", "2001", MONDAY, MONDAY + timedelta(hours=1)
     )
-    assert reasons(wanted, candidate()) == (
-        Reason.APPEAL,
-        Reason.CALLER,
-        Reason.CONSULTANT,
-        Reason.WITHIN,
+    assert reasons(criteria, candidate()) == (
+        MatchReason.APPEAL,
+        MatchReason.CALLER,
+        MatchReason.CONSULTANT,
+        MatchReason.WITHIN,
     )
     earlier = candidate(started_at=MONDAY - timedelta(minutes=1))
-    assert reasons(wanted, earlier)[-1] is Reason.OVERLAPS
+    assert reasons(criteria, earlier)[-1] is MatchReason.OVERLAPS
 
 
 @pytest.mark.parametrize(
@@ -223,8 +255,8 @@ def test_a_recording_is_proposed_with_every_reason() -> None:
     ],
 )
 def test_what_the_letter_does_not_name_is_not_opened(changed: dict[str, object]) -> None:
-    wanted = read_wanted(APPEAL, CALLER, "2001", MONDAY, MONDAY + timedelta(hours=1))
-    assert reasons(wanted, candidate(**changed)) == ()
+    criteria = read_criteria(APPEAL, CALLER, "2001", MONDAY, MONDAY + timedelta(hours=1))
+    assert reasons(criteria, candidate(**changed)) == ()
 
 
 @pytest.mark.parametrize(
@@ -244,13 +276,14 @@ def test_what_the_letter_does_not_name_is_not_opened(changed: dict[str, object])
 def test_what_cannot_be_searched_is_refused(
     appeal: str, caller: str, extension: str, since: datetime | None, until: datetime | None
 ) -> None:
-    with pytest.raises(AskedWrongly):
-        read_wanted(appeal, caller, extension, since, until)
+    with pytest.raises(InvalidRequest):
+        read_criteria(appeal, caller, extension, since, until)
 
 
 def test_what_an_officer_must_look_at_is_said() -> None:
     assert cautions(candidate()) == ()
-    assert cautions(candidate(extension=None)) == (Caution.NO_CONSULTANT,)
-    assert cautions(candidate(state="closed")) == (Caution.NOT_STORED,)
-    assert cautions(candidate(state="failed")) == (Caution.FAILED,)
-    assert cautions(candidate(state="erased")) == (Caution.ERASED,)
+    assert cautions(candidate(extension=None)) == (MatchWarning.NO_CONSULTANT,)
+    assert cautions(candidate(state="closed")) == (MatchWarning.NOT_STORED,)
+    assert cautions(candidate(state="failed")) == (MatchWarning.FAILED,)
+    assert cautions(candidate(state="empty")) == (MatchWarning.EMPTY,)
+    assert cautions(candidate(state="erased")) == (MatchWarning.ERASED,)

@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.errors import AskedWrongly
-from callcenter.register import kato
-from callcenter.register.fields import (
+from callcenter.appeals.form import kato
+from callcenter.appeals.rules.fields import (
     OUTSIDE,
+    AccessRule,
     Content,
     Field,
+    FieldType,
     Form,
-    Guard,
     Option,
     Section,
-    Type,
     WrongContent,
     check_field,
 )
-from callcenter.register.form_pages import LONGEST, read_options, written_options
-from callcenter.settings import ROOT
+from callcenter.appeals.web.form_pages import OPTIONS_LENGTH_LIMIT, format_options, read_options
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import ROOT
 
 VERSIONS = ROOT / "migrations" / "versions"
 LISTED: list[dict[str, Any]] = json.loads((VERSIONS / "0058_districts.json").read_text("utf-8"))
@@ -41,7 +41,7 @@ COLUMNS = ("te", "ab", "cd", "ef", "hij", "k", "kaz_name", "rus_name", "nn")
 
 
 def field(code: str, options: tuple[Option, ...]) -> Field:
-    return Field(code, Section.APPEAL, Type.CHOICE, Guard.OPEN, "a", "b", "c", 1, options)
+    return Field(code, Section.APPEAL, FieldType.CHOICE, AccessRule.OPEN, "a", "b", "c", 1, options)
 
 
 FORM = Form([field("region", tuple(REGIONS)), field("district", DISTRICTS)])
@@ -66,7 +66,7 @@ ROWS: list[tuple[object, ...]] = [
 # The list that a center begins with
 
 
-def test_every_district_has_a_code_of_its_own_in_its_region_and_all_names() -> None:
+def test_every_district_has_a_code_region_and_all_names() -> None:
     assert len(DISTRICTS) == 228
     assert max(Counter(each.code for each in DISTRICTS).values()) == 1
     assert [each.code for each in DISTRICTS] == sorted(each.code for each in DISTRICTS)
@@ -98,76 +98,76 @@ def test_within_a_region_a_name_is_of_one_district(language: str) -> None:
 
 def test_the_center_can_edit_the_list_on_its_page() -> None:
     check_field(field("district", DISTRICTS))
-    written = written_options(DISTRICTS)
+    written = format_options(DISTRICTS)
     assert read_options(written) == DISTRICTS
-    assert len(written) * 2 < LONGEST
+    assert len(written) * 2 < OPTIONS_LENGTH_LIMIT
 
 
 # What is entered
 
 
 @given(st.sampled_from(DISTRICTS), st.sampled_from(REGIONS))
-def test_a_district_is_kept_with_its_region_alone(district: Option, region: Option) -> None:
+def test_a_district_is_stored_with_its_region_alone(district: Option, region: Option) -> None:
     content = {"district": district.code, "region": region.code}
     if district.parent == region.code:
-        assert FORM.checked(content) == content
+        assert FORM.normalize(content) == content
     else:
         with pytest.raises(WrongContent) as caught:
-            FORM.checked(content)
+            FORM.normalize(content)
         assert caught.value.faults == {"district": OUTSIDE}
 
 
 @given(st.text(max_size=12), st.sampled_from([*(each.code for each in REGIONS), ""]))
-def test_what_is_no_district_is_refused_unless_it_was_there_before(typed: str, region: str) -> None:
+def test_an_unknown_district_is_refused_unless_it_was_there(typed: str, region: str) -> None:
     content: Content = {"district": typed, "region": region}
     if not typed.strip():
-        assert "district" not in FORM.checked(content)
+        assert "district" not in FORM.normalize(content)
         return
     with pytest.raises(WrongContent) as caught:
-        FORM.checked(content)
+        FORM.normalize(content)
     assert caught.value.faults == {"district": OUTSIDE}
-    assert FORM.checked(content, known={"district": typed})["district"] == typed
+    assert FORM.normalize(content, previous={"district": typed})["district"] == typed
 
 
-def test_a_district_that_was_there_before_does_not_stay_in_another_region() -> None:
-    known = {"district": "711110000", "region": "710000000"}
+def test_an_earlier_district_does_not_stay_in_another_region() -> None:
+    existing = {"district": "711110000", "region": "710000000"}
     with pytest.raises(WrongContent):
-        FORM.checked({"district": "711110000", "region": "750000000"}, known)
+        FORM.normalize({"district": "711110000", "region": "750000000"}, existing)
     with pytest.raises(WrongContent):
-        FORM.checked({"district": "711110000"}, known)
-    assert FORM.checked({"region": "750000000"}, known) == {"region": "750000000"}
+        FORM.normalize({"district": "711110000"}, existing)
+    assert FORM.normalize({"region": "750000000"}, existing) == {"region": "750000000"}
 
 
 @given(
     st.sampled_from(DISTRICTS), st.sampled_from(["kk", "ru", "en"]), st.booleans(), st.booleans()
 )
-def test_a_name_that_is_typed_is_the_district_of_the_region(
+def test_a_typed_name_is_the_district_of_the_region(
     district: Option, language: str, with_region: bool, loudly: bool
 ) -> None:
     name = getattr(district, language)
     typed = {"district": f"  {name.upper() if loudly else name} "}
     if with_region:
         typed |= {"region": district.parent}
-        assert FORM.meant(typed) == {"district": district.code, "region": district.parent}
+        assert FORM.resolve_names(typed) == {"district": district.code, "region": district.parent}
         return
     several = sum(name in (each.kk, each.ru, each.en) for each in DISTRICTS) > 1
-    meant = FORM.meant(typed)
+    meant = FORM.resolve_names(typed)
     assert meant.get("region") == (None if several else district.parent)
     if several:  # nobody guesses which of them
         with pytest.raises(WrongContent):
-            FORM.checked(meant)
+            FORM.normalize(meant)
     else:
-        assert FORM.checked(meant)["district"] == district.code
+        assert FORM.normalize(meant)["district"] == district.code
 
 
-def test_a_name_of_another_region_is_refused_and_codes_stay_codes() -> None:
-    meant = FORM.meant({"district": "Алмалинский район", "region": "710000000"})
+def test_a_foreign_name_is_refused_and_codes_stay() -> None:
+    meant = FORM.resolve_names({"district": "Алмалинский район", "region": "710000000"})
     with pytest.raises(WrongContent) as caught:
-        FORM.checked(meant)
+        FORM.normalize(meant)
     assert caught.value.faults == {"district": OUTSIDE}
     same = {"district": "711110000", "region": "710000000", "content": "x"}
-    assert FORM.meant(same) == same
-    assert FORM.meant({"district": ["a", "b"]}) == {"district": ["a", "b"]}
+    assert FORM.resolve_names(same) == same
+    assert FORM.resolve_names({"district": ["a", "b"]}) == {"district": ["a", "b"]}
 
 
 # A newer classifier
@@ -190,13 +190,13 @@ def test_districts_are_found_among_the_rows_in_any_order(rows: list[tuple[object
 def test_whatever_the_file_holds_it_is_read_or_refused(rows: list[list[object]]) -> None:
     try:
         found = kato.districts([COLUMNS, *rows])
-    except AskedWrongly:
+    except InvalidRequest:
         return
     assert all(kato.is_district(each.code) for each in found)
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "reported"),
     [
         ([], "columns"),
         ([("a", "b"), *ROWS], "columns"),
@@ -204,8 +204,8 @@ def test_whatever_the_file_holds_it_is_read_or_refused(rows: list[list[object]])
         ([COLUMNS, row("103400000", "", "район Ақсуат")], "no name"),
     ],
 )
-def test_what_is_not_the_classifier_is_refused(rows: list[Any], told: str) -> None:
-    with pytest.raises(AskedWrongly, match=told):
+def test_what_is_not_the_classifier_is_refused(rows: list[Any], reported: str) -> None:
+    with pytest.raises(InvalidRequest, match=reported):
         kato.districts(rows)
 
 
@@ -228,29 +228,30 @@ def test_names_are_written_out(kazakh: str, russian: str, kk: str, ru: str, en: 
     assert (found.kk, found.ru, found.en) == (kk, ru, en)
 
 
-def test_a_newer_list_adds_renames_and_ends_and_takes_nothing_away() -> None:
+def test_a_newer_list_adds_renames_and_ends_only() -> None:
     first, second, third = DISTRICTS[:3]
     renamed = replace(second, ru="Другой район")
     new = replace(first, code="109800000")
     found = [renamed, third, new, *DISTRICTS[3:]]
-    renewal = kato.renewed(DISTRICTS, REGIONS, found)
+    renewal = kato.update_districts(DISTRICTS, REGIONS, found)
     assert renewal.changed
     assert (renewal.added, renewal.renamed) == ([new], [renamed])
     assert renewal.ended == [replace(first, active=False)]
     assert {each.code for each in renewal.options} == {each.code for each in (*DISTRICTS, new)}
-    again = kato.renewed(renewal.options, REGIONS, found)
+    again = kato.update_districts(renewal.options, REGIONS, found)
     assert not again.changed
     assert again.options == renewal.options
-    back = kato.renewed(renewal.options, REGIONS, DISTRICTS)  # it is there again
+    back = kato.update_districts(renewal.options, REGIONS, DISTRICTS)  # it is there again
     assert {each.code for each in back.options if not each.active} == {new.code}
 
 
 def test_a_list_that_does_not_fit_the_regions_changes_nothing() -> None:
-    with pytest.raises(AskedWrongly, match="whole classifier"):
-        kato.renewed(DISTRICTS, REGIONS, [each for each in DISTRICTS if each.code[:2] != "79"])
+    others = [each for each in DISTRICTS if each.code[:2] != "79"]
+    with pytest.raises(InvalidRequest, match="whole classifier"):
+        kato.update_districts(DISTRICTS, REGIONS, others)
     foreign = replace(DISTRICTS[0], code="831000000", parent="830000000")
-    with pytest.raises(AskedWrongly, match="830000000"):
-        kato.renewed(DISTRICTS, REGIONS, [*DISTRICTS, foreign])
+    with pytest.raises(InvalidRequest, match="830000000"):
+        kato.update_districts(DISTRICTS, REGIONS, [*DISTRICTS, foreign])
     ended = [replace(each, active=each.code != "790000000") for each in REGIONS]
     fewer = [each for each in DISTRICTS if each.code[:2] != "79"]
-    assert len(kato.renewed(DISTRICTS, ended, fewer).ended) == 5
+    assert len(kato.update_districts(DISTRICTS, ended, fewer).ended) == 5

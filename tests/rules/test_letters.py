@@ -4,12 +4,12 @@ from datetime import date
 
 import pytest
 
-from callcenter.demands.letters import REFUSING, WORDS, Refusal, ground_of, refusal_letter
-from callcenter.demands.states import Ground
+from callcenter.demands.letters import REFUSING, WORDS, RefusalLetter, ground_of, refusal_letter
+from callcenter.demands.rules.states import RefusalGround
 
 
-def refusal_of(ground: Ground, on: date = date(2026, 11, 25)) -> Refusal:
-    return Refusal(
+def refusal_of(ground: RefusalGround, on: date = date(2026, 11, 25)) -> RefusalLetter:
+    return RefusalLetter(
         number="26-0001/1",
         on=on,
         to_kk="Банк <А>",
@@ -21,8 +21,8 @@ def refusal_of(ground: Ground, on: date = date(2026, 11, 25)) -> Refusal:
     )
 
 
-@pytest.mark.parametrize("ground", Ground)
-def test_every_ground_has_its_letter_in_both_languages(ground: Ground) -> None:
+@pytest.mark.parametrize("ground", RefusalGround)
+def test_every_ground_has_its_letter_in_both_languages(ground: RefusalGround) -> None:
     refusal = refusal_of(ground)
     made = refusal_letter(refusal)
     assert made.startswith(b"%PDF-")
@@ -35,9 +35,9 @@ def test_every_ground_has_its_letter_in_both_languages(ground: Ground) -> None:
     assert WORDS["kk"].keys() == WORDS["ru"].keys()
 
 
-def test_who_is_not_the_authorised_body_is_told_which_is_it_by_then() -> None:
-    before = refusal_of(Ground.NOT_AUTHORISED, date(2025, 9, 17))
-    now = refusal_of(Ground.NOT_AUTHORISED)
+def test_a_refused_body_reads_which_one_is_authorised() -> None:
+    before = refusal_of(RefusalGround.NOT_AUTHORISED, date(2025, 9, 17))
+    now = refusal_of(RefusalGround.NOT_AUTHORISED)
     assert "17.09.2025 это Министерство цифрового развития, инноваций" in ground_of(before, "ru")
     assert ground_of(before, "ru").endswith("(уполномоченный орган в сфере информатизации).")
     assert "это Министерство искусственного интеллекта" in ground_of(now, "ru")

@@ -6,9 +6,9 @@ import pytest
 from reportlab.pdfbase import pdfmetrics
 from reportlab.platypus import Paragraph
 
-from callcenter.register.receipt import Receipt
-from callcenter.register.receipt_pdf import _story, printed
-from callcenter.web.printing import BOLD, FONT
+from callcenter.appeals.rules.receipt import Receipt
+from callcenter.appeals.status.receipt_pdf import render_receipt, story
+from callcenter.platform.core.pdf import BOLD, FONT
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_the_receipt_on_paper_says_all_of_it(language: str, by: str) -> None:
         code="0427",
         language=language,
     )
-    made = printed(receipt)
+    made = render_receipt(receipt)
     assert made.startswith(b"%PDF-")
     assert made.count(b"/Type /Page\n") == 1
-    said = [each.getPlainText() for each in _story(receipt) if isinstance(each, Paragraph)]
+    said = [each.getPlainText() for each in story(receipt) if isinstance(each, Paragraph)]
     [(title, _), *lines] = receipt.lines()
     assert said[1:] == [title, *(f"{label}: {value}" for label, value in lines)]
     letters = {ord(letter) for letter in "".join(said)}

@@ -3,7 +3,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.recordings.spool import name_for, read_name
+from callcenter.recordings.sealing.spool import name_for, read_name
 
 CALL_IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
 

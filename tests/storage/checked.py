@@ -8,16 +8,16 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from callcenter.appeals import outgoing
-from callcenter.appeals import store as appeals
-from callcenter.appeals.store import EventRow
-from callcenter.ledger.differences import Difference, Kind
-from callcenter.ledger.files import ledger_of
-from callcenter.ledger.jobs import CHECKED, check_calls
+from callcenter.appeals.calls import outbound_calls
+from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.calls.store import EventRow
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.recordings import store as recordings
-from callcenter.recordings.spool import name_for
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
+from callcenter.recordings.sealing.spool import name_for
+from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from callcenter.telephony.reconciliation.jobs import CHECK_WINDOW, check_calls
+from callcenter.telephony.reconciliation.rules import Discrepancy, DiscrepancyKind
 from tests.appeals import opened
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -87,15 +87,15 @@ WENT_OUT = b"".join(
 
 
 @dataclass
-class World:
+class CheckedCalls:
     """A call that came in and was recorded, one that was dialled, one that nobody answered."""
 
-    tools: Tools
+    tools: WorkerResources
     appeal: UUID
     recording: UUID
 
     def write(self, lines: bytes) -> None:
-        with ledger_of(self.tools.settings).open("ab") as file:
+        with cel_file_of(self.tools.settings).open("ab") as file:
             file.write(lines)
 
     def spool(self, name: str, seconds: float = 16) -> None:
@@ -108,14 +108,15 @@ class World:
         async with unit_of_work(self.tools.engine) as connection:
             await connection.execute(text(statement), values)
 
-    async def check(self, *, mending: bool = False) -> tuple[list[Difference], list[Difference]]:
+    async def check(self, *, mending: bool = False) -> tuple[list[Discrepancy], list[Discrepancy]]:
         until = datetime.now(UTC)
-        return await check_calls(self.tools, since=until - CHECKED, until=until, mending=mending)
+        since = until - CHECK_WINDOW
+        return await check_calls(self.tools, since=since, until=until, repair=mending)
 
-    async def found(self) -> list[tuple[Kind, str]]:
+    async def found(self) -> list[tuple[DiscrepancyKind, str]]:
         return [(each.kind, each.subject) for each in (await self.check())[0]]
 
-    async def mend(self) -> list[Kind]:
+    async def mend(self) -> list[DiscrepancyKind]:
         """What was mended; a second look finds nothing of it."""
         found, mended = await self.check(mending=True)
         left = [each for each in found if each not in mended]
@@ -124,17 +125,17 @@ class World:
 
     async def moments(self) -> list[tuple[str, object]]:
         async with unit_of_work(self.tools.engine) as connection:
-            row = await appeals.of_call(connection, IN)
+            row = await appeals.find_by_call(connection, IN)
             assert row is not None
             events = await appeals.events(connection, row.id)
         return [(event.kind, event.detail.get("difference")) for event in events]
 
 
-async def make_world(tools: Tools) -> World:
-    """A world in which the register and the switch agree."""
+async def make_checked_calls(tools: WorkerResources) -> CheckedCalls:
+    """Calls of which the register and the switch agree."""
     for file in tools.settings.spool.iterdir():
         file.unlink()
-    made = World(tools, uuid4(), uuid4())
+    made = CheckedCalls(tools, uuid4(), uuid4())
     made.write(CAME_IN + WENT_OUT)
     called = uuid4()
     async with unit_of_work(tools.engine) as connection:
@@ -152,7 +153,7 @@ async def make_world(tools: Tools) -> World:
             ("callback-1", 149.9, 170.5, "not_reached"),
             ("outgoing-1", 300, 310, "given_up"),
         ):
-            call = await outgoing.begin(
+            call = await outbound_calls.begin(
                 connection,
                 appeal_id=made.appeal,
                 call_id=call_id,
@@ -160,7 +161,7 @@ async def make_world(tools: Tools) -> World:
                 consultant_id=None,
                 began_at=at(began),
             )
-            await outgoing.close(connection, call.id, outcome=outcome, ended_at=at(ended))
+            await outbound_calls.close(connection, call.id, outcome=outcome, ended_at=at(ended))
         for recording_id, name, began in (
             (made.recording, name_for(IN, made.recording), 6),
             (called, name_for(CALLED, called), 105),

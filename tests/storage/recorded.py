@@ -1,4 +1,4 @@
-"""The recorded ledger, and a worker's tools to account for its calls."""
+"""The recorded CEL log, and a worker's tools to account for its calls."""
 
 import asyncio
 import json
@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import text
 
-from callcenter.ledger.files import ledger_of
-from callcenter.ledger.jobs import account_for_calls
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from callcenter.telephony.reconciliation.jobs import account_for_calls
 
-RECORDED = Path(__file__).parent.parent / "protocol" / "recorded" / "ledger.jsonl"
+RECORDED = Path(__file__).parent.parent / "protocol" / "recorded" / "cel.jsonl"
 
 
 LINES = RECORDED.read_bytes().splitlines(keepends=True)
@@ -50,17 +50,17 @@ def lines_of(*call_ids: str) -> list[bytes]:
     return [each for each in LINES if json.loads(each)["linkedid"] in call_ids]
 
 
-def write(tools: Tools, lines: list[bytes]) -> None:
-    with ledger_of(tools.settings).open("ab") as file:
+def write(tools: WorkerResources, lines: list[bytes]) -> None:
+    with cel_file_of(tools.settings).open("ab") as file:
         file.write(b"".join(lines))
 
 
-async def account(tools: Tools) -> None:
+async def account(tools: WorkerResources) -> None:
     await account_for_calls(tools, NOW)
 
 
-async def everything(tools: Tools) -> dict[str, list[Any]]:
-    """All that may come of a ledger, without what is made anew each time."""
+async def everything(tools: WorkerResources) -> dict[str, list[Any]]:
+    """All that may come of a CEL log, without what is made anew each time."""
     queries = {
         "appeals": "SELECT call_id, number, channel, language, caller_kind, caller_number,"
         " consultant_id, received_at, ended_at, outcome FROM appeal ORDER BY call_id",
@@ -78,7 +78,7 @@ async def everything(tools: Tools) -> dict[str, list[Any]]:
     return found | {"files": files}
 
 
-async def outcomes(tools: Tools) -> dict[str, str]:
+async def outcomes(tools: WorkerResources) -> dict[str, str]:
     rows = (await everything(tools))["appeals"]
     return {call_id: outcome for call_id, *_, outcome in rows}
 

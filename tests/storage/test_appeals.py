@@ -7,11 +7,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.appeals import number, store
-from callcenter.appeals.callers import read_caller
-from callcenter.appeals.losses import Losses
+from callcenter.appeals.calls import store
+from callcenter.appeals.calls.recent_drops import RecentDrops
+from callcenter.appeals.rules import number
 from callcenter.consultants import store as consultants
-from callcenter.storage.engine import unit_of_work
+from callcenter.platform.core.caller_id import parse_caller_id
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work, within
+from callcenter.platform.storage.notify_listener import NotifyListener
 
 NOON = datetime(2026, 7, 1, 7, tzinfo=UTC)
 
@@ -54,7 +57,7 @@ async def test_a_repeated_call_keeps_its_number_and_uses_up_none(engine: AsyncEn
     assert [sequence(first), sequence(second)] == [1, 2]
 
 
-async def test_the_same_call_opened_by_many_at_once_has_one_number(engine: AsyncEngine) -> None:
+async def test_a_call_opened_by_many_has_one_number(engine: AsyncEngine) -> None:
     async def one() -> str:
         async with unit_of_work(engine) as connection:
             given = await open_one(connection, "same")
@@ -135,7 +138,7 @@ async def test_an_empty_batch_of_moments_is_nothing(engine: AsyncEngine) -> None
         assert (await connection.execute(text("SELECT count(*) FROM appeal_event"))).scalar() == 0
 
 
-async def test_of_two_who_add_a_moment_at_once_each_keeps_its_own(engine: AsyncEngine) -> None:
+async def test_two_simultaneous_events_each_keep_a_seq(engine: AsyncEngine) -> None:
     appeal_id = uuid4()
 
     async def add(connection: AsyncConnection, kind: str) -> None:
@@ -169,7 +172,7 @@ async def until_somebody_waits(engine: AsyncEngine) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_moment_added_during_a_call_takes_no_place_of_the_calls_own(
+async def test_an_event_added_during_a_call_has_another_seq(
     engine: AsyncEngine,
 ) -> None:
     appeal_id = uuid4()
@@ -235,8 +238,8 @@ async def test_an_unknown_language_is_refused(engine: AsyncEngine) -> None:
             await store.set_language(connection, appeal_id=appeal_id, language="en")
 
 
-async def test_only_a_call_of_the_same_number_lost_lately_counts_as_lost(
-    engine: AsyncEngine,
+async def test_only_a_recent_loss_of_the_number_counts(
+    settings: Settings, engine: AsyncEngine
 ) -> None:
     now = datetime.now(UTC)
     lost = "lost_to_a_fault"
@@ -259,33 +262,33 @@ async def test_only_a_call_of_the_same_number_lost_lately_counts_as_lost(
                 received_at=at - timedelta(hours=1),
             )
             await store.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=at)
-    losses = Losses(engine)
+    losses = RecentDrops(engine, NotifyListener(settings))
     reading = asyncio.create_task(losses.run())
-    first = read_caller(calls[0][0])
+    first = parse_caller_id(calls[0][0])
     async with asyncio.timeout(10):
-        while not losses.include(first):
+        while not losses.contains(first):
             await asyncio.sleep(0.01)
-    assert [losses.include(read_caller(caller)) for caller, _, _ in calls] == [
+    assert [losses.contains(parse_caller_id(caller)) for caller, _, _ in calls] == [
         *(True, False, False, False)
     ]
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
 
 
-async def test_what_we_lost_ourselves_counts_at_once_but_not_for_whoever_withholds_the_number(
-    engine: AsyncEngine,
+async def test_our_own_loss_counts_unless_the_number_is_withheld(
+    settings: Settings, engine: AsyncEngine
 ) -> None:
-    losses = Losses(engine)
-    known, withheld = read_caller("+77010000001"), read_caller("anonymous")
-    for caller in (known, withheld):
+    losses = RecentDrops(engine, NotifyListener(settings))
+    existing, withheld = parse_caller_id("+77010000001"), parse_caller_id("anonymous")
+    for caller in (existing, withheld):
         losses.add(caller)
-    assert losses.include(known)
-    assert not losses.include(withheld)
-    assert not losses.include(read_caller("+77010000002"))
+    assert losses.contains(existing)
+    assert not losses.contains(withheld)
+    assert not losses.contains(parse_caller_id("+77010000002"))
 
 
-async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
-    engine: AsyncEngine,
+async def test_a_returning_caller_is_recognized_with_the_consultant(
+    settings: Settings, engine: AsyncEngine
 ) -> None:
     now = datetime.now(UTC)
     calls: list[tuple[str, str, list[str], int, str | None]] = [
@@ -318,7 +321,8 @@ async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
                     " VALUES (%s, 1, %s, '{}', now(), %s)",
                     (appeal_id, stage, ids[5] if stage == "joined" else None),
                 )
-            await store.set_urgent(connection, appeal_id=appeal_id, urgent=urgent)
+            settled = store.AppealUpdate(appeal_id, urgent=urgent)
+            await store.change_appeals(within(connection), [settled])
             if outcome != "left_waiting":
                 await store.set_consultant(connection, appeal_id=appeal_id, consultant_id=had.id)
             await store.close_appeal(connection, appeal_id=appeal_id, outcome=outcome, ended_at=at)
@@ -327,14 +331,14 @@ async def test_who_rings_back_about_an_open_appeal_is_known_with_who_had_it(
             " VALUES (%s, 9, now(), 'caller_lost', '{}')",
             (ids[8],),
         )
-    losses = Losses(engine, timedelta(hours=1))
+    losses = RecentDrops(engine, NotifyListener(settings), timedelta(hours=1))
     reading = asyncio.create_task(losses.run())
     async with asyncio.timeout(10):
-        while losses.had_by(read_caller(calls[0][0])) is None:
+        while losses.preferred_consultant(parse_caller_id(calls[0][0])) is None:
             await asyncio.sleep(0.01)
-    assert [losses.had_by(read_caller(caller)) for caller, *_ in calls] == [
+    assert [losses.preferred_consultant(parse_caller_id(caller)) for caller, *_ in calls] == [
         *("201", "201", "201", None, None, "201", None, "201", "201")
     ]
-    assert losses.had_by(read_caller("anonymous")) is None
+    assert losses.preferred_consultant(parse_caller_id("anonymous")) is None
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

@@ -14,21 +14,23 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.audit import head_files, store
-from callcenter.audit.actions import Action
-from callcenter.audit.head_files import AnotherKey
-from callcenter.audit.jobs import sign_head
-from callcenter.audit.store import record, stored
+from callcenter.appeals.actions import AppealAction
 from callcenter.cli import callcenter
 from callcenter.commands import worker
-from callcenter.errors import CallcenterError
-from callcenter.settings import ROOT, Settings
-from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.storage.jobs import Tools, connected
-from callcenter.storage.migrate import migrate
+from callcenter.platform.audit import checkpoint_files, store
+from callcenter.platform.audit.checkpoint_files import KeyMismatch
+from callcenter.platform.audit.jobs import sign_checkpoint
+from callcenter.platform.audit.store import read_log, record
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.core.secrets import make_secret
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources, connected
+from callcenter.platform.storage.migrate import migrate
 
 DAY = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 GUARDS_OFF = "ALTER TABLE audit_entry DISABLE TRIGGER append_only; "
+GUARDS_ON = "; ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER append_only"
 
 Verify = Callable[[], str]
 
@@ -37,7 +39,7 @@ async def note(connection: AsyncConnection, subject: str) -> None:
     await record(
         connection,
         who="user:aigul",
-        action=Action.APPEAL_VIEWED,
+        action=AppealAction.APPEAL_VIEWED,
         subject=subject,
         detail={"by": "page", "ә": 3},
         from_address="127.0.0.1",
@@ -50,9 +52,9 @@ async def write(engine: AsyncEngine, entries: int) -> None:
             await note(connection, f"appeal:{number}")
 
 
-async def at_work(tools: Tools, task: str) -> None:
+async def at_work(tools: WorkerResources, task: str) -> None:
     """A worker does this, as it does by itself in its time."""
-    assert worker.command.name == "worker"  # what it imports is what a worker can do
+    worker.load_jobs()
     async with connected(tools.settings) as app:
         assert task in {name for name, _ in app.periodic_registry.periodic_tasks}
         await app.configure_task(task).defer_async(timestamp=0)
@@ -65,7 +67,7 @@ async def write_and_sign(settings: Settings, at: datetime, entries: int) -> None
     engine = open_database(settings)
     try:
         await write(engine, entries)
-        await sign_head(Tools(settings, engine), at)
+        await sign_checkpoint(WorkerResources(settings, engine), at)
     finally:
         await engine.dispose()
 
@@ -101,13 +103,13 @@ def tamper(database: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def test_a_log_that_nobody_touched_is_told_to_be_sound(log: Settings, verify: Verify) -> None:
+def test_a_log_that_nobody_touched_is_reported_as_sound(log: Settings, verify: Verify) -> None:
     said = verify()
     assert said.startswith("12 entries are as they were written\n2 signed heads agree, the newest")
     assert "of 2026-11-24 for entry 10" in said
 
 
-def test_an_empty_log_and_one_without_heads_are_told_apart_from_signed_ones(
+def test_empty_and_unsigned_logs_are_distinguished_from_signed_ones(
     settings: Settings, verify: Verify
 ) -> None:
     assert verify() == (
@@ -117,7 +119,7 @@ def test_an_empty_log_and_one_without_heads_are_told_apart_from_signed_ones(
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "reported"),
     [
         ("UPDATE audit_entry SET who = 'user:asel' WHERE id = 4", ["entry 4: not what"]),
         ("UPDATE audit_entry SET action = 'x' WHERE id = 1", ["entry 1: not what"]),
@@ -165,15 +167,51 @@ def test_an_empty_log_and_one_without_heads_are_told_apart_from_signed_ones(
         ),
     ],
 )
-def test_whatever_is_done_to_the_table_is_found_and_its_place_told(
-    log: Settings, database: str, verify: Verify, statement: str, told: list[str]
+def test_any_tampering_with_the_table_is_found_and_located(
+    log: Settings, database: str, verify: Verify, statement: str, reported: list[str]
 ) -> None:
-    tamper(database, GUARDS_OFF + statement)
+    tamper(database, GUARDS_OFF + statement + GUARDS_ON)
     said = verify().splitlines()
-    assert [line.startswith(start) for line, start in zip(said, told, strict=False)] == [
-        True for _ in told
+    assert [line.startswith(start) for line, start in zip(said, reported, strict=False)] == [
+        True for _ in reported
     ]
-    assert said[len(told)].startswith(f"{len(told)} faults in the audit log")
+    assert said[len(reported)].startswith(f"{len(reported)} faults in the audit log")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE audit_entry DISABLE TRIGGER append_only",
+        "ALTER TABLE audit_entry ENABLE TRIGGER append_only",
+        "ALTER TABLE audit_entry ENABLE REPLICA TRIGGER append_only",
+        "DROP TRIGGER append_only ON audit_entry",
+        "CREATE OR REPLACE FUNCTION audit_entry_is_append_only() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_entry"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_is_append_only()",
+        "CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entry"
+        " FOR EACH STATEMENT WHEN (current_user <> 'x') EXECUTE FUNCTION"
+        " audit_entry_is_append_only(); ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER append_only",
+        "CREATE RULE nothing AS ON INSERT TO audit_entry DO INSTEAD NOTHING",
+        "CREATE RULE nothing AS ON INSERT TO audit_entry WHERE NEW.who = 'x' DO INSTEAD NOTHING",
+        "ALTER TABLE audit_entry ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE audit_entry DISABLE TRIGGER of_its_writer",
+        "DROP TRIGGER of_its_writer ON audit_entry",
+        "CREATE OR REPLACE FUNCTION audit_entry_is_of_its_writer() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN NEW; END $$",
+    ],
+)
+def test_a_log_whose_guard_is_off_is_a_fault(
+    log: Settings, database: str, verify: Verify, statement: str
+) -> None:
+    tamper(database, statement)
+    said = verify().splitlines()
+    assert said[0].startswith("a trigger that refuses changes of the audit log, or forged")
+    assert said[1].startswith("1 faults in the audit log of 12 entries")
+
+
+def test_entries_after_the_last_head_are_counted(log: Settings, verify: Verify) -> None:
+    assert "\n2 entries since then are covered by no head yet\n" in verify()
 
 
 def test_entries_written_anew_with_a_sound_chain_contradict_the_heads(
@@ -210,7 +248,7 @@ def test_heads_are_verified_with_public_tools_as_the_page_says(log: Settings) ->
             program, cwd=log.audit_heads, check=False, capture_output=True
         ).returncode
 
-    head = head_files.file_of(log.audit_heads, DAY)
+    head = checkpoint_files.file_of(log.audit_heads, DAY)
     assert as_the_page_says() == 0
     said = head.read_text()
     head.unlink()
@@ -218,40 +256,40 @@ def test_heads_are_verified_with_public_tools_as_the_page_says(log: Settings) ->
     assert as_the_page_says() != 0
 
 
-async def test_a_head_is_signed_once_a_day_and_none_of_an_empty_log(
+async def test_a_checkpoint_is_daily_and_none_of_an_empty_log(
     settings: Settings, engine: AsyncEngine
 ) -> None:
-    tools = Tools(settings, engine)
-    await sign_head(tools, DAY)
+    tools = WorkerResources(settings, engine)
+    await sign_checkpoint(tools, DAY)
     assert not settings.audit_heads.exists()
     await write(engine, 1)
-    await asyncio.gather(*(sign_head(tools, DAY) for _ in range(5)))
+    await asyncio.gather(*(sign_checkpoint(tools, DAY) for _ in range(5)))
     await write(engine, 1)
-    await sign_head(tools, DAY + timedelta(hours=11))
-    await sign_head(tools, DAY + timedelta(hours=12))
-    kept = head_files.read_all(settings.audit_heads)
-    assert [head.entry for head in kept.heads] == [1, 2]
-    assert kept.not_signed == []
+    await sign_checkpoint(tools, DAY + timedelta(hours=11))
+    await sign_checkpoint(tools, DAY + timedelta(hours=12))
+    saved = checkpoint_files.read_all(settings.audit_heads)
+    assert [head.entry for head in saved.heads] == [1, 2]
+    assert saved.not_signed == []
 
 
-async def test_a_head_from_before_a_clock_change_is_not_taken_for_that_of_today(
+async def test_a_checkpoint_before_a_clock_change_is_not_todays(
     settings: Settings, engine: AsyncEngine, verify: Verify, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The clock leaps ahead by eight days and is put back: all that is written later is signed."""
-    tools, day = Tools(settings, engine), timedelta(days=1)
+    tools, day = WorkerResources(settings, engine), timedelta(days=1)
 
     async def signed(at: datetime) -> list[str]:
         """The names of the files that come to be then, however often it is asked for."""
         before = {file.name for file in settings.audit_heads.glob("*.head")}
         for _ in range(3):
-            await sign_head(tools, at)
+            await sign_checkpoint(tools, at)
         return sorted({file.name for file in settings.audit_heads.glob("*.head")} - before)
 
     await write(engine, 1)
     assert await signed(DAY) == ["2026-11-24.head"]
     await write(engine, 1)
     assert await signed(DAY + 8 * day) == ["2026-12-02.head"]
-    assert "no head was signed on 2026-11-25, 2026-11-26" in caplog.text
+    assert "none was signed on 2026-11-25, 2026-11-26" in caplog.text
     await write(engine, 1)
     assert await signed(DAY) == ["2026-11-24-2.head"]
     assert "entry 3 is signed in 2026-11-24-2.head" in caplog.text
@@ -260,27 +298,27 @@ async def test_a_head_from_before_a_clock_change_is_not_taken_for_that_of_today(
         assert len(await signed(DAY + days * day)) == 1
     await write(engine, 1)
     assert await signed(DAY + 8 * day) == ["2026-12-02-2.head"]
-    kept = head_files.read_all(settings.audit_heads)
-    assert sorted(head.entry for head in kept.heads) == list(range(1, 12))
+    saved = checkpoint_files.read_all(settings.audit_heads)
+    assert sorted(head.entry for head in saved.heads) == list(range(1, 12))
     assert "11 signed heads agree" in await asyncio.to_thread(verify)
 
 
-async def test_days_without_a_head_are_told_and_the_next_head_covers_them(
+async def test_days_without_checkpoint_are_named_and_covered_later(
     settings: Settings,
     engine: AsyncEngine,
     database: str,
     verify: Verify,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tools, day = Tools(settings, engine), timedelta(days=1)
+    tools, day = WorkerResources(settings, engine), timedelta(days=1)
     await write(engine, 1)
-    await sign_head(tools, DAY)
+    await sign_checkpoint(tools, DAY)
     assert caplog.text == ""
     await write(engine, 3)
-    await sign_head(tools, DAY + 3 * day)
-    assert "no head was signed on 2026-11-25, 2026-11-26: that of today covers" in caplog.text
+    await sign_checkpoint(tools, DAY + 3 * day)
+    assert "none was signed on 2026-11-25, 2026-11-26, that of today covers" in caplog.text
     caplog.clear()
-    await sign_head(tools, DAY + 4 * day)
+    await sign_checkpoint(tools, DAY + 4 * day)
     assert caplog.text == ""
     said = await asyncio.to_thread(verify)
     assert "2 days have no head of their own, a later one covers: 2026-11-25, 2026-11-26" in said
@@ -289,36 +327,54 @@ async def test_days_without_a_head_are_told_and_the_next_head_covers_them(
     assert "entry 3: not what" in await asyncio.to_thread(verify)
 
 
-async def test_of_a_log_that_was_cut_off_a_head_is_signed_once_a_day(
+async def test_a_truncated_log_gets_one_checkpoint_a_day(
     settings: Settings, engine: AsyncEngine, database: str
 ) -> None:
-    tools = Tools(settings, engine)
+    tools = WorkerResources(settings, engine)
     await write(engine, 5)
-    await sign_head(tools, DAY)
+    await sign_checkpoint(tools, DAY)
     for statement in (GUARDS_OFF, "DELETE FROM audit_entry WHERE id > 2"):
         await asyncio.to_thread(tamper, database, statement)
     for _ in range(3):
-        await sign_head(tools, DAY)
-        await sign_head(tools, DAY + timedelta(days=1))
+        await sign_checkpoint(tools, DAY)
+        await sign_checkpoint(tools, DAY + timedelta(days=1))
     assert len(list(settings.audit_heads.glob("*.head"))) == 2
 
 
-async def test_no_head_is_written_that_the_key_beside_it_would_not_verify(
+async def test_no_checkpoint_is_written_that_its_key_cannot_verify(
     settings: Settings, engine: AsyncEngine
 ) -> None:
-    tools = Tools(settings, engine)
+    tools = WorkerResources(settings, engine)
     await write(engine, 1)
-    await sign_head(tools, DAY)
+    await sign_checkpoint(tools, DAY)
     (settings.secrets_folder / "audit").unlink()
-    with pytest.raises(AnotherKey):
-        await sign_head(tools, DAY + timedelta(days=1))
+    make_secret(settings.secrets_folder, "audit")
+    with pytest.raises(KeyMismatch):
+        await sign_checkpoint(tools, DAY + timedelta(days=1))
     assert len(list(settings.audit_heads.glob("*.head"))) == 1
+
+
+async def test_a_checkpoint_on_demand_is_signed_beside_the_daily_one(
+    settings: Settings, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside that of the day, which is no sign of a changed clock; and only for new entries."""
+    tools = WorkerResources(settings, engine)
+    await write(engine, 1)
+    await sign_checkpoint(tools, DAY)
+    await write(engine, 2)
+    later = DAY + timedelta(hours=1)
+    await asyncio.gather(*(sign_checkpoint(tools, later, at_once=True) for _ in range(3)))
+    await write(engine, 1)
+    await sign_checkpoint(tools, DAY + timedelta(hours=2))
+    saved = checkpoint_files.read_all(settings.audit_heads)
+    assert sorted(head.entry for head in saved.heads) == [1, 3]
+    assert caplog.text == ""
 
 
 async def test_a_worker_signs_the_head(settings: Settings, engine: AsyncEngine) -> None:
     await write(engine, 1)
-    await at_work(Tools(settings, engine), "audit.sign_head")
-    assert [head.entry for head in head_files.read_all(settings.audit_heads).heads] == [1]
+    await at_work(WorkerResources(settings, engine), "audit.sign_head")
+    assert [head.entry for head in checkpoint_files.read_all(settings.audit_heads).heads] == [1]
 
 
 @pytest.mark.parametrize(
@@ -338,19 +394,19 @@ def test_the_log_refuses_changes_also_by_a_superuser(
     assert verify().startswith("12 entries")
 
 
-@pytest.mark.parametrize("deed", ["UPDATE audit_entry SET who = ''", "DELETE FROM audit_entry"])
-def test_an_ordinary_role_that_owns_the_table_has_no_right_to_change_the_log(
-    settings: Settings, empty_database: str, deed: str
+@pytest.mark.parametrize("step", ["UPDATE audit_entry SET who = ''", "DELETE FROM audit_entry"])
+def test_an_owning_role_has_no_right_to_change_the_log(
+    settings: Settings, empty_database: str, step: str
 ) -> None:
     name = psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"]
     tamper(empty_database, f"CREATE ROLE {name}_owner; ALTER DATABASE {name} OWNER TO {name}_owner")
     owned = f"{empty_database}&options=-c%20role%3D{name}_owner"
     migrate(settings.model_copy(update={"database_url": SecretStr(owned)}))
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        tamper(owned, GUARDS_OFF + deed)
+        tamper(owned, GUARDS_OFF + step)
 
 
-async def test_who_waits_too_long_for_another_writer_fails_and_the_chain_goes_on(
+async def test_a_writer_waiting_too_long_fails_and_others_go_on(
     engine: AsyncEngine,
 ) -> None:
     async with engine.connect() as holder:
@@ -366,7 +422,7 @@ async def test_who_waits_too_long_for_another_writer_fails_and_the_chain_goes_on
         await holder.invalidate()
     await write(engine, 1)
     async with unit_of_work(engine) as connection:
-        rows = [row async for batch in stored(connection) for row in batch]
+        rows = [row async for batch in read_log(connection) for row in batch]
     assert [(row.id, row.subject) for row in rows] == [(1, "appeal:0")]
 
 
@@ -376,21 +432,25 @@ async def test_the_log_is_read_in_parts_whatever_its_length(
     monkeypatch.setattr(store, "BATCH", 5)
     await write(engine, 12)
     async with unit_of_work(engine) as connection:
-        parts = [[row.id for row in part] async for part in stored(connection)]
+        parts = [[row.id for row in part] async for part in read_log(connection)]
     assert parts == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
 
 
-async def test_every_night_a_log_that_was_changed_is_told_and_supervisors_are_alarmed(
+async def test_a_changed_log_alerts_supervisors_every_night(
     settings: Settings, engine: AsyncEngine, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tools = Tools(settings, engine)
+    tools = WorkerResources(settings, engine)
     await write(engine, 1)
     await at_work(tools, "audit.verify")
     assert "audit log" not in caplog.text
     async with unit_of_work(engine) as connection:
-        for statement in (GUARDS_OFF.rstrip("; "), "GRANT UPDATE ON audit_entry TO CURRENT_USER"):
+        for statement in (
+            GUARDS_OFF.rstrip("; "),
+            "GRANT UPDATE ON audit_entry TO CURRENT_USER",
+            "UPDATE audit_entry SET who = 'user:nobody'",
+            GUARDS_ON.lstrip("; "),
+        ):
             await connection.execute(text(statement))
-        await connection.execute(text("UPDATE audit_entry SET who = 'user:nobody'"))
     await at_work(tools, "audit.verify")
-    assert "1 faults in the audit log of 1 entries" in caplog.text
+    assert "audit log verification failed: 1 faults in 1 entries" in caplog.text
     assert await redis.hgetall("desk:alarm_counts") == {"not_as_written": "1"}

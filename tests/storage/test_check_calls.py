@@ -13,21 +13,21 @@ import pytest_asyncio
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
 
-from callcenter.appeals import store as appeals
-from callcenter.appeals.store import EventRow
+from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.calls.store import EventRow
 from callcenter.cli import callcenter
-from callcenter.consultants.alarms import Alarm
-from callcenter.errors import AskedWrongly, NotReady, WeFailed
-from callcenter.ledger.differences import Kind
-from callcenter.ledger.files import ledger_of
-from callcenter.ledger.jobs import CHECK
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest, OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources, connected, enqueue_once
 from callcenter.recordings import store as recordings
-from callcenter.recordings.keeping import Keeper
-from callcenter.recordings.spool import name_for
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, connected, enqueue_once
-from callcenter.up.ports import free_port
+from callcenter.recordings.sealing.spool import name_for
+from callcenter.recordings.sealing.worker import SealingWorker
+from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from callcenter.telephony.reconciliation.jobs import CHECK
+from callcenter.telephony.reconciliation.rules import DiscrepancyKind
+from callcenter.worker.alerts import RECORDINGS_WAIT
 from tests.storage.checked import (
     BEGAN,
     CAME_IN,
@@ -36,119 +36,127 @@ from tests.storage.checked import (
     NOT_REACHED,
     SOME,
     WENT_OUT,
-    World,
+    CheckedCalls,
     at,
-    make_world,
+    make_checked_calls,
 )
 
 
 @pytest_asyncio.fixture
-async def world(tools: Tools) -> World:
-    return await make_world(tools)
+async def checked(tools: WorkerResources) -> CheckedCalls:
+    return await make_checked_calls(tools)
 
 
-async def test_what_agrees_has_no_difference_before_recordings_are_kept_and_after(
-    world: World,
+async def test_agreeing_sources_have_no_difference_before_and_after_sealing(
+    checked: CheckedCalls,
 ) -> None:
-    assert await world.found() == []
-    assert await Keeper(world.tools.settings, world.tools.engine).keep_closed()
-    assert list(world.tools.settings.spool.iterdir()) == []
-    assert await world.found() == []
+    assert await checked.found() == []
+    assert await SealingWorker(checked.tools.settings, checked.tools.engine).seal_closed()
+    assert list(checked.tools.settings.spool.iterdir()) == []
+    assert await checked.found() == []
 
 
-async def test_the_ledger_is_read_from_all_its_files_packed_or_not(world: World) -> None:
-    ledger = ledger_of(world.tools.settings)
-    lines = ledger.read_bytes().splitlines(keepends=True)
-    ledger.with_name("ledger.jsonl.2.gz").write_bytes(gzip.compress(b"".join(lines[:8])))
-    ledger.with_name("ledger.jsonl.1").write_bytes(b"".join(lines[8:15]))
-    ledger.write_bytes(b"".join(lines[15:]) + b'{"half')
-    assert await world.found() == []
-    ledger.with_name("ledger.jsonl.1").unlink()
-    assert await world.found() != []
+async def test_the_log_is_read_from_all_files_packed_or_not(checked: CheckedCalls) -> None:
+    cel_log = cel_file_of(checked.tools.settings)
+    lines = cel_log.read_bytes().splitlines(keepends=True)
+    cel_log.with_name("ledger.jsonl.2.gz").write_bytes(gzip.compress(b"".join(lines[:8])))
+    cel_log.with_name("ledger.jsonl.1").write_bytes(b"".join(lines[8:15]))
+    cel_log.write_bytes(b"".join(lines[15:]) + b'{"half')
+    assert await checked.found() == []
+    cel_log.with_name("ledger.jsonl.1").unlink()
+    assert await checked.found() != []
 
 
-async def test_a_packed_file_that_is_broken_is_an_error_and_never_an_agreement(
-    world: World,
+async def test_a_broken_packed_file_is_an_error_not_agreement(
+    checked: CheckedCalls,
 ) -> None:
-    packed = ledger_of(world.tools.settings).with_name("ledger.jsonl.2.gz")
+    packed = cel_file_of(checked.tools.settings).with_name("ledger.jsonl.2.gz")
     packed.write_bytes(gzip.compress(CAME_IN)[:-9])
-    with pytest.raises(WeFailed, match="cannot read the switch's ledger"):
-        await world.check()
+    with pytest.raises(OperationFailed, match="cannot read the CEL file"):
+        await checked.check()
 
 
-async def test_lines_that_cannot_be_read_are_a_difference(world: World) -> None:
-    world.write(b"garbage\n" + b"x" * 200_000 + b"\n")
-    assert await world.found() == [(Kind.LINES_UNREADABLE, "ledger")]
-    assert await world.mend() == []
+async def test_lines_that_cannot_be_read_are_a_difference(checked: CheckedCalls) -> None:
+    checked.write(b"garbage\n" + b"x" * 200_000 + b"\n")
+    assert await checked.found() == [(DiscrepancyKind.LINES_UNREADABLE, "ledger")]
+    assert await checked.mend() == []
 
 
-async def test_a_call_that_nobody_wrote_down_is_found_and_gets_its_appeal(world: World) -> None:
-    await world.sql("DELETE FROM recording")
-    await world.sql("DELETE FROM appeal")
-    found = await world.found()
-    assert found[:3] == [(Kind.CALL_WITHOUT_APPEAL, each) for each in (IN, DIALLED, NOT_REACHED)]
-    assert {kind for kind, _ in found[3:]} == {Kind.FILE_WITHOUT_RECORDING}
-    _, mended = await world.check(mending=True)
-    assert [(each.kind, each.subject) for each in mended] == [
-        (Kind.CALL_WITHOUT_APPEAL, IN),
-        (Kind.FILE_WITHOUT_RECORDING, name_for(IN, world.recording)),
+async def test_an_unwritten_call_is_found_and_gets_its_appeal(
+    checked: CheckedCalls,
+) -> None:
+    await checked.sql("DELETE FROM recording")
+    await checked.sql("DELETE FROM appeal")
+    found = await checked.found()
+    assert found[:3] == [
+        (DiscrepancyKind.CALL_WITHOUT_APPEAL, each) for each in (IN, DIALLED, NOT_REACHED)
     ]
-    moments = await world.moments()
+    assert {kind for kind, _ in found[3:]} == {DiscrepancyKind.FILE_WITHOUT_RECORDING}
+    _, mended = await checked.check(mending=True)
+    assert [(each.kind, each.subject) for each in mended] == [
+        (DiscrepancyKind.CALL_WITHOUT_APPEAL, IN),
+        (DiscrepancyKind.FILE_WITHOUT_RECORDING, name_for(IN, checked.recording)),
+    ]
+    moments = await checked.moments()
     assert ("mended", "call without appeal") in moments
     assert ("mended", "file without recording") in moments
-    async with unit_of_work(world.tools.engine) as connection:
-        row = await appeals.of_call(connection, IN)
+    async with unit_of_work(checked.tools.engine) as connection:
+        row = await appeals.find_by_call(connection, IN)
         assert row is not None
         (recording,) = await recordings.of_appeal(connection, row.id)
     assert (row.received_at, row.ended_at) == (at(0), at(20))
-    assert recording.id == world.recording
-    left = await world.found()
-    assert [each for each in left if each[1] in (IN, str(world.recording))] == []
+    assert recording.id == checked.recording
+    left = await checked.found()
+    assert [each for each in left if each[1] in (IN, str(checked.recording))] == []
 
 
-async def test_a_file_that_its_controller_never_registered_is_given_to_its_call(
-    world: World,
+async def test_an_unregistered_file_is_given_to_its_call(
+    checked: CheckedCalls,
 ) -> None:
-    await world.sql("DELETE FROM recording WHERE id = :id", id=world.recording)
-    assert await world.found() == [
-        (Kind.CONVERSATION_WITHOUT_RECORDING, IN),
-        (Kind.FILE_WITHOUT_RECORDING, name_for(IN, world.recording)),
+    await checked.sql("DELETE FROM recording WHERE id = :id", id=checked.recording)
+    assert await checked.found() == [
+        (DiscrepancyKind.CONVERSATION_WITHOUT_RECORDING, IN),
+        (DiscrepancyKind.FILE_WITHOUT_RECORDING, name_for(IN, checked.recording)),
     ]
-    await world.check(mending=True)
-    assert ("mended", "file without recording") in await world.moments()
-    assert await world.found() == []
+    await checked.check(mending=True)
+    assert ("mended", "file without recording") in await checked.moments()
+    assert await checked.found() == []
 
 
 @pytest.mark.parametrize("ordinal", [0, 1])
-async def test_an_end_that_is_off_is_put_right_and_marked(world: World, ordinal: int) -> None:
+async def test_an_end_that_is_off_is_put_right_and_marked(
+    checked: CheckedCalls, ordinal: int
+) -> None:
     if ordinal:
-        await world.sql("UPDATE outgoing_call SET ended_at = :at WHERE ordinal = 1", at=at(140))
+        await checked.sql("UPDATE outgoing_call SET ended_at = :at WHERE ordinal = 1", at=at(140))
     else:
-        await world.sql("UPDATE appeal SET ended_at = :at", at=at(90))
-    assert await world.found() == [(Kind.END_DISAGREES, DIALLED if ordinal else IN)]
-    assert await world.mend() == [Kind.END_DISAGREES]
-    assert ("mended", "end disagrees") in await world.moments()
-    assert await world.found() == []
+        await checked.sql("UPDATE appeal SET ended_at = :at", at=at(90))
+    assert await checked.found() == [(DiscrepancyKind.END_DISAGREES, DIALLED if ordinal else IN)]
+    assert await checked.mend() == [DiscrepancyKind.END_DISAGREES]
+    assert ("mended", "end disagrees") in await checked.moments()
+    assert await checked.found() == []
 
 
-async def test_a_recording_that_was_closed_after_its_call_ended_is_put_right(world: World) -> None:
-    await world.sql(
+async def test_a_recording_closed_after_its_call_is_corrected(
+    checked: CheckedCalls,
+) -> None:
+    await checked.sql(
         "UPDATE recording SET started_at = :began, ended_at = :ended WHERE id = :id",
-        id=world.recording,
+        id=checked.recording,
         began=at(8),
         ended=at(48),
     )
-    assert await world.found() == [(Kind.RECORDING_TOO_LATE, str(world.recording))]
-    assert await world.mend() == [Kind.RECORDING_TOO_LATE]
-    assert ("mended", "recording ends too late") in await world.moments()
-    assert await world.found() == []
+    assert await checked.found() == [(DiscrepancyKind.RECORDING_TOO_LATE, str(checked.recording))]
+    assert await checked.mend() == [DiscrepancyKind.RECORDING_TOO_LATE]
+    assert ("mended", "recording ends too late") in await checked.moments()
+    assert await checked.found() == []
 
 
-async def test_a_conversation_that_the_journal_lacks_is_put_down(world: World) -> None:
-    await world.sql("DELETE FROM appeal_event WHERE seq = 2")
-    assert await world.found() == [(Kind.CONVERSATION_WITHOUT_MOMENT, IN)]
-    assert await world.mend() == [Kind.CONVERSATION_WITHOUT_MOMENT]
-    assert await world.moments() == [
+async def test_a_conversation_that_the_journal_lacks_is_put_down(checked: CheckedCalls) -> None:
+    await checked.sql("DELETE FROM appeal_event WHERE seq = 2")
+    assert await checked.found() == [(DiscrepancyKind.CONVERSATION_WITHOUT_MOMENT, IN)]
+    assert await checked.mend() == [DiscrepancyKind.CONVERSATION_WITHOUT_MOMENT]
+    assert await checked.moments() == [
         ("received", None),
         ("connected", None),
         ("mended", "conversation without moment"),
@@ -156,59 +164,59 @@ async def test_a_conversation_that_the_journal_lacks_is_put_down(world: World) -
     ]
 
 
-Alter = Callable[[World], Awaitable[None]]
+Alter = Callable[[CheckedCalls], Awaitable[None]]
 
 
-async def no_lines(world: World) -> None:
-    ledger_of(world.tools.settings).write_bytes(WENT_OUT)
+async def no_lines(checked: CheckedCalls) -> None:
+    cel_file_of(checked.tools.settings).write_bytes(WENT_OUT)
 
 
-async def file_gone(world: World) -> None:
-    (world.tools.settings.spool / name_for(IN, world.recording)).unlink()
+async def file_gone(checked: CheckedCalls) -> None:
+    (checked.tools.settings.spool / name_for(IN, checked.recording)).unlink()
 
 
-async def file_cut(world: World) -> None:
-    world.spool(name_for(IN, world.recording))
-    os.truncate(world.tools.settings.spool / name_for(IN, world.recording), 160_000)
+async def file_cut(checked: CheckedCalls) -> None:
+    checked.spool(name_for(IN, checked.recording))
+    os.truncate(checked.tools.settings.spool / name_for(IN, checked.recording), 160_000)
 
 
-async def failed(world: World) -> None:
-    await world.sql("UPDATE recording SET state = 'failed' WHERE id = :id", id=world.recording)
+async def failed(checked: CheckedCalls) -> None:
+    await checked.sql("UPDATE recording SET state = 'failed' WHERE id = :id", id=checked.recording)
 
 
-async def another_recording(world: World) -> None:
-    await world.sql(
+async def another_recording(checked: CheckedCalls) -> None:
+    await checked.sql(
         "INSERT INTO recording (id, appeal_id, spool_name, state, started_at, ended_at)"
         " VALUES (:id, :appeal, 'odd.raw', 'closed', :began, :ended)",
         id=SOME,
-        appeal=world.appeal,
+        appeal=checked.appeal,
         began=at(40),
         ended=at(50),
     )
-    world.spool("odd.raw", 50)
+    checked.spool("odd.raw", 50)
 
 
-async def begun_before(world: World) -> None:
-    await world.sql("UPDATE appeal SET received_at = :at", at=at(-30))
+async def begun_before(checked: CheckedCalls) -> None:
+    await checked.sql("UPDATE appeal SET received_at = :at", at=at(-30))
 
 
-async def made_up(world: World) -> None:
-    async with unit_of_work(world.tools.engine) as connection:
-        await appeals.add_events(connection, [EventRow(world.appeal, 3, at(2), "connected", {})])
+async def made_up(checked: CheckedCalls) -> None:
+    async with unit_of_work(checked.tools.engine) as connection:
+        await appeals.add_events(connection, [EventRow(checked.appeal, 3, at(2), "connected", {})])
 
 
-async def odd_file(world: World) -> None:
-    world.spool("odd.raw")
+async def odd_file(checked: CheckedCalls) -> None:
+    checked.spool("odd.raw")
 
 
-async def odd_stored(world: World) -> None:
-    folder = world.tools.settings.recordings / f"{BEGAN:%Y/%m/%d}"
+async def odd_stored(checked: CheckedCalls) -> None:
+    folder = checked.tools.settings.recordings / f"{BEGAN:%Y/%m/%d}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{SOME}.flac.age").write_bytes(b"age")
 
 
-async def never_ended(world: World) -> None:
-    await world.sql("UPDATE appeal SET ended_at = NULL, outcome = NULL")
+async def never_ended(checked: CheckedCalls) -> None:
+    await checked.sql("UPDATE appeal SET ended_at = NULL, outcome = NULL")
 
 
 @pytest.mark.parametrize(
@@ -216,28 +224,34 @@ async def never_ended(world: World) -> None:
     [
         (
             no_lines,
-            [Kind.APPEAL_WITHOUT_CALL, Kind.RECORDING_WITHOUT_CONVERSATION],
+            [DiscrepancyKind.APPEAL_WITHOUT_CALL, DiscrepancyKind.RECORDING_WITHOUT_CONVERSATION],
         ),
-        (file_gone, [Kind.CONVERSATION_WITHOUT_RECORDING, Kind.RECORDING_WITHOUT_FILE]),
-        (file_cut, [Kind.TIMES_DISAGREE]),
-        (failed, [Kind.CONVERSATION_WITHOUT_RECORDING]),
-        (another_recording, [Kind.RECORDING_WITHOUT_CONVERSATION]),
-        (begun_before, [Kind.TIMES_DISAGREE]),
-        (made_up, [Kind.MOMENT_WITHOUT_CONVERSATION]),
-        (odd_file, [Kind.FILE_WITHOUT_RECORDING]),
-        (odd_stored, [Kind.FILE_WITHOUT_RECORDING]),
-        (never_ended, [Kind.TIMES_DISAGREE]),
+        (
+            file_gone,
+            [
+                DiscrepancyKind.CONVERSATION_WITHOUT_RECORDING,
+                DiscrepancyKind.RECORDING_WITHOUT_FILE,
+            ],
+        ),
+        (file_cut, [DiscrepancyKind.TIMES_DISAGREE]),
+        (failed, [DiscrepancyKind.CONVERSATION_WITHOUT_RECORDING]),
+        (another_recording, [DiscrepancyKind.RECORDING_WITHOUT_CONVERSATION]),
+        (begun_before, [DiscrepancyKind.TIMES_DISAGREE]),
+        (made_up, [DiscrepancyKind.MOMENT_WITHOUT_CONVERSATION]),
+        (odd_file, [DiscrepancyKind.FILE_WITHOUT_RECORDING]),
+        (odd_stored, [DiscrepancyKind.FILE_WITHOUT_RECORDING]),
+        (never_ended, [DiscrepancyKind.TIMES_DISAGREE]),
     ],
 )
-async def test_what_the_switch_cannot_mend_is_found_and_left_for_people(
-    world: World, alter: Alter, kinds: Sequence[Kind]
+async def test_what_cannot_be_repaired_is_left_for_people(
+    checked: CheckedCalls, alter: Alter, kinds: Sequence[DiscrepancyKind]
 ) -> None:
-    await alter(world)
-    assert [kind for kind, _ in await world.found()] == kinds
-    assert await world.mend() == []
+    await alter(checked)
+    assert [kind for kind, _ in await checked.found()] == kinds
+    assert await checked.mend() == []
 
 
-async def check(tools: Tools) -> None:
+async def check(tools: WorkerResources) -> None:
     """As a worker does by night, and after a recovery."""
     async with connected(tools.settings) as app:
         async with unit_of_work(tools.engine) as connection:
@@ -250,42 +264,45 @@ async def check(tools: Tools) -> None:
         )
 
 
-async def alarmed(redis: Redis) -> list[str]:
-    """What supervisors were told of the ledger since this was asked last.
+async def alerted(redis: Redis) -> list[str]:
+    """What supervisors were told of the CEL log since this was asked last.
 
     At the turn of a minute such a worker does what is due besides, and may tell of recordings.
     """
-    alarms = await redis.lrange("desk:alarms", 0, -1)
+    alerts = await redis.lrange("desk:alarms", 0, -1)
     await redis.delete("desk:alarms")
-    kinds = [json.loads(each)["kind"] for each in alarms]
-    return [kind for kind in kinds if kind != Alarm.RECORDINGS_WAIT]
+    kinds = [json.loads(each)["kind"] for each in alerts]
+    return [kind for kind in kinds if kind != RECORDINGS_WAIT.key]
 
 
-async def test_every_night_what_can_be_is_mended_and_the_rest_alarmed(
-    redis: Redis, world: World, caplog: pytest.LogCaptureFixture
+async def test_the_nightly_check_repairs_and_alerts_of_the_rest(
+    redis: Redis, checked: CheckedCalls, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await check(world.tools)
-    assert await alarmed(redis) == []
-    await world.sql("UPDATE appeal SET ended_at = :at", at=at(90))
-    await check(world.tools)
-    assert await alarmed(redis) == []  # it was mended
-    world.spool("odd.raw")
-    await check(world.tools)
-    assert await alarmed(redis) == ["ledger_differs"]
-    await check(world.tools)
-    assert await alarmed(redis) == []  # of this one somebody was told
-    told = {(each.levelname, each.message.partition(":")[0]) for each in caplog.records}
-    assert ("WARNING", "mended") in told
-    assert ("CRITICAL", "file without recording odd.raw") in told
-    assert "1 differences need you" in caplog.text
-    assert await world.found() == [(Kind.FILE_WITHOUT_RECORDING, "odd.raw")]
+    await check(checked.tools)
+    assert await alerted(redis) == []
+    await checked.sql("UPDATE appeal SET ended_at = :at", at=at(90))
+    await check(checked.tools)
+    assert await alerted(redis) == []  # it was mended
+    checked.spool("odd.raw")
+    await check(checked.tools)
+    assert await alerted(redis) == ["ledger_differs"]
+    await check(checked.tools)
+    assert await alerted(redis) == []  # of this one somebody was told
+    logged = {(each.levelname, each.message.partition(":")[0]) for each in caplog.records}
+    assert ("WARNING", "discrepancy repaired") in logged
+    assert ("CRITICAL", "discrepancy found") in logged
+    assert "discrepancy found: file without recording odd.raw" in caplog.text
+    assert "discrepancies left: 1" in caplog.text
+    assert await checked.found() == [(DiscrepancyKind.FILE_WITHOUT_RECORDING, "odd.raw")]
 
 
-async def test_that_nothing_could_be_compared_is_alarmed_too(redis: Redis, world: World) -> None:
-    packed = ledger_of(world.tools.settings).with_name("ledger.jsonl.2.gz")
+async def test_that_nothing_could_be_compared_is_alerted_too(
+    redis: Redis, checked: CheckedCalls
+) -> None:
+    packed = cel_file_of(checked.tools.settings).with_name("ledger.jsonl.2.gz")
     packed.write_bytes(gzip.compress(b"{}")[:-4])
-    await check(world.tools)
-    assert await alarmed(redis) == ["ledger_differs"]
+    await check(checked.tools)
+    assert await alerted(redis) == ["ledger_differs"]
 
 
 def run(*words: str) -> Result:
@@ -299,14 +316,14 @@ async def test_a_database_without_tables_is_said_so(
     monkeypatch.setenv("CALLCENTER_VAR", str(settings.var))
     monkeypatch.setenv("CALLCENTER_AMI_PORT", str(free_port()))
     said = await asyncio.to_thread(run)
-    assert isinstance(said.exception, NotReady)
+    assert isinstance(said.exception, DependencyUnavailable)
     assert "callcenter migrate" in str(said.exception)
 
 
 async def test_the_command_lists_mends_and_tells_by_its_exit_status(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    checked: CheckedCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = world.tools
+    tools = checked.tools
     monkeypatch.setenv("CALLCENTER_DATABASE_URL", tools.settings.database)
     monkeypatch.setenv("CALLCENTER_VAR", str(tools.settings.var))
     monkeypatch.setenv("CALLCENTER_RECORDINGS", str(tools.settings.recordings))
@@ -314,10 +331,10 @@ async def test_the_command_lists_mends_and_tells_by_its_exit_status(
     clean = await asyncio.to_thread(run)
     assert clean.exit_code == 0
     assert clean.output.startswith("no differences left from ")
-    await world.sql("UPDATE appeal SET ended_at = :at", at=at(90))
+    await checked.sql("UPDATE appeal SET ended_at = :at", at=at(90))
     found = await asyncio.to_thread(run)
     assert re.search(rf"^DIFFERS end disagrees +{re.escape(IN)}  ended at ", found.output)
-    assert isinstance(found.exception, WeFailed)
+    assert isinstance(found.exception, OperationFailed)
     yesterday = f"{datetime.now(UTC) - timedelta(days=9):%Y-%m-%d}"
     earlier = await asyncio.to_thread(run, "--to", yesterday)
     assert earlier.exit_code == 0
@@ -325,4 +342,4 @@ async def test_the_command_lists_mends_and_tells_by_its_exit_status(
     assert mended.output.startswith("mended  end disagrees")
     assert mended.exit_code == 0
     later = await asyncio.to_thread(run, "--from", "2099-01-01")
-    assert isinstance(later.exception, AskedWrongly)
+    assert isinstance(later.exception, InvalidRequest)

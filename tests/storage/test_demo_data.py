@@ -8,17 +8,18 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals.number import is_valid
-from callcenter.demo.appeals import load
-from callcenter.errors import AskedWrongly
-from callcenter.register import searching, store
-from callcenter.register.fields import Guard
-from callcenter.register.private import Keys
-from callcenter.register.searching import LIMIT, Question
-from callcenter.register.stages import Kind, Stage
-from callcenter.register.words import folded, stems, words
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.record import store
+from callcenter.appeals.rules.fields import AccessRule
+from callcenter.appeals.rules.number import is_valid
+from callcenter.appeals.rules.states import AppealKind, AppealState
+from callcenter.appeals.rules.text_analysis import fold_name, stems, words
+from callcenter.appeals.search import query
+from callcenter.appeals.search.query import LIMIT, SearchFilter
+from callcenter.demo.seed_appeals import load
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ async def test_invented_appeals_are_whole_and_found(
     made: list[int] = []
     await load(settings, 300, 7, NOW, made.append)
     assert sum(made) == 300
-    keys = Keys.read(settings)
+    keys = RecordKeys.read(settings)
     async with unit_of_work(engine) as connection:
         rows = (await connection.execute(text("SELECT id, number FROM appeal"))).all()
         assert len({number for _, number in rows}) == 300
@@ -37,40 +38,42 @@ async def test_invented_appeals_are_whole_and_found(
         record = await store.find(connection, keys, rows[0].id)
         assert re.fullmatch("[0-9]{12}", str(record.content["applicant.identifier"]))
         said = str(record.content["content"]).split()
-        found = await searching.find(connection, keys, Question(" ".join(said[:2])), set(Guard))
+        found = await query.find(
+            connection, keys, SearchFilter(" ".join(said[:2])), set(AccessRule)
+        )
         assert len(found) > 0
         last = await connection.execute(text("SELECT sum(last) FROM appeal_counter"))
         assert last.scalar_one() == 300
 
 
 QUESTIONS = (
-    Question("просит"),
-    Question("муж алименты полиция"),
-    Question("просит", stages=(Stage.CLOSED,)),
-    Question("қоңырау", stages=(Stage.IN_WORK, Stage.FORWARDED)),
-    Question("просит", region="710000000"),
-    Question(region="710000000"),
-    Question("просит", since=NOW - timedelta(days=700), until=NOW - timedelta(days=30)),
-    Question("просит", since=NOW - timedelta(days=3)),
-    Question("просит", until=NOW - timedelta(days=1000)),
-    Question("муж жәрдемақы"),
-    Question("просит", kind=Kind.COMPLAINT, owner="consultant7"),
-    Question(topic="family"),
-    Question("полиция", topic="bullying", urgent=False, channel="call"),
-    Question(urgent=True),
+    SearchFilter("просит"),
+    SearchFilter("муж алименты полиция"),
+    SearchFilter("просит", stages=(AppealState.CLOSED,)),
+    SearchFilter("қоңырау", stages=(AppealState.IN_WORK, AppealState.FORWARDED)),
+    SearchFilter("просит", region="710000000"),
+    SearchFilter(region="710000000"),
+    SearchFilter("просит", since=NOW - timedelta(days=700), until=NOW - timedelta(days=30)),
+    SearchFilter("просит", since=NOW - timedelta(days=3)),
+    SearchFilter("просит", until=NOW - timedelta(days=1000)),
+    SearchFilter("муж жәрдемақы"),
+    SearchFilter("просит", kind=AppealKind.COMPLAINT, owner="consultant7"),
+    SearchFilter(topic="family"),
+    SearchFilter("полиция", topic="bullying", urgent=False, channel="call"),
+    SearchFilter(urgent=True),
 )
 
 
-def is_of(topic: str, asked: str) -> bool:
+def is_of(topic: str, requested: str) -> bool:
     """Codes of parts begin with that of the whole, in the form that a center begins with."""
-    return topic == asked or topic.startswith(f"{asked}_")
+    return topic == requested or topic.startswith(f"{requested}_")
 
 
 async def test_the_newest_are_found_as_by_looking_at_every_one(
     settings: Settings, engine: AsyncEngine
 ) -> None:
     await load(settings, 1500, 7, NOW, lambda _: None)
-    keys = Keys.read(settings)
+    keys = RecordKeys.read(settings)
     everything = text(
         "SELECT appeal_id, terms, received_at, stage, content->>'region' AS region,"
         " kind, owner, content->'topics' AS topics FROM record_search JOIN record USING (appeal_id)"
@@ -79,11 +82,11 @@ async def test_the_newest_are_found_as_by_looking_at_every_one(
     async with unit_of_work(engine) as connection:
         rows = (await connection.execute(everything)).all()
         for question in QUESTIONS:
-            asked = [{*stems(word), folded(word)} for word in words(question.text)]
+            requested = [{*stems(word), fold_name(word)} for word in words(question.text)]
             fit = [
                 row.appeal_id
                 for row in rows
-                if all(forms & set(row.terms) for forms in asked)
+                if all(forms & set(row.terms) for forms in requested)
                 and (not question.stages or row.stage in question.stages)
                 and question.region in ("", row.region)
                 and question.owner in ("", row.owner)
@@ -93,7 +96,7 @@ async def test_the_newest_are_found_as_by_looking_at_every_one(
                 and (question.since is None or row.received_at >= question.since)
                 and (question.until is None or row.received_at < question.until)
             ]
-            found = await searching.find(connection, keys, question, set(Guard))
+            found = await query.find(connection, keys, question, set(AccessRule))
             assert [each.id for each in found] == fit[: LIMIT + 1], question
 
 
@@ -101,5 +104,5 @@ async def test_a_register_that_is_in_use_is_left_alone(
     settings: Settings, engine: AsyncEngine
 ) -> None:
     await load(settings, 2, 7, NOW, lambda _: None)
-    with pytest.raises(AskedWrongly, match="empty"):
+    with pytest.raises(InvalidRequest, match="empty"):
         await load(settings, 2, 7, NOW, lambda _: None)

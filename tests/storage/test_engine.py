@@ -1,17 +1,32 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.errors import NotReady
-from callcenter.settings import Settings
-from callcenter.storage.engine import POOL_SIZE, once, open_database, unit_of_work
+from callcenter.platform.core.errors import DependencyUnavailable
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import (
+    POOL_SIZE,
+    as_json,
+    database_address,
+    open_database,
+    run_once_in_transaction,
+    unit_of_work,
+    within,
+)
+from callcenter.platform.storage.jobs import connected
+from callcenter.platform.storage.migration_plan import read_plan
+from callcenter.platform.storage.owner_connection import owner_connection
+from callcenter.platform.storage.redis import open_redis
 
+AWKWARD = "Байланыс орталығы 50% #1?&"
 COUNT = text("SELECT count(*) FROM appeal_counter")
 ADD = text("INSERT INTO appeal_counter VALUES (26, 1)")
 
@@ -20,12 +35,21 @@ def pointed_at(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(url)})
 
 
+def test_servers_of_ours_are_found_in_any_folder(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, var=tmp_path / AWKWARD)
+    folder = str(settings.postgres_folder)
+    assert conninfo_to_dict(settings.database)["host"] == folder
+    assert database_address(settings).query["host"] == folder
+    redis = open_redis(settings)
+    assert redis.connection_pool.connection_kwargs["path"] == str(settings.run / "redis.sock")
+
+
 async def count(engine: AsyncEngine) -> int:
     async with unit_of_work(engine) as connection:
         return int((await connection.execute(COUNT)).scalar_one())
 
 
-async def test_a_finished_unit_of_work_is_kept(engine: AsyncEngine) -> None:
+async def test_a_finished_unit_of_work_is_committed(engine: AsyncEngine) -> None:
     async with unit_of_work(engine) as connection:
         await connection.execute(ADD)
     assert await count(engine) == 1
@@ -64,11 +88,34 @@ async def test_an_error_does_not_tell_the_parameters(engine: AsyncEngine) -> Non
     assert "7701" not in str(caught.value)
 
 
-async def test_a_database_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
-    engine = open_database(pointed_at(settings, f"postgresql://postgres@/x?host={tmp_path}"))
-    with pytest.raises(NotReady, match="cannot reach the database"):
-        async with unit_of_work(engine):
-            pass
+async def _in_a_unit_of_work(settings: Settings) -> None:
+    async with unit_of_work(open_database(settings)):
+        pass
+
+
+async def _as_its_owner(settings: Settings) -> None:
+    with owner_connection(settings, unprivileged="not as this owner"):
+        pass
+
+
+async def _for_its_plan(settings: Settings) -> None:
+    read_plan(settings)
+
+
+async def _for_jobs(settings: Settings) -> None:
+    async with connected(settings):
+        pass
+
+
+@pytest.mark.parametrize("reach", [_in_a_unit_of_work, _as_its_owner, _for_its_plan, _for_jobs])
+async def test_a_database_that_is_not_there_is_named(
+    settings: Settings, tmp_path: Path, reach: Callable[[Settings], Awaitable[None]]
+) -> None:
+    """In the same words, with the reason in one line, whatever reaches for it."""
+    absent = pointed_at(settings, f"postgresql://postgres@/x?host={tmp_path}")
+    said = r"^cannot reach the database \(.+\): start it or correct its URL$"
+    with pytest.raises(DependencyUnavailable, match=said):
+        await reach(absent)
 
 
 async def test_a_database_without_tables_asks_for_migrate(
@@ -77,8 +124,8 @@ async def test_a_database_without_tables_asks_for_migrate(
     async def work(connection: AsyncConnection) -> None:
         await connection.execute(COUNT)
 
-    with pytest.raises(NotReady, match="callcenter migrate"):
-        await once(pointed_at(settings, empty_database), work)
+    with pytest.raises(DependencyUnavailable, match="callcenter migrate"):
+        await run_once_in_transaction(pointed_at(settings, empty_database), work)
 
 
 async def test_the_server_ends_what_hangs(engine: AsyncEngine) -> None:
@@ -92,6 +139,15 @@ async def test_the_server_ends_what_hangs(engine: AsyncEngine) -> None:
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "30s",
     }
+
+
+async def test_rows_with_half_a_surrogate_pair_are_refused(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as connection:
+        with pytest.raises(DataError):
+            await within(connection).run(
+                "SELECT * FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new (word text)",
+                rows=as_json([{"word": "\ud800"}]),
+            )
 
 
 async def test_redis_gives_back_the_text_that_it_was_given(redis: Redis) -> None:

@@ -4,10 +4,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.ledger import jobs as _  # noqa: F401 the worker knows these
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools, connected, enqueue, enqueue_after, stretch
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import (
+    WorkerResources,
+    connected,
+    enqueue,
+    enqueue_after,
+    stretch,
+)
+from callcenter.telephony.reconciliation import jobs as _  # noqa: F401 the worker knows these
 
 ACCOUNT = "ledger.account_for_calls"
 BEGUN = datetime(2026, 11, 26, 10, 20, tzinfo=UTC)
@@ -30,7 +36,7 @@ async def test_a_rolled_back_change_leaves_no_job(engine: AsyncEngine) -> None:
     assert await statuses(engine) == {}
 
 
-async def test_who_asks_later_is_not_served_by_a_job_that_comes_too_early(
+async def test_a_later_request_is_not_served_by_an_early_job(
     engine: AsyncEngine,
 ) -> None:
     rest = timedelta(minutes=10)
@@ -47,7 +53,7 @@ async def test_who_asks_later_is_not_served_by_a_job_that_comes_too_early(
     assert count == 1
 
 
-async def test_a_job_of_a_worker_that_died_is_done_by_another(
+async def test_a_dead_workers_job_is_done_by_another(
     engine: AsyncEngine, settings: Settings
 ) -> None:
     async with unit_of_work(engine) as connection:
@@ -60,6 +66,6 @@ async def test_a_job_of_a_worker_that_died_is_done_by_another(
             await app.run_worker_async(
                 wait=False,
                 install_signal_handlers=False,
-                additional_context={"tools": Tools(settings, engine)},
+                additional_context={"tools": WorkerResources(settings, engine)},
             )
     assert (await statuses(engine))[ACCOUNT] == "succeeded"

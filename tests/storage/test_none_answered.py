@@ -8,16 +8,16 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import store as appeals
-from callcenter.appeals.outgoing import first_moment
-from callcenter.appeals.store import Change, EventRow
-from callcenter.live.figures import Alarmed
-from callcenter.live.jobs import AGAIN, alarm
-from callcenter.live.wording import Wording
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work, within
-from callcenter.storage.jobs import Tools
-from callcenter.web.words import Words
+from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.calls.outbound_calls import first_seq
+from callcenter.appeals.calls.store import AppealUpdate, EventRow
+from callcenter.platform.core.i18n import Translator
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work, within
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.wallboard.jobs import REPEAT_AFTER, alert_of_unanswered
+from callcenter.wallboard.labels import WallboardLabels
+from callcenter.wallboard.store import read_open_alerts
 from tests.appeals import opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -25,12 +25,12 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 @pytest.fixture
-def tools(settings: Settings, engine: AsyncEngine) -> Tools:
-    return Tools(settings, engine)
+def tools(settings: Settings, engine: AsyncEngine) -> WorkerResources:
+    return WorkerResources(settings, engine)
 
 
 async def called(
-    tools: Tools,
+    tools: WorkerResources,
     language: str,
     at: datetime,
     ended: timedelta | None,
@@ -39,7 +39,9 @@ async def called(
     """A call, and its moments by their number, so long after it came in."""
     async with unit_of_work(tools.engine) as connection:
         appeal_id = await opened(connection, at)
-        await appeals.change_appeals(within(connection), [Change(appeal_id, language=language)])
+        await appeals.change_appeals(
+            within(connection), [AppealUpdate(appeal_id, language=language)]
+        )
         await appeals.add_events(
             connection,
             [EventRow(appeal_id, n, at + after, kind, {}) for n, (kind, after) in moments.items()],
@@ -50,32 +52,34 @@ async def called(
             )
 
 
-async def alarms(tools: Tools, redis: Redis) -> list[tuple[str, str]]:
+async def alerts(tools: WorkerResources, redis: Redis) -> list[tuple[str, str]]:
     await redis.delete("desk:alarms")
-    await alarm(tools, redis, NOW)
-    told = [json.loads(each) for each in await redis.lrange("desk:alarms", 0, -1)]
-    return [(each["kind"], each["language"]) for each in told]
+    await alert_of_unanswered(tools, redis, NOW)
+    reported = [json.loads(each) for each in await redis.lrange("desk:alarms", 0, -1)]
+    return [(each["kind"], each["language"]) for each in reported]
 
 
 WAITS = {1: ("waiting", timedelta())}
 TALKS = {1: ("waiting", timedelta()), 2: ("connected", MINUTE)}
 
 
-async def test_callers_who_waited_while_none_was_answered_alarm_the_supervisors(
-    tools: Tools, redis: Redis
+async def test_callers_who_waited_while_none_was_answered_alert_the_supervisors(
+    tools: WorkerResources, redis: Redis
 ) -> None:
     await called(tools, "ru", NOW - 5 * MINUTE, 2 * MINUTE, WAITS)
     await called(tools, "kk", NOW - 5 * MINUTE, 2 * MINUTE, WAITS)
     await called(tools, "kk", NOW - 50 * MINUTE, 5 * MINUTE, TALKS)
-    assert await alarms(tools, redis) == [("none_answered", "ru")]
-    assert await alarms(tools, redis) == []  # told already
-    assert 0 < await redis.ttl("desk:alarmed:none_answered:ru") <= AGAIN
-    told = Wording(Words("en")).alarm(Alarmed("none_answered", "ru", NOW.timestamp()))
-    assert told.endswith("Callers waited and none was answered for long, their language: Russian")
+    assert await alerts(tools, redis) == [("none_answered", "ru")]
+    assert await alerts(tools, redis) == []  # told already
+    assert 0 < await redis.ttl("desk:alarmed:none_answered:ru") <= REPEAT_AFTER
+    [group] = await read_open_alerts(redis)
+    assert WallboardLabels(Translator("en")).alert(group) == (
+        "Callers waited and none was answered for long, their language: Russian"
+    )
 
 
 @pytest.mark.parametrize(
-    ("since", "ended", "moments", "is_told"),
+    ("since", "ended", "moments", "is_reported"),
     [
         (2 * MINUTE, None, WAITS, True),  # waits yet
         (timedelta(seconds=5), None, WAITS, False),  # has only begun to
@@ -86,25 +90,27 @@ async def test_callers_who_waited_while_none_was_answered_alarm_the_supervisors(
         (
             30 * MINUTE,
             2 * MINUTE,
-            WAITS | {first_moment(1): ("connected", 10 * MINUTE)},  # called back later
+            WAITS | {first_seq(1): ("connected", 10 * MINUTE)},  # called back later
             True,
         ),
     ],
 )
-async def test_who_counts_as_kept_waiting(
-    tools: Tools,
+async def test_who_counts_as_still_waiting(
+    tools: WorkerResources,
     redis: Redis,
     since: timedelta,
     ended: timedelta | None,
     moments: Mapping[int, tuple[str, timedelta]],
-    is_told: bool,
+    is_reported: bool,
 ) -> None:
     await called(tools, "ru", NOW - since, ended, moments)
-    assert bool(await alarms(tools, redis)) == is_told
+    assert bool(await alerts(tools, redis)) == is_reported
 
 
-async def test_the_center_sets_the_window_and_may_do_without(tools: Tools, redis: Redis) -> None:
+async def test_the_center_sets_the_window_and_may_do_without(
+    tools: WorkerResources, redis: Redis
+) -> None:
     await called(tools, "ru", NOW - 2 * HOUR, 2 * MINUTE, WAITS)
-    for minutes, told in ((0, []), (60, []), (180, [("none_answered", "ru")])):
+    for minutes, reported in ((0, []), (60, []), (180, [("none_answered", "ru")])):
         changed = tools.settings.model_copy(update={"unanswered_window": minutes})
-        assert await alarms(Tools(changed, tools.engine), redis) == told
+        assert await alerts(WorkerResources(changed, tools.engine), redis) == reported

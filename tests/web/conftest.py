@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from uuid import UUID, uuid4
@@ -17,22 +17,24 @@ from redis.asyncio import Redis
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import store as appeals
-from callcenter.commands.web import ROOMS, application
+from callcenter.appeals.calls import store as appeals
+from callcenter.bootstrap.web import application, web_modules
 from callcenter.consultants.tables import consultant
-from callcenter.live.watch import Watch
-from callcenter.recordings import vault
-from callcenter.recordings.audio import WRITTEN_AS
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity import store
+from callcenter.platform.identity.passwords import hash_password
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.identity.sessions import new_token
+from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.platform.storage.redis import open_redis
+from callcenter.platform.web.application import make_context
 from callcenter.recordings.formats import Format
+from callcenter.recordings.sealing import sealed_store
+from callcenter.recordings.sealing.audio import WRITTEN_AS
 from callcenter.recordings.tables import recording
-from callcenter.settings import Settings
-from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.storage.redis import open_redis
-from callcenter.web import store
-from callcenter.web.application import make_site
-from callcenter.web.passwords import hash_password
-from callcenter.web.permissions import Role
-from callcenter.web.sessions import new_token
+from callcenter.wallboard.live_feed import LiveFeed
+from tests.orders import command_client
+from tests.services import write_secrets
 
 ORIGIN = "http://127.0.0.1:8000"
 PASSWORD = "correct horse battery"
@@ -58,24 +60,33 @@ class Call:
 @pytest.fixture(scope="session")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """The whole site, which reaches nothing yet: to make its routes takes a third of a second."""
-    nowhere = f"unix://{tmp_path_factory.mktemp('nowhere')}"
+    nowhere = tmp_path_factory.mktemp("nowhere")
     there = Settings(
         _env_file=None,
+        var=nowhere,
         database_url=SecretStr("postgresql://nobody@/nowhere"),
-        redis_url=SecretStr(nowhere),
+        redis_url=SecretStr(f"unix://{nowhere}"),
     )
-    return application(there, open_database(there), open_redis(there))
+    write_secrets(there)
+    made = application(there, open_database(there), open_redis(there))
+    made.state.templates = made.state.site.templates
+    return made
 
 
 @pytest.fixture
-def app(routes: FastAPI, settings: Settings, engine: AsyncEngine, redis: Redis) -> FastAPI:
-    return furnished(routes, settings, engine, redis)
+def app(routes: FastAPI, settings: Settings, web_engine: AsyncEngine, web_redis: Redis) -> FastAPI:
+    return furnished(routes, settings, web_engine, web_redis)
 
 
 def furnished(routes: FastAPI, settings: Settings, engine: AsyncEngine, redis: Redis) -> FastAPI:
-    """The routes with everything that they work with: the site of one test, until the next one."""
-    routes.state.site = make_site(settings, engine, redis, ROOMS)
-    routes.state.watch = Watch(engine, redis, settings)
+    """The routes with everything that they work with: the site of one test, until the next one.
+
+    All sites of a process share the templates of the first, which are compiled once.
+    """
+    site = make_context(settings, engine, redis, web_modules())
+    routes.state.site = replace(site, templates=routes.state.templates)
+    routes.state.live_feed = LiveFeed(engine, redis, settings)
+    routes.state.commands = command_client(redis)
     routes.state.answers.clear()
     return routes
 
@@ -145,7 +156,9 @@ async def call(settings: Settings, engine: AsyncEngine) -> Call:
     return await make_call(settings, engine)
 
 
-async def make_call(settings: Settings, engine: AsyncEngine, kept_in: Format = Format.FLAC) -> Call:
+async def make_call(
+    settings: Settings, engine: AsyncEngine, stored_in: Format = Format.FLAC
+) -> Call:
     """A talk in Russian of 47 seconds, with its moments and its recording in the store.
 
     Of that there is one second: the caller all the time, the consultant in the second half.
@@ -157,11 +170,11 @@ async def make_call(settings: Settings, engine: AsyncEngine, kept_in: Format = F
         0.4 * np.sin(2 * np.pi * each * at) for each in (OF_CALLER, OF_CONSULTANT)
     )
     samples = np.column_stack([caller, consulting * (at >= 0.5)]).astype("float32")
-    name = vault.name_for(heard, RECEIVED, kept_in)
+    name = sealed_store.name_for(heard, RECEIVED, stored_in)
     file = BytesIO()
-    soundfile.write(file, samples, 8000, **WRITTEN_AS[kept_in])
+    soundfile.write(file, samples, 8000, **WRITTEN_AS[stored_in])
     settings.spool.mkdir(parents=True)
-    sealed = vault.Vault(settings).seal(file, name)
+    sealed = sealed_store.SealedStore(settings).seal(file, name)
     ended = RECEIVED + timedelta(seconds=47)
     moments: list[tuple[int, str, dict[str, object]]] = [
         (0, "received", {}),
@@ -211,6 +224,6 @@ async def make_call(settings: Settings, engine: AsyncEngine, kept_in: Format = F
 
 
 @pytest.fixture
-def watch(app: FastAPI) -> Watch:
-    found: Watch = app.state.watch
+def feed(app: FastAPI) -> LiveFeed:
+    found: LiveFeed = app.state.live_feed
     return found

@@ -10,15 +10,17 @@ from uuid import uuid4
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from callcenter.consultants.desk import Desk, Place
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.rules.states import PresenceState
 from callcenter.consultants.store import Consultant
-from callcenter.live.figures import Figures
-from callcenter.live.watch import Reading
-from callcenter.settings import Settings
-from callcenter.storage.redis import open_redis
-from tests.calls.parts import OwnRedis
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.redis import open_redis
+from callcenter.telephony.acd.distributor import RedisCallDistributor, RedisQueuePlace
+from callcenter.wallboard.live_feed import LiveSnapshot
+from callcenter.wallboard.rules import Figures
+from tests.calls.processes import OwnRedis
 
-LIMIT = 10.0  # seconds
+LIMIT = 30.0  # seconds
 
 
 async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -35,18 +37,25 @@ def person(extension: str, *languages: str) -> Consultant:
 @asynccontextmanager
 async def line(
     redis: Redis, settings: Settings, name: str, *crew: Consultant
-) -> AsyncIterator[Desk]:
-    """A controller at the desk, alive for as long as the block lasts and 5 s longer."""
-    desk = Desk(redis, name, settings)
-    await desk.tell_roster(crew)
-    await desk.tell_devices({each.extension: "NOT_INUSE" for each in crew}, 1)
-    running = asyncio.create_task(desk.run())
+) -> AsyncIterator[RedisCallDistributor]:
+    """A controller at the distributor, alive for as long as the block lasts and 5 s longer."""
+    distributor = RedisCallDistributor(redis, name, settings)
+    await distributor.update_roster(crew)
+    await distributor.update_devices({each.extension: "NOT_INUSE" for each in crew}, 1)
+    running = asyncio.create_task(distributor.run())
     await until(lambda: _alive(redis, name), f"{name} is alive")
     try:
-        yield desk
+        yield distributor
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def sign_in(redis: Redis, settings: Settings, *extensions: str) -> None:
+    """Have these consultants, who are on the roster, say that they are ready."""
+    presence = PresenceService(redis, settings)
+    for extension in extensions:
+        await presence.ask(extension, PresenceState.READY, by="self")
 
 
 async def _alive(redis: Redis, name: str) -> bool:
@@ -55,11 +64,17 @@ async def _alive(redis: Redis, name: str) -> bool:
 
 @asynccontextmanager
 async def waiting(
-    desk: Desk, language: str, since: float, *, urgent: bool = False
+    distributor: RedisCallDistributor,
+    language: str,
+    since: float,
+    *,
+    urgent: bool = False,
+    call: str | None = None,
 ) -> AsyncIterator[None]:
     """A caller who began to wait so many seconds ago."""
     arrived = time.time() - since
-    async with desk.place(uuid4().hex, language, arrived=arrived, urgent=urgent) as place:
+    call_id = call or uuid4().hex
+    async with distributor.place(call_id, language, arrived=arrived, urgent=urgent) as place:
         task = asyncio.create_task(_wait(place))
         try:
             yield
@@ -68,13 +83,13 @@ async def waiting(
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _wait(place: Place) -> None:
-    while await place.offer(LIMIT) is None:
+async def _wait(place: RedisQueuePlace) -> None:
+    while await place.wait_for_offer(LIMIT) is None:
         pass
 
 
 async def listen_until(
-    listener: AsyncGenerator[Reading, None], true: Callable[[Figures], bool]
+    listener: AsyncGenerator[LiveSnapshot, None], true: Callable[[Figures], bool]
 ) -> Figures:
     async with asyncio.timeout(LIMIT):
         async for reading in listener:

@@ -23,18 +23,23 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.commands.web import application
-from callcenter.errors import AskedWrongly, NotReady
-from callcenter.recordings.vault import Vault
-from callcenter.register import attachments
-from callcenter.register.attachments_checking import ARRIVES, WAITS, check
-from callcenter.register.filetypes import TYPES, clean_name, recognize
-from callcenter.settings import Settings
-from callcenter.storage import clamd
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.storage.objects import StoreFails
-from callcenter.web.permissions import Role
+from callcenter.appeals.followup import attachments
+from callcenter.appeals.followup.attachment_scanning import (
+    SCAN_ALERT_AFTER,
+    UPLOAD_TIMEOUT,
+    scan_attachments,
+)
+from callcenter.appeals.rules.filetypes import TYPES, clean_name, recognize
+from callcenter.bootstrap.web import application
+from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage import antivirus
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.platform.storage.objects import ObjectStoreUnavailable
+from callcenter.recordings.sealing.sealed_store import SealedStore
+from tests.streams import stream_server
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter, browse
 
@@ -111,19 +116,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("ending", TYPES)
-def test_what_is_taken_is_told_by_its_bytes(ending: str) -> None:
+def test_what_is_taken_follows_from_its_bytes(ending: str) -> None:
     assert recognize(GOOD[ending]) == ending
 
 
 @pytest.mark.parametrize("what", BAD)
 def test_nothing_else_is_taken(what: str) -> None:
-    with pytest.raises(AskedWrongly):
+    with pytest.raises(InvalidRequest):
         recognize(BAD[what])
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(b"PK\3\4".__add__))
-def test_any_bytes_are_of_a_known_type_or_refused(content: bytes) -> None:
-    with suppress(AskedWrongly):
+def test_any_bytes_are_of_an_accepted_type_or_refused(content: bytes) -> None:
+    with suppress(InvalidRequest):
         assert recognize(content) in TYPES
 
 
@@ -136,7 +141,7 @@ def test_no_name_does_harm(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "kept"),
+    ("written", "stored"),
     [
         ("Справка о доходах.PDF", "Справка о доходах.pdf"),
         ("../../etc/passwd", "passwd.pdf"),
@@ -147,8 +152,8 @@ def test_no_name_does_harm(written: str) -> None:
         ("", "file.pdf"),
     ],
 )
-def test_names_are_cleaned(written: str, kept: str) -> None:
-    assert clean_name(written, "pdf") == kept
+def test_names_are_cleaned(written: str, stored: str) -> None:
+    assert clean_name(written, "pdf") == stored
 
 
 async def states(engine: AsyncEngine) -> list[str]:
@@ -163,16 +168,20 @@ async def actions(engine: AsyncEngine) -> list[str]:
         return [each for each in found.scalars() if ":attachment:" in each]
 
 
-async def test_a_file_is_kept_encrypted_and_opened_with_an_entry(
+async def test_a_file_is_stored_encrypted_and_opened_with_an_entry(
     head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call
 ) -> None:
     made = await attach(head, call.number, "../Паспорт Сейтовой.exe", PDF)
     assert made.status_code == 200
-    told = made.json()
-    assert (told["name"], told["type"], told["state"]) == ("Паспорт Сейтовой.pdf", "pdf", "kept")
-    page = (await head.get(f"/appeals/{call.number}/record")).text
+    reported = made.json()
+    assert (reported["name"], reported["type"], reported["state"]) == (
+        "Паспорт Сейтовой.pdf",
+        "pdf",
+        "kept",
+    )
+    page = (await head.get(f"/appeals/{call.number}")).text
     assert "Паспорт Сейтовой.pdf" in page
-    address = f"/appeals/{call.number}/attachments/{told['id']}"
+    address = f"/appeals/{call.number}/attachments/{reported['id']}"
     for path in (address, f"/api/v1{address}"):
         opened = await head.get(path)
         assert opened.content == PDF
@@ -191,7 +200,7 @@ async def test_a_file_is_kept_encrypted_and_opened_with_an_entry(
     assert "Паспорт" not in everything
 
 
-async def test_what_is_wrong_with_a_file_is_said_and_nothing_is_kept(
+async def test_a_refused_file_is_explained_and_not_stored(
     head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call
 ) -> None:
     large = b"%PDF-1.7\n" + b"\0" * (settings.attachment_limit * 1024**2)
@@ -200,7 +209,7 @@ async def test_what_is_wrong_with_a_file_is_said_and_nothing_is_kept(
         assert refused.status_code == 400
         assert refused.json()["detail"]
     assert (await attach(head, call.number, "a.pdf", b"%" * 52 * 1024**2)).status_code == 413
-    token = await form_token(head, f"/appeals/{call.number}/record")
+    token = await form_token(head, f"/appeals/{call.number}")
     sent: dict[str, Any] = {"data": {"form_token": token}, "files": {"file": ("a", BAD["page"])}}
     page = await head.post(f"/appeals/{call.number}/attachments", **sent)
     assert page.status_code == 400
@@ -216,7 +225,7 @@ async def test_the_same_file_sent_again_is_there_once(
     assert await states(engine) == ["kept"]
 
 
-async def test_a_file_is_opened_only_by_its_own_appeal_and_by_those_who_may(
+async def test_a_file_opens_for_its_appeal_and_the_permitted(
     head: httpx.AsyncClient, enter: Enter, call: Call
 ) -> None:
     made = (await attach(head, call.number, "a.pdf", PDF)).json()
@@ -245,25 +254,25 @@ async def test_a_crash_between_file_and_row_loses_nothing(
     call: Call,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    put = attachments.put
+    put = attachments.store_content
 
     def and_die(settings: Settings, identity: UUID, content: bytes) -> None:
         put(settings, identity, content)
-        raise StoreFails("killed after the file was put")
+        raise ObjectStoreUnavailable("killed after the file was put")
 
     def die(settings: Settings, identity: UUID, content: bytes) -> None:
-        raise StoreFails("killed before")
+        raise ObjectStoreUnavailable("killed before")
 
     for name, content, how in (("whole.pdf", PDF, and_die), ("lost.txt", b"word", die)):
-        monkeypatch.setattr(attachments, "put", how)
+        monkeypatch.setattr(attachments, "store_content", how)
         assert (await attach(head, call.number, name, content)).status_code == 500
     assert await states(engine) == ["arriving", "arriving"]
-    tools, now = Tools(settings, engine), datetime.now(UTC)
-    await check(tools, redis, now)  # they may be on their way yet
+    tools, now = WorkerResources(settings, engine), datetime.now(UTC)
+    await scan_attachments(tools, redis, now)  # they may be on their way yet
     assert await states(engine) == ["arriving", "arriving"]
-    await check(tools, redis, now + ARRIVES + timedelta(seconds=1))
+    await scan_attachments(tools, redis, now + UPLOAD_TIMEOUT + timedelta(seconds=1))
     assert await states(engine) == ["kept", "failed"]
-    page = (await head.get(f"/appeals/{call.number}/record")).text
+    page = (await head.get(f"/appeals/{call.number}")).text
     assert "whole.pdf" in page
     assert "lost.txt" in page
 
@@ -294,15 +303,15 @@ def virus_scanner(short_folder: Path) -> Iterator[str]:
 
 
 async def test_what_clamd_says_is_understood(virus_scanner: str) -> None:
-    assert await clamd.scan(virus_scanner, PDF) == clamd.Verdict(clean=True)
-    infected = await clamd.scan(virus_scanner, EICAR)
+    assert await antivirus.scan(virus_scanner, PDF) == antivirus.Verdict(clean=True)
+    infected = await antivirus.scan(virus_scanner, EICAR)
     assert not infected.clean
     assert "Eicar-Test" in infected.why
-    too_large = await clamd.scan(virus_scanner, b"\0" * 3 * 1024**2)
+    too_large = await antivirus.scan(virus_scanner, b"\0" * 3 * 1024**2)
     assert not too_large.clean
 
 
-async def test_an_infected_file_is_set_aside_and_told_and_a_clean_one_is_kept(
+async def test_an_infected_file_is_quarantined_a_clean_one_stored(
     settings: Settings,
     engine: AsyncEngine,
     redis: Redis,
@@ -322,28 +331,28 @@ async def test_an_infected_file_is_set_aside_and_told_and_a_clean_one_is_kept(
         assert [answer.json()["state"] for answer in made.values()] == ["waiting"] * 3
         # Nobody opens a file before it was looked at.
         assert [(await client.get(path)).status_code for path in paths.values()] == [404] * 3
-        await check(Tools(scanned, engine), redis, datetime.now(UTC))
+        await scan_attachments(WorkerResources(scanned, engine), redis, datetime.now(UTC))
         assert await states(engine) == ["aside", "kept", "aside"]
         assert (await client.get(paths["good.pdf"])).content == PDF
         assert (await client.get(paths["bad.txt"])).status_code == 404
-        page = (await client.get(f"/appeals/{call.number}/record")).text
+        page = (await client.get(f"/appeals/{call.number}")).text
         assert "Eicar-Test" in page
     assert await redis.hget("desk:alarm_counts", "attachment_aside") in (b"2", "2")
 
 
-async def test_while_clamd_is_away_files_wait_and_somebody_is_alarmed(
+async def test_while_clamd_is_unavailable_files_wait_and_somebody_is_alerted(
     settings: Settings, engine: AsyncEngine, redis: Redis, enter: Enter, call: Call
 ) -> None:
-    away = settings.model_copy(update={"clamd": "unix:/nonexistent/clamd"})
-    async with enter(Role.HEAD) as head, browse(application(away, engine, redis)) as client:
+    absent = settings.model_copy(update={"clamd": "unix:/nonexistent/clamd"})
+    async with enter(Role.HEAD) as head, browse(application(absent, engine, redis)) as client:
         client.cookies = head.cookies
         await attach(client, call.number, "a.pdf", PDF)
-    tools, now = Tools(away, engine), datetime.now(UTC)
-    await check(tools, redis, now)
+    tools, now = WorkerResources(absent, engine), datetime.now(UTC)
+    await scan_attachments(tools, redis, now)
     assert await states(engine) == ["waiting"]
     assert await redis.llen("desk:alarms") == 0
     for _ in range(2):
-        await check(tools, redis, now + WAITS + timedelta(minutes=1))
+        await scan_attachments(tools, redis, now + SCAN_ALERT_AFTER + timedelta(minutes=1))
     assert await redis.hget("desk:alarm_counts", "attachment_waits") in (b"1", "1")
 
 
@@ -351,18 +360,17 @@ async def test_something_else_at_the_address_is_no_verdict(tmp_path: Path) -> No
     async def gibberish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n")
-        writer.close()
 
     address = tmp_path / "s"
-    async with await asyncio.start_unix_server(gibberish, str(address)):
-        with pytest.raises(NotReady):
-            await clamd.scan(f"unix:{address}", PDF)
-    with pytest.raises(AskedWrongly):
-        await clamd.scan("http://somewhere", PDF)
+    async with stream_server(gibberish, address):
+        with pytest.raises(DependencyUnavailable):
+            await antivirus.scan(f"unix:{address}", PDF)
+    with pytest.raises(InvalidRequest):
+        await antivirus.scan("http://somewhere", PDF)
 
 
 def test_the_seal_is_that_of_recordings(settings: Settings, call: Call) -> None:
     identity = UUID(int=1)
-    attachments.put(settings, identity, PDF)
-    with Vault(settings).open(attachments.object_name(identity)) as opened:
+    attachments.store_content(settings, identity, PDF)
+    with SealedStore(settings).open(attachments.object_name(identity)) as opened:
         assert hashlib.sha256(opened.read()).digest() == hashlib.sha256(PDF).digest()

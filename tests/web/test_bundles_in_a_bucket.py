@@ -10,21 +10,21 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.demands import deeds, releasing
+from callcenter.demands import release, service
 from callcenter.demands.jobs import tend_bundles
-from callcenter.demands.states import State
+from callcenter.demands.rules.states import DemandState
 from callcenter.demands.store import DemandRow
-from callcenter.errors import AskedWrongly
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.web.permissions import Role
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
 from tests.demands.conftest import HEAD, OFFICER
 from tests.demands.test_disclosing import new_key, newest, released, shell
-from tests.demands.test_disclosure_faults import DEED
+from tests.demands.test_disclosure_faults import ACTION
 from tests.demands.test_registering import found
-from tests.killing import dies_after
-from tests.recordings.test_keeping import environment
+from tests.process_killers import dies_after
+from tests.recordings.test_sealing_worker import environment
 from tests.recordings.test_stores import in_bucket, on_s3
 from tests.s3 import S3Server
 from tests.web.browser import visible
@@ -44,16 +44,16 @@ def settings(settings: Settings, s3: S3Server) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def tools(settings: Settings, engine: AsyncEngine) -> Tools:
-    return Tools(settings, engine)
+def tools(settings: Settings, engine: AsyncEngine) -> WorkerResources:
+    return WorkerResources(settings, engine)
 
 
-def bundles(tools: Tools, s3: S3Server) -> list[str]:
+def bundles(tools: WorkerResources, s3: S3Server) -> list[str]:
     pages = obstore.list(in_bucket(tools, s3), "kept/disclosures")
     return [each["path"] for page in pages for each in page]
 
 
-async def tend(tools: Tools) -> None:
+async def tend(tools: WorkerResources) -> None:
     await tend_bundles(tools, datetime.now(UTC))
 
 
@@ -62,14 +62,14 @@ async def download(authority: httpx.AsyncClient, row: DemandRow) -> httpx.Respon
     return await post(authority, f"{HOME}/{row.number}/download", HOME)
 
 
-async def disclosed(tools: Tools) -> int:
+async def disclosed(tools: WorkerResources) -> int:
     query = text("SELECT count(*) FROM audit_entry WHERE action = 'web:recording:disclosed'")
     async with unit_of_work(tools.engine) as connection:
         return int((await connection.execute(query)).scalar_one())
 
 
 async def test_it_is_built_taken_once_for_each_key_and_removed(
-    enter: Enter, tools: Tools, s3: S3Server, tmp_path: Path
+    enter: Enter, tools: WorkerResources, s3: S3Server, tmp_path: Path
 ) -> None:
     row = await released(tools, tmp_path)
     await tend(tools)
@@ -89,9 +89,9 @@ async def test_it_is_built_taken_once_for_each_key_and_removed(
         # Another key gets another bundle, the same key none.
         row = await found(tools.engine, row.number)
         about = (tools.engine, HEAD, row.number, row.version)
-        with pytest.raises(AskedWrongly, match="has taken the bundle once"):
-            await releasing.release(*about, given.key_id, "lost", again=True)
-        await releasing.release(
+        with pytest.raises(InvalidRequest, match="has taken the bundle once"):
+            await release.release(*about, given.key_id, "lost", again=True)
+        await release.release(
             *about, await new_key(tools.engine, tmp_path, "other.key"), "lost", again=True
         )
         assert (await download(authority, row)).status_code == 400  # not built yet
@@ -110,28 +110,32 @@ async def test_it_is_built_taken_once_for_each_key_and_removed(
     assert bundles(tools, s3) == []
 
 
-async def test_while_the_server_is_away_nothing_is_offered_taken_or_forgotten(
-    enter: Enter, tools: Tools, s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_while_clamd_is_unavailable_files_wait_unforgotten(
+    enter: Enter,
+    tools: WorkerResources,
+    s3: S3Server,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     row = await released(tools, tmp_path)
     s3.stop()
     await tend(tools)
     assert (await newest(tools, row)).built_at is None
-    assert "waits: the object store fails" in caplog.text
+    assert "bundle not built or removed" in caplog.text
     s3.start()
     await tend(tools)
     async with enter(Role.AUTHORITY) as authority:
         s3.stop()
-        away = await download(authority, row)
-        assert away.status_code == 400
-        assert "nothing was handed over" in visible(away.text)
-        assert (await found(tools.engine, row.number)).state == State.RELEASED
+        absent = await download(authority, row)
+        assert absent.status_code == 400
+        assert "nothing was handed over" in visible(absent.text)
+        assert (await found(tools.engine, row.number)).state == DemandState.RELEASED
         assert await disclosed(tools) == 0
         s3.start()
         taken = await download(authority, row)
         assert len(taken.content) == (await newest(tools, row)).bytes
     now = await found(tools.engine, row.number)
-    await releasing.acknowledge(tools.engine, OFFICER, row.number, now.version, "whole")
+    await release.acknowledge(tools.engine, OFFICER, row.number, now.version, "whole")
     s3.stop()
     await tend(tools)
     assert (await newest(tools, row)).removed_at is None
@@ -143,12 +147,12 @@ async def test_while_the_server_is_away_nothing_is_offered_taken_or_forgotten(
 
 @pytest.mark.parametrize("is_built", [False, True])
 async def test_of_what_was_withdrawn_nothing_stays_in_the_bucket(
-    enter: Enter, tools: Tools, s3: S3Server, tmp_path: Path, is_built: bool
+    enter: Enter, tools: WorkerResources, s3: S3Server, tmp_path: Path, is_built: bool
 ) -> None:
     row = await released(tools, tmp_path)
     if is_built:
         await tend(tools)
-    await deeds.withdraw(tools.engine, OFFICER, row.number, row.version, "a letter")
+    await service.withdraw(tools.engine, OFFICER, row.number, row.version, "a letter")
     await tend(tools)
     assert bundles(tools, s3) == []
     async with enter(Role.AUTHORITY) as authority:
@@ -158,15 +162,15 @@ async def test_of_what_was_withdrawn_nothing_stays_in_the_bucket(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["obstore.put", "Objects.put"])
-async def test_killed_while_it_is_put_into_the_bucket_there_is_one_in_the_end(
-    enter: Enter, tools: Tools, s3: S3Server, tmp_path: Path, step: str
+async def test_a_kill_while_storing_into_a_bucket_leaves_one(
+    enter: Enter, tools: WorkerResources, s3: S3Server, tmp_path: Path, step: str
 ) -> None:
     row, place = await released(tools, tmp_path), tools.settings.recordings_url
     assert place is not None
     bucket = {"CALLCENTER_RECORDINGS_URL": place.get_secret_value()}
     about = ("build", row.number, str(row.version), "")
     env = environment(tools.settings) | bucket
-    await dies_after(f"callcenter.storage.objects.{step}", DEED, *about, env=env)
+    await dies_after(f"callcenter.platform.storage.objects.{step}", ACTION, *about, env=env)
     assert (await newest(tools, row)).built_at is None
     await tend(tools)
     given = await newest(tools, row)

@@ -9,21 +9,22 @@ from redis.asyncio import Redis
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.audit.tables import audit_entry
 from callcenter.consultants import store
-from callcenter.consultants.desk import Desk
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.states import PAGE_GONE, State
-from callcenter.live import own
-from callcenter.live.watch import Watch
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.permissions import Role
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.rules.states import PAGE_GONE, PresenceState
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.telephony.acd.distributor import RedisCallDistributor
+from callcenter.wallboard.live_feed import LiveFeed
+from callcenter.workspace import pages
 from tests.web.browser import visible
 from tests.web.conftest import Enter
-from tests.web.test_duty import consultant, desk, post
+from tests.web.test_presence import consultant, distributor, post
 
-__all__ = ["consultant", "desk"]  # fixtures
+__all__ = ["consultant", "distributor"]  # fixtures
 
 
 async def skills_of(engine: AsyncEngine, extension: str) -> dict[str, int]:
@@ -31,8 +32,8 @@ async def skills_of(engine: AsyncEngine, extension: str) -> dict[str, int]:
         return dict((await store.find(connection, extension)).skills)
 
 
-async def test_languages_and_skills_are_changed_on_the_page_and_the_desk_knows_at_once(
-    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, redis: Redis
+async def test_changed_languages_and_skills_reach_the_distributor_at_once(
+    head: httpx.AsyncClient, engine: AsyncEngine, distributor: RedisCallDistributor, redis: Redis
 ) -> None:
     head.headers["accept-language"] = "ru"
     form = (await head.get("/consultants/201")).text
@@ -55,8 +56,8 @@ async def test_languages_and_skills_are_changed_on_the_page_and_the_desk_knows_a
         ]
 
 
-async def test_a_team_is_given_on_the_page_and_stays_where_it_is_not_told(
-    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk
+async def test_a_team_set_by_page_stays_when_not_given(
+    head: httpx.AsyncClient, engine: AsyncEngine, distributor: RedisCallDistributor
 ) -> None:
     async def team() -> str | None:
         async with unit_of_work(engine) as connection:
@@ -83,7 +84,10 @@ async def test_a_team_is_given_on_the_page_and_stays_where_it_is_not_told(
     ],
 )
 async def test_what_cannot_be_changes_nothing(
-    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, ticked: dict[str, str]
+    head: httpx.AsyncClient,
+    engine: AsyncEngine,
+    distributor: RedisCallDistributor,
+    ticked: dict[str, str],
 ) -> None:
     assert (await post(head, "/consultants/201", **ticked)).status_code == 400
     assert await skills_of(engine, "201") == {}
@@ -91,7 +95,7 @@ async def test_what_cannot_be_changes_nothing(
 
 
 async def test_skills_are_changed_by_the_api_too(
-    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk
+    head: httpx.AsyncClient, engine: AsyncEngine, distributor: RedisCallDistributor
 ) -> None:
     answer = await post(
         head, "/api/v1/consultants/202", languages="ru", skills="children:2 psychologist"
@@ -105,8 +109,8 @@ async def test_skills_are_changed_by_the_api_too(
     assert await skills_of(engine, "202") == {"children": 2, "psychologist": 1}
 
 
-async def test_the_center_keeps_its_own_lists_and_nothing_is_ever_deleted(
-    head: httpx.AsyncClient, desk: Desk
+async def test_the_center_keeps_its_lists_and_nothing_is_deleted(
+    head: httpx.AsyncClient, distributor: RedisCallDistributor
 ) -> None:
     smoke = {"code": "fresh_air", "name_kk": " Таза ауа ", "name_ru": "Свежий воздух"}
     assert (
@@ -127,8 +131,8 @@ async def test_the_center_keeps_its_own_lists_and_nothing_is_ever_deleted(
     assert (await post(head, "/lists/nothing", **smoke)).status_code == 404
 
 
-async def test_a_reason_of_a_pause_has_a_key_and_no_other_has_it(
-    head: httpx.AsyncClient, desk: Desk
+async def test_a_pause_reason_has_a_key_of_its_own(
+    head: httpx.AsyncClient, distributor: RedisCallDistributor
 ) -> None:
     tea = {"code": "tea", "name_kk": "Шай", "name_ru": "Чай", "active": "1"}
 
@@ -148,8 +152,8 @@ async def test_a_reason_of_a_pause_has_a_key_and_no_other_has_it(
     assert (await post(head, "/api/v1/skills", key="1", **tea)).status_code == 400
 
 
-async def test_a_skill_that_is_not_used_any_more_is_nobodys_and_comes_back_as_it_was(
-    head: httpx.AsyncClient, engine: AsyncEngine, desk: Desk, redis: Redis
+async def test_a_deactivated_skill_is_nobodys_and_returns_unchanged(
+    head: httpx.AsyncClient, engine: AsyncEngine, distributor: RedisCallDistributor, redis: Redis
 ) -> None:
     await post(head, "/consultants/201", speaks_kk="1", level_lawyer="3")
     lawyer = {"code": "lawyer", "name_kk": "Заңгер", "name_ru": "Юрист"}
@@ -160,39 +164,40 @@ async def test_a_skill_that_is_not_used_any_more_is_nobodys_and_comes_back_as_it
     assert await redis.hget("desk:skills", "201") == "children:1 lawyer:3"
 
 
-async def test_the_page_of_work_says_what_one_is_doing_and_why_no_call_comes(
+async def test_the_workspace_tells_state_and_why_no_call_comes(
     consultant: httpx.AsyncClient,
 ) -> None:
     consultant.headers["accept-language"] = "en"
-    assert "No calls are offered to you." in visible((await consultant.get("/duty")).text)
-    assert (await post(consultant, "/duty", state="paused", reason="lunch")).status_code == 400
-    assert (await post(consultant, "/duty", state="ready")).status_code == 303
-    assert (await post(consultant, "/duty", state="paused", reason="lunch")).status_code == 303
-    async with asyncio.timeout(5):  # figures are half a second old at most
-        while "On a pause" not in visible((await consultant.get("/duty")).text):
+    assert "No calls are offered to you." in visible((await consultant.get("/workspace")).text)
+    assert (await post(consultant, "/workspace", state="paused", reason="lunch")).status_code == 400
+    assert (await post(consultant, "/workspace", state="ready")).status_code == 303
+    assert (await post(consultant, "/workspace", state="paused", reason="lunch")).status_code == 303
+    async with asyncio.timeout(30):  # figures are half a second old at most
+        while "On a pause" not in visible((await consultant.get("/workspace")).text):
             await asyncio.sleep(0.05)
 
 
-async def test_who_is_not_linked_is_told_so(enter: Enter, desk: Desk) -> None:
+async def test_who_is_not_linked_learns_so(enter: Enter, distributor: RedisCallDistributor) -> None:
     async with enter(Role.SENIOR) as client:
         client.headers["accept-language"] = "en"
-        assert "which consultant you are" in visible((await client.get("/duty")).text)
+        assert "not linked to a consultant" in visible((await client.get("/workspace")).text)
 
 
-async def test_the_desk_is_told_for_as_long_as_the_page_is_open(
+async def test_the_distributor_hears_while_the_page_is_open(
     app: FastAPI,
-    desk: Desk,
+    distributor: RedisCallDistributor,
     redis: Redis,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(own, "SEEN_EVERY", 0.1)
-    duty = DutyDesk(redis, settings)
-    await duty.ask("201", State.READY, by="self", page=True)
+    monkeypatch.setattr(pages, "PAGE_OPEN_INTERVAL", 0.1)
+    presence = PresenceService(redis, settings)
+    await presence.ask("201", PresenceState.READY, by="self", page=True)
     await redis.zadd("desk:pages", {"201": 1.0})
-    watch: Watch = app.state.watch
-    async with watch.running():
-        events = own._events(app.state.site, watch, duty, "201", "kk")
+    feed: LiveFeed = app.state.live_feed
+    async with feed.running():
+        site, commands = app.state.site, app.state.commands
+        events = pages.events(site, feed, presence, commands, Actor(None), "201", "kk")
         async for shown in events:
             assert "Бос" in shown
             break
@@ -200,6 +205,6 @@ async def test_the_desk_is_told_for_as_long_as_the_page_is_open(
     assert (await redis.zscore("desk:pages", "201") or 0) > 1.7e9
     await redis.set("desk:web", "lives")
     await redis.zadd("desk:pages", {"201": 1.0})  # closed a long time ago
-    await desk._do("tick", "line-1")
-    paused = await duty.of("201")
-    assert (paused.state, paused.reason) == (State.PAUSED, PAGE_GONE)
+    await distributor.script("tick", "line-1")
+    paused = await presence.of("201")
+    assert (paused.state, paused.reason) == (PresenceState.PAUSED, PAGE_GONE)

@@ -1,22 +1,29 @@
-"""Demands at the desk: the records officer, the head, the authority; in every language."""
+"""Pages of demands: the records officer, the head, the authority; in every language."""
 
+import base64
+import hashlib
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.audit.tables import audit_entry
+from callcenter.demands import release
 from callcenter.demands.jobs import tend_bundles
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.web.permissions import Role
-from tests.demands.conftest import PDF
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.errors import SelfApproval
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from tests.demands.conftest import OFFICER, PDF
 from tests.demands.recorded import sealed_talk
-from tests.demands.test_disclosing import shell
+from tests.demands.test_disclosing import checked, new_key, newest, released, shell
+from tests.demands.test_forged_bundles import manual
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Enter
 
@@ -73,10 +80,89 @@ async def test_a_refusal_has_a_letter_for_both_sides(
     assert ours.headers["content-type"] == "application/pdf"
     assert ours.content.startswith(b"%PDF-")
     assert ours.content == theirs.content
-    assert (await told_of(engine, "web:demand:letter_read")) == 2
+    assert (await count_entries(engine, "web:demand:letter_read")) == 2
 
 
-async def told_of(engine: AsyncEngine, action: str) -> int:
+async def test_the_head_sees_which_keys_cannot_take_it_again(
+    enter: Enter, settings: Settings, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    tools = WorkerResources(settings, engine)
+    row = await released(tools, tmp_path)
+    at = f"/demands/{row.number}"
+    async with enter(Role.HEAD) as head, enter(Role.AUTHORITY) as authority:
+        head.headers["accept-language"] = authority.headers["accept-language"] = "en"
+        for client, path in ((head, at), (authority, "/authority/demands")):
+            assert "The bundle is being made: 0 %" in visible((await client.get(path)).text)
+        await tend_bundles(tools, datetime.now(UTC))
+        assert "is being made" not in visible((await head.get(at)).text)
+        taken = await post(authority, f"/authority{at}/download", "/authority/demands")
+        assert taken.status_code == 200
+        shown = (await head.get(at)).text
+        assert "each confirmed key has taken this bundle once" in visible(shown)
+        assert 'name="again"' not in shown
+        await new_key(engine, tmp_path, "other.key")
+        shown = (await head.get(at)).text
+        assert re.search(r"<option [^>]*disabled>[^<]*has taken this bundle once", shown)
+        assert shown.count("<option value") == 1
+        assert 'name="again"' in shown
+
+
+async def test_refused_steps_and_downloads_leave_audit_entries(
+    enter: Enter, settings: Settings, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """The same person who releases, a second download, and who may not download at all."""
+    tools = WorkerResources(settings, engine)
+    prepared = await checked(tools)
+    row = await released(tools, tmp_path)
+    await tend_bundles(tools, datetime.now(UTC))
+    at, home = f"/authority/demands/{row.number}/download", "/authority/demands"
+    async with enter(Role.AUTHORITY) as authority, enter(Role.RECORDS_OFFICER) as officer:
+        assert (await post(authority, at, home)).status_code == 200
+        assert (await post(authority, at, home)).status_code == 400
+        assert (await post(officer, at, "/demands")).status_code == 403
+        assert (await officer.post(at, data={"form_token": "old"})).status_code == 403
+        assert (await authority.get("/api/v1/appeals")).status_code == 403
+    key_id = (await newest(tools, row)).key_id
+    with pytest.raises(SelfApproval):
+        await release.release(engine, OFFICER, prepared.number, prepared.version, key_id, "my own")
+    assert await refused(engine, "web:demand:step_refused") == [
+        (f"demand:{row.number}", "handed_over"),
+        (f"demand:{prepared.number}", "released"),
+    ]
+    assert await refused(engine, "web:access:refused") == [
+        (f"POST {at}", None),
+        ("GET /api/v1/appeals", None),
+    ]
+
+
+async def refused(engine: AsyncEngine, action: str) -> list[tuple[str, str | None]]:
+    """Subjects and steps of the entries of refusals, in their order."""
+    query = (
+        select(audit_entry.c.subject, audit_entry.c.detail["step"].as_string())
+        .where(audit_entry.c.action == action)
+        .order_by(audit_entry.c.id)
+    )
+    async with unit_of_work(engine) as connection:
+        return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
+async def test_the_authority_reads_the_steps_of_the_manual(enter: Enter) -> None:
+    """In each language the same commands, script and hash: what forged bundles are tried by."""
+    commands = manual().split("## Each time")[1].split("```")[1].strip().splitlines()
+    async with enter(Role.AUTHORITY) as authority:
+        script = await authority.get("/authority/verify_bundle.py")
+        assert hashlib.sha256(script.content).hexdigest() in manual()
+        for language, verdict in (("kk", "РАСТАЛДЫ"), ("ru", "ПРОВЕРЕНО"), ("en", "VERIFIED")):
+            authority.headers["accept-language"] = language
+            shown = visible((await authority.get("/authority/demands")).text)
+            for each in (*commands, hashlib.sha256(script.content).hexdigest(), verdict):
+                assert each in shown, f"{each} in {language}"
+        key = await authority.get("/authority/center.pem")
+    der = base64.b64decode("".join(key.text.splitlines()[1:-1]))
+    assert hashlib.sha256(der).hexdigest() in shown
+
+
+async def count_entries(engine: AsyncEngine, action: str) -> int:
     async with unit_of_work(engine) as connection:
         rows = await connection.execute(
             select(audit_entry.c.id).where(audit_entry.c.action == action)
@@ -120,7 +206,7 @@ async def test_a_demand_goes_its_whole_way_through_the_pages(
         assert (await post(head, f"{at}/release", at, **released)).status_code == 303
         again = await post(head, f"{at}/release", at, **released)
         assert "Somebody else has moved this demand" in visible(again.text)
-        await tend_bundles(Tools(settings, engine), datetime.now(UTC))
+        await tend_bundles(WorkerResources(settings, engine), datetime.now(UTC))
         # The authority takes it once, opens it and acknowledges.
         taken = await post(authority, f"{home}/{listed['number']}/download", home)
         (tmp_path / "bundle.tar.age").write_bytes(taken.content)
@@ -146,7 +232,7 @@ async def test_a_demand_goes_its_whole_way_through_the_pages(
     assert seen >= {"web:demand:viewed", "web:demand:scan_read", "web:authority_key:confirmed"}
 
 
-async def test_who_prepared_it_is_told_why_it_cannot_be_released(
+async def test_who_prepared_it_reads_why_it_cannot_be_released(
     enter: Enter, settings: Settings, engine: AsyncEngine
 ) -> None:
     number, _ = await sealed_talk(settings, engine)
@@ -156,7 +242,7 @@ async def test_who_prepared_it_is_told_why_it_cannot_be_released(
         at = filed.headers["location"]
         (box,) = BOX.findall((await head.get(at)).text)
         await post(head, f"{at}/check", at, version="2", reason="it", chosen=box)
-        assert "a second person has to" in visible((await head.get(at)).text)
+        assert "a second person must" in visible((await head.get(at)).text)
 
 
 WRONG: tuple[dict[str, str], ...] = (
@@ -171,7 +257,9 @@ WRONG: tuple[dict[str, str], ...] = (
 )
 
 
-async def test_what_was_typed_wrongly_is_told_and_stays(enter: Enter, engine: AsyncEngine) -> None:
+async def test_what_was_typed_wrongly_is_explained_and_stays(
+    enter: Enter, engine: AsyncEngine
+) -> None:
     async with enter(Role.RECORDS_OFFICER) as officer:
         officer.headers["accept-language"] = "en"
         for changed in WRONG:
@@ -180,6 +268,22 @@ async def test_what_was_typed_wrongly_is_told_and_stays(enter: Enter, engine: As
             assert "Nothing was registered." in visible(answer.text)
             assert 'value="A. Somebody"' in answer.text
         assert (await officer.get("/api/v1/demands")).json() == []
+
+
+async def test_a_demand_of_a_year_without_calendar_names_it(
+    enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callcenter.working_calendar.store.packaged_years", dict)
+    for role, path in (
+        (Role.RECORDS_OFFICER, "/demands"),
+        (Role.AUTHORITY, "/authority/demands"),
+    ):
+        async with enter(role) as client:
+            client.headers["accept-language"] = "en"
+            answer = await file(client, path, appeal_number="2600000014")
+            assert answer.status_code == 400
+            year = datetime.now(ZONE).year
+            assert f"The working calendar of {year} is not entered" in visible(answer.text)
 
 
 async def test_the_authority_sees_no_demand_of_others(enter: Enter) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ import xlsxwriter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.errors import AskedWrongly
-from callcenter.register.fields import OUTSIDE
-from callcenter.register.form_pages import written_options
-from callcenter.register.masking import remaining, remaining_change
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
+from callcenter.appeals.rules.fields import OUTSIDE
+from callcenter.appeals.rules.masking import remaining, remaining_change
+from callcenter.appeals.web.form_pages import format_options
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
 from tests.rules.test_districts import COLUMNS, DISTRICTS, FORM, REGIONS, row
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call
@@ -56,52 +57,56 @@ async def type_before_the_list(client: httpx.AsyncClient, engine: AsyncEngine, n
         ("ru", NURA, ASTANA),
     ],
 )
-async def test_a_district_is_typed_by_its_name_and_kept_by_its_code(
+async def test_a_district_is_typed_by_name_and_stored_by_code(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call, language: str, typed: str, region: str
 ) -> None:
-    asked = {"f.region": region, "f.district": typed}
-    assert (await send(head, call.number, version=0, **WHOLE | asked)).status_code == 303
+    requested = {"f.region": region, "f.district": typed}
+    assert (await send(head, call.number, version=0, **WHOLE | requested)).status_code == 303
     query = "SELECT content ->> 'region', content ->> 'district' FROM record"
     assert await rows(engine, query) == [(ASTANA, NURA)]
     for shown, name in (("ru", "район Нұра"), ("kk", "Нұра ауданы"), ("en", "Nura district")):
         head.cookies.set("callcenter_language", shown)
-        page = (await head.get(f"/appeals/{call.number}/record")).text
+        page = (await head.get(f"/appeals/{call.number}")).text
         assert f'name="f.district" value="{name}"' in page
         assert name in visible(page)  # in its history
         assert NURA not in page
 
 
-async def test_all_districts_are_offered_with_their_regions_without_any_script(
+async def test_all_districts_are_offered_with_their_regions_and_apart(
     head: httpx.AsyncClient, call: Call
 ) -> None:
     head.cookies.set("callcenter_language", "ru")
-    page = (await head.get(f"/appeals/{call.number}/record")).text
-    assert page.count("data-part-of=") == len(DISTRICTS)
+    page = (await head.get(f"/appeals/{call.number}")).text
+    assert "data-part-of=" not in page  # they would be a quarter of it
+    [path] = re.findall(r'hx-get="(/answers/[^"]+)"', page)
+    answers = (await head.get(path)).text
+    assert answers.count("data-part-of=") == len(DISTRICTS)
     offered = f'<option value="район Нұра" data-part-of="{ASTANA}">город Астана</option>'
-    assert offered in page
+    assert offered in answers
+    assert (await head.get("/answers/nothing")).status_code == 404
 
 
 @pytest.mark.parametrize(
     ("typed", "region"),
     [("Алмалинский район", ASTANA), ("район Нур", ASTANA), ("Абайский район", "")],
 )
-async def test_what_is_no_district_of_the_region_is_said_beside_it(
+async def test_a_foreign_district_is_refused_beside_the_field(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call, typed: str, region: str
 ) -> None:
     head.cookies.set("callcenter_language", "ru")
-    asked = {"f.region": region, "f.district": typed}
-    answer = await send(head, call.number, version=0, **WHOLE | asked)
+    requested = {"f.region": region, "f.district": typed}
+    answer = await send(head, call.number, version=0, **WHOLE | requested)
     assert answer.status_code == 400
     assert "это не район выбранного региона" in visible(answer.text)
     assert f'name="f.district" value="{typed}"' in answer.text  # nothing typed is lost
     assert await rows(engine, "SELECT 1 FROM record") == []
 
 
-async def test_what_was_typed_before_the_list_is_read_and_stays_until_somebody_changes_it(
+async def test_earlier_typed_districts_stay_until_changed(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     await type_before_the_list(head, engine, call.number)
-    page = (await head.get(f"/appeals/{call.number}/record")).text
+    page = (await head.get(f"/appeals/{call.number}")).text
     assert f'name="f.district" value="{OLD}"' in page
     again = WHOLE | {"f.region": ASTANA, "f.district": OLD, "f.content": "Иначе"}
     assert (await send(head, call.number, version=1, **again)).status_code == 303
@@ -115,7 +120,7 @@ async def test_what_was_typed_before_the_list_is_read_and_stays_until_somebody_c
     assert (await send(head, call.number, version=3, **chosen)).status_code == 303
 
 
-async def test_the_api_takes_the_code_and_says_what_is_wrong_with_another(
+async def test_the_api_takes_codes_and_explains_refusals(
     api: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     listed = (await api.get("/api/v1/fields/appeal/district")).json()
@@ -151,15 +156,15 @@ async def test_the_api_leaves_what_was_typed_before_the_list(
     assert record["content"]["district"] == OLD
 
 
-async def test_appeals_are_found_by_district_within_the_region_that_is_chosen(
+async def test_appeals_are_found_by_district_within_its_region(
     api: httpx.AsyncClient, call: Call
 ) -> None:
     assert (await change(api, call.number, 0, IN_NURA)).status_code == 200
     assert await found(api, "", region=ASTANA, district=NURA) == [call.number]
     assert await found(api, "", region=ASTANA, district="711110000") == []
     path = "/api/v1/search"
-    for asked, number in ((NURA, 1), (ALMALY, 0)):
-        answer = await api.get(path, params={"district": asked})
+    for requested, number in ((NURA, 1), (ALMALY, 0)):
+        answer = await api.get(path, params={"district": requested})
         assert len(answer.json()["appeals"]) == number
     page = (await api.get("/search", params={"region": ASTANA})).text
     assert f'<option value="{NURA}">' in page
@@ -172,7 +177,7 @@ async def test_appeals_are_found_by_district_within_the_region_that_is_chosen(
     assert await found(api, "", region=ALMATY, district=ALMALY) == [call.number]
 
 
-async def test_the_file_names_the_district_in_the_language_of_whoever_takes_it(
+async def test_the_file_names_districts_in_the_users_language(
     api: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     sent = STATEMENT | {"content": STATEMENT["content"] | IN_NURA["content"]}
@@ -189,7 +194,7 @@ async def test_the_file_names_the_district_in_the_language_of_whoever_takes_it(
     assert detail[0]["district"] == NURA
 
 
-def test_of_masked_appeals_the_district_that_was_chosen_stays_and_what_was_typed_does_not() -> None:
+def test_masking_keeps_chosen_districts_and_erases_typed_ones() -> None:
     chosen = {"region": ASTANA, "district": NURA}
     assert remaining(FORM, chosen) == chosen
     assert remaining(FORM, chosen | {"district": OLD}) == {"region": ASTANA}
@@ -213,15 +218,15 @@ def as_xlsx(file: Path, lines: Sequence[Sequence[object]]) -> Path:
         for at, line in enumerate(lines):
             for column, cell in enumerate(line):
                 # As the state's office keeps codes: some as numbers.
-                kept = float(str(cell)) if at % 2 and str(cell).isdecimal() else cell
-                sheet.write(at, column, kept)
+                stored = float(str(cell)) if at % 2 and str(cell).isdecimal() else cell
+                sheet.write(at, column, stored)
     return file
 
 
 def as_csv(file: Path, lines: Sequence[Sequence[object]]) -> Path:
-    told = io.StringIO(newline="")
-    csv.writer(told, delimiter=";").writerows(lines)
-    file.write_text(told.getvalue(), encoding="utf-8-sig")
+    reported = io.StringIO(newline="")
+    csv.writer(reported, delimiter=";").writerows(lines)
+    file.write_text(reported.getvalue(), encoding="utf-8-sig")
     return file
 
 
@@ -234,51 +239,54 @@ def test_the_list_is_renewed_from_the_classifier(
     assert audited(settings) == []
     lines = classifier(row("712210000", "Жаңа ауданы", "Новый район"), without=NURA)
     newer = write(file, lines)
-    told = run("districts", str(newer), "--dry-run")
-    assert f"new      712210000 Жаңа ауданы | Новый район\nended    {NURA}" in told
-    assert told.endswith("nothing was kept\n")
+    reported = run("districts", str(newer), "--dry-run")
+    assert f"new      712210000 Жаңа ауданы | Новый район\nended    {NURA}" in reported
+    assert reported.endswith("nothing was kept\n")
     assert audited(settings) == []
     assert run("districts", str(newer)).endswith(": kept\n")
     assert audited(settings) == [("web:field:kept", "field:appeal.district")]
     assert run("districts", str(newer)).endswith("nothing has changed\n")
 
 
-async def test_an_ended_district_is_offered_no_more_and_stays_where_it_was_chosen(
+async def test_an_ended_district_stays_but_is_not_offered(
     api: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     assert (await change(api, call.number, 0, IN_NURA)).status_code == 200
     path = "/api/v1/fields/appeal/district"
     read = await api.get(path)
-    kept = {name: read.json()[name] for name in ("guard", "kk", "ru", "en", "position", "options")}
-    for option in kept["options"]:
+    stored = {
+        name: read.json()[name] for name in ("guard", "kk", "ru", "en", "position", "options")
+    }
+    for option in stored["options"]:
         option["active"] = option["code"] != NURA
     headers = {"If-Match": read.headers["etag"]}
-    assert (await api.put(path, json=kept, headers=headers)).status_code == 200
-    page = (await api.get(f"/appeals/{call.number}/record")).text
-    assert page.count("data-part-of=") == len(DISTRICTS) - 1
+    assert (await api.put(path, json=stored, headers=headers)).status_code == 200
+    page = (await api.get(f"/appeals/{call.number}")).text
+    offered = (await api.get("/answers/district")).text
+    assert offered.count("data-part-of=") == len(DISTRICTS) - 1
     assert 'name="f.district" value="Нұра ауданы"' in page
-    for option in kept["options"]:
+    for option in stored["options"]:
         option["parent"] = "100000001"
     headers = {"If-Match": (await api.get(path)).headers["etag"]}
-    refused = await api.put(path, json=kept, headers=headers)
+    refused = await api.put(path, json=stored, headers=headers)
     assert (refused.status_code, "region" in refused.json()["detail"]) == (400, True)
 
 
-async def test_the_center_corrects_a_name_on_the_page_of_the_question(
+async def test_the_center_corrects_a_name_on_the_fields_page(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     head.cookies.set("callcenter_language", "ru")
     path = "/form/appeal/district"
-    options = written_options(DISTRICTS).replace("Мерке ауданы", "Меркі ауданы")
+    options = format_options(DISTRICTS).replace("Мерке ауданы", "Меркі ауданы")
     names = {"kk": "Аудан", "ru": "Район", "en": "District", "position": "60", "guard": "open"}
     sent = names | {"active": "true", "options": options}
     token = await form_token(head, path)
     assert (await head.post(path, data=sent | {"form_token": token})).status_code == 303
     query = "SELECT version, type FROM record_field WHERE code = 'district' ORDER BY version"
     assert await rows(engine, query) == [(1, "text"), (2, "text"), (3, "choice")]
-    asked = {"f.region": "310000000", "f.district": "меркі ауданы"}
-    assert (await send(head, call.number, version=0, **WHOLE | asked)).status_code == 303
-    page = (await head.get(f"/appeals/{call.number}/record")).text
+    requested = {"f.region": "310000000", "f.district": "меркі ауданы"}
+    assert (await send(head, call.number, version=0, **WHOLE | requested)).status_code == 303
+    page = (await head.get(f"/appeals/{call.number}")).text
     assert 'name="f.district" value="Меркенский район"' in page
 
 
@@ -298,8 +306,8 @@ def test_a_file_that_is_not_the_classifier_changes_nothing(
 ) -> None:
     file = tmp_path / name
     file.write_bytes(content)
-    with pytest.raises(AskedWrongly):
+    with pytest.raises(InvalidRequest):
         run("districts", str(file))
-    with pytest.raises(AskedWrongly, match="cannot read"):
+    with pytest.raises(InvalidRequest, match="cannot read"):
         run("districts", str(tmp_path / "nothing.xlsx"))
     assert audited(settings) == []

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -17,13 +18,16 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.register.exporting import guarded
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.permissions import GRANTS, Permission, Role
+from callcenter.appeals.permissions import AppealPermission
+from callcenter.appeals.search.export import escape_formula
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from tests.services import changed
 from tests.web.browser import form_token, visible
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_record_api import STATEMENT, api, authorized, change
 from tests.web.test_records import IDENTIFIER
+from tests.web.test_records import rows as rows_of
 
 assert api  # the fixture, which tests ask for by its name
 
@@ -59,9 +63,9 @@ def of_xlsx(answer: httpx.Response) -> list[dict[str, str]]:
     return [{name: row.get(at, "") for at, name in names.items()} for row in rows[1:]]
 
 
-async def take(client: httpx.AsyncClient, **asked: str) -> httpx.Response:
+async def take(client: httpx.AsyncClient, **requested: str) -> httpx.Response:
     client.headers["Accept-Language"] = "ru"
-    return await client.get("/api/v1/search/export", params=asked)
+    return await client.get("/api/v1/search/export", params=requested)
 
 
 @pytest.fixture
@@ -73,30 +77,43 @@ async def saved(api: httpx.AsyncClient, call: Call) -> str:
 @asynccontextmanager
 async def without_personal(enter: Enter) -> AsyncIterator[httpx.AsyncClient]:
     async with enter(Role.CONSULTANT) as client:
-        assert Permission.EXPORT_PERSONAL not in GRANTS[Role.CONSULTANT]
+        assert Role.CONSULTANT not in AppealPermission.EXPORT_PERSONAL.granted_to
         yield client
 
 
-async def test_the_file_holds_what_was_found_in_the_language_of_whoever_takes_it(
+async def test_the_file_holds_results_in_the_users_language(
     api: httpx.AsyncClient, saved: str
 ) -> None:
-    asked = {"stage": "contact", "personal": "true"}
-    as_csv, as_xlsx = await take(api, **asked), await take(api, format="xlsx", **asked)
+    requested = {"stage": "contact", "personal": "true"}
+    as_csv, as_xlsx = await take(api, **requested), await take(api, format="xlsx", **requested)
     [row], [same] = of_csv(as_csv), of_xlsx(as_xlsx)
     assert row["Номер"] == same["Номер"] == saved
     assert row["Поступило"] == "2026-11-24 14:05:09"  # Asia/Almaty
     assert row["Вид"] == "Заявление"
     assert row["Заявитель: ИИН или БИН"] == IDENTIFIER
-    assert same["Номер звонившего"] == CALLER
+    assert same["Номер звонившего"] == "+7 701 *** ** 67"
     affected = next(key for key in row if key.startswith("Пострадавш") and "мя" in key)
     assert row[affected] == "Тимур Оспанов | @Анна"
     # Nothing is a formula: CSV has an apostrophe before it, XLSX knows it for a text.
     assert row["Суть обращения"] == "'" + TRAP
-    assert row["Номер звонившего"] == "'" + CALLER
+    assert row["Номер звонившего"] == "'+7 701 *** ** 67"
     assert same["Суть обращения"] == TRAP
     assert re.fullmatch(
         r'attachment; filename="appeals-[\d-]+\.xlsx"', as_xlsx.headers["content-disposition"]
     )
+
+
+async def test_a_file_has_whole_numbers_for_an_audited_reason(
+    api: httpx.AsyncClient, saved: str, engine: AsyncEngine
+) -> None:
+    requested = {"stage": "contact", "personal": "true", "format": "xlsx"}
+    [row] = of_xlsx(await take(api, **requested, why_numbers="Запрос самого заявителя"))
+    assert (row["Номер"], row["Номер звонившего"]) == (saved, CALLER)
+    found = "SELECT subject, detail FROM audit_entry WHERE action = 'web:numbers:listed'"
+    reason = {"numbers": 1, "reason": "Запрос самого заявителя"}
+    assert await rows_of(engine, found) == [("export", reason)]
+    await take(api, stage="contact", why_numbers="Без личных данных их нет вовсе")
+    assert len(await rows_of(engine, found)) == 1
 
 
 async def test_without_the_permission_no_personal_data_are_taken(
@@ -118,7 +135,7 @@ async def test_without_the_permission_no_personal_data_are_taken(
     assert [each["format"] for each in details] == ["csv", "xlsx"]
 
 
-async def test_who_took_what_is_audited_without_the_words_that_were_looked_for(
+async def test_an_export_is_audited_without_its_search_words(
     api: httpx.AsyncClient, saved: str, engine: AsyncEngine
 ) -> None:
     await take(api, q="Сейтова", region="710000000", since="2026-11-01", personal="true")
@@ -136,20 +153,25 @@ async def test_who_took_what_is_audited_without_the_words_that_were_looked_for(
     }
 
 
+def set_limit(app: FastAPI, rows: int) -> None:
+    site = app.state.site
+    app.state.site = replace(site, settings=changed(site.settings, export_limit=rows))
+
+
 async def test_more_than_fits_is_refused_before_anything_is_taken(
     app: FastAPI, api: httpx.AsyncClient, saved: str, engine: AsyncEngine
 ) -> None:
     await open_call(engine, "call-2", datetime(2026, 11, 24, tzinfo=UTC))
-    asked = {"since": "2026-11-01"}
-    app.state.site.settings.__dict__["export_limit"] = 2
-    assert len(of_csv(await take(api, **asked))) == 2
-    app.state.site.settings.__dict__["export_limit"] = 1
-    refused = await take(api, **asked)
+    requested = {"since": "2026-11-01"}
+    set_limit(app, 2)
+    assert len(of_csv(await take(api, **requested))) == 2
+    set_limit(app, 1)
+    refused = await take(api, **requested)
     assert (refused.status_code, "more than 1" in refused.json()["detail"]) == (400, True)
     assert (await take(api)).status_code == 400  # no question: not the whole register by a slip
-    token = await form_token(api, "/appeals")
+    token = await form_token(api, "/search")
     page = await api.post(
-        "/search/export", params=asked, data={"form_token": token, "format": "csv"}
+        "/search/export", params=requested, data={"form_token": token, "format": "csv"}
     )
     assert (page.status_code, "больше 1" in visible(page.text)) == (400, True)
 
@@ -157,8 +179,8 @@ async def test_more_than_fits_is_refused_before_anything_is_taken(
 async def test_rows_come_whole_over_many_readings(
     api: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callcenter.register.exporting.FOUND_AT_ONCE", 3)
-    monkeypatch.setattr("callcenter.register.exporting.READ_AT_ONCE", 2)
+    monkeypatch.setattr("callcenter.appeals.search.export.SEARCH_BATCH", 3)
+    monkeypatch.setattr("callcenter.appeals.search.export.READ_BATCH", 2)
     numbers = {
         (await open_call(engine, f"call-{n}", datetime(2026, 11, 24, 9, n, tzinfo=UTC)))[1]
         for n in range(7)
@@ -171,18 +193,18 @@ async def test_rows_come_whole_over_many_readings(
         assert {row["Номер"] for row in rows} == numbers
 
 
-async def test_the_page_offers_the_file_and_nothing_plain_is_left_on_the_disk(
+async def test_the_export_leaves_nothing_plain_on_the_disk(
     app: FastAPI, api: httpx.AsyncClient, enter: Enter, saved: str
 ) -> None:
     page = (await api.get("/search", params={"stage": "contact"})).text
     action = re.search(r'action="(/search/export\?[^"]+)"', page)
     assert action is not None
     assert 'name="personal"' in page
-    sent = {"form_token": await form_token(api, "/appeals"), "format": "xlsx", "personal": "true"}
+    sent = {"form_token": await form_token(api, "/search"), "format": "xlsx", "personal": "true"}
     taken = await api.post(action[1].replace("&amp;", "&"), data=sent)
     assert taken.status_code == 200
     assert len(of_xlsx(taken)) == 1
-    assert list((app.state.site.settings.var / "exports").iterdir()) == []
+    assert list((app.state.site.settings.exports).iterdir()) == []
     async with without_personal(enter) as client:
         other = (await client.get("/search", params={"stage": "contact"})).text
         assert 'name="format"' in other
@@ -195,6 +217,6 @@ async def test_the_page_offers_the_file_and_nothing_plain_is_left_on_the_disk(
 
 @given(st.text(max_size=20))
 def test_no_cell_is_taken_for_a_formula(cell: str) -> None:
-    kept = guarded(cell)
-    assert not kept.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    assert kept in (cell, f"'{cell}")
+    stored = escape_formula(cell)
+    assert not stored.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert stored in (cell, f"'{cell}")

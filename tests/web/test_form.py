@@ -1,5 +1,6 @@
 """The center edits its form and the terms of the law; what was answered stays."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.register.fields import Option
-from callcenter.register.form_pages import read_options, written_options
-from callcenter.storage.engine import unit_of_work
+from callcenter.appeals.form import service, store
+from callcenter.appeals.rules.fields import Option, Section
+from callcenter.appeals.web.form_pages import format_options, read_options
+from callcenter.platform.storage.engine import unit_of_work
 from tests.web.browser import form_token
 from tests.web.conftest import Call
 
@@ -37,7 +39,7 @@ options = st.lists(
 
 @given(options)
 def test_answers_are_read_as_they_are_written(given_options: list[Option]) -> None:
-    assert list(read_options(written_options(tuple(given_options)))) == given_options
+    assert list(read_options(format_options(tuple(given_options)))) == given_options
 
 
 async def send(client: httpx.AsyncClient, path: str, page: str, **values: Any) -> int:
@@ -45,11 +47,11 @@ async def send(client: httpx.AsyncClient, path: str, page: str, **values: Any) -
     return (await client.post(path, data={"form_token": token, **values})).status_code
 
 
-async def test_a_question_is_added_asked_renamed_and_put_out_of_use(
+async def test_a_field_is_added_used_renamed_and_deactivated(
     head: httpx.AsyncClient, call: Call
 ) -> None:
     assert await send(head, "/form", "/form", **QUESTION) == 303
-    record = f"/appeals/{call.number}/record"
+    record = f"/appeals/{call.number}"
     head.cookies.set("callcenter_language", "ru")
     assert "Вторая" in (await head.get(record)).text
     one = "/form/appeal/school"
@@ -58,6 +60,19 @@ async def test_a_question_is_added_asked_renamed_and_put_out_of_use(
     assert "Какая школа" in (await head.get(record)).text
     assert await send(head, one, one, **QUESTION) == 303  # not ticked: not in use
     assert "Какая школа" not in (await head.get(record)).text
+
+
+async def test_the_form_is_read_anew_after_changes_and_rollbacks(engine: AsyncEngine) -> None:
+    before = await service.read_form(engine)
+    assert await service.read_form(engine) is before
+    content = service.find_field(before, Section.APPEAL, "content")
+    async with engine.connect() as connection:
+        await store.put_field(connection, replace(content, ru="Суть"), "user:head")
+        inside = await store.read_form(connection)
+        assert service.find_field(inside, Section.APPEAL, "content").ru == "Суть"
+        await connection.rollback()
+    after = await service.read_form(engine)
+    assert service.find_field(after, Section.APPEAL, "content") == content
 
 
 @pytest.mark.parametrize(
@@ -76,11 +91,11 @@ async def test_what_cannot_be_a_question_is_refused(
 ) -> None:
     assert await send(head, "/form", "/form", **QUESTION | wrong) == 400
     async with unit_of_work(engine) as connection:
-        kept = await connection.execute(text("SELECT 1 FROM record_field WHERE code = 'school'"))
-        assert kept.all() == []
+        stored = await connection.execute(text("SELECT 1 FROM record_field WHERE code = 'school'"))
+        assert stored.all() == []
 
 
-async def test_what_is_built_in_stays_and_so_do_answers_that_were_given(
+async def test_built_in_fields_and_given_answers_stay(
     head: httpx.AsyncClient,
 ) -> None:
     help_given = "/form/appeal/help"

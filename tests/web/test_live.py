@@ -15,25 +15,37 @@ from redis.asyncio import Redis
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import store as appeals
-from callcenter.consultants.duty import DutyDesk
-from callcenter.consultants.states import State
+from callcenter.appeals.calls import store as appeals
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.rules.states import PresenceState
 from callcenter.consultants.tables import consultant
-from callcenter.live.store import read_today
-from callcenter.live.watch import Watch
-from callcenter.settings import Settings
-from callcenter.storage.engine import open_database, unit_of_work
-from callcenter.web.words import ZONE
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.wallboard.live_feed import LiveFeed
+from callcenter.wallboard.store import read_today
 from tests.appeals import opened
-from tests.web.live import LIMIT, line, listen_until, own_redis, person, until, waiting
+from tests.services import changed
+from tests.web.live import (
+    LIMIT,
+    line,
+    listen_until,
+    own_redis,
+    person,
+    sign_in,
+    until,
+    waiting,
+)
+
+GOAL = timedelta(seconds=20)
 
 
-async def test_who_waits_is_told_by_language_with_the_longest_wait_since_arrival(
+async def test_waiting_is_shown_by_language_with_the_longest_wait(
     head: httpx.AsyncClient, redis: Redis, settings: Settings
 ) -> None:
-    async with line(redis, settings, "line-1") as desk, AsyncExitStack() as callers:
+    async with line(redis, settings, "line-1") as distributor, AsyncExitStack() as callers:
         for language, since, urgent in (("kk", 40, False), ("kk", 5, True), ("ru", 9, False)):
-            await callers.enter_async_context(waiting(desk, language, since, urgent=urgent))
+            await callers.enter_async_context(waiting(distributor, language, since, urgent=urgent))
 
         async def counted() -> bool:
             seen = (await head.get("/api/v1/live")).json()["desk"]
@@ -47,27 +59,27 @@ async def test_who_waits_is_told_by_language_with_the_longest_wait_since_arrival
         assert seen["controllers"] == 1
 
 
-async def test_a_caller_of_a_dead_controller_does_not_count_as_waiting(
-    redis: Redis, settings: Settings, watch: Watch
+async def test_a_dead_controllers_caller_does_not_count_as_waiting(
+    redis: Redis, settings: Settings, feed: LiveFeed
 ) -> None:
-    async with line(redis, settings, "line-1") as desk, waiting(desk, "kk", 1):
-        await until(lambda: _count(watch, 1), "one waits")
+    async with line(redis, settings, "line-1") as distributor, waiting(distributor, "kk", 1):
+        await until(lambda: _count(feed, 1), "one waits")
         await redis.hset("desk:calls", "orphan", f"line-9 kk {time.time() - 500} kk")
         await asyncio.sleep(0.5)  # longer than what was read counts as fresh
-        seen = (await watch.now()).desk
+        seen = (await feed.now()).acd
         assert seen is not None
         assert (seen.waiting.count, seen.controllers) == (1, 1)
         await redis.zadd("desk:controllers", {"line-9": time.time() + 5})
-        await until(lambda: _count(watch, 2), "with its controller alive it counts")
+        await until(lambda: _count(feed, 2), "with its controller alive it counts")
 
 
-async def _count(watch: Watch, waiting: int) -> bool:
-    desk = (await watch.now()).desk
-    return desk is not None and desk.waiting.count == waiting
+async def _count(feed: LiveFeed, waiting: int) -> bool:
+    seen = (await feed.now()).acd
+    return seen is not None and seen.waiting.count == waiting
 
 
-async def test_each_consultant_is_told_with_the_state_and_why_no_call_comes(
-    engine: AsyncEngine, redis: Redis, settings: Settings, watch: Watch
+async def test_each_consultant_is_shown_with_state_and_reason(
+    engine: AsyncEngine, redis: Redis, settings: Settings, feed: LiveFeed
 ) -> None:
     crew = [person(str(201 + n)) for n in range(6)]
     async with unit_of_work(engine) as connection:
@@ -76,38 +88,42 @@ async def test_each_consultant_is_told_with_the_state_and_why_no_call_comes(
                 id=uuid4(), extension="202", name="Динара", languages=["kk"], digest="-"
             )
         )
-    async with line(redis, settings, "line-1", *crew) as desk, desk.place("c", "kk") as place:
-        offered = await place.offer(LIMIT)
+    async with (
+        line(redis, settings, "line-1", *crew) as distributor,
+        distributor.place("c", "kk") as place,
+    ):
+        await sign_in(redis, settings, *(each.extension for each in crew))
+        offered = await place.wait_for_offer(LIMIT)
         assert offered is not None
-        place.answered()
+        place.mark_answered()
         rest = [each.extension for each in crew if each.extension != offered.extension]
-        duty = DutyDesk(redis, settings)
-        await duty.ask(rest[0], State.PAUSED, by="self", reason="lunch")
-        await duty.ask(rest[1], State.SIGNED_OUT, by="self")
-        await desk.tell_devices({rest[2]: "INUSE", rest[3]: "UNAVAILABLE"}, 2)
+        presence = PresenceService(redis, settings)
+        await presence.ask(rest[0], PresenceState.PAUSED, by="self", reason="lunch")
+        await presence.ask(rest[1], PresenceState.SIGNED_OUT, by="self")
+        await distributor.update_devices({rest[2]: "INUSE", rest[3]: "UNAVAILABLE"}, 2)
         expected = {
             offered.extension: ("talking", "talking"),
             rest[0]: ("paused", "paused"),
             rest[1]: ("signed_out", "signed_out"),
             rest[2]: ("held_back", "telephone_in_use"),
-            rest[3]: ("signed_out", "signed_out"),
+            rest[3]: ("held_back", "telephone_not_registered"),
             rest[4]: ("free", None),
         }
 
-        async def told() -> bool:
-            seen = (await watch.now()).desk
+        async def reported() -> bool:
+            seen = (await feed.now()).acd
             assert seen is not None
             return {each.extension: (each.group, each.why) for each in seen.consultants} == expected
 
-        await until(told, "everybody is told as they are")
-        figures = await watch.now()
-        assert figures.desk is not None
-        assert figures.desk.languages["ru"].free == 1
-        assert {each.name for each in figures.desk.consultants} == {None, "Динара"}
+        await until(reported, "everybody is told as they are")
+        figures = await feed.now()
+        assert figures.acd is not None
+        assert figures.acd.languages["ru"].free == 1
+        assert {each.name for each in figures.acd.consultants} == {None, "Динара"}
         assert figures.reasons["lunch"]["ru"] == "Обед"
 
 
-async def kept(
+async def stored(
     engine: AsyncEngine, at: datetime, outcome: str | None, *moments: tuple[str, float]
 ) -> None:
     """A call of the register with these moments, so many seconds after it came in."""
@@ -142,31 +158,33 @@ async def test_calls_of_today_are_those_since_midnight_in_almaty(engine: AsyncEn
     midnight = datetime(2026, 11, 24, tzinfo=ZONE)
     noon = midnight + timedelta(hours=12)
     yesterday = midnight - timedelta(seconds=30)
-    await kept(engine, yesterday, "talked", ("nobody_speaks", 1), ("waiting", 1), ("connected", 2))
-    await kept(engine, midnight, "talked", ("waiting", 10), ("ringing", 12), ("connected", 30))
-    await kept(engine, noon, "talked", ("waiting", 10), ("connected", 30.001))
+    await stored(
+        engine, yesterday, "talked", ("nobody_speaks", 1), ("waiting", 1), ("connected", 2)
+    )
+    await stored(engine, midnight, "talked", ("waiting", 10), ("ringing", 12), ("connected", 30))
+    await stored(engine, noon, "talked", ("waiting", 10), ("connected", 30.001))
     # Rung in vain, then waiting again: the wait began with the first of them.
-    await kept(engine, noon, None, ("waiting", 5), ("waiting", 20), ("connected", 26))
-    await kept(
+    await stored(engine, noon, None, ("waiting", 5), ("waiting", 20), ("connected", 26))
+    await stored(
         engine, noon, "left_waiting", ("waiting", 5), ("nobody_speaks", 6), ("nobody_speaks", 99)
     )
-    await kept(engine, noon, "left_in_menu")
+    await stored(engine, noon, "left_in_menu")
     # Agreed to the other language: one talked in it, one left, one had talked before.
     for became, *moments in (
         ("talked", ("nobody_speaks", 5), ("other_language", 7), ("waiting", 7), ("connected", 60)),
         ("left_waiting", ("nobody_speaks", 5), ("other_language", 7)),
         ("left_waiting", ("waiting", 1), ("connected", 60), ("other_language", 70)),
     ):
-        await kept(engine, noon, became, *moments)
+        await stored(engine, noon, became, *moments)
     async with unit_of_work(engine) as connection:
-        today = await read_today(connection, noon.astimezone(UTC))
+        today = await read_today(connection, noon.astimezone(UTC), GOAL)
     assert today.outcomes == {"talked": 3, None: 1, "left_waiting": 3, "left_in_menu": 1}
     assert (today.answered, today.in_time) == (5, 1)
     assert (today.not_honoured, today.other_language) == (3, 1)
 
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])
-async def test_while_redis_is_away_the_desk_is_not_known_and_the_rest_is(
+async def test_without_redis_the_distributor_alone_is_unknown(
     engine: AsyncEngine,
     settings: Settings,
     short_folder: Path,
@@ -174,40 +192,39 @@ async def test_while_redis_is_away_the_desk_is_not_known_and_the_rest_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with own_redis(short_folder) as (server, client):
-        watch = Watch(engine, client, settings)
-        async with watch.running(), aclosing(watch.listen()) as listener:
-            await listen_until(listener, lambda seen: seen.desk is not None)
+        feed = LiveFeed(engine, client, settings)
+        async with feed.running(), aclosing(feed.listen()) as listener:
+            await listen_until(listener, lambda seen: seen.acd is not None)
+            caplog.clear()
             if how == "killed":
                 await server.kill()
             else:
                 server.pause()
-            caplog.clear()
-            seen = await listen_until(listener, lambda seen: seen.desk is None)
+            seen = await listen_until(listener, lambda seen: seen.acd is None)
             assert seen.today is not None
-            asked = await watch.now()
-            assert (asked.desk, asked.today is None) == (None, False)
+            requested = await feed.now()
+            assert (requested.acd, requested.today is None) == (None, False)
             if how == "killed":
                 # Once for all the time it is away, not twice a second.
-                assert [r.levelno for r in caplog.records if "the desk" in r.message] == [
-                    logging.ERROR
-                ]
+                assert [
+                    r.levelno for r in caplog.records if "live figures unavailable" in r.message
+                ] == [logging.ERROR]
                 await server.start()
             else:
                 server.go_on()
-            await listen_until(listener, lambda seen: seen.desk is not None)
+            await listen_until(listener, lambda seen: seen.acd is not None)
 
 
-async def test_while_the_database_is_away_its_figures_are_not_known_and_the_rest_is(
+async def test_without_the_database_its_figures_alone_are_unknown(
     redis: Redis, settings: Settings, tmp_path: Path
 ) -> None:
     url = SecretStr(f"postgresql://postgres@/none?host={tmp_path}")
-    settings = settings.model_copy(update={"database_url": url})
-    settings.__dict__.pop("database", None)
+    settings = changed(settings, database_url=url)
     engine = open_database(settings)
-    watch = Watch(engine, redis, settings)
-    async with watch.running(), aclosing(watch.listen()) as listener:
+    feed = LiveFeed(engine, redis, settings)
+    async with feed.running(), aclosing(feed.listen()) as listener:
         seen = await listen_until(listener, lambda seen: seen.history[-1] is not None)
         assert seen.today is None
-        assert seen.desk is not None
-        assert (await watch.now()).today is None
+        assert seen.acd is not None
+        assert (await feed.now()).today is None
     await engine.dispose()

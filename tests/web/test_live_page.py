@@ -12,48 +12,53 @@ from redis.asyncio import Redis
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.consultants.alarms import Alarm, raise_alarm
+from callcenter.bootstrap.rooms import ROOMS
 from callcenter.consultants.tables import consultant
-from callcenter.live.watch import Watch
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.redis import open_redis
-from callcenter.web.words import LANGUAGES
+from callcenter.platform.core import registry
+from callcenter.platform.core.i18n import LANGUAGES
+from callcenter.platform.core.registry import Room, register_rooms
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.monitoring.alerts import AlertKind, raise_alert
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.redis import open_redis
+from callcenter.telephony.acd.alerts import NOBODY_SIGNED_IN
+from callcenter.wallboard.live_feed import LiveFeed
 from tests.web.browser import visible
-from tests.web.live import line, person, until, waiting
+from tests.web.live import line, person, sign_in, until, waiting
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_the_page_says_what_is_not_known_and_shows_no_figure_for_it(
+async def test_the_page_names_unknown_figures_and_shows_none(
     app: FastAPI, head: httpx.AsyncClient, redis: Redis, tmp_path: Path, language: str
 ) -> None:
     gone = open_redis(
         Settings(_env_file=None, redis_url=SecretStr(f"unix://{tmp_path / 'none.sock'}"))
     )
     site = app.state.site
-    app.state.watch = Watch(site.engine, gone, site.settings)
+    app.state.live_feed = LiveFeed(site.engine, gone, site.settings)
     head.headers["accept-language"] = language
     answer = await head.get("/live")
-    told = {
+    reported = {
         "kk": "Кезек жүйесі жауап бермейді",
         "ru": "Система очереди не отвечает",
-        "en": "The queue does not answer",
+        "en": "The queue does not respond",
     }
     text = visible(answer.text)
-    assert told[language] in text
+    assert reported[language] in text
     assert answer.text.count('class="figure unknown"') == 2
     assert re.search(r'class="figure (calm|waiting|late)"', answer.text) is None
     assert (await head.get("/api/v1/live")).json()["desk"] is None
     await gone.aclose()
 
 
-async def test_the_page_shows_figures_in_words_and_signs_and_runs_nothing_inline(
+async def test_the_page_uses_words_and_signs_and_nothing_inline(
     head: httpx.AsyncClient, redis: Redis, settings: Settings
 ) -> None:
     head.headers["accept-language"] = "ru"
-    async with line(redis, settings, "line-1", person("201", "ru")) as desk:
-        await raise_alarm(redis, Alarm.NOBODY_SIGNED_IN, "kk")
-        async with waiting(desk, "kk", 90):
+    async with line(redis, settings, "line-1", person("201", "ru")) as distributor:
+        await sign_in(redis, settings, "201")
+        await raise_alert(redis, NOBODY_SIGNED_IN, "kk")
+        async with waiting(distributor, "kk", 90):
 
             async def shown() -> bool:
                 return "▲ дольше 20 секунд" in visible((await head.get("/live")).text)
@@ -68,6 +73,27 @@ async def test_the_page_shows_figures_in_words_and_signs_and_runs_nothing_inline
     assert re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", answer.text) is None
     assert '<noscript><meta http-equiv="refresh"' in answer.text
     assert "connect-src 'self'" in answer.headers["content-security-policy"]
+
+
+async def test_an_alert_has_its_rooms_label_or_its_key(
+    head: httpx.AsyncClient,
+    redis: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tree_fell = AlertKind("tree_fell", "A tree fell in the garden.")
+    monkeypatch.setattr(registry, "registered", [])
+    await raise_alert(redis, tree_fell)  # without any room, as a controller does
+    await raise_alert(redis, AlertKind("well_dry", "The label of nobody."))
+    register_rooms([*ROOMS, Room("garden", offers=(tree_fell,))])
+    head.headers["accept-language"] = "en"
+    async with line(redis, settings, "line-1", person("201", "ru")):
+
+        async def shown() -> bool:
+            text = visible((await head.get("/live")).text)
+            return "A tree fell in the garden." in text and "An alarm: well_dry" in text
+
+        await until(shown, "both alerts are on the page")
 
 
 async def test_the_names_of_consultants_are_escaped(

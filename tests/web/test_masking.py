@@ -11,25 +11,24 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals.number import make
-from callcenter.demands import deeds
-from callcenter.demands.matching import Wanted
+from callcenter.appeals.followup.attachment_scanning import remove_erased
+from callcenter.appeals.masking.service import mask_by_rules
+from callcenter.appeals.masking.store import find_reasons
+from callcenter.appeals.rules.number import make
+from callcenter.demands import service
+from callcenter.demands.rules.matching import SearchCriteria
 from callcenter.demands.store import DemandRow
-from callcenter.recordings import holding
-from callcenter.register.attachments_checking import remove_erased
-from callcenter.register.masking import Keeps
-from callcenter.register.masking_deeds import mask_by_rules
-from callcenter.register.masking_store import why_kept
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.web.permissions import Role
-from tests.demands.conftest import OFFICER, filing
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.recordings.retention import store as retention
+from tests.demands.conftest import OFFICER, demand_form
 from tests.web.browser import form_token
+from tests.web.callback_factories import owe
 from tests.web.conftest import CALLER, Call, Enter, open_call
-from tests.web.promised import owe
 from tests.web.test_attachments import PDF, attach
-from tests.web.test_letters import ASKED, enter_letter, letters
+from tests.web.test_letters import REQUESTED, enter_letter, letters
 from tests.web.test_records import IDENTIFIER, WHOLE, rows, send
 from tests.web.test_search import found
 from tests.web.test_work_lists import put
@@ -64,8 +63,8 @@ async def closed(head: httpx.AsyncClient, engine: AsyncEngine, call: Call) -> st
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
     await send(head, number, "remind", at=tomorrow, about="Позвонить Сейтовой")
     assert (await attach(head, number, "Паспорт Сейтовой.pdf", PDF)).status_code == 200
-    told = ASKED | {"whom": "Сейтова Айгүл", "about": "Тимур живёт по адресу Абая 10"}
-    assert (await enter_letter(head, number, told)).status_code == 303
+    reported = REQUESTED | {"whom": "Сейтова Айгүл", "about": "Тимур живёт по адресу Абая 10"}
+    assert (await enter_letter(head, number, reported)).status_code == 303
     moved = await send(head, number, "move", version=1, after="closed", reason="Сейтова довольна")
     assert moved.status_code == 303
     await put(
@@ -102,13 +101,15 @@ async def everything(engine: AsyncEngine) -> str:
                 " AND table_name !~ 'procrastinate|^masking|record_field|status_attempt'"
             )
         )
-        told = ""
+        reported = ""
         for name in names.scalars().all():
-            told += str([tuple(row) for row in await connection.execute(text(f'TABLE "{name}"'))])
-    return told
+            reported += str(
+                [tuple(row) for row in await connection.execute(text(f'TABLE "{name}"'))]
+            )
+    return reported
 
 
-async def test_two_people_mask_what_tells_of_somebody_and_the_rest_stays(
+async def test_two_people_mask_a_persons_data_and_no_more(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
     engine: AsyncEngine,
@@ -140,24 +141,24 @@ async def test_two_people_mask_what_tells_of_somebody_and_the_rest_stays(
     assert (sealed, stage, kind) == (None, "closed", "consultation")
     assert await rows(engine, "SELECT before, after FROM record_move") == [("contact", "closed")]
     [letter] = await letters(head, closed)
-    assert (letter["number"], letter["whom"], letter["about"]) == (ASKED["number"], "", "")
+    assert (letter["number"], letter["whom"], letter["about"]) == (REQUESTED["number"], "", "")
     assert await rows(engine, "SELECT sealed FROM record_letter_change") == [(None,)]
     assert await found(head, closed) == [closed]
     assert await found(head, "", region="710000000") == [closed]
     for words in ("алименты", "Сейтова", CALLER, IDENTIFIER, "Тимур"):
         assert await found(head, words) == []
-    record = await head.get(f"/appeals/{closed}/record")
+    record = await head.get(f"/appeals/{closed}")
     assert record.status_code == 200
     assert "Сейтов" not in record.text
     actions = await rows(engine, "SELECT action FROM audit_entry WHERE action ~ ':masking:'")
     assert actions == [("web:masking:asked",), ("web:masking:approved",)]
-    tools = Tools(settings, engine)
+    tools = WorkerResources(settings, engine)
     await remove_erased(tools)
     files = (settings.recordings / "attachments").rglob("*")
     assert [file for file in files if file.is_file()] == []
 
 
-async def test_a_refusal_changes_nothing_and_a_request_without_a_reason_is_none(
+async def test_refusals_change_nothing_and_requests_need_a_reason(
     head: httpx.AsyncClient, officer: httpx.AsyncClient, engine: AsyncEngine, closed: str
 ) -> None:
     assert (await ask(officer, closed, reason=" ")).status_code == 400
@@ -182,39 +183,39 @@ async def keep_target(engine: AsyncEngine, call: Call) -> None:
 
 async def keep_held(engine: AsyncEngine, call: Call) -> None:
     async with unit_of_work(engine) as connection:
-        await holding.hold(connection, [call.recording], "demand:26-0001")
+        await retention.hold(connection, [call.recording], "demand:26-0001")
 
 
-async def keep_owed(engine: AsyncEngine, call: Call) -> None:
+async def keep_callback(engine: AsyncEngine, call: Call) -> None:
     await owe(engine, call, number=CALLER)
 
 
-async def demand(engine: AsyncEngine, wanted: Wanted) -> DemandRow:
+async def demand(engine: AsyncEngine, criteria: SearchCriteria) -> DemandRow:
     """A demand about talks that were not recorded: no hold keeps them beside it."""
     await put(engine, "DELETE FROM recording")
-    return await deeds.register(engine, OFFICER, filing(wanted=wanted))
+    return await service.register(engine, OFFICER, demand_form(criteria=criteria))
 
 
 async def keep_demanded(engine: AsyncEngine, call: Call) -> None:
-    await demand(engine, Wanted(appeal_number=call.number))
+    await demand(engine, SearchCriteria(appeal_number=call.number))
 
 
 async def keep_demanded_caller(engine: AsyncEngine, call: Call) -> None:
-    await demand(engine, Wanted(caller_number=CALLER))
+    await demand(engine, SearchCriteria(caller_number=CALLER))
 
 
 KEEPING = {
     "goes_on": keep_going,
     "joined": keep_target,
     "held": keep_held,
-    "owed": keep_owed,
+    "owed": keep_callback,
     "demanded": keep_demanded,
     "demanded_caller": keep_demanded_caller,
 }
 
 
 @pytest.mark.parametrize("why", KEEPING)
-async def test_what_the_law_keeps_is_masked_neither_on_request_nor_by_rule(
+async def test_legally_retained_data_are_never_masked(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
     engine: AsyncEngine,
@@ -229,12 +230,12 @@ async def test_what_the_law_keeps_is_masked_neither_on_request_nor_by_rule(
     assert await rows(engine, "SELECT state FROM masking") == [("asked",)]
     await rule(head, officer, engine, "consultation", 30)
     later = datetime.now(UTC) + timedelta(days=40)
-    assert await mask_by_rules(Tools(settings, engine), later) == 0
-    assert "Сейтова" in (await head.get(f"/appeals/{closed}/record")).text
+    assert await mask_by_rules(WorkerResources(settings, engine), later) == 0
+    assert "Сейтова" in (await head.get(f"/appeals/{closed}")).text
 
 
 @pytest.mark.parametrize("by_caller", [False, True])
-async def test_a_demand_alone_keeps_an_appeal_until_it_is_carried_out(
+async def test_a_demand_keeps_an_appeal_until_it_is_carried_out(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
     engine: AsyncEngine,
@@ -243,22 +244,26 @@ async def test_a_demand_alone_keeps_an_appeal_until_it_is_carried_out(
     by_caller: bool,
 ) -> None:
     # Of somebody else: it keeps nothing here.
-    await demand(engine, Wanted(appeal_number=make(26, 999_999), caller_number="+77019999999"))
-    assert await kept(engine, call) == []
-    wanted = Wanted(caller_number=CALLER) if by_caller else Wanted(appeal_number=closed)
-    row = await demand(engine, wanted)
-    assert await kept(engine, call) == [Keeps.DEMANDED]
+    await demand(
+        engine, SearchCriteria(appeal_number=make(26, 999_999), caller_number="+77019999999")
+    )
+    assert await stored(engine, call) == []
+    criteria = (
+        SearchCriteria(caller_number=CALLER) if by_caller else SearchCriteria(appeal_number=closed)
+    )
+    row = await demand(engine, criteria)
+    assert await stored(engine, call) == ["demanded"]
     assert (await ask(officer, closed)).status_code == 303
     assert (await decide(head, engine)).status_code == 400
-    await deeds.withdraw(engine, OFFICER, row.number, row.version, "Отозвано")
-    assert await kept(engine, call) == []
+    await service.withdraw(engine, OFFICER, row.number, row.version, "Отозвано")
+    assert await stored(engine, call) == []
     assert (await decide(head, engine)).status_code == 303
     assert await rows(engine, "SELECT count(*) FROM masked") == [(1,)]
 
 
-async def kept(engine: AsyncEngine, call: Call) -> list[Keeps]:
+async def stored(engine: AsyncEngine, call: Call) -> list[str]:
     async with unit_of_work(engine) as connection:
-        return await why_kept(connection, call.id, datetime.now(UTC))
+        return await find_reasons(connection, call.id, datetime.now(UTC))
 
 
 async def rule(
@@ -269,19 +274,19 @@ async def rule(
     days: int,
 ) -> None:
     token = await form_token(officer, "/masking")
-    asked = {"form_token": token, "kind": kind, "days": str(days), "reason": "Приказ № 1"}
-    assert (await officer.post("/masking", data=asked)).status_code == 303
+    requested = {"form_token": token, "kind": kind, "days": str(days), "reason": "Приказ № 1"}
+    assert (await officer.post("/masking", data=requested)).status_code == 303
     assert (await decide(head, engine)).status_code == 303
 
 
-async def test_a_rule_is_previewed_decided_by_another_and_carried_out_at_night(
+async def test_a_rule_is_previewed_decided_by_another_and_run_nightly(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
     engine: AsyncEngine,
     settings: Settings,
     closed: str,
 ) -> None:
-    tools, now = Tools(settings, engine), datetime.now(UTC)
+    tools, now = WorkerResources(settings, engine), datetime.now(UTC)
     await put(engine, "UPDATE record SET changed_at = now() - interval '400 days'")
     officer.cookies.set("callcenter_language", "en")
     for days, count in ((365, 1), (500, 0)):
@@ -319,10 +324,10 @@ async def test_an_ended_rule_masks_nothing(
     ended = {"form_token": token, "reason": "Спор"}
     assert (await officer.post(f"/masking/{identity}/end", data=ended)).status_code == 303
     later = datetime.now(UTC) + timedelta(days=40)
-    assert await mask_by_rules(Tools(settings, engine), later) == 0
+    assert await mask_by_rules(WorkerResources(settings, engine), later) == 0
 
 
-async def test_contacts_of_which_nothing_was_written_lose_their_number_by_rule(
+async def test_contacts_without_a_record_lose_their_number_by_rule(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
     engine: AsyncEngine,
@@ -331,7 +336,7 @@ async def test_contacts_of_which_nothing_was_written_lose_their_number_by_rule(
     redis: Redis,
 ) -> None:
     await rule(head, officer, engine, "unwritten", 60)
-    tools = Tools(settings, engine)
+    tools = WorkerResources(settings, engine)
     assert await mask_by_rules(tools, datetime.now(UTC)) == 0
     later = datetime.now(UTC) + timedelta(days=70)
     assert await mask_by_rules(tools, later) == 1

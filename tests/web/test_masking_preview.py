@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,13 +10,13 @@ import pytest
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.register.masking import Goes
-from callcenter.storage.engine import unit_of_work
+from callcenter.platform.storage.engine import unit_of_work
 from tests.web.browser import form_token
+from tests.web.callback_factories import owe
 from tests.web.conftest import CALLER, Call
-from tests.web.promised import owe
-from tests.web.test_letters import ASKED, enter_letter, letters
+from tests.web.test_letters import REQUESTED, enter_letter, letters
 from tests.web.test_masking import ask, closed, decide, officer
+from tests.web.test_oral_contacts import at, note
 from tests.web.test_records import send
 from tests.web.test_work_lists import put
 
@@ -24,35 +25,66 @@ assert closed, officer  # fixtures, which tests ask for by their names
 Row = Mapping[str, Any]
 #: The tables of what is counted; the content of the record is named by its keys.
 TABLES = {
-    Goes.CALLER: "appeal",
-    Goes.CALLED: "outgoing_call",
-    Goes.PROMISED: "promise",
-    Goes.DRAFTS: "record_draft",
-    Goes.FILES: "record_attachment",
-    Goes.LETTERS: "record_letter",
-    Goes.LETTER_CHANGES: "record_letter_change",
-    Goes.REMINDERS: "record_reminder",
-    Goes.IDENTIFIERS: "record_identifier",
-    Goes.REASONS: "record_move",
-    Goes.CODES: "record",
-    Goes.CHANGES: "record_change",
+    "caller": "appeal",
+    "called": "outgoing_call",
+    "promised": "promise",
+    "drafts": "record_draft",
+    "files": "record_attachment",
+    "letters": "record_letter",
+    "letter_changes": "record_letter_change",
+    "oral": "oral_contact",
+    "psychology": "psychological_note",
+    "talks": "psychological_talk",
+    "reminders": "record_reminder",
+    "identifiers": "record_identifier",
+    "reasons": "record_move",
+    "codes": "record",
+    "wishes": "contact_wish",
+    "closed_numbers": "contact_wish",
+    "changes": "record_change",
+    "sealed_numbers": "sealed_number",
 }
 #: Where it is kept that somebody masked; by what an appeal is found.
 NOT_COUNTED = {"masking", "masked", "audit_entry", "web_session", "record_search", "search_word"}
 #: With no row here: what masking itself writes, and what a recording has, which it leaves alone.
 EMPTY = {"masked", "masking", "demand_recording", "recording_erasure", "recording_hold"}
 
+SEALED = "INSERT INTO sealed_number SELECT id, 'age', 'a law', now() + interval '1 day' FROM appeal"
+#: What is not asked for any more keeps no data.
+OPENED = (
+    "INSERT INTO number_opening (id, appeal_id, state, reason, asked_by, asked_at, decided_by)"
+    " SELECT id, id, 'refused', 'r', 'user:a', now(), 'user:b' FROM appeal"
+)
+#: Whose note nobody but a psychologist opens.
+NOTED = (
+    "INSERT INTO psychological_note (id, appeal_id, author, at, sealed)"
+    " SELECT id, id, 'user:a', now(), '-' FROM appeal"
+)
+BOOKED = (
+    "INSERT INTO psychological_talk (id, appeal_id, user_name, due_at, booked_by, booked_at)"
+    " SELECT id, id, 'a', now(), 'user:b', now() FROM appeal"
+)
+
 
 @pytest.fixture
 async def whole(head: httpx.AsyncClient, engine: AsyncEngine, call: Call, closed: str) -> str:
     """An appeal that has a row in each table that an appeal can have one in."""
     [letter] = await letters(head, closed)
-    changed = ASKED | {"whom": "Сейтова", "letter": letter["id"], "version": "1"}
+    changed = REQUESTED | {"whom": "Сейтова", "letter": letter["id"], "version": "1"}
     assert (await enter_letter(head, closed, changed, f"/{letter['id']}")).status_code == 303
     assert (await send(head, closed, "draft", version=2, **{"f.content": "t"})).status_code == 200
     await put(engine, "UPDATE record SET receipt_code = '1234'")
     await owe(engine, call, number=CALLER)
     await put(engine, "UPDATE promise SET state = 'closed', ended_at = now()")
+    await put(engine, SEALED)
+    await put(engine, OPENED)
+    await put(engine, NOTED)
+    await put(engine, BOOKED)
+    assert (await note(head, closed, at=at(timedelta()))).status_code == 303
+    token = await form_token(head, f"/appeals/{closed}")
+    said = {"form_token": token, "allowed": "false", "other": "8 701 999 88 77"}
+    answer = await head.post(f"/appeals/{closed}/contact-wishes", data=said)
+    assert answer.status_code == 303
     return closed
 
 
@@ -67,7 +99,7 @@ async def test_a_preview_counts_all_that_goes_and_nothing_else(
     assert (await ask(officer, whole)).status_code == 303
     preview = await previewed(head)
     assert preview["appeals"] == 1
-    assert set(preview["goes"]) == set(Goes)
+    assert set(preview["goes"]) == set(TABLES)
     assert 0 not in preview["goes"].values()
 
     assert (await decide(head, engine)).status_code == 303
@@ -76,8 +108,8 @@ async def test_a_preview_counts_all_that_goes_and_nothing_else(
     counted = Counter[str]()
     for what, count in preview["goes"].items():
         counted[TABLES[what]] += count
-    kept = {name: count for name, count in changed.items() if count and name not in NOT_COUNTED}
-    assert kept == counted
+    stored = {name: count for name, count in changed.items() if count and name not in NOT_COUNTED}
+    assert stored == counted
     assert set(preview["keys"]) == set(entered) - set(await content(head, whole))
 
     assert (await ask(officer, whole)).status_code == 303
@@ -85,7 +117,7 @@ async def test_a_preview_counts_all_that_goes_and_nothing_else(
     assert (set(again["goes"].values()), again["keys"]) == ({0}, [])
 
 
-async def test_a_rule_counts_the_same_and_the_page_says_it_of_both(
+async def test_a_rule_counts_alike_and_the_page_says_so(
     head: httpx.AsyncClient, officer: httpx.AsyncClient, engine: AsyncEngine, whole: str
 ) -> None:
     assert (await ask(officer, whole)).status_code == 303
@@ -140,9 +172,9 @@ async def rows(engine: AsyncEngine, database: MetaData) -> dict[str, dict[tuple[
     found: dict[str, dict[tuple[Any, ...], Row]] = {}
     async with unit_of_work(engine) as connection:
         for name, table in database.tables.items():
-            kept = (await connection.execute(table.select())).mappings().all()
+            stored = (await connection.execute(table.select())).mappings().all()
             ids = [key.name for key in table.primary_key]
-            found[name] = {tuple(row[each] for each in ids): dict(row) for row in kept}
+            found[name] = {tuple(row[each] for each in ids): dict(row) for row in stored}
     return found
 
 

@@ -1,7 +1,7 @@
 """What the pages show, and what is in the audit log for having shown it."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -9,15 +9,21 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import number
-from callcenter.appeals.tables import appeal
-from callcenter.audit.tables import audit_entry
+from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.rules import number
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.i18n import LANGUAGES
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
 from callcenter.recordings.tables import recording
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.permissions import Role
 from tests.web.browser import form_token, visible
 from tests.web.conftest import CALLER, CONSULTANT, RECEIVED, Call, Enter, browse, open_call
+from tests.web.test_letters import REQUESTED
+from tests.web.test_listening import work_in
+from tests.web.test_record_fields import OF_PEOPLE, OF_THE_APPEAL
+from tests.web.test_records import send
 
 
 async def entries(engine: AsyncEngine, action: str) -> list[tuple[str, dict[str, object]]]:
@@ -32,17 +38,20 @@ async def entries(engine: AsyncEngine, action: str) -> list[tuple[str, dict[str,
 
 async def test_the_list_shows_the_appeal(head: httpx.AsyncClient, call: Call) -> None:
     head.headers["accept-language"] = "ru"
-    text = visible((await head.get("/appeals")).text)
+    text = visible((await head.get("/search")).text)
     for part in (
         call.number,
         "24.11.2026, 14:05:09",
-        "Русский",
-        CALLER,
-        CONSULTANT,
-        "Поговорил с консультантом",
-        "0:47",
+        "+7 701 *** ** 67",
+        "Контакт",
     ):
         assert part in text
+
+
+async def test_the_menu_marks_the_closest_section_alone(head: httpx.AsyncClient) -> None:
+    for path in ("/live", "/live/alarms"):
+        page = (await head.get(path)).text
+        assert re.findall(r'<a href="([^"]+)" aria-current="page"', page) == [path]
 
 
 async def test_the_appeal_shows_its_timeline_and_its_player(
@@ -71,55 +80,72 @@ async def test_who_may_not_listen_gets_no_player(enter: Enter, call: Call) -> No
     assert str(call.recording) not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/appeals", "/appeals/{number}", "/api/v1/appeals/{number}"])
-async def test_the_number_of_the_caller_is_masked_for_who_may_not_see_it(
-    enter: Enter, call: Call, path: str
+@pytest.mark.parametrize("role", [Role.CONSULTANT, Role.HEAD])
+@pytest.mark.parametrize("path", ["/search", "/appeals/{number}", "/api/v1/appeals/{number}"])
+async def test_a_callers_number_is_masked_for_everybody(
+    enter: Enter, call: Call, path: str, role: Role
 ) -> None:
     path = path.format(number=call.number)
-    async with enter(Role.CONSULTANT) as client:
+    async with enter(role) as client:
         masked = (await client.get(path)).text
     assert "+7 701 *** ** 67" in masked
     assert CALLER not in masked
     assert "2345" not in masked
+
+
+@pytest.mark.parametrize("at", ["", "/api/v1"])
+async def test_a_number_is_shown_whole_for_an_audited_reason(
+    enter: Enter, engine: AsyncEngine, call: Call, at: str
+) -> None:
+    page = f"/appeals/{call.number}"
     async with enter(Role.SENIOR) as client:
-        assert CALLER in (await client.get(path)).text
+        token = await form_token(client, page)
+        shown = f"{at}{page}/caller-number"
+        refused = await client.post(shown, data={"form_token": token, "reason": " "})
+        assert (refused.status_code, CALLER in refused.text) == (400, False)
+        given = await client.post(shown, data={"form_token": token, "reason": "Скорой: номер"})
+        assert (given.status_code, CALLER in given.text) == (200, True)
+        assert CALLER not in (await client.get(page)).text
+    assert await entries(engine, "web:number:shown") == [
+        (f"appeal:{call.number}", {"reason": "Скорой: номер"})
+    ]
 
 
 async def test_looking_at_an_appeal_is_in_the_audit_log(
     enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:
     async with enter(Role.CONSULTANT) as client:
-        await client.get("/appeals")
+        await client.get("/search")
         await client.get(f"/appeals/{call.number}")
         await client.get(f"/api/v1/appeals/{call.number}")
         await client.get("/appeals/2600000000")
     assert await entries(engine, "web:appeal:viewed") == [
-        (f"appeal:{call.number}", {"by": "page"}),
+        (f"appeal:{call.number}", {"by": "record"}),
         (f"appeal:{call.number}", {"by": "api"}),
     ]
 
 
 async def test_a_typed_number_leads_to_its_appeal(head: httpx.AsyncClient, call: Call) -> None:
     typed = f" {call.number[:2]}-{call.number[2:6]} {call.number[6:]} "
-    answer = await head.get("/appeals", params={"number": typed})
+    answer = await head.get("/search", params={"q": typed})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/appeals/{call.number}")
 
 
-async def test_a_wrong_number_is_told_apart_from_an_unknown_one(head: httpx.AsyncClient) -> None:
+async def test_a_wrong_number_is_distinguished_from_an_unknown_one(head: httpx.AsyncClient) -> None:
     head.headers["accept-language"] = "en"
     unknown = number.make(26, 99)
     mistyped = unknown[:-1] + str((int(unknown[-1]) + 1) % 10)
     answers = {
-        wrong: visible((await head.get("/appeals", params={"number": wrong})).text)
+        wrong: visible((await head.get("/search", params={"q": wrong})).text)
         for wrong in (unknown, mistyped, "<script>")
     }
     assert "There is no appeal with this number." in answers[unknown]
     assert "There is a mistake in the number" in answers[mistyped]
-    assert "There is a mistake in the number" in answers["<script>"]
+    assert "Nothing was found." in answers["<script>"]
 
 
 async def test_what_is_typed_comes_back_escaped(head: httpx.AsyncClient) -> None:
-    answer = await head.get("/appeals", params={"number": '"><script>x'})
+    answer = await head.get("/search", params={"q": '"><script>x'})
     assert "<script>x" not in answer.text
     assert "&lt;script&gt;x" in answer.text
 
@@ -134,45 +160,44 @@ async def test_pages_of_the_list_hold_every_appeal_once(
         for n in range(103)
     ]
     seen: list[str] = []
-    address = "/appeals" if kind == "pages" else "/api/v1/appeals"
+    address = "/search" if kind == "pages" else "/api/v1/appeals"
     while address:
         answer = await head.get(address)
         if kind == "pages":
-            parts = answer.text.split('href="/appeals')
-            seen += [part[1:11] for part in parts if part.startswith("/")]
-            older = [part for part in parts if part.startswith("?before=")]
-            address = "/appeals" + older[0].partition('"')[0] if older else ""
+            seen += re.findall(r'href="/appeals/([0-9]{10})"', answer.text)
+            following = re.search(r'href="(/search\?after=[^"]+)" rel="next"', answer.text)
+            address = following[1] if following else ""
         else:
             seen += [row["number"] for row in answer.json()["appeals"]]
-            following = answer.json()["next"]
-            address = f"/api/v1/appeals?cursor={following}" if following else ""
+            cursor = answer.json()["next"]
+            address = f"/api/v1/appeals?cursor={cursor}" if cursor else ""
     assert len(seen) == len(given)
     assert set(seen) == {number for _, number in given}
 
 
-async def test_an_appeal_of_a_living_call_is_shown_as_in_progress(
+async def test_an_appeal_of_a_running_call_is_in_progress(
     head: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     head.headers["accept-language"] = "en"
     _, living = await open_call(engine, "call-1", RECEIVED)
-    for path in ("/appeals", f"/appeals/{living}"):
+    for path in ("/search", f"/appeals/{living}"):
         assert "in progress" in visible((await head.get(path)).text)
 
 
 @pytest.mark.parametrize(
-    ("caller_kind", "told"), [("withheld", "withheld"), ("unreadable", "unreadable")]
+    ("caller_kind", "reported"), [("withheld", "withheld"), ("unreadable", "unreadable")]
 )
 async def test_a_caller_without_a_number_is_shown_in_words(
-    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, caller_kind: str, told: str
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, caller_kind: str, reported: str
 ) -> None:
     head.headers["accept-language"] = "en"
     async with unit_of_work(engine) as connection:
         await connection.execute(update(appeal).values(caller_kind=caller_kind, caller_number=None))
-    assert told in visible((await head.get("/appeals")).text)
+    assert reported in visible((await head.get("/search")).text)
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "reported"),
     [
         ("recording", "The conversation is being recorded"),
         ("closed", "The recording is being stored"),
@@ -180,7 +205,7 @@ async def test_a_caller_without_a_number_is_shown_in_words(
     ],
 )
 async def test_a_recording_that_is_not_stored_says_how_it_stands(
-    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, state: str, told: str
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, state: str, reported: str
 ) -> None:
     head.headers["accept-language"] = "en"
     async with unit_of_work(engine) as connection:
@@ -188,7 +213,7 @@ async def test_a_recording_that_is_not_stored_says_how_it_stands(
             update(recording).values(state=state, sha256=None, store_name=None, duration_ms=None)
         )
     answer = await head.get(f"/appeals/{call.number}")
-    assert told in visible(answer.text)
+    assert reported in visible(answer.text)
     assert f"/recordings/{call.recording}" not in answer.text
     assert (
         await head.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
@@ -244,14 +269,14 @@ async def test_nothing_outside_the_store_is_ever_sent(
 async def test_the_language_is_remembered_and_leads_back(
     app: FastAPI, head: httpx.AsyncClient, call: Call
 ) -> None:
-    token = await form_token(head, "/appeals")
+    token = await form_token(head, "/search")
     answer = await head.post(
         "/language",
         data={"language": "ru", "back": f"/appeals/{call.number}", "form_token": token},
     )
     assert answer.headers["location"] == f"/appeals/{call.number}"
     head.headers["accept-language"] = "en"
-    assert '<html lang="ru">' in (await head.get("/appeals")).text
+    assert '<html lang="ru">' in (await head.get("/search")).text
     async with browse(app) as other:
         assert '<html lang="kk">' in (await other.get("/sign-in")).text
 
@@ -259,21 +284,21 @@ async def test_the_language_is_remembered_and_leads_back(
 async def test_every_answer_carries_the_headers_that_protect(
     app: FastAPI, head: httpx.AsyncClient, call: Call
 ) -> None:
-    for path in ("/appeals", "/nowhere", "/api/v1/appeals", "/static/style.css", "/health/live"):
+    for path in ("/search", "/nowhere", "/api/v1/appeals", "/static/style.css", "/health/live"):
         headers = (await head.get(path)).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
-        kept = "immutable" if path.startswith("/static") else "no-store"
-        assert kept in headers["cache-control"]
+        stored = "immutable" if path.startswith("/static") else "no-store"
+        assert stored in headers["cache-control"]
 
 
-async def test_pages_have_no_script_or_style_of_their_own_and_nothing_from_elsewhere(
+async def test_pages_have_nothing_inline_and_nothing_from_elsewhere(
     head: httpx.AsyncClient, call: Call
 ) -> None:
-    for path in ("/appeals", f"/appeals/{call.number}", "/nowhere"):
+    for path in ("/search", f"/appeals/{call.number}", "/nowhere"):
         page = (await head.get(path)).text
         assert page.count("<script") == page.count('<script src="/static/')
         assert "<style" not in page
@@ -288,3 +313,62 @@ async def test_files_are_served_by_name_and_only_those(visitor: httpx.AsyncClien
         assert answer.headers["content-type"].startswith(kind)
     for name in ("../words.py", "..%2fwords.py", "%2e%2e%2fwords.py", "nothing.css", ""):
         assert (await visitor.get(f"/static/{name}")).status_code == 404
+
+
+#: Cached, and loaded by few pages: the telephone of the browser.
+APART = ("jssip", "telephone")
+HEAVIEST = 200_000  # bytes of a page with all that it loads
+
+
+async def test_no_page_weighs_more_than_200_kb(
+    enter: Enter, engine: AsyncEngine, call: Call
+) -> None:
+    weighed = 0
+    async with enter(Role.SENIOR) as client:
+        await work_in(engine, Role.SENIOR, None)
+        for path in ("/workspace", f"/appeals/{call.number}", "/live", "/search", "/work"):
+            page = await client.get(path)
+            assert page.status_code == 200, path
+            files = set(
+                re.findall(r'(?:src|href)="(/[^"]*\.(?:js|css|svg|woff2)[^"]*)"', page.text)
+            )
+            files = {each for each in files if not any(apart in each for apart in APART)}
+            sizes = [len((await client.get(each)).content) for each in files]
+            weighed += len(sizes)
+            weight = len(page.content) + sum(sizes)
+            if path == "/workspace":
+                weight += await heaviest_panel(client, call.number)
+            assert weight < HEAVIEST, path
+    assert weighed > len(APART)
+
+
+async def heaviest_panel(client: httpx.AsyncClient, number: str) -> int:
+    """What the panel of a full record weighs, as the page of work loads it."""
+    content = {f"f.{key}": value for key, value in (OF_THE_APPEAL | OF_PEOPLE).items()}
+    made = [
+        await send(client, number, version=0, kind="statement", **content),
+        await send(client, number, "danger", version=1, reason="102, дежурный Омаров"),
+        await send(client, number, "move", version=2, after="registered"),
+    ]
+    token = await form_token(client, f"/appeals/{number}")
+    now = datetime.now(ZONE)
+    reminder = {"at": f"{now + timedelta(days=1):%Y-%m-%dT%H:%M}", "about": "Позвонить"}
+    said = {"party": "state_body", "whom": "Отдел полиции", "at": f"{now:%Y-%m-%dT%H:%M}"}
+    for path, values in (
+        ("contact-wishes", {"allowed": "false"}),
+        ("oral-contacts", said | {"said": "Выехали"}),
+        ("letters", REQUESTED),
+        ("record/remind", reminder),
+    ):
+        form = {"form_token": token} | values
+        made.append(await client.post(f"/appeals/{number}/{path}", data=form))
+    file = {"file": ("Справка.txt", b"word")}
+    path = f"/appeals/{number}/attachments"
+    made.append(await client.post(path, data={"form_token": token}, files=file))
+    assert [each.status_code for each in made] == [303] * len(made)
+    return max(
+        [
+            len((await client.get(f"/appeals/{number}/panel", headers=language)).content)
+            for language in ({"accept-language": each} for each in LANGUAGES)
+        ]
+    )

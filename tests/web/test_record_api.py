@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.storage.engine import unit_of_work
-from callcenter.web import once
-from callcenter.web.permissions import Role
+from callcenter.platform.identity import answered_requests
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
 from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_records import IDENTIFIER, WHOLE
 
@@ -33,13 +33,13 @@ async def authorized(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 async def change(
-    client: httpx.AsyncClient, number: str, version: int | str, sent: object, deed: str = ""
+    client: httpx.AsyncClient, number: str, version: int | str, sent: object, action: str = ""
 ) -> httpx.Response:
     """Change a record (or do something else with it) from the version that was seen."""
     path = f"/api/v1/appeals/{number}/record"
     return await client.request(
-        "POST" if deed else "PATCH",
-        f"{path}/{deed}" if deed else path,
+        "POST" if action else "PATCH",
+        f"{path}/{action}" if action else path,
         json=sent,
         headers={"If-Match": f'"{version}"'},
     )
@@ -94,9 +94,9 @@ async def test_what_stands_beside_a_record_is_in_the_api_too(
     again = (await api.post("/api/v1/appeals", json=NEW)).json()["number"]
     await change(api, again, 1, {"into": call.number, "reason": "r"}, "join")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    asked = {"at": tomorrow, "about": "Позвонить"}
+    requested = {"at": tomorrow, "about": "Позвонить"}
     key = {"Idempotency-Key": "remind"}
-    made = [await api.post(f"{path}/reminders", json=asked, headers=key) for _ in range(2)]
+    made = [await api.post(f"{path}/reminders", json=requested, headers=key) for _ in range(2)]
     assert [each.status_code for each in made] == [201, 201]
     assert made[0].json() == made[1].json()
     record = (await api.get(f"{path}/record")).json()
@@ -108,19 +108,21 @@ async def test_what_stands_beside_a_record_is_in_the_api_too(
     assert [(await api.post(done)).status_code for _ in range(2)] == [204, 204]
     assert (await api.get(f"{path}/record")).json()["reminders"] == []
     for wrong in ({"at": "2020-01-01T00:00:00Z"}, {"about": " "}, {"at": "2026-11-20T10:15:00"}):
-        assert (await api.post(f"{path}/reminders", json=asked | wrong)).status_code == 400, wrong
+        assert (await api.post(f"{path}/reminders", json=requested | wrong)).status_code == 400, (
+            wrong
+        )
     typed = {"content": {"applicant.identifier": IDENTIFIER, "content": ["?"]}}
-    known = (await api.post(f"/api/v1/appeals/{part}/record/similar", json=typed)).json()
-    assert [each["number"] for each in known["same"]] == [call.number]
+    existing = (await api.post(f"/api/v1/appeals/{part}/record/similar", json=typed)).json()
+    assert [each["number"] for each in existing["same"]] == [call.number]
     assert (await api.get(f"{path}/receipt.pdf")).status_code == 400  # it is not registered
     await change(api, call.number, 2, {"after": "registered"}, "moves")
     printed = await api.get(f"{path}/receipt.pdf")
     assert (printed.headers["content-type"], printed.content[:5]) == ("application/pdf", b"%PDF-")
-    standing = (await api.get(f"{path}/record")).json()
-    assert standing["forward_due_on"] <= standing["due_on"]
+    position = (await api.get(f"{path}/record")).json()
+    assert position["forward_due_on"] <= position["due_on"]
 
 
-async def test_who_comes_second_is_told_what_changed_and_may_save_on_top(
+async def test_the_second_editor_sees_changes_and_may_save_over(
     enter: Enter, api: httpx.AsyncClient, call: Call
 ) -> None:
     await change(api, call.number, 0, STATEMENT)
@@ -132,11 +134,11 @@ async def test_who_comes_second_is_told_what_changed_and_may_save_on_top(
         refused = await change(api, call.number, 1, mine)
         assert refused.status_code == 412
         assert refused.headers["content-type"] == "application/problem+json"
-        told = refused.json()
-        assert told["version"] == 2
-        assert told["theirs"]["applicant.name"]["after"] == "Сейтова А."
-        assert told["both"] == ["content"]
-    assert (await change(api, call.number, told["version"], mine)).status_code == 200
+        reported = refused.json()
+        assert reported["version"] == 2
+        assert reported["theirs"]["applicant.name"]["after"] == "Сейтова А."
+        assert reported["both"] == ["content"]
+    assert (await change(api, call.number, reported["version"], mine)).status_code == 200
     record = (await api.get(f"/api/v1/appeals/{call.number}/record")).json()
     # What was not sent is as the other left it; what was sent as null is gone.
     assert record["content"]["applicant.name"] == "Сейтова А."
@@ -156,7 +158,7 @@ async def test_a_change_says_which_version_it_is_made_from(
         assert answer.status_code == 400, wrong
 
 
-async def test_what_is_wrong_is_told_by_field(api: httpx.AsyncClient, call: Call) -> None:
+async def test_what_is_wrong_is_reported_by_field(api: httpx.AsyncClient, call: Call) -> None:
     wrong = {"content": {"applicant.identifier": "1" * 12, "nothing": "x"}}
     faults = (await change(api, call.number, 0, wrong)).json()["faults"]
     assert set(faults) == {"applicant.identifier", "nothing"}
@@ -172,7 +174,7 @@ async def test_what_is_wrong_is_told_by_field(api: httpx.AsyncClient, call: Call
     assert all(where.startswith("body.content") for where in shape.json()["faults"])
 
 
-async def test_a_draft_is_kept_and_only_its_author_sees_it(
+async def test_a_draft_is_stored_and_only_its_author_sees_it(
     enter: Enter, api: httpx.AsyncClient, call: Call
 ) -> None:
     path = f"/api/v1/appeals/{call.number}/record"
@@ -205,11 +207,11 @@ async def test_a_repeated_request_is_carried_out_once(
     assert (await api.post("/api/v1/appeals", json=NEW, headers=key)).status_code == 201
     assert await count(engine, "appeal") == 3
     async with unit_of_work(engine) as connection:
-        await once.forget_the_past(connection)
+        await answered_requests.delete_expired(connection)
     assert await count(engine, "answered_request") == 1
 
 
-async def test_the_same_request_many_times_at_once_is_carried_out_once(
+async def test_a_request_repeated_concurrently_is_carried_out_once(
     api: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     key = {"Idempotency-Key": "at-once"}
@@ -233,8 +235,10 @@ async def test_a_refused_request_did_nothing_and_may_be_sent_again(
         answer = await api.post(path, json=move, headers=headers)
         assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
     async with unit_of_work(engine) as connection:
-        kept = str([tuple(row) for row in await connection.execute(text("TABLE answered_request"))])
-    assert "алименты" not in kept
+        stored = str(
+            [tuple(row) for row in await connection.execute(text("TABLE answered_request"))]
+        )
+    assert "алименты" not in stored
 
 
 async def test_without_a_form_token_nothing_is_changed(head: httpx.AsyncClient) -> None:
@@ -264,7 +268,7 @@ async def test_lists_go_on_by_cursors_and_meet_every_appeal_once(
         await change(api, number, 0, STATEMENT)
     for number in numbers[:3]:
         await change(api, number, 1, {"after": "registered"}, "moves")
-    for path, asked, expected in (
+    for path, requested, expected in (
         ("/api/v1/search", {"q": "алименты"}, numbers),
         ("/api/v1/search", {"stage": "contact"}, numbers[3:]),
         ("/api/v1/search", {"q": "алименты", "by_deadline": "true"}, numbers[:3]),
@@ -273,8 +277,8 @@ async def test_lists_go_on_by_cursors_and_meet_every_appeal_once(
         seen: list[str] = []
         cursor = ""
         while True:
-            asked = asked | {"limit": "2", "cursor": cursor}
-            page = (await api.get(path, params=asked)).json()
+            requested = requested | {"limit": "2", "cursor": cursor}
+            page = (await api.get(path, params=requested)).json()
             assert len(page["appeals"]) <= 2
             seen += [each["number"] for each in page["appeals"]]
             cursor = page["next"]
@@ -285,7 +289,7 @@ async def test_lists_go_on_by_cursors_and_meet_every_appeal_once(
         assert (await api.get(path)).status_code == 400
 
 
-async def test_fields_and_terms_are_edited_from_the_version_that_was_read(
+async def test_fields_and_terms_are_edited_from_the_read_version(
     api: httpx.AsyncClient,
 ) -> None:
     names = {"kk": "Сурақ", "ru": "Вопрос", "en": "Question"}

@@ -9,16 +9,16 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals import recorded
-from callcenter.appeals.recorded import Question
-from callcenter.audit.tables import audit_entry
+from callcenter.appeals.recordings import queries
+from callcenter.appeals.recordings.queries import RecordingFilter
 from callcenter.consultants.tables import consultant
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
 from callcenter.recordings.tables import recording
-from callcenter.storage.engine import unit_of_work
-from callcenter.web.permissions import Role
 from tests.web.browser import visible
-from tests.web.conftest import CALLER, CONSULTANT, RECEIVED, Call, Enter
-from tests.web.test_listening import told, work_in
+from tests.web.conftest import CONSULTANT, RECEIVED, Call, Enter
+from tests.web.test_listening import reported, work_in
 
 
 async def another(engine: AsyncEngine, call: Call, *, minutes: int) -> UUID:
@@ -39,9 +39,9 @@ async def another(engine: AsyncEngine, call: Call, *, minutes: int) -> UUID:
     return identity
 
 
-async def found(client: httpx.AsyncClient, call: Call, **asked: str) -> bool:
-    answer = await client.get("/recordings", params=asked)
-    assert answer.status_code == 200, asked
+async def found(client: httpx.AsyncClient, call: Call, **requested: str) -> bool:
+    answer = await client.get("/search/recordings", params=requested)
+    assert answer.status_code == 200, requested
     return f'href="/recordings/{call.recording}"' in answer.text
 
 
@@ -69,7 +69,7 @@ WRONG = [
 ]
 
 
-async def test_a_recording_is_found_by_what_is_known_of_it(
+async def test_a_recording_is_found_by_what_is_stored_of_it(
     head: httpx.AsyncClient, call: Call
 ) -> None:
     for fitting, other in FITTING_AND_NOT:
@@ -77,13 +77,13 @@ async def test_a_recording_is_found_by_what_is_known_of_it(
         assert not await found(head, call, **other)
 
 
-async def test_a_recording_is_found_by_its_appeal_and_shown_with_what_is_known(
+async def test_a_recording_is_found_by_its_appeal_with_details(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     head.headers["accept-language"] = "en"
     assert await found(head, call, appeal=call.number)
-    shown = visible((await head.get("/recordings")).text)
-    for part in (call.number, "14:05:21", "Russian", CALLER, CONSULTANT, "0:35"):
+    shown = visible((await head.get("/search/recordings")).text)
+    for part in (call.number, "14:05:21", "Russian", "+7 701 *** ** 67", CONSULTANT, "0:35"):
         assert part in shown
     async with unit_of_work(engine) as connection:
         rows = await connection.execute(
@@ -92,9 +92,11 @@ async def test_a_recording_is_found_by_its_appeal_and_shown_with_what_is_known(
         assert rows.scalars().all() == [{"filters": "appeal_number", "found": 1}]
 
 
-async def test_what_was_asked_wrongly_is_refused(head: httpx.AsyncClient) -> None:
-    for asked in WRONG:
-        assert (await head.get("/recordings", params=asked)).status_code == 400, asked
+async def test_an_invalid_search_is_refused(head: httpx.AsyncClient) -> None:
+    for requested in WRONG:
+        assert (await head.get("/search/recordings", params=requested)).status_code == 400, (
+            requested
+        )
 
 
 async def test_recordings_come_the_newest_first_page_by_page(
@@ -102,10 +104,10 @@ async def test_recordings_come_the_newest_first_page_by_page(
 ) -> None:
     longer = [await another(engine, call, minutes=minutes) for minutes in (3, 2)]
     async with unit_of_work(engine) as connection:
-        first = await recorded.find(connection, Question(), limit=2)
+        first = await queries.find(connection, RecordingFilter(), limit=2)
         place = (first[-1].started_at, first[-1].id)
-        rest = await recorded.find(connection, Question(), before=place, limit=2)
-        long = await recorded.find(connection, Question(shortest=timedelta(minutes=3)))
+        rest = await queries.find(connection, RecordingFilter(), before=place, limit=2)
+        long = await queries.find(connection, RecordingFilter(shortest=timedelta(minutes=3)))
     assert [row.id for row in first] == longer
     assert [row.id for row in rest] == [call.recording]
     assert [row.id for row in long] == longer[:1]
@@ -140,7 +142,7 @@ async def test_a_senior_is_shown_no_recording_of_another_team(
     assert player.status_code == (200 if may else 400)
     assert ("/audio" in player.text) is may
     refused = [("web:recording:listening_refused", {"appeal": str(call.id), "why": "other_team"})]
-    assert await told(engine) == ([] if may else refused)
+    assert await reported(engine) == ([] if may else refused)
 
 
 async def test_nothing_is_heard_without_a_reason(
@@ -150,7 +152,7 @@ async def test_nothing_is_heard_without_a_reason(
         answer = await head.get(f"/api/v1/recordings/{call.recording}/audio?{reason}")
         assert answer.status_code == 400, reason
         assert call.audio not in answer.content
-    assert await told(engine) == []
+    assert await reported(engine) == []
 
 
 async def test_each_reason_that_is_given_is_in_the_log(
@@ -163,7 +165,7 @@ async def test_each_reason_that_is_given_is_in_the_log(
         assert answer.status_code == 206
         assert answer.headers["cache-control"] == "no-store"
     appeal = {"appeal": str(call.id)}
-    assert await told(engine) == [("web:recording:listened", appeal | why) for why in given]
+    assert await reported(engine) == [("web:recording:listened", appeal | why) for why in given]
 
 
 async def test_the_player_asks_why_before_anything_is_sent_for(

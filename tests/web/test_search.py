@@ -11,19 +11,19 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.register import searching
-from callcenter.register.fields import Guard
-from callcenter.register.handling import guards_of
-from callcenter.register.jobs import alarm
-from callcenter.register.private import Keys
-from callcenter.register.searching import Question
-from callcenter.register.stages import Stage
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.storage.jobs import Tools
-from callcenter.web import store
-from callcenter.web.permissions import Role
-from callcenter.web.site import Visit
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.jobs import alert_of_late_work
+from callcenter.appeals.record.service import guards_of
+from callcenter.appeals.rules.fields import AccessRule
+from callcenter.appeals.rules.states import AppealState
+from callcenter.appeals.search import query
+from callcenter.appeals.search.query import SearchFilter
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity import store
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
 from tests.web.browser import form_token
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_records import IDENTIFIER, WHOLE, send
@@ -33,8 +33,10 @@ CHILD = {"f.affected1.person_kind": "child", "f.affected1.name": "Тимур О�
 
 async def found(client: httpx.AsyncClient, question: str, **filters: str) -> list[str]:
     page = await client.get("/search", params={"q": question, **filters})
+    if page.status_code == 303:  # a whole number leads to its appeal
+        return [page.headers["location"].removeprefix("/appeals/")]
     assert page.status_code == 200
-    return re.findall(r'<a href="/appeals/(\d{10})/record" data-row', page.text)
+    return re.findall(r'<a href="/appeals/(\d+)" data-row', page.text)
 
 
 @pytest.fixture
@@ -71,13 +73,60 @@ async def test_an_appeal_is_found(head: httpx.AsyncClient, saved: str, question:
         "Кайрат", "Qairat", "Федоров", "Fedorov", "ҚАЙРАТ ФЁДОРОВ",
     ],
 )  # fmt: skip
-async def test_kazakh_words_are_found_in_other_forms_and_names_in_other_spellings(
+async def test_kazakh_forms_and_name_spellings_are_found(
     head: httpx.AsyncClient, call: Call, question: str
 ) -> None:
     said = {"f.content": "Күйеуім балаларымды ұрады, жәрдемақы керек"}
     whole = WHOLE | said | {"f.applicant.name": "Қайрат Фёдоров"}
     assert (await send(head, call.number, version=0, **whole)).status_code == 303
     assert await found(head, question) == [call.number]
+
+
+@pytest.mark.parametrize(
+    ("said", "question"),
+    [
+        ("Әкесі үйден қуды", "аке"),
+        ("Әкесі үйден қуды", "акеси уйден"),
+        ("Үй жоқ", "уй жок"),
+        ("Біз Ақтөбеде тұрамыз", "Актобе"),
+        ("Аке уйде жок", "әкесі үйде"),
+        ("Отчим живёт в Актобе", "Ақтөбе"),
+        ("Әкесі үйден қуды", "уй"),
+        ("Әкесі үйден қуды", "үй"),
+        ("Үйі жоқ", "уйимизде"),
+        ("Ұлымды ұрды", "ул"),
+        ("Ул уйге келмеди", "ұлым үйде"),
+        ("Акеси уйинен куды", "әке үйді"),
+        ("Көмегі керек", "комек"),
+        ("Комеги керек", "көмек"),
+    ],
+)
+async def test_free_text_is_found_without_its_kazakh_letters(
+    head: httpx.AsyncClient, call: Call, said: str, question: str
+) -> None:
+    whole = WHOLE | {"f.content": said}
+    assert (await send(head, call.number, version=0, **whole)).status_code == 303
+    assert await found(head, question) == [call.number]
+
+
+@pytest.mark.parametrize(
+    ("said", "question"),
+    [
+        ("Ұйымға барды", "үй"),
+        ("Уйымға барды", "уй"),
+        ("Ұлты қазақ, ұлттық", "ұл"),
+        ("Ерте үйленді", "ер үй"),
+        ("Үйренді, үйлесті", "үй"),
+        ("Не істеді", "іс"),
+        ("Подал иск, решение суда", "ис су"),
+    ],
+)
+async def test_short_words_are_not_found_in_others(
+    head: httpx.AsyncClient, call: Call, said: str, question: str
+) -> None:
+    whole = WHOLE | {"f.content": said}
+    assert (await send(head, call.number, version=0, **whole)).status_code == 303
+    assert await found(head, question) == []
 
 
 @pytest.mark.parametrize("question", ["водопровод", "алименты водопровод", "' OR 1=1", "%", "\\"])
@@ -96,7 +145,7 @@ async def test_it_is_found_by_its_number_stage_region_and_day(
     assert await found(head, "", since="2099-01-01") == []
 
 
-async def test_it_is_found_by_the_stage_and_region_that_it_has_now(
+async def test_an_appeal_is_found_by_its_current_state_and_region(
     head: httpx.AsyncClient, saved: str
 ) -> None:
     again = WHOLE | CHILD | {"f.region": "750000000"}
@@ -119,7 +168,7 @@ FILTERS = {
 }
 
 
-async def test_it_is_found_by_what_it_is_now_and_not_by_what_it_was(
+async def test_an_appeal_is_found_by_its_present_content_only(
     head: httpx.AsyncClient, saved: str
 ) -> None:
     now = {
@@ -158,7 +207,7 @@ async def test_a_channel_alone_finds_calls_of_which_nobody_has_written(
     assert await found(head, "", channel="paper") == []
 
 
-async def test_a_call_that_nobody_has_touched_is_found_as_a_contact(
+async def test_an_untouched_call_is_found_as_a_contact(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     assert await found(head, "", stage="contact") == [call.number]
@@ -180,7 +229,7 @@ async def test_a_call_that_nobody_has_touched_is_found_as_a_contact(
     assert await found(head, "", stage="contact") == []
 
 
-async def test_contacts_with_and_without_a_record_stand_in_one_order_over_pages(
+async def test_contacts_with_and_without_record_share_one_order(
     engine: AsyncEngine, settings: Settings, head: httpx.AsyncClient, call: Call
 ) -> None:
     now, numbers = datetime.now(UTC), [call.number]
@@ -190,13 +239,16 @@ async def test_contacts_with_and_without_a_record_stand_in_one_order_over_pages(
             assert (await send(head, number, version=0, **WHOLE)).status_code == 303
         numbers.insert(0, number)
     seen, after = list[str](), None
-    question, keys = Question(stages=(Stage.CONTACT, Stage.CLOSED)), Keys.read(settings)
+    question, keys = (
+        SearchFilter(stages=(AppealState.CONTACT, AppealState.CLOSED)),
+        RecordKeys.read(settings),
+    )
     async with unit_of_work(engine) as connection:
         for _ in range(3):
-            some = await searching.find(connection, keys, question, set(), after=after, limit=2)
+            some = await query.find(connection, keys, question, set(), after=after, limit=2)
             after = some[-1].received_at, some[-1].id
             seen += [each.number for each in some]
-        assert await searching.find(connection, keys, question, set(), after=after) == []
+        assert await query.find(connection, keys, question, set(), after=after) == []
     assert seen == numbers
 
 
@@ -206,7 +258,9 @@ async def test_what_nothing_is_written_of_is_found_by_its_stage(
     assert (await send(head, call.number, "move", version=0, after="in_work")).status_code == 303
     assert await found(head, "", stage="in_work") == [call.number]
     _, prank = await open_call(engine, "call-2", datetime.now(UTC))
-    assert (await send(head, prank, "no-request")).status_code == 303
+    assert (
+        await send(head, prank, "no-request", version=0, disposition="prank")
+    ).status_code == 303
     assert await found(head, "", stage="no_request") == [prank]
     assert await found(head, "", kind="no_request") == [prank]
 
@@ -226,55 +280,55 @@ async def test_who_closes_a_consultation_at_once_answers_for_it(
 
 async def test_a_view_keeps_every_filter(head: httpx.AsyncClient, saved: str) -> None:
     together = {name: fits for name, (fits, _) in FILTERS.items()}
-    asked = {"q": "алименты", "stage": "contact", "district": "751110000", "owner": "o"}
-    asked |= together | {"since": "2026-01-01", "until": "2026-12-31", "by_deadline": "true"}
+    requested = {"q": "алименты", "stage": "contact", "district": "751110000", "owner": "o"}
+    requested |= together | {"since": "2026-01-01", "until": "2026-12-31", "by_deadline": "true"}
     token = await form_token(head, "/search")
     sent = {"form_token": token, "name": "Все"}
-    kept = await head.post("/search/views", params=asked, data=sent)
-    assert kept.status_code == 303
+    stored = await head.post("/search/views", params=requested, data=sent)
+    assert stored.status_code == 303
     [view] = (await head.get("/api/v1/search/views")).json()
-    assert dict(parse_qsl(view["query"])) == asked
+    assert dict(parse_qsl(view["query"])) == requested
 
 
 #: What each field is found by, and the guard of the field.
 FOUND_BY = {
-    "алименты": Guard.PERSONAL,
-    "Seitova": Guard.PERSONAL,
-    CALLER: Guard.PERSONAL,
-    IDENTIFIER: Guard.SENSITIVE,
-    "Тимур": Guard.SENSITIVE,
-    "Абая": Guard.SENSITIVE,
+    "алименты": AccessRule.PERSONAL,
+    "Seitova": AccessRule.PERSONAL,
+    CALLER: AccessRule.PERSONAL,
+    IDENTIFIER: AccessRule.SENSITIVE,
+    "Тимур": AccessRule.SENSITIVE,
+    "Абая": AccessRule.SENSITIVE,
 }
 
 
 @pytest.mark.parametrize("role", Role)
-async def test_nobody_finds_by_a_field_that_the_role_does_not_see(
+async def test_nobody_finds_by_a_field_hidden_from_the_role(
     head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call, role: Role
 ) -> None:
     whole = WHOLE | CHILD | {"f.applicant.address": "Абая 10", "f.region": "710000000"}
     assert (await send(head, call.number, version=0, **whole)).status_code == 303
     user = store.User(uuid4(), "somebody", "", role, active=True, created_at=datetime.now(UTC))
-    guards = guards_of(Visit(user, "127.0.0.1"))
-    keys = Keys.read(settings)
+    guards = guards_of(Actor(user, "127.0.0.1"))
+    keys = RecordKeys.read(settings)
     async with unit_of_work(engine) as connection:
-        for asked, guard in FOUND_BY.items():
-            hits = await searching.find(connection, keys, Question(asked), guards)
-            assert [hit.number for hit in hits] == [call.number] * (guard in guards), asked
-        for question in (Question(call.number), Question(region="710000000")):
-            assert len(await searching.find(connection, keys, question, guards)) == 1
+        for requested, guard in FOUND_BY.items():
+            hits = await query.find(connection, keys, SearchFilter(requested), guards)
+            assert [hit.number for hit in hits] == [call.number] * (guard in guards), requested
+        for question in (SearchFilter(call.number), SearchFilter(region="710000000")):
+            assert len(await query.find(connection, keys, question, guards)) == 1
 
 
-async def test_who_sees_names_and_not_those_of_children_finds_by_names_alone(
+async def test_who_sees_no_childrens_names_finds_by_others(
     engine: AsyncEngine, settings: Settings, saved: str
 ) -> None:
-    keys, guards = Keys.read(settings), {Guard.OPEN, Guard.PERSONAL}
+    keys, guards = RecordKeys.read(settings), {AccessRule.OPEN, AccessRule.PERSONAL}
     async with unit_of_work(engine) as connection:
-        for asked, guard in FOUND_BY.items():
-            hits = await searching.find(connection, keys, Question(asked), guards)
-            assert bool(hits) is (guard in guards), asked
+        for requested, guard in FOUND_BY.items():
+            hits = await query.find(connection, keys, SearchFilter(requested), guards)
+            assert bool(hits) is (guard in guards), requested
 
 
-async def test_a_childs_name_is_found_and_stands_nowhere_in_the_database(
+async def test_a_childs_name_is_found_but_never_stored_plain(
     head: httpx.AsyncClient, engine: AsyncEngine, saved: str
 ) -> None:
     assert await found(head, "Тимур") == [saved]
@@ -290,7 +344,9 @@ async def test_a_childs_name_is_found_and_stands_nowhere_in_the_database(
 async def test_what_was_no_request_is_not_found_any_more(
     head: httpx.AsyncClient, saved: str
 ) -> None:
-    assert (await send(head, saved, "no-request")).status_code == 303
+    assert (
+        await send(head, saved, "no-request", version=1, disposition="prank")
+    ).status_code == 303
     assert await found(head, "алименты") == []
     assert await found(head, CALLER) == []
 
@@ -303,29 +359,26 @@ async def test_lists_show_what_is_to_be_done(
     danger = WHOLE | {"f.danger": "yes"}
     await send(head, call.number, version=0, **danger)
     await send(head, call.number, "move", version=1, after="registered")
-    link = f'/appeals/{call.number}/record" data-row'
+    link = f'/appeals/{call.number}" data-row'
     for which, there in (("urgent", True), ("mine", True), ("overdue", False), ("drafts", False)):
         page = await head.get("/work", params={"list": which})
         assert (link in page.text) is there, which
-    now, tools = datetime.now(UTC), Tools(settings, engine)
-    await alarm(tools, redis, now)
+    now, tools = datetime.now(UTC), WorkerResources(settings, engine)
+    await alert_of_late_work(tools, redis, now)
     assert await redis.llen("desk:alarms") == 0
     for _ in range(2):  # of each once
-        await alarm(tools, redis, now + timedelta(days=60))
+        await alert_of_late_work(tools, redis, now + timedelta(days=60))
     assert await redis.hgetall("desk:alarm_counts") in (
         {b"danger_waits": b"1", b"appeal_overdue": b"1"},
         {"danger_waits": "1", "appeal_overdue": "1"},
     )
 
 
-async def test_other_appeals_of_the_same_person_are_shown_beside_the_record(
+async def test_a_persons_other_appeals_are_shown_beside_the_record(
     head: httpx.AsyncClient, engine: AsyncEngine, saved: str
 ) -> None:
     _, again = await open_call(engine, "call-2", datetime.now(UTC))
-    assert (
-        f'href="/appeals/{saved}/record" data-row'
-        in (await head.get(f"/appeals/{again}/record")).text
-    )
+    assert f'href="/appeals/{saved}" data-row' in (await head.get(f"/appeals/{again}")).text
 
 
 async def test_calls_that_nobody_wrote_about_wait_on_their_consultants_list(

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.audit.tables import audit_entry
-from callcenter.errors import AskedWrongly
-from callcenter.settings import Settings
-from callcenter.storage.engine import unit_of_work
-from callcenter.web import codes, factors, store
-from callcenter.web.permissions import Role
-from callcenter.web.second_factor import demanding_roles
-from callcenter.web.tables import recovery_code, second_factor, sign_in_entrance
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity import second_factor_store, store, totp
+from callcenter.platform.identity.permissions import Role, assignable_roles
+from callcenter.platform.identity.second_factor import demanding_roles
+from callcenter.platform.identity.sign_in_attempts import LIMITS, Scope
+from callcenter.platform.identity.tables import recovery_code, second_factor, sign_in_entrance
+from callcenter.platform.storage.engine import unit_of_work
 from tests.web.browser import FORM_TOKEN, form_token, sign_in
 from tests.web.conftest import PASSWORD, Enter, add_user, browse
 
@@ -31,35 +32,33 @@ RECOVERY = re.compile(r"<code>([A-Z2-7-]{19})</code>")
 
 
 @given(MOMENTS, st.integers(-3, 3), st.integers(-3, 3))
-def test_a_code_counts_within_one_step_and_later_than_the_last(
-    now: datetime, off: int, last: int
-) -> None:
-    current = codes.step_at(now)
-    typed = codes.code_of(SECRET, current + off)
-    found = codes.matching_step(SECRET, typed, now=now, after=current + last)
+def test_a_code_counts_within_a_step_and_never_again(now: datetime, off: int, last: int) -> None:
+    current = totp.step_at(now)
+    typed = totp.code_of(SECRET, current + off)
+    found = totp.matching_step(SECRET, typed, now=now, after=current + last)
     near = [
         step
-        for step in range(current - codes.DRIFT, current + codes.DRIFT + 1)
-        if step > current + last and codes.code_of(SECRET, step) == typed
+        for step in range(current - totp.DRIFT, current + totp.DRIFT + 1)
+        if step > current + last and totp.code_of(SECRET, step) == typed
     ]
     assert found == (near[0] if near else None)
-    if abs(off) <= codes.DRIFT and off > last:
+    if abs(off) <= totp.DRIFT and off > last:
         assert found is not None
 
 
 @given(st.text(max_size=40))
 def test_what_is_no_code_is_refused_and_disturbs_nothing(typed: str) -> None:
     now = datetime(2026, 11, 24, tzinfo=UTC)
-    step = codes.matching_step(SECRET, typed, now=now, after=0)
-    assert step is None or codes.code_of(SECRET, step) == "".join(typed.split())
-    recovery = codes.recovery_code(typed)
-    assert recovery is None or codes.recovery_code(codes.in_groups(recovery, "-")) == recovery
+    step = totp.matching_step(SECRET, typed, now=now, after=0)
+    assert step is None or totp.code_of(SECRET, step) == "".join(typed.split())
+    recovery = totp.recovery_code(typed)
+    assert recovery is None or totp.recovery_code(totp.in_groups(recovery, "-")) == recovery
 
 
 def test_a_recovery_code_is_read_as_people_write_it() -> None:
-    assert codes.recovery_code(" obi2-aaaa bbbb-cccc") == "OBI2AAAABBBBCCCC"
-    assert codes.recovery_code("0812AAAABBBBCCCC") == "OBI2AAAABBBBCCCC"
-    assert codes.recovery_code("OBI2AAAABBBBCCC") is None
+    assert totp.recovery_code(" obi2-aaaa bbbb-cccc") == "OBI2AAAABBBBCCCC"
+    assert totp.recovery_code("0812AAAABBBBCCCC") == "OBI2AAAABBBBCCCC"
+    assert totp.recovery_code("OBI2AAAABBBBCCC") is None
 
 
 def test_codes_are_those_of_rfc_6238() -> None:
@@ -67,25 +66,31 @@ def test_codes_are_those_of_rfc_6238() -> None:
     key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     for seconds, code in ((59, "287082"), (1111111109, "081804"), (20000000000, "353130")):
         moment = datetime.fromtimestamp(seconds, UTC)
-        assert codes.code_of(key, codes.step_at(moment)) == code
+        assert totp.code_of(key, totp.step_at(moment)) == code
 
 
 def test_a_role_that_is_none_stops_the_site_by_name(settings: Settings) -> None:
     wrong = settings.model_copy(update={"second_factor_roles": ("boss",)})
-    with pytest.raises(AskedWrongly, match=r"SECOND_FACTOR_ROLES.*boss"):
+    with pytest.raises(InvalidRequest, match=r"SECOND_FACTOR_ROLES.*boss"):
         demanding_roles(wrong)
     assert not demanding_roles(settings.model_copy(update={"second_factor_roles": ()}))
 
 
+def test_defaults_demand_second_factors_and_a_sign_in_for_calls() -> None:
+    default = Settings(_env_file=None)
+    assert demanding_roles(default) == {*assignable_roles()} - {Role.CONSULTANT}
+    assert default.sign_in_required
+
+
 def code(secret: str) -> str:
-    return codes.code_of(secret, codes.step_at(datetime.now(UTC)))
+    return totp.code_of(secret, totp.step_at(datetime.now(UTC)))
 
 
 async def send(client: httpx.AsyncClient, page: str, typed: str) -> httpx.Response:
     token = FORM_TOKEN.search(page)
     proposed = PROPOSED.search(page)
     assert token is not None
-    data = {"form_token": token[1], "code": typed, "back": "/appeals"}
+    data = {"form_token": token[1], "code": typed, "back": "/search"}
     return await client.post(
         "/second-factor", data=data | ({"proposed": proposed[1]} if proposed else {})
     )
@@ -127,23 +132,24 @@ async def actions(engine: AsyncEngine) -> list[str]:
         return list(rows.scalars())
 
 
-async def test_a_role_of_the_setting_does_nothing_before_the_factor_is_set_up(
-    visitor: httpx.AsyncClient, engine: AsyncEngine
+@pytest.mark.parametrize("role", [Role.HEAD, Role.SENIOR])
+async def test_a_configured_role_does_nothing_before_enrolling(
+    visitor: httpx.AsyncClient, engine: AsyncEngine, role: Role
 ) -> None:
-    await add_user(engine, "dana", Role.HEAD)
+    await add_user(engine, "dana", role)
     onward = (await sign_in(visitor, "dana", PASSWORD)).headers["location"]
     assert onward == "/second-factor?back=%2F"
-    for path in ("/", "/appeals", "/api/v1/live"):
+    for path in ("/", "/search", "/api/v1/live"):
         assert (await visitor.get(path)).status_code in (303, 401)
     page = (await visitor.get("/second-factor")).text
     assert (await send(visitor, page, "000000x")).status_code == 401
     secret, recovery = await enroll(visitor)
-    assert len(set(recovery)) == codes.RECOVERY_CODES
-    assert (await visitor.get("/appeals")).status_code == 200
+    assert len(set(recovery)) == totp.RECOVERY_CODES
+    assert (await visitor.get("/search")).status_code == 200
     async with unit_of_work(engine) as connection:
-        kept = (await connection.execute(select(second_factor.c.secret))).scalar_one()
+        stored = (await connection.execute(select(second_factor.c.secret))).scalar_one()
         hashes = (await connection.execute(select(recovery_code.c.code_hash))).scalars().all()
-    assert secret.encode() not in kept
+    assert secret.encode() not in stored
     assert all(len(each) == 32 for each in hashes)
     assert await actions(engine) == ["web:session:started", "web:second_factor:enrolled"]
 
@@ -151,18 +157,18 @@ async def test_a_role_of_the_setting_does_nothing_before_the_factor_is_set_up(
 async def test_sign_in_asks_for_a_code_which_counts_once(app: FastAPI, engine: AsyncEngine) -> None:
     secret, _ = await enrolled(app, engine)
     step = await last_step(engine)
-    used, later = codes.code_of(secret, step), codes.code_of(secret, step + 1)
+    used, later = totp.code_of(secret, step), totp.code_of(secret, step + 1)
     async with browse(app) as client:
         await sign_in(client, "dana", PASSWORD)
-        assert (await client.get("/appeals")).status_code == 303
+        assert (await client.get("/search")).status_code == 303
         assert (await prove(client, used)).status_code == 401  # enrolment used it
         entered = await prove(client, f"{later[:3]} {later[3:]}")
-        assert (entered.status_code, entered.headers["location"]) == (303, "/appeals")
-        assert (await client.get("/appeals")).status_code == 200
+        assert (entered.status_code, entered.headers["location"]) == (303, "/search")
+        assert (await client.get("/search")).status_code == 200
     async with browse(app) as thief:
         await sign_in(thief, "dana", PASSWORD)
         assert (await prove(thief, later)).status_code == 401
-        assert (await thief.get("/appeals")).status_code == 303
+        assert (await thief.get("/search")).status_code == 303
 
 
 async def test_a_code_sent_twice_at_once_begins_one_session(
@@ -172,7 +178,7 @@ async def test_a_code_sent_twice_at_once_begins_one_session(
     async with browse(app) as one, browse(app) as other:
         for client in (one, other):
             await sign_in(client, "dana", PASSWORD)
-        typed = codes.code_of(secret, await last_step(engine) + 1)
+        typed = totp.code_of(secret, await last_step(engine) + 1)
         answers = await asyncio.gather(prove(one, typed), prove(other, typed))
     assert sorted(answer.status_code for answer in answers) == [303, 401]
 
@@ -184,10 +190,12 @@ async def test_who_has_the_password_cannot_try_codes_for_long(
     async with browse(app) as client:
         await sign_in(client, "dana", PASSWORD)
         page = (await client.get("/second-factor")).text
-        answers = [(await send(client, page, "no")).status_code for _ in range(store.TRIES_OF_NAME)]
-        assert answers == [401] * (store.TRIES_OF_NAME - 1) + [429]
+        limit = LIMITS[Scope.CODE]
+        answers = [(await send(client, page, "no")).status_code for _ in range(limit + 1)]
+        assert answers == [401] * limit + [429]
         assert (await prove(client, code(secret))).status_code == 429
-        assert (await sign_in(client, "dana", PASSWORD)).status_code == 429
+        await sign_in(client, "dana", PASSWORD)
+        assert (await prove(client, code(secret))).status_code == 429
     assert (await actions(engine)).count("web:second_factor:refused") == len(answers) - 1
 
 
@@ -207,13 +215,13 @@ async def test_the_way_between_password_and_code_is_short(
     async with browse(app) as client:
         await sign_in(client, "dana", PASSWORD)
         page = (await client.get("/second-factor")).text
-        old = datetime.now(UTC) - store.ENTRANCE - timedelta(seconds=1)
+        old = datetime.now(UTC) - store.ENTRANCE_TIMEOUT - timedelta(seconds=1)
         async with unit_of_work(engine) as connection:
             await connection.execute(update(sign_in_entrance).values(created_at=old))
         answer = await send(client, page, code(secret))
         assert answer.headers["location"].startswith("/sign-in")
         async with unit_of_work(engine) as connection:
-            await store.forget_the_past(connection)
+            await store.delete_expired(connection)
             assert (await connection.execute(select(sign_in_entrance))).one_or_none() is None
 
 
@@ -222,21 +230,21 @@ async def test_after_a_reset_the_factor_is_set_up_anew(app: FastAPI, engine: Asy
     async with browse(app) as client:
         await sign_in(client, "dana", PASSWORD)
         async with unit_of_work(engine) as connection:
-            await factors.remove(connection, "dana")
+            await second_factor_store.remove(connection, "dana")
         assert (await client.get("/second-factor")).status_code == 303
         await sign_in(client, "dana", PASSWORD)
         await enroll(client)
     async with unit_of_work(engine) as connection:
-        await factors.remove(connection, "dana")
+        await second_factor_store.remove(connection, "dana")
         for name in ("dana", "nobody"):
-            with pytest.raises(AskedWrongly):
-                await factors.remove(connection, name)
+            with pytest.raises(InvalidRequest):
+                await second_factor_store.remove(connection, name)
 
 
-async def test_others_may_have_a_factor_and_the_proposal_of_another_is_refused(
+async def test_a_factor_is_optional_and_foreign_proposals_are_refused(
     enter: Enter,
 ) -> None:
-    async with enter(Role.SENIOR) as one, enter(Role.SENIOR) as other:
+    async with enter(Role.CONSULTANT) as one, enter(Role.CONSULTANT) as other:
         page = (await one.get("/second-factor")).text
         proposed, key = PROPOSED.search(page), KEY.search(page)
         assert proposed is not None
@@ -247,7 +255,7 @@ async def test_others_may_have_a_factor_and_the_proposal_of_another_is_refused(
         nonsense = await other.post("/second-factor", data=data | {"proposed": "zz"})
         assert nonsense.status_code == 400
         await enroll(one)
-        assert (await one.get("/appeals")).status_code == 200
+        assert (await one.get("/search")).status_code == 200
         # The older form's code is right, but who has a factor does not get another.
         again = await send(one, page, code(key[1].replace(" ", "")))
         assert again.status_code == 400

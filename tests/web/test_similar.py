@@ -8,22 +8,24 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.register import views
-from callcenter.web.permissions import GRANTS, Permission, Role
+from callcenter.appeals.permissions import AppealPermission
+from callcenter.appeals.search import saved_searches
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Role, permissions_of
 from tests.web.browser import form_token
 from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_record_api import authorized
 from tests.web.test_records import IDENTIFIER, WHOLE, rows, send
 
 
-async def known(client: httpx.AsyncClient, number: str, **typed: str) -> list[str]:
+async def existing(client: httpx.AsyncClient, number: str, **typed: str) -> list[str]:
     answer = await send(client, number, "similar", version=0, **typed)
     assert answer.status_code == 200
     assert "<html" not in answer.text
-    return re.findall(r'href="/appeals/(\d{10})/record"', answer.text)
+    return re.findall(r'href="/appeals/(\d{10})"', answer.text)
 
 
-async def test_earlier_appeals_of_a_person_and_similar_ones_are_told_while_typing(
+async def test_earlier_and_similar_appeals_are_shown_while_typing(
     head: httpx.AsyncClient,
     engine: AsyncEngine,
     call: Call,
@@ -31,21 +33,21 @@ async def test_earlier_appeals_of_a_person_and_similar_ones_are_told_while_typin
 ) -> None:
     _, new = await open_call(engine, "call-2", datetime.now(UTC))
     await send(head, call.number, version=0, **WHOLE)
-    assert await known(head, new, **{"f.applicant.name": "Seitova"}) == [call.number]
-    assert await known(head, new, **{"f.applicant.identifier": IDENTIFIER}) == [call.number]
-    assert await known(head, new, **{"f.content": "Бывший муж алименты не платит"}) == []
-    assert await known(head, new, **{"f.content": "Не платит алименты"}) == [call.number]
-    assert await known(head, new, **{"f.content": "Затопили соседи квартиру"}) == []
-    assert await known(head, call.number, **{"f.applicant.name": "Сейтова"}) == []  # itself
+    assert await existing(head, new, **{"f.applicant.name": "Seitova"}) == [call.number]
+    assert await existing(head, new, **{"f.applicant.identifier": IDENTIFIER}) == [call.number]
+    assert await existing(head, new, **{"f.content": "Бывший муж алименты не платит"}) == []
+    assert await existing(head, new, **{"f.content": "Не платит алименты"}) == [call.number]
+    assert await existing(head, new, **{"f.content": "Затопили соседи квартиру"}) == []
+    assert await existing(head, call.number, **{"f.applicant.name": "Сейтова"}) == []  # itself
     looks = await rows(engine, "SELECT count(*) FROM audit_entry WHERE detail->>'by' = 'typing'")
     assert looks == [(1,)]
-    assert isinstance(GRANTS, dict)
-    lost = {Permission.SEE_PERSONAL, Permission.SEE_SENSITIVE}
-    monkeypatch.setitem(GRANTS, Role.HEAD, GRANTS[Role.HEAD] - lost)
-    assert await known(head, new, **{"f.applicant.name": "Сейтова"}) == []
+    lost = {AppealPermission.SEE_PERSONAL, AppealPermission.SEE_SENSITIVE}
+    left = permissions_of(Role.HEAD) - lost
+    monkeypatch.setattr(Actor, "may", lambda _, permission: permission in left)
+    assert await existing(head, new, **{"f.applicant.name": "Сейтова"}) == []
 
 
-async def test_a_search_is_kept_by_name_for_who_kept_it(
+async def test_a_search_is_saved_by_name_for_who_saved_it(
     head: httpx.AsyncClient, enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:
     await send(head, call.number, version=0, **WHOLE)
@@ -55,8 +57,8 @@ async def test_a_search_is_kept_by_name_for_who_kept_it(
         refused = await head.post(address, data={"form_token": token, "name": wrong})
         assert refused.status_code == 400
     for _ in range(2):  # again: in its place
-        kept = await head.post(address, data={"form_token": token, "name": "Моё дело"})
-        assert kept.status_code == 303
+        stored = await head.post(address, data={"form_token": token, "name": "Моё дело"})
+        assert stored.status_code == 303
     page = (await head.get("/search")).text
     [query] = re.findall(r'href="/search\?([^"]+)">Моё дело', page)
     found = await head.get("/search?" + query.replace("&amp;", "&"))
@@ -74,19 +76,19 @@ async def test_a_search_is_kept_by_name_for_who_kept_it(
     assert "Моё дело" not in (await head.get("/search")).text
 
 
-async def test_a_search_is_kept_listed_and_dropped_by_the_api_for_oneself(
+async def test_a_saved_search_is_listed_and_dropped_by_its_owner(
     head: httpx.AsyncClient, enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:
     await authorized(head)
     await send(head, call.number, version=0, **WHOLE)
     at, key = "/api/v1/search/views", {"Idempotency-Key": "one"}
-    asked = {"q": "Сейтова", "stage": "contact"}
-    refused: list[tuple[dict[str, str], str]] = [({}, "x"), (asked, ""), (asked, "x" * 61)]
+    requested = {"q": "Сейтова", "stage": "contact"}
+    refused: list[tuple[dict[str, str], str]] = [({}, "x"), (requested, ""), (requested, "x" * 61)]
     for params, name in refused:
         assert (await head.post(at, params=params, json={"name": name})).status_code == 400
-    made = await head.post(at, params=asked, json={"name": "Моё"}, headers=key)
+    made = await head.post(at, params=requested, json={"name": "Моё"}, headers=key)
     assert made.status_code == 201
-    again = await head.post(at, params=asked, json={"name": "Моё"}, headers=key)
+    again = await head.post(at, params=requested, json={"name": "Моё"}, headers=key)
     assert again.json() == made.json()
     other = await head.post(at, params={"q": "Иванов"}, json={"name": "Моё"}, headers=key)
     assert other.status_code == 422  # another search is another request
@@ -110,12 +112,12 @@ async def test_a_person_keeps_so_many_searches_and_no_more(
     head: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     await authorized(head)
-    for number in range(views.MOST):
-        kept = await keep(head, f"view {number}")
-        assert kept.status_code == 201
+    for number in range(saved_searches.COUNT_LIMIT):
+        stored = await keep(head, f"view {number}")
+        assert stored.status_code == 201
     assert (await keep(head, "one more")).status_code == 400
     assert (await keep(head, "view 0")).status_code == 201  # in its place
-    assert await rows(engine, "SELECT count(*) FROM saved_view") == [(views.MOST,)]
+    assert await rows(engine, "SELECT count(*) FROM saved_view") == [(saved_searches.COUNT_LIMIT,)]
 
 
 async def keep(client: httpx.AsyncClient, name: str) -> httpx.Response:

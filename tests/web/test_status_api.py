@@ -1,19 +1,26 @@
 """How appeals stand, told to a machine's visitors who prove that they are theirs (R13)."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.appeals.number import make
-from callcenter.register import progress
-from callcenter.storage.engine import unit_of_work
-from callcenter.web import machines
-from callcenter.web.permissions import Role
-from tests.storage.test_progress import appeal
+from callcenter.appeals.alerts import STATUS_GUESSED
+from callcenter.appeals.jobs import alert_of_guessing
+from callcenter.appeals.rules.number import make
+from callcenter.appeals.status import lookup
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity import api_clients
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from tests.services import changed
+from tests.storage.test_status_lookup import appeal
 from tests.web.conftest import Enter, browse
 
 TOKEN = "a-token-of-the-portal"
@@ -23,7 +30,7 @@ UNKNOWN = make(26, 4_000_000)
 @pytest.fixture
 async def portal(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
     async with unit_of_work(engine) as connection:
-        await machines.add(connection, "portal", TOKEN)
+        await api_clients.add(connection, "portal", TOKEN)
     async with browse(app, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         yield client
 
@@ -35,11 +42,11 @@ async def ask(
     visitor: str = "a",
     language: str = "ru",
 ) -> httpx.Response:
-    asked = {"number": number, "proof": proof, "language": language, "visitor": visitor}
-    return await portal.post("/api/v1/status", json=asked)
+    requested = {"number": number, "proof": proof, "language": language, "visitor": visitor}
+    return await portal.post("/api/v1/status", json=requested)
 
 
-async def test_who_proves_it_is_told_number_stage_and_dates_only(
+async def test_who_proves_it_gets_number_stage_and_dates_only(
     portal: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     number = await appeal(engine)
@@ -61,7 +68,7 @@ async def test_who_proves_it_is_told_number_stage_and_dates_only(
         }
 
 
-async def test_a_wrong_number_a_wrong_code_and_too_many_tries_are_one_answer_after_one_work(
+async def test_all_refusals_of_a_status_are_alike_and_cost_alike(
     portal: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     number, joined = await appeal(engine), await appeal(engine)
@@ -86,7 +93,7 @@ async def test_a_wrong_number_a_wrong_code_and_too_many_tries_are_one_answer_aft
         answer = await ask(portal, which, proof, f"visitor of {which}")
         works.add(tuple(statements))
         answers.add((answer.status_code, answer.text))
-    for _ in range(progress.TRIES_OF_APPEAL):
+    for _ in range(lookup.APPEAL_ATTEMPT_LIMIT):
         await ask(portal, number, "9999", "guesser")
     statements.clear()
     answer = await ask(portal, number, "0427", "its applicant")  # right, and too late
@@ -97,33 +104,42 @@ async def test_a_wrong_number_a_wrong_code_and_too_many_tries_are_one_answer_aft
     assert [status for status, _ in answers] == [404]
 
 
-async def test_a_visitor_who_guesses_is_shut_out_and_others_are_not(
+async def test_a_guessing_visitor_is_shut_out_alone(
     portal: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     number = await appeal(engine)
-    for sequence in range(progress.TRIES_OF_CALLER):
+    for sequence in range(lookup.CALLER_ATTEMPT_LIMIT):
         await ask(portal, make(26, 5_000 + sequence), "9999", "guesser")
     assert (await ask(portal, number, visitor="guesser")).status_code == 404
-    for _ in range(progress.TRIES_OF_CALLER + 1):  # tries that fit are none
+    for _ in range(lookup.CALLER_ATTEMPT_LIMIT + 1):  # tries that fit are none
         assert (await ask(portal, number, visitor="another")).status_code == 200
 
 
-async def test_a_machine_whose_visitors_guess_too_often_is_refused(
-    portal: httpx.AsyncClient, app: FastAPI, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+async def test_guessing_visitors_shut_out_nobody_and_raise_an_alert(
+    portal: httpx.AsyncClient,
+    app: FastAPI,
+    engine: AsyncEngine,
+    redis: Redis,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     number = await appeal(engine)
-    app.state.site.settings.__dict__["status_tries"] = 3
-    for visitor in "abc":
+    strict = changed(settings, status_tries=3)
+    app.state.site = replace(app.state.site, settings=strict)
+    for visitor in "abcd":
         assert (await ask(portal, UNKNOWN, visitor=visitor)).status_code == 404
-    refused = await ask(portal, number)
-    assert (refused.status_code, refused.headers["content-type"]) == (
-        429,
-        "application/problem+json",
-    )
-    assert "machine portal has no tries left" in caplog.text
+    # Whoever knows the code comes through; whoever guesses has fewer tries than before.
+    assert (await ask(portal, number, visitor="applicant")).status_code == 200
+    for sequence in range(lookup.GUESSED_ATTEMPT_LIMIT):
+        await ask(portal, make(26, 5_000 + sequence), "9999", "guesser")
+    assert (await ask(portal, number, visitor="guesser")).status_code == 404
+    for _ in range(2):
+        await alert_of_guessing(WorkerResources(strict, engine), redis)
+    assert await redis.hgetall("desk:alarm_counts") == {STATUS_GUESSED.key: "1"}
+    assert "status lookup guessed: API client portal" in caplog.text
 
 
-async def test_only_a_machine_that_is_known_may_ask(
+async def test_only_a_registered_machine_may_ask(
     portal: httpx.AsyncClient, app: FastAPI, engine: AsyncEngine, enter: Enter
 ) -> None:
     number = await appeal(engine)
@@ -139,9 +155,9 @@ async def test_only_a_machine_that_is_known_may_ask(
     for path in ("/api/v1/appeals", "/api/v1/session", f"/api/v1/appeals/{number}/record"):
         assert (await portal.get(path)).status_code == 403, path
     async with unit_of_work(engine) as connection:
-        await machines.revoke(connection, "portal")
-        kept = str([tuple(row) for row in await connection.execute(text("TABLE machine"))])
-        assert TOKEN not in kept
+        await api_clients.revoke(connection, "portal")
+        stored = str([tuple(row) for row in await connection.execute(text("TABLE machine"))])
+        assert TOKEN not in stored
     revoked = await ask(portal, number)
     assert (revoked.status_code, revoked.headers["www-authenticate"]) == (401, "Bearer")
 

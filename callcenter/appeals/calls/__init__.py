@@ -1,0 +1,1 @@
+"""The telephone calls of appeals."""

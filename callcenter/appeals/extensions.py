@@ -1,0 +1,122 @@
+"""Extension points of an appeal: what other rooms add to its page, search and moves.
+
+A room offers objects of these classes in its `room.py` (`platform.core.registry`); appeals ask for
+them by their class and name no room. Everything is read and done in the transaction at hand.
+
+Others stand beside what asks for them: `record.personal_data.PersonalDataPart`,
+`masking.retention.RetentionReason`, `search.worklists.WorkList`, `calls.sections.CallSection` and
+`contact.ways.WayOut`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Permission
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class AppealReading:
+    """One reading of an appeal for its page: whose record is read, by whom, and with what."""
+
+    connection: AsyncConnection
+    keys: RecordKeys
+    actor: Actor
+    appeal_id: UUID
+    _read: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False)
+
+    async def once(self, read: Callable[["AppealReading"], Awaitable[Read]]) -> Read:
+        """The result of `read`, which is called once, though section and timeline need it."""
+        if read not in self._read:
+            self._read[read] = await read(self)
+        result: Read = self._read[read]
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """Something that was done about an appeal, on its page under "What was done".
+
+    `author` is as in the audit log; `text` is a message to translate, with `values` put in; `path`
+    is where it leads. What needs markup of its own has a `template` of the room, rendered with the
+    `entry` after the text.
+    """
+
+    at: datetime
+    author: str
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    path: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineSource:
+    """Extension point: entries of a room in the timeline, for those with the permission."""
+
+    permission: Permission
+    read: Callable[[AppealReading], Awaitable[Sequence[TimelineEntry]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AppealSection:
+    """Extension point: a fold of the panel of an appeal, with a template of the room.
+
+    `title` is its heading, to translate; `read` gives the template its `section`, or None: the fold
+    is not shown. A refusal at its `anchor` (`web.record_actions`) is its `fault`, an edit conflict
+    its `conflict`. Its forms are sent by htmx (`sends` of appeals/sends.html). A `summary`, a
+    template too, stands above the form: what of it nobody may overlook.
+    """
+
+    title: str
+    template: str
+    permission: Permission
+    read: Callable[[AppealReading], Awaitable[object | None]]
+    anchor: str | None = None
+    summary: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchableText:
+    """Texts by which an appeal is found; as keyed hashes alone, for they may be sensitive.
+
+    Whoever changes them indexes the appeal anew: `record.search_index.index`.
+    """
+
+    read: Callable[[AsyncConnection, RecordKeys, UUID], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class MovesWithAppeal:
+    """Extension point: actions of a room when an appeal is joined to another, or is split.
+
+    `joined(connection, appeal, into)`; `split(connection, appeal, part)`. An error undoes it all.
+    """
+
+    joined: Callable[[AsyncConnection, UUID, UUID], Awaitable[None]] | None = None
+    split: Callable[[AsyncConnection, UUID, UUID], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerDetails:
+    """Details about a caller among those of the call: labels to translate, each with its text.
+
+    `read(connection, number)` is for a number as the register has it, E.164 or short.
+    """
+
+    read: Callable[[AsyncConnection, str], Awaitable[Sequence[tuple[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class CallsUnwanted:
+    """Extension point of the register of calls: whether a caller may not be called now."""
+
+    read: Callable[[AsyncConnection, str], Awaitable[bool]]

@@ -1,0 +1,1 @@
+"""Follow-up of appeals: attachments, letters and reminders."""

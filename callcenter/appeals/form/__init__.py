@@ -1,0 +1,1 @@
+"""Fields, topics and terms of the record, edited by the center."""

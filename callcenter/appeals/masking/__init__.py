@@ -1,0 +1,1 @@
+"""Masking personal data when its term is over."""

@@ -1,0 +1,1 @@
+"""The record of an appeal: what people enter and how it changes."""

@@ -1,0 +1,1 @@
+"""Rules of appeals: numbers, states, deadlines, fields, letters."""

@@ -1,0 +1,1 @@
+"""Finding appeals: queries, work lists, saved searches, export."""

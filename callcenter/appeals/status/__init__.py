@@ -1,0 +1,1 @@
+"""Status of an appeal for its applicant, and the receipt."""

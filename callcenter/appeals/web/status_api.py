@@ -1,0 +1,92 @@
+"""API of the status of an appeal for a visitor with a proof, as of the portal (R13)."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from callcenter.appeals.actions import AppealAction
+from callcenter.appeals.labels import STAGES
+from callcenter.appeals.permissions import AppealPermission
+from callcenter.appeals.record.service import audit_appeal
+from callcenter.appeals.rules.number import parse
+from callcenter.appeals.rules.states import AppealState
+from callcenter.appeals.status import lookup
+from callcenter.platform.core.errors import NotFound
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.web.authorization import requires
+from callcenter.platform.web.context import CurrentActor, CurrentSite
+
+router = APIRouter(tags=["status"])
+
+
+class StatusQuery(BaseModel):
+    """A query of a visitor with a proof; attempts are limited."""
+
+    number: Annotated[str, Field(max_length=20, description="as it is on the receipt")]
+    proof: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9]{4}$",
+            description="the code of the receipt, or the last four digits of the telephone number "
+            "on the appeal",
+        ),
+    ]
+    language: Literal["kk", "ru"]
+    visitor: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="who asks you, in a way of your own that stays the same for a day, such "
+            "as a hash of the address (of IPv6 the first 64 bits): ten wrong tries a day, two when "
+            "all your visitors together made too many",
+        ),
+    ]
+
+
+class Status(BaseModel):
+    """The status of an appeal, or of the one that it was merged into, without content."""
+
+    number: str
+    stage: Literal["registered", "in_work", "forwarded", "answered", "closed"]
+    stage_name: str = Field(description="the stage in the language that was asked for")
+    registered_on: date | None
+    due_on: date | None = Field(description="the last day for the answer; none: no term runs")
+
+
+@router.post(
+    "/api/v1/status",
+    dependencies=[requires(AppealPermission.ASK_STATUS)],
+    responses={
+        404: {"description": "no such appeal, or another proof, or too many tries: never which"},
+        429: {"description": "of versions before 0.4: too many wrong tries of all your visitors"},
+    },
+)
+async def ask_status(site: CurrentSite, actor: CurrentActor, query: StatusQuery) -> Status:
+    """Look up the status of an appeal by its number and a proof.
+
+    A number with a wrong check digit is refused at once (400), and is no attempt.
+    """
+    number, machine = parse(query.number), actor.machine or ""
+    async with unit_of_work(site.engine) as connection:
+        status = await lookup.look_up_for_client(
+            connection,
+            machine,
+            query.visitor,
+            number,
+            query.proof,
+            client_attempt_limit=site.settings.status_tries,
+        )
+        if status is not None:
+            await audit_appeal(connection, actor, AppealAction.STATUS_TOLD, number)
+    if status is None:
+        raise NotFound("nothing is known by this number and this code, or it was tried too often")
+    return Status(
+        number=number,
+        stage=status.stage,
+        stage_name=site.words[query.language].plain(STAGES[AppealState(status.stage)]),
+        registered_on=status.registered_on,
+        due_on=status.due_on,
+    )

@@ -1,0 +1,11 @@
+"""Actions on backups."""
+
+from callcenter.platform.audit.actions import Action
+
+
+class BackupAction(Action):
+    """Actions on backups; the subject is `backup:NAME`."""
+
+    MADE = "command:backup:made"
+    #: The database is that of the backup; detail: taken_at, and what of it was lost or done again
+    RESTORED = "command:backup:restored"

@@ -1,0 +1,1 @@
+"""Composition roots: build the parts of each process and wire them together."""

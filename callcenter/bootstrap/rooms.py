@@ -1,0 +1,52 @@
+"""All rooms of the product, from those that others stand on to those above them."""
+
+from callcenter.appeals.room import ROOM as APPEALS
+from callcenter.audit_log.room import ROOM as AUDIT_LOG
+from callcenter.backup.room import ROOM as BACKUP
+from callcenter.configuration.room import ROOM as CONFIGURATION
+from callcenter.consultants.room import ROOM as CONSULTANTS
+from callcenter.demands.room import ROOM as DEMANDS
+from callcenter.platform.audit.room import ROOM as AUDIT
+from callcenter.platform.core.registry import register_rooms
+from callcenter.platform.identity.room import ROOM as IDENTITY
+from callcenter.recordings.room import ROOM as RECORDINGS
+from callcenter.reports.room import ROOM as REPORTS
+from callcenter.telephony.callbacks.room import ROOM as CALLBACKS
+from callcenter.telephony.callers.blocklist.room import ROOM as BLOCKLIST
+from callcenter.telephony.callers.care_plans.room import ROOM as CARE_PLANS
+from callcenter.telephony.callers.sealed_numbers.room import ROOM as SEALED_NUMBERS
+from callcenter.telephony.outbound.room import ROOM as OUTBOUND
+from callcenter.telephony.reconciliation.room import ROOM as RECONCILIATION
+from callcenter.telephony.room import ROOM as TELEPHONY
+from callcenter.users.room import ROOM as USERS
+from callcenter.wallboard.room import ROOM as WALLBOARD
+from callcenter.worker.room import ROOM as WORKER
+from callcenter.working_calendar.room import ROOM as WORKING_CALENDAR
+from callcenter.workspace.room import ROOM as WORKSPACE
+
+ROOMS = (
+    AUDIT,
+    IDENTITY,
+    WORKING_CALENDAR,
+    CONFIGURATION,
+    RECORDINGS,
+    CONSULTANTS,
+    APPEALS,
+    USERS,
+    TELEPHONY,
+    OUTBOUND,
+    CALLBACKS,
+    CARE_PLANS,
+    BLOCKLIST,
+    SEALED_NUMBERS,
+    RECONCILIATION,
+    DEMANDS,
+    AUDIT_LOG,
+    WORKER,
+    WALLBOARD,
+    BACKUP,
+    REPORTS,
+    WORKSPACE,
+)
+
+register_rooms(ROOMS)

@@ -1,0 +1,63 @@
+"""`callcenter api-clients`: API clients such as the portal, each with a token of its own."""
+
+import asyncio
+from datetime import datetime
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.platform.audit.actions import Action
+from callcenter.platform.core.settings import read_settings
+from callcenter.platform.identity import api_clients
+from callcenter.platform.identity.actions import IdentityAction
+from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.identity.sessions import new_token
+from callcenter.platform.storage.engine import run_once_in_transaction
+
+
+@click.group(name="api-clients")
+def command() -> None:
+    """Add, revoke and list API clients: programs that use the API with a token of their own."""
+
+
+@command.command()
+@click.argument("name")
+def add(name: str) -> None:
+    """Add the API client NAME. Its token is shown only now; only its hash is stored."""
+    token = new_token()
+
+    async def work(connection: AsyncConnection) -> None:
+        await api_clients.add(connection, name, token)
+        await _audit(connection, IdentityAction.MACHINE_ADDED, name)
+
+    asyncio.run(run_once_in_transaction(read_settings(), work))
+    click.echo(f"added {name}; it sends with each request\nAuthorization: Bearer {token}")
+
+
+@command.command()
+@click.argument("name")
+def revoke(name: str) -> None:
+    """Revoke NAME's token, at once and for ever: add another client to replace it."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await api_clients.revoke(connection, name)
+        await _audit(connection, IdentityAction.MACHINE_REVOKED, name)
+
+    asyncio.run(run_once_in_transaction(read_settings(), work))
+    click.echo(f"{name} is revoked")
+
+
+@command.command("list")
+def list_clients() -> None:
+    """Show all: name, whether active, since when, and the last request (UTC)."""
+    for each in asyncio.run(run_once_in_transaction(read_settings(), api_clients.list_all)):
+        state = "active" if each.revoked_at is None else "revoked"
+        click.echo(f"{each.name:<40} {state:<8} {_day(each.created_at)} {_day(each.seen_at)}")
+
+
+def _day(at: datetime | None) -> str:
+    return "never" if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+async def _audit(connection: AsyncConnection, action: Action, name: str) -> None:
+    await audit_action(connection, Actor.of_command(), action, f"machine:{name}")

@@ -1,0 +1,1 @@
+"""Rules of consultants: presence states, skills, teams."""

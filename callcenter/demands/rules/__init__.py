@@ -1,0 +1,1 @@
+"""Rules of demands: states, deadlines, authorities, matching, manifest."""

@@ -1,0 +1,1 @@
+"""`callcenter up`: run every process of the product on one machine."""

@@ -1,1 +1,0 @@
-"""People who sign in to the pages: who they are here, and what is changed about them."""

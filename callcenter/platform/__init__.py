@@ -1,0 +1,1 @@
+"""The foundation of every room; it imports no room."""

@@ -1,0 +1,19 @@
+"""The audit log: what it registers."""
+
+from callcenter.platform.audit.actions import SystemAction
+from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.personal_data import Permanent, PersonalData
+from callcenter.platform.core.registry import Room
+
+ROOM = Room(
+    name="audit",
+    jobs=("callcenter.platform.audit.jobs",),
+    offers=(
+        *SystemAction,
+        PersonalData(
+            audit_entry,
+            ("who", "subject", "detail", "from_address"),
+            Permanent("each row proves the one before it"),
+        ),
+    ),
+)

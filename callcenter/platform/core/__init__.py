@@ -1,0 +1,1 @@
+"""Settings, errors, time, encryption: nothing of any room."""

@@ -1,0 +1,72 @@
+"""API clients: programs such as the portal, each authenticated by its token."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.identity.store import check_name, hash_of
+from callcenter.platform.identity.tables import machine
+
+
+@dataclass(frozen=True, slots=True)
+class ApiClient:
+    """An API client, active or revoked."""
+
+    name: str
+    created_at: datetime
+    seen_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def add(connection: AsyncConnection, name: str, token: str) -> None:
+    """Add the API client NAME with this token; only its hash is stored.
+
+    Raises InvalidRequest when the name is or was in use.
+    """
+    check_name(name)
+    added = await connection.execute(
+        insert(machine)
+        .values(name=name, token_hash=hash_of(token))
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(machine.c.name)
+    )
+    if added.one_or_none() is None:
+        raise InvalidRequest(f"there is an API client {name} already, or was: choose another name")
+
+
+async def revoke(connection: AsyncConnection, name: str) -> None:
+    """Revoke an API client, at once and for ever. Raises InvalidRequest when there is none."""
+    revoked = await connection.execute(
+        update(machine)
+        .where(machine.c.name == name, machine.c.revoked_at.is_(None))
+        .values(revoked_at=datetime.now(UTC))
+        .returning(machine.c.name)
+    )
+    if revoked.one_or_none() is None:
+        raise InvalidRequest(
+            f"there is no API client {name}: `callcenter api-clients list` shows all"
+        )
+
+
+async def list_all(connection: AsyncConnection) -> list[ApiClient]:
+    """All API clients, also revoked ones, by name."""
+    columns = (machine.c[each] for each in ApiClient.__slots__)
+    rows = await connection.execute(select(*columns).order_by(machine.c.name))
+    return [ApiClient(*row) for row in rows]
+
+
+async def of_token(connection: AsyncConnection, token: str) -> str | None:
+    """The name of the API client with this token; None for any other text."""
+    matches = machine.c.token_hash == hash_of(token)
+    query = select(machine.c.name).where(matches, machine.c.revoked_at.is_(None))
+    name: str | None = (await connection.execute(query)).scalar_one_or_none()
+    if name is not None:
+        now = datetime.now(UTC)
+        # To the minute: asking need not write.
+        long_ago = or_(machine.c.seen_at.is_(None), machine.c.seen_at < now - timedelta(minutes=1))
+        await connection.execute(update(machine).where(matches, long_ago).values(seen_at=now))
+    return name

@@ -1,0 +1,1 @@
+"""Mail to staff and, by rooms' ways of getting in touch, to others."""

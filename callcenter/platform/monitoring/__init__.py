@@ -1,0 +1,1 @@
+"""Operational alerts and metrics endpoints."""

@@ -1,0 +1,67 @@
+"""Event streams of one process, each of which ends with its session."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.identity import store
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.notify_listener import NotifyListener
+
+SESSIONS = "sessions"  #: channel of PostgreSQL's NOTIFY, by a trigger: one ended
+REFRESH_INTERVAL = 60.0  # seconds after which all are looked at: a notification may be lost
+REST_INTERVAL = 0.2  # seconds between two looks: many sessions that end at once are one
+
+log = logging.getLogger(__name__)
+
+
+class Stream(Protocol):
+    """A response that goes on."""
+
+    def end(self) -> None:
+        """End it within three seconds; returns at once."""
+
+
+class OpenStreams:
+    """The streams and their sessions; `run` must be running for them to end."""
+
+    def __init__(self, engine: AsyncEngine, listener: NotifyListener) -> None:
+        self._engine = engine
+        self._changes = listener.subscribe(SESSIONS)
+        self._sessions: dict[Stream, bytes] = {}
+
+    @contextmanager
+    def open(self, stream: Stream, token: str) -> Iterator[None]:
+        """The stream is of the session of this token within the block."""
+        self._sessions[stream] = store.hash_of(token)
+        self._changes.notify()  # the session may have ended since it was read
+        try:
+            yield
+        finally:
+            del self._sessions[stream]
+
+    async def run(self) -> None:
+        """End the streams of sessions that ended, at once, until cancelled."""
+        while True:
+            await self._changes.wait(REFRESH_INTERVAL)
+            if self._sessions:
+                await self._end_streams()
+            await asyncio.sleep(REST_INTERVAL)
+
+    async def _end_streams(self) -> None:
+        streams = dict(self._sessions)
+        try:
+            async with unit_of_work(self._engine) as connection:
+                live = await store.select_live_sessions(connection, set(streams.values()))
+        except (CallcenterError, SQLAlchemyError, OSError) as exc:
+            log.error("sessions of event streams not read: %s", type(exc).__name__)
+            return
+        for stream, session in streams.items():
+            if session not in live:
+                stream.end()

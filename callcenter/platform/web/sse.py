@@ -1,0 +1,64 @@
+"""Server-sent events (HTML standard, 9.2)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi.sse import format_sse_event
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from callcenter.platform.web.context import site_of, token_cookie
+
+EVENT_TIMEOUT = 300.0  # seconds after which a browser that does not take what is sent is given up
+END_TIMEOUT = 3.0  # seconds until an event is due, with which a stream ends whose session has ended
+RECONNECT_AFTER = 1000  # milliseconds after which a browser comes back when the response has ended
+
+log = logging.getLogger(__name__)
+
+
+class EventStream(StreamingResponse):
+    """A stream of events; the browser reconnects when it ends.
+
+    It ends with `data`, with the browser, with the session, or after five minutes, whichever is
+    first.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, data: AsyncGenerator[str, None]) -> None:
+        # A proxy that gathered events before it passed them on would make them old.
+        self._events = self._format(data)
+        self._timeout = asyncio.timeout(EVENT_TIMEOUT)
+        self._has_ended = False
+        super().__init__(self._events, headers={"X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        token = request.cookies.get(token_cookie(request), "")
+        with site_of(request).streams.open(self, token):
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            async with self._timeout:
+                await super().stream_response(send)
+        except TimeoutError:
+            log.warning("event stream closed: the browser took no events")
+        finally:
+            await self._events.aclose()
+
+    def end(self) -> None:
+        """End it as a whole response does; one that is stuck is cut after three seconds."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._timeout.reschedule(asyncio.get_running_loop().time() + END_TIMEOUT)
+
+    async def _format(self, data: AsyncGenerator[str, None]) -> AsyncGenerator[bytes, None]:
+        async with aclosing(data):
+            async for each in data:
+                if self._has_ended:
+                    return
+                yield format_sse_event(data_str=each, retry=RECONNECT_AFTER)

@@ -1,0 +1,1 @@
+"""Sealing: from a closed raw file to the encrypted, sealed store."""

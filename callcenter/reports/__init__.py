@@ -1,0 +1,1 @@
+"""Figures of days that are over: calls by day and hour, callers, consultants' hours."""

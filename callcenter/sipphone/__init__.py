@@ -1,0 +1,1 @@
+"""A scripted SIP telephone with sound, for the demo and for tests."""

@@ -1,0 +1,1 @@
+"""Live telephone calls: from the switch to the journal."""

@@ -1,0 +1,1 @@
+"""Automatic call distribution: queue, priority, commands into calls."""

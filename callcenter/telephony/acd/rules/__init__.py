@@ -1,0 +1,1 @@
+"""Rules of the distributor: priority, commands into calls."""

@@ -1,0 +1,1 @@
+"""Several controllers on one Asterisk: membership, takeover, leaks."""

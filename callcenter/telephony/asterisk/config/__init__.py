@@ -1,0 +1,1 @@
+"""Asterisk's configuration: rendering, escaping, which binary."""

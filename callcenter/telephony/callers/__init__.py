@@ -1,0 +1,1 @@
+"""Data of the center about callers: blocklist, care plans."""

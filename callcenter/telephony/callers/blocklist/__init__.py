@@ -1,0 +1,1 @@
+"""Blocklist of numbers."""

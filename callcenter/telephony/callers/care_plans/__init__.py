@@ -1,0 +1,1 @@
+"""Agreed plans for frequent callers."""

@@ -1,0 +1,1 @@
+"""The course of one call, from greeting to outcome."""

@@ -1,0 +1,1 @@
+"""Caller and consultant talk: hold, transfer, supervision."""

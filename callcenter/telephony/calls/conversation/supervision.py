@@ -1,0 +1,171 @@
+"""Supervision of a conversation: listen, whisper, barge in, take over.
+
+The supervisor's telephone is rung. Modes change without hanging up, and caller and consultant do
+not notice a supervisor who listens. One supervisor at a time.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+from callcenter.platform.core.errors import InvalidRequest, OperationFailed
+from callcenter.telephony.acd.rules.call_commands import (
+    SUPERVISE,
+    Answer,
+    CallCommand,
+    CommandRefused,
+    SupervisionMode,
+)
+from callcenter.telephony.calls.call import while_connected
+from callcenter.telephony.calls.conversation.conversation import Conversation
+from callcenter.telephony.calls.conversation.participants import ConsultantParty
+from callcenter.telephony.calls.outcomes import CallEvent
+from callcenter.telephony.calls.ports import Leg, LegHungUp, NotAnswered
+
+log = logging.getLogger(__name__)
+
+POLL_INTERVAL = 0.5  # seconds between two checks for a change of the consultant
+
+
+@asynccontextmanager
+async def allow_supervision(talk: Conversation) -> AsyncIterator[None]:
+    """Allow supervision of the conversation within the block; end it after."""
+    supervision = Supervision(talk)
+    try:
+        with talk.call.commands.handled_by(supervision.take):
+            yield
+    finally:  # no command is accepted any more
+        await supervision.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """A supervisor with a telephone (`calls.ports.ConsultantPort`)."""
+
+    id: UUID
+    extension: str
+    hears: frozenset[str] | None = None  #: extensions; None: all
+
+    def may_hear(self, talker: ConsultantParty | None) -> bool:
+        """Whether this supervisor may hear the current consultant."""
+        return self.hears is None or talker is None or talker.name in self.hears
+
+
+class Supervision:
+    """Supervision of one conversation, by at most one supervisor."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
+        self._call = talk.call
+        self._mode = SupervisionMode.LEAVE
+        self._supervisor_name = ""
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def take(self, command: CallCommand) -> Answer | None:
+        """Start or change the mode; returns at once, while the supervisor's telephone rings.
+
+        Raises CommandRefused when another supervisor is there, or none who could leave.
+        """
+        if command.what != SUPERVISE:
+            return None
+        mode = SupervisionMode(command.detail["mode"])
+        is_there = self._task is not None and not self._task.done()
+        if is_there and command.by != self._supervisor_name:
+            raise CommandRefused("another supervisor is in this conversation")
+        if not is_there and mode is SupervisionMode.LEAVE:
+            raise CommandRefused("you are not in this conversation")
+        if mode is not SupervisionMode.LEAVE and not self._is_of(command.consultant):
+            raise CommandRefused("another consultant has the call")
+        self._mode, self._supervisor_name = mode, command.by
+        self._changed.set()
+        if not is_there:
+            self._task = asyncio.create_task(self._supervise(_supervisor(command)))
+        return {"mode": mode.value, "state": "changed" if is_there else "ringing"}
+
+    def _is_of(self, consultant: str) -> bool:
+        """Whether this consultant is in the conversation: Redis says whose call it is."""
+        parties = (self._talk.talker, self._talk.guest)
+        return consultant in [each.name for each in parties if each is not None]
+
+    async def end(self) -> None:
+        """End supervision; returns when the supervisor is hung up."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _supervise(self, supervisor: Supervisor) -> None:
+        """Ring the supervisor and run the modes; no fault of it ends the conversation."""
+        call, extension = self._call, supervisor.extension
+        ring = call.switch.ring(extension, call.leg, "SUPERVISION", call.times.ring_timeout)
+        try:
+            async with AsyncExitStack() as stack:
+                leg = await stack.enter_async_context(ring)
+                try:
+                    await while_connected(leg, self._run_modes(leg, supervisor))
+                    allowed = supervisor.may_hear(self._talk.talker)
+                    if self._mode is SupervisionMode.TAKE_OVER and allowed:
+                        await self._take_over(ConsultantParty(supervisor, leg, stack.pop_all()))
+                finally:
+                    call.record.add_event(CallEvent.SUPERVISION_ENDED, supervisor=extension)
+        except NotAnswered as why:
+            call.record.add_event(CallEvent.SUPERVISION_ENDED, supervisor=extension, why=str(why))
+        except (LegHungUp, CommandRefused):
+            return
+        except OperationFailed as exc:
+            log.error("supervision failed: call %s: %s", call.leg.id, exc)
+        except Exception:
+            log.exception("supervision failed: call %s: our fault", call.leg.id)
+
+    async def _run_modes(self, leg: Leg, supervisor: Supervisor) -> None:
+        """Run modes until the supervisor leaves, or may not hear the current consultant."""
+        while (mode := self._mode) not in (SupervisionMode.LEAVE, SupervisionMode.TAKE_OVER):
+            self._changed.clear()
+            talker = self._talk.talker
+            if not supervisor.may_hear(talker):
+                return
+            async with self._join_as(mode, leg):
+                self._record_mode(mode, supervisor.extension)
+                while self._mode is mode and self._talk.talker in (talker, None):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(POLL_INTERVAL):
+                            await self._changed.wait()
+                    self._changed.clear()
+
+    async def _take_over(self, taker: ConsultantParty) -> None:
+        """Transfer the call to the supervisor, who is hung up with it."""
+        self._record_mode(SupervisionMode.TAKE_OVER, taker.name)
+        try:
+            # A supervisor who is signed out gets no offers anyway.
+            with suppress(InvalidRequest, OperationFailed):
+                reservation = self._call.distributor.reserve(self._call.next_place_id(), taker.name)
+                (await taker.stack.enter_async_context(reservation)).has_talked = True
+            await self._talk.request_takeover(taker)
+        finally:
+            if self._talk.talker is not taker:
+                await asyncio.shield(taker.stack.aclose())
+
+    def _record_mode(self, mode: SupervisionMode, extension: str) -> None:
+        self._call.record.add_event(
+            CallEvent.SUPERVISED, mode=mode.value, by=self._supervisor_name, supervisor=extension
+        )
+
+    def _join_as(self, mode: SupervisionMode, leg: Leg) -> AbstractAsyncContextManager[None]:
+        if mode is SupervisionMode.JOIN:
+            return self._talk.join(leg)
+        if self._talk.talker is None:  # the consultant just hung up
+            raise NotAnswered("left")
+        whispering = mode is SupervisionMode.WHISPER
+        return self._call.switch.snoop(self._talk.talker.leg, leg, whispering=whispering)
+
+
+def _supervisor(command: CallCommand) -> Supervisor:
+    hears = command.detail.get("hears")
+    return Supervisor(
+        UUID(command.detail["id"]),
+        command.detail["extension"],
+        None if hears is None else frozenset(hears.split()),
+    )

@@ -1,0 +1,1 @@
+"""A caller of 111: menu, queue, voicemail, callback request, redirect."""

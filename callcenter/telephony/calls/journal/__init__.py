@@ -1,0 +1,1 @@
+"""Write-behind journal of call events, spooled on disk when late."""

@@ -1,0 +1,1 @@
+"""Calls that we make: by consultants, callbacks, voicemail playback."""

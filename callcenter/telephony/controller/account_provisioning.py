@@ -1,0 +1,74 @@
+"""Provisions telephones in Asterisk as the database has them, at once when that changes."""
+
+import asyncio
+import logging
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.consultants import store as consultants
+from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.notify_listener import Subscription
+from callcenter.telephony.asterisk.ami import Ami
+from callcenter.telephony.asterisk.config.renderer import (
+    SipAccount,
+    configuration_lock,
+    write_accounts,
+)
+
+log = logging.getLogger(__name__)
+
+REFRESH_INTERVAL = 60.0  # seconds after which sessions are looked at that ended without a word
+REST_INTERVAL = 1.0  # seconds between two changes of Asterisk: many who come at once are one
+MODULES = ("res_pjsip.so", "app_queue.so")  # of Asterisk, which read the accounts
+
+
+class AccountProvisioning:
+    """Writes the accounts for one controller; of several the first that comes has the work.
+
+    A telephone that leaves cannot register, be called or call any more; a conversation that it is
+    in goes on. Faults are logged, and it is tried again within a minute.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: AsyncEngine, ami: Ami, changes: Subscription
+    ) -> None:
+        """`changes` are those of telephones, `consultants.store.CHANGED`."""
+        self._settings = settings
+        self._engine = engine
+        self._ami = ami
+        self._changes = changes
+        self._is_reload_due = False
+
+    async def run(self) -> None:
+        """Provision after each change and every minute, until cancelled."""
+        while True:
+            await self._changes.wait(REFRESH_INTERVAL)
+            await self.provision()
+            await asyncio.sleep(REST_INTERVAL)
+
+    async def provision(self) -> None:
+        """Write the accounts that changed and have Asterisk read them."""
+        try:
+            async with configuration_lock(self._settings):
+                async with unit_of_work(self._engine) as connection:
+                    accounts = await read_accounts(connection)
+                changed = await asyncio.to_thread(write_accounts, self._settings, accounts)
+                self._is_reload_due = self._is_reload_due or bool(changed)
+                if self._is_reload_due:
+                    for module in MODULES:
+                        await self._ami.action({"Action": "Reload", "Module": module})
+                    self._is_reload_due = False
+                    log.info("telephones provisioned: %d", len(accounts))
+        except (CallcenterError, SQLAlchemyError, OSError) as exc:
+            log.error("telephones not provisioned: %s: %s", type(exc).__name__, exc)
+
+
+async def read_accounts(connection: AsyncConnection) -> list[SipAccount]:
+    """The accounts of the telephones that may register now."""
+    return [
+        SipAccount(each.extension, each.digest, webrtc=each.in_browser)
+        for each in await consultants.telephones(connection)
+    ]

@@ -1,0 +1,28 @@
+"""Alerts about disks with recordings and journals, and the open files of Asterisk."""
+
+from callcenter.platform.core.errors import N_
+from callcenter.platform.monitoring.alerts import AlertKind
+from callcenter.platform.monitoring.severity import AlertOwner
+
+DISK_FILLS = AlertKind(
+    "disk_fills",
+    N_("The disk fills, four fifths are used: tell the administrator."),
+    owner=AlertOwner.ADMINISTRATOR,
+)
+#: At nine tenths.
+DISK_ALMOST_FULL = AlertKind(
+    "disk_almost_full",
+    N_("The disk is almost full, soon nothing is recorded: make room."),
+    owner=AlertOwner.ADMINISTRATOR,
+)
+
+OPEN_FILES_RUN_OUT = AlertKind(
+    "open_files_run_out",
+    N_(
+        "The telephone exchange has almost used up its open files, soon calls are refused: "
+        "tell the administrator."
+    ),
+    owner=AlertOwner.ADMINISTRATOR,
+)
+
+ALERTS = (DISK_FILLS, DISK_ALMOST_FULL, OPEN_FILES_RUN_OUT)

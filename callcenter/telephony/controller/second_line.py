@@ -1,0 +1,106 @@
+"""Second lines: whom a consultant dials in a conversation becomes its third party.
+
+So a softphone's own transfer works: hold, call a colleague, then REFER with Replaces.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from callcenter.platform.core.errors import CallcenterError, OperationFailed
+from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.telephony.acd.command_bus import ActiveCallRef, CommandClient
+from callcenter.telephony.acd.rules.call_commands import CallCommand
+from callcenter.telephony.asterisk.channel import Channel
+from callcenter.telephony.calls.conversation.feature_codes import extension_of
+from callcenter.telephony.calls.ports import LegHungUp
+from callcenter.telephony.controller.dependencies import CallDependencies
+from callcenter.telephony.outbound.rules import EMERGENCY
+
+POLL_INTERVAL = 0.5  # seconds between questions whether the third party is there
+
+log = logging.getLogger(__name__)
+
+
+class SecondLine:
+    """Second lines of consultants, for one controller; the conversation may be another's."""
+
+    def __init__(self, dependencies: CallDependencies, commands: CommandClient) -> None:
+        self._distributor = dependencies.distributor
+        self._switch = dependencies.switch
+        self._prompts = dependencies.prompts
+        self._commands = commands
+
+    async def serve(self, channel: Channel) -> bool:
+        """Call whom a consultant dialled as the third party, and connect them.
+
+        Nothing is left in Asterisk. False, and nothing done, for a consultant who is in no call,
+        and for emergency services, which are called whatever else fails.
+        """
+        extension = extension_of(channel.name)
+        if extension is None or channel.dialled in EMERGENCY:
+            return False
+        try:
+            call = await self._commands.find_active_call(extension)
+        except CallcenterError:
+            return False
+        try:
+            await self._consult(channel, call)
+        except LegHungUp:
+            return True
+        except OperationFailed as exc:
+            log.error("third party failed: consultant %s: %s", extension, exc)
+        finally:
+            await self._switch.channels.hang_up(channel)
+        return True
+
+    async def _consult(self, channel: Channel, call: ActiveCallRef) -> None:
+        is_consultant = self._distributor.find_consultant(channel.dialled) is not None
+        what = "consult" if is_consultant else "call"
+        try:
+            await self._ask(call, what, to=channel.dialled)
+        except CallcenterError as exc:
+            log.warning("third party refused: consultant %s: %s", call.consultant, exc)
+            await self._play(channel, "duty_refused")
+            return
+        try:
+            await channel.answer()
+            async with channel.ringing():
+                guest = await self._wait_while("called", channel, call)
+            if guest != "here":
+                await self._play(channel, "called_unreachable")
+                return
+            async with self._switch.join_conversation(channel, call.consultant):
+                await self._wait_while("here", channel, call)
+        finally:
+            if channel.is_gone:  # the consultant hung up on the third party
+                with suppress(CallcenterError):
+                    await asyncio.shield(self._ask(call, "back"))
+
+    async def _wait_while(self, state: str, channel: Channel, call: ActiveCallRef) -> str:
+        """Wait while the third party is in a state; returns the next one.
+
+        Raises LegHungUp when the second line hung up.
+        """
+        while (guest := await self._guest(call)) == state:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_INTERVAL):
+                    await channel.wait_hangup()
+                    raise LegHungUp(f"channel {channel.id} hung up")
+        return guest
+
+    async def _guest(self, call: ActiveCallRef) -> str:
+        """Return the state of the third party."""
+        try:
+            return (await self._ask(call, "status"))["guest"]
+        except CallcenterError:  # the conversation is over, or another consultant's
+            return "none"
+
+    async def _ask(self, call: ActiveCallRef, what: str, **detail: str) -> dict[str, str]:
+        command = CallCommand(what, "self", {"how": "telephone", **detail})
+        return dict(await self._commands.send_to_call(call, command))
+
+    async def _play(self, channel: Channel, prompt: str) -> None:
+        await channel.answer()
+        sounds = [self._prompts.sound(each, prompt) for each in CALLER_LANGUAGES]
+        await channel.play(sounds, until_key=False)

@@ -1,0 +1,1 @@
+"""Consultants' outbound calls: number policy, authorization, requests."""

@@ -1,0 +1,102 @@
+"""Start a consultant's outbound call, despite a wish if a senior says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals.calls import store
+from callcenter.appeals.contact import service as contact
+from callcenter.appeals.contact.rules import ContactVerdict
+from callcenter.appeals.contact.store import find_numbers
+from callcenter.appeals.extensions import AppealReading
+from callcenter.appeals.rules.number import parse
+from callcenter.consultants.service import find_own_extension
+from callcenter.platform.core.caller_id import mask
+from callcenter.platform.core.errors import InvalidRequest, NotFound
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.telephony.acd.command_bus import CommandClient
+from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand
+from callcenter.telephony.outbound.ways import OUTBOUND
+
+CALL = "call"  #: the command that starts a call
+
+
+@dataclass(frozen=True, slots=True)
+class RingBack:
+    """Whether the caller of an appeal may be called back: the part of its page."""
+
+    verdict: ContactVerdict  #: whether the caller may be called now
+
+
+@dataclass(frozen=True, slots=True)
+class CallSomebody:
+    """The people of a record with a telephone: their numbers, and whether they may be called."""
+
+    phones: Mapping[str, tuple[str, ContactVerdict]]
+
+
+async def read_numbers(reading: AppealReading) -> CallSomebody:
+    """Read who of an appeal has a number to be called at."""
+    numbers = await find_numbers(reading.connection, reading.appeal_id)
+    return CallSomebody(
+        {
+            person: (
+                phone,
+                await contact.read_verdict(reading.connection, OUTBOUND, number=phone),
+            )
+            for person, phone in sorted(numbers.phones.items())
+        }
+    )
+
+
+async def read_ring_back(connection: AsyncConnection, row: store.AppealRow) -> RingBack | None:
+    """Read whether an ended call may be rung back; None if it goes on or has no number."""
+    if row.caller_number is None or row.outcome is None:
+        return None
+    return RingBack(await contact.read_verdict(connection, OUTBOUND, number=row.caller_number))
+
+
+async def start_call(
+    engine: AsyncEngine,
+    commands: CommandClient,
+    actor: Actor,
+    *,
+    number: str | None,
+    appeal: str | None,
+    person: str = "",
+    despite_wish: bool = False,
+    reason: str = "",
+) -> Answer:
+    """Ring the consultant's own softphone, then the number, or the caller of the appeal.
+
+    A `person` of the appeal's record is called at the number that the record has. The call is that
+    appeal's, by its id in the order. `despite_wish` with a `reason`: also one who asked not to be
+    called, see `contact.override`. Returns at once with the id of the call and the number of its
+    appeal. Raises NotFound without such an appeal, InvalidRequest when the call is refused,
+    DistributorUnavailable and OperationFailed when a part is unavailable.
+    """
+    if number is None and appeal is None:
+        raise InvalidRequest("say which number to call, or whose appeal it is about")
+    extension = await find_own_extension(engine, actor)
+    given = {"extension": extension}
+    if appeal is not None:
+        async with unit_of_work(engine) as connection:
+            row = await store.find(connection, parse(appeal))
+            if row is None:
+                raise NotFound("there is no appeal with this number")
+            if person:
+                number = (await find_numbers(connection, row.id)).phones.get(person)
+                if number is None:
+                    raise InvalidRequest("nobody of the record has this telephone")
+        # The number is for controllers of the version before, which know no id.
+        given |= {"appeal_id": str(row.id), "appeal": row.number}
+    if number is not None:
+        given["number"] = number
+    if despite_wish:
+        subject = f"appeal:{appeal}" if appeal else f"number:{mask(number or '')}"
+        async with unit_of_work(engine) as connection:
+            await contact.override(connection, actor, OUTBOUND, subject, reason)
+        given["despite_wish"] = "yes"
+    return await commands.send_to_any_controller(CallCommand(CALL, actor.who, given, extension))

@@ -1,0 +1,10 @@
+"""Actions on what reconciliation finds."""
+
+from callcenter.platform.audit.actions import Action
+
+
+class ReconciliationAction(Action):
+    """Actions on what reconciliation finds."""
+
+    #: Of a row that was lost: entered from what is sealed; detail: appeal (its id), sha256
+    RECORDING_ADOPTED = "command:recording:adopted"

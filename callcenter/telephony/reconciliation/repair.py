@@ -1,0 +1,201 @@
+"""Repairs of the register from CEL, each with an event of the appeal.
+
+An end, a conversation that the journal lacks, a missing appeal and an orphaned file or object can
+be repaired from CEL, the disk and the store. All other discrepancies are left to people.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals.calls import outbound_calls
+from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.rules.number import NumbersExhausted
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.recordings import store as recordings
+from callcenter.recordings.sealing import spool
+from callcenter.recordings.sealing.sealed_store import read_name
+from callcenter.telephony.calls.outcomes import CallEvent
+from callcenter.telephony.reconciliation import (
+    backfill,
+    orphaned_files,
+    orphaned_objects,
+    store,
+)
+from callcenter.telephony.reconciliation.cel_archive import lines_of
+from callcenter.telephony.reconciliation.fallback_calls import FallbackCall, take
+from callcenter.telephony.reconciliation.rules import Discrepancy, DiscrepancyKind
+
+log = logging.getLogger(__name__)
+
+Calls = Mapping[str, FallbackCall]
+
+
+async def repair_discrepancies(
+    tools: WorkerResources, cel_file: Path, found: Sequence[Discrepancy]
+) -> list[Discrepancy]:
+    """Repair and return the discrepancies that can be repaired. Repeatable, safe to kill.
+
+    Raises DependencyUnavailable when the database is away, OperationFailed and OSError for
+    unreadable files."""
+    calls = await asyncio.to_thread(_read_missing_calls, cel_file, found)
+    repaired = []
+    for each in found:
+        if each.kind not in _REPAIRS:
+            continue
+        if read_name(each.subject) is not None:
+            if await _adopt_object(tools, each.subject):
+                repaired.append(each)
+            continue
+        try:
+            async with unit_of_work(tools.engine) as connection:
+                # The lock of the backfill: a call is never repaired and backfilled at once.
+                if await store.try_lock(connection) and await _REPAIRS[each.kind](
+                    connection, tools.settings, calls, each
+                ):
+                    repaired.append(each)
+        except NumbersExhausted as exc:
+            log.critical("repair postponed: %s %s: %s", each.kind, each.subject, exc)
+        except (IntegrityError, DataError):
+            log.exception("repair failed: %s %s", each.kind, each.subject)
+    return repaired
+
+
+def _read_missing_calls(cel_file: Path, found: Sequence[Discrepancy]) -> Calls:
+    """Ended calls without an appeal, assembled from CEL as by the minutely job."""
+    over = {
+        each.call.call_id: each.call.began_at
+        for each in found
+        if each.kind is DiscrepancyKind.CALL_WITHOUT_APPEAL and each.call and each.call.ended_at
+    }
+    calls: dict[str, FallbackCall] = {}
+    if over:
+        for line in lines_of(cel_file, over, min(over.values())):
+            take(calls, line)
+    return calls
+
+
+async def _open_appeal(
+    connection: AsyncConnection, settings: Settings, calls: Calls, each: Discrepancy
+) -> bool:
+    """Backfill the appeal of an inbound call; CEL does not have whom we called."""
+    if each.subject not in calls:
+        return False
+    await backfill.settle(connection, settings.spool, calls[each.subject])
+    await store.drop(connection, [each.subject])
+    row = await appeals.find_by_call(connection, each.subject)
+    if row is None:
+        return False
+    await _add_repair_event(connection, row.id, 0, each)
+    return True
+
+
+async def _set_end(
+    connection: AsyncConnection, _settings: Settings, _calls: Calls, each: Discrepancy
+) -> bool:
+    """Set the end only: number and deadlines of an appeal follow from its beginning."""
+    if each.call is None or each.row is None:
+        return False
+    row, before, after = each.row, each.row.ended_at, each.call.ended_at
+    if before is None or after is None:
+        return False
+    corrected = (
+        await appeals.correct_end(connection, row.appeal_id, before=before, after=after)
+        if row.ordinal == 0
+        else await outbound_calls.correct_end(
+            connection, row.appeal_id, row.ordinal, before=before, after=after
+        )
+    )
+    if not corrected:
+        return False
+    await _add_repair_event(connection, row.appeal_id, row.ordinal, each)
+    return True
+
+
+async def _end_recording(
+    connection: AsyncConnection, _settings: Settings, _calls: Calls, each: Discrepancy
+) -> bool:
+    if each.call is None or each.row is None or each.recording is None:
+        return False
+    recorded = each.recording
+    ended_at = each.call.ended_at or recorded.began_at + (recorded.length or timedelta())
+    if recorded.ended_at is None or not await recordings.correct_end(
+        connection, recorded.id, before=recorded.ended_at, after=ended_at
+    ):
+        return False
+    await _add_repair_event(connection, each.row.appeal_id, each.row.ordinal, each)
+    return True
+
+
+async def _add_conversation(
+    connection: AsyncConnection, _settings: Settings, _calls: Calls, each: Discrepancy
+) -> bool:
+    if each.call is None or each.row is None:
+        return False
+    for span in each.call.conversations:
+        await appeals.append_event(
+            connection,
+            appeal_id=each.row.appeal_id,
+            at=span.began_at,
+            kind=CallEvent.CONNECTED,
+            detail={"consultant": span.consultant, "how": "recovered"},
+            ordinal=each.row.ordinal,
+        )
+    await _add_repair_event(connection, each.row.appeal_id, each.row.ordinal, each)
+    return True
+
+
+async def _bind_file(
+    connection: AsyncConnection, settings: Settings, _calls: Calls, each: Discrepancy
+) -> bool:
+    unknown = await orphaned_files.find(connection, settings.spool, datetime.now(UTC))
+    orphan = next((file for file in unknown if file.name == each.subject), None)
+    if orphan is None or not await orphaned_files.bind(connection, orphan):
+        return False
+    call_id, _ = spool.read_name(orphan.name)
+    row = await appeals.find_by_call(connection, call_id or "")
+    if row is not None:
+        await _add_repair_event(connection, row.id, 0, each)
+    return True
+
+
+async def _adopt_object(tools: WorkerResources, name: str) -> bool:
+    try:
+        await orphaned_objects.adopt(tools, name, orphaned_objects.RECONCILIATION)
+    except OperationFailed as exc:
+        log.error("orphaned object left: %s: %s", name, exc)
+        return False
+    return True
+
+
+async def _add_repair_event(
+    connection: AsyncConnection, appeal_id: UUID, ordinal: int, each: Discrepancy
+) -> None:
+    await appeals.append_event(
+        connection,
+        appeal_id=appeal_id,
+        at=datetime.now(UTC),
+        kind=CallEvent.MENDED,
+        detail={"difference": each.kind.value, "what": each.why},
+        ordinal=ordinal,
+    )
+
+
+_REPAIRS: Mapping[
+    DiscrepancyKind, Callable[[AsyncConnection, Settings, Calls, Discrepancy], Awaitable[bool]]
+] = {
+    DiscrepancyKind.CALL_WITHOUT_APPEAL: _open_appeal,
+    DiscrepancyKind.END_DISAGREES: _set_end,
+    DiscrepancyKind.RECORDING_TOO_LATE: _end_recording,
+    DiscrepancyKind.CONVERSATION_WITHOUT_MOMENT: _add_conversation,
+    DiscrepancyKind.FILE_WITHOUT_RECORDING: _bind_file,
+}

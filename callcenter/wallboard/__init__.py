@@ -1,0 +1,1 @@
+"""Supervisors' live view: figures, calls in progress, queue control."""

@@ -1,0 +1,1 @@
+"""A consultant's page: own state, own call, softphone."""

@@ -1,0 +1,57 @@
+"""Read model of a consultant's own day: calls, marks, hours, and work that waits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.calls import statistics
+from callcenter.appeals.search import worklists
+from callcenter.appeals.search.worklists import WorkList, WorkListReader
+from callcenter.consultants import state_history
+from callcenter.consultants.rules.states import ENGAGED, PresenceState
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import unit_of_work
+
+#: Groups of the wallboard for states with a length; the telephone that rings is a part of talking.
+_GROUPS: Mapping[PresenceState, str] = {
+    PresenceState.READY: "free",
+    PresenceState.WRAP_UP: "wrap_up",
+    PresenceState.PAUSED: "paused",
+    **dict.fromkeys(ENGAGED, "talking"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDay:
+    """Since midnight in Asia/Almaty; `times` are by group of the wallboard."""
+
+    calls: int
+    marks: int
+    average_mark: float | None
+    times: Mapping[str, timedelta]
+    work: Sequence[tuple[WorkList, int]]  #: lists that are not empty
+
+
+async def read_own_day(engine: AsyncEngine, actor: Actor, extension: str) -> OwnDay:
+    """Read the day of a consultant until now."""
+    now = datetime.now(UTC)
+    midnight = now.astimezone(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
+    reader = WorkListReader(actor.name, midnight.date(), now)
+    async with unit_of_work(engine) as connection:
+        calls, marks, marked = await statistics.count_own_calls(connection, extension, midnight)
+        spent = await state_history.time_in_states(connection, extension, midnight, now)
+        counted = await worklists.counts(connection, reader)
+    times = dict.fromkeys(_GROUPS.values(), timedelta())
+    for (state, _), length in spent.items():
+        if state in _GROUPS:
+            times[_GROUPS[state]] += length
+    return OwnDay(
+        calls=calls,
+        marks=marks,
+        average_mark=round(marked / marks, 1) if marks else None,
+        times=times,
+        work=[(which, count) for which, count in counted.items() if count],
+    )

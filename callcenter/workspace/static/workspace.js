@@ -1,0 +1,173 @@
+// The workspace: forms are sent without leaving the page, the call is shown as it stands, the appeal
+// of the call opens beside it, and a ringing call is noticed wherever the consultant looks.
+"use strict";
+
+const workspace = (() => {
+  const [call, appeal] = ["call", "appeal"].map((id) => document.getElementById(id));
+  const TITLE = document.title;
+  const LATE = 10000; // milliseconds after which an answer is not waited for
+  let notice = null; // of the desktop, while it rings
+  let then = null; // what is done when whoever is called is there
+  let sent = Promise.resolve(); // answer to what was sent last
+  let loading = null; // number of the appeal whose panel is on its way
+
+  // Forms
+
+  function token() {
+    const { name, value } = document.querySelector("input[name=form_token]");
+    return new URLSearchParams([[name, value]]);
+  }
+
+  async function send(address, body) {
+    const signal = AbortSignal.timeout(LATE);
+    const answer = await fetch(address, { method: "POST", body, signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const answered = page.getElementById("refusal"); // not on a page of an error, or of sign-in
+    tell(answered);
+    document.dispatchEvent(new Event("outdated"));
+    return answer.ok && answered !== null;
+  }
+
+  /** Shows what was answered instead of what was said before; null: it was not done. */
+  function tell(answered) {
+    const said = answered ?? document.getElementById("undone").content.cloneNode(true);
+    document.getElementById("refusal").replaceChildren(...said.childNodes);
+  }
+
+  /**
+   * Sends a form after those before it: what was pressed last has the last word. What the answer
+   * says is shown, and what is live is read anew. False: it was refused, or not done.
+   */
+  function ask(address, body) {
+    sent = sent
+      .then(() => send(address, body))
+      .catch(() => {
+        tell(null);
+        return false;
+      });
+    return sent;
+  }
+
+  document.addEventListener("submit", (event) => {
+    const { target: form, submitter: button } = event;
+    const to = button?.hasAttribute("formaction") ? button.formAction : form.action;
+    if (!new URL(to).pathname.startsWith("/workspace")) return;
+    event.preventDefault();
+    for (const each of [form.closest(".more"), form.closest("#call > details")]) {
+      each?.removeAttribute("open");
+    }
+    then = form.dataset.then ?? null;
+    if (window.Notification?.permission === "default") Notification.requestPermission();
+    ask(to, new URLSearchParams(new FormData(form, button)));
+  });
+
+  // What was saved may free the next call.
+  document.addEventListener("appeal-changed", () => document.dispatchEvent(new Event("outdated")));
+
+  // This page stays: what leads elsewhere opens beside it, always in the same window.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]:not([href^='#'])");
+    if (link) link.target = "beside";
+  });
+
+  // What is live
+
+  /** What may be done with the call is there while there is one, and says how it stands. */
+  function showCall() {
+    const state = document.querySelector("[data-call]:not([hidden] *)");
+    call.hidden = state === null && document.getElementById("lost").hidden;
+    const guest = state?.dataset.guest ?? "none";
+    document.getElementById("guest").hidden = guest === "none";
+    if (guest === "here" && then) {
+      ask(then, token());
+      then = null;
+    }
+    const is = state?.dataset.call.split(" ") ?? [];
+    for (const each of call.querySelectorAll("[data-on]")) {
+      if (state) each.setAttribute("aria-pressed", String(is.includes(each.dataset.on)));
+      else each.removeAttribute("aria-pressed");
+    }
+  }
+
+  /** The appeal of the call opens when it is answered; from its ring on none of before is open. */
+  function showAppeal() {
+    const own = document.querySelector("[data-appeal]")?.dataset.appeal;
+    const opened = document.getElementById("appeal-panel");
+    if (document.querySelector("[data-rings]")) {
+      // A link is there in place of a panel that did not come.
+      if (opened ? opened.dataset.number !== own : appeal.querySelector("a")) closeAppeal();
+      return;
+    }
+    if (!own || own === loading || own === opened?.dataset.number) return;
+    // What is open is still written when the call is over; the register may know of one before only.
+    if (opened && document.querySelector("[data-appeal][data-over]")) return;
+    loading = own;
+    const place = opened ? { target: opened, swap: "outerHTML" } : { target: appeal };
+    htmx.ajax("GET", `/appeals/${own}/panel`, place).finally(() => (loading = null));
+  }
+
+  /** What was typed there is kept as a draft. */
+  function closeAppeal() {
+    document.dispatchEvent(new Event("appeal-closes"));
+    const none = document.createElement("p");
+    none.textContent = appeal.dataset.none;
+    appeal.replaceChildren(none);
+  }
+
+  function ring() {
+    const rings = document.querySelector("[data-rings]");
+    document.title = rings ? `☎ ${TITLE}` : TITLE;
+    if (!rings) {
+      notice?.close();
+      notice = null;
+    } else if (!notice && !document.hasFocus() && window.Notification?.permission === "granted") {
+      // No word of who it is: others may see the screen.
+      notice = new Notification(TITLE, { body: rings.textContent, tag: "call" });
+      notice.addEventListener("click", () => window.focus());
+    }
+  }
+
+  // What is of this moment is fetched when it is opened.
+  for (const each of document.querySelectorAll("details[data-loads]")) {
+    each.addEventListener("toggle", async () => {
+      if (!each.open) return;
+      const loaded = each.querySelector(".loaded");
+      await htmx.ajax("GET", each.dataset.loads, loaded);
+      if (each.contains(document.activeElement)) enter(loaded); // of keys.js
+    });
+  }
+
+  // Times go on by themselves: the server says only from when.
+
+  const began = new WeakMap();
+
+  function clock(seconds) {
+    const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+    const two = (number) => String(number).padStart(2, "0");
+    return hours
+      ? `${hours}:${two(minutes % 60)}:${two(seconds % 60)}`
+      : `${minutes}:${two(seconds % 60)}`;
+  }
+
+  function tick() {
+    const now = performance.now();
+    for (const each of document.querySelectorAll("[data-seconds], [data-left]")) {
+      const { seconds, left } = each.dataset;
+      if (!began.has(each)) began.set(each, now - 1000 * (seconds ?? 0));
+      const passed = Math.floor((now - began.get(each)) / 1000);
+      if (seconds) each.textContent = clock(passed);
+      else each.textContent = each.textContent.replace(/[\d:]+/, clock(Math.max(0, left - passed)));
+    }
+  }
+
+  document.addEventListener("live", () => {
+    showCall();
+    showAppeal();
+    ring();
+    tick();
+  });
+  setInterval(tick, 1000);
+  tick();
+
+  return { ask, closeAppeal, token };
+})();

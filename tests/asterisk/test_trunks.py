@@ -1,0 +1,149 @@
+"""Several operators, known by address or by registration, and the numbers that they call."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from callcenter.commands import check
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.secrets import SecretMissing, read_secret, write_once
+from callcenter.platform.core.settings import Settings
+from callcenter.sipphone.errors import Refused
+from callcenter.sipphone.phone import Phone
+from callcenter.telephony.asterisk.config.renderer import make_switch_secrets, render
+from callcenter.telephony.asterisk.registrations import find_unregistered
+from tests.asterisk.registrar import ADDRESS, Registrar, registrar
+from tests.asterisk.switch import OPERATOR, PASSWORD, Switch, account, with_free_ports
+from tests.protocol.polling import until
+from tests.services import new_folder
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ANOTHER_OPERATOR = "127.0.0.5"
+USER = "7172111"
+OPERATORS_PASSWORD = 'of the operator;"$'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def switch(short_folder: Path) -> AsyncIterator[Switch]:
+    port = free_port(socket.SOCK_DGRAM, ADDRESS)
+    settings = with_free_ports(
+        Settings(_env_file=None, var=new_folder(short_folder / "trunks")),
+        claim_timeout=0.1,
+        operators={
+            "kcell": {"networks": [f"{ANOTHER_OPERATOR}/32"]},
+            "beeline": {"registrar": f"sip:{ADDRESS}:{port}", "user": USER},
+        },
+        called_numbers=("111", "7111", "+7XXXXXXX111"),
+        network_uri=f"sip:{{number}}@{ADDRESS}:{port}",
+    )
+    write_once(settings.secrets_folder / "operator_beeline", f"{OPERATORS_PASSWORD}\n")
+    async with Switch(settings, [account("1001", PASSWORD)]) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def operator(switch: Switch) -> AsyncIterator[Registrar]:
+    async with registrar(switch.network_port, USER, OPERATORS_PASSWORD) as running:
+        await registered(switch, running)
+        yield running
+
+
+async def registered(switch: Switch, operator: Registrar) -> None:
+    """Wait until the trunk is registered, asked again while an old request is under way."""
+    for _ in range(4):
+        await switch.cli("pjsip send register operator-beeline")
+        with suppress(AssertionError):
+            return await until(lambda: operator.contact, "the trunk has registered")
+    raise AssertionError("the trunk has not registered")
+
+
+async def answered_by(switch: Switch, phone: Phone, number: str, uri: str | None = None) -> str:
+    """The endpoint at which a call came in that was answered."""
+    call = await phone.call(number, uri=uri)
+    await call.answered()
+    (channel,) = await switch.channels()
+    await call.hang_up()
+    await switch.assert_no_resources_left()
+    return channel.rpartition("-")[0]
+
+
+@pytest.mark.parametrize("number", ["111", "7111", "+77172580111"])
+async def test_each_called_number_reaches_the_line(number: str, switch: Switch) -> None:
+    async with Phone(server=switch.sip, address=OPERATOR) as phone:
+        assert await answered_by(switch, phone, number) == "PJSIP/operator"
+
+
+@pytest.mark.parametrize("number", ["7112", "+7717258111", "1001"])
+async def test_other_called_numbers_are_refused(number: str, switch: Switch) -> None:
+    async with Phone(server=switch.sip, address=OPERATOR) as phone:
+        with pytest.raises(Refused, match="404"):
+            await (await phone.call(number)).answered()
+
+
+async def test_a_second_operator_is_recognized_by_its_address(switch: Switch) -> None:
+    async with Phone(server=switch.sip, address=ANOTHER_OPERATOR, user="1001") as phone:
+        assert await answered_by(switch, phone, "111") == "PJSIP/operator-kcell"
+
+
+async def test_an_operator_is_recognized_by_our_registration(
+    switch: Switch, operator: Registrar
+) -> None:
+    async with Phone(server=switch.sip, address=ADDRESS, user="1001") as phone:
+        endpoint = await answered_by(switch, phone, "7172111", uri=operator.contact)
+        assert endpoint == "PJSIP/operator-beeline"
+        with pytest.raises(Refused, match="401"):
+            await (await phone.call("111")).answered()
+
+
+async def unregistered(switch: Switch, expected: list[str]) -> None:
+    """Return once these trunks are not registered."""
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(find_unregistered, switch.settings) != expected:
+            pass  # Asterisk's command line takes its time
+
+
+@pytest.mark.usefixtures("operator")
+async def test_check_tells_of_a_registration_that_is_gone(switch: Switch) -> None:
+    look = check.CHECKS["telephone"]["trunks"]
+    await unregistered(switch, [])
+    message = await asyncio.to_thread(look, switch.settings)
+    assert message == "2 networks of operators, registered with 1"
+    await switch.cli("pjsip send unregister operator-beeline")
+    await unregistered(switch, ["beeline"])
+    with pytest.raises(OperationFailed, match="not registered with beeline"):
+        await asyncio.to_thread(look, switch.settings)
+
+
+async def test_calls_to_the_registrar_are_signed_by_its_account(
+    switch: Switch, operator: Registrar
+) -> None:
+    settings = switch.settings
+    uri = settings.network_uri.format(number="102")
+    secret = read_secret(settings.secrets_folder, "ari")
+    headers = {"Authorization": aiohttp.encode_basic_auth("callcenter", secret)}
+    query = {"endpoint": f"PJSIP/network/{uri}", "extension": "111", "context": "from-operator"}
+    url = f"http://127.0.0.1:{settings.ari_port}/ari/channels"
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(url, params=query) as answer,
+    ):
+        assert answer.status == 200
+    await until(lambda: operator.called == [uri], "the call has come, signed")
+    await switch.assert_no_resources_left()
+
+
+async def test_a_missing_password_of_an_operator_is_named(settings: Settings) -> None:
+    operators = {"beeline": {"registrar": "sip:sip.example.kz", "user": USER}}
+    changed = with_free_ports(settings, operators=operators)
+    make_switch_secrets(changed)
+    with pytest.raises(SecretMissing, match="secrets/operator_beeline is missing"):
+        render(changed, ())
+    assert not (changed.secrets_folder / "operator_beeline").exists()

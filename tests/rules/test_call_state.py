@@ -1,0 +1,71 @@
+"""Where a call is: what another controller goes on from."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callcenter.telephony.calls.call_state import CallStage, CallState, CallStateTracker, from_json
+from callcenter.telephony.calls.journal.call_record import CallRecord
+from callcenter.telephony.calls.journal.events import Entry, EventRecorded
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+
+
+def test_call_state_follows_from_events_and_reads_back() -> None:
+    stored: dict[str, CallState | None] = {}
+    memory = CallStateTracker(CallState(str(uuid4())), stored.__setitem__, "leg")
+    memory.update(language="ru")
+    memory.apply_event(CallEvent.WAITING, {})
+    memory.apply_event(CallEvent.CONNECTED, {"consultant": "201"})
+    memory.apply_event(CallEvent.RECORDING_STARTED, {"recording": "r"})
+    memory.apply_event(CallEvent.HELD, {"how": "key"})
+    memory.apply_event(CallEvent.GUEST_ANSWERED, {"consultant": "204"})
+    now = memory.now
+    assert (now.stage, now.language, now.consultant) == (CallStage.TALKING, "ru", "201")
+    assert (now.is_aside, now.guest, now.recording, now.is_proved) == (True, "204", "r", True)
+    assert now.waits_since is not None
+    assert stored["leg"] == from_json(now.to_json()) == now
+    memory.apply_event(CallEvent.TRANSFERRED, {"consultant": "204"})
+    memory.apply_event(CallEvent.RECORDING_STOPPED, {"recording": "r"})
+    assert (memory.now.consultant, memory.now.guest, memory.now.recording) == ("204", "", "")
+    memory.clear()
+    assert stored == {"leg": None}
+
+
+@given(st.text())
+def test_what_is_not_where_a_call_is_is_nothing(written: str) -> None:
+    assert from_json(written) is None
+
+
+@pytest.mark.parametrize(
+    "written", ['{"appeal": "x"}', '{"stage": "flying"}', "[]", "1", '{"appeal": 1}', '{"new": 1}']
+)
+def test_what_a_later_version_stored_is_nothing(written: str) -> None:
+    assert from_json(written) is None
+
+
+class Entries:
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.all: list[Entry] = []
+
+    def append(self, entry: Entry) -> None:
+        self.all.append(entry)
+
+    async def append_durably(self, entry: Entry) -> None: ...
+
+    def save_call_state(self, leg: str, state: CallState | None) -> None: ...
+
+
+def test_a_cut_call_ends_no_earlier_than_its_last_event() -> None:
+    entries = Entries()
+    record = CallRecord(entries, uuid4())
+    record.add_event(CallEvent.WAITING)
+    record.set_end_time(datetime.now(UTC) - timedelta(seconds=1))
+    record.close(Outcome.LOST_TO_A_FAULT)
+    moments = [each.at for each in entries.all if isinstance(each, EventRecorded)]
+    assert len(moments) == 2
+    assert moments == sorted(moments)

@@ -1,0 +1,88 @@
+"""What somebody has on the site: one of each thing that a route may be about."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.tables import psychological_talk, record_reminder
+from callcenter.demands import disclosures
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.telephony.callers.blocklist import store as blocks
+from callcenter.telephony.callers.blocklist.rules import BlockReason
+from callcenter.telephony.callers.care_plans import store as plans
+from tests.web.conftest import Call, Enter
+from tests.web.test_attachments import attach
+
+
+async def plan_for_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        return await plans.make(
+            connection,
+            number="+77019999999",
+            extension="2001",
+            times="по пятницам",
+            note="Выслушать, не торопить",
+            review_on=date(2027, 1, 1),
+            author="user:test",
+        )
+
+
+async def key_of_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        await disclosures.add_key(connection, "age1some", "user:test")
+        return (await disclosures.keys(connection))[0].id
+
+
+async def block_somebody(engine: AsyncEngine) -> UUID:
+    async with unit_of_work(engine) as connection:
+        made = await blocks.block(
+            connection,
+            number="+77010000099",
+            length=timedelta(hours=1),
+            reason=BlockReason.PRANKS,
+            author="user:somebody",
+        )
+    return made.id
+
+
+async def attached(enter: Enter, number: str) -> str:
+    async with enter(Role.HEAD) as client:
+        sent = await attach(client, number, "note.txt", b"word")
+        return str(sent.json()["id"])
+
+
+async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:
+    identity = uuid4()
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            insert(record_reminder).values(
+                id=identity,
+                appeal_id=call.id,
+                user_name="somebody",
+                due_at=datetime.now(UTC),
+                sealed=RecordKeys.read(settings).seal(identity, {"about": "it"}),
+            )
+        )
+    return str(identity)
+
+
+async def booked_talk(engine: AsyncEngine, call: Call) -> UUID:
+    """A talk with a psychologist that is booked."""
+    identity = uuid4()
+    async with unit_of_work(engine) as connection:
+        await connection.execute(
+            insert(psychological_talk).values(
+                id=identity,
+                appeal_id=call.id,
+                user_name="somebody",
+                due_at=datetime.now(UTC),
+                booked_by="user:somebody",
+                booked_at=datetime.now(UTC),
+            )
+        )
+    return identity

@@ -1,0 +1,39 @@
+"""The server of the pages: it sleeps while nobody asks, and ends when told."""
+
+import asyncio
+import signal
+import socket
+from contextlib import nullcontext
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+
+from callcenter.commands import web
+from callcenter.wallboard.live_feed import LiveFeed
+from tests.streams import open_stream
+
+
+class NoFeed(LiveFeed):
+    def __init__(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+async def test_an_idle_server_ends_at_once_when_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "TICK_INTERVAL", 3600.0)
+    config = uvicorn.Config(PlainTextResponse("here"), log_config=None, lifespan="off")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = web.WebServer(config, NoFeed(), "")
+        monkeypatch.setattr(server, "capture_signals", nullcontext)
+        async with asyncio.timeout(20):
+            serving = asyncio.create_task(server.serve([listener]))
+            opening = asyncio.open_connection(*listener.getsockname())
+            async with open_stream(opening) as (reader, writer):
+                writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+                answer = await reader.read()
+            server.handle_exit(signal.SIGTERM, None)
+            await serving
+    assert b"\r\ndate: " in answer
