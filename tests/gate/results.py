@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -21,7 +21,7 @@ class LaneResult:
     left_out: int = 0  # tests of the lane that were not chosen
     passed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
-    failures: dict[str, Failure] = field(default_factory=dict)  # the first of each test
+    failures: dict[str, Failure] = field(default_factory=dict)  # of each test the first
     faults: list[str] = field(default_factory=list)  # that no test stands for
 
     @property
@@ -65,7 +65,10 @@ class ResultFolder:
         for entry in map(json.loads, lines):
             outcome = entry.pop("outcome")
             if outcome == "failed":
-                result.failures.setdefault(entry["test"], Failure(**entry))
+                failure = Failure(**entry)  # late only if all of a test may be
+                first = result.failures.setdefault(failure.test, failure)
+                if not failure.may_be_late:
+                    result.failures[failure.test] = replace(first, may_be_late=False)
             elif outcome == "fault":
                 result.faults.append(entry["message"])
             else:

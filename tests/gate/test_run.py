@@ -13,6 +13,7 @@ from callcenter.platform.core.settings import ROOT
 from tests.gate import leftovers
 from tests.gate.conftest import Project
 from tests.gate.lanes import COMPUTE, LANES, PHONES, Lane
+from tests.gate.results import ResultFolder
 from tests.gate.run import Gate, Limits, Request
 from tests.seeds import tree_seed
 
@@ -273,6 +274,17 @@ def test_fixtures_of_a_session_are_not_late(project: Project, tmp_path: Path, li
     assert not runs(project, tmp_path).run()
     assert (project.folder / "torn").read_text() == "x"  # it did not run again
     assert any("AssertionError: a call is left" in line for line in lines())
+
+
+def test_late_and_wrong_at_once_is_wrong(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    results.add_failure("test_it", "no RINGING in 10 s", may_be_late=True)
+    results.add_failure("test_it", "a call is left", may_be_late=False)
+
+    failure = results.read().failures["test_it"]
+
+    assert failure.message == "no RINGING in 10 s"
+    assert not failure.may_be_late
 
 
 def test_a_lane_without_tests_is_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
