@@ -83,6 +83,11 @@ migrations: ## migrate a million appeals while calls are written, and say who wa
 	@scripts/setup tests
 	@.venv/bin/python -m pytest tests/migrations/test_waits.py --long -n 0 -s
 
+N ?= 5
+hunt: ## repeat tests with new seeds beside two busy loops, to find races (T="tests/calls/test_storm.py" N=50)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.gate.hunt --times $(N) $(or $(T),$(error say which tests: make hunt T=tests/... N=50))
+
 STORMS ?= 5
 
 long: ## floods, soaks and big tables of the tests at their full length (STORMS=5: 10 minutes)

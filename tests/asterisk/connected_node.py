@@ -11,8 +11,8 @@ from callcenter.telephony.asterisk.cluster.leaked_channels import LeakedChannelR
 from callcenter.telephony.asterisk.mixmonitor import MixMonitorRecorder
 from callcenter.telephony.asterisk.node import AsteriskNode
 from callcenter.telephony.asterisk.switch import AsteriskSwitch
+from tests.polling import until
 from tests.protocol.bare_asterisk import SECRET, BareAsterisk
-from tests.protocol.polling import until
 
 
 class ConnectedNode:

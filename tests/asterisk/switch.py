@@ -8,8 +8,7 @@ Leaving it without an error proves that no channel, bridge or open recording is 
 
 import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +26,7 @@ from callcenter.telephony.asterisk.config.renderer import (
     render,
     write,
 )
+from tests.polling import NotInTime, until
 
 __all__ = ["UNIFIED_CENTER", "Switch", "account", "with_free_ports"]
 
@@ -113,7 +113,7 @@ class Switch:
                 env={**os.environ, **self.also},
             )
         try:
-            await _until(self._is_booted, "Asterisk has booted", _START_LIMIT)
+            await until(self._is_booted, "Asterisk has booted", _START_LIMIT)
         except BaseException:
             await self.kill()
             raise
@@ -192,8 +192,8 @@ class Switch:
             return not await left()
 
         try:
-            await _until(nothing, "nothing is left in Asterisk", _LEFT_LIMIT)
-        except AssertionError as exc:
+            await until(nothing, "nothing is left in Asterisk", _LEFT_LIMIT)
+        except NotInTime as exc:
             raise AssertionError(f"left in Asterisk: {', '.join(await left())}") from exc
 
     def log(self, name: str = "messages.log") -> str:
@@ -213,10 +213,3 @@ class Switch:
         answer, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, answer.decode(errors="replace")
-
-
-async def _until(true: Callable[[], Awaitable[bool]], what: str, limit: float) -> None:
-    deadline = time.monotonic() + limit
-    while not await true():
-        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
-        await asyncio.sleep(0.05)

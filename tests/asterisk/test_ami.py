@@ -11,8 +11,8 @@ import pytest
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest
 from callcenter.telephony.asterisk.ami import Ami, AmiActionFailed, AmiUnavailable, Fields
+from tests.polling import until
 from tests.protocol.bare_asterisk import SECRET, BareAsterisk
-from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 from tests.streams import port_of, stream_server
 

@@ -15,8 +15,8 @@ from callcenter.telephony.asterisk.ari import (
     ChannelNotFound,
     Event,
 )
+from tests.polling import until
 from tests.protocol.bare_asterisk import SECRET, BareAsterisk
-from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 from tests.streams import port_of, stream_server
 

@@ -14,8 +14,8 @@ from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX
 from callcenter.telephony.calls.ports import LegLost
 from tests.asterisk.connected_node import ConnectedNode, answering, called, place_call
 from tests.calls.tcp_proxies import EventRelay, passed_on, swallowed
+from tests.polling import until
 from tests.protocol.bare_asterisk import BareAsterisk
-from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 from tests.streams import port_of, stream_server
 

@@ -30,7 +30,7 @@ from tests.asterisk.switch import (
     account,
     with_free_ports,
 )
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.seeds import numpy_generator
 from tests.services import new_folder
 

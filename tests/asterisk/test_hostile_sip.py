@@ -9,7 +9,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.sipphone.phone import Phone
 from tests.asterisk import hostile
 from tests.asterisk.switch import OPERATOR, PASSWORD, STRANGER, Switch, account, with_free_ports
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.seeds import SeededRandom
 
 

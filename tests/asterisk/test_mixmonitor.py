@@ -17,8 +17,8 @@ from callcenter.telephony.asterisk.mixmonitor import (
 )
 from callcenter.telephony.calls.ports import RecordingUnconfirmed
 from tests.calls.tcp_proxies import AmiRelay
+from tests.polling import until
 from tests.protocol.bare_asterisk import SECRET, BareAsterisk
-from tests.protocol.polling import until
 from tests.protocol.relay import Relay
 from tests.streams import port_of, stream_server
 

@@ -6,7 +6,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.sipphone.errors import Refused
 from callcenter.sipphone.phone import Phone
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, STRANGER, Switch, account, with_free_ports
-from tests.protocol.polling import until
+from tests.polling import until
 
 
 async def test_it_is_killed_stopped_and_started_with_our_configuration(settings: Settings) -> None:

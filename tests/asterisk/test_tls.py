@@ -16,7 +16,7 @@ from callcenter.telephony.asterisk.config.renderer import apply
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, Switch, account, with_free_ports
 from tests.asterisk.tls_relay import TlsRelay, tls_relay
 from tests.certificates import make_certificate
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.services import new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

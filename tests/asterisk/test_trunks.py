@@ -21,7 +21,7 @@ from callcenter.telephony.asterisk.config.renderer import make_switch_secrets, r
 from callcenter.telephony.asterisk.registrations import find_unregistered
 from tests.asterisk.registrar import ADDRESS, Registrar, registrar
 from tests.asterisk.switch import OPERATOR, PASSWORD, Switch, account, with_free_ports
-from tests.protocol.polling import until
+from tests.polling import NotInTime, until
 from tests.services import new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -60,9 +60,9 @@ async def registered(switch: Switch, operator: Registrar) -> None:
     """Wait until the trunk is registered, asked again while an old request is under way."""
     for _ in range(4):
         await switch.cli("pjsip send register operator-beeline")
-        with suppress(AssertionError):
+        with suppress(NotInTime):
             return await until(lambda: operator.contact, "the trunk has registered")
-    raise AssertionError("the trunk has not registered")
+    raise NotInTime("the trunk has not registered")
 
 
 async def answered_by(switch: Switch, phone: Phone, number: str, uri: str | None = None) -> str:

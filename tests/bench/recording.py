@@ -30,7 +30,7 @@ from callcenter.telephony.asterisk.mixmonitor import MixMonitorRecorder
 from callcenter.telephony.asterisk.node import AsteriskNode
 from callcenter.telephony.asterisk.switch import AsteriskSwitch
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, Switch, account, with_free_ports
-from tests.protocol.polling import until
+from tests.polling import until
 
 RATE = 8000
 CALLER, CONSULTANT = 400.0, 1000.0  # hertz; whole periods in 10 ms, so that neither looks like both

@@ -18,14 +18,9 @@ from callcenter.sipphone.audio import RATE
 from callcenter.sipphone.call import SipCall
 from tests.browser.chromium import LIMIT, Complaints, actor, open_browser
 from tests.browser.site import running_site, session_of
-from tests.calls.call_center import (
-    CALLER_TONE,
-    CONSULTANT_TONE,
-    CallCenter,
-    running_call_center,
-    until,
-)
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, running_call_center
 from tests.calls.talking import hears_tone
+from tests.polling import until
 
 #: Chromium speaks with the switch on this machine, and hears a file for a microphone.
 MEDIA = (

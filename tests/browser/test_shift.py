@@ -32,13 +32,14 @@ from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
 from tests.browser.chromium import actor
 from tests.browser.page_checks import WIDE
 from tests.browser.softphone import Workplace, hear_each_other, is_in, open_workplace, page_hears
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE
 from tests.calls.processes import Process
 from tests.calls.talking import GUEST_TONE, hears_tone
 from tests.calls.test_callback_requests import open_promises
 from tests.calls.test_voicemail import messages, speaks
 from tests.calls.waiting import SEVERAL, times
 from tests.demands.conftest import HEAD
+from tests.polling import until
 from tests.services import CALLCENTER, new_database
 from tests.web.conftest import PASSWORD, add_user
 

@@ -6,8 +6,7 @@ production. Callers and consultants are real SIP telephones with sound.
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +48,7 @@ from tests.asterisk.switch import (
     with_free_ports,
 )
 from tests.calls.stall_meter import Stalls
+from tests.polling import until
 from tests.services import new_folder, opened_as, write_secrets
 
 log = logging.getLogger(__name__)
@@ -302,14 +302,6 @@ def last_sound(channel: Pcm) -> Pcm:
     On a busy machine the recording ends well after the telephone that hung up.
     """
     return np.trim_zeros(channel, "b")[-1200:-400]
-
-
-async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float = LIMIT) -> None:
-    """Poll; fails with `what` after `limit` seconds."""
-    deadline = time.monotonic() + limit
-    while not await true():
-        assert time.monotonic() < deadline, f"not within {limit:g} s: {what}"
-        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

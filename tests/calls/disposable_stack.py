@@ -16,13 +16,7 @@ from callcenter.sipphone.audio import RATE, loudness
 from callcenter.sipphone.call import SipCall
 from callcenter.sipphone.phone import Phone
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import (
-    CALLER_TONE,
-    CONSULTANT_TONE,
-    CallCenter,
-    running_call_center,
-    until,
-)
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, running_call_center
 from tests.calls.processes import (
     ControllerProgram,
     OwnPostgres,
@@ -31,6 +25,7 @@ from tests.calls.processes import (
 )
 from tests.calls.stall_meter import Stalls
 from tests.calls.talking import order
+from tests.polling import NotInTime, require_within, until
 
 PACKET = 0.02  # seconds of sound
 
@@ -121,11 +116,11 @@ async def hears_tone(call: SipCall, hertz: float) -> None:
 
     try:
         await until(heard, f"a tone of {hertz:g} Hz is heard")
-    except AssertionError as exc:
+    except NotInTime as exc:
         packets = [each.arrived_at - since for each in call.heard.packets]
         came = f"{len(packets)} packets, the last {packets[-1]:.1f} s after" if packets else "none"
         level = loudness(call.heard.pcm(since)[-1600:], hertz)
-        raise AssertionError(f"{exc}; {came}; {level:.0f} dB; {call.moments}") from None
+        raise NotInTime(f"{exc}; {came}; {level:.0f} dB; {call.moments}") from None
 
 
 def lost_packets(call: SipCall, since: float, until: float = math.inf) -> int:
@@ -153,7 +148,7 @@ def unbroken(
     for each in (caller, leg):
         assert lost_packets(each, since, until) == 0
         gap = longest_gap(each, since, until)
-        assert gap < 0.1 + stalled, f"{gap:.3f} s without a packet, {stalled:.3f} of them our own"
+        require_within(gap, 0.1 + stalled, "without a packet")
 
 
 async def held(call_center: CallCenter, number: str, extension: str) -> float:

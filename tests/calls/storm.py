@@ -19,10 +19,11 @@ from callcenter.sipphone.call import SipCall
 from callcenter.sipphone.phone import Phone
 from callcenter.telephony.acd.rules.call_commands import SUPERVISE, CallCommand
 from callcenter.telephony.calls.outcomes import Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.people import add_person
 from tests.calls.talking import order
 from tests.orders import command_client
+from tests.polling import until
 from tests.seeds import SeededRandom
 
 #: Who waits wants Kazakh, so that nobody is offered to those who come to help.

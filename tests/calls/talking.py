@@ -11,8 +11,9 @@ import numpy as np
 from callcenter.sipphone.audio import RATE, Codec, Pcm, loudness
 from callcenter.sipphone.call import SipCall
 from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand, CommandRefused
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.orders import command_client
+from tests.polling import until
 
 LOUD, QUIET = -35.0, -50.0  # dBFS of a tone that is heard, and of one that is not
 GUEST_TONE = 1700.0

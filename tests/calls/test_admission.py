@@ -7,10 +7,11 @@ import time
 import pytest
 
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import both_hear, connected, falls_back, has_happened
 from tests.calls.faulty_controllers import BLOCKABLE, block
 from tests.calls.processes import running_controller_program, running_watchdog
+from tests.polling import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 

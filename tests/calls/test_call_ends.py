@@ -20,9 +20,10 @@ from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX
 from callcenter.telephony.callers.sealed_numbers.opening import open_number
 from callcenter.telephony.callers.sealed_numbers.tables import sealed_number
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, kinds, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, kinds
 from tests.calls.disposable_stack import has_happened
 from tests.calls.stall_meter import Stalls
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

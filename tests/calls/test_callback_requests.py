@@ -9,8 +9,9 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.callbacks.rules import CallbackState
 from callcenter.telephony.callbacks.tables import promise
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.waiting import SEVERAL, times
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -23,10 +23,11 @@ from callcenter.telephony.callers.blocklist import store as blocks
 from callcenter.telephony.callers.blocklist.rules import BlockReason
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.appeals import opened
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import both_hear
 from tests.calls.test_callback_requests import forget_promises
 from tests.calls.waiting import SEVERAL, times
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,7 +6,7 @@ import pytest
 
 from callcenter.telephony.callbacks.rules import CallbackState
 from callcenter.telephony.calls.outcomes import Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import both_hear
 from tests.calls.processes import (
     ControllerProgram,
@@ -29,6 +29,7 @@ from tests.calls.test_callbacks import (
     talk,
 )
 from tests.calls.waiting import SEVERAL
+from tests.polling import until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

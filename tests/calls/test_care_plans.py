@@ -7,7 +7,8 @@ import pytest
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.callers.care_plans import store
 from callcenter.telephony.calls.outcomes import Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

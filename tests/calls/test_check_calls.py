@@ -13,7 +13,7 @@ from callcenter.telephony.reconciliation import loader
 from callcenter.telephony.reconciliation.cel_calls import CallRole
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from callcenter.telephony.reconciliation.rules import Discrepancy, find
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import both_hear
 from tests.calls.talking import a_moment, talking
 from tests.calls.test_callbacks import attempts, became, owe, talk
@@ -22,6 +22,7 @@ from tests.calls.test_outbound import ended as out_ended
 from tests.calls.test_presence import dial
 from tests.calls.test_transfers import answered
 from tests.calls.waiting import SEVERAL, times
+from tests.polling import NotInTime, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,7 +56,7 @@ async def agrees(call_center: CallCenter, since: datetime) -> Counter[CallRole]:
 
     try:
         await until(no_difference, "the register agrees with the switch")
-    except AssertionError as exc:
+    except NotInTime as exc:
         raise AssertionError([(each.kind, each.why) for each in seen[0][1]]) from exc
     return seen[0][0]
 

@@ -16,9 +16,10 @@ from callcenter.platform.core.settings import Settings
 from callcenter.recordings.sealing import keys
 from callcenter.telephony.acd.command_bus import CALL_ORDERS
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import connected, has_happened
 from tests.calls.processes import Announced, running_controller_program
+from tests.polling import until
 
 USER, WORKER = 61111, 61112  # nobody's on any machine
 SHUT, SHARED = 0o700, 0o2770  # as docs/operations/systemd/callcenter.tmpfiles makes them

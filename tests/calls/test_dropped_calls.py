@@ -9,11 +9,12 @@ from callcenter.appeals.calls import dropped_calls
 from callcenter.platform.monitoring.metrics_server import metrics_port
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import both_hear, connected, has_happened
 from tests.calls.processes import running_controller_program, to_be_watched
 from tests.calls.test_ring_back import ask
 from tests.calls.test_watched import is_ready
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

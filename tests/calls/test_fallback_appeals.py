@@ -40,10 +40,10 @@ from tests.calls.call_center import (
     CallCenter,
     running_call_center,
     running_controller,
-    until,
 )
 from tests.calls.processes import running_watchdog
 from tests.calls.test_check_calls import agrees, compared
+from tests.polling import until
 from tests.services import new_database, new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

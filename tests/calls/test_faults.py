@@ -19,7 +19,6 @@ from tests.calls.call_center import (
     CallCenter,
     last_sound,
     running_controller,
-    until,
 )
 from tests.calls.disposable_stack import (
     a_check_is_due,
@@ -35,6 +34,7 @@ from tests.calls.disposable_stack import (
 from tests.calls.processes import ControllerProgram
 from tests.calls.stall_meter import Stalls
 from tests.calls.talking import order
+from tests.polling import require_within, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 
@@ -175,7 +175,7 @@ async def test_without_a_controller_new_calls_fall_back_within_a_second(
     else:
         line.pause()
     async with Stalls() as stalls, call_center.caller("+77020000060") as caller:
-        assert waited(caller) < 1.0 + stalls.longest
+        require_within(waited(caller), 1.0 + stalls.longest, "the call is claimed")
         await falls_back(call_center, caller)
     await line.ended()  # by its sentinel, if it was frozen
 

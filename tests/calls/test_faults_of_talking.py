@@ -7,10 +7,11 @@ import pytest
 
 from callcenter.platform.core.errors import InvalidRequest, OperationFailed
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CONSULTANT_TONE, CallCenter, until
+from tests.calls.call_center import CONSULTANT_TONE, CallCenter
 from tests.calls.disposable_stack import both_hear, has_happened
 from tests.calls.processes import ControllerProgram
 from tests.calls.talking import GUEST_TONE, hears_no_tone, hears_tone, order, talking
+from tests.polling import until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import answered_call, both_hear, connected, has_happened
 from tests.calls.processes import ControllerProgram
+from tests.polling import until
 
 MIB = 1024**2
 SIZE = 8 * MIB

@@ -12,7 +12,7 @@ from callcenter.telephony.calls.journal.events import CallClosed
 from callcenter.telephony.calls.journal.spool import pending_spools
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.controller.journal_writer import replay_orphaned_journals
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import (
     a_check_is_due,
     answered_call,
@@ -22,6 +22,7 @@ from tests.calls.disposable_stack import (
     no_check_is_due,
 )
 from tests.calls.processes import ControllerProgram, OwnPostgres
+from tests.polling import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 

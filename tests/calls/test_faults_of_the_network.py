@@ -15,7 +15,7 @@ import pytest_asyncio
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.reconciliation.jobs import account_for_calls
-from tests.calls.call_center import CallCenter, running_controller, until
+from tests.calls.call_center import CallCenter, running_controller
 from tests.calls.disposable_stack import (
     both_hear,
     connected,
@@ -31,6 +31,7 @@ from tests.calls.network import ALONE, Network, network
 from tests.calls.processes import ControllerProgram, running_controller_program
 from tests.calls.stall_meter import Stalls
 from tests.calls.talking import order
+from tests.polling import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 

@@ -16,9 +16,10 @@ from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.telephony.reconciliation.jobs import account_for_calls
 from tests.asterisk import hostile
 from tests.asterisk.switch import STRANGER
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, last_sound, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, last_sound
 from tests.calls.disposable_stack import both_hear
 from tests.calls.talking import talking
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

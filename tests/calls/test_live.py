@@ -8,7 +8,8 @@ import pytest
 from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.wallboard.live_feed import LiveFeed, LiveSnapshot
 from callcenter.wallboard.rules import DistributorFigures, Figures
-from tests.calls.call_center import LIMIT, CallCenter, until
+from tests.calls.call_center import LIMIT, CallCenter
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,9 +14,10 @@ from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.telephony.reconciliation import orphaned_files
 from callcenter.telephony.reconciliation.jobs import account_for_calls
 from tests.appeals import numbers_given
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import connected
 from tests.calls.processes import ControllerProgram
+from tests.polling import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 

@@ -15,9 +15,10 @@ from callcenter.sipphone.call import SipCall
 from callcenter.sipphone.phone import Phone
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.appeals import newest_outgoing
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, kinds, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, kinds
 from tests.calls.disposable_stack import both_hear, hears_tone
 from tests.calls.test_presence import becomes, presence_of
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -28,8 +28,9 @@ from callcenter.sipphone.errors import Refused
 from callcenter.sipphone.phone import Phone
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.asterisk.switch import CONSULTANTS, PASSWORD, STRANGER
-from tests.calls.call_center import CallCenter, running_call_center, running_controller, until
+from tests.calls.call_center import CallCenter, running_call_center, running_controller
 from tests.calls.processes import running_controller_program
+from tests.polling import until
 from tests.services import new_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -4,8 +4,9 @@ import pytest
 
 from callcenter.sipphone.call import SipCall
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.talking import GUEST_TONE, hears_tone, talking
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,11 +9,12 @@ import pytest
 
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.telephony.calls.outcomes import Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import both_hear
 from tests.calls.processes import ControllerProgram, running_controller_program
 from tests.calls.test_outbound import ended
 from tests.calls.test_ring_back import ask
+from tests.polling import until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

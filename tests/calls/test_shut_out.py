@@ -21,11 +21,12 @@ from callcenter.telephony.acd.distributor import PLAIN_RULES
 from callcenter.telephony.acd.rules.call_commands import CommandRefused
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.users import service
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.disposable_stack import both_hear
 from tests.calls.people import add_person
 from tests.calls.talking import hears_tone
 from tests.calls.test_supervision import SUPERVISOR, hears, holder_of_201, talk, undisturbed
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

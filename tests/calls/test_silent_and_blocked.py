@@ -15,8 +15,9 @@ from callcenter.telephony.callers.blocklist.rules import BlockReason
 from callcenter.telephony.callers.blocklist.store import Block
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.urgency import KEYS_PER_SECOND
-from tests.calls.call_center import CallCenter, kinds, until
+from tests.calls.call_center import CallCenter, kinds
 from tests.calls.talking import order
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

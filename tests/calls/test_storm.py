@@ -22,9 +22,10 @@ from callcenter.platform.storage.redis import open_redis
 from callcenter.recordings.store import RecordingRow
 from callcenter.sipphone.audio import RATE
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, running_call_center, until
+from tests.calls.call_center import CallCenter, running_call_center
 from tests.calls.stall_meter import Stalls
 from tests.calls.storm import CREW, Pair, Storm, raised
+from tests.polling import NotInTime, require_within, until
 from tests.seeds import SeededRandom, run_seed
 from tests.services import new_database
 
@@ -94,7 +95,7 @@ async def weathered(call_center: CallCenter, seed: int, *, small: bool) -> None:
     async with Stalls() as stalls, raised(call_center, SeededRandom(seed), small=small) as storm:
         try:
             await until(lambda: is_quiet(call_center), "no channel is left", SETTLED)
-        except AssertionError as exc:
+        except NotInTime as exc:
             exc.add_note(await call_center.switch.cli("core show channels verbose"))
             raise
         await call_center.assert_no_resources_left()
@@ -122,7 +123,8 @@ async def is_quiet(call_center: CallCenter) -> bool:
 async def nothing_is_left_at_the_distributor(call_center: CallCenter) -> None:
     deadline = time.monotonic() + SETTLED
     while left := OF_CALLS & set(await call_center.redis.keys("desk:*")):
-        assert time.monotonic() < deadline, left
+        if time.monotonic() > deadline:
+            raise NotInTime(f"left at the distributor: {left}")
         await asyncio.sleep(0.1)
 
 
@@ -166,7 +168,8 @@ def has_begun(events: list[EventRow], recording: str) -> bool:
     at = {each.kind: each.at for each in events if each.detail.get("recording") == recording}
     if CallEvent.RECORDING_STARTED in at:
         return True
-    assert (events[-1].at - at[CallEvent.RECORDING_FAILED]).total_seconds() < LATE
+    late = (events[-1].at - at[CallEvent.RECORDING_FAILED]).total_seconds()
+    require_within(late, LATE, "the end after the failed recording")
     return False
 
 

@@ -29,12 +29,13 @@ from callcenter.telephony.acd.rules.call_commands import (
     CommandRefused,
 )
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.disposable_stack import both_hear, connected
 from tests.calls.people import add_person
 from tests.calls.processes import ControllerProgram
 from tests.calls.stall_meter import Stalls
 from tests.orders import command_client
+from tests.polling import require_within, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -151,9 +152,9 @@ async def undisturbed(talk: Talk) -> AsyncIterator[None]:
     async with Stalls() as stalls:
         yield
     for call, tone in ((talk.caller, CONSULTANT_TONE), (talk.consultant, CALLER_TONE)):
-        assert call.heard.longest_gap(since) < GAP + stalls.longest
+        require_within(call.heard.longest_gap(since), GAP + stalls.longest, "no packet")
         sound = call.heard.pcm(since)
-        assert longest_without(sound, tone) < GAP + stalls.longest
+        require_within(longest_without(sound, tone), GAP + stalls.longest, "no sound")
 
 
 def longest_without(sound: Pcm, tone: float) -> float:

@@ -15,7 +15,7 @@ from callcenter.sipphone.phone import Phone
 from callcenter.telephony.asterisk.ari import AriUnavailable
 from callcenter.telephony.asterisk.channel import Channel
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, running_controller, until
+from tests.calls.call_center import CallCenter, running_controller
 from tests.calls.disposable_stack import (
     all_is_stored,
     both_hear,
@@ -32,6 +32,7 @@ from tests.calls.processes import (
     running_controller_program,
 )
 from tests.calls.talking import order
+from tests.polling import until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

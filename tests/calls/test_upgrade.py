@@ -22,7 +22,7 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.prompts.build import build
 from callcenter.telephony.reconciliation.jobs import account_for_calls
-from tests.calls.call_center import CONSULTANT_TONE, CallCenter, until
+from tests.calls.call_center import CONSULTANT_TONE, CallCenter
 from tests.calls.disposable_stack import (
     both_hear,
     connected,
@@ -38,6 +38,7 @@ from tests.calls.processes import (
 )
 from tests.calls.talking import hears_tone, order
 from tests.chaos.load import Load, at_work
+from tests.polling import require_within, until
 from tests.services import cut_short
 from tests.versions import NEWER, Version
 
@@ -142,7 +143,7 @@ async def test_controllers_are_replaced_one_by_one_and_nobody_notices(
             await replaced(call_center, line, version)
             await both_hear(caller, leg)
             assert lost_packets(caller, since) == lost_packets(leg, since) == 0
-            assert lost_sound(leg, since) < 0.1
+            require_within(lost_sound(leg, since), 0.1, "lost sound")
             await ordered(call_center, "hold", older)
             await has_happened(call_center, number, CallEvent.HELD)
             await ordered(call_center, "resume", older)

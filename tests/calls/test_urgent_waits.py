@@ -6,8 +6,9 @@ import pytest
 
 from callcenter.consultants.rules.states import PresenceState
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.waiting import SEVERAL, hears_again, rings, times
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

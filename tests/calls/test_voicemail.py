@@ -14,9 +14,10 @@ from callcenter.sipphone.call import SipCall
 from callcenter.telephony.callbacks.rules import CallbackKind, CallbackState
 from callcenter.telephony.callbacks.tables import promise
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CALLER_TONE, CallCenter, until
+from tests.calls.call_center import CALLER_TONE, CallCenter
 from tests.calls.test_callback_requests import forget_promises
 from tests.calls.waiting import SEVERAL, times
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -4,10 +4,11 @@ import pytest
 
 from callcenter.recordings.sealing.spool import is_closed
 from callcenter.telephony.calls.outcomes import Outcome
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.processes import ControllerProgram
 from tests.calls.test_callback_requests import forget_promises
 from tests.calls.test_voicemail import is_longer, is_the_tone, messages, prompted_to_speak, speaks
+from tests.polling import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
 

@@ -12,9 +12,10 @@ from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.appeals import opened
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import connected
 from tests.calls.waiting import SEVERAL, hears_again, rings, times, waits
+from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,7 +14,7 @@ from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.monitoring.metrics_server import metrics_port
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.reconciliation.alerts import LEDGER_DIFFERS
-from tests.calls.call_center import CallCenter, until
+from tests.calls.call_center import CallCenter
 from tests.calls.disposable_stack import connected, has_happened
 from tests.calls.processes import (
     OwnPostgres,
@@ -24,6 +24,7 @@ from tests.calls.processes import (
     running_watchdog,
     to_be_watched,
 )
+from tests.polling import NotInTime, until
 from tests.services import CALLCENTER
 
 pytestmark = [
@@ -89,7 +90,7 @@ async def is_ready(port: int, status: int) -> None:
 
     try:
         await until(says_so, f"/ready on port {port} is {status}", 60)
-    except AssertionError as exc:
+    except NotInTime as exc:
         exc.add_note(f"it says {said}")
         raise
 

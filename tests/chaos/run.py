@@ -19,7 +19,7 @@ from callcenter.sipphone.call import SipCall
 from callcenter.telephony.calls.journal.spool import pending_spools
 from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.telephony.reconciliation.jobs import account_for_calls, check_calls
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CREW, CallCenter, until
+from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CREW, CallCenter
 from tests.calls.disposable_stack import lost_sound
 from tests.calls.stall_meter import Stalls
 from tests.chaos.faults import Fault, NotTried, Parts
@@ -34,6 +34,7 @@ from tests.chaos.load import (
     toned,
 )
 from tests.chaos.result import HEAD, Result, Row
+from tests.polling import NotInTime, until
 from tests.seeds import SeededRandom
 
 TALK_SOON = 90.0  # seconds by which enough talk, else a fault is injected under fewer
@@ -94,7 +95,7 @@ async def chaos(
 
         for fault in faults:
             await asyncio.sleep(rng.uniform(2, 5))
-            with suppress(AssertionError):  # the result says so
+            with suppress(NotInTime):  # the result says so
                 await until(enough_talk, "enough talk", TALK_SOON)
             rows.append(await _inject(parts, load, fault, len(rows), conversations))
             say(rows[-1].line())
@@ -177,7 +178,7 @@ async def _judge(parts: Parts, result: Result, began: datetime, existing: Collec
             await account_for_calls(tools, timedelta())
         return await _look(call_center, result)
 
-    with suppress(AssertionError):  # the result says what is missing
+    with suppress(NotInTime):  # the result says what is missing
         await until(all_is_stored, "everything is kept", RECOVERS)
     _, mended = await check_calls(tools, since=began, until=datetime.now(UTC), repair=True)
     result.mended = len(mended)

@@ -12,12 +12,14 @@ from hypothesis import settings
 
 from tests import rooms
 from tests.gate.lanes import LANE_BY_NAME, lane_of
+from tests.gate.lateness import is_lateness
 from tests.gate.results import ResultFolder
 from tests.gate.selection import is_drawn, recently_changed
 from tests.seeds import VARIABLE, tree_seed
 
 CHOICES = ("all", "usual", "quick")
 LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
+LATE = "is_late"  # of a report: nothing failed but a limit that ran out
 
 _IS_LAST = pytest.StashKey[bool]()
 _LEFT_OUT = pytest.StashKey[int]()
@@ -59,9 +61,9 @@ class _Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            # A process that died, or what a session shares, says nothing of the test named.
-            of_test = report.when in ("setup", "call", "teardown") and not hasattr(report, LAST)
-            self._folder.add_failure(report.nodeid, _message(report), may_be_late=of_test)
+            # What a session shares says nothing of the test named, and a process that died of none.
+            late = getattr(report, LATE, False) and not hasattr(report, LAST)
+            self._folder.add_failure(report.nodeid, _message(report), may_be_late=late)
         elif report.skipped:
             self._folder.add_outcome(report.nodeid, "skipped")
         elif report.when == "call":
@@ -91,6 +93,8 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "teardown" and item.stash.get(_IS_LAST, False):
         setattr(report, LAST, True)
+    if call.excinfo is not None:
+        setattr(report, LATE, is_lateness(call.excinfo.value))
     return report
 
 

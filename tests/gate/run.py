@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from tests.gate import leftovers
 from tests.gate.lanes import LANES, Lane
+from tests.gate.late import LateFile, LateFileError, read_late_file
 from tests.gate.results import LaneResult, ResultFolder
 from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import tree_seed
@@ -64,13 +66,14 @@ class Gate:
         self._seed = tree_seed(repository) if request.seed is None else request.seed
         self._deadline = time.monotonic() + 60 * limits.minutes
         self._runs: list[str] = []  # words by which processes are found
+        self._late_file = LateFile()
         self.verdict = Verdict(left_out_are="others" if request.choose == "quick" else "slow")
 
     def run(self) -> bool:
         """Whether the commit may pass. Prints as it goes, and the verdict at the end."""
         click.echo(f"seed {self._seed}")
         try:
-            if not self._request.is_whole or self._check():
+            if self._read_late_file() and (not self._request.is_whole or self._check()):
                 for lane in self._lanes:
                     self._run_lane(lane)
                 self._judge()
@@ -85,6 +88,22 @@ class Gate:
         """End whatever the run started."""
         for run in self._runs:
             leftovers.end(run, self._folder, grace=1)
+
+    def _read_late_file(self) -> bool:
+        """Whether what it demands was done; says which quarantines there are."""
+        try:
+            self._late_file = read_late_file(self._repository)
+        except LateFileError as exc:
+            self.verdict.faults.append(str(exc))
+            return False
+        today = datetime.now(UTC).date()
+        oldest_first = sorted(self._late_file.quarantines, key=lambda each: each.since)
+        self.verdict.quarantines = [each.describe(today) for each in oldest_first]
+        for each in self.verdict.quarantines:
+            click.echo(f"quarantined: {each}")
+        faults = list(self._late_file.faults()) if self._request.is_whole else []
+        self.verdict.faults += faults
+        return not faults
 
     def _check(self) -> bool:
         with self._timed("checks"):
@@ -111,14 +130,17 @@ class Gate:
         self.verdict.passed += len(result.passed)
         self.verdict.skipped += len(result.skipped)
         self.verdict.left_out += result.left_out
-        self.verdict.failures += [LaneFailure(lane, each) for each in result.failures.values()]
+        for failure in (LaneFailure(lane, each) for each in result.failures.values()):
+            quarantine = self._late_file.quarantine_of(failure.failure.test)
+            is_expected = quarantine is not None and failure.may_be_late
+            (self.verdict.quarantined if is_expected else self.verdict.failures).append(failure)
         if self._request.is_whole and not result.chosen:
             self.verdict.faults.append(f"lane {lane.name} has no test")
 
     def _judge(self) -> None:
         """What failed in a lane whose tests may be late runs again alone, if that can help."""
         verdict, failures = self.verdict, self.verdict.failures
-        if verdict.passed + verdict.skipped + len(failures) == 0:
+        if verdict.passed + verdict.skipped + len(failures) + len(verdict.quarantined) == 0:
             verdict.faults.append("no test was chosen: see what was asked for")
         if not failures or verdict.faults or not all(each.may_be_late for each in failures):
             return
@@ -155,32 +177,17 @@ class Gate:
         self._runs.append(run)
         environment = os.environ | {"TMPDIR": str(self._folder), leftovers.VARIABLE: run}
         environment.pop("PYTEST_ADDOPTS", None)  # what is left out is asked for openly
-        status = self._call(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-o",
-                f"cache_dir={self._folder / 'c'}",
-                f"--basetemp={self._folder / 't'}",
-                f"--seed={self._seed}",
-                # With `=`: else pytest takes the folder for one of tests.
-                f"--results={self._folder / name}",
-                *arguments,
-            ],
-            environment,
-        )
-        result = results.read()
-        faults = [f"{name}: {fault}" for fault in result.faults]
-        is_reported = status == TESTS_FAILED and result.failures
-        if status not in (0, NOTHING_CHOSEN) and not is_reported:
-            faults.append(f"pytest ended with {status} in {name}, see above")
-        if result.missing:
-            some = sorted(result.missing)[0]
-            faults.append(f"{len(result.missing)} chosen tests of {name} did not end, as {some}")
-        for process, command in leftovers.end(run, self._folder, self._limits.grace).items():
-            faults.append(f"{name} left a process running: {process} {command}")
-        self.verdict.faults += faults
+        command = [
+            *(sys.executable, "-m", "pytest", "-o", f"cache_dir={self._folder / 'c'}"),
+            # With `=`: else pytest takes the folder for one of tests.
+            *(f"--basetemp={self._folder / 't'}", f"--results={self._folder / name}"),
+            *(f"--seed={self._seed}", *arguments),
+        ]
+        status = self._call(command, environment)
+        faults = list(_faults_of_pytest(status, results.read()))
+        for process, left in leftovers.end(run, self._folder, self._limits.grace).items():
+            faults.append(f"left a process running: {process} {left}")
+        self.verdict.faults += [f"{name}: {fault}" for fault in faults]
 
     def _call(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """The exit status of a command. Raises OutOfTimeError after it was told to end."""
@@ -199,6 +206,16 @@ class Gate:
         began = time.monotonic()
         yield
         click.echo(f"-- {what}: {time.monotonic() - began:.0f} s")
+
+
+def _faults_of_pytest(status: int, result: LaneResult) -> Iterator[str]:
+    """What went wrong that no test stands for."""
+    yield from result.faults
+    is_reported = status == TESTS_FAILED and result.failures
+    if status not in (0, NOTHING_CHOSEN) and not is_reported:
+        yield f"pytest ended with {status}, see above"
+    if result.missing:
+        yield f"{len(result.missing)} chosen tests did not end, as {min(result.missing)}"
 
 
 def _end(process: subprocess.Popen[bytes], grace: float) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ def test_late():
     file = Path("failed")
     failed = len(file.read_text()) if file.exists() else 0
     file.write_text("x" * (failed + 1))
-    assert failed not in {times}, "no RINGING in 10 s"
+    if failed in {times}:
+        raise TimeoutError("no RINGING in 10 s")
 """
 CASES = """
 import pytest
@@ -114,8 +116,49 @@ def test_what_telephones_and_passes_three_times_alone_was_late(
     assert late.startswith(
         "late, passed 3 of 3 alone: tests/calls/test_one.py::test_late (lane phones, load "
     )
-    assert late.endswith("AssertionError: no RINGING in 10 s")
+    assert late.endswith("TimeoutError: no RINGING in 10 s")
     assert last == "1 passed, 0 failed"
+
+
+def write_late_file(project: Project, *rows: str) -> None:
+    project.write("docs/testing/late.md", "\n".join(["## Quarantine", "", *rows, ""]))
+
+
+def test_what_is_in_quarantine_runs_and_is_told_only(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", FAILS.format(times={0}))
+    since = datetime.now(UTC).date() - timedelta(days=5)
+    write_late_file(project, f"| {since} | `tests/calls/test_one.py` | under load, decision 82 |")
+    assert runs(project, tmp_path).run()
+    assert (project.folder / "failed").read_text() == "x"  # it did not run again
+    *_, quarantined, late, last = lines()
+    assert quarantined == "quarantined: tests/calls/test_one.py (9 days left)"
+    assert late.startswith("late, in quarantine: tests/calls/test_one.py::test_late (lane phones")
+    assert last == "1 passed, 0 failed"
+
+
+def test_no_quarantine_is_for_what_computes_or_is_wrong(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/rules/test_one.py", FAILS.format(times={0}))
+    project.write("tests/calls/test_two.py", WRONG)
+    files = ("rules/test_one.py", "calls/test_two.py")
+    write_late_file(project, *(f"| 2026-11-30 | `tests/{file}` | seldom |" for file in files))
+    assert not runs(project, tmp_path, lanes=(COMPUTING, TELEPHONING)).run()
+    assert lines()[-1] == "0 passed, 2 failed"
+
+
+def test_what_is_often_late_is_mended_before_anything_runs(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", RIGHT)
+    row = "| 2026-11-30 | `tests/calls/test_one.py` `test_right` | no RINGING | {} runs | we |"
+    project.write("docs/testing/late.md", row.format("3 of 7"))
+    assert not runs(project, tmp_path).run()
+    often = "tests/calls/test_one.py::test_right was late in 3 of 7 runs"
+    assert f"wrong: {often}: mend it first, or quarantine it" in lines()
+    assert not any("lane phones" in line for line in lines())
 
 
 @pytest.mark.parametrize("times", [{0, 1}, {0, 3}])
@@ -130,8 +173,26 @@ def test_what_fails_once_more_alone_is_wrong(
     assert last == "1 passed, 1 failed"
 
 
+@pytest.mark.parametrize(
+    "does",
+    [
+        "assert 'the caller of another' == 'the caller'",
+        "raise ExceptionGroup('both', [TimeoutError(), ValueError()])",
+        "assert not TimeoutError('no RINGING in 10 s')",
+    ],
+)
+def test_a_wrong_value_with_telephones_is_wrong_at_once(
+    project: Project, tmp_path: Path, lines: Lines, does: str
+) -> None:
+    project.write("tests/calls/test_one.py", CASES.format(number=1, does=does))
+    assert not runs(project, tmp_path).run()
+    printed = lines()
+    assert not any("alone, 1 of 3" in line for line in printed)
+    assert printed[-1] == "0 passed, 1 failed"
+
+
 def test_more_than_twelve_are_not_late(project: Project, tmp_path: Path, lines: Lines) -> None:
-    project.write("tests/calls/test_one.py", CASES.format(number=13, does="assert False"))
+    project.write("tests/calls/test_one.py", CASES.format(number=13, does="raise TimeoutError"))
     assert not runs(project, tmp_path).run()
     printed = lines()
     assert "wrong: 13 failed, of which at most 12 could be late" in printed
@@ -160,12 +221,19 @@ def test_draws():
 """
 
 
+LATE_ONCE = """
+    if Path("drawn").read_text().count("[") == 1:
+        raise TimeoutError
+"""
+
+
 def test_a_repeated_test_draws_the_same_again(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")  # where hypothesis has a profile of its own
     project.write(
-        "tests/calls/test_one.py", DRAWS + "    assert Path('drawn').read_text().count('[') > 1\n"
+        "tests/calls/test_one.py",
+        DRAWS + "    if Path('drawn').read_text().count('[') == 1:\n        raise TimeoutError\n",
     )
     assert runs(project, tmp_path, lanes=(PHONES,)).run()
     drawn = (project.folder / "drawn").read_text().splitlines()
@@ -195,7 +263,7 @@ def test_a_process_that_is_left_is_forgiven_nothing(
     gate = runs(project, tmp_path)
     assert not gate.run()
     fault, last = lines()[-2:]
-    assert fault.startswith("wrong: phones left a process running: ")
+    assert fault.startswith("wrong: phones: left a process running: ")
     assert fault.endswith("sleep 60")
     assert last == "1 passed, 0 failed"
     assert leftovers.running(f"{os.getpid()}-phones", tmp_path / "run") == {}
@@ -209,7 +277,7 @@ def test_a_process_is_found_though_its_title_hides_its_environment(
     )
     project.write("tests/calls/test_one.py", hidden.replace("folder", "tmp_path"))
     assert not runs(project, tmp_path).run()
-    assert lines()[-2].startswith("wrong: phones left a process running: ")
+    assert lines()[-2].startswith("wrong: phones: left a process running: ")
 
 
 def test_a_process_that_ends_within_its_grace_is_not_left(project: Project, tmp_path: Path) -> None:
@@ -253,7 +321,7 @@ def test_a_file_that_cannot_be_collected_is_wrong(
 def test_a_process_of_tests_that_dies_is_not_late(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
-    dies = FAILS.format(times=set()).replace("assert", "import os; failed or os._exit(1); assert")
+    dies = "import os\n" + FAILS.format(times={0}).replace("raise", "os._exit(1)\n        raise")
     project.write("tests/calls/test_one.py", dies)
     project.write("tests/calls/test_two.py", RIGHT)
     assert not runs(project, tmp_path, lanes=(PHONES,)).run()
@@ -265,7 +333,7 @@ def test_tests_that_never_ran_are_wrong(project: Project, tmp_path: Path, lines:
     ends = "import os\n\ndef test_ends():\n    os._exit(0)\n"
     project.write("tests/calls/test_one.py", ends)
     assert not runs(project, tmp_path).run()
-    fault = "wrong: 1 chosen tests of phones did not end, as tests/calls/test_one.py::test_ends"
+    fault = "wrong: phones: 1 chosen tests did not end, as tests/calls/test_one.py::test_ends"
     assert fault in lines()
 
 

@@ -32,6 +32,8 @@ class Verdict:
     failures: list[LaneFailure] = field(default_factory=list)  # not judged yet
     wrong: list[LaneFailure] = field(default_factory=list)
     late: list[LaneFailure] = field(default_factory=list)
+    quarantined: list[LaneFailure] = field(default_factory=list)  # late, and not asked again
+    quarantines: list[str] = field(default_factory=list)  # in words, those to be mended first
     faults: list[str] = field(default_factory=list)  # that no test stands for
 
     @property
@@ -41,13 +43,18 @@ class Verdict:
     def lines(self) -> Iterator[str]:
         """The last lines of a run. What was not judged counts as wrong."""
         wrong = [*self.wrong, *self.failures]
-        ran = self.passed + len(wrong) + len(self.late)
+        late = len(self.late) + len(self.quarantined)
+        ran = self.passed + len(wrong) + late
         yield f"{ran} ran, {self.left_out} {self.left_out_are} did not (--all runs them)"
         for each in self.late:
             yield f"late, passed {AGAIN} of {AGAIN} alone: {each}"
+        for quarantine in self.quarantines:
+            yield f"quarantined: {quarantine}"
+        for each in self.quarantined:
+            yield f"late, in quarantine: {each}"
         for each in wrong:
             yield f"wrong: {each}"
         for fault in self.faults:
             yield f"wrong: {fault}"
         skipped = f", {self.skipped} skipped" if self.skipped else ""
-        yield f"{self.passed + len(self.late)} passed, {len(wrong)} failed{skipped}"
+        yield f"{self.passed + late} passed, {len(wrong)} failed{skipped}"

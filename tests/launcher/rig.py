@@ -1,12 +1,11 @@
 """What the tests of the supervisor share: small real programs, and proof that they are gone."""
 
-import asyncio
 import gzip
 import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +48,6 @@ class Copy(ProcessSupervisor):
     def heard(self, *words: str) -> bool:
         """Whether some line has all these words."""
         return any(all(word in line for word in words) for line in self.said)
-
-
-async def until(true: Callable[[], bool], timeout: float = 20) -> None:
-    """Poll with a limit."""
-    async with asyncio.timeout(timeout):
-        while True:
-            if true():
-                return
-            await asyncio.sleep(0.01)
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:

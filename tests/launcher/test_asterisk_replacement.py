@@ -22,7 +22,7 @@ from callcenter.telephony.asterisk.config.renderer import make_switch_secrets, r
 from callcenter.telephony.asterisk.open_files import process_of_asterisk
 from tests.asterisk.switch import Switch, with_free_ports
 from tests.launcher.rig import asterisk_tree
-from tests.protocol.polling import until
+from tests.polling import until
 
 OLDER, NEWER = "1:22.10.1-1", "1:22.10.1-2"
 

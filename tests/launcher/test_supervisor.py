@@ -17,16 +17,8 @@ from callcenter.launcher.supervisor import LaunchStep, environment
 from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest
 from callcenter.platform.core.log_files import LIMIT
 from callcenter.platform.core.settings import Settings, read_settings
-from tests.launcher.rig import (
-    SERVES,
-    Copy,
-    joined,
-    part,
-    processes_of,
-    script,
-    until,
-    wait_until_gone,
-)
+from tests.launcher.rig import SERVES, Copy, joined, part, processes_of, script, wait_until_gone
+from tests.polling import until
 
 Making = Callable[..., Copy]
 

@@ -26,6 +26,7 @@ from callcenter.sipphone.phone import Phone
 from callcenter.telephony.asterisk.open_files import files_needed, limit_of_asterisk
 from tests.asterisk.switch import OPERATOR
 from tests.launcher.rig import processes_of, wait_until_gone
+from tests.polling import NotInTime
 from tests.services import changed
 
 pytestmark = pytest.mark.timeout(300)
@@ -67,7 +68,8 @@ class Running:
         limit = time.monotonic() + timeout
         while (found := find()) is None:
             assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < limit, self.output.read_text()
+            if time.monotonic() > limit:
+                raise NotInTime(self.output.read_text())
             time.sleep(0.05)
         return found
 

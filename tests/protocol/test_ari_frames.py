@@ -17,7 +17,7 @@ from callcenter.telephony.asterisk.ari import (
     ChannelNotFound,
     Event,
 )
-from tests.protocol.polling import until
+from tests.polling import until
 
 HTML_404 = "<html><head><title>404 Not Found</title></head></html>"
 

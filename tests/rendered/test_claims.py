@@ -12,7 +12,7 @@ from callcenter.platform.core.secrets import read_secret
 from callcenter.platform.core.settings import Settings
 from callcenter.sipphone.phone import Phone
 from tests.asterisk.switch import Switch, with_free_ports
-from tests.protocol.polling import until
+from tests.polling import until
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from callcenter.telephony.asterisk.cluster.former_heartbeats import (
 from callcenter.telephony.asterisk.cluster.member_files import MemberFile
 from callcenter.telephony.asterisk.cluster.membership import ClusterMembership
 from callcenter.telephony.asterisk.fence import Fence
-from tests.rules.test_membership import ADMITTED, HeardAsterisk, until
+from tests.polling import until
+from tests.rules.test_membership import ADMITTED, LIMIT, HeardAsterisk
 
 ME, OLD, OLD_WATCHDOG, DEAD = "line-1.new", "line-2.old", "watchdog-old", "line-3.dead"
 
@@ -146,10 +147,10 @@ async def test_a_member_waits_while_the_former_version_takes_over(
     it = ClusterMembership(ari, fence, tmp_path, take_over, AdmissionControl(ADMITTED))
     it.on_event(heartbeat(OLD))
     running = asyncio.create_task(it.run())
-    await until(lambda: asterisk.refused > 1)
+    await until(lambda: asterisk.refused > 1, limit=LIMIT)
     assert taken == []
     asterisk.bridges.clear()
-    await until(lambda: not it.dead)
+    await until(lambda: not it.dead, limit=LIMIT)
     assert (taken, asterisk.named[DEAD], asterisk.bridges) == ([DEAD], set(), set())
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

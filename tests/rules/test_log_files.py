@@ -7,7 +7,7 @@ import pytest
 
 from callcenter.platform.core import log_files
 from callcenter.platform.core.log_files import bound, keep_bounded
-from tests.protocol.polling import until
+from tests.polling import until
 
 LIMIT = 1000  # bytes
 

@@ -36,6 +36,7 @@ from callcenter.telephony.asterisk.cluster.member_files import (
 from callcenter.telephony.asterisk.cluster.membership import ClusterMembership
 from callcenter.telephony.asterisk.cluster.sentinel_program import Diagnosis
 from callcenter.telephony.asterisk.fence import UNSURE_AFTER, Fence, Fenced
+from tests.polling import until
 
 FLAGS = st.lists(st.sampled_from(list(MemberFlag))).map(lambda each: MemberFlag(sum(set(each))))
 LIMIT = 60.0  # seconds: what spins must first get the processor
@@ -352,22 +353,16 @@ async def member_of(
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_one_of_two_takes_over_from_a_killed_member(
     folder: Path, member: subprocess.Popen[bytes]
 ) -> None:
     async with member_of(folder, "line-1.a") as (one, _, a), member_of(folder, "line-2.b") as b:
-        await until(lambda: one.alive == {"line-2.b", "line-9.a"})
+        await until(lambda: one.alive == {"line-2.b", "line-9.a"}, limit=LIMIT)
         assert one.serving == {"line-2.b"}
         member.kill()
         member.wait()
-        await until(lambda: bool(a + b[2]))
-        await until(lambda: not one.dead | b[0].dead)
+        await until(lambda: bool(a + b[2]), limit=LIMIT)
+        await until(lambda: not one.dead | b[0].dead, limit=LIMIT)
         assert a + b[2] == [("line-9.a", False)]
         assert living(folder) == {"line-1.a": True, "line-2.b": True}
     assert living(folder) == {}
@@ -383,16 +378,16 @@ async def test_a_heartbeat_requests_nothing_but_its_echo(
         member_of(folder, "line-1.a") as (one, asterisk, _),
         member_of(folder, "line-2.b") as (_, other, _),
     ):
-        await until(lambda: one.alive == {"line-2.b"})
-        await until(lambda: min(len(asterisk.requests), len(other.requests)) > 5)
+        await until(lambda: one.alive == {"line-2.b"}, limit=LIMIT)
+        await until(lambda: min(len(asterisk.requests), len(other.requests)) > 5, limit=LIMIT)
         assert {*asterisk.requests, *other.requests} == {"POST events/user/echo"}
 
 
 async def test_a_member_whose_file_is_deleted_makes_it_anew(folder: Path) -> None:
     async with member_of(folder, "line-1.a") as (one, _, _), member_of(folder, "line-2.b") as it:
-        await until(lambda: it[0].alive == {"line-1.a"})
+        await until(lambda: it[0].alive == {"line-1.a"}, limit=LIMIT)
         one.path.unlink()
-        await until(lambda: living(folder) == {"line-1.a": True, "line-2.b": True})
+        await until(lambda: living(folder) == {"line-1.a": True, "line-2.b": True}, limit=LIMIT)
         assert (it[0].dead, it[2]) == (set(), [])
     assert living(folder) == {}
 
@@ -406,38 +401,38 @@ async def test_an_unreadable_member_is_not_taken_for_dead(
         raise OSError(errno.EMFILE, "too many open files")
 
     async with member_of(folder, "line-1.a") as (one, _, taken):
-        await until(lambda: one.alive == {"line-9.a"})
+        await until(lambda: one.alive == {"line-9.a"}, limit=LIMIT)
         with monkeypatch.context() as without_files:
             without_files.setattr("os.listdir", fail)
             one.turn()
             assert (one.alive, one.dead) == ({"line-9.a"}, set())
         member.kill()
         member.wait()
-        await until(lambda: taken == [("line-9.a", False)])
+        await until(lambda: taken == [("line-9.a", False)], limit=LIMIT)
 
 
 async def test_who_leaves_in_order_is_taken_over_from_at_once(folder: Path) -> None:
     async with member_of(folder, "line-1.a") as (_, _, taken), member_of(folder, "line-2.b") as it:
-        await until(lambda: it[0].alive == {"line-1.a"})
+        await until(lambda: it[0].alive == {"line-1.a"}, limit=LIMIT)
         it[0].leave()
-        await until(lambda: taken == [("line-2.b", True)])
+        await until(lambda: taken == [("line-2.b", True)], limit=LIMIT)
         assert it[0].alive == {"line-1.a"}
 
 
 async def test_exactly_one_of_those_that_serve_is_first(folder: Path) -> None:
     async with member_of(folder, "line-2.b") as (second, _, _):
-        await until(lambda: second.is_first)
+        await until(lambda: second.is_first, limit=LIMIT)
         async with member_of(folder, "line-1.a") as (first, _, _):
-            await until(lambda: first.serving == {"line-2.b"})
-            await until(lambda: (first.is_first, second.is_first) == (True, False))
+            await until(lambda: first.serving == {"line-2.b"}, limit=LIMIT)
+            await until(lambda: (first.is_first, second.is_first) == (True, False), limit=LIMIT)
             first.stop_serving()
-            await until(lambda: (first.is_first, second.is_first) == (False, True))
+            await until(lambda: (first.is_first, second.is_first) == (False, True), limit=LIMIT)
 
 
 async def test_a_watchdog_that_died_is_forgotten(folder: Path) -> None:
     MemberFile(folder, "watchdog-a").close(remove=False)
     async with member_of(folder, "line-1.a") as (_, _, taken):
-        await until(lambda: living(folder) == {"line-1.a": True})
+        await until(lambda: living(folder) == {"line-1.a": True}, limit=LIMIT)
         assert taken == []
 
 
@@ -461,7 +456,7 @@ async def test_who_is_frozen_whole_is_taken_over_from(
     monkeypatch.setattr(membership, "FROZEN_AFTER", 0.5)
     monkeypatch.setattr(membership, "cpu_pressure", lambda: 0.0)
     async with member_of(folder, "line-1.a") as (_, _, taken):
-        await until(lambda: taken == [("line-9.a", False)])
+        await until(lambda: taken == [("line-9.a", False)], limit=LIMIT)
 
 
 async def test_a_deaf_member_gives_calls_up_if_another_hears(
@@ -472,7 +467,7 @@ async def test_a_deaf_member_gives_calls_up_if_another_hears(
     monkeypatch.setattr(membership, "LATE_AFTER", 60.0)
     async with member_of(folder, "line-1.a") as (deaf, asterisk, _):
         asterisk.is_deaf = True
-        await until(lambda: deaf.unheard > 2.0)
+        await until(lambda: deaf.unheard > 2.0, limit=LIMIT)
         deaf.fence.check()  # alone it goes on trying
         async with member_of(folder, "line-2.b") as (_, _, taken):
             await deaf.fence.wait_fenced()
@@ -555,7 +550,7 @@ async def test_admission_is_closed_while_asterisk_answers_nothing(folder: Path) 
     async with member_of(folder, "line-1.a", admitted=3.0) as (one, asterisk, _):
         one.judge_lateness()
         asterisk.is_stuck = True
-        await until(lambda: one.admission.is_closed)
+        await until(lambda: one.admission.is_closed, limit=LIMIT)
 
 
 async def test_what_is_late_by_the_own_start_closes_nothing(folder: Path) -> None:
@@ -563,21 +558,21 @@ async def test_what_is_late_by_the_own_start_closes_nothing(folder: Path) -> Non
         for is_start_over in (False, True):
             await asyncio.sleep(0)  # it runs
             time.sleep(membership.TICK_INTERVAL + 0.3)  # noqa: ASYNC251 this is what is late
-            await until(lambda: one.lateness > 0.2)
+            await until(lambda: one.lateness > 0.2, limit=LIMIT)
             assert one.admission.is_closed == is_start_over
             one.judge_lateness()
-            await until(lambda: one.lateness < 0.2)
+            await until(lambda: one.lateness < 0.2, limit=LIMIT)
 
 
 async def test_it_is_seen_when_no_member_admits_new_calls(folder: Path) -> None:
     async with member_of(folder, "line-1.a") as (one, _, _), member_of(folder, "line-2.b") as it:
-        await until(lambda: one.alive == {"line-2.b"})
+        await until(lambda: one.alive == {"line-2.b"}, limit=LIMIT)
         one.judge_lateness()
         it[0].judge_lateness()
         assert not one.nobody_admits
         it[0].admission.observe(time.monotonic(), ADMITTED)
-        await until(lambda: one.nobody_admits)
+        await until(lambda: one.nobody_admits, limit=LIMIT)
         assert is_admitting(folder)  # the first is not late
         one.admission.observe(time.monotonic(), ADMITTED)
-        await until(lambda: not is_admitting(folder))
-        await until(lambda: not one.nobody_admits)  # it is late no more
+        await until(lambda: not is_admitting(folder), limit=LIMIT)
+        await until(lambda: not one.nobody_admits, limit=LIMIT)  # it is late no more

@@ -14,6 +14,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.sipphone.audio import Pcm, encode, tone
 from callcenter.sipphone.sip import Place
 from callcenter.telephony.asterisk.config.binary import find_asterisk
+from tests.polling import NotInTime
 from tests.seeds import numpy_generator
 
 PASSWORD = secrets.token_hex(8)
@@ -179,7 +180,8 @@ def exchange(folder: Path) -> Iterator[Exchange]:
             deadline = time.monotonic() + 30
             while "fully booted" not in switch.cli("core waitfullybooted"):
                 assert process.poll() is None, output.read_text(errors="replace")
-                assert time.monotonic() < deadline, "Asterisk did not start in 30 s"
+                if time.monotonic() > deadline:
+                    raise NotInTime("Asterisk did not start in 30 s")
                 time.sleep(0.05)
             yield switch
         finally:

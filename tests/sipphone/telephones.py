@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from callcenter.sipphone import audio
 from callcenter.sipphone.call import SipCall
 from callcenter.sipphone.phone import Phone
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.sipphone.exchange import PASSWORD, Exchange
 
 

@@ -8,7 +8,7 @@ from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.sipphone.errors import NoAnswer
 from callcenter.sipphone.phone import Phone
 from callcenter.sipphone.sip import Place
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.sipphone.exchange import Exchange
 from tests.sipphone.sockets import Socket, opened
 from tests.sipphone.telephones import hears

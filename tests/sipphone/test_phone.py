@@ -9,7 +9,7 @@ from callcenter.platform.core.errors import InvalidRequest
 from callcenter.sipphone import audio
 from callcenter.sipphone.errors import CallOver, Refused
 from callcenter.sipphone.phone import Phone
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.sipphone.exchange import PASSWORD, Exchange, melody
 from tests.sipphone.telephones import consultants_phone, hears
 

@@ -4,7 +4,7 @@ import pytest
 
 from callcenter.sipphone.errors import Refused
 from callcenter.sipphone.phone import Phone
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.sipphone.exchange import Exchange
 from tests.sipphone.telephones import consultants_phone, hears
 

@@ -11,7 +11,7 @@ from callcenter.sipphone.dialog import Dialog
 from callcenter.sipphone.errors import CallOver
 from callcenter.sipphone.phone import Phone
 from callcenter.sipphone.sip import Request, Response
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.sipphone.sockets import Socket, opened
 
 

@@ -1,8 +1,6 @@
 """The recorded CEL log, and a worker's tools to account for its calls."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -81,9 +79,3 @@ async def everything(tools: WorkerResources) -> dict[str, list[Any]]:
 async def outcomes(tools: WorkerResources) -> dict[str, str]:
     rows = (await everything(tools))["appeals"]
     return {call_id: outcome for call_id, *_, outcome in rows}
-
-
-async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float = 20.0) -> None:
-    async with asyncio.timeout(limit):
-        while not await true():
-            await asyncio.sleep(0.05)

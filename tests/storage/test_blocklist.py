@@ -21,7 +21,7 @@ from callcenter.telephony.callers.blocklist.rules import BlockReason
 from callcenter.telephony.callers.blocklist.store import Block
 from callcenter.telephony.callers.blocklist.tables import blocked_number
 from callcenter.telephony.callers.history import erase_ended
-from tests.protocol.polling import until
+from tests.polling import until
 
 NUMBER = "+77010000001"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -30,8 +30,8 @@ from callcenter.wallboard.escalation import (
     escalate,
 )
 from callcenter.workspace.alerts import HELP_REQUESTED
+from tests.polling import until
 from tests.smtp_server import SmtpMailbox, smtp_server
-from tests.storage.recorded import until
 
 DANGER_AFTER = ESCALATE_AFTER[DANGER_WAITS.severity]
 APPEAL = "2600000017"

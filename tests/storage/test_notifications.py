@@ -37,7 +37,7 @@ from callcenter.telephony.controller.callback_scheduler import CallbackScheduler
 from callcenter.telephony.controller.dependencies import CallDependencies
 from tests.appeals import opened
 from tests.calls.tcp_proxies import POSTGRES, SlowRelay
-from tests.protocol.polling import until
+from tests.polling import until
 from tests.streams import port_of, stream_server
 
 NUMBER = "+77010000001"

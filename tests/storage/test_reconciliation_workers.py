@@ -13,8 +13,9 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.telephony.reconciliation import store
 from callcenter.telephony.reconciliation.jobs import account_for_calls
 from tests import fork_server
+from tests.polling import until
 from tests.services import CALLCENTER
-from tests.storage.recorded import ENDED, KILLED, LINES, account, everything, outcomes, until, write
+from tests.storage.recorded import ENDED, KILLED, LINES, account, everything, outcomes, write
 
 # Does the work and dies, as by SIGKILL, right after the named step returned for the nth time.
 DYING = """

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -19,15 +19,9 @@ from callcenter.telephony.acd.distributor import RedisCallDistributor, RedisQueu
 from callcenter.wallboard.live_feed import LiveSnapshot
 from callcenter.wallboard.rules import Figures
 from tests.calls.processes import OwnRedis
+from tests.polling import until
 
 LIMIT = 30.0  # seconds
-
-
-async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not await true():
-        assert time.monotonic() < deadline, f"not within {LIMIT:g} s: {what}"
-        await asyncio.sleep(0.02)
 
 
 def person(extension: str, *languages: str) -> Consultant:

@@ -31,9 +31,10 @@ from callcenter.telephony.acd.alerts import (
     URGENT_WAITS,
 )
 from callcenter.telephony.controller.alerts import DISK_FILLS
+from tests.polling import until
 from tests.web.browser import visible
 from tests.web.conftest import Enter
-from tests.web.live import line, person, until
+from tests.web.live import line, person
 from tests.web.test_join_call import audited
 from tests.web.test_presence import post
 from tests.web.test_records import rows

@@ -18,9 +18,9 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.acd.distributor import RedisCallDistributor
 from callcenter.telephony.acd.queue_control import QueueControl
+from tests.polling import until
 from tests.web.browser import visible
 from tests.web.conftest import RECEIVED, Enter, open_call
-from tests.web.live import until
 from tests.web.test_join_call import audited
 from tests.web.test_presence import distributor, post  # noqa: F401 a fixture
 

@@ -25,17 +25,9 @@ from callcenter.platform.storage.engine import open_database, unit_of_work
 from callcenter.wallboard.live_feed import LiveFeed
 from callcenter.wallboard.store import read_today
 from tests.appeals import opened
+from tests.polling import until
 from tests.services import changed
-from tests.web.live import (
-    LIMIT,
-    line,
-    listen_until,
-    own_redis,
-    person,
-    sign_in,
-    until,
-    waiting,
-)
+from tests.web.live import LIMIT, line, listen_until, own_redis, person, sign_in, waiting
 
 GOAL = timedelta(seconds=20)
 

@@ -23,8 +23,9 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
 from callcenter.telephony.acd.alerts import NOBODY_SIGNED_IN
 from callcenter.wallboard.live_feed import LiveFeed
+from tests.polling import until
 from tests.web.browser import visible
-from tests.web.live import line, person, sign_in, until, waiting
+from tests.web.live import line, person, sign_in, waiting
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

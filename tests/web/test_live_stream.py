@@ -25,9 +25,10 @@ from callcenter.platform.identity import store
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.wallboard.live_feed import LiveFeed, LiveSnapshot
+from tests.polling import until
 from tests.web.browser import sign_in
 from tests.web.conftest import PASSWORD, Enter, add_user, browse
-from tests.web.live import LIMIT, line, listen_until, until, waiting
+from tests.web.live import LIMIT, line, listen_until, waiting
 from tests.web.test_commands import serving, wait_until_ready
 
 

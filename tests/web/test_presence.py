@@ -20,9 +20,9 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import link_consultant
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.acd.distributor import RedisCallDistributor
+from tests.polling import until
 from tests.web.browser import form_token
 from tests.web.conftest import Enter
-from tests.web.live import until
 
 DIGEST = "0123456789abcdef" * 2
 
