@@ -38,8 +38,20 @@ scripts/test tests/web/test_search.py -k found
     type=click.FloatRange(min=0, min_open=True),
     help="After which the run stops itself and has failed.",
 )
+@click.option(
+    "--times",
+    is_flag=True,
+    help="Measure, and say for each folder and the fifty dearest tests how many seconds were"
+    " waiting and how many of processor.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ROOM|PATH]... [OPTION]...")
-def main(choose: str | None, seed: int | None, minutes: float, arguments: tuple[str, ...]) -> None:
+def main(
+    choose: str | None,
+    seed: int | None,
+    minutes: float,
+    times: bool,
+    arguments: tuple[str, ...],
+) -> None:
     """Check and test this clone, as CI does.
 
     Runs every test that is not marked slow, and of the slow ones a sixth that is drawn by a hash
@@ -49,7 +61,7 @@ def main(choose: str | None, seed: int | None, minutes: float, arguments: tuple[
     """
     repository = Path.cwd()
     try:
-        request = _request(repository, choose, seed, arguments)
+        request = _request(repository, choose, seed, times, arguments)
     except UnknownRoom as exc:
         raise click.UsageError(str(exc)) from exc
     # Its path is short for the sake of sockets; nothing in it outlives the run.
@@ -65,7 +77,11 @@ def main(choose: str | None, seed: int | None, minutes: float, arguments: tuple[
 
 
 def _request(
-    repository: Path, choose: str | None, seed: int | None, arguments: tuple[str, ...]
+    repository: Path,
+    choose: str | None,
+    seed: int | None,
+    times: bool,
+    arguments: tuple[str, ...],
 ) -> Request:
     """Raises UnknownRoom."""
     named, options = _split(arguments)
@@ -77,6 +93,7 @@ def _request(
         seed=seed,
         tests=(*paths, *files),
         options=options,
+        times=times,
     )
 
 

@@ -1,4 +1,4 @@
-"""The gate's part inside of pytest: seeds, the choice of tests, and what came of them.
+"""The gate's part inside of pytest: seeds, the choice of tests, what came of them, their times.
 
 Without options, as when somebody calls pytest, nothing is left out and the seed is the commit's.
 """
@@ -15,11 +15,13 @@ from tests.gate.lanes import LANE_BY_NAME, lane_of
 from tests.gate.lateness import is_lateness
 from tests.gate.results import ResultFolder
 from tests.gate.selection import is_drawn, recently_changed
+from tests.gate.times import PhaseTime, ProcessorClock
 from tests.seeds import VARIABLE, tree_seed
 
 CHOICES = ("all", "usual", "quick")
 LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
 LATE = "is_late"  # of a report: nothing failed but a limit that ran out
+PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
 
 _IS_LAST = pytest.StashKey[bool]()
 _LEFT_OUT = pytest.StashKey[int]()
@@ -36,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="all tests, without the slow ones that the seed did not draw, or quick ones alone",
     )
     group.addoption("--results", type=Path, help="a folder in which the gate reads the results")
+    group.addoption("--times", action="store_true", help="measure the processor time of tests")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # With the processes of xdist only the one that gathers their reports writes them down.
     if config.option.results is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Reporter(ResultFolder(config.option.results)))
+    if config.option.times:
+        config.pluginmanager.register(_Meter())
 
 
 class _Reporter:
@@ -60,6 +65,10 @@ class _Reporter:
         self._folder = folder
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if hasattr(report, PROCESSOR):
+            processor: float = getattr(report, PROCESSOR)
+            phase = PhaseTime(report.nodeid, report.when, report.duration, processor)
+            self._folder.add_time(phase)
         if report.failed:
             # What a session shares says nothing of the test named, and a process that died of none.
             late = getattr(report, LATE, False) and not hasattr(report, LAST)
@@ -72,6 +81,27 @@ class _Reporter:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._folder.add_fault(f"cannot collect {report.nodeid}: {_message(report)}")
+
+
+class _Meter:
+    """Hooks that measure, where tests run."""
+
+    def __init__(self) -> None:
+        self._clock = ProcessorClock()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self) -> Generator[None, bool | None, bool | None]:
+        self._clock.lap()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self,
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        processor = self._clock.lap()
+        report = yield
+        setattr(report, PROCESSOR, processor)
+        return report
 
 
 def _message(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tests.gate.times import PhaseTime
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -23,6 +25,7 @@ class LaneResult:
     skipped: set[str] = field(default_factory=set)
     failures: dict[str, Failure] = field(default_factory=dict)  # of each test the first
     faults: list[str] = field(default_factory=list)  # that no test stands for
+    times: list[PhaseTime] = field(default_factory=list)  # where they were asked for
 
     @property
     def missing(self) -> set[str]:
@@ -56,6 +59,9 @@ class ResultFolder:
         """Something failed that no test stands for."""
         self._add({"outcome": "fault", "message": message})
 
+    def add_time(self, time: PhaseTime) -> None:
+        self._add({"outcome": "time", **time._asdict()})
+
     def read(self) -> LaneResult:
         result = LaneResult()
         if self._choice.exists():
@@ -71,6 +77,8 @@ class ResultFolder:
                     result.failures[failure.test] = replace(first, may_be_late=False)
             elif outcome == "fault":
                 result.faults.append(entry["message"])
+            elif outcome == "time":
+                result.times.append(PhaseTime(**entry))
             else:
                 (result.passed if outcome == "passed" else result.skipped).add(entry["test"])
         result.passed -= result.failures.keys()

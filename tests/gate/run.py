@@ -16,6 +16,7 @@ from tests.gate import leftovers
 from tests.gate.lanes import LANES, Lane
 from tests.gate.late import LateFile, LateFileError, read_late_file
 from tests.gate.results import LaneResult, ResultFolder
+from tests.gate.times import PhaseTime, describe
 from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import tree_seed
 
@@ -36,6 +37,7 @@ class Request:
     seed: int | None  # None: the commit's
     tests: Sequence[str] = ()  # files, folders or node ids; none: all
     options: Sequence[str] = ()  # for pytest
+    times: bool = False  # whether those of the tests are measured; not when they run again
 
     @property
     def is_whole(self) -> bool:
@@ -65,6 +67,7 @@ class Gate:
         self._lanes = lanes
         self._seed = tree_seed(repository) if request.seed is None else request.seed
         self._deadline = time.monotonic() + 60 * limits.minutes
+        self._times: list[PhaseTime] = []
         self._runs: list[str] = []  # words by which processes are found
         self._late_file = LateFile()
         self.verdict = Verdict(left_out_are="others" if request.choose == "quick" else "slow")
@@ -80,6 +83,8 @@ class Gate:
         except OutOfTimeError:
             self.verdict.faults.append(f"the run took more than {self._limits.minutes:g} minutes")
             self.stop()
+        for line in describe(self._times) if self._times else ():
+            click.echo(line)
         for line in self.verdict.lines():
             click.echo(line)
         return self.verdict.is_green
@@ -118,7 +123,8 @@ class Gate:
         side_by_side = (
             ("-n", str(lane.processes), "--dist", "worksteal") if lane.processes > 1 else ()
         )
-        options = (*side_by_side, "--durations", "10", *chosen, *self._request.options)
+        times = ("--times",) if self._request.times else ()
+        options = (*side_by_side, "--durations", "10", *chosen, *times, *self._request.options)
         results = self._new_folder(lane.name)
         try:
             with self._timed(f"lane {lane.name}, {lane.processes} at a time"):
@@ -127,6 +133,7 @@ class Gate:
             self._note(lane, results.read())
 
     def _note(self, lane: Lane, result: LaneResult) -> None:
+        self._times += result.times
         self.verdict.passed += len(result.passed)
         self.verdict.skipped += len(result.skipped)
         self.verdict.left_out += result.left_out
