@@ -112,11 +112,16 @@ async def test_registered_people_are_named_while_a_name_is_typed(
 async def test_an_appeal_is_found_and_opened(open_page: Open, site: Served) -> None:
     async with open_page(Role.HEAD, "en") as page:
         await actor(page, "/search")
-        await page.keyboard.press("Escape")
+        search = page.locator("#q")
+        await expect(search).to_be_focused()  # the page puts it there: the key adds nothing
         await page.keyboard.press("/")
+        await page.keyboard.press("Escape")
+        await expect(search).not_to_be_focused()
+        await page.keyboard.press("/")
+        await expect(search).to_be_focused()
         await type_into(page, "Сейтова")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#q")).to_have_value("Сейтова")
+        await expect(search).to_have_value("Сейтова")
         await expect(page.locator("[data-row]").first).to_contain_text(site.registered)
         await page.keyboard.press("Escape")  # out of the field, which has the focus anew
         await page.keyboard.press("j")

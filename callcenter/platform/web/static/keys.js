@@ -51,6 +51,11 @@ function enter(place) {
   [...(place?.querySelectorAll(usable) ?? [])].find((each) => each.checkVisibility())?.focus();
 }
 
+/** By place, and by letter where it stands elsewhere. On the same key is the ? of the guide. */
+function leadsToSearch(event) {
+  return event.key === "/" || (event.code === "Slash" && event.key !== "?");
+}
+
 function closeMenu(which = ".more[open]") {
   const menu = document.querySelector(which);
   if (!menu) return false;
@@ -116,6 +121,10 @@ document.addEventListener("keydown", (event) => {
   const target = event.target;
   if (target.matches("input, select, textarea")) {
     if (event.key === "Escape") target.blur();
+    // Who is in the empty search already, as on a page that puts the focus there, searches for no slash.
+    else if (leadsToSearch(event) && target.matches("[data-search]") && target.value === "") {
+      event.preventDefault();
+    }
     return;
   }
   // By place on the keyboard and not by letter: in a Kazakh or Russian layout J is another letter.
@@ -124,7 +133,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?") done = openGuide();
   else if (event.code === "KeyJ" || event.key === "ArrowDown") done = step(1);
   else if (event.code === "KeyK" || event.key === "ArrowUp") done = step(-1);
-  else if (event.code === "Slash" || event.key === "/") done = use("[data-search]", "focus");
+  else if (leadsToSearch(event)) done = use("[data-search]", "focus");
   else if (/^[0-9]$/.test(event.key)) done = choose(event.key);
   else if (event.key === "Escape") {
     done = closeMenu(".more[open], .further[open]:focus-within") || use("[data-back]", "click");
