@@ -50,16 +50,21 @@ async def talking(
         leg.send_tone(CONSULTANT_TONE)
         await hears_tone(caller, CONSULTANT_TONE)
         await hears_tone(leg, CALLER_TONE)
-
-        async def takes_orders() -> bool:  # a moment after they hear each other
-            try:
-                await order(call_center, extension, "status")
-            except CommandRefused:
-                return False
-            return True
-
-        await until(takes_orders, "the conversation takes orders")
+        await takes_orders(call_center, extension)
         yield Talk(caller, leg)
+
+
+async def takes_orders(call_center: CallCenter, extension: str) -> None:
+    """Wait until a conversation carries out what is asked: a moment after they hear each other."""
+
+    async def answers() -> bool:
+        try:
+            await order(call_center, extension, "status")
+        except CommandRefused:
+            return False
+        return True
+
+    await until(answers, "the conversation takes orders")
 
 
 async def order(call_center: CallCenter, extension: str, what: str, **detail: str) -> Answer:
