@@ -34,6 +34,7 @@ from callcenter.recordings.sealing import keys
 from callcenter.telephony.acd import queue_position
 from callcenter.telephony.calls.prompts.build import build
 from tests import fork_server
+from tests.polling import NotInTime
 from tests.postgres import TEMPLATE, execute, fast_folder, new_server, url_of
 from tests.s3 import S3Server, s3_server
 
@@ -155,7 +156,8 @@ def redis_server(folder: Path) -> Iterator[str]:
             deadline = time.monotonic() + 10
             while not socket.exists():
                 assert run.poll() is None, "redis-server has ended"
-                assert time.monotonic() < deadline, "redis-server made no socket in 10 s"
+                if time.monotonic() > deadline:
+                    raise NotInTime("redis-server made no socket in 10 s")
                 time.sleep(0.01)
             yield redis_address(socket)
         finally:

@@ -37,6 +37,7 @@ from tests.bench.machine import about
 from tests.bench.results import Sample, save
 from tests.bench.results import load as read
 from tests.bench.rig import TALK, prompts
+from tests.polling import NotInTime
 
 RESULTS = ROOT / "bench" / "results"
 PICTURE = ROOT / "docs" / "performance.svg"
@@ -271,5 +272,5 @@ def audit(entries: int) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except CallcenterError as exc:
+    except (CallcenterError, NotInTime) as exc:
         sys.exit(f"benchmark: {exc}")

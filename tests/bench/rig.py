@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.telephony.calls.prompts.build import build
 from tests.asterisk.switch import CONSULTANTS, OPERATOR, PASSWORD
@@ -21,6 +20,7 @@ from tests.bench.sides import Side, Stock
 from tests.bench.stock import extensions
 from tests.bench.telephones import SECOND_KEY, Callers, Consultants, PlacedCall
 from tests.bench.usage import cpu_seconds, memory_bytes
+from tests.polling import NotInTime
 
 TALK = 4.0  # seconds from the key to the caller's hang-up
 REAL_TIME_PRIORITY = 1  # the least of that class
@@ -77,7 +77,7 @@ class Rig:
     async def facts(self, calls: Sequence[PlacedCall]) -> list[Fact]:
         """What became of the calls, once all of it is written down (or never will be)."""
         numbers = [call.number for call in calls if call.answered_at is not None]
-        with suppress(OperationFailed):  # the calls concerned count as faults
+        with suppress(NotInTime):  # the calls concerned count as faults
             await self.side.settled(numbers)
         legs = await self.side.legs(numbers, self.consultants.legs)
         return facts(calls, legs, await self.side.stored(numbers))

@@ -22,7 +22,6 @@ from callcenter.launcher.port_check import ports
 from callcenter.launcher.postgres import OWNER, postgres
 from callcenter.launcher.process_plan import asterisk, product
 from callcenter.launcher.supervisor import LaunchPlan, LaunchStep, ProcessSupervisor
-from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.database_roles import password_file
 from callcenter.platform.storage.redis import open_redis
@@ -33,6 +32,7 @@ from tests.asterisk.switch import PASSWORD, account, with_free_ports
 from tests.bench.facts import Ring, Stored, legs_of_callers, legs_of_rings
 from tests.bench.stock import extensions
 from tests.bench.telephones import RungLeg
+from tests.polling import NotInTime
 
 RAW_SECOND = 2 * 2 * 8000  # bytes of a second in two channels of 16 bits
 SETTLED = 30.0  # seconds within which everything of the calls must be written down
@@ -361,9 +361,9 @@ def queued_by_cel(lines: bytes) -> set[str]:
 
 
 async def until(true: Callable[[], Awaitable[bool]], what: str, limit: float) -> None:
-    """Poll; raises OperationFailed after `limit` seconds."""
+    """Poll seldom, which disturbs what is measured less; raises NotInTime after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not await true():
         if time.monotonic() > deadline:
-            raise OperationFailed(f"not within {limit:g} s: {what}")
+            raise NotInTime(f"not within {limit:g} s: {what}")
         await asyncio.sleep(0.2)

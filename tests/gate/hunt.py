@@ -1,5 +1,6 @@
 """`make hunt`: repeats tests on a busy machine, each time with another seed, to find races."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import click
 
-from tests.gate.results import Failure, ResultFolder
+from tests.gate import leftovers
+from tests.gate.results import ResultFolder
+from tests.gate.run import Limits, faults_of_pytest
 from tests.seeds import fresh_seed
 
 LOOPS = 2  # processes that compute for ever beside the tests
 # It ends with whoever started it, however that ends.
 LOOP = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
-LOGS = Path("var/tests/hunt")  # what pytest printed of a run that failed, by its seed
+LOGS = Path("var/tests/hunt")  # what pytest printed in a run that failed, by its seed
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,12 +30,14 @@ def main(times: int, tests: tuple[str, ...]) -> None:
     `python -m pytest TEST --seed SEED` draws the same again.
     """
     failed = 0
+    LOGS.mkdir(parents=True, exist_ok=True)
     with busy_loops():
         for number in range(1, times + 1):
             seed = fresh_seed()
-            failures = run_once(tests, seed)
-            failed += bool(failures)
-            click.echo(f"{number} of {times}, seed {seed}: {_said(failures)}")
+            faults = run_once(tests, seed)
+            failed += bool(faults)
+            said = "\n  ".join(("failed", *faults)) if faults else "passed"
+            click.echo(f"{number} of {times}, seed {seed}: {said}")
     click.echo(f"{times} runs, {failed} failed" + (f": see {LOGS}" if failed else ""))
     sys.exit(1 if failed else 0)
 
@@ -50,31 +55,35 @@ def busy_loops() -> Iterator[None]:
 
 
 def run_once(tests: Sequence[str], seed: int) -> list[str]:
-    """What failed, in words; none if all passed."""
-    with tempfile.TemporaryDirectory(prefix="h", dir="/tmp") as name:  # short, for sockets
+    """What went wrong, in words; nothing if all passed. The log stays if something did."""
+    log, run = LOGS / f"{seed}.log", f"hunt-{seed}"
+    # Short, for sockets.
+    with tempfile.TemporaryDirectory(prefix="h", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (found := folder / "results").mkdir()
         command = [
             *(sys.executable, "-m", "pytest", f"--basetemp={folder / 't'}", f"--seed={seed}"),
             *(f"--results={found}", "-p", "no:cacheprovider", *tests),
         ]
-        run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        environment = os.environ | {"TMPDIR": name, leftovers.VARIABLE: run}
+        environment.pop("PYTEST_ADDOPTS", None)
+        with log.open("wb") as file:
+            status = subprocess.call(
+                command, stdout=file, stderr=subprocess.STDOUT, env=environment
+            )
         result = ResultFolder(found).read()
-    failures = [_in_words(each) for each in result.failures.values()] + result.faults
-    if run.returncode != 0 and not failures:
-        failures.append(f"pytest ended with {run.returncode}")
-    if failures:
-        LOGS.mkdir(parents=True, exist_ok=True)
-        (LOGS / f"{seed}.log").write_bytes(run.stdout)
-    return failures
-
-
-def _in_words(failure: Failure) -> str:
-    return f"{failure.test} (load {failure.load:.1f}): {failure.message}"
-
-
-def _said(failures: Sequence[str]) -> str:
-    return "passed" if not failures else "\n  ".join(("failed", *failures))
+        faults = [
+            f"{each.test} (load {each.load:.1f}): {each.message}"
+            for each in result.failures.values()
+        ]
+        faults += faults_of_pytest(status, result)
+        left = leftovers.end(run, folder, Limits.grace)
+    faults += [f"left a process running: {process} {name}" for process, name in left.items()]
+    if not (faults or result.passed):
+        faults.append("no test ran")
+    if not faults:
+        log.unlink()
+    return faults
 
 
 if __name__ == "__main__":

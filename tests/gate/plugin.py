@@ -123,7 +123,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "teardown" and item.stash.get(_IS_LAST, False):
         setattr(report, LAST, True)
-    if call.excinfo is not None:
+    if report.failed and call.excinfo is not None:
         setattr(report, LATE, is_lateness(call.excinfo.value))
     return report
 

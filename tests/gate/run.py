@@ -96,19 +96,20 @@ class Gate:
 
     def _read_late_file(self) -> bool:
         """Whether what it demands was done; says which quarantines there are."""
+        today = datetime.now(UTC).date()
         try:
             self._late_file = read_late_file(self._repository)
         except LateFileError as exc:
-            self.verdict.faults.append(str(exc))
-            return False
-        today = datetime.now(UTC).date()
+            faults = [str(exc)]
+        else:
+            faults = list(self._late_file.faults(today))
         oldest_first = sorted(self._late_file.quarantines, key=lambda each: each.since)
         self.verdict.quarantines = [each.describe(today) for each in oldest_first]
         for each in self.verdict.quarantines:
             click.echo(f"quarantined: {each}")
-        faults = list(self._late_file.faults()) if self._request.is_whole else []
-        self.verdict.faults += faults
-        return not faults
+        if self._request.is_whole:
+            self.verdict.faults += faults
+        return not self.verdict.faults
 
     def _check(self) -> bool:
         with self._timed("checks"):
@@ -138,9 +139,10 @@ class Gate:
         self.verdict.skipped += len(result.skipped)
         self.verdict.left_out += result.left_out
         for failure in (LaneFailure(lane, each) for each in result.failures.values()):
-            quarantine = self._late_file.quarantine_of(failure.failure.test)
-            is_expected = quarantine is not None and failure.may_be_late
-            (self.verdict.quarantined if is_expected else self.verdict.failures).append(failure)
+            if failure.may_be_late and self._late_file.quarantine_of(failure.failure.test):
+                self.verdict.quarantined.append(failure)
+            else:
+                self.verdict.failures.append(failure)
         if self._request.is_whole and not result.chosen:
             self.verdict.faults.append(f"lane {lane.name} has no test")
 
@@ -191,7 +193,7 @@ class Gate:
             *(f"--seed={self._seed}", *arguments),
         ]
         status = self._call(command, environment)
-        faults = list(_faults_of_pytest(status, results.read()))
+        faults = list(faults_of_pytest(status, results.read()))
         for process, left in leftovers.end(run, self._folder, self._limits.grace).items():
             faults.append(f"left a process running: {process} {left}")
         self.verdict.faults += [f"{name}: {fault}" for fault in faults]
@@ -215,7 +217,7 @@ class Gate:
         click.echo(f"-- {what}: {time.monotonic() - began:.0f} s")
 
 
-def _faults_of_pytest(status: int, result: LaneResult) -> Iterator[str]:
+def faults_of_pytest(status: int, result: LaneResult) -> Iterator[str]:
     """What went wrong that no test stands for."""
     yield from result.faults
     is_reported = status == TESTS_FAILED and result.failures

@@ -26,7 +26,7 @@ def hunt(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
 
 
-def test_a_race_is_found_and_told_with_its_seed(project: Project) -> None:
+def test_a_race_is_found_and_named_with_its_seed(project: Project) -> None:
     project.write("tests/calls/test_one.py", SOMETIMES)
     found = hunt(project, "--times", "3", "tests/calls/test_one.py")
     seeds = (project.folder / "seeds").read_text().split()
@@ -57,4 +57,7 @@ def test_beside_it_so_many_processes_are_busy() -> None:
     with busy_loops():
         loops = set(me.children()) - before
         assert len(loops) == LOOPS
+        for each in loops:
+            while each.cpu_times().user < 0.05:
+                assert each.status() != psutil.STATUS_ZOMBIE
     assert not any(each.is_running() for each in loops)

@@ -124,7 +124,7 @@ def write_late_file(project: Project, *rows: str) -> None:
     project.write("docs/testing/late.md", "\n".join(["## Quarantine", "", *rows, ""]))
 
 
-def test_what_is_in_quarantine_runs_and_is_told_only(
+def test_what_is_in_quarantine_runs_and_is_only_named(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
     project.write("tests/calls/test_one.py", FAILS.format(times={0}))
@@ -178,7 +178,7 @@ def test_what_fails_once_more_alone_is_wrong(
     [
         "assert 'the caller of another' == 'the caller'",
         "raise ExceptionGroup('both', [TimeoutError(), ValueError()])",
-        "assert not TimeoutError('no RINGING in 10 s')",
+        "try:\n        assert 1 == 2\n    finally:\n        raise TimeoutError('no BYE in 10 s')",
     ],
 )
 def test_a_wrong_value_with_telephones_is_wrong_at_once(
@@ -189,6 +189,26 @@ def test_a_wrong_value_with_telephones_is_wrong_at_once(
     printed = lines()
     assert not any("alone, 1 of 3" in line for line in printed)
     assert printed[-1] == "0 passed, 1 failed"
+
+
+HANGS_ONCE = """
+import pytest, time
+from pathlib import Path
+
+@pytest.mark.timeout(0.5)
+def test_hangs():
+    if not Path("hung").exists():
+        Path("hung").touch()
+        time.sleep(30)
+"""
+
+
+def test_who_runs_into_the_limit_of_a_test_was_late(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", HANGS_ONCE)
+    assert runs(project, tmp_path).run()
+    assert "Timeout (>0.5s) from pytest-timeout" in lines()[-2]
 
 
 def test_more_than_twelve_are_not_late(project: Project, tmp_path: Path, lines: Lines) -> None:
@@ -231,10 +251,7 @@ def test_a_repeated_test_draws_the_same_again(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")  # where hypothesis has a profile of its own
-    project.write(
-        "tests/calls/test_one.py",
-        DRAWS + "    if Path('drawn').read_text().count('[') == 1:\n        raise TimeoutError\n",
-    )
+    project.write("tests/calls/test_one.py", DRAWS + LATE_ONCE)
     assert runs(project, tmp_path, lanes=(PHONES,)).run()
     drawn = (project.folder / "drawn").read_text().splitlines()
     assert len(drawn) == 4

@@ -15,6 +15,7 @@ from callcenter.launcher.managed_process import ProcessSpec
 from callcenter.launcher.supervisor import LaunchPlan, LaunchStep, ProcessSupervisor
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.telephony.asterisk.config.private_tree import stamp
+from tests.polling import NotInTime
 
 # A process that says it is ready, then waits to be stopped.
 SERVES = """
@@ -76,7 +77,8 @@ def environment_of(process: psutil.Process) -> list[str]:
 def wait_until_gone(folder: Path, timeout: float = 20) -> None:
     limit = time.monotonic() + timeout
     while left := processes_of(folder):
-        assert time.monotonic() < limit, f"still running: {left}"
+        if time.monotonic() > limit:
+            raise NotInTime(f"still running: {left}")
         time.sleep(0.02)
 
 
