@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 
 CREW = {"201": ("kk", "ru"), "202": ("ru",), "203": ("kk",), "204": ("kk", "ru")}
 LIMIT = 30.0  # seconds, on a machine that is busy
+CLAIM_TIMEOUT = 0.5  # seconds, as in production: for tests that want the fallback
 #: Seconds in which whoever was hung up on leaves the queue, which goes on when their call is over;
 #: a lease that nobody ends expires later.
 LEAVING = 3.0
@@ -311,11 +312,13 @@ async def running_call_center(
     controllers: Sequence[str] = ("line-1", "line-2"),
     crew: Mapping[str, Sequence[str]] = CREW,
     browsers: Collection[str] = (),
+    claim_timeout: float = LIMIT,
     **chosen: object,
 ) -> AsyncIterator[CallCenter]:
     """A call center in a new folder of about this name, its crew on the roster, ready for calls.
 
     `crew` are the consultants' languages by extension; the telephone of some is in `browsers`.
+    However busy the machine, nobody is left to the fallback unless `claim_timeout` is shorter.
 
     `prompts` are built already; `chosen` are settings, among them the two servers, which are
     there and whose Redis is emptied.
@@ -329,6 +332,7 @@ async def running_call_center(
             trace_key=keys.make(folder / "keys"),
             sign_in_required=False,  # a telephone that registers is at work: few tests dial *10
         ),
+        claim_timeout=claim_timeout,
         **chosen,
     )
     settings.spool.mkdir(parents=True)

@@ -16,7 +16,13 @@ from callcenter.sipphone.audio import RATE, loudness
 from callcenter.sipphone.call import SipCall
 from callcenter.sipphone.phone import Phone
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, running_call_center
+from tests.calls.call_center import (
+    CALLER_TONE,
+    CLAIM_TIMEOUT,
+    CONSULTANT_TONE,
+    CallCenter,
+    running_call_center,
+)
 from tests.calls.processes import (
     ControllerProgram,
     OwnPostgres,
@@ -54,6 +60,7 @@ async def disposable_stack(
         short_folder / "disposable",
         built_prompts,
         controllers=(),
+        claim_timeout=CLAIM_TIMEOUT,
         database_url=postgres_server.url,
         redis_url=redis_server.url,
         key_timeout=3.0,

@@ -14,7 +14,7 @@ import pytest
 from callcenter.platform.core.log_files import LIMIT
 from callcenter.telephony.calls.outcomes import Outcome
 from tests.asterisk.switch import CONSULTANTS
-from tests.calls.call_center import CallCenter, running_call_center
+from tests.calls.call_center import CLAIM_TIMEOUT, CallCenter, running_call_center
 from tests.calls.disposable_stack import both_hear
 from tests.calls.processes import running_watchdog
 from tests.calls.talking import talking
@@ -35,6 +35,7 @@ async def call_center(
                 short_folder / "flood",
                 built_prompts,
                 ("line-1",),
+                claim_timeout=CLAIM_TIMEOUT,
                 database_url=database,
                 redis_url=f"{redis_url}?db=8",
                 wrap_up=0,

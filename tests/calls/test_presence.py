@@ -55,6 +55,7 @@ async def strict_call_center(
             sign_in_required=True,
             wrap_up=4.0,
             away_limit=0.5,
+            claim_timeout=5.0,  # one test waits for it
         ) as call_center:
             yield call_center
 

@@ -22,7 +22,7 @@ from callcenter.platform.storage.redis import open_redis
 from callcenter.recordings.store import RecordingRow
 from callcenter.sipphone.audio import RATE
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from tests.calls.call_center import CallCenter, running_call_center
+from tests.calls.call_center import CLAIM_TIMEOUT, CallCenter, running_call_center
 from tests.calls.stall_meter import Stalls
 from tests.calls.storm import CREW, Pair, Storm, raised
 from tests.polling import NotInTime, until
@@ -55,6 +55,7 @@ async def large_call_center(
             short_folder / "large",
             built_prompts,
             crew=CREW,
+            claim_timeout=CLAIM_TIMEOUT,
             database_url=database,
             redis_url=f"{redis_url}?db=7",
             key_timeout=60.0,

@@ -13,7 +13,7 @@ import click
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.telephony.calls.prompts.build import build
-from tests.calls.call_center import CallCenter, running_call_center
+from tests.calls.call_center import CLAIM_TIMEOUT, CallCenter, running_call_center
 from tests.calls.faulty_controllers import BLOCKABLE
 from tests.calls.network import Network, network
 from tests.calls.processes import (
@@ -134,6 +134,7 @@ async def _call_center(
         prompts.prompts,
         controllers=(),
         crew=crew,
+        claim_timeout=CLAIM_TIMEOUT,
         database_url=postgres.url,
         redis_url=redis.url,
         key_timeout=1.0,
