@@ -7,6 +7,7 @@ import pwd
 import shlex
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -58,6 +59,14 @@ from tests.services import changed
 from tests.storage.recorded import BUSY, LEFT, REDIRECTED, TALKED, account, lines_of
 
 Rows = list[tuple[object, ...]]
+#: The command in a process of its own, with a switch that does not answer.
+RESTORE = """
+from callcenter.cli import main
+from callcenter.telephony.reconciliation import jobs
+
+jobs.SWITCH_LIMIT = 0.1
+main()
+"""
 
 
 def person(name: str) -> Actor:
@@ -186,6 +195,28 @@ async def test_a_lost_site_comes_back_whole(
         assert await numbers(here) == after
     finally:
         await here.engine.dispose()
+
+
+async def test_a_process_of_its_own_masks_again(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    """It has what the command itself imports, and nothing of the tests."""
+    write(site, TALKED)
+    await account(site)
+    await made(site)
+    await mask(site, TALKED)
+    await write_notes(site, datetime.now(UTC))
+    done = await asyncio.to_thread(
+        subprocess.run,
+        (sys.executable, "-c", RESTORE, "restore", "--identity", str(offline_key)),
+        cwd=ROOT,
+        env=environment(empty),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 maskings and erasures done again" in done.stdout
 
 
 def as_root(settings: Settings, folder: Path, *arguments: str) -> str:
