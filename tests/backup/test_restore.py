@@ -27,6 +27,7 @@ from callcenter.appeals.form.store import read_form
 from callcenter.appeals.masking import service as masking
 from callcenter.appeals.masking import store as masking_store
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
+from callcenter.appeals.record.manual_intake import ContactChannel, register_contact
 from callcenter.appeals.rules.masking import RuleScope
 from callcenter.backup import continuity
 from callcenter.backup.continuity import NumberMark, Trust, write_notes
@@ -39,7 +40,7 @@ from callcenter.launcher.process_plan import ours
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.audit.jobs import sign_checkpoint
 from callcenter.platform.audit.rules.checkpoints import key_from
-from callcenter.platform.core.errors import CallcenterError
+from callcenter.platform.core.errors import CallcenterError, NotFound
 from callcenter.platform.core.secrets import read_secret
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.identity.actor import Actor
@@ -138,6 +139,17 @@ async def erase(tools: WorkerResources, recording_id: UUID) -> None:
     )
     await retention.decide_erasure(tools.engine, person("b"), request, approve=True, reason="истёк")
     await keep(tools)
+
+
+async def enter(tools: WorkerResources) -> str:
+    """Somebody enters an appeal that came on paper; returns its number."""
+    return await register_contact(
+        *(tools.engine, person("a")),
+        channel=ContactChannel.PAPER,
+        language="kk",
+        received_at=datetime.now(UTC),
+        phone="+77010000001",
+    )
 
 
 async def restored(settings: Settings, key: Path, *arguments: str) -> Result:
@@ -519,3 +531,17 @@ async def test_a_rule_that_was_lost_is_not_in_force_again(site: WorkerResources)
         assert await repeat_masking(connection, record_keys, form, done) is None
         assert await masking_store.list_rules(connection) == []
     assert await rows(site, "SELECT caller_number FROM appeal") == [(None,)]
+
+
+async def test_what_no_call_opened_is_not_masked_for_another(site: WorkerResources) -> None:
+    await enter(site)
+    record_keys, at = RecordKeys.read(site.settings), datetime.now(UTC)
+    lacking = MaskedAppeal(  # entered on paper and masked after the backup
+        *(uuid4(), None, at, uuid4(), None, None),
+        *("заявление", "user:a", at, "user:b", at, "закон"),
+    )
+    async with unit_of_work(site.engine) as connection:
+        form = await read_form(connection)
+        with pytest.raises(NotFound, match=f"there is no appeal {lacking.appeal_id} to mask"):
+            await repeat_masking(connection, record_keys, form, lacking)
+    assert await rows(site, "SELECT caller_number FROM appeal") == [("+77010000001",)]

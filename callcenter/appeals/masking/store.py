@@ -212,10 +212,11 @@ async def repeat_masking(
     Whatever retained the data then was over. An appeal that was entered again from CEL is found by
     its call. Raises NotFound when there is neither.
     """
-    ids = select(appeal.c.id).where(
-        or_(appeal.c.id == done.appeal_id, appeal.c.call_id == done.call_id)
-    )
-    found = await connection.execute(ids.order_by(appeal.c.id != done.appeal_id).limit(1))
+    is_it = appeal.c.id == done.appeal_id
+    if done.call_id is not None:  # NULL would be of every appeal that no call opened
+        is_it = or_(is_it, appeal.c.call_id == done.call_id)
+    ids = select(appeal.c.id).where(is_it).order_by(appeal.c.id != done.appeal_id)
+    found = await connection.execute(ids.limit(1))
     appeal_id: UUID | None = found.scalar_one_or_none()
     if appeal_id is None:
         raise NotFound(f"there is no appeal {done.appeal_id} to mask")
