@@ -194,7 +194,7 @@ class ControllerProcess:
         self.node.on_asterisk_restarted(self._end_calls_before_restart)
         self.ami.on_event("DeviceStateChange", self.presence_sync.device_changed)
         self.ami.on_event("Reload", self.presence_sync.reloaded)
-        self.ami.on_connected(self.presence_sync.push_all)
+        self.ami.on_connected(self._look_at_telephones)
         self.distributor.on_empty(self.presence_sync.push_all)
         self.distributor.on_withdrawn(self.switch.stop_ringing)
 
@@ -270,6 +270,10 @@ class ControllerProcess:
         ]
 
     # Handlers
+
+    async def _look_at_telephones(self) -> None:
+        """Have roster, device states and accounts sent anew to an Asterisk that is there again."""
+        self.listener.notify(consultants.CHANGED)
 
     def _end_calls_before_restart(self, at: datetime, ended: Collection[str]) -> None:
         """Have calls that ended with Asterisk end at that time, though we hear of it later."""

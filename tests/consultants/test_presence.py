@@ -12,6 +12,7 @@ from callcenter.platform.storage.notify_listener import Subscription
 from callcenter.telephony.acd.distributor import PLAIN_RULES, RedisCallDistributor
 from callcenter.telephony.acd.queue_position import RedisQueueMonitor
 from callcenter.telephony.controller.presence_sync import STALE_AFTER, PresenceSync
+from tests.polling import until
 
 
 class Telephone:
@@ -82,9 +83,16 @@ async def test_after_a_standstill_asterisk_is_queried_and_events_ignored(
     """As after SIGSTOP, with stale events queued, which look like a clock that was set."""
     presence.device_changed(word("NOT_INUSE", time.time()))
     await settled(presence)
+    before = await redis.hget("desk:devices", "201")
     for minutes in (5, 4, 3, 2):
         presence.device_changed(word("UNAVAILABLE", time.time() - 60 * minutes))
-    await settled(presence)
+
+    async def is_renewed() -> bool:
+        return await redis.hget("desk:devices", "201") != before
+
+    following = asyncio.create_task(presence.run())
+    await until(is_renewed, "Asterisk is asked, and what it says is passed on")
+    following.cancel()
     assert telephone.requests == 1
     assert str(await redis.hget("desk:devices", "201")).endswith(" NOT_INUSE")
 

@@ -1,12 +1,14 @@
-"""Redis killed and started from a snapshot: nobody is offered by what it knew then."""
+"""Redis frozen, or started from a snapshot: nobody is offered by what it knew before."""
 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,13 +16,17 @@ from callcenter.consultants import store
 from callcenter.consultants.jobs import keep_history
 from callcenter.consultants.presence import CHANGES, PresenceService
 from callcenter.consultants.rules.states import PresenceState
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
-from callcenter.platform.storage.notify_listener import Subscription
+from callcenter.platform.storage.notify_listener import NotifyListener, Subscription
 from callcenter.telephony.acd.distributor import RedisCallDistributor
 from callcenter.telephony.acd.queue_position import RedisQueueMonitor
 from callcenter.telephony.controller.presence_sync import PresenceSync
-from tests.consultants.distributors import FREE, PATIENCE, SIGN_IN
+from tests.consultants.distributors import FREE, PATIENCE, SIGN_IN, TALKING
+from tests.polling import until
 from tests.services import new_folder, redis_server
+
+SOON = 5.0  # seconds: one push may have begun to wait in vain, the next follows a second later
 
 
 async def telephones() -> Mapping[str, str]:
@@ -29,12 +35,15 @@ async def telephones() -> Mapping[str, str]:
 
 @asynccontextmanager
 async def at_work(
-    url: str, engine: AsyncEngine
+    url: str,
+    engine: AsyncEngine,
+    changes: Subscription | None = None,
+    states: Callable[[], Awaitable[Mapping[str, str]]] = telephones,
 ) -> AsyncIterator[tuple[Redis, RedisCallDistributor, PresenceSync]]:
     async with Redis.from_url(url, decode_responses=True) as redis:
         distributor = RedisCallDistributor(redis, "line-1", SIGN_IN)
         sync = PresenceSync(
-            distributor, RedisQueueMonitor(redis), engine, telephones, Subscription()
+            distributor, RedisQueueMonitor(redis), engine, states, changes or Subscription()
         )
         distributor.on_empty(sync.push_all)
         yield redis, distributor, sync
@@ -125,3 +134,49 @@ async def test_a_snapshot_newer_than_the_database_wins(
             own = await PresenceService(redis, SIGN_IN).of("201")
             assert own.state is PresenceState.SIGNED_OUT
             await save_history(redis, engine)
+
+
+@pytest.mark.parametrize("missed", ["roster", "telephone"])
+async def test_what_a_frozen_redis_missed_is_sent_again(
+    engine: AsyncEngine,
+    settings: Settings,
+    short_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    missed: str,
+) -> None:
+    await add_crew(engine)
+    state = FREE
+
+    async def states() -> Mapping[str, str]:
+        return {"PJSIP/201": state}
+
+    async def knows(device: str, *, is_on_roster: bool = True) -> bool:
+        found = str(await redis.hget("desk:devices", "201"))
+        return is_on_roster == await redis.hexists("desk:roster", "201") and device in found.split()
+
+    listener = NotifyListener(settings)
+    changes = listener.subscribe(store.CHANGED)
+    with redis_server(new_folder(short_folder / "froze")) as url:
+        async with at_work(url, engine, changes, states) as (redis, _, sync):
+            working = [asyncio.create_task(each()) for each in (listener.run, sync.run)]
+            await until(lambda: knows(FREE), "Redis knows everybody")
+            pid = (await redis.info("server"))["process_id"]
+            await redis.connection_pool.disconnect()  # by one that is there it would come later
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                if missed == "roster":
+                    async with unit_of_work(engine) as connection:
+                        await store.set_active(connection, "201", False)
+                else:
+                    state = TALKING
+                    at = f"{time.time():.6f}"
+                    sync.device_changed({"Device": "PJSIP/201", "State": state, "Timestamp": at})
+                await until(lambda: "presence sync failed" in caplog.text, "it was not sent")
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await until(
+                lambda: knows(state, is_on_roster=missed != "roster"), "Redis knows it now", SOON
+            )
+            for each in working:
+                each.cancel()
+            await asyncio.gather(*working, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 #: that one is dead is found within half a minute (`CONNECT_ARGUMENTS`), and then everybody looks.
 REFRESH_INTERVAL = 300.0
 RETRY_INTERVAL = 5.0  # seconds between two attempts to connect
+LOOK_INTERVAL = 60.0  # seconds after which `follow` acts unasked: some things end without a word
+REPEAT_INTERVAL = 1.0  # seconds until what failed is done again: somebody's right may have ended
 IDLE_INTERVAL = 60.0  # seconds; what the server says ends a wait at once
 
 
@@ -52,6 +55,18 @@ class Subscription:
             async with asyncio.timeout(within):
                 await self._notified.wait()
         self._notified.clear()
+
+    async def follow(self, act: Callable[[], Awaitable[bool]], *, rest: float = 0.0) -> None:
+        """Act after each notification and every minute, until cancelled.
+
+        `act` returns False when it failed, and is repeated a second later. There are `rest` seconds
+        between two acts at least: many notifications at once are one.
+        """
+        pause = LOOK_INTERVAL
+        while True:
+            await self.wait(pause)
+            pause = LOOK_INTERVAL if await act() else REPEAT_INTERVAL
+            await asyncio.sleep(rest)
 
 
 class NotifyListener:
@@ -86,10 +101,11 @@ class NotifyListener:
             for channel in self._subscriptions:
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             for channel in self._subscriptions:
-                self._notify(channel)
+                self.notify(channel)
             async for notification in connection.notifies():
-                self._notify(notification.channel)
+                self.notify(notification.channel)
 
-    def _notify(self, channel: str) -> None:
+    def notify(self, channel: str) -> None:
+        """Have all who wait for this channel look at what is there, though nobody changed it."""
         for each in self._subscriptions[channel]:
             each.notify()

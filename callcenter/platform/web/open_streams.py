@@ -1,6 +1,5 @@
 """Event streams of one process, each of which ends with its session."""
 
-import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import NotifyListener
 
 SESSIONS = "sessions"  #: channel of PostgreSQL's NOTIFY, by a trigger: one ended
-REFRESH_INTERVAL = 60.0  # seconds after which all are looked at: a notification may be lost
 REST_INTERVAL = 0.2  # seconds between two looks: many sessions that end at once are one
 
 log = logging.getLogger(__name__)
@@ -48,20 +46,20 @@ class OpenStreams:
 
     async def run(self) -> None:
         """End the streams of sessions that ended, at once, until cancelled."""
-        while True:
-            await self._changes.wait(REFRESH_INTERVAL)
-            if self._sessions:
-                await self._end_streams()
-            await asyncio.sleep(REST_INTERVAL)
+        await self._changes.follow(self._end_streams, rest=REST_INTERVAL)
 
-    async def _end_streams(self) -> None:
+    async def _end_streams(self) -> bool:
+        """End those whose session is over; False: the database is away."""
         streams = dict(self._sessions)
+        if not streams:
+            return True
         try:
             async with unit_of_work(self._engine) as connection:
                 live = await store.select_live_sessions(connection, set(streams.values()))
         except (CallcenterError, SQLAlchemyError, OSError) as exc:
             log.error("sessions of event streams not read: %s", type(exc).__name__)
-            return
+            return False
         for stream, session in streams.items():
             if session not in live:
                 stream.end()
+        return True

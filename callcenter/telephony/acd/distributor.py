@@ -60,7 +60,7 @@ class RedisCallDistributor:
         self._has_call = asyncio.Event()  # wakes the heartbeat of one that had none
         self.roster_loaded = asyncio.Event()  #: set once there is a roster
         self.offers = 0  #: to calls of this controller, so far
-        self._empty_handler: Callable[[], Awaitable[None]] | None = None
+        self._empty_handler: Callable[[], Awaitable[object]] | None = None
         self._withdrawal_handler: Callable[[str], None] | None = None
 
     @property
@@ -68,7 +68,7 @@ class RedisCallDistributor:
         """Ids of calls of this controller that wait, are offered to somebody, or talk."""
         return frozenset(self._places) | frozenset(self._reserved)
 
-    def on_empty(self, handler: Callable[[], Awaitable[None]]) -> None:
+    def on_empty(self, handler: Callable[[], Awaitable[object]]) -> None:
         """Register the handler that restores roster and devices after Redis lost its data."""
         self._empty_handler = handler
 

@@ -20,7 +20,6 @@ from callcenter.telephony.asterisk.config.renderer import (
 
 log = logging.getLogger(__name__)
 
-REFRESH_INTERVAL = 60.0  # seconds after which sessions are looked at that ended without a word
 REST_INTERVAL = 1.0  # seconds between two changes of Asterisk: many who come at once are one
 MODULES = ("res_pjsip.so", "app_queue.so")  # of Asterisk, which read the accounts
 
@@ -29,7 +28,7 @@ class AccountProvisioning:
     """Writes the accounts for one controller; of several the first that comes has the work.
 
     A telephone that leaves cannot register, be called or call any more; a conversation that it is
-    in goes on. Faults are logged, and it is tried again within a minute.
+    in goes on. Faults are logged, and it is tried again a second later.
     """
 
     def __init__(
@@ -40,17 +39,14 @@ class AccountProvisioning:
         self._engine = engine
         self._ami = ami
         self._changes = changes
-        self._is_reload_due = False
+        self._is_reload_due = True  # who was here before us may have written what nobody has read
 
     async def run(self) -> None:
         """Provision after each change and every minute, until cancelled."""
-        while True:
-            await self._changes.wait(REFRESH_INTERVAL)
-            await self.provision()
-            await asyncio.sleep(REST_INTERVAL)
+        await self._changes.follow(self._provision, rest=REST_INTERVAL)
 
-    async def provision(self) -> None:
-        """Write the accounts that changed and have Asterisk read them."""
+    async def _provision(self) -> bool:
+        """Write the accounts that changed and have Asterisk read them; False: not all is done."""
         try:
             async with configuration_lock(self._settings):
                 async with unit_of_work(self._engine) as connection:
@@ -64,6 +60,8 @@ class AccountProvisioning:
                     log.info("telephones provisioned: %d", len(accounts))
         except (CallcenterError, SQLAlchemyError, OSError) as exc:
             log.error("telephones not provisioned: %s: %s", type(exc).__name__, exc)
+            return False
+        return True
 
 
 async def read_accounts(connection: AsyncConnection) -> list[SipAccount]:

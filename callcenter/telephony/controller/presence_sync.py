@@ -21,7 +21,6 @@ from callcenter.telephony.acd.queue_position import RedisQueueMonitor
 log = logging.getLogger(__name__)
 
 BATCH_INTERVAL = 0.02  # seconds that a telephone's state waits for others, to be sent together
-REFRESH_INTERVAL = 60.0  # seconds after which all is sent again, should a message have been lost
 #: Seconds. An event so old is no news: we stood still, or the network did. (The distributor takes
 #: an old state for a new one by a clock that was set back.) Asterisk is asked instead.
 STALE_AFTER = 5.0
@@ -49,7 +48,7 @@ class PresenceSync:
         self._device_states = device_states
         self._changes = changes
         self._news: dict[str, tuple[str, float]] = {}
-        self._is_refresh_due = False
+        self._turn = asyncio.Lock()  # an older roster must not come after a newer one
         self.tasks = BackgroundTasks()
 
     def device_changed(self, event: Mapping[str, str]) -> None:
@@ -61,7 +60,7 @@ class PresenceSync:
             return
         stamp = float(event["Timestamp"])
         if time.time() - stamp > STALE_AFTER:
-            self._refresh_soon()
+            self._changes.notify()
             return
         if not self._news:
             self.tasks.spawn(self._send_news())
@@ -70,18 +69,7 @@ class PresenceSync:
 
     def reloaded(self, _: Mapping[str, str]) -> None:
         """Take AMI's event Reload: there may be other telephones."""
-        self._refresh_soon()
-
-    def _refresh_soon(self) -> None:
-        """Send everything as it is by then; many reasons to do so are one."""
-        if not self._is_refresh_due:
-            self._is_refresh_due = True
-            self.tasks.spawn(self._refresh())
-
-    async def _refresh(self) -> None:
-        await asyncio.sleep(BATCH_INTERVAL)
-        self._is_refresh_due = False
-        await self.push_all()
+        self._changes.notify()
 
     async def run(self) -> None:
         """Send it all again after each change and every minute, until cancelled.
@@ -89,12 +77,14 @@ class PresenceSync:
         So who is shut out is offered nothing more, and what rings there goes to another. Who talks
         goes on, for the caller's sake, and supervisors are alerted.
         """
-        while True:
-            await self._changes.wait(REFRESH_INTERVAL)
-            await self.push_all()
+        await self._changes.follow(self.push_all)
 
-    async def push_all(self) -> None:
-        """Send roster and device states to the distributor."""
+    async def push_all(self) -> bool:
+        """Send roster and device states to the distributor; False: not all is sent."""
+        async with self._turn:
+            return await self._push_all()
+
+    async def _push_all(self) -> bool:
         stamp = time.time()
         try:
             async with unit_of_work(self._engine) as connection:
@@ -112,6 +102,8 @@ class PresenceSync:
             await self._distributor.update_devices(telephones, stamp)
         except (OperationFailed, SQLAlchemyError, OSError) as exc:
             log.error("presence sync failed: %s", exc)
+            return False
+        return True
 
     async def _send_news(self) -> None:
         await asyncio.sleep(BATCH_INTERVAL)
@@ -120,3 +112,4 @@ class PresenceSync:
             await self._distributor.update_device_changes(news)
         except DistributorUnavailable as exc:
             log.error("presence sync failed: %s", exc)
+            self._changes.notify()

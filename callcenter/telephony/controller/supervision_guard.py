@@ -22,8 +22,6 @@ from callcenter.telephony.controller.active_calls import ActiveCalls
 
 log = logging.getLogger(__name__)
 
-REFRESH_INTERVAL = 60.0  # seconds after which all rights are read again: a notification may be lost
-RETRY_INTERVAL = 1.0  # seconds until rights that could not be read are read again
 READ_TIMEOUT = 2.0  # seconds for the database to say whether somebody may hear a call
 
 LEAVE = {"mode": SupervisionMode.LEAVE.value}
@@ -65,10 +63,7 @@ class SupervisionGuard:
 
     async def run(self) -> None:
         """Look at each supervision after each change and every minute, until cancelled."""
-        pause = REFRESH_INTERVAL
-        while True:
-            await self._changes.wait(pause)
-            pause = REFRESH_INTERVAL if await self._end_forbidden() else RETRY_INTERVAL
+        await self._changes.follow(self._end_forbidden)
 
     async def _end_forbidden(self) -> bool:
         """End supervisions that are not permitted any more; False: the database is away."""
