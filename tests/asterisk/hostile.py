@@ -57,6 +57,16 @@ def _with_header(line: bytes) -> Mangle:
     return _replacing(b"Max-Forwards: 70\r\n", b"Max-Forwards: 70\r\n" + line + b"\r\n")
 
 
+def _with_media(lines: bytes) -> Mangle:
+    def mangle(invite: bytes) -> bytes:
+        head, _, body = invite.partition(b"\r\n\r\n")
+        body += lines
+        length = _matching(rb"Content-Length: \d+", b"Content-Length: %d" % len(body))
+        return length(head) + b"\r\n\r\n" + body
+
+    return mangle
+
+
 def _asking_for(uri: bytes) -> Mangle:
     return _matching(rb"^INVITE \S+", b"INVITE " + uri)
 
@@ -155,6 +165,9 @@ ODD: dict[str, Mangle] = {
     "an empty branch [badbranch]": _matching(rb"branch=\w+", b"branch=z9hG4bK"),
     "lines that end by LF alone": lambda invite: invite.replace(b"\r\n", b"\n"),
     "an answer in no language [sdp01]": _with_header(b"Accept: text/nobodyKnowsThis"),
+    "text beside sound [RFC 4103]": _with_media(
+        b"m=text 4002 RTP/AVP 98\r\na=rtpmap:98 t140/1000\r\n"
+    ),
     "sixty kilobytes": _replacing(b"User-Agent: ", b"X-Note: " + b"a\r\nX-Note: " * 5000),
 }
 

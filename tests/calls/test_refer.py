@@ -2,13 +2,21 @@
 
 import pytest
 
+from callcenter.consultants.presence import PresenceService
+from callcenter.consultants.rules.states import PresenceState
 from callcenter.sipphone.call import SipCall
+from callcenter.telephony.acd.distributor import PLAIN_RULES
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.talking import GUEST_TONE, hears_tone, talking
 from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: What a telephone may send within a call, and Asterisk has no use for.
+USELESS = ("MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO", "HUMBUG")
+HEADERS = (("Event", "presence"),)
+TEXT = ("text/plain", b"Hello")
 
 
 async def reported(call: SipCall, status: int) -> None:
@@ -74,6 +82,32 @@ async def test_a_refer_to_1414_redirects_with_notice(call_center: CallCenter) ->
     assert (await call_center.appeal(number)).outcome == Outcome.REDIRECTED
 
 
+async def test_a_refer_to_111_returns_the_caller_to_the_queue(
+    call_center: CallCenter,
+) -> None:
+    number = "+77020700006"
+    async with talking(call_center, number) as talk, call_center.softphone("204") as other:
+        # Who sends the caller back rests, or would be the next whom the caller gets.
+        presence = PresenceService(call_center.redis, PLAIN_RULES)
+        await presence.ask("201", PresenceState.PAUSED, by="self", reason="lunch")
+        await talk.consultant.hold()
+        assert await talk.consultant.transfer("111") == 202
+        await reported(talk.consultant, 200)
+        await talk.consultant.ended()
+        await other.register()
+        leg = await other.next_call()
+        await leg.answer()
+        leg.send_tone(GUEST_TONE)
+        await hears_tone(talk.caller, GUEST_TONE)
+        await hears_tone(leg, CALLER_TONE)
+        await leg.hang_up()
+        await talk.caller.ended()
+        await presence.ask("201", PresenceState.READY, by="self")
+    appeal = await call_center.appeal(number)
+    assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
+    assert CallEvent.SENT_BACK in await call_center.moments(appeal)
+
+
 async def test_an_attended_refer_from_the_second_line_transfers(
     call_center: CallCenter,
 ) -> None:
@@ -110,10 +144,24 @@ async def test_an_attended_refer_from_the_second_line_transfers(
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "NOTIFY", "HUMBUG"])
+@pytest.mark.parametrize("method", USELESS)
 async def test_no_request_in_a_call_goes_unanswered(call_center: CallCenter, method: str) -> None:
-    async with call_center.caller(f"+7702070010{len(method)}") as caller:
-        answer = await caller.send(method, (("Event", "presence"),), ("text/plain", b"Hello"))
+    async with call_center.caller(f"+7702070010{USELESS.index(method)}") as caller:
+        answer = await caller.send(method, HEADERS, TEXT)
         assert answer.status >= 400
         await call_center.hears_something(caller)
         await caller.hang_up()
+
+
+async def test_no_request_of_a_consultants_telephone_goes_unanswered(
+    call_center: CallCenter,
+) -> None:
+    async with talking(call_center, "+77020700110") as talk:
+        for method in USELESS:
+            assert (await talk.consultant.send(method, HEADERS, TEXT)).status >= 400, method
+        for call in (talk.consultant, talk.caller):
+            assert (await call.send("OPTIONS")).status == 200
+        await hears_tone(talk.caller, CONSULTANT_TONE)
+        await hears_tone(talk.consultant, CALLER_TONE)
+        await talk.caller.hang_up()
+        await talk.consultant.ended()

@@ -191,6 +191,16 @@ def test_an_invalid_request_is_one_clear_line(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_called_number_by_setting_is_no_extension(
+    database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCENTER_CALLED_NUMBERS", '["7X111"]')
+    done = command(settings, "add", "72111", "--name", "A", "--languages", "kk")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "72111 is the line's own number, which people call" in done.stderr
+    assert command(settings, "list").stdout == ""
+
+
 def test_skills_are_set_by_command_without_redis(database: str, settings: Settings) -> None:
     assert command(settings, "add", "201", "--name", "A", "--languages", "ru").returncode == 0
     done = command(settings, "skills", "201", "lawyer:3", "children")

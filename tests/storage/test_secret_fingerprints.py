@@ -26,6 +26,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.secret_fingerprints import UNKNOWN, SecretMismatch
 from callcenter.platform.storage.tables import secret_fingerprint
+from tests import fork_server
 from tests.services import CALLCENTER
 
 ALL = (*WORDS, RECORDINGS)
@@ -203,24 +204,25 @@ async def test_fingerprints_of_one_word_differ_everywhere(
 
 
 @pytest.mark.parametrize(("process", "name"), [("web", "register"), ("worker", "audit")])
+@pytest.mark.parametrize("another", [False, True])
 @pytest.mark.usefixtures("redis")
 async def test_a_process_does_not_start_without_its_secret(
-    first_run: Settings, process: str, name: str
+    first_run: Settings, process: str, name: str, another: bool
 ) -> None:
-    file_of(first_run, name).unlink()
-    started = await asyncio.create_subprocess_exec(
-        *CALLCENTER,
-        process,
-        env=environment(first_run),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    file = file_of(first_run, name)
+    if another:
+        file.write_text("of-another-copy\n")
+    else:
+        file.unlink()
+    started = await asyncio.to_thread(
+        fork_server.run, (*CALLCENTER, process), environment(first_run)
     )
-    async with asyncio.timeout(60):
-        said, _ = await started.communicate()
-    assert started.returncode == 1
-    [line] = said.decode().splitlines()
-    assert line.startswith(f"callcenter: the secret {file_of(first_run, name)} is missing")
-    assert not file_of(first_run, name).exists()
+    assert (started.returncode, started.stdout) == (1, "")
+    [line] = started.stderr.splitlines()
+    fault = "is another than the database was written with" if another else "is missing"
+    assert line.startswith(f"callcenter: the secret {file} {fault}")
+    assert re.search(r": restore .*; see \"Secrets\" in docs/operations/running.md$", line)
+    assert file.exists() == another
 
 
 async def test_check_tells_of_secrets_that_are_not_right(

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.pool import NullPool
 
-from callcenter.cli import callcenter
+from callcenter.cli import ALIASES, callcenter
 from callcenter.commands.web import listen
 from callcenter.consultants.tables import consultant
 from callcenter.launcher.port_check import free_port
@@ -31,6 +31,8 @@ from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.identity.permissions import Role, assignable_roles
 from callcenter.platform.identity.tables import recovery_code, second_factor, web_user
 from callcenter.platform.storage.engine import database_address
+from tests import fork_server
+from tests.services import CALLCENTER
 from tests.streams import open_stream
 
 Run = Callable[..., str]
@@ -55,6 +57,17 @@ def audited(settings: Settings) -> list[tuple[str, str]]:
     with engine.connect() as connection:
         query = select(audit_entry.c.action, audit_entry.c.subject).order_by(audit_entry.c.id)
         return [tuple(row) for row in connection.execute(query)]
+
+
+@pytest.mark.parametrize("former", ALIASES)
+def test_a_former_name_of_a_command_works(former: str) -> None:
+    before, now = (
+        fork_server.run((*CALLCENTER, each, "--help"), os.environ)
+        for each in (former, ALIASES[former])
+    )
+    assert (before.returncode, before.stderr) == (0, "")
+    assert before.stdout.partition("\n")[0].split()[2] == former
+    assert before.stdout.partition("\n")[2] == now.stdout.partition("\n")[2] != ""
 
 
 def test_a_clients_token_is_shown_once_and_revocable(run: Run, settings: Settings) -> None:

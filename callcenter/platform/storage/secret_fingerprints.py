@@ -111,7 +111,7 @@ async def _compare(connection: AsyncConnection, secret: DataSecret) -> tuple[byt
     if stored.keys() - here:
         raise SecretMismatch(
             f"{secret.place} is another than the database was written with, or lacks an older "
-            'key: see "Secrets" in docs/operations/running.md'
+            'key: restore the former one; see "Secrets" in docs/operations/running.md'
         )
     return salt, here - stored.keys()
 
