@@ -102,8 +102,7 @@ def verify(tar: TarFile, signer: str | None = None) -> str:
     WrongSigner when it is not this `signer`.
     """
     signed_by = _signer_of(tar)
-    if signer is not None and signer.lower() != signed_by:
-        raise WrongSigner(f"this backup is signed by another key, with the SHA-256 {signed_by}")
+    check_signer(signed_by, signer)
     found: dict[str, str] = {}
     for info in tar:
         if info.name in (SUMS, SIGNATURE):
@@ -115,6 +114,12 @@ def verify(tar: TarFile, signer: str | None = None) -> str:
     if read_sums(tar) != found:
         raise DamagedBackup
     return signed_by
+
+
+def check_signer(signed_by: str, signer: str | None) -> None:
+    """Raise WrongSigner when there is a `signer` who must have signed it, and did not."""
+    if signer is not None and signer.lower() != signed_by:
+        raise WrongSigner(f"this backup is signed by another key, with the SHA-256 {signed_by}")
 
 
 def _signer_of(tar: TarFile) -> str:

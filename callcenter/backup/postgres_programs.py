@@ -1,7 +1,8 @@
 """PostgreSQL's own programs of backups, as processes that are fed and read in pieces.
 
 They are those of the wheel (PostgreSQL 18), which dump older servers too. A password reaches them
-by the environment, never by the command line. These functions block.
+by the environment, never by the command line. They end with this process: a pg_restore that went on
+would fill the database of which the next restore thinks that it is empty. These functions block.
 """
 
 import os
@@ -136,7 +137,10 @@ def _spawn(
     target = make_conninfo("", **address)
     environment = dict(os.environ) | ({"PGPASSWORD": str(password)} if password else {})
     return subprocess.Popen(
-        [str(programs() / program), *options, f"--dbname={target}"],
+        [
+            *("setpriv", "--pdeathsig", "KILL", "--"),
+            *(str(programs() / program), *options, f"--dbname={target}"),
+        ],
         stdin=stdin,
         stdout=stdout,
         stderr=errors,

@@ -3,6 +3,9 @@
 Catching up enters calls again that Asterisk's own log has, adopts recordings that the store has,
 and masks and erases again what was. It is repeatable, so that a CEL log or a store that is found
 later counts too.
+
+Until that is done nobody else uses the database (`progress`), and a restore that was killed goes on
+where it was: the dump is restored as a whole or not at all, and each step after it is repeatable.
 """
 
 import asyncio
@@ -15,7 +18,6 @@ from pathlib import Path
 from tarfile import TarFile
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pyrage import x25519
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -25,23 +27,29 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
-from callcenter.backup import archive, continuity, postgres_programs, site_restore
+from callcenter.backup import archive, continuity, postgres_programs, progress, site_restore
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.continuity import Erased, NumberMark, Trust
 from callcenter.backup.manifest import MANIFEST, Manifest, read_facts
 from callcenter.backup.place import open_place
+from callcenter.backup.progress import RestoreProgress
 from callcenter.backup.recovery import RestoreRequest, recovered
 from callcenter.backup.rules import numbers_to_skip
 from callcenter.backup.service import DATABASE
 from callcenter.backup.signature import signing_key
 from callcenter.platform.audit import store as audit
-from callcenter.platform.audit.checkpoint_files import move_superseded
+from callcenter.platform.audit.checkpoint_files import find_superseded, move_superseded
 from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.identity.store import end_all_sessions
 from callcenter.platform.storage.database_roles import DatabaseRole, make_roles, password_file
-from callcenter.platform.storage.engine import run_once_in_transaction, unit_of_work
+from callcenter.platform.storage.engine import (
+    UNFINISHED_RESTORE,
+    RestoreUnfinished,
+    run_once_in_transaction,
+    unit_of_work,
+)
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.migrate import has_migration, migrate
 from callcenter.platform.storage.objects import Objects
@@ -57,7 +65,8 @@ RECONCILED_BEFORE = timedelta(days=1)
 NOT_EMPTY = text(
     "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
-)
+    " AND relname <> :unfinished"
+).bindparams(unfinished=UNFINISHED_RESTORE)
 
 Say = Callable[[str], None]
 
@@ -115,27 +124,30 @@ async def restore(
     actor: Actor,
     say: Say,
 ) -> Manifest:
-    """Restore files, store and database of a backup; whatever fails may be repeated.
+    """Restore files, store and database of a backup; whatever fails or is killed may be repeated.
 
-    The manifest that is returned says which moment was reached. Raises InvalidRequest when the
-    database has tables, a file is here that differs, or the log does not reach the moment; what
-    `check_backup` raises; NotesUnsigned, OperationFailed and DependencyUnavailable.
+    The database is for nobody else until `catch_up` is done. The manifest that is returned says
+    which moment was reached. Raises InvalidRequest when the database has tables, or of another
+    restore, a file is here that differs, or the log does not reach the moment; what `check_backup`
+    raises; NotesUnsigned, OperationFailed and DependencyUnavailable.
     """
-    place = open_place(settings)
-    await _refuse_tables(engine)
-    say(f"checking {request.name}")
-    done = await asyncio.to_thread(_restore_all, settings, place, request, say)
+    begun = await _find_begun(engine, request)
+    if begun is None:
+        say(f"checking {request.name}")
+        begun = await asyncio.to_thread(_restore_all, settings, request, say)
+    else:
+        say("files and database are restored already: going on from there")
     if any(password_file(settings.secrets_folder, role).exists() for role in DatabaseRole):
         try:
             await asyncio.to_thread(make_roles, settings, replaces_passwords=False)
         except InvalidRequest as exc:  # they can be made later
             say(str(exc))
-    await asyncio.to_thread(migrate, settings)
+    await asyncio.to_thread(migrate, settings, is_restoring=True)
     async with unit_of_work(engine) as connection:  # pg_restore leaves no statistics
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(text("ANALYZE"))
-    await _continue_numbering(settings, engine, place, done, actor, say)
-    return done.manifest
+    await _continue_numbering(settings, engine, begun, request.unsigned, actor, say)
+    return begun.manifest
 
 
 async def catch_up(
@@ -149,6 +161,7 @@ async def catch_up(
 ) -> CatchUp:
     """Enter again, adopt and erase what came since that moment. Repeatable, safe to kill.
 
+    With it a restore is finished, and processes may use the database.
     `extra` are keys that open the notes of erasures beside those of the center. They must be of
     this signer, by default of this site, but for those in `unsigned`. Raises NotesUnsigned and
     NotesMissing before it changes anything, DependencyUnavailable, OperationFailed and OSError.
@@ -169,49 +182,63 @@ async def catch_up(
     )
     calls = await _count_given(tools.engine) - before
     erased, not_here = await _repeat_erasures(tools, done, actor)
+    async with unit_of_work(tools.engine) as connection:
+        await progress.end(connection)
     left = [each for each in found if each not in repaired]
     return CatchUp(calls, adopted, erased, not_here, left)
 
 
 async def restored_to(engine: AsyncEngine) -> datetime:
-    """The moment to which this database was restored last. Raises NotFound."""
+    """The moment to which this database was restored last.
+
+    Raises NotFound, and RestoreUnfinished when it is too early to catch up.
+    """
     async with unit_of_work(engine) as connection:
+        begun = await progress.find(connection)
+        if begun is not None and not begun.is_renumbered:
+            raise RestoreUnfinished
         detail = await audit.newest_detail(connection, BackupAction.RESTORED)
     if detail is None:
         raise NotFound("this database was never restored from a backup")
     return datetime.fromisoformat(str(detail["taken_at"]))
 
 
-async def _refuse_tables(engine: AsyncEngine) -> None:
+async def _find_begun(engine: AsyncEngine, request: RestoreRequest) -> RestoreProgress | None:
+    """The restore of this backup that was killed after it had restored the database.
+
+    Raises InvalidRequest when the database has tables and this did not make them.
+    """
     async with unit_of_work(engine) as connection:
         count = await connection.scalar(NOT_EMPTY)
-    if count:
+        begun = await progress.find(connection)
+    if not count:
+        return None  # what was begun left nothing in it
+    if begun is None:
         raise InvalidRequest(
             "the database is not empty, and nothing is ever restored over another: name a new one "
             "in CALLCENTER_DATABASE_URL, or move var/postgres away"
         )
+    if (begun.manifest.name, begun.moment) != (request.name, request.moment):
+        to = f" --to {begun.moment:%Y-%m-%dT%H:%M:%S.%f}" if begun.moment else ""
+        raise InvalidRequest(
+            f"this database is half restored from another backup or moment: go on with "
+            f"`callcenter restore {begun.manifest.name}{to}`, or restore into a new one"
+        )
+    archive.check_signer(begun.signer, request.signer)
+    return begun
 
 
-class _Restored(NamedTuple):
-    """Outcome of restoring the parts of a backup, which the rest goes by."""
-
-    manifest: Manifest
-    mark: NumberMark | None
-    key: Ed25519PrivateKey  #: of this site's audit log, from now on
-
-
-def _restore_all(
-    settings: Settings, place: Objects, request: RestoreRequest, say: Say
-) -> _Restored:
+def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> RestoreProgress:
     """The database last: while it is empty all of this may be repeated.
 
     In one opening, so that what is restored is what was checked.
     """
+    place = open_place(settings)
     with archive.decrypted(place, request.name, [request.identity]) as tar:
         signed_by = archive.verify(tar, request.signer)
         manifest = Manifest.parse(archive.read(tar, MANIFEST))
         _refuse_later(manifest)
-        mark = continuity.read_numbers(place, Trust(signed_by, request.unsigned))
+        continuity.read_numbers(place, Trust(signed_by, request.unsigned))  # or refuse
         site_restore.check_conflicts(settings, archive.read_sums(tar))
         log_of_signer = replace(request, signer=signed_by)
         base = recovered(settings, place, log_of_signer, manifest, _parts_of(tar), say)
@@ -219,9 +246,10 @@ def _restore_all(
             if there is not None:
                 manifest = asyncio.run(run_once_in_transaction(there, partial(_reached, manifest)))
                 _refuse_later(manifest)
+            begun = RestoreProgress(manifest=manifest, moment=request.moment, signer=signed_by)
+            progress.begin(settings, begun)
             say("restoring files")
             site_restore.restore_files(settings, tar)
-            key = signing_key(settings)
             objects = site_restore.restore_objects(settings, tar)
             if objects:
                 say(f"{objects} objects put back into the store")
@@ -231,7 +259,7 @@ def _restore_all(
             else:
                 with postgres_programs.dump(there) as copy:
                     postgres_programs.restore(settings, copy.chunks())
-    return _Restored(manifest, mark, key)
+    return begun
 
 
 def _refuse_later(manifest: Manifest) -> None:
@@ -258,37 +286,70 @@ def _parts_of(tar: TarFile) -> Iterator[bytes]:
 async def _continue_numbering(
     settings: Settings,
     engine: AsyncEngine,
-    place: Objects,
-    done: _Restored,
+    begun: RestoreProgress,
+    unsigned: Collection[str],
     actor: Actor,
     say: Say,
 ) -> None:
     """Have the restored database be the one that goes on: its numbers, its log, its sessions."""
-    now, database = datetime.now(UTC), done.manifest.database
-    if done.mark is None:
-        say(f"{continuity.NUMBERS} IS NOT BESIDE THE BACKUPS: nothing counts the notes of erasures")
-    noted_at, given = _last_given(database.taken_at, database.numbers, done.mark)
-    years = range(appeals.year_of(database.taken_at), appeals.year_of(now) + 1)
+    place, now, database = open_place(settings), datetime.now(UTC), begun.manifest.database
+    superseded = await asyncio.to_thread(
+        find_superseded, settings.audit_heads, database.audit_entry
+    )
+    if not begun.is_renumbered:
+        trust = Trust(begun.signer, unsigned)
+        mark = await asyncio.to_thread(continuity.read_numbers, place, trust)
+        if mark is None:
+            say(
+                f"{continuity.NUMBERS} IS NOT BESIDE THE BACKUPS: nothing counts the notes of "
+                "erasures"
+            )
+        await _renumber(engine, begun, mark, now, len(superseded), actor)
+    async with unit_of_work(engine) as connection:
+        given = await appeals.read_counters(connection)
+    # At once: another restore of the same backup must not give these numbers again.
+    key = await asyncio.to_thread(signing_key, settings)
+    await asyncio.to_thread(continuity.write_numbers, place, key, NumberMark(at=now, last=given))
+    await asyncio.to_thread(move_superseded, superseded)
+    for year in _years(database.taken_at, now):
+        say(f"numbers of appeals of 20{year:02} go on after {given[year]}")
+    if superseded:
+        say(
+            f"{len(superseded)} checkpoints of lost entries moved to "
+            f"{settings.audit_heads}/superseded"
+        )
+
+
+async def _renumber(
+    engine: AsyncEngine,
+    begun: RestoreProgress,
+    mark: NumberMark | None,
+    now: datetime,
+    superseded: int,
+    actor: Actor,
+) -> None:
+    """Have numbers go on after those that may be given, and end all sessions: both or nothing."""
+    database = begun.manifest.database
+    noted_at, given = _last_given(database.taken_at, database.numbers, mark)
+    years = _years(database.taken_at, now)
     skipped = numbers_to_skip(given, noted_at=noted_at, now=now, years=years)
-    moved = await asyncio.to_thread(move_superseded, settings.audit_heads, database.audit_entry)
+    detail: dict[str, str | int | bool | None] = {
+        "taken_at": database.taken_at.isoformat(),
+        "audit_entry": database.audit_entry,
+        "heads_superseded": superseded,
+    }
+    detail |= {f"numbers_{year:02}_from": last + 1 for year, last in skipped.items()}
+    subject = f"backup:{begun.manifest.name}"
     async with unit_of_work(engine) as connection:
         await appeals.skip_numbers(connection, skipped)
         await end_all_sessions(connection)
-        detail: dict[str, str | int | bool | None] = {
-            "taken_at": database.taken_at.isoformat(),
-            "audit_entry": database.audit_entry,
-            "heads_superseded": len(moved),
-        }
-        detail |= {f"numbers_{year:02}_from": last + 1 for year, last in skipped.items()}
-        subject = f"backup:{done.manifest.name}"
+        await progress.save(connection, begun.model_copy(update={"is_renumbered": True}))
         await audit_action(connection, actor, BackupAction.RESTORED, subject, detail)
-    # At once: another restore of the same backup must not give these numbers again.
-    after = NumberMark(at=now, last=skipped)
-    await asyncio.to_thread(continuity.write_numbers, place, done.key, after)
-    for year, last in skipped.items():
-        say(f"numbers of appeals of 20{year:02} go on after {last}")
-    if moved:
-        say(f"{len(moved)} checkpoints of lost entries moved to {settings.audit_heads}/superseded")
+
+
+def _years(taken_at: datetime, now: datetime) -> range:
+    """The years, in two digits, of appeals from the backup until now."""
+    return range(appeals.year_of(taken_at), appeals.year_of(now) + 1)
 
 
 def _last_given(

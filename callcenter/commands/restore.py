@@ -70,6 +70,8 @@ def command(
 
     Then calls that Asterisk's log has are entered again, recordings of the store adopted, and what
     was masked or erased since is so again. Exit status 1 when something is left to people.
+
+    Until all is done no process starts. One that was interrupted goes on when it is run again.
     """
     settings = read_settings()
     if is_catch_up:
@@ -90,7 +92,7 @@ def command(
 
 
 async def _restore(settings: Settings, request: RestoreRequest) -> None:
-    async with _database(settings), temporary_engine(settings) as engine:
+    async with _database(settings), temporary_engine(settings, is_restoring=True) as engine:
         manifest = await restore.restore(settings, engine, request, Actor.of_command(), _say)
         for line in manifest.describe():
             click.echo(line)
@@ -105,7 +107,7 @@ async def _catch_up(
     signer: str | None,
     unsigned: Collection[str],
 ) -> None:
-    async with temporary_engine(settings) as engine:
+    async with temporary_engine(settings, is_restoring=True) as engine:
         since = await restore.restored_to(engine)
         await _finish(WorkerResources(settings, engine), since, keys, signer, unsigned)
 
@@ -122,7 +124,7 @@ async def _finish(
             tools, since, Actor.of_command(), keys, signer=signer, unsigned=unsigned
         )
     except (NotesUnsigned, NotesMissing):
-        _say("restored, but nothing that came since: go on with `callcenter restore --catch-up`")
+        _say("restored, but nothing that came since: no process starts before this was run again")
         raise
     for line in done.describe():
         click.echo(line)

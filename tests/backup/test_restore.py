@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import pyrage
@@ -30,6 +31,7 @@ from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
 from callcenter.appeals.record.manual_intake import ContactChannel, register_contact
 from callcenter.appeals.rules.masking import RuleScope
 from callcenter.backup import continuity
+from callcenter.backup.actions import BackupAction
 from callcenter.backup.continuity import NumberMark, Trust, write_notes
 from callcenter.backup.place import open_place
 from callcenter.backup.rules import SPARE_NUMBERS, numbers_to_skip
@@ -43,6 +45,7 @@ from callcenter.platform.audit.rules.checkpoints import key_from
 from callcenter.platform.core.errors import CallcenterError, NotFound
 from callcenter.platform.core.secrets import read_secret
 from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.identity import store as users
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import User
@@ -110,9 +113,9 @@ async def run(settings: Settings, *arguments: str) -> Result:
     return done
 
 
-async def rows(tools: WorkerResources, query: str) -> Rows:
+async def rows(tools: WorkerResources, query: str, **values: object) -> Rows:
     async with unit_of_work(tools.engine) as connection:
-        return [tuple(row) for row in await connection.execute(text(query))]
+        return [tuple(row) for row in await connection.execute(text(query), values)]
 
 
 async def numbers(tools: WorkerResources) -> dict[object, str]:
@@ -156,15 +159,25 @@ async def restored(settings: Settings, key: Path, *arguments: str) -> Result:
     return await run(settings, "restore", "--identity", str(key), *arguments)
 
 
-def again(empty: Settings) -> WorkerResources:
-    return WorkerResources(empty, open_database(empty))
+def again(empty: Settings, *, is_restoring: bool = False) -> WorkerResources:
+    return WorkerResources(empty, open_database(empty, is_restoring=is_restoring))
 
 
-@pytest.mark.parametrize("site", ["folders", "buckets"], indirect=True)
-async def test_a_lost_site_comes_back_whole(
-    site: WorkerResources, empty: Settings, offline_key: Path
-) -> None:
+class Lost(NamedTuple):
+    """A site that was lost: the numbers of its calls, a recording, and one that was erased."""
+
+    given: dict[object, str]
+    audible: UUID
+    erased: UUID
+
+
+async def lose(site: WorkerResources, empty: Settings) -> Lost:
+    """Lose the site with all that came since its backup, but for what is beside its database."""
     await ensure_secrets(site.settings, site.engine, list(data_secrets(site.settings)))
+    async with unit_of_work(site.engine) as connection:
+        await users.add_user(connection, name="aigul", role=Role.HEAD, password_hash="")
+        user = await users.get_user(connection, "aigul")
+        await users.begin_session(connection, user_id=user.id, token="hers")
     write(site, TALKED, BUSY)
     await account(site)
     audible, erased = await recorded(site), await recorded(site)
@@ -173,20 +186,23 @@ async def test_a_lost_site_comes_back_whole(
     # What comes after the backup is in the CEL log, in the store and beside the backups alone.
     write(site, LEFT, REDIRECTED)
     await account(site)
-    given = await numbers(site)
+    lost = Lost(await numbers(site), audible, erased)
     await mask(site, TALKED)
     await mask(site, LEFT)
     await erase(site, erased)
-    await write_notes(site, datetime.now(UTC))
+    now = datetime.now(UTC)
+    await write_notes(site, now)
+    await sign_checkpoint(site, now)
     shutil.copytree(cel_file_of(site.settings).parent, cel_file_of(empty).parent)
+    shutil.copytree(site.settings.audit_heads, empty.audit_heads)
+    return lost
 
-    done = await restored(empty, offline_key)
-    assert done.exit_code == 0, done.output
-    assert "2 calls entered again" in done.stdout
-    assert "3 maskings and erasures done again" in done.stdout
+
+async def is_whole(empty: Settings, lost: Lost) -> None:
+    """Look whether a lost site is as a restore leaves it."""
     here = again(empty)
     try:
-        after = await numbers(here)
+        given, after = lost.given, await numbers(here)
         assert after.keys() == given.keys()
         assert {call: after[call] for call in (TALKED, BUSY)} == {
             call: given[call] for call in (TALKED, BUSY)
@@ -195,18 +211,40 @@ async def test_a_lost_site_comes_back_whole(
         assert int(after[LEFT]) > max(map(int, given.values()))
         people = "SELECT call_id, caller_number FROM appeal WHERE caller_number IS NOT NULL"
         assert {call for call, _ in await rows(here, people)} == {BUSY, REDIRECTED}
-        assert (await row_of(here, erased)).state == "erased"
-        assert (await row_of(here, audible)).state == "stored"
+        assert (await row_of(here, lost.erased)).state == "erased"
+        assert (await row_of(here, lost.audible)).state == "stored"
+        assert await rows(here, "SELECT count(*) FROM web_session") == [(0,)]
+        # Once, with what it found, however often it was run.
+        entries = "SELECT detail->'heads_superseded' FROM audit_entry WHERE action = :action"
+        assert await rows(here, entries, action=BackupAction.RESTORED.value) == [(1,)]
+        mark = continuity.read_numbers(open_place(empty), Trust.of_key(key_of(here)))
+        assert mark is not None
+        assert mark.last[appeals.year_of(datetime.now(UTC))] >= SPARE_NUMBERS
         for command in (("audit", "verify"), ("recordings", "verify")):
             verified = await run(empty, *command)
             assert verified.exit_code == 0, verified.output
         compared = await run(empty, "check", "calls", "--from", "2026-11-24")
         assert compared.exit_code == 0, compared.output
-        # Again, for a CEL log that is found later: nothing twice.
-        assert (await run(empty, "restore", "--catch-up")).exit_code == 0
-        assert await numbers(here) == after
     finally:
         await here.engine.dispose()
+
+
+@pytest.mark.parametrize("site", ["folders", "buckets"], indirect=True)
+async def test_a_lost_site_comes_back_whole(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    lost = await lose(site, empty)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    assert "2 calls entered again" in done.stdout
+    assert "3 maskings and erasures done again" in done.stdout
+    await is_whole(empty, lost)
+    # Again, for a CEL log that is found later: nothing twice.
+    here = again(empty)
+    after = await numbers(here)
+    assert (await run(empty, "restore", "--catch-up")).exit_code == 0
+    assert await numbers(here) == after
+    await here.engine.dispose()
 
 
 async def test_a_process_of_its_own_masks_again(
@@ -434,7 +472,7 @@ async def test_a_forged_erasure_erases_nothing(
     refused = await restored(empty, offline_key)
     assert refused.exit_code != 0
     assert f"{name} beside the backups is not signed by" in str(refused.exception)
-    here = again(empty)
+    here = again(empty, is_restoring=True)
     busy = f"SELECT count(*) FROM appeal WHERE caller_number IS NOT NULL AND call_id = '{BUSY}'"  # noqa: S608
     try:
         assert await rows(here, busy) == [(1,)]

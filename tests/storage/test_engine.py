@@ -14,6 +14,8 @@ from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import (
     POOL_SIZE,
+    UNFINISHED_RESTORE,
+    RestoreUnfinished,
     as_json,
     database_address,
     open_database,
@@ -22,6 +24,7 @@ from callcenter.platform.storage.engine import (
     within,
 )
 from callcenter.platform.storage.jobs import connected
+from callcenter.platform.storage.migrate import migrate
 from callcenter.platform.storage.migration_plan import read_plan
 from callcenter.platform.storage.owner_connection import owner_connection
 from callcenter.platform.storage.redis import open_redis
@@ -105,6 +108,25 @@ async def _for_its_plan(settings: Settings) -> None:
 async def _for_jobs(settings: Settings) -> None:
     async with connected(settings):
         pass
+
+
+async def test_a_half_restored_database_is_for_who_restores(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text(f"CREATE TABLE {UNFINISHED_RESTORE} (progress text)"))
+    served, restores = open_database(settings), open_database(settings, is_restoring=True)
+    for _ in range(POOL_SIZE + 1):  # none of its connections is lost to the pool
+        with pytest.raises(RestoreUnfinished, match="run the same `callcenter restore` again"):
+            await count(served)
+    with pytest.raises(RestoreUnfinished):
+        await asyncio.to_thread(migrate, settings)
+    assert await count(restores) == 0
+    async with unit_of_work(restores) as connection:
+        await connection.execute(text(f"DROP TABLE {UNFINISHED_RESTORE}"))
+    assert await count(served) == 0
+    await served.dispose()
+    await restores.dispose()
 
 
 @pytest.mark.parametrize("reach", [_in_a_unit_of_work, _as_its_owner, _for_its_plan, _for_jobs])

@@ -1,5 +1,6 @@
 """The folder of checkpoints: one signed file a day, and the public key that verifies them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,20 +69,25 @@ def write(folder: Path, key: Ed25519PrivateKey, head: Checkpoint, number: int = 
     write_once(file_of(folder, head.at, number), sign(key, head) + "\n")
 
 
-def move_superseded(folder: Path, after: int) -> list[str]:
-    """Move the checkpoints of entries after this one into `superseded`; returns their names.
+def find_superseded(folder: Path, after: int) -> list[Path]:
+    """The checkpoints of entries after this one, which the log does not have. Raises OSError.
 
-    For when the log went back to that entry, by a restore. Raises OSError.
+    For when it went back to that entry, by a restore.
     """
-    moved = []
+    found = []
     for file in sorted(folder.glob("*.head")):
         mark, _, rest = file.read_text(errors="replace").partition(" ")
         entry = rest.partition(" ")[0]
         if mark == MARK and entry.isdecimal() and int(entry) > after:
-            (folder / "superseded").mkdir(mode=0o700, exist_ok=True)
-            file.rename(folder / "superseded" / file.name)
-            moved.append(file.name)
-    return moved
+            found.append(file)
+    return found
+
+
+def move_superseded(files: Sequence[Path]) -> None:
+    """Move these checkpoints into `superseded` beside them. Raises OSError."""
+    for file in files:
+        (file.parent / "superseded").mkdir(mode=0o700, exist_ok=True)
+        file.rename(file.parent / "superseded" / file.name)
 
 
 def read_all(folder: Path) -> CheckpointFolder:

@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 from psycopg.errors import UndefinedTable
 from pydantic import TypeAdapter
-from sqlalchemy import URL, exc, make_url
+from sqlalchemy import URL, Engine, event, exc, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from callcenter.platform.core.errors import DependencyUnavailable
@@ -34,6 +35,13 @@ CONNECT_ARGUMENTS: dict[str, str | int] = {
     "tcp_user_timeout": 10_000,
 }
 
+#: A table that a restore makes before all others, and drops when nothing is left to do.
+UNFINISHED_RESTORE = "unfinished_restore"
+
+
+class RestoreUnfinished(DependencyUnavailable):
+    """A restore into this database is not finished: run the same `callcenter restore` again."""
+
 
 def database_address(settings: Settings) -> URL:
     """The database of the settings as SQLAlchemy wants it: the driver is psycopg 3."""
@@ -49,13 +57,31 @@ def unreachable(error: Exception) -> DependencyUnavailable:
     )
 
 
-def open_database(settings: Settings) -> AsyncEngine:
+def refuse_unfinished_restore(engine: Engine) -> None:
+    """Have this engine raise RestoreUnfinished when it connects to a half restored database.
+
+    What such a database has would be served with numbers that were given already, sessions that
+    were ended, and personal data that were erased.
+    """
+
+    @event.listens_for(engine, "connect")
+    def look(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT to_regclass('{UNFINISHED_RESTORE}') IS NOT NULL")
+        found = cursor.fetchone()
+        cursor.close()
+        connection.rollback()
+        if found == (True,):
+            raise RestoreUnfinished
+
+
+def open_database(settings: Settings, *, is_restoring: bool = False) -> AsyncEngine:
     """The engine of this process; it connects on first use.
 
     `await engine.dispose()` at the end. At most 10 connections; a statement runs 15 s at most and
-    waits 5 s at most for a lock.
+    waits 5 s at most for a lock. Only who `is_restoring` connects to a half restored database.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         database_address(settings),
         pool_size=POOL_SIZE,
         max_overflow=0,
@@ -64,6 +90,9 @@ def open_database(settings: Settings) -> AsyncEngine:
         hide_parameters=True,  # callers' numbers do not belong into messages and logs
         connect_args=CONNECT_ARGUMENTS | {"options": SERVER_LIMITS},
     )
+    if not is_restoring:
+        refuse_unfinished_restore(engine.sync_engine)
+    return engine
 
 
 #: The transaction that this task is in as a whole, and the engine that it is of.
@@ -75,7 +104,7 @@ async def unit_of_work(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction: committed at the end, rolled back on any exception or cancellation.
 
     Within `joined_unit_of_work` it is a part of that one. Raises DependencyUnavailable when the
-    database cannot be reached within 5 seconds.
+    database cannot be reached within 5 seconds, or is half restored.
     """
     whole = _whole.get()
     if whole is not None and whole[0] is engine:
@@ -153,12 +182,15 @@ async def run_once_in_transaction(
 
 
 @asynccontextmanager
-async def temporary_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+async def temporary_engine(
+    settings: Settings, *, is_restoring: bool = False
+) -> AsyncIterator[AsyncEngine]:
     """An engine for the block: for commands.
 
-    Raises DependencyUnavailable when the database cannot be reached or has no tables yet.
+    Raises DependencyUnavailable when the database cannot be reached, has no tables yet, or is half
+    restored unless this `is_restoring`.
     """
-    engine = open_database(settings)
+    engine = open_database(settings, is_restoring=is_restoring)
     try:
         yield engine
     except exc.ProgrammingError as error:

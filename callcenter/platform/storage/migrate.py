@@ -12,20 +12,26 @@ from sqlalchemy.pool import NullPool
 
 from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.platform.core.settings import DATA, Settings
-from callcenter.platform.storage.engine import CONNECT_ARGUMENTS, database_address
+from callcenter.platform.storage.engine import (
+    CONNECT_ARGUMENTS,
+    database_address,
+    refuse_unfinished_restore,
+)
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, *, is_restoring: bool = False) -> None:
     """Run the pending migrations, each in a transaction, and give the processes their rights.
 
     Safe when several processes do it at once: the others wait, then find nothing to do. Not for two
     threads of one process: Alembic keeps its context in globals. Raises DependencyUnavailable when
-    the database cannot be reached, or when somebody keeps a table for seconds: that migration is
-    undone then, and those before it stand.
+    the database cannot be reached or is half restored, unless this `is_restoring`, or when somebody
+    keeps a table for seconds: that migration is undone then, and those before it stand.
     """
     engine = create_engine(
         database_address(settings), poolclass=NullPool, connect_args=CONNECT_ARGUMENTS
     )
+    if not is_restoring:
+        refuse_unfinished_restore(engine)
     config = _config()
     try:
         with engine.connect() as connection:

@@ -1,0 +1,118 @@
+"""A restore is killed after any step: nobody uses what there is, and the next one goes on."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from callcenter.launcher.supervisor import environment
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import RestoreUnfinished
+from callcenter.platform.storage.jobs import WorkerResources
+from tests import fork_server
+from tests.backup.test_backup import made
+from tests.backup.test_restore import (
+    RESTORE,
+    again,
+    empty,
+    is_whole,
+    lose,
+    numbers,
+    restored,
+    rows,
+    run,
+    site,
+)
+from tests.process_killers import dies_after, dies_before
+from tests.services import CALLCENTER
+
+__all__ = ["empty", "site"]
+
+DUMP = "callcenter.backup.postgres_programs.restore"
+
+
+async def killed(empty: Settings, key: Path, step: str, *, before: bool = False) -> None:
+    """A restore that ends at this step, as if by SIGKILL."""
+    dies = dies_before if before else dies_after
+    await dies(step, RESTORE, "restore", "--identity", str(key), env=environment(empty))
+
+
+async def is_refused(empty: Settings) -> None:
+    """Whoever would use the database cannot."""
+    here = again(empty)
+    with pytest.raises(RestoreUnfinished):
+        await numbers(here)
+    await here.engine.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step",
+    [
+        "callcenter.backup.progress.begin",
+        "callcenter.backup.site_restore.restore_files",
+        DUMP,
+        "callcenter.backup.restore.migrate",
+        "callcenter.backup.restore.audit_action",  # of the numbers: not committed
+        "callcenter.backup.restore._renumber",
+        "callcenter.backup.continuity.write_numbers",
+        "callcenter.backup.restore.move_superseded",
+        "callcenter.backup.restore.account_for_calls",
+        "callcenter.backup.restore.check_calls",
+        "callcenter.backup.restore._repeat",
+    ],
+)
+async def test_a_restore_killed_after_any_step_is_run_again(
+    site: WorkerResources, empty: Settings, offline_key: Path, step: str
+) -> None:
+    lost = await lose(site, empty)
+    await killed(empty, offline_key, step)
+    await is_refused(empty)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    await is_whole(empty, lost)
+
+
+async def test_a_half_restored_site_serves_nobody(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    lost = await lose(site, empty)
+    await killed(empty, offline_key, DUMP)
+    for command in (("migrate",), ("web",), ("keys", "make"), ("backup",), ("users", "list")):
+        refused = await asyncio.to_thread(
+            fork_server.run, (*CALLCENTER, *command), environment(empty)
+        )
+        assert refused.returncode == 1, command
+        assert "is not finished: run the same `callcenter restore` again" in refused.stderr
+    early = await run(empty, "restore", "--catch-up")
+    assert isinstance(early.exception, RestoreUnfinished)
+    await killed(empty, offline_key, "callcenter.backup.progress.end", before=True)
+    await is_refused(empty)  # until all that was erased is so again
+    assert (await run(empty, "restore", "--catch-up")).exit_code == 0
+    await is_whole(empty, lost)
+
+
+async def test_another_restore_than_was_begun_is_refused(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    manifest, _ = await made(site)
+    await killed(empty, offline_key, DUMP)
+    refused = await restored(empty, offline_key, "--to", "2100-01-01")
+    assert f"go on with `callcenter restore {manifest.name}`" in str(refused.exception)
+    refused = await restored(empty, offline_key, "--signed-by", "f" * 64)
+    assert "signed by another key" in str(refused.exception)
+    assert (await restored(empty, offline_key)).exit_code == 0
+
+
+async def test_a_restore_that_left_no_table_begins_anew(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    await made(site)
+    await killed(empty, offline_key, DUMP, before=True)
+    await is_refused(empty)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    assert "restoring the database" in done.stderr
+    here = again(empty)
+    assert await rows(here, "SELECT to_regclass('unfinished_restore')") == [(None,)]
+    await here.engine.dispose()
