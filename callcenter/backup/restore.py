@@ -1,8 +1,8 @@
 """Restores a site into an empty machine, and catches up with what came since.
 
 Catching up enters calls again that Asterisk's own log has, adopts recordings that the store has,
-and masks and erases again what was. It is repeatable, so that a CEL log or a store that is found
-later counts too.
+and masks, closes as no request and erases again what was. It is repeatable, so that a CEL log or a
+store that is found later counts too.
 
 Until that is done nobody else uses the database (`progress`), and a restore that was killed goes on
 where it was: the dump is restored as a whole or not at all, and each step after it is repeatable.
@@ -27,6 +27,8 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
+from callcenter.appeals.record.no_request import repeat_closing
+from callcenter.appeals.rules.states import AppealState
 from callcenter.backup import archive, continuity, postgres_programs, progress, site_restore
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.continuity import Erased, NumberMark, Trust
@@ -54,7 +56,7 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.migrate import has_migration, migrate
 from callcenter.platform.storage.objects import Objects
 from callcenter.recordings.actions import RecordingAction
-from callcenter.recordings.retention.store import repeat_erasure
+from callcenter.recordings.retention.store import ErasedRecording, repeat_erasure
 from callcenter.recordings.sealing import keys
 from callcenter.telephony.reconciliation.jobs import CHECK_AFTER, account_for_calls, check_calls
 from callcenter.telephony.reconciliation.orphaned_objects import Adoption, adopt_since
@@ -386,28 +388,28 @@ async def _repeat_erasures(
 async def _repeat(
     connection: AsyncConnection, record_keys: RecordKeys, each: Erased, actor: Actor
 ) -> bool:
-    if isinstance(each, MaskedAppeal):
-        form = await read_form(connection)
-        appeal_id = await repeat_masking(connection, record_keys, form, each)
-        if appeal_id is None:
+    if isinstance(each, ErasedRecording):
+        if not await repeat_erasure(connection, each):
             return False
-        row = await appeals.find_by_id(connection, appeal_id)
-        number = row.number if row else ""
         await audit_action(
             connection,
             actor,
-            AppealAction.RECORD_MASKED,
-            f"appeal:{number}",
-            {"masking": str(each.masking_id), "again": True},
+            RecordingAction.ERASURE_APPROVED,
+            f"recording:{each.recording_id}",
+            {"reason": each.decision, "asked_by": each.asked_by, "again": True},
         )
         return True
-    if not await repeat_erasure(connection, each):
+    form = await read_form(connection)
+    detail: dict[str, str | int | bool | None]
+    if isinstance(each, MaskedAppeal):
+        appeal_id = await repeat_masking(connection, record_keys, form, each)
+        action, detail = AppealAction.RECORD_MASKED, {"masking": str(each.masking_id)}
+    else:
+        appeal_id = await repeat_closing(connection, record_keys, form, each)
+        action, detail = AppealAction.RECORD_MOVED, {"after": AppealState.NO_REQUEST.value}
+    if appeal_id is None:
         return False
-    await audit_action(
-        connection,
-        actor,
-        RecordingAction.ERASURE_APPROVED,
-        f"recording:{each.recording_id}",
-        {"reason": each.decision, "asked_by": each.asked_by, "again": True},
-    )
+    row = await appeals.find_by_id(connection, appeal_id)
+    subject = f"appeal:{row.number if row else ''}"
+    await audit_action(connection, actor, action, subject, {**detail, "again": True})
     return True

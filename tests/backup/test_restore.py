@@ -28,8 +28,11 @@ from callcenter.appeals.form.store import read_form
 from callcenter.appeals.masking import service as masking
 from callcenter.appeals.masking import store as masking_store
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
+from callcenter.appeals.record import service as records
 from callcenter.appeals.record.manual_intake import ContactChannel, register_contact
+from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.masking import RuleScope
+from callcenter.appeals.rules.states import AppealState, Disposition
 from callcenter.backup import continuity
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.continuity import NumberMark, Trust, write_notes
@@ -155,6 +158,20 @@ async def enter(tools: WorkerResources) -> str:
     )
 
 
+async def save(tools: WorkerResources, call_id: str, version: int, content: Content) -> None:
+    """Somebody writes about an appeal."""
+    record_keys, number = RecordKeys.read(tools.settings), (await numbers(tools))[call_id]
+    await records.save(tools.engine, record_keys, person("a"), number, version, None, content)
+
+
+async def close(tools: WorkerResources, call_id: str, version: int) -> None:
+    """Somebody closes an appeal as no request."""
+    record_keys, number = RecordKeys.read(tools.settings), (await numbers(tools))[call_id]
+    await records.close_without_request(
+        tools.engine, record_keys, person("a"), number, version, Disposition.PRANK
+    )
+
+
 async def restored(settings: Settings, key: Path, *arguments: str) -> Result:
     return await run(settings, "restore", "--identity", str(key), *arguments)
 
@@ -245,6 +262,49 @@ async def test_a_lost_site_comes_back_whole(
     assert (await run(empty, "restore", "--catch-up")).exit_code == 0
     assert await numbers(here) == after
     await here.engine.dispose()
+
+
+async def test_what_was_no_request_is_erased_again(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    write(site, TALKED, BUSY)
+    await account(site)
+    await save(site, TALKED, 0, {"content": "Кричал, назвался Сейтов"})
+    await made(site)
+    write(site, LEFT)
+    await account(site)
+    await close(site, TALKED, 1)
+    await close(site, LEFT, 0)
+    await write_notes(site, datetime.now(UTC))
+    shutil.copytree(cel_file_of(site.settings).parent, cel_file_of(empty).parent)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    assert "2 maskings and erasures done again" in done.stdout
+    here = again(empty)
+    try:
+        people = "SELECT call_id FROM appeal WHERE caller_number IS NOT NULL"
+        assert await rows(here, people) == [(BUSY,)]
+        assert await rows(here, "SELECT word FROM search_word") == []
+        closed = (
+            "SELECT call_id, stage, kind, disposition, content::text, author FROM record"
+            " JOIN record_move USING (appeal_id) JOIN appeal ON appeal.id = appeal_id"
+        )
+        assert set(await rows(here, closed)) == {
+            (call, "no_request", "no_request", "prank", "{}", "user:a") for call in (TALKED, LEFT)
+        }
+        # What is written after it was opened again is not erased by another catching up.
+        record_keys, number = RecordKeys.read(empty), (await numbers(here))[LEFT]
+        opened = await records.move(
+            *(here.engine, record_keys, person("b"), number, 1),
+            AppealState.CONTACT,
+            "перезвонил",
+        )
+        await save(here, LEFT, opened.version, {"content": "Просит помощи"})
+        assert (await run(empty, "restore", "--catch-up")).exit_code == 0
+        content = "SELECT content->>'content' FROM record WHERE content <> '{}'"
+        assert await rows(here, content) == [("Просит помощи",)]
+    finally:
+        await here.engine.dispose()
 
 
 async def test_a_process_of_its_own_masks_again(
@@ -580,6 +640,6 @@ async def test_what_no_call_opened_is_not_masked_for_another(site: WorkerResourc
     )
     async with unit_of_work(site.engine) as connection:
         form = await read_form(connection)
-        with pytest.raises(NotFound, match=f"there is no appeal {lacking.appeal_id} to mask"):
+        with pytest.raises(NotFound, match=f"there is no appeal {lacking.appeal_id} to erase"):
             await repeat_masking(connection, record_keys, form, lacking)
     assert await rows(site, "SELECT caller_number FROM appeal") == [("+77010000001",)]

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import (
     Select,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -25,6 +26,7 @@ from callcenter.appeals.calls.outbound_calls import first_seq
 from callcenter.appeals.calls.tables import appeal, appeal_counter, appeal_event
 from callcenter.appeals.rules import number
 from callcenter.consultants.tables import consultant
+from callcenter.platform.core.errors import NotFound
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.storage.engine import Transaction, as_json, within
 
@@ -406,6 +408,22 @@ async def find_by_id(connection: AsyncConnection, appeal_id: UUID) -> AppealRow 
     """Find the appeal with this id."""
     row = (await connection.execute(_select_rows().where(appeal.c.id == appeal_id))).one_or_none()
     return None if row is None else AppealRow(*row)
+
+
+async def find_again(connection: AsyncConnection, appeal_id: UUID, call_id: str | None) -> UUID:
+    """The id of an appeal after a restore, which may have entered its call again. Raises NotFound.
+
+    Then it is another one. One that no call opened is entered again by nobody.
+    """
+    is_it = appeal.c.id == appeal_id
+    if call_id is not None:  # NULL would be of every appeal that no call opened
+        is_it = or_(is_it, appeal.c.call_id == call_id)
+    ids = select(appeal.c.id).where(is_it)
+    found = await connection.execute(ids.order_by(appeal.c.id != appeal_id).limit(1))
+    there: UUID | None = found.scalar_one_or_none()
+    if there is None:
+        raise NotFound(f"there is no appeal {appeal_id} to erase data of")
+    return there
 
 
 async def events(connection: AsyncConnection, appeal_id: UUID) -> list[EventRow]:

@@ -32,7 +32,6 @@ from callcenter.appeals.rules.masking import (
     remaining_change,
 )
 from callcenter.appeals.tables import masked, masking, record, record_change
-from callcenter.platform.core.errors import NotFound
 from callcenter.platform.core.registry import offers
 from callcenter.recordings.tables import recording
 
@@ -212,14 +211,7 @@ async def repeat_masking(
     Whatever retained the data then was over. An appeal that was entered again from CEL is found by
     its call. Raises NotFound when there is neither.
     """
-    is_it = appeal.c.id == done.appeal_id
-    if done.call_id is not None:  # NULL would be of every appeal that no call opened
-        is_it = or_(is_it, appeal.c.call_id == done.call_id)
-    ids = select(appeal.c.id).where(is_it).order_by(appeal.c.id != done.appeal_id)
-    found = await connection.execute(ids.limit(1))
-    appeal_id: UUID | None = found.scalar_one_or_none()
-    if appeal_id is None:
-        raise NotFound(f"there is no appeal {done.appeal_id} to mask")
+    appeal_id = await appeals.find_again(connection, done.appeal_id, done.call_id)
     await appeals.lock_appeal(connection, appeal_id)
     later = select(masked.c.at).where(masked.c.appeal_id == appeal_id, masked.c.at >= done.at)
     if (await connection.execute(later)).first() is not None:

@@ -16,7 +16,7 @@ from callcenter.appeals.contact import service as contact
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.form import store as form_store
 from callcenter.appeals.permissions import AppealPermission
-from callcenter.appeals.record import drafts, personal_data, store, transitions_store
+from callcenter.appeals.record import drafts, no_request, store, transitions_store
 from callcenter.appeals.record.store import Record, RecordUpdate
 from callcenter.appeals.rules.deadlines import DeadlineKind
 from callcenter.appeals.rules.fields import AccessRule, Content, Form, Value, WrongContent
@@ -187,8 +187,7 @@ async def move(
         values = await _changes_of_move(connection, actor, row, before, after)
         if after is AppealState.NO_REQUEST:
             form = await form_store.read_form(connection)
-            await store.erase_content(connection, keys, form, before)
-            await personal_data.erase(connection, row.id)
+            await no_request.erase(connection, keys, form, before)
         await add_transition(connection, actor, before, after, reason, values)
         steps = {"before": before.stage.value, "after": after.value}
         await audit_appeal(connection, actor, AppealAction.RECORD_MOVED, number, **steps)

@@ -29,12 +29,17 @@ async def add(
     before: AppealState,
     after: AppealState,
     reason: str,
+    *,
+    at: datetime | None = None,
 ) -> None:
-    """Add a move between stages, or a step within one (an extension, danger reported)."""
+    """Add a move between stages, or a step within one (an extension, danger reported).
+
+    It was `at` that time if it is done again, else it is now.
+    """
     await connection.execute(
         insert(record_move).values(
             appeal_id=appeal_id,
-            at=datetime.now(UTC),
+            at=at or datetime.now(UTC),
             author=author,
             before=before.value,
             after=after.value,
