@@ -21,17 +21,24 @@ from callcenter.platform.storage.engine import temporary_engine
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="A folder of environment files of units (*.env), to be in it.",
 )
+@click.option("--list", "is_list", is_flag=True, help="Make none: as `callcenter backup list`.")
 @click.pass_context
-def command(context: click.Context, with_store: bool, settings_folder: Path | None) -> None:
+def command(
+    context: click.Context, with_store: bool, settings_folder: Path | None, is_list: bool
+) -> None:
     """Make a backup: database, keys, secrets, CEL log, settings, and the list of recordings.
 
     One archive, encrypted to CALLCENTER_RECOVERY_KEYS, in the place of CALLCENTER_BACKUPS. It was
     read back when this ends. While it is made it needs as much room below CALLCENTER_VAR.
     """
-    if context.invoked_subcommand is None:
-        manifest = asyncio.run(_back_up(read_settings(), with_store, settings_folder))
-        for line in manifest.describe():
-            click.echo(line)
+    if context.invoked_subcommand is not None:
+        return
+    if is_list:
+        context.invoke(list_backups)
+        return
+    manifest = asyncio.run(_back_up(read_settings(), with_store, settings_folder))
+    for line in manifest.describe():
+        click.echo(line)
 
 
 @command.command("list")

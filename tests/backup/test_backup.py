@@ -213,7 +213,8 @@ async def test_the_command_tells_progress_and_lists_what_there_is(
     assert "reading it back" in done.stderr
     assert "their list without the objects" in done.stdout
     [name] = [each.name for each in list_backups(open_place(tools.settings))]
-    assert name in (await asyncio.to_thread(run, callcenter, ["backup", "list"])).stdout
+    for listing in (["backup", "list"], ["backup", "--list"]):
+        assert name in (await asyncio.to_thread(run, callcenter, listing)).stdout
     async with unit_of_work(tools.engine) as connection:
         query = text("SELECT action, subject FROM audit_entry")
         entries = [tuple(row) for row in await connection.execute(query)]
