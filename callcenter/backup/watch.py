@@ -27,7 +27,8 @@ from callcenter.platform.storage.objects import ObjectStoreUnavailable
 
 log = logging.getLogger(__name__)
 
-BACKUP_AFTER = timedelta(hours=36)  # one night was left out
+#: Since the newest was stored: a day, and by so much one may take longer than the one before.
+BACKUP_AFTER = timedelta(hours=25)
 LOG_AFTER = timedelta(minutes=15)  # the worker's jobs leave something in the log each minute
 NOTES_AFTER = timedelta(hours=1)  # the worker writes every minute
 ALERT_INTERVAL = 3600  # seconds after which supervisors are alerted again of what lasts
@@ -86,7 +87,7 @@ def look_at_backups(backups: Sequence[StoredBackup], mark: NumberMark | None, no
         raise BackupLate("none was made yet: `callcenter backup`, then its timer")
     newest = backups[-1]
     words = f"the newest of {len(backups)} is of {newest.taken_at:%Y-%m-%d %H:%M} UTC"
-    if now - newest.taken_at > BACKUP_AFTER:
+    if now - newest.stored_at > BACKUP_AFTER:
         raise BackupLate(f"{words}: look at callcenter-backup.timer")
     if mark is None or now - mark.at > NOTES_AFTER:
         raise BackupLate(f"{words}, but the worker notes no erasures beside it: look at its log")
