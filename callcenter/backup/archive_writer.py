@@ -39,7 +39,12 @@ def write_archive(
     # The private parts of those are elsewhere. This one opens this archive, until it is read back.
     witness = x25519.Identity.generate()
     with TemporaryFile(dir=settings.packing) as file:  # it has no name: a kill leaves nothing of it
-        archive.encrypt(members, file, [*recipients, witness.to_public()], signing_key(settings))
+        try:
+            archive.encrypt(
+                members, file, [*recipients, witness.to_public()], signing_key(settings)
+            )
+        except OSError as exc:
+            raise OperationFailed(f"cannot write into {settings.packing}: {exc.strerror}") from exc
         size = file.tell()
         file.seek(0)
         say(f"archive: {size / 1024**2:.1f} MiB, writing {name}")

@@ -38,6 +38,7 @@ class DatabaseFacts(BaseModel):
     numbers: Mapping[int, int]  #: last sequence number of appeals by the year, in two digits
     audit_entry: int  #: the newest; 0: none
     recordings: int  #: stored ones
+    bytes: int = 0  #: on the disks of its server; of an earlier version not known
 
     @property
     def major(self) -> int:
@@ -109,10 +110,10 @@ async def read_facts(connection: AsyncConnection) -> DatabaseFacts:
     found = await connection.execute(
         text(
             "SELECT now(), current_setting('server_version'), current_user,"
-            " to_regclass('alembic_version') IS NOT NULL"
+            " to_regclass('alembic_version') IS NOT NULL, pg_database_size(current_database())"
         )
     )
-    taken_at, server, owner, is_migrated = found.one()
+    taken_at, server, owner, is_migrated, size = found.one()
     if not is_migrated:
         raise OperationFailed("the database has no tables: there is nothing to back up")
     tip = await audit.last(connection)
@@ -124,6 +125,7 @@ async def read_facts(connection: AsyncConnection) -> DatabaseFacts:
         numbers=await appeals.read_counters(connection),
         audit_entry=tip.id if tip else 0,
         recordings=await recordings.count_stored(connection),
+        bytes=size,
     )
 
 

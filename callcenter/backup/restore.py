@@ -32,6 +32,7 @@ from callcenter.appeals.rules.states import AppealState
 from callcenter.backup import archive, continuity, postgres_programs, progress, site_restore
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.continuity import Erased, NumberMark, Trust
+from callcenter.backup.disk_room import require_room
 from callcenter.backup.manifest import MANIFEST, Manifest, read_facts
 from callcenter.backup.place import open_place
 from callcenter.backup.progress import RestoreProgress
@@ -131,7 +132,8 @@ async def restore(
     The database is for nobody else until `catch_up` is done. The manifest that is returned says
     which moment was reached. Raises InvalidRequest when the database has tables, or of another
     restore, a file is here that differs, or the log does not reach the moment; what `check_backup`
-    raises; NotesUnsigned, OperationFailed and DependencyUnavailable.
+    raises; NotesUnsigned, OperationFailed as when a disk has too little room, DependencyUnavailable
+    and OSError.
     """
     begun = await _find_begun(engine, request)
     if begun is None:
@@ -242,6 +244,7 @@ def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> Resto
         _refuse_later(manifest)
         continuity.read_numbers(place, Trust(signed_by, request.unsigned))  # or refuse
         site_restore.check_conflicts(settings, archive.read_sums(tar))
+        require_room(_room_needed(settings, tar, manifest))
         log_of_signer = replace(request, signer=signed_by)
         base = recovered(settings, place, log_of_signer, manifest, _parts_of(tar), say)
         with nullcontext() if manifest.server is None else base as there:
@@ -262,6 +265,18 @@ def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> Resto
                 with postgres_programs.dump(there) as copy:
                     postgres_programs.restore(settings, copy.chunks())
     return begun
+
+
+def _room_needed(
+    settings: Settings, tar: TarFile, manifest: Manifest
+) -> Iterator[tuple[Path, int]]:
+    """The bytes that will be written on this machine, with the folder that they go to."""
+    yield from site_restore.room_needed(settings, tar)
+    if manifest.server is not None:
+        parts = (info.size for info in tar if info.name.startswith(DATABASE))
+        yield settings.packing, sum(parts)
+    if settings.database_url is None:
+        yield settings.postgres_folder, manifest.database.bytes
 
 
 def _refuse_later(manifest: Manifest) -> None:

@@ -20,6 +20,7 @@ from callcenter.backup import log_archive, postgres_programs, site_files
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.archive import Member
 from callcenter.backup.archive_writer import refuse_without_key, write_archive
+from callcenter.backup.disk_room import require_room
 from callcenter.backup.manifest import (
     MANIFEST,
     DatabaseFacts,
@@ -28,7 +29,7 @@ from callcenter.backup.manifest import (
     read_facts,
     read_server,
 )
-from callcenter.backup.place import name_of
+from callcenter.backup.place import list_backups, name_of
 from callcenter.backup.postgres_programs import DatabaseCopy
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor, audit_action
@@ -59,11 +60,13 @@ async def back_up(
 
     `settings_folder` has environment files of units, for the backup to hold. A backup that is cut
     short leaves nothing. Raises InvalidRequest without a key to encrypt to, DamagedBackup when it
-    is not there as it was written, OperationFailed, DependencyUnavailable and OSError.
+    is not there as it was written, OperationFailed as when a disk has too little room,
+    DependencyUnavailable and OSError.
     """
     is_continuous, server = settings.backup_method == "continuous", None
     refuse_without_key(settings)
     settings.packing.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_room(settings, await asyncio.to_thread(_newest_size, settings, place))
     if is_continuous:  # before the base backup: the log from its beginning on will be archived
         await asyncio.to_thread(log_archive.prepare, settings)
     # Before the snapshot: a later checkpoint would speak of entries that the dump does not have.
@@ -87,6 +90,7 @@ async def back_up(
         say(f"database: snapshot of {facts.taken_at:%Y-%m-%d %H:%M:%S} UTC")
         store = await _list_store(settings, engine, listing)
         say(f"store: {store.objects} objects, {store.bytes / 1024**2:.0f} MiB")
+        _require_room(settings, store.bytes if with_store else 0)
         _warn_of_missing(facts, store, say)
         manifest = Manifest(
             format=2 if server else 1,
@@ -104,6 +108,22 @@ async def back_up(
     if not is_continuous:
         await asyncio.to_thread(log_archive.end, settings)
     return manifest
+
+
+def _newest_size(settings: Settings, place: Objects) -> int:
+    """Bytes of the newest archive, which the next one takes too, about; 0 when there is none."""
+    folder = settings.backup_store
+    if isinstance(folder, Path) and not folder.exists():
+        return 0  # to list what it has would make it
+    backups = list_backups(place)
+    return backups[-1].size if backups else 0
+
+
+def _require_room(settings: Settings, size: int) -> None:
+    """Require room for an archive where it is packed, and in a place that is a folder."""
+    place = settings.backup_store
+    folders = [settings.packing, *([place] if isinstance(place, Path) else [])]
+    require_room((folder, size) for folder in folders)
 
 
 def _read_checkpoints(settings: Settings) -> list[Member]:

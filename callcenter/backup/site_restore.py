@@ -87,6 +87,21 @@ def restore_objects(settings: Settings, tar: TarFile) -> int:
     return count
 
 
+def room_needed(settings: Settings, tar: TarFile) -> Iterator[tuple[Path, int]]:
+    """The bytes that both will write, with the folder that they go to."""
+    for info in tar:
+        path = _path_of(settings, info.name)
+        if path is not None and not path.exists():
+            yield path.parent, info.size
+    objects = [info for info in tar if info.name.startswith(STORE)]
+    yield settings.packing, max((info.size for info in objects), default=0)  # one at a time
+    store = settings.store
+    if isinstance(store, Path):
+        for info in objects:
+            if not (store / info.name.removeprefix(STORE)).exists():
+                yield store, info.size
+
+
 def _path_of(settings: Settings, name: str) -> Path | None:
     """Where a member belongs, None when it is no file of the site.
 

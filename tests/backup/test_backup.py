@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pyrage
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
 from pyrage import x25519
 from sqlalchemy import text
 
@@ -35,8 +37,10 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.objects import Objects
 from callcenter.recordings.sealing.keys import read_identity
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from tests import fork_server
 from tests.recordings.test_sealing_worker import keep, recorded, row_of
 from tests.s3 import S3Server
+from tests.services import CALLCENTER
 
 OPERATOR = Actor(None, command="operator")
 
@@ -200,6 +204,33 @@ def test_an_altered_or_cut_archive_is_damaged(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_fails_the_backup(tmp_path: Path) -> None:
     with pytest.raises(OperationFailed, match="became shorter"):
         sealed([Member.of_file("a", io.BytesIO(b"12"), 3, 0)], tmp_path / "place")
+
+
+async def test_a_disk_without_room_is_said_before_a_backup(
+    tools: WorkerResources, tmp_path: Path
+) -> None:
+    before = tmp_path / "backups" / "callcenter-20261127T000000Z.tar.age"
+    before.parent.mkdir()
+    with before.open("wb") as file:  # as large as what is free; it has no blocks
+        file.truncate(shutil.disk_usage(tmp_path).free)
+    with pytest.raises(OperationFailed, match=r"MiB free .* nothing was written yet"):
+        await made(tools)
+    assert [each.name for each in before.parent.iterdir()] == [before.name]
+    assert list(tools.settings.packing.iterdir()) == []
+
+
+def test_an_error_of_a_file_is_one_line(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    here = settings.model_copy(
+        update={
+            "var": tmp_path / "file" / "var",
+            "backups": SecretStr(str(tmp_path / "backups")),
+            "recovery_keys": (str(x25519.Identity.generate().to_public()),),
+        }
+    )
+    done = fork_server.run((*CALLCENTER, "backup"), environment(here))
+    assert done.returncode == 1
+    assert done.stderr == f"callcenter: Not a directory: {here.packing}\n"
 
 
 async def test_the_command_tells_progress_and_lists_what_there_is(

@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -407,6 +408,21 @@ async def test_a_damaged_backup_restores_nothing(
     refused = await restored(empty, offline_key)
     assert "not what was written" in str(refused.exception)
     assert not empty.secrets_folder.exists()
+
+
+async def test_a_disk_without_room_is_said_before_a_restore(
+    site: WorkerResources, empty: Settings, offline_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made(site)
+    full = SimpleNamespace(total=100, used=99, free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    refused = await restored(empty, offline_key)
+    assert "0 MiB free on the disk of" in str(refused.exception)
+    assert "1 MiB are needed" in str(refused.exception)
+    assert not empty.secrets_folder.exists()
+    here = again(empty)  # nobody is refused: it has not begun
+    assert await rows(here, "SELECT to_regclass('appeal')") == [(None,)]
+    await here.engine.dispose()
 
 
 async def test_a_backup_of_somebody_else_is_not_restored(
