@@ -52,7 +52,7 @@ from callcenter.telephony.asterisk.open_files import (
     files_needed,
     limit_of_asterisk,
 )
-from callcenter.telephony.asterisk.registrations import find_unregistered
+from callcenter.telephony.asterisk.registrations import read_registrations
 from callcenter.telephony.calls.journal.spool import pending_spools, quarantined_files
 from callcenter.telephony.calls.prompts import Prompts
 from callcenter.telephony.reconciliation import orphaned_files
@@ -210,8 +210,8 @@ def _open_files(settings: Settings) -> str:
 
 
 def _trunks(settings: Settings) -> str:
-    registered = [name for name, each in settings.operators.items() if each.registrar]
-    missing = find_unregistered(settings) if registered else []
+    registrations = asyncio.run(read_registrations(settings))
+    missing = [name for name, is_registered in registrations.items() if not is_registered]
     if missing:
         raise OperationFailed(
             f"not registered with {', '.join(missing)}, so nobody reaches the line from there: "
@@ -219,7 +219,7 @@ def _trunks(settings: Settings) -> str:
         )
     networks = [*settings.operator_networks]
     networks += [network for each in settings.operators.values() for network in each.networks]
-    return f"{len(networks)} networks of operators, registered with {len(registered)}"
+    return f"{len(networks)} networks of operators, registered with {len(registrations)}"
 
 
 def _access(settings: Settings) -> str:

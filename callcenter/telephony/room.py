@@ -23,11 +23,19 @@ async def _watch_open_files(tools: WorkerResources, redis: Redis) -> None:
     await watch_open_files(tools.settings, redis)
 
 
+async def _watch_trunks(tools: WorkerResources, redis: Redis) -> None:
+    """Alert when a trunk is not registered with its operator."""
+    from callcenter.telephony.controller.trunk_monitor import watch_trunks
+
+    await watch_trunks(tools.settings, redis)
+
+
 ROOM = Room(
     name="telephony",
     offers=(
         WorkerLoop("orphaned_journals", _replay_journals),
         WorkerLoop("open_files", _watch_open_files),
+        WorkerLoop("trunks", _watch_trunks),
         *OrderAction,
         *ACD_ALERTS,
         *CONTROLLER_ALERTS,

@@ -59,7 +59,7 @@ def _group(
 ) -> AlertGroup:
     offered = kind or AlertKind(key, "")  # another version raised it: no room of this one offers it
     opened = {alert_id: at for at, alert_id in alerts if alert_id}
-    subjects = {each.rpartition(":")[2] for each in opened} if offered.has_subject else set()
+    subjects = {each.partition(":")[2] for each in opened} if offered.has_subject else set()
     return AlertGroup(
         id=f"{key}:{language}" if opened else "",
         kind=key,
@@ -72,6 +72,7 @@ def _group(
         since=min(at for at, _ in alerts),
         label=offered.label,
         subjects=sorted(subjects)[:SUBJECTS_SHOWN],
+        is_subject_public=offered.is_subject_public,
         alerts=opened,
         taken_by=sorted(filter(None, takers)),
         is_taken=bool(takers) and "" not in takers,

@@ -2,7 +2,7 @@
 
 What was sent is noted in Redis after it was taken on: a worker that is killed in between sends it
 once more, and what could not be sent is tried again every quarter of a minute until somebody
-acknowledges it. Messages hold kinds, numbers and times: nothing personal.
+acknowledges it. Messages hold kinds, numbers, times and public subjects: nothing personal.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ async def escalate(settings: Settings, redis: Redis, now: float) -> None:
         if not due or now - noted.get(way.key, 0) < MESSAGE_INTERVAL:
             continue
         try:
-            await way.send(due)
+            await way.send([_as_sent(each) for each in due])
         except OperationFailed as exc:
             log.error("alerts not escalated, way %s, groups %d: %s", way.key, len(due), exc)
             continue
@@ -145,14 +145,18 @@ async def _drop_closed(
             await redis.hdel(ESCALATED, *closed)
 
 
+def _as_sent(group: AlertGroup) -> AlertGroup:
+    """The group as it goes outside: without extensions of staff."""
+    return group if group.is_subject_public else replace(group, subjects=())
+
+
 def _write(settings: Settings, groups: Sequence[AlertGroup]) -> dict[str, str]:
-    """The subject and the text of a message; extensions of staff are left out."""
+    """The subject and the text of a message."""
     says = [WallboardLabels(Translator(language)) for language in LANGUAGES]
     subject = N_("111: alarms that nobody has acknowledged")
     texts = [
         "\n".join(
-            f"{say.alert_since(each)} {say.alert(replace(each, subjects=()))}"
-            f" ({say.owner(each.owner)})"
+            f"{say.alert_since(each)} {say.alert(each)} ({say.owner(each.owner)})"
             for each in groups
         )
         for say in says
@@ -171,6 +175,7 @@ def _describe(settings: Settings, groups: Sequence[AlertGroup]) -> dict[str, obj
                 "severity": each.severity.value,
                 "owner": each.owner.value,
                 "language": each.language,
+                "subjects": list(each.subjects),
                 "count": each.count,
                 "since": datetime.fromtimestamp(round(each.since), UTC).isoformat(),
             }

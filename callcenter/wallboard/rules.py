@@ -77,6 +77,7 @@ class AlertGroup:
     since: float
     label: Annotated[str, Field(exclude=True)]  #: to translate; empty: a kind of another version
     subjects: Sequence[str] = ()
+    is_subject_public: Annotated[bool, Field(exclude=True)] = False
     alerts: Annotated[Mapping[str, float], Field(exclude=True)] = field(default_factory=dict)
     taken_by: Sequence[str] = ()
     is_taken: bool = False

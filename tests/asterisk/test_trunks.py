@@ -9,16 +9,22 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from callcenter.commands import check
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.secrets import SecretMissing, read_secret, write_once
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.storage.redis import open_redis
 from callcenter.sipphone.errors import Refused
 from callcenter.sipphone.phone import Phone
 from callcenter.telephony.asterisk.config.renderer import make_switch_secrets, render
-from callcenter.telephony.asterisk.registrations import find_unregistered
+from callcenter.telephony.asterisk.registrations import read_registrations
+from callcenter.telephony.controller.alerts import TRUNK_UNREGISTERED
+from callcenter.telephony.controller.trunk_monitor import check_trunks
 from tests.asterisk.registrar import ADDRESS, Registrar, registrar
 from tests.asterisk.switch import OPERATOR, PASSWORD, Switch, account, with_free_ports
 from tests.polling import NotInTime, until
@@ -54,6 +60,15 @@ async def operator(switch: Switch) -> AsyncIterator[Registrar]:
     async with registrar(switch.network_port, USER, OPERATORS_PASSWORD) as running:
         await registered(switch, running)
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def redis(redis_url: str, switch: Switch) -> AsyncIterator[Redis]:
+    """A Redis that is empty when the test begins, in the loop of this module."""
+    settings = switch.settings.model_copy(update={"redis_url": SecretStr(redis_url)})
+    async with open_redis(settings) as client:
+        await client.flushdb()
+        yield client
 
 
 async def registered(switch: Switch, operator: Registrar) -> None:
@@ -103,23 +118,44 @@ async def test_an_operator_is_recognized_by_our_registration(
             await (await phone.call("111")).answered()
 
 
-async def unregistered(switch: Switch, expected: list[str]) -> None:
-    """Return once these trunks are not registered."""
-    async with asyncio.timeout(10):
-        while await asyncio.to_thread(find_unregistered, switch.settings) != expected:
-            pass  # Asterisk's command line takes its time
+async def until_asterisk_says(switch: Switch, *, registered: bool) -> None:
+    """Return once it says so of the trunk."""
+
+    async def is_said() -> bool:
+        return await read_registrations(switch.settings) == {"beeline": registered}
+
+    await until(is_said, "Asterisk knows of the registration")
 
 
 @pytest.mark.usefixtures("operator")
 async def test_check_tells_of_a_registration_that_is_gone(switch: Switch) -> None:
     look = check.CHECKS["telephone"]["trunks"]
-    await unregistered(switch, [])
+    await until_asterisk_says(switch, registered=True)
     message = await asyncio.to_thread(look, switch.settings)
     assert message == "2 networks of operators, registered with 1"
     await switch.cli("pjsip send unregister operator-beeline")
-    await unregistered(switch, ["beeline"])
+    await until_asterisk_says(switch, registered=False)
     with pytest.raises(OperationFailed, match="not registered with beeline"):
         await asyncio.to_thread(look, switch.settings)
+
+
+async def test_a_trunk_alerts_until_it_is_registered_again(
+    switch: Switch, operator: Registrar, redis: Redis
+) -> None:
+    await until_asterisk_says(switch, registered=True)
+    assert await check_trunks(switch.settings, redis, frozenset()) == frozenset()
+    await switch.cli("pjsip send unregister operator-beeline")
+    await until_asterisk_says(switch, registered=False)
+    missing = await check_trunks(switch.settings, redis, frozenset())
+    assert await redis.hkeys(OPEN) == []
+    for _ in range(2):
+        missing = await check_trunks(switch.settings, redis, missing)
+        assert await redis.hkeys(OPEN) == ["trunk_unregistered:beeline"]
+    assert await redis.hgetall("desk:alarm_counts") == {TRUNK_UNREGISTERED.key: "1"}
+    await registered(switch, operator)
+    await until_asterisk_says(switch, registered=True)
+    assert await check_trunks(switch.settings, redis, missing) == frozenset()
+    assert await redis.hkeys(OPEN) == []
 
 
 async def test_calls_to_the_registrar_are_signed_by_its_account(

@@ -1,14 +1,26 @@
 """What the tests of the storage share."""
 
+from collections.abc import AsyncIterator
+
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.launcher.port_check import with_free_ports
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.platform.storage.redis import open_redis
+from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
 from callcenter.telephony.reconciliation import jobs
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from tests.storage.recorded import AUDIO, BUSY, KILLED, LEFT_A_TALK, REDIRECTED, TALKED, raw
+
+
+@pytest.fixture
+async def ours(redis: Redis, settings: Settings) -> AsyncIterator[Redis]:
+    """A client of the worker, with its rights."""
+    async with open_redis(as_redis_user(settings, RedisUser.WORKER)) as client:
+        yield client
 
 
 @pytest.fixture

@@ -18,9 +18,8 @@ from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.monitoring.alerts import OPEN, raise_alert
 from callcenter.platform.storage.jobs import WorkerResources
-from callcenter.platform.storage.redis import open_redis
-from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
 from callcenter.telephony.acd.alerts import NOBODY_SIGNED_IN, NOT_RECORDED
+from callcenter.telephony.controller.alerts import TRUNK_UNREGISTERED
 from callcenter.wallboard import escalation
 from callcenter.wallboard.escalation import (
     ESCALATE_AFTER,
@@ -41,13 +40,6 @@ APPEAL = "2600000017"
 async def mailbox() -> AsyncIterator[SmtpMailbox]:
     async with smtp_server() as opened:
         yield opened
-
-
-@pytest.fixture
-async def ours(redis: Redis, settings: Settings) -> AsyncIterator[Redis]:
-    """A client of the worker, with its rights."""
-    async with open_redis(as_redis_user(settings, RedisUser.WORKER)) as client:
-        yield client
 
 
 @pytest.fixture
@@ -82,6 +74,15 @@ async def test_a_danger_nobody_acknowledges_is_mailed(
     assert "204" not in text
     await escalate(mailing, ours, now + DANGER_AFTER + REPEAT_AFTER[DANGER_WAITS.severity] + 3)
     assert len(mailbox.messages) == 2
+
+
+async def test_a_mail_names_the_trunk_that_is_not_registered(
+    mailing: Settings, mailbox: SmtpMailbox, redis: Redis, ours: Redis
+) -> None:
+    await raise_alert(redis, TRUNK_UNREGISTERED, about="trunk_unregistered:kcell")
+    await escalate(mailing, ours, time.time() + DANGER_AFTER + 1)
+    [message] = mailbox.messages
+    assert message.get_content().count("Оператор: kcell (") == 2  # in both languages
 
 
 async def test_overdue_appeals_are_one_line_of_one_message(
@@ -159,13 +160,18 @@ async def test_a_mail_server_that_fails_stops_no_webhook(
     later = time.time() + DANGER_AFTER + 1
     try:
         await raise_alert(redis, NOT_RECORDED, "kk", about="not_recorded:1.1")
+        await raise_alert(redis, HELP_REQUESTED, about="help:204")
+        await raise_alert(redis, TRUNK_UNREGISTERED, about="trunk_unregistered:kcell")
         await escalate(mailing.model_copy(update=hook | nowhere), ours, later)
     finally:
         await runner.cleanup()
     [content] = posted
     assert content["url"] == "https://111.example.kz/live/alarms"
-    [alert] = content["alerts"]
-    assert (alert["kind"], alert["severity"], alert["count"]) == ("not_recorded", "critical", 1)
+    alerts = {each["kind"]: each for each in content["alerts"]}
+    alert = alerts["not_recorded"]
+    assert (alert["severity"], alert["count"]) == ("critical", 1)
+    subjects = {kind: each["subjects"] for kind, each in alerts.items() if each["subjects"]}
+    assert subjects == {"trunk_unregistered": ["kcell"]}  # and no extension of a consultant
     assert mailbox.messages == []
     mailbox.reply = "250 OK"  # what failed is tried again, and what arrived is not
     await escalate(mailing, ours, later)

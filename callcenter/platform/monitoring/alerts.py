@@ -28,7 +28,8 @@ class AlertKind:
     key: str  #: in Redis and in metrics: it stays, whatever the kind is called
     label: str  #: a message to be translated; its last words lead to the language, if there is one
     severity: AlertSeverity = AlertSeverity.WARNING
-    has_subject: bool = False  #: what follows the last : of its `about` is shown after the label
+    has_subject: bool = False  #: what follows the first : of its `about` is shown after the label
+    is_subject_public: bool = False  #: nothing personal: it is in what is sent outside, too
     owner: AlertOwner = AlertOwner.SENIOR
     path: str = "/live"  #: where its owner acts
     passes: bool = False  #: nobody has to act: it is shown for ten minutes
@@ -94,6 +95,13 @@ async def close_settled(redis: Redis, prefix: str, late: Iterable[str]) -> None:
     opened = [str(each) for each in await redis.hkeys(OPEN)]
     settled = [each for each in opened if each.startswith(f"{prefix}:") and each not in still]
     await close_alerts(redis, settled)
+
+
+async def forget_alerts(redis: Redis, causes: Collection[str]) -> None:
+    """Close the open alerts about causes that are over; one that comes back is a new alert."""
+    if causes:
+        await redis.delete(*(f"desk:alarmed:{each}" for each in causes))
+        await close_alerts(redis, causes)
 
 
 async def raise_alert_once(

@@ -34,6 +34,8 @@ from panoramisk.message import Message
 from callcenter.platform.core.beats import next_beat
 from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest, OperationFailed
 from callcenter.platform.core.late_answers import answer_within
+from callcenter.platform.core.secrets import read_secret
+from callcenter.platform.core.settings import Settings
 from callcenter.telephony.asterisk.resource_ids import ASTERISK_USER
 
 log = logging.getLogger(__name__)
@@ -219,6 +221,17 @@ class Ami:
         except Exception:
             log.exception("AMI start failed: %s: our fault", self._where)
             link.close()
+
+
+async def ask_once(settings: Settings, action: str, connect_timeout: float) -> Answer:
+    """Have Asterisk carry out one action by a connection of its own, made in so many seconds.
+
+    Raises SecretMissing, DependencyUnavailable, AmiActionFailed or AmiUnavailable.
+    """
+    secret = read_secret(settings.secrets_folder, "ami")
+    async with Ami(port=settings.ami_port, secret=secret) as ami:
+        await ami.ready(connect_timeout)
+        return await ami.action({"Action": action})
 
 
 class AmiConnection(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types

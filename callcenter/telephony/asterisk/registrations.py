@@ -1,31 +1,19 @@
 """Our registrations with operators, as the running Asterisk tells them."""
 
-import re
-import subprocess
-
-from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
-from callcenter.telephony.asterisk.config.binary import cli_command
+from callcenter.telephony.asterisk.ami import ask_once
 
-_LINE = re.compile(r"^ *operator-([a-z0-9]+)/\S+ +\S+ +(\w+)", re.MULTILINE)
-_TIMEOUT = 20  # seconds; it answers at once
+CONNECT_TIMEOUT = 5.0  # seconds
 
 
-def find_unregistered(settings: Settings) -> list[str]:
-    """Names of operators with whom we are to be registered and are not.
+async def read_registrations(settings: Settings) -> dict[str, bool]:
+    """Whether we are registered, by the name of each operator with whom we are to be.
 
-    Raises OperationFailed when Asterisk does not answer.
+    Where there is none, Asterisk is not asked. Raises OperationFailed when it does not answer.
     """
-    command = cli_command(settings, "pjsip show registrations")
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT)
-    except subprocess.TimeoutExpired as exc:
-        raise OperationFailed(f"Asterisk did not answer within {_TIMEOUT} s") from exc
-    if done.returncode != 0:
-        raise OperationFailed("Asterisk does not run, so no trunk is registered: start it")
-    states = dict(_LINE.findall(done.stdout))
-    return [
-        name
-        for name, operator in settings.operators.items()
-        if operator.registrar is not None and states.get(name) != "Registered"
-    ]
+    names = [name for name, each in settings.operators.items() if each.registrar is not None]
+    if not names:
+        return {}
+    answer = await ask_once(settings, "PJSIPShowRegistrationsOutbound", CONNECT_TIMEOUT)
+    registered = {each["ObjectName"] for each in answer.items if each.get("Status") == "Registered"}
+    return {name: f"operator-{name}" in registered for name in names}

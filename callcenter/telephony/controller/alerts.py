@@ -1,8 +1,8 @@
-"""Alerts about disks with recordings and journals, and the open files of Asterisk."""
+"""Alerts about disks with recordings and journals, open files of Asterisk, and trunks."""
 
 from callcenter.platform.core.errors import N_
 from callcenter.platform.monitoring.alerts import AlertKind
-from callcenter.platform.monitoring.severity import AlertOwner
+from callcenter.platform.monitoring.severity import AlertOwner, AlertSeverity
 
 DISK_FILLS = AlertKind(
     "disk_fills",
@@ -25,4 +25,17 @@ OPEN_FILES_RUN_OUT = AlertKind(
     owner=AlertOwner.ADMINISTRATOR,
 )
 
-ALERTS = (DISK_FILLS, DISK_ALMOST_FULL, OPEN_FILES_RUN_OUT)
+#: Who does not get through leaves nothing by which to be called back.
+TRUNK_UNREGISTERED = AlertKind(
+    "trunk_unregistered",
+    N_(
+        "Calls of an operator may not reach 111, its trunk is not registered: "
+        "tell the administrator. Operator:"
+    ),
+    AlertSeverity.CRITICAL,
+    has_subject=True,
+    is_subject_public=True,
+    owner=AlertOwner.ADMINISTRATOR,
+)
+
+ALERTS = (DISK_FILLS, DISK_ALMOST_FULL, OPEN_FILES_RUN_OUT, TRUNK_UNREGISTERED)

@@ -19,13 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals.masking import store as masking_store
 from callcenter.appeals.rules.number import NumbersExhausted
 from callcenter.platform.core.errors import OperationFailed
-from callcenter.platform.core.secrets import read_secret
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.monitoring.alerts import raise_alert_of_new
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources, enqueue_after, jobs, tools_of
 from callcenter.platform.storage.redis import open_redis
-from callcenter.telephony.asterisk.ami import Ami
+from callcenter.telephony.asterisk.ami import ask_once
 from callcenter.telephony.calls.journal.spool import pending_spools
 from callcenter.telephony.reconciliation import (
     backfill,
@@ -55,7 +54,7 @@ CHECK = "ledger.check_calls"
 CHECK_AFTER = orphaned_files.QUIET_AFTER + timedelta(minutes=5)
 CHECK_WINDOW = timedelta(days=2)  # every night: so what one night could not do, the next does
 MASKED_SINCE = timedelta(days=2)  # of CEL, beyond its term: a file is of a day, and deleted later
-SWITCH_LIMIT = 5.0  # seconds for Asterisk to list its channels
+SWITCH_LIMIT = 5.0  # seconds to connect to Asterisk
 ALERT_REPEAT_AFTER = 5 * 86_400  # seconds, longer than a difference is looked at
 
 
@@ -233,10 +232,7 @@ async def _mark_lost_over(tools: WorkerResources) -> None:
 
 async def _list_channels(settings: Settings) -> set[str]:
     """The ids of Asterisk's channels now."""
-    secret = read_secret(settings.secrets_folder, "ami")
-    async with Ami(port=settings.ami_port, secret=secret) as ami:
-        await ami.ready(SWITCH_LIMIT)
-        answer = await ami.action({"Action": "CoreShowChannels"})
+    answer = await ask_once(settings, "CoreShowChannels", SWITCH_LIMIT)
     return {item["Uniqueid"] for item in answer.items}
 
 
