@@ -308,6 +308,30 @@ async def test_what_was_no_request_is_erased_again(
         await here.engine.dispose()
 
 
+async def test_what_no_call_opened_is_not_taken_for_another(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    kept, record_keys = await enter(site), RecordKeys.read(site.settings)
+    content = {"content": "Просит помощи"}
+    await records.save(site.engine, record_keys, person("a"), kept, 1, None, content)
+    await made(site)
+    closed = await enter(site)  # which the backup lacks, as Asterisk's log does
+    await records.close_without_request(
+        site.engine, record_keys, person("a"), closed, 1, Disposition.PRANK
+    )
+    [(appeal_id,)] = await rows(site, "SELECT id FROM appeal WHERE number = :it", it=closed)
+    await write_notes(site, datetime.now(UTC))
+    done = await restored(empty, offline_key)
+    assert f"not here to be erased: there is no appeal {appeal_id}" in done.stdout
+    here = again(empty)
+    query = (
+        "SELECT number, caller_number, stage, content->>'content' FROM appeal"
+        " JOIN record ON appeal_id = appeal.id"
+    )
+    assert await rows(here, query) == [(kept, "+77010000001", "contact", "Просит помощи")]
+    await here.engine.dispose()
+
+
 async def test_a_process_of_its_own_masks_again(
     site: WorkerResources, empty: Settings, offline_key: Path
 ) -> None:
