@@ -1,10 +1,10 @@
 """Notes beside the backups: numbers and erasures since, which a restore must not undo.
 
 `numbers.json` has the last numbers of appeals, and how many lines the other notes have.
-`erasures/DAY.jsonl.age` has the maskings of appeals, those that were closed as no request, and the
-erasures of recordings of that day (UTC), encrypted as recordings are. The worker writes both every
-minute, when they changed. A line is never taken out: a note that is gone, or an older one, is
-noticed by that count.
+`erasures/DAY.jsonl.age` has the maskings of appeals, those that were closed as no request or opened
+again, and the erasures of recordings of that day (UTC), encrypted as recordings are. The worker
+writes both every minute, when they changed. A line is never taken out: a note that is gone, or an
+older one, is noticed by that count.
 
 The last line of a note, inside of the encryption, is this site's signature of its name and all
 before. What is not so signed is never believed: the worker writes it anew from the database, and a
@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.masking.store import MaskedAppeal, list_masked
-from callcenter.appeals.record.no_request import ClosedAppeal, list_closed
+from callcenter.appeals.record.no_request import ClosedAppeal, ReopenedAppeal, list_closed
 from callcenter.backup.place import list_backups, open_place
 from callcenter.backup.signature import BadSignature, sign, signer_of, signing_key
 from callcenter.platform.audit.rules.checkpoints import fingerprint
@@ -48,7 +48,7 @@ DAY = timedelta(days=1)
 NOT_OURS = "note not signed by this site, written anew from the database: %s"
 MARK_TERM = timedelta(minutes=10)  #: unchanged numbers are written anew after it
 
-Erased = MaskedAppeal | ClosedAppeal | ErasedRecording
+Erased = MaskedAppeal | ClosedAppeal | ReopenedAppeal | ErasedRecording
 
 _Key = TypeVar("_Key", int, date)
 _line: TypeAdapter[Erased] = TypeAdapter(Erased)

@@ -27,7 +27,13 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
-from callcenter.appeals.record.no_request import repeat_closing
+from callcenter.appeals.record.no_request import (
+    ChangedSinceRestore,
+    ClosedAppeal,
+    ReopenedAppeal,
+    repeat_closing,
+    repeat_reopening,
+)
 from callcenter.appeals.rules.states import AppealState
 from callcenter.backup import archive, continuity, postgres_programs, progress, site_restore
 from callcenter.backup.actions import BackupAction
@@ -81,6 +87,7 @@ class CatchUp(NamedTuple):
     adopted: Sequence[Adoption]
     erased: int
     not_here: Sequence[str]  #: what was erased, and is not here
+    changed: Sequence[str]  #: what was closed as no request, and has been worked on since
     left: Sequence[Discrepancy]
 
     def describe(self) -> list[str]:
@@ -91,6 +98,7 @@ class CatchUp(NamedTuple):
             f"{len(self.adopted) - len(strangers)} recordings adopted from the store",
             f"{self.erased} maskings and erasures done again",
             *(f"not here to be erased: {each}" for each in self.not_here),
+            *(f"was closed as no request, and was changed since: {each}" for each in self.changed),
             *(f"belongs to no recording: {each.name}  {each.why}" for each in strangers),
             *(f"DIFFERS {each.kind} {each.subject}  {each.why}" for each in self.left),
         ]
@@ -98,7 +106,7 @@ class CatchUp(NamedTuple):
     @property
     def is_clean(self) -> bool:
         """Whether nothing is left to people."""
-        return not self.left and all(each.appeal_id for each in self.adopted)
+        return not (self.left or self.changed) and all(each.appeal_id for each in self.adopted)
 
 
 def check_backup(place: Objects, name: str, identity: Path, signer: str | None) -> Manifest:
@@ -156,21 +164,22 @@ async def restore(
 
 async def catch_up(
     tools: WorkerResources,
-    since: datetime,
     actor: Actor,
     extra: Sequence[x25519.Identity] = (),
     *,
     signer: str | None = None,
     unsigned: Collection[str] = (),
 ) -> CatchUp:
-    """Enter again, adopt and erase what came since that moment. Repeatable, safe to kill.
+    """Enter again, adopt and erase what came since the backup. Repeatable, safe to kill.
 
     With it a restore is finished, and processes may use the database.
     `extra` are keys that open the notes of erasures beside those of the center. They must be of
-    this signer, by default of this site, but for those in `unsigned`. Raises NotesUnsigned and
-    NotesMissing before it changes anything, DependencyUnavailable, OperationFailed and OSError.
+    this signer, by default of this site, but for those in `unsigned`. Raises NotFound without a
+    restore, RestoreUnfinished when it is too early, NotesUnsigned and NotesMissing, all before it
+    changes anything; DependencyUnavailable, OperationFailed and OSError.
     """
     now = datetime.now(UTC)
+    restored_at, since = await _find_restored(tools.engine)
     ring = await asyncio.to_thread(keys.read, tools.settings.keys)
     place, identities = open_place(tools.settings), [*extra, *ring.identities]
     own = Trust.of_key(await asyncio.to_thread(signing_key, tools.settings)).signer
@@ -185,26 +194,24 @@ async def catch_up(
         tools, since=since - RECONCILED_BEFORE, until=max(now - CHECK_AFTER, since), repair=True
     )
     calls = await _count_given(tools.engine) - before
-    erased, not_here = await _repeat_erasures(tools, done, actor)
+    again = await _repeat_erasures(tools, done, actor, restored_at)
     async with unit_of_work(tools.engine) as connection:
         await progress.end(connection)
     left = [each for each in found if each not in repaired]
-    return CatchUp(calls, adopted, erased, not_here, left)
+    return CatchUp(calls, adopted, *again, left)
 
 
-async def restored_to(engine: AsyncEngine) -> datetime:
-    """The moment to which this database was restored last.
-
-    Raises NotFound, and RestoreUnfinished when it is too early to catch up.
-    """
+async def _find_restored(engine: AsyncEngine) -> tuple[datetime, datetime]:
+    """When this database was restored last, and to which moment."""
     async with unit_of_work(engine) as connection:
         begun = await progress.find(connection)
         if begun is not None and not begun.is_renumbered:
             raise RestoreUnfinished
-        detail = await audit.newest_detail(connection, BackupAction.RESTORED)
-    if detail is None:
+        restored = await audit.find_newest(connection, BackupAction.RESTORED)
+    if restored is None:
         raise NotFound("this database was never restored from a backup")
-    return datetime.fromisoformat(str(detail["taken_at"]))
+    at, detail = restored
+    return at, datetime.fromisoformat(str(detail["taken_at"]))
 
 
 async def _find_begun(engine: AsyncEngine, request: RestoreRequest) -> RestoreProgress | None:
@@ -386,22 +393,41 @@ async def _count_given(engine: AsyncEngine) -> int:
 
 
 async def _repeat_erasures(
-    tools: WorkerResources, done: Sequence[Erased], actor: Actor
-) -> tuple[int, list[str]]:
-    """Each in a transaction of its own, with its audit entry."""
+    tools: WorkerResources, done: Sequence[Erased], actor: Actor, restored_at: datetime
+) -> tuple[int, list[str], list[str]]:
+    """Each in a transaction of its own, with its audit entry.
+
+    Returns how many, what is not here, and what was changed since the restore.
+    """
     record_keys = await asyncio.to_thread(RecordKeys.read, tools.settings)
-    count, not_here = 0, list[str]()
-    for each in done:
+    count, not_here, changed = 0, list[str](), list[str]()
+    for each in sorted(done, key=_done_at):
         try:
             async with unit_of_work(tools.engine) as connection:
-                count += await _repeat(connection, record_keys, each, actor)
+                count += await _repeat(connection, record_keys, each, actor, restored_at)
         except NotFound as exc:
             not_here.append(str(exc))
-    return count, not_here
+        except ChangedSinceRestore as exc:
+            changed.append(str(exc))
+    return count, not_here, changed
+
+
+def _done_at(each: Erased) -> datetime:
+    match each:
+        case ClosedAppeal():
+            return each.closed_at
+        case ReopenedAppeal():
+            return each.reopened_at
+        case _:
+            return each.decided_at
 
 
 async def _repeat(
-    connection: AsyncConnection, record_keys: RecordKeys, each: Erased, actor: Actor
+    connection: AsyncConnection,
+    record_keys: RecordKeys,
+    each: Erased,
+    actor: Actor,
+    restored_at: datetime,
 ) -> bool:
     if isinstance(each, ErasedRecording):
         if not await repeat_erasure(connection, each):
@@ -416,12 +442,16 @@ async def _repeat(
         return True
     form = await read_form(connection)
     detail: dict[str, str | int | bool | None]
-    if isinstance(each, MaskedAppeal):
-        appeal_id = await repeat_masking(connection, record_keys, form, each)
-        action, detail = AppealAction.RECORD_MASKED, {"masking": str(each.masking_id)}
-    else:
-        appeal_id = await repeat_closing(connection, record_keys, form, each)
-        action, detail = AppealAction.RECORD_MOVED, {"after": AppealState.NO_REQUEST.value}
+    match each:
+        case MaskedAppeal():
+            appeal_id = await repeat_masking(connection, record_keys, form, each)
+            action, detail = AppealAction.RECORD_MASKED, {"masking": str(each.masking_id)}
+        case ClosedAppeal():
+            appeal_id = await repeat_closing(connection, record_keys, form, each, restored_at)
+            action, detail = AppealAction.RECORD_MOVED, {"after": AppealState.NO_REQUEST.value}
+        case ReopenedAppeal():
+            appeal_id = await repeat_reopening(connection, record_keys, each)
+            action, detail = AppealAction.RECORD_MOVED, {"after": AppealState.CONTACT.value}
     if appeal_id is None:
         return False
     row = await appeals.find_by_id(connection, appeal_id)

@@ -97,8 +97,7 @@ async def _restore(settings: Settings, request: RestoreRequest) -> None:
         for line in manifest.describe():
             click.echo(line)
         tools = WorkerResources(settings, engine)
-        since, keys = manifest.database.taken_at, [request.identity]
-        await _finish(tools, since, keys, request.signer, request.unsigned)
+        await _finish(tools, [request.identity], request.signer, request.unsigned)
 
 
 async def _catch_up(
@@ -108,20 +107,18 @@ async def _catch_up(
     unsigned: Collection[str],
 ) -> None:
     async with temporary_engine(settings, is_restoring=True) as engine:
-        since = await restore.restored_to(engine)
-        await _finish(WorkerResources(settings, engine), since, keys, signer, unsigned)
+        await _finish(WorkerResources(settings, engine), keys, signer, unsigned)
 
 
 async def _finish(
     tools: WorkerResources,
-    since: datetime,
     keys: Sequence[x25519.Identity],
     signer: str | None,
     unsigned: Collection[str],
 ) -> None:
     try:
         done = await restore.catch_up(
-            tools, since, Actor.of_command(), keys, signer=signer, unsigned=unsigned
+            tools, Actor.of_command(), keys, signer=signer, unsigned=unsigned
         )
     except (NotesUnsigned, NotesMissing):
         _say("restored, but nothing that came since: no process starts before this was run again")

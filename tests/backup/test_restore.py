@@ -173,6 +173,17 @@ async def close(tools: WorkerResources, call_id: str, version: int) -> None:
     )
 
 
+async def reopen(tools: WorkerResources, call_id: str, version: int) -> int:
+    """Somebody opens again what was closed as no request; returns its version then."""
+    record_keys, number = RecordKeys.read(tools.settings), (await numbers(tools))[call_id]
+    opened = await records.move(
+        *(tools.engine, record_keys, person("b"), number, version),
+        AppealState.CONTACT,
+        "перезвонил",
+    )
+    return opened.version
+
+
 async def restored(settings: Settings, key: Path, *arguments: str) -> Result:
     return await run(settings, "restore", "--identity", str(key), *arguments)
 
@@ -294,18 +305,67 @@ async def test_what_was_no_request_is_erased_again(
             (call, "no_request", "no_request", "prank", "{}", "user:a") for call in (TALKED, LEFT)
         }
         # What is written after it was opened again is not erased by another catching up.
-        record_keys, number = RecordKeys.read(empty), (await numbers(here))[LEFT]
-        opened = await records.move(
-            *(here.engine, record_keys, person("b"), number, 1),
-            AppealState.CONTACT,
-            "перезвонил",
-        )
-        await save(here, LEFT, opened.version, {"content": "Просит помощи"})
+        version = await reopen(here, LEFT, 1)
+        await save(here, LEFT, version, {"content": "Просит помощи"})
         assert (await run(empty, "restore", "--catch-up")).exit_code == 0
         content = "SELECT content->>'content' FROM record WHERE content <> '{}'"
         assert await rows(here, content) == [("Просит помощи",)]
     finally:
         await here.engine.dispose()
+
+
+async def test_what_was_opened_again_before_the_loss_stays_open(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    write(site, TALKED)
+    await account(site)
+    await made(site)
+    await close(site, TALKED, 0)
+    await write_notes(site, datetime.now(UTC))
+    await reopen(site, TALKED, 2)
+    await write_notes(site, datetime.now(UTC))
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    here = again(empty)
+    moves = (
+        "SELECT stage, disposition, caller_number, author, reason FROM record_move"
+        " JOIN record USING (appeal_id) JOIN appeal ON appeal.id = appeal_id ORDER BY at"
+    )
+    opened = ("contact", None, None)
+    found = [(*opened, "user:a", ""), (*opened, "user:b", "перезвонил")]
+    assert await rows(here, moves) == found
+    assert (await run(empty, "restore", "--catch-up")).exit_code == 0
+    assert await rows(here, moves) == found
+    await here.engine.dispose()
+
+
+async def test_what_was_changed_since_the_restore_is_not_erased(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    write(site, TALKED, BUSY)
+    await account(site)
+    await made(site)
+    await close(site, TALKED, 0)
+    await close(site, BUSY, 0)
+    now, place = datetime.now(UTC), open_place(site.settings)
+    await write_notes(site, now)
+    name = f"erasures/{now:%Y-%m-%d}.jsonl.age"
+    note = b"".join(place.stream(name))
+    for each in (name, continuity.NUMBERS):
+        place.remove(each)
+    assert (await restored(empty, offline_key)).exit_code == 0
+    here = again(empty)
+    await save(here, TALKED, 0, {"content": "Просит помощи"})
+    place.put(name, BytesIO(note))  # found later
+    done = await run(empty, "restore", "--catch-up")
+    number = (await numbers(here))[TALKED]
+    assert f"was closed as no request, and was changed since: appeal {number}" in done.stdout
+    assert done.exit_code != 0
+    stages = "SELECT call_id, stage FROM record JOIN appeal ON appeal.id = appeal_id"
+    assert set(await rows(here, stages)) == {(TALKED, "contact"), (BUSY, "no_request")}
+    content = "SELECT content->>'content' FROM record WHERE content <> '{}'"
+    assert await rows(here, content) == [("Просит помощи",)]
+    await here.engine.dispose()
 
 
 async def test_what_no_call_opened_is_not_taken_for_another(

@@ -1,10 +1,12 @@
-"""Appeals that were closed as no request: what closing erases, and erases again after a restore."""
+"""Appeals closed as no request: what closing erases, and does again after a restore."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls import store as appeals
@@ -14,14 +16,19 @@ from callcenter.appeals.record import personal_data, store, transitions_store
 from callcenter.appeals.record.store import Record
 from callcenter.appeals.rules.fields import Form
 from callcenter.appeals.rules.states import AppealKind, AppealState
-from callcenter.appeals.tables import record, record_move
+from callcenter.appeals.tables import record, record_change, record_move
+from callcenter.platform.core.errors import Conflict
 
 CLOCK_MARGIN = timedelta(hours=1)  # by which moves may be numbered otherwise than by their times
 
-_IS_CLOSING = (
-    record_move.c.after == AppealState.NO_REQUEST.value,
-    record_move.c.before != AppealState.NO_REQUEST.value,  # else it is a step within the stage
-)
+_CLOSED = AppealState.NO_REQUEST.value
+# Else it is a step within the stage.
+_IS_CLOSING = (record_move.c.after == _CLOSED, record_move.c.before != _CLOSED)
+_IS_REOPENING = (record_move.c.before == _CLOSED, record_move.c.after != _CLOSED)
+
+
+class ChangedSinceRestore(Conflict):
+    """An appeal on which somebody has worked since it was restored: a person decides on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,18 @@ class ClosedAppeal:
     call_id: str | None
     closed_at: datetime
     closed_by: str
-    disposition: str | None
+    disposition: str | None  #: the newest, if it was closed again since
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenedAppeal:
+    """An appeal that was opened again after it, with all that it takes to repeat it."""
+
+    appeal_id: UUID
+    call_id: str | None
+    reopened_at: datetime
+    reopened_by: str
+    reason: str
 
 
 async def erase(connection: AsyncConnection, keys: RecordKeys, form: Form, before: Record) -> None:
@@ -43,8 +61,20 @@ async def erase(connection: AsyncConnection, keys: RecordKeys, form: Form, befor
 
 async def list_closed(
     connection: AsyncConnection, since: datetime, until: datetime
-) -> list[ClosedAppeal]:
-    """Appeals that were closed as no request from `since` to before `until`."""
+) -> list[ClosedAppeal | ReopenedAppeal]:
+    """Appeals that were closed as no request, or opened again, from `since` to before `until`."""
+    closed = await _list_moves(connection, since, until, record.c.disposition, *_IS_CLOSING)
+    reopened = await _list_moves(connection, since, until, record_move.c.reason, *_IS_REOPENING)
+    return [*(ClosedAppeal(*row) for row in closed), *(ReopenedAppeal(*row) for row in reopened)]
+
+
+async def _list_moves(
+    connection: AsyncConnection,
+    since: datetime,
+    until: datetime,
+    column: ColumnElement[Any],
+    *conditions: ColumnElement[bool],
+) -> Sequence[Row[Any]]:
     # Moves are many, and by number they are found from the newest back to that time.
     older = (
         select(record_move.c.id)
@@ -53,38 +83,40 @@ async def list_closed(
         .limit(1)
     )
     query = (
-        select(
-            appeal.c.id,
-            appeal.c.call_id,
-            record_move.c.at,
-            record_move.c.author,
-            record.c.disposition,
-        )
+        select(appeal.c.id, appeal.c.call_id, record_move.c.at, record_move.c.author, column)
         .join(record, record.c.appeal_id == record_move.c.appeal_id)
         .join(appeal, appeal.c.id == record_move.c.appeal_id)
         .where(record_move.c.id > func.coalesce(older.scalar_subquery(), 0))
-        .where(record_move.c.at >= since, record_move.c.at < until, *_IS_CLOSING)
+        .where(record_move.c.at >= since, record_move.c.at < until, *conditions)
     )
-    return [ClosedAppeal(*row) for row in await connection.execute(query)]
+    return (await connection.execute(query)).all()
 
 
 async def repeat_closing(
-    connection: AsyncConnection, keys: RecordKeys, form: Form, done: ClosedAppeal
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    form: Form,
+    done: ClosedAppeal,
+    restored_at: datetime,
 ) -> UUID | None:
     """Close and erase again what a restore brought back; returns the appeal, None when it is.
 
     An appeal that was entered again from CEL is found by its call. Raises NotFound when there is
-    neither.
+    neither, ChangedSinceRestore when somebody has worked on it since.
     """
     appeal_id = await appeals.find_again(connection, done.appeal_id, done.call_id)
     await appeals.lock_appeal(connection, appeal_id)
-    # What was entered after it was opened again stays.
-    later = select(record_move.c.id).where(
-        record_move.c.appeal_id == appeal_id, record_move.c.at >= done.closed_at, *_IS_CLOSING
-    )
-    if (await connection.execute(later.limit(1))).first() is not None:
-        return None
     before = await store.find(connection, keys, appeal_id, alone=True)
+    # What was entered after it was opened again stays.
+    if before.stage is AppealState.NO_REQUEST or await _has_moved(
+        connection, appeal_id, done.closed_at
+    ):
+        return None
+    if before.stage is not AppealState.CONTACT or await _is_changed(
+        connection, appeal_id, restored_at
+    ):
+        row = await appeals.find_by_id(connection, appeal_id)
+        raise ChangedSinceRestore(f"appeal {row.number if row else appeal_id}")
     await erase(connection, keys, form, before)
     await store.change_row(
         connection,
@@ -99,9 +131,62 @@ async def repeat_closing(
         connection,
         appeal_id,
         done.closed_by,
-        AppealState.CONTACT,
+        before.stage,
         AppealState.NO_REQUEST,
         "",
         at=done.closed_at,
     )
     return appeal_id
+
+
+async def repeat_reopening(
+    connection: AsyncConnection, keys: RecordKeys, done: ReopenedAppeal
+) -> UUID | None:
+    """Open again what was open before a restore; returns the appeal, None when it is.
+
+    Raises NotFound as `repeat_closing` does.
+    """
+    appeal_id = await appeals.find_again(connection, done.appeal_id, done.call_id)
+    await appeals.lock_appeal(connection, appeal_id)
+    before = await store.find(connection, keys, appeal_id, alone=True)
+    if before.stage is not AppealState.NO_REQUEST or await _has_moved(
+        connection, appeal_id, done.reopened_at
+    ):
+        return None
+    await store.change_row(
+        connection,
+        before,
+        version=before.version + 1,
+        stage=AppealState.CONTACT,
+        disposition=None,
+    )
+    await transitions_store.add(
+        connection,
+        appeal_id,
+        done.reopened_by,
+        before.stage,
+        AppealState.CONTACT,
+        done.reason,
+        at=done.reopened_at,
+    )
+    return appeal_id
+
+
+async def _has_moved(connection: AsyncConnection, appeal_id: UUID, since: datetime) -> bool:
+    """Whether an appeal was closed as no request, or opened again, then or later."""
+    later = select(record_move.c.id).where(
+        record_move.c.appeal_id == appeal_id,
+        record_move.c.at >= since,
+        or_(record_move.c.before == _CLOSED, record_move.c.after == _CLOSED),
+    )
+    return (await connection.execute(later.limit(1))).first() is not None
+
+
+async def _is_changed(connection: AsyncConnection, appeal_id: UUID, since: datetime) -> bool:
+    """Whether somebody has written about an appeal, or moved it, since then."""
+    changes = (
+        select(each.c.at).where(each.c.appeal_id == appeal_id, each.c.at > since)
+        for each in (record_change, record_move)
+    )
+    found = await connection.execute(select(or_(*(each.exists() for each in changes))))
+    return bool(found.scalar_one())

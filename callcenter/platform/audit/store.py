@@ -35,11 +35,14 @@ async def last(connection: AsyncConnection) -> ChainTip | None:
     return ChainTip(row.id, row.hash) if row else None
 
 
-async def newest_detail(connection: AsyncConnection, action: Action) -> Detail | None:
-    """The detail of the newest entry of this action, or None when there is none."""
-    query = select(audit_entry.c.detail).where(audit_entry.c.action == action.value)
-    found = await connection.execute(query.order_by(audit_entry.c.id.desc()).limit(1))
-    return found.scalar_one_or_none()
+async def find_newest(
+    connection: AsyncConnection, action: Action
+) -> tuple[datetime, Detail] | None:
+    """Time and detail of the newest entry of this action, or None when there is none."""
+    query = select(audit_entry.c.at, audit_entry.c.detail)
+    newest = query.where(audit_entry.c.action == action.value).order_by(audit_entry.c.id.desc())
+    row = (await connection.execute(newest.limit(1))).one_or_none()
+    return None if row is None else (row.at, row.detail)
 
 
 async def record(
