@@ -108,6 +108,11 @@ record_move = Table(
     Column("after", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_record_move_appeal_id", "appeal_id", "id"),
+    Index(
+        "ix_record_move_no_request",
+        "at",
+        postgresql_where="before = 'no_request' OR after = 'no_request'",
+    ),
 )
 
 record_draft = Table(

@@ -29,6 +29,7 @@ from callcenter.appeals.form.store import read_form
 from callcenter.appeals.masking import service as masking
 from callcenter.appeals.masking import store as masking_store
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
+from callcenter.appeals.record import no_request
 from callcenter.appeals.record import service as records
 from callcenter.appeals.record.manual_intake import ContactChannel, register_contact
 from callcenter.appeals.rules.fields import Content
@@ -684,6 +685,23 @@ def test_numbers_jump_by_the_days_that_may_be_lost() -> None:
     )
     assert skip == {26: 500 + 3 * SPARE_NUMBERS, 27: 3 + 3 * SPARE_NUMBERS}
     assert numbers_to_skip({}, noted_at=at, now=at, years=(26,)) == {26: SPARE_NUMBERS}
+
+
+async def test_a_closing_noted_late_hides_no_other(site: WorkerResources) -> None:
+    """Its number is the newest, though its time is not."""
+    write(site, TALKED, BUSY)
+    await account(site)
+    await close(site, TALKED, 0)
+    await close(site, BUSY, 0)
+    now = datetime.now(UTC)
+    late = (
+        "UPDATE record_move SET at = at - interval '2 days'"
+        " WHERE id = (SELECT max(id) FROM record_move)"
+    )
+    async with unit_of_work(site.engine) as connection:
+        await connection.execute(text(late))
+        closed = await no_request.list_closed(connection, now - timedelta(hours=1), now)
+    assert [each.call_id for each in closed] == [TALKED]
 
 
 async def test_notes_only_grow(site: WorkerResources) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, or_, select
+from sqlalchemy import ColumnElement, Row, Text, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls import store as appeals
@@ -19,9 +19,7 @@ from callcenter.appeals.rules.states import AppealKind, AppealState
 from callcenter.appeals.tables import record, record_change, record_move
 from callcenter.platform.core.errors import Conflict
 
-CLOCK_MARGIN = timedelta(hours=1)  # by which moves may be numbered otherwise than by their times
-
-_CLOSED = AppealState.NO_REQUEST.value
+_CLOSED = literal_column(f"'{AppealState.NO_REQUEST.value}'", Text)  # as the index has it
 # Else it is a step within the stage.
 _IS_CLOSING = (record_move.c.after == _CLOSED, record_move.c.before != _CLOSED)
 _IS_REOPENING = (record_move.c.before == _CLOSED, record_move.c.after != _CLOSED)
@@ -75,18 +73,10 @@ async def _list_moves(
     column: ColumnElement[Any],
     *conditions: ColumnElement[bool],
 ) -> Sequence[Row[Any]]:
-    # Moves are many, and by number they are found from the newest back to that time.
-    older = (
-        select(record_move.c.id)
-        .where(record_move.c.at < since - CLOCK_MARGIN)
-        .order_by(record_move.c.id.desc())
-        .limit(1)
-    )
     query = (
         select(appeal.c.id, appeal.c.call_id, record_move.c.at, record_move.c.author, column)
         .join(record, record.c.appeal_id == record_move.c.appeal_id)
         .join(appeal, appeal.c.id == record_move.c.appeal_id)
-        .where(record_move.c.id > func.coalesce(older.scalar_subquery(), 0))
         .where(record_move.c.at >= since, record_move.c.at < until, *conditions)
     )
     return (await connection.execute(query)).all()
