@@ -10,7 +10,7 @@ where it was: the dump is restored as a whole or not at all, and each step after
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -41,7 +41,7 @@ from callcenter.backup.continuity import Erased, NumberMark, Trust
 from callcenter.backup.disk_room import require_room
 from callcenter.backup.manifest import MANIFEST, Manifest, read_facts
 from callcenter.backup.place import open_place
-from callcenter.backup.progress import RestoreProgress
+from callcenter.backup.progress import DatabaseNotEmpty, RestoreProgress
 from callcenter.backup.recovery import RestoreRequest, recovered
 from callcenter.backup.rules import numbers_to_skip
 from callcenter.backup.service import DATABASE
@@ -54,7 +54,6 @@ from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.identity.store import end_all_sessions
 from callcenter.platform.storage.database_roles import DatabaseRole, make_roles, password_file
 from callcenter.platform.storage.engine import (
-    UNFINISHED_RESTORE,
     RestoreUnfinished,
     run_once_in_transaction,
     unit_of_work,
@@ -71,11 +70,6 @@ from callcenter.telephony.reconciliation.rules import Discrepancy
 
 #: Calls that were in progress at the backup had begun before it.
 RECONCILED_BEFORE = timedelta(days=1)
-NOT_EMPTY = text(
-    "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-    " WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
-    " AND relname <> :unfinished"
-).bindparams(unfinished=UNFINISHED_RESTORE)
 
 Say = Callable[[str], None]
 
@@ -220,15 +214,12 @@ async def _find_begun(engine: AsyncEngine, request: RestoreRequest) -> RestorePr
     Raises InvalidRequest when the database has tables and this did not make them.
     """
     async with unit_of_work(engine) as connection:
-        count = await connection.scalar(NOT_EMPTY)
+        if not await progress.has_tables(connection):
+            return None  # what was begun left nothing in it
         begun = await progress.find(connection)
-    if not count:
-        return None  # what was begun left nothing in it
-    if begun is None:
-        raise InvalidRequest(
-            "the database is not empty, and nothing is ever restored over another: name a new one "
-            "in CALLCENTER_DATABASE_URL, or move var/postgres away"
-        )
+        if begun is None:
+            raise DatabaseNotEmpty
+        here = await read_facts(connection)
     if (begun.manifest.name, begun.moment) != (request.name, request.moment):
         to = f" --to {begun.moment:%Y-%m-%dT%H:%M:%S.%f}" if begun.moment else ""
         raise InvalidRequest(
@@ -236,16 +227,26 @@ async def _find_begun(engine: AsyncEngine, request: RestoreRequest) -> RestorePr
             f"`callcenter restore {begun.manifest.name}{to}`, or restore into a new one"
         )
     archive.check_signer(begun.signer, request.signer)
+    whole = begun.manifest.database
+    is_whole = (here.audit_entry, here.numbers) == (whole.audit_entry, whole.numbers)
+    if not (is_whole or begun.is_renumbered):
+        raise InvalidRequest(
+            "what is in the database is not of this backup: somebody filled it meanwhile; restore "
+            "into a new one"
+        )
     return begun
 
 
 def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> RestoreProgress:
     """The database last: while it is empty all of this may be repeated.
 
-    In one opening, so that what is restored is what was checked.
+    In one opening, so that what is restored is what was checked. Whoever connects meanwhile is
+    refused already: the check takes long.
     """
-    place = open_place(settings)
-    with archive.decrypted(place, request.name, [request.identity]) as tar:
+    place, refused = open_place(settings), ExitStack()
+    progress.begin(settings)
+    refused.callback(progress.give_up, settings)
+    with refused, archive.decrypted(place, request.name, [request.identity]) as tar:
         signed_by = archive.verify(tar, request.signer)
         manifest = Manifest.parse(archive.read(tar, MANIFEST))
         _refuse_later(manifest)
@@ -259,7 +260,8 @@ def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> Resto
                 manifest = asyncio.run(run_once_in_transaction(there, partial(_reached, manifest)))
                 _refuse_later(manifest)
             begun = RestoreProgress(manifest=manifest, moment=request.moment, signer=signed_by)
-            progress.begin(settings, begun)
+            progress.fill_in(settings, begun)
+            refused.pop_all()
             say("restoring files")
             site_restore.restore_files(settings, tar)
             objects = site_restore.restore_objects(settings, tar)

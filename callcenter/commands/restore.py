@@ -10,7 +10,7 @@ import click
 from pyrage import x25519
 
 import callcenter.bootstrap.rooms  # noqa: F401 - registers them: what is masked again is theirs
-from callcenter.backup import place, restore
+from callcenter.backup import place, progress, restore
 from callcenter.backup.continuity import NotesMissing, NotesUnsigned
 from callcenter.backup.recovery import RestoreRequest
 from callcenter.launcher.postgres import postgres
@@ -93,11 +93,12 @@ def command(
 
 async def _restore(settings: Settings, request: RestoreRequest) -> None:
     async with _database(settings), temporary_engine(settings, is_restoring=True) as engine:
-        manifest = await restore.restore(settings, engine, request, Actor.of_command(), _say)
-        for line in manifest.describe():
-            click.echo(line)
-        tools = WorkerResources(settings, engine)
-        await _finish(tools, [request.identity], request.signer, request.unsigned)
+        with progress.exclusive(settings):
+            manifest = await restore.restore(settings, engine, request, Actor.of_command(), _say)
+            for line in manifest.describe():
+                click.echo(line)
+            tools = WorkerResources(settings, engine)
+            await _finish(tools, [request.identity], request.signer, request.unsigned)
 
 
 async def _catch_up(
@@ -107,7 +108,8 @@ async def _catch_up(
     unsigned: Collection[str],
 ) -> None:
     async with temporary_engine(settings, is_restoring=True) as engine:
-        await _finish(WorkerResources(settings, engine), keys, signer, unsigned)
+        with progress.exclusive(settings):
+            await _finish(WorkerResources(settings, engine), keys, signer, unsigned)
 
 
 async def _finish(

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from callcenter.backup import progress
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import RestoreUnfinished
 from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.platform.storage.migrate import migrate
 from tests import fork_server
 from tests.backup.test_backup import made
 from tests.backup.test_restore import (
@@ -22,9 +24,11 @@ from tests.backup.test_restore import (
     rows,
     run,
     site,
+    write,
 )
 from tests.process_killers import dies_after, dies_before
 from tests.services import CALLCENTER
+from tests.storage.recorded import TALKED, account
 
 __all__ = ["empty", "site"]
 
@@ -50,6 +54,8 @@ async def is_refused(empty: Settings) -> None:
     "step",
     [
         "callcenter.backup.progress.begin",
+        "callcenter.backup.archive.verify",
+        "callcenter.backup.progress.fill_in",
         "callcenter.backup.site_restore.restore_files",
         DUMP,
         "callcenter.backup.restore.migrate",
@@ -101,6 +107,37 @@ async def test_another_restore_than_was_begun_is_refused(
     assert f"go on with `callcenter restore {manifest.name}`" in str(refused.exception)
     refused = await restored(empty, offline_key, "--signed-by", "f" * 64)
     assert "signed by another key" in str(refused.exception)
+    assert (await restored(empty, offline_key)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("progress.begin", "the database is not empty"),
+        ("site_restore.restore_files", "what is in the database is not of this backup"),
+    ],
+)
+async def test_tables_of_somebody_else_are_not_taken_for_the_backup(
+    site: WorkerResources, empty: Settings, offline_key: Path, step: str, said: str
+) -> None:
+    write(site, TALKED)
+    await account(site)
+    await made(site)
+    await killed(empty, offline_key, f"callcenter.backup.{step}")
+    await asyncio.to_thread(migrate, empty, is_restoring=True)  # as one that had looked before
+    refused = await restored(empty, offline_key)
+    assert said in str(refused.exception)
+    await is_refused(empty)
+
+
+async def test_two_restores_at_once_are_refused(
+    site: WorkerResources, empty: Settings, offline_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made(site)
+    with progress.exclusive(empty):
+        monkeypatch.setattr(progress, "LIMITS", "SET lock_timeout = 1")
+        refused = await restored(empty, offline_key)
+    assert "another restore is at work in this database" in str(refused.exception)
     assert (await restored(empty, offline_key)).exit_code == 0
 
 
