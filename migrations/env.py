@@ -57,5 +57,6 @@ with one_at_a_time(connection):
     )
     with context.begin_transaction():
         context.run_migrations()
-    apply_rights(connection)
-    connection.commit()
+    if context.config.attributes.get("gives_rights", True):
+        apply_rights(connection)
+        connection.commit()

@@ -5,6 +5,7 @@ It is made before the backup is read, so whoever connects meanwhile is refused
 filled in before anything of it is put back.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.backup.manifest import Manifest
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.storage.engine import UNFINISHED_RESTORE
+from callcenter.platform.storage.engine import RESTORING, UNFINISHED_RESTORE
 from callcenter.platform.storage.owner_connection import owner_connection
 
 LOCK = 0x726573746F7265  #: advisory lock of whoever restores: "restore" in ASCII
@@ -27,6 +28,14 @@ LIMITS = """
     SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2;
     SET idle_session_timeout = 0; SET lock_timeout = '5s'
 """
+#: Sessions that the table below was made too late for. Roles of processes have no rights yet.
+OTHERS = """
+    SELECT DISTINCT application_name FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name <> %s
+"""
+POLL_INTERVAL = 0.2  # seconds
+OTHERS_LIMIT = 5.0  # seconds for those who are refused to go, and for a restore that was killed
 NOT_EMPTY = f"""
     SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
@@ -64,6 +73,7 @@ def exclusive(settings: Settings) -> Iterator[None]:
     """
     with owner_connection(settings, unprivileged=UNPRIVILEGED, autocommit=True) as connection:
         connection.execute(LIMITS)
+        connection.execute("SELECT set_config('application_name', %s, false)", (RESTORING,))
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         except LockNotAvailable as exc:
@@ -82,6 +92,23 @@ def begin(settings: Settings) -> None:
         _require_empty(connection)
         connection.execute(f"DROP TABLE IF EXISTS {UNFINISHED_RESTORE}".encode())
         connection.execute(f"CREATE TABLE {UNFINISHED_RESTORE} (progress text NOT NULL)".encode())
+
+
+def require_alone(settings: Settings) -> None:
+    """Require that the owner has no other session: one from before `begin` did not look for it.
+
+    Raises InvalidRequest when one stays, and DependencyUnavailable.
+    """
+    until = time.monotonic() + OTHERS_LIMIT
+    with owner_connection(settings, unprivileged=UNPRIVILEGED, autocommit=True) as connection:
+        while others := connection.execute(OTHERS, (RESTORING,)).fetchall():
+            if time.monotonic() > until:
+                names = ", ".join(sorted(name or "without a name" for (name,) in others))
+                raise InvalidRequest(
+                    f"the database is in use by its owner ({names}): end all processes that use "
+                    "it, and run this again"
+                )
+            time.sleep(POLL_INTERVAL)
 
 
 def fill_in(settings: Settings, progress: RestoreProgress) -> None:

@@ -148,7 +148,8 @@ async def restore(
             await asyncio.to_thread(make_roles, settings, replaces_passwords=False)
         except InvalidRequest as exc:  # they can be made later
             say(str(exc))
-    await asyncio.to_thread(migrate, settings, is_restoring=True)
+    # Rights come last: until then no process reads anything, whatever its version, or since when.
+    await asyncio.to_thread(migrate, settings, is_restoring=True, gives_rights=False)
     async with unit_of_work(engine) as connection:  # pg_restore leaves no statistics
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await connection.execute(text("ANALYZE"))
@@ -173,7 +174,7 @@ async def catch_up(
     changes anything; DependencyUnavailable, OperationFailed and OSError.
     """
     now = datetime.now(UTC)
-    restored_at, since = await _find_restored(tools.engine)
+    begun, restored_at, since = await _find_restored(tools.engine)
     ring = await asyncio.to_thread(keys.read, tools.settings.keys)
     place, identities = open_place(tools.settings), [*extra, *ring.identities]
     own = Trust.of_key(await asyncio.to_thread(signing_key, tools.settings)).signer
@@ -189,14 +190,16 @@ async def catch_up(
     )
     calls = await _count_given(tools.engine) - before
     again = await _repeat_erasures(tools, done, actor, restored_at)
-    async with unit_of_work(tools.engine) as connection:
-        await progress.end(connection)
+    if begun is not None:
+        await asyncio.to_thread(migrate, tools.settings, is_restoring=True)
+        async with unit_of_work(tools.engine) as connection:
+            await progress.end(connection)
     left = [each for each in found if each not in repaired]
     return CatchUp(calls, adopted, *again, left)
 
 
-async def _find_restored(engine: AsyncEngine) -> tuple[datetime, datetime]:
-    """When this database was restored last, and to which moment."""
+async def _find_restored(engine: AsyncEngine) -> tuple[RestoreProgress | None, datetime, datetime]:
+    """The restore if it is not finished, when this database was restored last, to which moment."""
     async with unit_of_work(engine) as connection:
         begun = await progress.find(connection)
         if begun is not None and not begun.is_renumbered:
@@ -205,7 +208,7 @@ async def _find_restored(engine: AsyncEngine) -> tuple[datetime, datetime]:
     if restored is None:
         raise NotFound("this database was never restored from a backup")
     at, detail = restored
-    return at, datetime.fromisoformat(str(detail["taken_at"]))
+    return begun, at, datetime.fromisoformat(str(detail["taken_at"]))
 
 
 async def _find_begun(engine: AsyncEngine, request: RestoreRequest) -> RestoreProgress | None:
@@ -247,6 +250,7 @@ def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> Resto
     progress.begin(settings)
     refused.callback(progress.give_up, settings)
     with refused, archive.decrypted(place, request.name, [request.identity]) as tar:
+        progress.require_alone(settings)
         signed_by = archive.verify(tar, request.signer)
         manifest = Manifest.parse(archive.read(tar, MANIFEST))
         _refuse_later(manifest)

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from callcenter.backup import progress
@@ -138,6 +139,34 @@ async def test_two_restores_at_once_are_refused(
         monkeypatch.setattr(progress, "LIMITS", "SET lock_timeout = 1")
         refused = await restored(empty, offline_key)
     assert "another restore is at work in this database" in str(refused.exception)
+    assert (await restored(empty, offline_key)).exit_code == 0
+
+
+async def test_processes_have_no_rights_before_all_is_done(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    """So one that is connected since before, or of another version, reads nothing."""
+    await made(site)
+    await killed(empty, offline_key, "callcenter.backup.restore.account_for_calls")
+    may_read = "SELECT has_table_privilege('callcenter_web', 'appeal', 'SELECT')"
+    here = again(empty, is_restoring=True)
+    assert await rows(here, may_read) == [(False,)]
+    assert (await restored(empty, offline_key)).exit_code == 0
+    assert await rows(here, may_read) == [(True,)]
+    await here.engine.dispose()
+
+
+async def test_a_database_that_is_in_use_is_not_restored_into(
+    site: WorkerResources, empty: Settings, offline_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has connected before does not look again whether it is half restored."""
+    await made(site)
+    with monkeypatch.context() as patched, psycopg.connect(empty.database, application_name="old"):
+        patched.setattr(progress, "OTHERS_LIMIT", 0.0)
+        refused = await restored(empty, offline_key)
+    # A session of our own may not have ended yet, either.
+    assert "the database is in use by its owner (old" in str(refused.exception)
+    assert not empty.secrets_folder.exists()
     assert (await restored(empty, offline_key)).exit_code == 0
 
 

@@ -129,6 +129,16 @@ async def test_a_half_restored_database_is_for_who_restores(
     await restores.dispose()
 
 
+async def test_nobody_works_on_jobs_of_a_half_restored_database(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text(f"CREATE TABLE {UNFINISHED_RESTORE} (progress text)"))
+    monkeypatch.setattr("callcenter.platform.storage.jobs.CONNECT_TIMEOUT", 0.5)
+    with pytest.raises(DependencyUnavailable):
+        await _for_jobs(settings)
+
+
 @pytest.mark.parametrize("reach", [_in_a_unit_of_work, _as_its_owner, _for_its_plan, _for_jobs])
 async def test_a_database_that_is_not_there_is_named(
     settings: Settings, tmp_path: Path, reach: Callable[[Settings], Awaitable[None]]

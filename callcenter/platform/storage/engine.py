@@ -37,6 +37,8 @@ CONNECT_ARGUMENTS: dict[str, str | int] = {
 
 #: A table that a restore makes before all others, and drops when nothing is left to do.
 UNFINISHED_RESTORE = "unfinished_restore"
+IS_UNFINISHED = f"SELECT to_regclass('{UNFINISHED_RESTORE}') IS NOT NULL"
+RESTORING = "callcenter restore"  #: the name of sessions of whoever restores
 
 
 class RestoreUnfinished(DependencyUnavailable):
@@ -67,11 +69,12 @@ def refuse_unfinished_restore(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def look(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"SELECT to_regclass('{UNFINISHED_RESTORE}') IS NOT NULL")
+        cursor.execute(IS_UNFINISHED)
         found = cursor.fetchone()
         cursor.close()
         connection.rollback()
         if found == (True,):
+            connection.close()  # the pool does not know it yet
             raise RestoreUnfinished
 
 
@@ -81,6 +84,9 @@ def open_database(settings: Settings, *, is_restoring: bool = False) -> AsyncEng
     `await engine.dispose()` at the end. At most 10 connections; a statement runs 15 s at most and
     waits 5 s at most for a lock. Only who `is_restoring` connects to a half restored database.
     """
+    arguments = CONNECT_ARGUMENTS | {"options": SERVER_LIMITS}
+    if is_restoring:
+        arguments["application_name"] = RESTORING
     engine = create_async_engine(
         database_address(settings),
         pool_size=POOL_SIZE,
@@ -88,7 +94,7 @@ def open_database(settings: Settings, *, is_restoring: bool = False) -> AsyncEng
         pool_timeout=5,
         pool_pre_ping=True,
         hide_parameters=True,  # callers' numbers do not belong into messages and logs
-        connect_args=CONNECT_ARGUMENTS | {"options": SERVER_LIMITS},
+        connect_args=arguments,
     )
     if not is_restoring:
         refuse_unfinished_restore(engine.sync_engine)

@@ -23,7 +23,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.storage.engine import CONNECT_ARGUMENTS, unreachable
+from callcenter.platform.storage.engine import (
+    CONNECT_ARGUMENTS,
+    IS_UNFINISHED,
+    RestoreUnfinished,
+    unreachable,
+)
 from callcenter.platform.storage.notify_listener import ListeningConnection
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -67,14 +72,14 @@ def tools_of(context: JobContext) -> WorkerResources:
 async def connected(settings: Settings) -> AsyncIterator[App]:
     """The job application with its own connections, for a worker.
 
-    Raises DependencyUnavailable when the database cannot be reached within 5 seconds or was not
-    migrated.
+    Raises DependencyUnavailable when the database cannot be reached within 5 seconds, is half
+    restored or was not migrated.
     """
     pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
         settings.database,
         connection_class=ListeningConnection,
         kwargs=CONNECT_ARGUMENTS,
-        configure=_commit_at_once,
+        configure=_configure,
         check=AsyncConnectionPool.check_connection,
         min_size=1,
         max_size=4,
@@ -100,9 +105,15 @@ async def connected(settings: Settings) -> AsyncIterator[App]:
             await pool.close()
 
 
-async def _commit_at_once(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Each of procrastinate's operations is one statement: without BEGIN and COMMIT around it."""
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Refuse a half restored database, as engines do.
+
+    Each of procrastinate's operations is one statement: without BEGIN and COMMIT around it.
+    """
     await connection.set_autocommit(True)
+    found = await connection.execute(IS_UNFINISHED.encode())
+    if await found.fetchone() == (True,):
+        raise RestoreUnfinished
 
 
 async def enqueue(connection: AsyncConnection, task: str, **arguments: JSONValue) -> None:

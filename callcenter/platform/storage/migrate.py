@@ -19,7 +19,7 @@ from callcenter.platform.storage.engine import (
 )
 
 
-def migrate(settings: Settings, *, is_restoring: bool = False) -> None:
+def migrate(settings: Settings, *, is_restoring: bool = False, gives_rights: bool = True) -> None:
     """Run the pending migrations, each in a transaction, and give the processes their rights.
 
     Safe when several processes do it at once: the others wait, then find nothing to do. Not for two
@@ -35,7 +35,7 @@ def migrate(settings: Settings, *, is_restoring: bool = False) -> None:
     config = _config()
     try:
         with engine.connect() as connection:
-            config.attributes["connection"] = connection
+            config.attributes.update(connection=connection, gives_rights=gives_rights)
             command.upgrade(config, "head")
     except OperationalError as exc:
         if isinstance(exc.orig, LockNotAvailable):
