@@ -85,12 +85,12 @@ def main() -> None:
         _tell(*_leaves(ours))
 
 
-def _tell(*errors: Exception) -> NoReturn:
+def _tell(*errors: CallcenterError) -> NoReturn:
     for each in dict.fromkeys(map(str, errors)):
         click.echo(f"callcenter: {each}", err=True)
-    sys.exit(1)
+    sys.exit(max(each.exit_status for each in errors))
 
 
-def _leaves(group: ExceptionGroup[CallcenterError]) -> Iterator[Exception]:
+def _leaves(group: ExceptionGroup[CallcenterError]) -> Iterator[CallcenterError]:
     for each in group.exceptions:
         yield from _leaves(each) if isinstance(each, ExceptionGroup) else (each,)

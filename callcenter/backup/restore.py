@@ -60,7 +60,7 @@ from callcenter.platform.storage.engine import (
 )
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.migrate import has_migration, migrate
-from callcenter.platform.storage.objects import Objects
+from callcenter.platform.storage.objects import Objects, ObjectStoreUnavailable
 from callcenter.recordings.actions import RecordingAction
 from callcenter.recordings.retention.store import ErasedRecording, repeat_erasure
 from callcenter.recordings.sealing import keys
@@ -83,6 +83,7 @@ class CatchUp(NamedTuple):
     not_here: Sequence[str]  #: what was erased, and is not here
     changed: Sequence[str]  #: what was closed as no request, and has been worked on since
     left: Sequence[Discrepancy]
+    failure: str | None  #: of the store, whose recordings are not looked at then
 
     def describe(self) -> list[str]:
         """The outcome, in lines for a person."""
@@ -95,12 +96,14 @@ class CatchUp(NamedTuple):
             *(f"was closed as no request, and was changed since: {each}" for each in self.changed),
             *(f"belongs to no recording: {each.name}  {each.why}" for each in strangers),
             *(f"DIFFERS {each.kind} {each.subject}  {each.why}" for each in self.left),
+            *(f"NOT COMPARED with the store: {each}" for each in [self.failure] if each),
         ]
 
     @property
     def is_clean(self) -> bool:
         """Whether nothing is left to people."""
-        return not (self.left or self.changed) and all(each.appeal_id for each in self.adopted)
+        to_do = self.left or self.changed or self.failure
+        return not to_do and all(each.appeal_id for each in self.adopted)
 
 
 def check_backup(place: Objects, name: str, identity: Path, signer: str | None) -> Manifest:
@@ -184,18 +187,22 @@ async def catch_up(
     )
     before = await _count_given(tools.engine)
     await account_for_calls(tools, timedelta())
-    adopted = await adopt_since(tools, since.date(), actor)
-    found, repaired = await check_calls(
-        tools, since=since - RECONCILED_BEFORE, until=max(now - CHECK_AFTER, since), repair=True
-    )
+    adopted, left, failure = list[Adoption](), list[Discrepancy](), None
+    try:
+        adopted = await adopt_since(tools, since.date(), actor)
+        found, repaired = await check_calls(
+            tools, since=since - RECONCILED_BEFORE, until=max(now - CHECK_AFTER, since), repair=True
+        )
+        left = [each for each in found if each not in repaired]
+    except ObjectStoreUnavailable as exc:  # callers do not wait for it: it is repeatable
+        failure = str(exc)
     calls = await _count_given(tools.engine) - before
     again = await _repeat_erasures(tools, done, actor, restored_at)
     if begun is not None:
         await asyncio.to_thread(migrate, tools.settings, is_restoring=True)
         async with unit_of_work(tools.engine) as connection:
             await progress.end(connection)
-    left = [each for each in found if each not in repaired]
-    return CatchUp(calls, adopted, *again, left)
+    return CatchUp(calls, adopted, *again, left, failure)
 
 
 async def _find_restored(engine: AsyncEngine) -> tuple[RestoreProgress | None, datetime, datetime]:

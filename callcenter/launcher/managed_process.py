@@ -30,6 +30,7 @@ MAX_RESTART_DELAY = 10.0  # seconds
 STABLE_AFTER = 30.0  # seconds of running, after which the delay is the first one again
 # A server that another supervisor left behind (killed) needs a second or two to be gone.
 START_ATTEMPTS = 5
+WAITS = os.EX_TEMPFAIL  #: exit status of what a person must help first, as after half a restore
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,9 @@ class ManagedProcess:
     async def start(self) -> None:
         """Start the process; returns when it serves, and restarts it whenever it dies.
 
-        Raises DependencyUnavailable, with the last line of its log, when it died several times or
-        did not serve in time. After that, or when cancelled, `stop` must be called.
+        It returns too when it ends with `WAITS`: others serve without it meanwhile. Raises
+        DependencyUnavailable, with the last line of its log, when it died several times or did not
+        serve in time. After that, or when cancelled, `stop` must be called.
         """
         if self.spec.prepare is not None:
             await self.spec.prepare()
@@ -137,10 +139,16 @@ class ManagedProcess:
         delay = FIRST_RESTART_DELAY
         for instance in itertools.count(1):
             started = time.monotonic()
+            status: int | None = None
             try:
-                how = await self._run_once()
+                status = await self._run_once()
+                how = describe_exit(status)
             except OSError as exc:
                 how = f"cannot start: {exc}"
+            if status == WAITS:
+                how = last_line(self._context.log(self.spec.name))
+                if not self._first_time.done():
+                    self._first_time.set_result(None)
             if instance == START_ATTEMPTS:
                 self._give_up(how)
             if time.monotonic() - started > STABLE_AFTER:
@@ -160,8 +168,8 @@ class ManagedProcess:
                 )
             )
 
-    async def _run_once(self) -> str:
-        """Run the process once; returns how it ended."""
+    async def _run_once(self) -> int:
+        """Run the process once; returns its exit status."""
         given = self._context.environment
         own = {name: value for name, value in given.items() if name not in self.spec.withheld}
         if self.spec.probe is not None:
@@ -172,7 +180,7 @@ class ManagedProcess:
 
     async def _run(
         self, environment: Mapping[str, str], serves: Callable[[], Awaitable[str]]
-    ) -> str:
+    ) -> int:
         options = self.spec.sandbox.options() if self.spec.sandbox else ()
         descriptors: tuple[int, ...] = ()
         if self.spec.held_port is not None and self._held is not None:
@@ -190,7 +198,7 @@ class ManagedProcess:
         set_priority(process.pid, self.spec.nice)
         watch = asyncio.create_task(self._watch(process, serves))
         try:
-            return describe_exit(await process.wait())
+            return await process.wait()
         except asyncio.CancelledError:
             await self._end(process)
             raise

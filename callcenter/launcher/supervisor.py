@@ -12,7 +12,12 @@ from typing import IO, NoReturn
 
 from pydantic import SecretStr
 
-from callcenter.launcher.managed_process import LaunchContext, ManagedProcess, ProcessSpec
+from callcenter.launcher.managed_process import (
+    WAITS,
+    LaunchContext,
+    ManagedProcess,
+    ProcessSpec,
+)
 from callcenter.launcher.port_check import Port, check_ports, hold_port
 from callcenter.launcher.processes import describe_exit, last_line, raise_open_files, run
 from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest
@@ -133,6 +138,9 @@ class ProcessSupervisor:
     async def _run_step(self, step: LaunchStep) -> None:
         log = self._context.log(step.name)
         status = await run(step.command, log=log, environment=self._context.environment)
+        if status == WAITS:  # callers do not wait for it
+            self._context.report(step.name, f"left out: {last_line(log)}")
+            return
         if status != 0:
             words = last_line(log) or "it said nothing"
             raise DependencyUnavailable(

@@ -566,6 +566,23 @@ async def test_what_is_erased_and_not_here_is_named(
     assert f"not here to be erased: there is no appeal {appeal_id}" in done.stdout
 
 
+async def test_a_store_that_is_away_keeps_no_site_down(
+    site: WorkerResources, empty: Settings, offline_key: Path, tmp_path: Path
+) -> None:
+    write(site, TALKED)
+    await account(site)
+    await made(site)
+    (tmp_path / "file").touch()
+    away = changed(empty, recordings=tmp_path / "file" / "recordings")
+    done = await restored(away, offline_key)
+    assert "NOT COMPARED with the store" in done.stdout
+    assert done.exit_code != 0
+    here = again(empty)  # which is served
+    assert (await numbers(here)).keys() == {TALKED}
+    await here.engine.dispose()
+    assert (await run(empty, "restore", "--catch-up")).exit_code == 0
+
+
 async def test_numbers_never_come_twice_after_two_restores(
     site: WorkerResources, empty: Settings, offline_key: Path
 ) -> None:

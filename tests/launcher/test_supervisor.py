@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from callcenter.launcher.managed_process import ProcessSpec
+from callcenter.launcher.managed_process import WAITS, ProcessSpec
 from callcenter.launcher.port_check import LOOPBACK, Port, free_port, hold_port
 from callcenter.launcher.processes import last_line
 from callcenter.launcher.supervisor import LaunchStep, environment
@@ -44,6 +44,18 @@ async def test_each_process_is_announced_with_pid_and_address(copy_of: Making) -
     for name in ("first", "second"):
         assert copy.heard(name, "ready", f"pid {copy.child(name).pid} ", "nowhere")
         assert psutil.Process(copy.child(name).pid).is_running()
+
+
+async def test_what_waits_for_a_person_keeps_nobody_from_serving(copy_of: Making) -> None:
+    """As callers are served while a restore into the database is not finished."""
+    waits = f"print('half restored', flush=True); raise SystemExit({WAITS})"
+    copy = copy_of(
+        [LaunchStep("step", script(waits))], [part("waits", waits)], [part("serves", SERVES)]
+    )
+    await copy.start()
+    assert copy.heard("step", "left out: half restored")
+    await until(lambda: copy.heard("waits", "died (half restored); starting it again"))
+    assert copy.heard("serves", "ready")
 
 
 async def test_each_part_has_its_turn_on_a_busy_processor(copy_of: Making) -> None:

@@ -15,6 +15,8 @@ def N_(message: str) -> str:  # noqa: N802 - gettext's own name, known to its to
 class CallcenterError(Exception):
     """Something went wrong in the contact center."""
 
+    exit_status = 1  #: of a command that it ends
+
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
 

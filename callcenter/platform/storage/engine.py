@@ -1,6 +1,7 @@
 """PostgreSQL: the engine of a process, and the unit of work."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -43,6 +44,8 @@ RESTORING = "callcenter restore"  #: the name of sessions of whoever restores
 
 class RestoreUnfinished(DependencyUnavailable):
     """A restore into this database is not finished: run the same `callcenter restore` again."""
+
+    exit_status = os.EX_TEMPFAIL
 
 
 def database_address(settings: Settings) -> URL:
