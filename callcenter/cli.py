@@ -1,6 +1,5 @@
 """The `callcenter` command: subcommands are in `callcenter.commands`, loaded when called."""
 
-import errno
 import importlib
 import sys
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from callcenter.platform.core.errors import CallcenterError, OperationFailed
+from callcenter.platform.core.errors import CallcenterError
 
 COMMANDS = {
     "up": "start everything on this machine and keep it running",
@@ -36,8 +35,6 @@ COMMANDS = {
     "demo-data": "fill an empty register with invented appeals",
     "demo": "place a real call to 111 and show what came of it",
 }
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: Former names, for one release: units and scripts of operators have them.
 ALIASES = {"line": "controller", "machines": "api-clients"}
@@ -68,16 +65,11 @@ def callcenter() -> None:
 
 
 def main() -> None:
-    """Entry point: our own errors and those of files become one clear line and exit status 1."""
+    """Entry point: our own errors become one clear line and their exit status."""
     try:
         callcenter()
     except CallcenterError as exc:
         _tell(exc)
-    except OSError as exc:
-        if exc.filename is None and exc.errno not in DISK_FULL:
-            raise  # of a connection: only the traceback tells which
-        where = "" if exc.filename is None else f": {exc.filename}"
-        _tell(OperationFailed(f"{exc.strerror}{where}"))
     except ExceptionGroup as group:  # of tasks that end together
         ours, others = group.split(CallcenterError)
         if ours is None or others is not None:

@@ -156,9 +156,14 @@ def _pack(members: Iterable[Member], key: Ed25519PrivateKey) -> Iterator[bytes]:
     for member in members:
         content = Sha256Writer()
         yield _header(member)
-        for piece in member.content:
-            content.write(piece)
-            yield piece
+        try:
+            for piece in member.content:
+                content.write(piece)
+                yield piece
+        except OSError as exc:  # what writes it is no part of this
+            raise OperationFailed(
+                f"cannot read {member.name} for the backup: {exc.strerror}"
+            ) from exc
         yield _padding(member.size)
         lines.append(f"{content.digest[0]}  {member.name}\n")
     sums = "".join(lines).encode()

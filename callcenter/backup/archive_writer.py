@@ -43,7 +43,8 @@ def write_archive(
             archive.encrypt(
                 members, file, [*recipients, witness.to_public()], signing_key(settings)
             )
-        except OSError as exc:
+            file.flush()
+        except OSError as exc:  # what it reads raises others
             raise OperationFailed(f"cannot write into {settings.packing}: {exc.strerror}") from exc
         size = file.tell()
         file.seek(0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from callcenter.backup import place
+from callcenter.backup.file_errors import file_errors_named
 from callcenter.backup.manifest import Manifest
 from callcenter.backup.service import back_up
 from callcenter.platform.core.settings import Settings, read_settings
@@ -36,7 +37,8 @@ def command(
     if is_list:
         context.invoke(list_backups)
         return
-    manifest = asyncio.run(_back_up(read_settings(), with_store, settings_folder))
+    with file_errors_named():
+        manifest = asyncio.run(_back_up(read_settings(), with_store, settings_folder))
     for line in manifest.describe():
         click.echo(line)
 

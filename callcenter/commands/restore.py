@@ -12,6 +12,7 @@ from pyrage import x25519
 import callcenter.bootstrap.rooms  # noqa: F401 - registers them: what is masked again is theirs
 from callcenter.backup import place, progress, restore
 from callcenter.backup.continuity import NotesMissing, NotesUnsigned
+from callcenter.backup.file_errors import file_errors_named
 from callcenter.backup.recovery import RestoreRequest
 from callcenter.launcher.postgres import postgres
 from callcenter.launcher.supervisor import LaunchPlan, ProcessSupervisor
@@ -76,7 +77,8 @@ def command(
     settings = read_settings()
     if is_catch_up:
         keys = [restore.read_identity(identity)] if identity else []
-        asyncio.run(_catch_up(settings, keys, signer, unsigned))
+        with file_errors_named():
+            asyncio.run(_catch_up(settings, keys, signer, unsigned))
         return
     if identity is None:
         raise InvalidRequest("name the private key that was kept elsewhere by --identity")
@@ -88,7 +90,8 @@ def command(
             click.echo(line)
         return
     key = restore.read_identity(identity)
-    asyncio.run(_restore(settings, RestoreRequest(name, key, signer, unsigned, moment)))
+    with file_errors_named():
+        asyncio.run(_restore(settings, RestoreRequest(name, key, signer, unsigned, moment)))
 
 
 async def _restore(settings: Settings, request: RestoreRequest) -> None:

@@ -1,11 +1,13 @@
 """A backup holds what a restore needs, for the key that is kept elsewhere alone."""
 
 import asyncio
+import errno
 import io
 import json
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from pydantic import SecretStr
 from pyrage import x25519
 from sqlalchemy import text
 
-from callcenter.backup import archive
+from callcenter import cli
+from callcenter.backup import archive, archive_writer
 from callcenter.backup.archive import DamagedBackup, Member, WrongIdentity
+from callcenter.backup.archive_writer import write_archive
 from callcenter.backup.continuity import NumberMark
 from callcenter.backup.manifest import Manifest
 from callcenter.backup.place import StoredBackup, list_backups, open_place
@@ -231,6 +235,38 @@ def test_an_error_of_a_file_is_one_line(settings: Settings, tmp_path: Path) -> N
     done = fork_server.run((*CALLCENTER, "backup"), environment(here))
     assert done.returncode == 1
     assert done.stderr == f"callcenter: Not a directory: {here.packing}\n"
+
+
+def test_an_error_of_a_file_elsewhere_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails() -> None:
+        Path("/nowhere/at all").read_bytes()
+
+    monkeypatch.setattr(cli, "callcenter", fails)
+    with pytest.raises(FileNotFoundError):
+        cli.main()
+
+
+def unreadable() -> Iterator[bytes]:
+    yield b"1"
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def full_disk(**_: object) -> io.FileIO:
+    return io.FileIO("/dev/full", "w")
+
+
+async def test_what_cannot_be_read_is_not_blamed_on_the_target(
+    tools: WorkerResources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, place = tools.settings, Objects(tmp_path / "place")
+    here.packing.mkdir(parents=True)
+    with pytest.raises(OperationFailed, match="cannot read ledger/1 for the backup: Input/output"):
+        write_archive(here, place, "one", [Member("ledger/1", 2, unreadable())], print)
+    monkeypatch.setattr(archive_writer, "TemporaryFile", full_disk)
+    with pytest.raises(OperationFailed, match=f"into {here.packing}: No space left on device"):
+        write_archive(here, place, "one", [Member.of_bytes("a", b"1" * 200_000)], print)
 
 
 async def test_the_command_tells_progress_and_lists_what_there_is(

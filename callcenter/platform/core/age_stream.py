@@ -17,8 +17,26 @@ def encrypt(
     Raises what `pieces` raises, and OSError, as when the disk is full; `target` is then to be
     thrown away.
     """
-    source = IteratorReader(pieces)
+    source, sink = IteratorReader(pieces), _Sink(target)
     try:
-        pyrage.encrypt_io(source, target, list(recipients))
-    except Exception as exc:  # pyrage hides what `source` raised, and `target`
-        raise source.failure or OSError(str(exc)) from exc
+        pyrage.encrypt_io(source, sink, list(recipients))
+    except Exception as exc:  # pyrage hides what `source` raised, and `sink`
+        raise source.failure or sink.failure or OSError(str(exc)) from exc
+
+
+class _Sink:
+    """The target, and the error that it raised."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._target = target
+        self.failure: OSError | None = None
+
+    def write(self, piece: bytes) -> int:
+        try:
+            return self._target.write(piece)
+        except OSError as exc:
+            self.failure = exc
+            raise
+
+    def flush(self) -> None:
+        self._target.flush()
