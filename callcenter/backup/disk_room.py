@@ -1,7 +1,7 @@
 """Room on the disks of this machine, compared with what is needed before anything is written."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from callcenter.platform.core.errors import OperationFailed
@@ -10,9 +10,15 @@ MEBIBYTE = 1024**2
 
 
 def require_room(needed: Iterable[tuple[Path, int]]) -> None:
-    """Require that all these bytes have room in their folders, which need not be there yet.
+    """Require that all these bytes have room in their folders. Raises OperationFailed."""
+    for each in find_shortages(needed):
+        raise OperationFailed(f"{each}: make room; nothing was written yet")
 
-    Folders of one file system share it. Raises OperationFailed.
+
+def find_shortages(needed: Iterable[tuple[Path, int]]) -> Iterator[str]:
+    """What is short where all these bytes go, in words: an estimate is no reason to refuse.
+
+    The folders need not be there yet. Those of one file system share it.
     """
     disks: dict[int, list[tuple[Path, int]]] = {}
     for folder, size in needed:
@@ -22,7 +28,7 @@ def require_room(needed: Iterable[tuple[Path, int]]) -> None:
         folder, total = parts[0][0], sum(size for _, size in parts)
         usage = shutil.disk_usage(folder)
         if usage.free < total and usage.total:  # what is no disk says nothing
-            raise OperationFailed(
+            yield (
                 f"{usage.free // MEBIBYTE} MiB free on the disk of {folder}, and "
-                f"{-(-total // MEBIBYTE)} MiB are needed: make room; nothing was written yet"
+                f"{-(-total // MEBIBYTE)} MiB are needed"
             )

@@ -38,7 +38,7 @@ from callcenter.appeals.rules.states import AppealState
 from callcenter.backup import archive, continuity, postgres_programs, progress, site_restore
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.continuity import Erased, NumberMark, Trust
-from callcenter.backup.disk_room import require_room
+from callcenter.backup.disk_room import find_shortages, require_room
 from callcenter.backup.manifest import MANIFEST, Manifest, read_facts
 from callcenter.backup.place import open_place
 from callcenter.backup.progress import DatabaseNotEmpty, RestoreProgress
@@ -263,7 +263,12 @@ def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> Resto
         _refuse_later(manifest)
         continuity.read_numbers(place, Trust(signed_by, request.unsigned))  # or refuse
         site_restore.check_conflicts(settings, archive.read_sums(tar))
-        require_room(_room_needed(settings, tar, manifest))
+        needed = list(_room_needed(settings, tar, manifest))
+        require_room(needed)
+        if settings.database_url is None:  # what it took then, with what was deleted in it
+            needed.append((settings.postgres_folder, manifest.database.bytes))
+            for each in find_shortages(needed):
+                say(f"{each} if the database takes what it took: it may not end")
         log_of_signer = replace(request, signer=signed_by)
         base = recovered(settings, place, log_of_signer, manifest, _parts_of(tar), say)
         with nullcontext() if manifest.server is None else base as there:
@@ -290,13 +295,11 @@ def _restore_all(settings: Settings, request: RestoreRequest, say: Say) -> Resto
 def _room_needed(
     settings: Settings, tar: TarFile, manifest: Manifest
 ) -> Iterator[tuple[Path, int]]:
-    """The bytes that will be written on this machine, with the folder that they go to."""
+    """The bytes that are written on this machine beside the database, with their folder."""
     yield from site_restore.room_needed(settings, tar)
     if manifest.server is not None:
         parts = (info.size for info in tar if info.name.startswith(DATABASE))
         yield settings.packing, sum(parts)
-    if settings.database_url is None:
-        yield settings.postgres_folder, manifest.database.bytes
 
 
 def _refuse_later(manifest: Manifest) -> None:

@@ -20,7 +20,7 @@ from callcenter.backup import log_archive, postgres_programs, site_files
 from callcenter.backup.actions import BackupAction
 from callcenter.backup.archive import Member
 from callcenter.backup.archive_writer import refuse_without_key, write_archive
-from callcenter.backup.disk_room import require_room
+from callcenter.backup.disk_room import find_shortages, require_room
 from callcenter.backup.manifest import (
     MANIFEST,
     DatabaseFacts,
@@ -66,7 +66,9 @@ async def back_up(
     is_continuous, server = settings.backup_method == "continuous", None
     refuse_without_key(settings)
     settings.packing.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _require_room(settings, await asyncio.to_thread(_newest_size, settings, place))
+    newest = await asyncio.to_thread(_newest_size, settings, place)
+    for each in find_shortages(_places(settings, newest)):
+        say(f"{each} if it is as large as the newest: it may not end")
     if is_continuous:  # before the base backup: the log from its beginning on will be archived
         await asyncio.to_thread(log_archive.prepare, settings)
     # Before the snapshot: a later checkpoint would speak of entries that the dump does not have.
@@ -90,7 +92,7 @@ async def back_up(
         say(f"database: snapshot of {facts.taken_at:%Y-%m-%d %H:%M:%S} UTC")
         store = await _list_store(settings, engine, listing)
         say(f"store: {store.objects} objects, {store.bytes / 1024**2:.0f} MiB")
-        _require_room(settings, store.bytes if with_store else 0)
+        require_room(_places(settings, store.bytes if with_store else 0))
         _warn_of_missing(facts, store, say)
         manifest = Manifest(
             format=2 if server else 1,
@@ -111,7 +113,7 @@ async def back_up(
 
 
 def _newest_size(settings: Settings, place: Objects) -> int:
-    """Bytes of the newest archive, which the next one takes too, about; 0 when there is none."""
+    """Bytes of the newest archive, as large as the next if it holds the same; 0 without any."""
     folder = settings.backup_store
     if isinstance(folder, Path) and not folder.exists():
         return 0  # to list what it has would make it
@@ -119,11 +121,11 @@ def _newest_size(settings: Settings, place: Objects) -> int:
     return backups[-1].size if backups else 0
 
 
-def _require_room(settings: Settings, size: int) -> None:
-    """Require room for an archive where it is packed, and in a place that is a folder."""
+def _places(settings: Settings, size: int) -> list[tuple[Path, int]]:
+    """The folders that an archive of this size takes: it is packed, and put into a place."""
     place = settings.backup_store
     folders = [settings.packing, *([place] if isinstance(place, Path) else [])]
-    require_room((folder, size) for folder in folders)
+    return [(folder, size) for folder in folders]
 
 
 def _read_checkpoints(settings: Settings) -> list[Member]:

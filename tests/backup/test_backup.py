@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pyrage
@@ -210,16 +211,28 @@ def test_a_file_that_shrinks_fails_the_backup(tmp_path: Path) -> None:
         sealed([Member.of_file("a", io.BytesIO(b"12"), 3, 0)], tmp_path / "place")
 
 
-async def test_a_disk_without_room_is_said_before_a_backup(
+async def test_a_larger_archive_than_has_room_stops_no_smaller_one(
     tools: WorkerResources, tmp_path: Path
 ) -> None:
+    """As one with the store, or a base backup, before the nightly one."""
     before = tmp_path / "backups" / "callcenter-20261127T000000Z.tar.age"
     before.parent.mkdir()
     with before.open("wb") as file:  # as large as what is free; it has no blocks
         file.truncate(shutil.disk_usage(tmp_path).free)
+    manifest, said = await made(tools)
+    assert "MiB are needed if it is as large as the newest" in said[0]
+    assert {each.name for each in before.parent.iterdir()} == {before.name, manifest.name}
+
+
+async def test_a_disk_without_room_is_said_before_a_backup(
+    tools: WorkerResources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await recorded(tools)
+    await keep(tools)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=100, free=1))
     with pytest.raises(OperationFailed, match=r"MiB free .* nothing was written yet"):
-        await made(tools)
-    assert [each.name for each in before.parent.iterdir()] == [before.name]
+        await made(tools, with_store=True)
+    assert not (tmp_path / "backups").exists()
     assert list(tools.settings.packing.iterdir()) == []
 
 
