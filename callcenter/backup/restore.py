@@ -64,6 +64,7 @@ from callcenter.platform.storage.objects import Objects, ObjectStoreUnavailable
 from callcenter.recordings.actions import RecordingAction
 from callcenter.recordings.retention.store import ErasedRecording, repeat_erasure
 from callcenter.recordings.sealing import keys
+from callcenter.telephony.calls.journal.spool import pending_spools
 from callcenter.telephony.reconciliation.jobs import CHECK_AFTER, account_for_calls, check_calls
 from callcenter.telephony.reconciliation.orphaned_objects import Adoption, adopt_since
 from callcenter.telephony.reconciliation.rules import Discrepancy
@@ -83,7 +84,7 @@ class CatchUp(NamedTuple):
     not_here: Sequence[str]  #: what was erased, and is not here
     changed: Sequence[str]  #: what was closed as no request, and has been worked on since
     left: Sequence[Discrepancy]
-    failure: str | None  #: of the store, whose recordings are not looked at then
+    undone: Sequence[str]  #: what could not be done now: it is to be run again
 
     def describe(self) -> list[str]:
         """The outcome, in lines for a person."""
@@ -96,13 +97,16 @@ class CatchUp(NamedTuple):
             *(f"was closed as no request, and was changed since: {each}" for each in self.changed),
             *(f"belongs to no recording: {each.name}  {each.why}" for each in strangers),
             *(f"DIFFERS {each.kind} {each.subject}  {each.why}" for each in self.left),
-            *(f"NOT COMPARED with the store: {each}" for each in [self.failure] if each),
+            *(
+                f"NOT DONE, run `callcenter restore --catch-up` again: {each}"
+                for each in self.undone
+            ),
         ]
 
     @property
     def is_clean(self) -> bool:
         """Whether nothing is left to people."""
-        to_do = self.left or self.changed or self.failure
+        to_do = (*self.left, *self.changed, *self.not_here, *self.undone)
         return not to_do and all(each.appeal_id for each in self.adopted)
 
 
@@ -187,7 +191,9 @@ async def catch_up(
     )
     before = await _count_given(tools.engine)
     await account_for_calls(tools, timedelta())
-    adopted, left, failure = list[Adoption](), list[Discrepancy](), None
+    adopted, left, undone = list[Adoption](), list[Discrepancy](), list[str]()
+    if await asyncio.to_thread(pending_spools, tools.settings.journals):
+        undone.append("calls of which journals wait for the database are not entered")
     try:
         adopted = await adopt_since(tools, since.date(), actor)
         found, repaired = await check_calls(
@@ -195,14 +201,14 @@ async def catch_up(
         )
         left = [each for each in found if each not in repaired]
     except ObjectStoreUnavailable as exc:  # callers do not wait for it: it is repeatable
-        failure = str(exc)
+        undone.append(f"recordings are not compared with the store: {exc}")
     calls = await _count_given(tools.engine) - before
     again = await _repeat_erasures(tools, done, actor, restored_at)
     if begun is not None:
         await asyncio.to_thread(migrate, tools.settings, is_restoring=True)
         async with unit_of_work(tools.engine) as connection:
             await progress.end(connection)
-    return CatchUp(calls, adopted, *again, left, failure)
+    return CatchUp(calls, adopted, *again, left, undone)
 
 
 async def _find_restored(engine: AsyncEngine) -> tuple[RestoreProgress | None, datetime, datetime]:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -17,6 +18,7 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.store import EventRow
 from callcenter.cli import callcenter
 from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest, OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
@@ -24,6 +26,8 @@ from callcenter.platform.storage.jobs import WorkerResources, connected, enqueue
 from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing.spool import name_for
 from callcenter.recordings.sealing.worker import SealingWorker
+from callcenter.telephony.calls.journal.events import CallOpened
+from callcenter.telephony.calls.journal.spool import JournalSpool
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from callcenter.telephony.reconciliation.jobs import CHECK
 from callcenter.telephony.reconciliation.rules import DiscrepancyKind
@@ -108,6 +112,18 @@ async def test_an_unwritten_call_is_found_and_gets_its_appeal(
     assert recording.id == checked.recording
     left = await checked.found()
     assert [each for each in left if each[1] in (IN, str(checked.recording))] == []
+
+
+async def test_a_call_that_waits_in_a_journal_is_left_to_it(checked: CheckedCalls) -> None:
+    await checked.sql("DELETE FROM recording")
+    await checked.sql("DELETE FROM appeal")
+    spool = JournalSpool(checked.tools.settings.journals, "line-1", 1024**2)
+    await spool.append([CallOpened(uuid4(), IN, parse_caller_id("+77010000001"), at(0))])
+    assert (await checked.check(mending=True))[1] == []
+    await spool.remove()
+    spool.close()
+    _, mended = await checked.check(mending=True)
+    assert (DiscrepancyKind.CALL_WITHOUT_APPEAL, IN) in [(e.kind, e.subject) for e in mended]
 
 
 async def test_an_unregistered_file_is_given_to_its_call(

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.outbound_calls import first_seq
@@ -183,6 +183,17 @@ async def test_a_refused_entry_does_not_hold_up_others(engine: AsyncEngine, tmp_
     await asyncio.gather(running, return_exceptions=True)
     await writing.close()
     await is_stored(engine, good, consultant)
+
+
+async def test_an_entry_waits_for_a_database_that_is_not_ready(empty_database: str) -> None:
+    """As while it is made anew for a restore."""
+    engine = create_async_engine(make_url(empty_database).set(drivername="postgresql+psycopg"))
+    writing = JournalWriter(engine)
+    with pytest.raises(OperationFailed) as fault:
+        await writing.write(story(1, uuid4()))
+    assert not isinstance(fault.value, EntryRefused)
+    await writing.close()
+    await engine.dispose()
 
 
 async def test_the_next_batch_is_written_after_a_closed_session(

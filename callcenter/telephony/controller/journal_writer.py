@@ -56,6 +56,8 @@ AT_FAULT = (
     *(psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError),
     *(IntegrityError, DataError, ProgrammingError),
 )
+#: Some of them come only until somebody has migrated the database, or restored it.
+PASSING = (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege)
 Kind = TypeVar("Kind")
 
 
@@ -74,6 +76,8 @@ class JournalWriter:
             async with self._database.transaction() as transaction:
                 await write_entries(transaction, entries)
         except AT_FAULT as exc:
+            if isinstance(getattr(exc, "orig", None) or exc, PASSING):
+                raise OperationFailed(f"the database is not ready: {_name(exc)}") from exc
             raise EntryRefused(f"the database refuses: {_name(exc)}") from exc
         except (InvalidRequest, NumbersExhausted) as exc:  # our own rules do
             raise EntryRefused(str(exc)) from exc

@@ -24,6 +24,7 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing import spool
 from callcenter.recordings.sealing.sealed_store import read_name
+from callcenter.telephony.calls.journal.spool import pending_calls
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.reconciliation import (
     backfill,
@@ -48,9 +49,11 @@ async def repair_discrepancies(
     Raises DependencyUnavailable when the database is away, OperationFailed and OSError for
     unreadable files."""
     calls = await asyncio.to_thread(_read_missing_calls, cel_file, found)
+    # Their entries would find their call with another appeal, and be refused.
+    waiting = await asyncio.to_thread(pending_calls, tools.settings.journals)
     repaired = []
     for each in found:
-        if each.kind not in _REPAIRS:
+        if each.kind not in _REPAIRS or each.subject in waiting:
             continue
         if read_name(each.subject) is not None:
             if await _adopt_object(tools, each.subject):
