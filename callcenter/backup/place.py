@@ -18,7 +18,6 @@ class StoredBackup(NamedTuple):
     taken_at: datetime
     name: str
     size: int  #: bytes
-    stored_at: datetime
 
 
 def name_of(taken_at: datetime) -> str:
@@ -38,9 +37,7 @@ def open_place(settings: Settings) -> Objects:
 def list_backups(place: Objects) -> list[StoredBackup]:
     """The archives there, the oldest first. Raises ObjectStoreUnavailable."""
     return sorted(
-        StoredBackup(
-            datetime.strptime(f"{found[1]}+0000", f"{_STAMP}%z"), each.name, each.size, each.at
-        )
+        StoredBackup(datetime.strptime(f"{found[1]}+0000", f"{_STAMP}%z"), each.name, each.size)
         for each in place.list_objects("")
         if (found := _NAME.fullmatch(each.name))
     )

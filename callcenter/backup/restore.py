@@ -217,11 +217,10 @@ async def _find_restored(engine: AsyncEngine) -> tuple[RestoreProgress | None, d
         begun = await progress.find(connection)
         if begun is not None and not begun.is_renumbered:
             raise RestoreUnfinished
-        restored = await audit.find_newest(connection, BackupAction.RESTORED)
-    if restored is None:
+        restored = await audit.list_newest(connection, BackupAction.RESTORED, 1)
+    if not restored:
         raise NotFound("this database was never restored from a backup")
-    at, detail = restored
-    return begun, at, datetime.fromisoformat(str(detail["taken_at"]))
+    return begun, restored[0].at, datetime.fromisoformat(str(restored[0].detail["taken_at"]))
 
 
 async def _find_begun(engine: AsyncEngine, request: RestoreRequest) -> RestoreProgress | None:

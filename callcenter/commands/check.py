@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.backup.watch import BackupLate, describe_backups
+from callcenter.backup.watch import BackupLate, describe_backups, list_proven
 from callcenter.bootstrap.data_secrets import data_secrets
 from callcenter.bootstrap.database_rights import find_differences
 from callcenter.bootstrap.softphone_provisioning import sip_accounts
@@ -401,8 +401,9 @@ def _backup(settings: Settings) -> str:
         raise Caution(
             "there is no place for it: set CALLCENTER_BACKUPS (docs/operations/backup.md)"
         )
+    proven = asyncio.run(run_once_in_transaction(settings, list_proven))
     try:
-        return describe_backups(settings, datetime.now(UTC))
+        return describe_backups(settings, proven, datetime.now(UTC))
     except BackupLate as late:
         raise Caution(str(late)) from late
 

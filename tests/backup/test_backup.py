@@ -303,16 +303,16 @@ async def test_the_command_tells_progress_and_lists_what_there_is(
 
 def test_check_warns_of_a_backup_that_is_missing_or_old() -> None:
     now = datetime(2026, 11, 27, 12, tzinfo=UTC)
-    night = StoredBackup(
-        now - timedelta(hours=12),
-        *("callcenter-20261127T000000Z.tar.age", 1),
-        stored_at=now - timedelta(hours=10),
-    )
+    night = StoredBackup(now - timedelta(hours=12), "callcenter-20261127T000000Z.tar.age", 1)
+    copied = StoredBackup(now, "callcenter-20261127T120000Z.tar.age", 1)
+    proven = {night.name: now - timedelta(hours=10)}
     noted = NumberMark(at=now - timedelta(minutes=9), last={})
-    assert look_at_backups([night], noted, now) == "the newest of 1 is of 2026-11-27 00:00 UTC"
+    words = look_at_backups([night, copied], proven, noted, now)
+    assert words == "the newest of 1 is of 2026-11-27 00:00 UTC"
     with pytest.raises(BackupLate, match="none was made"):
-        look_at_backups([], None, now)
+        look_at_backups([copied], proven, None, now)
     with pytest.raises(BackupLate, match=r"callcenter-backup.timer"):
-        look_at_backups([night], noted, now + timedelta(hours=15, minutes=1))
+        look_at_backups([night, copied], proven, noted, now + timedelta(hours=15, minutes=1))
+    late = noted.model_copy(update={"at": now - timedelta(hours=2)})
     with pytest.raises(BackupLate, match="notes no erasures"):
-        look_at_backups([night], noted.model_copy(update={"at": now - timedelta(hours=2)}), now)
+        look_at_backups([night], proven, late, now)

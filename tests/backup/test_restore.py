@@ -375,9 +375,9 @@ async def test_what_was_changed_since_the_restore_is_not_erased(
 async def test_what_no_call_opened_is_not_taken_for_another(
     site: WorkerResources, empty: Settings, offline_key: Path
 ) -> None:
-    kept, record_keys = await enter(site), RecordKeys.read(site.settings)
+    untouched, record_keys = await enter(site), RecordKeys.read(site.settings)
     content = {"content": "Просит помощи"}
-    await records.save(site.engine, record_keys, person("a"), kept, 1, None, content)
+    await records.save(site.engine, record_keys, person("a"), untouched, 1, None, content)
     await made(site)
     closed = await enter(site)  # which the backup lacks, as Asterisk's log does
     await records.close_without_request(
@@ -392,7 +392,7 @@ async def test_what_no_call_opened_is_not_taken_for_another(
         "SELECT number, caller_number, stage, content->>'content' FROM appeal"
         " JOIN record ON appeal_id = appeal.id"
     )
-    assert await rows(here, query) == [(kept, "+77010000001", "contact", "Просит помощи")]
+    assert await rows(here, query) == [(untouched, "+77010000001", "contact", "Просит помощи")]
     await here.engine.dispose()
 
 
@@ -591,15 +591,15 @@ async def test_calls_in_a_journal_are_entered_by_it_alone(
     await here.engine.dispose()
 
 
-async def test_a_store_that_is_away_keeps_no_site_down(
+async def test_a_missing_store_keeps_no_site_down(
     site: WorkerResources, empty: Settings, offline_key: Path, tmp_path: Path
 ) -> None:
     write(site, TALKED)
     await account(site)
     await made(site)
     (tmp_path / "file").touch()
-    away = changed(empty, recordings=tmp_path / "file" / "recordings")
-    done = await restored(away, offline_key)
+    storeless = changed(empty, recordings=tmp_path / "file" / "recordings")
+    done = await restored(storeless, offline_key)
     assert "recordings are not compared with the store" in done.stdout
     assert done.exit_code != 0
     here = again(empty)  # which is served

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from callcenter.backup import continuity, watch
 from callcenter.backup.alerts import BACKUP_LATE, BACKUP_NOTE_REMOVED
 from callcenter.backup.continuity import NotesMissing, Trust, write_notes
-from callcenter.backup.place import open_place
+from callcenter.backup.place import name_of, open_place
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.objects import Objects
 from callcenter.recordings.sealing import keys
@@ -30,12 +30,17 @@ async def read_erasures(tools: WorkerResources, place: Objects) -> int:
     return len(continuity.read_erasures(place, today, today, ring.identities, trust))
 
 
-@pytest.mark.parametrize("late", ["no backup", "an old backup", "no notes", "no log", "no place"])
+@pytest.mark.parametrize(
+    "late",
+    ["no backup", "one that was not read back", "an old backup", "no notes", "no log", "no place"],
+)
 async def test_what_is_late_at_the_place_is_alerted_of(
     site: WorkerResources, redis: Redis, late: str
 ) -> None:
     now = datetime.now(UTC)
-    if late != "no backup":
+    if late == "one that was not read back":
+        open_place(site.settings).put(name_of(now), BytesIO(b"half of it"))
+    elif late != "no backup":
         await made(site)
     if late != "no notes":
         await write_notes(site, now)

@@ -35,14 +35,23 @@ async def last(connection: AsyncConnection) -> ChainTip | None:
     return ChainTip(row.id, row.hash) if row else None
 
 
-async def find_newest(
-    connection: AsyncConnection, action: Action
-) -> tuple[datetime, Detail] | None:
-    """Time and detail of the newest entry of this action, or None when there is none."""
-    query = select(audit_entry.c.at, audit_entry.c.detail)
-    newest = query.where(audit_entry.c.action == action.value).order_by(audit_entry.c.id.desc())
-    row = (await connection.execute(newest.limit(1))).one_or_none()
-    return None if row is None else (row.at, row.detail)
+class DoneAction(NamedTuple):
+    """An entry of an action: when it was done, to what, and its detail."""
+
+    at: datetime
+    subject: str
+    detail: Detail
+
+
+async def list_newest(connection: AsyncConnection, action: Action, limit: int) -> list[DoneAction]:
+    """The newest entries of this action, the newest first."""
+    query = (
+        select(audit_entry.c.at, audit_entry.c.subject, audit_entry.c.detail)
+        .where(audit_entry.c.action == action.value)
+        .order_by(audit_entry.c.id.desc())
+        .limit(limit)
+    )
+    return [DoneAction(*row) for row in await connection.execute(query)]
 
 
 async def record(
