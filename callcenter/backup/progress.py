@@ -90,14 +90,16 @@ def begin(settings: Settings) -> None:
     """
     with owner_connection(settings, unprivileged=UNPRIVILEGED) as connection:
         _require_empty(connection)
-        connection.execute(f"DROP TABLE IF EXISTS {UNFINISHED_RESTORE}".encode())
-        connection.execute(f"CREATE TABLE {UNFINISHED_RESTORE} (progress text NOT NULL)".encode())
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {UNFINISHED_RESTORE} (progress text NOT NULL)".encode()
+        )
 
 
 def require_alone(settings: Settings) -> None:
     """Require that the owner has no other session: one from before `begin` did not look for it.
 
-    Raises InvalidRequest when one stays, and DependencyUnavailable.
+    So is that of a restore that was killed, whose dump may still be committed. Raises
+    InvalidRequest when one stays, and DependencyUnavailable.
     """
     until = time.monotonic() + OTHERS_LIMIT
     with owner_connection(settings, unprivileged=UNPRIVILEGED, autocommit=True) as connection:
@@ -115,6 +117,7 @@ def fill_in(settings: Settings, progress: RestoreProgress) -> None:
     """Fill in what is restored, before anything of it is put back. Raises as `begin` does."""
     with owner_connection(settings, unprivileged=UNPRIVILEGED) as connection:
         _require_empty(connection)
+        connection.execute(f"DELETE FROM {UNFINISHED_RESTORE}".encode())  # noqa: S608
         connection.execute(
             f"INSERT INTO {UNFINISHED_RESTORE} VALUES (%s)".encode(),  # noqa: S608 - a constant
             (progress.model_dump_json(),),
@@ -122,14 +125,19 @@ def fill_in(settings: Settings, progress: RestoreProgress) -> None:
 
 
 def give_up(settings: Settings) -> None:
-    """Note that nothing is restored after all. Raises DependencyUnavailable."""
+    """Note that nothing is restored after all, if that is so. Raises DependencyUnavailable."""
     with owner_connection(settings, unprivileged=UNPRIVILEGED) as connection:
-        connection.execute(f"DROP TABLE IF EXISTS {UNFINISHED_RESTORE}".encode())
+        if _is_empty(connection):
+            connection.execute(f"DROP TABLE {UNFINISHED_RESTORE}".encode())
 
 
 def _require_empty(connection: psycopg.Connection) -> None:
-    if connection.execute(NOT_EMPTY.encode()).fetchone() != (0,):
+    if not _is_empty(connection):
         raise DatabaseNotEmpty
+
+
+def _is_empty(connection: psycopg.Connection) -> bool:
+    return connection.execute(NOT_EMPTY.encode()).fetchone() == (0,)
 
 
 async def has_tables(connection: AsyncConnection) -> bool:

@@ -10,6 +10,7 @@ from callcenter.backup import progress
 from callcenter.launcher.managed_process import WAITS
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.engine import RestoreUnfinished
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.migrate import migrate
@@ -29,7 +30,7 @@ from tests.backup.test_restore import (
     write,
 )
 from tests.process_killers import dies_after, dies_before
-from tests.services import CALLCENTER
+from tests.services import CALLCENTER, changed, opened_as
 from tests.storage.recorded import TALKED, account
 
 __all__ = ["empty", "site"]
@@ -110,6 +111,31 @@ async def test_another_restore_than_was_begun_is_refused(
     refused = await restored(empty, offline_key, "--signed-by", "f" * 64)
     assert "signed by another key" in str(refused.exception)
     assert (await restored(empty, offline_key)).exit_code == 0
+
+
+async def test_a_restore_killed_within_the_dump_is_run_again(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    lost = await lose(site, empty)
+    program = "callcenter.backup.postgres_programs.subprocess.Popen.wait"
+    await killed(empty, offline_key, program, before=True)  # pg_restore has all of it
+    await is_refused(empty)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    await is_whole(empty, lost)
+
+
+@pytest.mark.parametrize("role", DatabaseRole)
+async def test_each_process_is_refused_before_all_is_done(
+    site: WorkerResources, empty: Settings, role: DatabaseRole
+) -> None:
+    """Also where the owner makes its tables in another schema than they look into."""
+    with psycopg.connect(empty.database, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA postgres")
+    await asyncio.to_thread(progress.begin, empty)
+    async with opened_as(role, changed(site.settings, database_url=empty.database_url)) as engine:
+        with pytest.raises(RestoreUnfinished):
+            await engine.connect()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ CONNECT_ARGUMENTS: dict[str, str | int] = {
 }
 
 #: A table that a restore makes before all others, and drops when nothing is left to do.
-UNFINISHED_RESTORE = "unfinished_restore"
+UNFINISHED_RESTORE = "public.unfinished_restore"
 IS_UNFINISHED = f"SELECT to_regclass('{UNFINISHED_RESTORE}') IS NOT NULL"
 RESTORING = "callcenter restore"  #: the name of sessions of whoever restores
 
