@@ -13,10 +13,12 @@ from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.telephony.asterisk.config.binary import configuration
 from callcenter.telephony.asterisk.config.renderer import (
+    RELOAD_DUE,
     apply,
     changes,
     compose,
     configuration_lock,
+    is_reload_due,
     write,
 )
 from tests.rendered.given import ACCOUNTS, PROGRAM, SECRETS
@@ -28,9 +30,9 @@ def files(settings: Settings) -> dict[str, str]:
 
 
 def texts(settings: Settings) -> dict[str, str]:
-    """The files that are there, by name."""
+    """The files that are there, but for the mark that a reload is due, by name."""
     etc = configuration(settings)
-    paths = [path for path in etc.rglob("*") if path.is_file()]
+    paths = [path for path in etc.rglob("*") if path.is_file() and path.name != RELOAD_DUE]
     return {str(path.relative_to(etc)): path.read_text(encoding="utf-8") for path in paths}
 
 
@@ -122,6 +124,9 @@ async def test_an_asterisk_that_is_gone_is_no_error(settings: Settings) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(socket_file))
     assert "pjsip.conf" in await apply(settings, ACCOUNTS, reload=True)
+    assert not is_reload_due(settings)  # it reads them when it starts
+    await apply(settings, ACCOUNTS[:1], reload=False)
+    assert is_reload_due(settings)
 
 
 async def test_one_waits_for_the_turn_of_another(settings: Settings) -> None:

@@ -15,6 +15,8 @@ from callcenter.telephony.asterisk.ami import Ami
 from callcenter.telephony.asterisk.config.renderer import (
     SipAccount,
     configuration_lock,
+    is_reload_due,
+    note_reload,
     write_accounts,
 )
 
@@ -26,6 +28,9 @@ MODULES = ("res_pjsip.so", "app_queue.so")  # of Asterisk, which read the accoun
 
 class AccountProvisioning:
     """Writes the accounts for one controller; of several the first that comes has the work.
+
+    That a reload is due stands beside the accounts: if it cannot be had by who wrote them, any
+    other controller has it done, or the next one that starts.
 
     A telephone that leaves cannot register, be called or call any more; a conversation that it is
     in goes on. Faults are logged, and it is tried again a second later.
@@ -39,7 +44,6 @@ class AccountProvisioning:
         self._engine = engine
         self._ami = ami
         self._changes = changes
-        self._is_reload_due = True  # who was here before us may have written what nobody has read
 
     async def run(self) -> None:
         """Provision after each change and every minute, until cancelled."""
@@ -51,12 +55,11 @@ class AccountProvisioning:
             async with configuration_lock(self._settings):
                 async with unit_of_work(self._engine) as connection:
                     accounts = await read_accounts(connection)
-                changed = await asyncio.to_thread(write_accounts, self._settings, accounts)
-                self._is_reload_due = self._is_reload_due or bool(changed)
-                if self._is_reload_due:
+                await asyncio.to_thread(write_accounts, self._settings, accounts)
+                if is_reload_due(self._settings):
                     for module in MODULES:
                         await self._ami.action({"Action": "Reload", "Module": module})
-                    self._is_reload_due = False
+                    note_reload(self._settings)
                     log.info("telephones provisioned: %d", len(accounts))
         except (CallcenterError, SQLAlchemyError, OSError) as exc:
             log.error("telephones not provisioned: %s: %s", type(exc).__name__, exc)

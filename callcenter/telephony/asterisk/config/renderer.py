@@ -39,6 +39,8 @@ TEMPLATES = (DATA / "asterisk-conf", DATA / "dialplan")
 #: The folder of the files that have consultants' telephones and nothing else. The others include
 #: them: controllers write these alone, see telephony/controller/account_provisioning.py.
 ACCOUNTS = "accounts"
+#: A mark beside the accounts: they were written, and a running Asterisk may not have read them.
+RELOAD_DUE = "reload_due"
 
 #: AMI events that our user is sent.
 AMI_EVENTS = (
@@ -225,19 +227,32 @@ def write(settings: Settings, files: dict[str, str]) -> list[str]:
         raise OperationFailed(f"cannot write Asterisk's configuration: {exc}") from exc
 
 
-def write_accounts(settings: Settings, accounts: Sequence[SipAccount]) -> list[str]:
-    """Write the files of telephones that differ; return their names.
+def write_accounts(settings: Settings, accounts: Sequence[SipAccount]) -> None:
+    """Write the files of telephones that differ: then a reload is due.
 
-    Asterisk has to read them anew. Where nobody has rendered yet nothing is written: no Asterisk
-    would read it. Raises OperationFailed. Call it within `configuration_lock`.
+    Where nobody has rendered yet nothing is written: no Asterisk would read it. Raises
+    OperationFailed. Call it within `configuration_lock`.
     """
     target = configuration(settings)
     if not (target / "pjsip.conf").exists():
-        return []
+        return
     try:
-        return _write(target, compose_accounts(settings, accounts))
+        _write(target, compose_accounts(settings, accounts))
     except OSError as exc:
         raise OperationFailed(f"cannot write Asterisk's accounts: {exc}") from exc
+
+
+def is_reload_due(settings: Settings) -> bool:
+    """Whether accounts were written, by whomever, that Asterisk may not have read."""
+    return (accounts_folder(settings) / RELOAD_DUE).exists()
+
+
+def note_reload(settings: Settings) -> None:
+    """Note that Asterisk has read the accounts. Call it within `configuration_lock`.
+
+    Raises OSError.
+    """
+    (accounts_folder(settings) / RELOAD_DUE).unlink(missing_ok=True)
 
 
 def accounts_folder(settings: Settings) -> Path:
@@ -303,6 +318,7 @@ async def apply(settings: Settings, accounts: Sequence[SipAccount], reload: bool
     if reload and (_folders(settings).run / "asterisk.ctl").exists():
         for command in chain.from_iterable(RELOADS.values()):
             await _cli(settings, command)
+        note_reload(settings)
     return changed
 
 
@@ -385,6 +401,8 @@ def _read(path: Path) -> str | None:
 
 def _write(target: Path, files: Mapping[str, str]) -> list[str]:
     changed = [name for name, text in files.items() if _read(target / name) != text]
+    if any(map(is_of_accounts, changed)):  # before: whoever writes them may die before the reload
+        (target / ACCOUNTS / RELOAD_DUE).touch(mode=0o600)
     for name in changed:
         _replace(target / name, files[name])
     return changed
