@@ -34,6 +34,7 @@
 -- desk:controllers  zset  controller -> when its heartbeat expires
 -- desk:clock        when the script last ran
 -- desk:run          the run of the Redis server that it ran in, see states.lua
+-- desk:roster_read  when the roster began to be read that is there
 
 local UNANSWERED_LIMIT = 300 -- seconds after which it may be offered to the same one first again
 local LATE_LIMIT = 60 -- seconds that a device state may take to get here
@@ -108,13 +109,19 @@ end
 
 local operation = {}
 
--- extension, languages, skills, browser (or ''), last state in the database, reason, time, ...
+-- since when it was read, by `now`; extension, languages, skills, browser (or ''), last state in the
+-- database, reason, time, ...
 function operation.roster()
+  -- Whoever was slow, or wrote to a Redis that stood still, comes late. (The one that is there may be
+  -- of a time that has not come: the clock was set back.)
+  local newest = tonumber(redis.call('GET', 'desk:roster_read') or 0)
+  if tonumber(ARGV[2]) < newest and newest <= now then return end
+  redis.call('SET', 'desk:roster_read', ARGV[2])
   local before = redis.call('HKEYS', 'desk:roster')
   for _, extension in ipairs(before) do remove_from_sets(extension) end
   redis.call('DEL', 'desk:roster', 'desk:skills', 'desk:browsers')
   entries = {}
-  for i = 2, #ARGV, 7 do
+  for i = 3, #ARGV, 7 do
     local extension = ARGV[i]
     write('roster', extension, ARGV[i + 1])
     if ARGV[i + 2] ~= '' then write('skills', extension, ARGV[i + 2]) end
@@ -137,7 +144,7 @@ function operation.roster()
     end
     update_idle(extension)
   end
-  for i = 2, #ARGV, 7 do update_idle(ARGV[i]) end
+  for i = 3, #ARGV, 7 do update_idle(ARGV[i]) end
 end
 
 function operation.devices() -- extension, state, stamp, extension, state, stamp, ...

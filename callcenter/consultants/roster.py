@@ -18,14 +18,16 @@ NO_STATES: Mapping[str, PresenceChange] = MappingProxyType({})
 async def push_roster(
     script: DistributorScript,
     consultants: Iterable[Consultant],
-    last_states: Mapping[str, PresenceChange] = NO_STATES,
+    last_states: Mapping[str, PresenceChange],
+    read_at: float,
 ) -> None:
-    """Replace the roster in the ACD. Raises DistributorUnavailable.
+    """Replace the roster in the ACD, unless it is older than that. Raises DistributorUnavailable.
 
     `last_states` are the last states in the database, by extension: they count when Redis has lost
-    its own, or has come back with older ones.
+    its own, or has come back with older ones. `read_at` is when the roster began to be read, in
+    epoch seconds by the clock of Redis: one that began later has all that was committed by then.
     """
-    fields: list[str] = []
+    fields = [f"{read_at:.6f}"]
     for each in consultants:
         fields += [
             each.extension,
@@ -38,14 +40,12 @@ async def push_roster(
 
 
 async def refresh_roster(engine: AsyncEngine, script: DistributorScript) -> None:
-    """Push the roster as it is committed now. Raises DistributorUnavailable.
-
-    When that fails, a controller repeats it within a minute.
-    """
+    """Push the roster as it is committed now. Raises DistributorUnavailable."""
+    read_at = float(await script("now"))
     async with unit_of_work(engine) as connection:
         last_states = await state_history.last_changes(connection)
         consultants = await store.active(connection)
-    await push_roster(script, consultants, last_states)
+    await push_roster(script, consultants, last_states, read_at)
 
 
 def _state_fields(last: PresenceChange | None) -> tuple[str, str, str]:

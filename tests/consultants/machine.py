@@ -1,6 +1,7 @@
 """State machine of the distributor: random operations and the invariants that always hold."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -82,7 +83,7 @@ class Machine:
         self._tell_roster({})
 
     def _tell_roster(self, states: dict[str, str]) -> None:
-        entries: list[str] = []
+        entries = [f"{time.time():.6f}"]
         for extension, (languages, skills) in self._crew.items():
             state, since, reason, _ = states.get(extension, "   ").split(" ")
             entries += [extension, languages, skills, "", state, reason, since]

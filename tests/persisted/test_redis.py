@@ -44,7 +44,7 @@ from tests.persisted.write import REDIS, read_written
 
 DUMPED: dict[str, Any] = read_written(REDIS)
 #: Keys that came later: the version before leaves them alone.
-NEW = ("desk:run", "desk:unanswered:", "desk:alarms:open")
+NEW = ("desk:run", "desk:unanswered:", "desk:alarms:open", "desk:roster_read")
 #: State, reason, by whom, telephone, and what comes after the conversation.
 STATUSES = {
     "201": (PresenceState.OFFERED, None, "desk", "NOT_INUSE", None),

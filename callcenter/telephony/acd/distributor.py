@@ -86,14 +86,19 @@ class RedisCallDistributor:
         self,
         consultants: Iterable[Consultant],
         last_changes: Mapping[str, PresenceChange] = NO_STATES,
+        read_at: float | None = None,
     ) -> None:
         """Replace the roster: consultants who are not on it get no calls.
 
         `last_changes` are the last states in the database, by extension, for a Redis without them.
+        `read_at` is when the roster began to be read, by `now`; it is of now by default. Redis
+        keeps one that is newer.
         """
         self._roster = {consultant.extension: consultant for consultant in consultants}
         self.roster_loaded.set()
-        await push_roster(self.script, self._roster.values(), last_changes)
+        if read_at is None:
+            read_at = await self.now()
+        await push_roster(self.script, self._roster.values(), last_changes, read_at)
 
     @property
     def shut_out_talkers(self) -> dict[str, str]:

@@ -87,10 +87,11 @@ class PresenceSync:
     async def _push_all(self) -> bool:
         stamp = time.time()
         try:
+            read_at = await self._distributor.now()
             async with unit_of_work(self._engine) as connection:
                 states = await state_history.last_changes(connection)
                 roster = await consultants.active(connection)
-                await self._distributor.update_roster(roster, states)
+                await self._distributor.update_roster(roster, states, read_at)
             for call_id, extension in self._distributor.shut_out_talkers.items():
                 await self._queue.alert_shut_out_talking(call_id, extension)
             devices = await self._device_states()
