@@ -195,7 +195,7 @@ class ControllerProcess:
         self.ami.on_event("DeviceStateChange", self.presence_sync.device_changed)
         self.ami.on_event("Reload", self.presence_sync.reloaded)
         self.ami.on_connected(self._look_at_telephones)
-        self.distributor.on_empty(self.presence_sync.push_all)
+        self.distributor.on_empty(self.presence_sync.refresh)
         self.distributor.on_withdrawn(self.switch.stop_ringing)
 
     def metrics(self) -> ControllerMetrics:
@@ -273,6 +273,7 @@ class ControllerProcess:
 
     async def _look_at_telephones(self) -> None:
         """Have roster, device states and accounts sent anew to an Asterisk that is there again."""
+        self.presence_sync.refresh()
         self.listener.notify(consultants.CHANGED)
 
     def _end_calls_before_restart(self, at: datetime, ended: Collection[str]) -> None:

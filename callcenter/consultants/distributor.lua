@@ -148,6 +148,8 @@ function operation.roster()
 end
 
 function operation.devices() -- extension, state, stamp, extension, state, stamp, ...
+  -- Else Redis has come back, and signs out nobody who is on the roster that it will be told.
+  local has_roster = redis.call('EXISTS', 'desk:roster') == 1
   for i = 2, #ARGV, 3 do
     local entry, reported = read('devices', ARGV[i]), ARGV[i + 2] .. ' ' .. ARGV[i + 1]
     local stored = entry and tonumber(string.match(entry, '^(%S+)')) or 0
@@ -156,7 +158,7 @@ function operation.devices() -- extension, state, stamp, extension, state, stamp
     -- not late: the clock was set back.
     if entry ~= reported and (stamp >= stored or stored - stamp > LATE_LIMIT) then
       write('devices', ARGV[i], reported)
-      update_idle(ARGV[i])
+      if has_roster then update_idle(ARGV[i]) end
     end
   end
 end

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from callcenter.consultants import redis_script
 from callcenter.consultants.redis_script import DistributorScript
+from callcenter.platform.core.background_tasks import BackgroundTasks
 from callcenter.telephony.acd.distributor import (
     PLAIN_RULES,
     RedisCallDistributor,
@@ -336,7 +337,8 @@ async def test_a_redis_that_lost_everything_is_filled_again(redis: Redis) -> Non
             await distributor.update_roster([consultant(201)])
             await distributor.update_devices({"201": FREE}, 1)
 
-        distributor.on_empty(tell)
+        telling = BackgroundTasks()
+        distributor.on_empty(lambda: telling.spawn(tell()))
         async with distributor.place("call", "kk") as place:
             waiting = asyncio.create_task(place.wait_for_offer(10))
             await asyncio.sleep(0.05)
@@ -353,7 +355,8 @@ async def test_talks_during_a_redis_loss_are_leased_again(
             await distributor.update_roster([consultant(201)])
             await distributor.update_devices({"201": TALKING}, time.time())
 
-        distributor.on_empty(tell)
+        telling = BackgroundTasks()
+        distributor.on_empty(lambda: telling.spawn(tell()))
         await distributor.update_devices({"201": FREE}, 1)
         async with distributor.place("call", "kk") as place:
             assert await place.wait_for_offer(PATIENCE) is not None

@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -22,7 +23,13 @@ from callcenter.platform.storage.notify_listener import NotifyListener, Subscrip
 from callcenter.telephony.acd.distributor import RedisCallDistributor
 from callcenter.telephony.acd.queue_position import RedisQueueMonitor
 from callcenter.telephony.controller.presence_sync import PresenceSync
-from tests.consultants.distributors import FREE, PATIENCE, SIGN_IN, TALKING
+from tests.consultants.distributors import (
+    FREE,
+    PATIENCE,
+    SIGN_IN,
+    TALKING,
+    distributor_and_presence,
+)
 from tests.polling import until
 from tests.services import new_folder, redis_server
 
@@ -37,16 +44,35 @@ async def telephones() -> Mapping[str, str]:
 async def at_work(
     url: str,
     engine: AsyncEngine,
-    changes: Subscription | None = None,
+    changes: Subscription,
     states: Callable[[], Awaitable[Mapping[str, str]]] = telephones,
 ) -> AsyncIterator[tuple[Redis, RedisCallDistributor, PresenceSync]]:
+    """A controller's part of it, which sends what there is when `changes` is notified."""
     async with Redis.from_url(url, decode_responses=True) as redis:
         distributor = RedisCallDistributor(redis, "line-1", SIGN_IN)
-        sync = PresenceSync(
-            distributor, RedisQueueMonitor(redis), engine, states, changes or Subscription()
-        )
-        distributor.on_empty(sync.push_all)
-        yield redis, distributor, sync
+        sync = PresenceSync(distributor, RedisQueueMonitor(redis), engine, states, changes)
+        distributor.on_empty(sync.refresh)
+        async with running(sync.run()):
+            yield redis, distributor, sync
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_filled(redis: Redis) -> None:
+    """Returns once Redis knows all telephones, which come after the roster."""
+
+    async def knows() -> bool:
+        return await redis.hlen("desk:devices") == len(await telephones())
+
+    await until(knows, "Redis knows everybody")
 
 
 async def save_history(redis: Redis, engine: AsyncEngine) -> None:
@@ -70,11 +96,13 @@ async def test_an_old_snapshot_offers_nobody_who_signed_out(
     engine: AsyncEngine, short_folder: Path
 ) -> None:
     await add_crew(engine)
+    changes = Subscription()
     folder = new_folder(short_folder / "back")
     with redis_server(folder) as url:
-        async with at_work(url, engine) as (redis, distributor, sync):
+        async with at_work(url, engine, changes) as (redis, distributor, _):
             presence, run = PresenceService(redis, SIGN_IN), distributor.script
-            await sync.push_all()
+            changes.notify()
+            await until_filled(redis)
             for extension in ("201", "202"):
                 await presence.ask(extension, PresenceState.READY, by="self")
             await run("wait", "gone", "line-1", "kk", "1", "1", "@202", "")
@@ -90,12 +118,12 @@ async def test_an_old_snapshot_offers_nobody_who_signed_out(
             os.kill((await redis.info("server"))["process_id"], signal.SIGKILL)
     (folder / "redis.sock").unlink()
     with redis_server(folder) as url:
-        async with at_work(url, engine) as (redis, distributor, sync):
+        async with at_work(url, engine, changes) as (redis, distributor, _):
             presence = PresenceService(redis, SIGN_IN)
             async with distributor.place("call", "kk") as place:
                 await place.wait_for_offer(0.1)
                 assert not await redis.exists("desk:held")  # nobody has told it the states yet
-                running = asyncio.create_task(distributor.run())
+                serving = asyncio.create_task(distributor.run())
                 offered = await place.wait_for_offer(PATIENCE)
                 assert offered is not None
                 assert offered.extension == "202"  # whose offer was over
@@ -108,19 +136,21 @@ async def test_an_old_snapshot_offers_nobody_who_signed_out(
                     PresenceState.PAUSED,
                     "lunch",
                 )
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
 
 
 async def test_a_snapshot_newer_than_the_database_wins(
     engine: AsyncEngine, short_folder: Path
 ) -> None:
     await add_crew(engine)
+    changes = Subscription()
     folder = new_folder(short_folder / "newer")
     with redis_server(folder) as url:
-        async with at_work(url, engine) as (redis, distributor, sync):
+        async with at_work(url, engine, changes) as (redis, distributor, _):
             presence = PresenceService(redis, SIGN_IN)
-            await sync.push_all()
+            changes.notify()
+            await until_filled(redis)
             await presence.ask("201", PresenceState.READY, by="self")
             await save_history(redis, engine)
             await presence.ask("201", PresenceState.SIGNED_OUT, by="self")  # no worker runs now
@@ -128,12 +158,22 @@ async def test_a_snapshot_newer_than_the_database_wins(
             os.kill((await redis.info("server"))["process_id"], signal.SIGKILL)
     (folder / "redis.sock").unlink()
     with redis_server(folder) as url:
-        async with at_work(url, engine) as (redis, distributor, sync):
+        async with at_work(url, engine, changes) as (redis, distributor, _):
             await distributor.now()
-            await sync.push_all()
+            changes.notify()
+            await until_filled(redis)
             own = await PresenceService(redis, SIGN_IN).of("201")
             assert own.state is PresenceState.SIGNED_OUT
             await save_history(redis, engine)
+
+
+async def test_a_telephone_signs_out_nobody_before_there_is_a_roster(redis: Redis) -> None:
+    async with distributor_and_presence(redis, SIGN_IN, "201") as (distributor, presence):
+        await presence.ask("201", PresenceState.READY, by="self")
+        await redis.set("desk:run", "0ld")  # as when it starts from a snapshot
+        await distributor.update_devices({"201": FREE}, 2)
+        assert not await redis.exists("desk:roster")
+        assert str(await redis.hget("desk:states", "201")).startswith("ready ")
 
 
 @pytest.mark.parametrize("missed", ["roster", "telephone"])
@@ -157,8 +197,10 @@ async def test_what_a_frozen_redis_missed_is_sent_again(
     listener = NotifyListener(settings)
     changes = listener.subscribe(store.CHANGED)
     with redis_server(new_folder(short_folder / "froze")) as url:
-        async with at_work(url, engine, changes, states) as (redis, _, sync):
-            working = [asyncio.create_task(each()) for each in (listener.run, sync.run)]
+        async with (
+            at_work(url, engine, changes, states) as (redis, _, sync),
+            running(listener.run()),
+        ):
             await until(lambda: knows(FREE), "Redis knows everybody")
             pid = (await redis.info("server"))["process_id"]
             await redis.connection_pool.disconnect()  # by one that is there it would come later
@@ -177,6 +219,39 @@ async def test_what_a_frozen_redis_missed_is_sent_again(
             await until(
                 lambda: knows(state, is_on_roster=missed != "roster"), "Redis knows it now", SOON
             )
-            for each in working:
-                each.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+
+
+async def test_a_silent_asterisk_delays_neither_heartbeats_nor_roster(
+    engine: AsyncEngine, short_folder: Path
+) -> None:
+    async def silent() -> Mapping[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def is_on_roster() -> bool:
+        return bool(await redis.hexists("desk:roster", "201"))
+
+    async def is_off_roster() -> bool:
+        return not await is_on_roster()
+
+    async def last() -> float:
+        return float(await redis.zscore("desk:controllers", "line-1") or 0)
+
+    async def beats() -> bool:
+        return await last() > last_beat
+
+    await add_crew(engine)
+    changes, last_beat = Subscription(), 0.0
+    with redis_server(new_folder(short_folder / "silent")) as url:
+        async with (
+            at_work(url, engine, changes, silent) as (redis, distributor, _),
+            running(distributor.run()),
+        ):
+            await until(is_on_roster, "it is told the roster that it does not have")
+            async with unit_of_work(engine) as connection:
+                await store.set_active(connection, "201", False)
+            changes.notify()
+            await until(is_off_roster, "it is told that somebody was shut out")
+            for _ in range(3):
+                await until(beats, "the heart beats")
+                last_beat = await last()

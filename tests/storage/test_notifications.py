@@ -23,10 +23,11 @@ from callcenter.appeals.calls import recent_drops
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.recent_drops import RecentDrops
 from callcenter.platform.core.caller_id import parse_caller_id
+from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage import notified_cache, notify_listener
 from callcenter.platform.storage.engine import unit_of_work
-from callcenter.platform.storage.notify_listener import NotifyListener
+from callcenter.platform.storage.notify_listener import NotifyListener, Subscription
 from callcenter.recordings import store as recordings
 from callcenter.telephony.acd.distributor import RedisQueuePlace
 from callcenter.telephony.callbacks import store as callbacks
@@ -227,6 +228,32 @@ async def test_a_dead_connection_is_found_in_half_a_minute(settings: Settings) -
                 )
     assert 0 < idle + interval * count + notify_listener.RETRY_INTERVAL <= 30
     assert 0 < unanswered <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("interval", "logged"),
+    [(60.0, ["gone", "slow"]), (0.0, ["gone", "gone", "gone", "slow"])],
+)
+async def test_a_fault_that_lasts_is_logged_at_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    interval: float,
+    logged: list[str],
+) -> None:
+    monkeypatch.setattr(notify_listener, "REPEAT_INTERVAL", 0.01)
+    monkeypatch.setattr(notify_listener, "LOG_INTERVAL", interval)
+    causes, done = ["gone", "gone", "gone", "slow"], asyncio.Event()
+
+    async def act() -> None:
+        if causes:
+            raise OperationFailed(causes.pop(0))
+        done.set()
+
+    changes = Subscription()
+    changes.notify()
+    async with running(lambda: changes.follow(act, "not sent", rest=0.0)), asyncio.timeout(LIMIT):
+        await done.wait()
+    assert caplog.messages == [f"not sent: OperationFailed: {cause}" for cause in logged]
 
 
 async def test_a_dropped_caller_is_recognized_as_soon_as_notified(

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -10,7 +12,9 @@ import psycopg
 from psycopg import sql
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
+from sqlalchemy.exc import SQLAlchemyError
 
+from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import CONNECT_ARGUMENTS
 
@@ -24,6 +28,8 @@ REFRESH_INTERVAL = 300.0
 RETRY_INTERVAL = 5.0  # seconds between two attempts to connect
 LOOK_INTERVAL = 60.0  # seconds after which `follow` acts unasked: some things end without a word
 REPEAT_INTERVAL = 1.0  # seconds until what failed is done again: somebody's right may have ended
+LOG_INTERVAL = 60.0  # seconds until a fault that lasts is logged again
+REST_INTERVAL = 0.1  # seconds between two acts: many notifications at once are one
 IDLE_INTERVAL = 60.0  # seconds; what the server says ends a wait at once
 
 
@@ -56,16 +62,27 @@ class Subscription:
                 await self._notified.wait()
         self._notified.clear()
 
-    async def follow(self, act: Callable[[], Awaitable[bool]], *, rest: float = 0.0) -> None:
+    async def follow(
+        self, act: Callable[[], Awaitable[None]], fault: str, *, rest: float = REST_INTERVAL
+    ) -> None:
         """Act after each notification and every minute, until cancelled.
 
-        `act` returns False when it failed, and is repeated a second later. There are `rest` seconds
-        between two acts at least: many notifications at once are one.
+        What fails is repeated a second later. It is logged as `fault`, with its cause: when it
+        begins to fail, when the cause is another, and every minute. `rest` are the seconds between
+        two acts at least.
         """
-        pause = LOOK_INTERVAL
+        pause, logged, logged_at = LOOK_INTERVAL, "", -math.inf
         while True:
-            await self.wait(pause)
-            pause = LOOK_INTERVAL if await act() else REPEAT_INTERVAL
+            await self.wait(pause - rest)
+            try:
+                await act()
+                pause, logged = LOOK_INTERVAL, ""
+            except (CallcenterError, SQLAlchemyError, OSError) as exc:
+                pause = REPEAT_INTERVAL
+                cause = f"{type(exc).__name__}: {exc}"
+                if cause != logged or time.monotonic() - logged_at >= LOG_INTERVAL:
+                    logged, logged_at = cause, time.monotonic()
+                    log.error("%s: %s", fault, cause)
             await asyncio.sleep(rest)
 
 

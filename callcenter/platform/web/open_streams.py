@@ -1,22 +1,17 @@
 """Event streams of one process, each of which ends with its session."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.identity import store
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import NotifyListener
 
 SESSIONS = "sessions"  #: channel of PostgreSQL's NOTIFY, by a trigger: one ended
 REST_INTERVAL = 0.2  # seconds between two looks: many sessions that end at once are one
-
-log = logging.getLogger(__name__)
 
 
 class Stream(Protocol):
@@ -46,20 +41,15 @@ class OpenStreams:
 
     async def run(self) -> None:
         """End the streams of sessions that ended, at once, until cancelled."""
-        await self._changes.follow(self._end_streams, rest=REST_INTERVAL)
+        fault = "sessions of event streams not read"
+        await self._changes.follow(self._end_streams, fault, rest=REST_INTERVAL)
 
-    async def _end_streams(self) -> bool:
-        """End those whose session is over; False: the database is away."""
+    async def _end_streams(self) -> None:
         streams = dict(self._sessions)
         if not streams:
-            return True
-        try:
-            async with unit_of_work(self._engine) as connection:
-                live = await store.select_live_sessions(connection, set(streams.values()))
-        except (CallcenterError, SQLAlchemyError, OSError) as exc:
-            log.error("sessions of event streams not read: %s", type(exc).__name__)
-            return False
+            return
+        async with unit_of_work(self._engine) as connection:
+            live = await store.select_live_sessions(connection, set(streams.values()))
         for stream, session in streams.items():
             if session not in live:
                 stream.end()
-        return True

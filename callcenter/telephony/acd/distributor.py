@@ -10,7 +10,7 @@ and is then rebuilt from PostgreSQL and the switch.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -60,7 +60,7 @@ class RedisCallDistributor:
         self._has_call = asyncio.Event()  # wakes the heartbeat of one that had none
         self.roster_loaded = asyncio.Event()  #: set once there is a roster
         self.offers = 0  #: to calls of this controller, so far
-        self._empty_handler: Callable[[], Awaitable[object]] | None = None
+        self._empty_handler: Callable[[], None] | None = None
         self._withdrawal_handler: Callable[[str], None] | None = None
 
     @property
@@ -68,8 +68,11 @@ class RedisCallDistributor:
         """Ids of calls of this controller that wait, are offered to somebody, or talk."""
         return frozenset(self._places) | frozenset(self._reserved)
 
-    def on_empty(self, handler: Callable[[], Awaitable[object]]) -> None:
-        """Register the handler that restores roster and devices after Redis lost its data."""
+    def on_empty(self, handler: Callable[[], None]) -> None:
+        """Register the handler that has roster and devices restored; it must not block.
+
+        It is called each second or two while Redis has no roster.
+        """
         self._empty_handler = handler
 
     def on_withdrawn(self, handler: Callable[[str], None]) -> None:
@@ -232,7 +235,7 @@ class RedisCallDistributor:
                 holding += self._reserved
                 has_roster, *lost_leases = await self.script("tick", self._controller, *holding)
                 if not has_roster and self._empty_handler is not None:
-                    await self._empty_handler()
+                    self._empty_handler()
                 for call_id in lost_leases:
                     await self._restore_lease(call_id)
             except DistributorUnavailable as exc:

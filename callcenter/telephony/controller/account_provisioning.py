@@ -3,11 +3,9 @@
 import asyncio
 import logging
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.consultants import store as consultants
-from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import Subscription
@@ -47,24 +45,20 @@ class AccountProvisioning:
 
     async def run(self) -> None:
         """Provision after each change and every minute, until cancelled."""
-        await self._changes.follow(self._provision, rest=REST_INTERVAL)
+        fault = "telephones not provisioned"
+        await self._changes.follow(self._provision, fault, rest=REST_INTERVAL)
 
-    async def _provision(self) -> bool:
-        """Write the accounts that changed and have Asterisk read them; False: not all is done."""
-        try:
-            async with configuration_lock(self._settings):
-                async with unit_of_work(self._engine) as connection:
-                    accounts = await read_accounts(connection)
-                await asyncio.to_thread(write_accounts, self._settings, accounts)
-                if is_reload_due(self._settings):
-                    for module in MODULES:
-                        await self._ami.action({"Action": "Reload", "Module": module})
-                    note_reload(self._settings)
-                    log.info("telephones provisioned: %d", len(accounts))
-        except (CallcenterError, SQLAlchemyError, OSError) as exc:
-            log.error("telephones not provisioned: %s: %s", type(exc).__name__, exc)
-            return False
-        return True
+    async def _provision(self) -> None:
+        """Write the accounts that changed and have Asterisk read them."""
+        async with configuration_lock(self._settings):
+            async with unit_of_work(self._engine) as connection:
+                accounts = await read_accounts(connection)
+            await asyncio.to_thread(write_accounts, self._settings, accounts)
+            if is_reload_due(self._settings):
+                for module in MODULES:
+                    await self._ami.action({"Action": "Reload", "Module": module})
+                note_reload(self._settings)
+                log.info("telephones provisioned: %d", len(accounts))
 
 
 async def read_accounts(connection: AsyncConnection) -> list[SipAccount]:

@@ -1,30 +1,26 @@
 """Tell the distributor the roster (from PostgreSQL) and device states (from Asterisk)."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.consultants import state_history
 from callcenter.consultants import store as consultants
 from callcenter.consultants.redis_script import DistributorUnavailable
 from callcenter.platform.core.background_tasks import BackgroundTasks
-from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import Subscription
 from callcenter.telephony.acd.distributor import RedisCallDistributor
 from callcenter.telephony.acd.queue_position import RedisQueueMonitor
-
-log = logging.getLogger(__name__)
 
 BATCH_INTERVAL = 0.02  # seconds that a telephone's state waits for others, to be sent together
 #: Seconds. An event so old is no news: we stood still, or the network did. (The distributor takes
 #: an old state for a new one by a clock that was set back.) Asterisk is asked instead.
 STALE_AFTER = 5.0
 TECHNOLOGY = "PJSIP/"
+FAULT = "presence sync failed"
 
 
 class PresenceSync:
@@ -47,8 +43,8 @@ class PresenceSync:
         self._engine = engine
         self._device_states = device_states
         self._changes = changes
+        self._states_due = Subscription()
         self._news: dict[str, tuple[str, float]] = {}
-        self._turn = asyncio.Lock()  # an older roster must not come after a newer one
         self.tasks = BackgroundTasks()
 
     def device_changed(self, event: Mapping[str, str]) -> None:
@@ -60,7 +56,7 @@ class PresenceSync:
             return
         stamp = float(event["Timestamp"])
         if time.time() - stamp > STALE_AFTER:
-            self._changes.notify()
+            self._states_due.notify()
             return
         if not self._news:
             self.tasks.spawn(self._send_news())
@@ -69,48 +65,48 @@ class PresenceSync:
 
     def reloaded(self, _: Mapping[str, str]) -> None:
         """Take AMI's event Reload: there may be other telephones."""
+        self._states_due.notify()
+
+    def refresh(self) -> None:
+        """Have all sent again: Redis has lost it, or Asterisk was away; returns at once."""
         self._changes.notify()
+        self._states_due.notify()
 
     async def run(self) -> None:
         """Send it all again after each change and every minute, until cancelled.
 
+        Roster and states wait for nothing of each other: Asterisk may be silent, or the database.
         So who is shut out is offered nothing more, and what rings there goes to another. Who talks
         goes on, for the caller's sake, and supervisors are alerted.
         """
-        await self._changes.follow(self.push_all)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._changes.follow(self._send_roster, FAULT))
+            tasks.create_task(self._states_due.follow(self._send_states, FAULT))
 
-    async def push_all(self) -> bool:
-        """Send roster and device states to the distributor; False: not all is sent."""
-        async with self._turn:
-            return await self._push_all()
+    async def _send_roster(self) -> None:
+        read_at = await self._distributor.now()
+        async with unit_of_work(self._engine) as connection:
+            states = await state_history.last_changes(connection)
+            roster = await consultants.active(connection)
+        await self._distributor.update_roster(roster, states, read_at)
+        self._states_due.notify()  # there may be others whose telephones count
+        for call_id, extension in self._distributor.shut_out_talkers.items():
+            await self._queue.alert_shut_out_talking(call_id, extension)
 
-    async def _push_all(self) -> bool:
+    async def _send_states(self) -> None:
         stamp = time.time()
-        try:
-            read_at = await self._distributor.now()
-            async with unit_of_work(self._engine) as connection:
-                states = await state_history.last_changes(connection)
-                roster = await consultants.active(connection)
-                await self._distributor.update_roster(roster, states, read_at)
-            for call_id, extension in self._distributor.shut_out_talkers.items():
-                await self._queue.alert_shut_out_talking(call_id, extension)
-            devices = await self._device_states()
-            telephones = {
-                device.removeprefix(TECHNOLOGY): state
-                for device, state in devices.items()
-                if device.startswith(TECHNOLOGY)
-            }
-            await self._distributor.update_devices(telephones, stamp)
-        except (OperationFailed, SQLAlchemyError, OSError) as exc:
-            log.error("presence sync failed: %s", exc)
-            return False
-        return True
+        devices = await self._device_states()
+        telephones = {
+            device.removeprefix(TECHNOLOGY): state
+            for device, state in devices.items()
+            if device.startswith(TECHNOLOGY)
+        }
+        await self._distributor.update_devices(telephones, stamp)
 
     async def _send_news(self) -> None:
         await asyncio.sleep(BATCH_INTERVAL)
         news, self._news = self._news, {}
         try:
             await self._distributor.update_device_changes(news)
-        except DistributorUnavailable as exc:
-            log.error("presence sync failed: %s", exc)
-            self._changes.notify()
+        except DistributorUnavailable:
+            self._states_due.notify()

@@ -63,20 +63,14 @@ class SupervisionGuard:
 
     async def run(self) -> None:
         """Look at each supervision after each change and every minute, until cancelled."""
-        await self._changes.follow(self._end_forbidden)
+        await self._changes.follow(self._end_forbidden, "rights of supervisors not read")
 
-    async def _end_forbidden(self) -> bool:
-        """End supervisions that are not permitted any more; False: the database is away."""
+    async def _end_forbidden(self) -> None:
         for call_id, order in list(self._orders.items()):
-            try:
-                if self._calls.find(call_id) is not None and await self._is_permitted(order):
-                    continue
-            except OperationFailed as exc:
-                log.error("rights of supervisors not read: %s", exc)
-                return False
+            if self._calls.find(call_id) is not None and await self._is_permitted(order):
+                continue
             del self._orders[call_id]
             await self._end(call_id, order)
-        return True
 
     async def _end(self, call_id: str, order: CallCommand) -> None:
         leave = CallCommand(SUPERVISE, order.by, LEAVE, order.consultant)
