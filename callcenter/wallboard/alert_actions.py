@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from callcenter.platform.audit.queries import AuditFilter, EntryOrder, find_entries
+from callcenter.platform.audit.queries import AuditFilter, find_entries
 from callcenter.platform.core.errors import Conflict, DependencyUnavailable, Forbidden
 from callcenter.platform.identity.actor import Actor, audit_action
-from callcenter.platform.monitoring.alerts import AlertKind, close_alerts, take_alerts
+from callcenter.platform.monitoring.alerts import close_alerts, take_alerts
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.wallboard.actions import WallboardAction
 from callcenter.wallboard.rules import Acknowledgement, AlertGroup
@@ -21,7 +21,6 @@ from callcenter.wallboard.store import read_open_alerts
 REDIS_TIMEOUT = 2.0  # seconds for Redis to answer
 ACKNOWLEDGED_SHOWN = timedelta(days=1)
 ACKNOWLEDGED_LIMIT = 50
-LOOKED_THROUGH_LIMIT = 10_000  # entries: people acknowledge a few hundred a day
 
 
 class AlertNotOpen(Conflict):
@@ -111,19 +110,6 @@ async def list_acknowledged(
         Acknowledgement(str(each.detail["kind"]), str(each.detail["language"]), each.who, each.at)
         for each in entries
     ]
-
-
-async def find_last_acknowledged(
-    connection: AsyncConnection, kind: AlertKind, since: datetime
-) -> dict[str, datetime]:
-    """When alerts of a kind were last acknowledged since then, by language."""
-    acknowledged = AuditFilter(actions=[WallboardAction.ALARM_ACKNOWLEDGED.value], since=since)
-    entries = await find_entries(
-        connection, acknowledged, order=EntryOrder.OLDEST, limit=LOOKED_THROUGH_LIMIT
-    )
-    return {
-        str(each.detail["language"]): each.at for each in entries if each.detail["kind"] == kind.key
-    }
 
 
 @asynccontextmanager

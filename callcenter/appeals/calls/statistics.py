@@ -39,15 +39,6 @@ class LiveCall:
     urgent: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class UnrecordedConversation:
-    """Conversation whose recording a controller could not confirm, when it last said so."""
-
-    recording: str
-    language: str
-    failed_at: datetime
-
-
 # The events of a call are found by its appeal, and only those of calls that reached a consultant
 # are looked at.
 _OUTCOMES = text(
@@ -142,29 +133,6 @@ async def list_unanswered_languages(
     values = {"since": since, "now": now, "goal": goal, "outbound": first_seq(1)}
     rows = await connection.execute(_NONE_ANSWERED, values)
     return sorted(language for language in rows.scalars() if language)
-
-
-async def list_unrecorded(
-    connection: AsyncConnection, since: datetime
-) -> list[UnrecordedConversation]:
-    """Return conversations of calls since then that are perhaps not recorded."""
-    calls = union_all(
-        select(appeal.c.id).where(appeal.c.received_at >= since),
-        select(outgoing_call.c.appeal_id).where(outgoing_call.c.began_at >= since),
-    )
-    of = (appeal_event.c.detail["recording"].as_string(), func.coalesce(appeal.c.language, ""))
-    query = (
-        select(*of, func.max(appeal_event.c.at))
-        .join(appeal, appeal.c.id == appeal_event.c.appeal_id)
-        .where(
-            appeal_event.c.appeal_id.in_(calls),
-            appeal_event.c.kind == "recording_failed",
-            appeal_event.c.detail.has_key("reason"),  # one of the fallback has none, nor an alert
-            appeal_event.c.at >= since,
-        )
-        .group_by(*of)
-    )
-    return [UnrecordedConversation(*row) for row in await connection.execute(query)]
 
 
 async def count_languages(connection: AsyncConnection, since: datetime) -> tuple[int, int]:
