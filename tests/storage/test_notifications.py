@@ -16,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from redis.asyncio import Redis
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,11 +26,13 @@ from callcenter.appeals.calls.recent_drops import RecentDrops
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.monitoring.alerts import OPEN
 from callcenter.platform.storage import notified_cache, notify_listener
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import NotifyListener, Subscription
 from callcenter.recordings import store as recordings
 from callcenter.telephony.acd.distributor import RedisQueuePlace
+from callcenter.telephony.acd.queue_position import RedisQueueMonitor
 from callcenter.telephony.callbacks import store as callbacks
 from callcenter.telephony.callbacks.store import CallbackRequest, ClaimedCallback
 from callcenter.telephony.calls.outcomes import CallEvent
@@ -69,17 +72,19 @@ async def close(connection: AsyncConnection, appeal_id: UUID) -> None:
     )
 
 
-async def promise(connection: AsyncConnection, appeal_id: UUID) -> None:
+async def promise(connection: AsyncConnection, appeal_id: UUID, at: datetime = NOW) -> UUID:
+    promise_id = uuid4()
     request = CallbackRequest(
-        promise_id=uuid4(),
+        promise_id=promise_id,
         appeal_id=appeal_id,
         number=NUMBER,
         language="kk",
         urgent=False,
-        arrived_at=NOW,
-        promised_at=NOW,
+        arrived_at=at,
+        promised_at=at,
     )
     await callbacks.promise_callback(connection, request)
+    return promise_id
 
 
 async def record(connection: AsyncConnection, appeal_id: UUID) -> None:
@@ -117,7 +122,7 @@ async def test_a_change_ends_the_wait_for_it(
     engine: AsyncEngine,
     appeal_id: UUID,
     channel: str,
-    change: Callable[[AsyncConnection, UUID], Awaitable[None]],
+    change: Callable[[AsyncConnection, UUID], Awaitable[object]],
 ) -> None:
     listener = NotifyListener(settings)
     changes = listener.subscribe(channel)
@@ -302,3 +307,29 @@ async def test_a_callback_is_claimed_as_soon_as_requested(
         async with unit_of_work(engine) as connection:  # not before its call is over
             await close(connection, appeal_id)
         await until(lambda: scheduler.claims, "the callback is claimed")
+
+
+@pytest.mark.usefixtures("patient")
+async def test_an_emptied_redis_is_alerted_again_of_what_is_late(
+    settings: Settings,
+    engine: AsyncEngine,
+    redis: Redis,
+    appeal_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(callback_scheduler, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(callback_scheduler, "ALERT_INTERVAL", 0.1)
+    shared = SimpleNamespace(instance="line-1", engine=engine, queue=RedisQueueMonitor(redis))
+    scheduler = CallbackScheduler(
+        cast(CallDependencies, shared), _WaitsForEver(), NotifyListener(settings)
+    )
+
+    async def is_alerted() -> bool:
+        return bool(await redis.hexists(OPEN, f"callback:{promised}"))
+
+    async with unit_of_work(engine) as connection:
+        promised = await promise(connection, appeal_id, NOW - timedelta(hours=1))
+    async with running(scheduler.run):
+        await until(is_alerted, "supervisors are alerted")
+        await redis.flushdb()
+        await until(is_alerted, "and once more, since Redis has forgotten it")

@@ -106,10 +106,12 @@ async def forget_alerts(redis: Redis, causes: Collection[str]) -> None:
 
 async def raise_alert_once(
     redis: Redis, kind: AlertKind, language: str, about: str, within: int = DAY
-) -> None:
-    """Add an alert, unless one of the same cause was added `within` seconds."""
-    if await redis.set(f"desk:alarmed:{about}", kind.key, nx=True, ex=within):
+) -> bool:
+    """Add an alert, unless one of the same cause was added `within` seconds; was it?"""
+    is_new = bool(await redis.set(f"desk:alarmed:{about}", kind.key, nx=True, ex=within))
+    if is_new:
         await raise_alert(redis, kind, language, about)
+    return is_new
 
 
 async def raise_alert_of_new(

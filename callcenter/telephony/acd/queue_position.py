@@ -124,37 +124,42 @@ class RedisQueueMonitor:
     async def alert_callback_overdue(self, callback_id: UUID, language: str) -> None:
         """Alert supervisors, once a day per request: a callback is overdue.
 
-        Logged in any case; never raises.
+        Logged when they are; never raises. It may be called again and again.
         """
         await self._alert_overdue("callback", callback_id, CALLBACK_OVERDUE, language)
 
     async def alert_voicemail_overdue(self, callback_id: UUID, language: str) -> None:
-        """Alert supervisors, once a day per voicemail: nobody has heard it for too long."""
+        """Alert supervisors, once a day per voicemail: nobody has heard it for too long.
+
+        As `alert_callback_overdue`.
+        """
         await self._alert_overdue("message", callback_id, MESSAGE_OVERDUE, language)
 
     async def alert_urgent_voicemail(self, callback_id: UUID, language: str) -> None:
         """Alert supervisors, once a day per voicemail: somebody in need left it.
 
-        Logged in any case; never raises.
+        As `alert_callback_overdue`.
         """
-        log.warning("urgent voicemail: message %s", callback_id)
         alert = raise_alert_once(self._redis, URGENT_MESSAGE, language, f"message:{callback_id}")
-        await _send_alert(alert)
+        if await _send_alert(alert):
+            log.warning("urgent voicemail: message %s", callback_id)
 
     async def _alert_overdue(
         self, what: str, callback_id: UUID, alert: AlertKind, language: str
     ) -> None:
-        log.error("callback overdue: %s %s", what, callback_id)
         about = f"{what}:{callback_id}"
-        await _send_alert(raise_alert_once(self._redis, alert, language, about))
+        if await _send_alert(raise_alert_once(self._redis, alert, language, about)):
+            log.error("callback overdue: %s %s", what, callback_id)
 
 
-async def _send_alert(alert: Awaitable[None]) -> None:
+async def _send_alert(alert: Awaitable[bool | None]) -> bool:
+    """Whether `raise_alert_once` added it. Never raises."""
     try:
         async with asyncio.timeout(REDIS_TIMEOUT):
-            await alert
+            return bool(await alert)
     except (RedisError, OSError, TimeoutError) as exc:
         log.error("alert not delivered: %s", str(exc) or "no answer")
+        return False
 
 
 def expected_wait(position: int, handling_seconds: float | None, working: int) -> float | None:

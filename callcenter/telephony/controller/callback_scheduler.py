@@ -6,6 +6,7 @@ A claimed one waits in the queue like a caller. When a consultant is leased to i
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ POLL_INTERVAL = 2.0  # seconds between two looks while any is open, and between 
 CLAIM_LIMIT = 50  # callbacks that one controller claims at once
 OFFER_TIMEOUT = 60.0  # seconds; then a consultant is waited for again
 RETRY_INTERVAL = 5.0  # seconds after a fault
+#: Seconds until supervisors are alerted again of what is late, unless Redis knows that they were.
+ALERT_INTERVAL = 60.0
 FAULTS = (OperationFailed, SQLAlchemyError, OSError)
 
 
@@ -68,7 +71,8 @@ class CallbackScheduler:
         self._handler = handler
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._running: set[UUID] = set()
-        self._late: set[UUID] = set()
+        self._late: set[UUID] = set()  # what was alerted of
+        self._alert_again_at = 0.0
         self._is_claiming = True
 
     @property
@@ -131,6 +135,9 @@ class CallbackScheduler:
         return any_open or bool(self._tasks)
 
     async def _raise_alerts(self, late: Sequence[LateCallback]) -> None:
+        """Alert of what is newly late, and now and then of all: Redis may have been emptied."""
+        if time.monotonic() >= self._alert_again_at:
+            self._late, self._alert_again_at = set(), time.monotonic() + ALERT_INTERVAL
         new = [each for each in late if each.id not in self._late]
         self._late = {each.id for each in late}
         await asyncio.gather(*map(self._raise_alert, new))
