@@ -139,6 +139,7 @@ MALFORMED: dict[str, tuple[int | None, Mangle]] = {
     **{name: (None, mangle) for name, mangle in (HEADERLESS | UNREADABLE).items()},
 }
 
+TEXT_BESIDE_SOUND = "text beside sound [RFC 4103]"
 #: Ways in which an INVITE is odd or wrong, and a caller can be helped all the same.
 ODD: dict[str, Mangle] = {
     "a giant Content-Length [clerr]": _replacing(b"Content-Length: ", b"Content-Length: 9999"),
@@ -165,9 +166,7 @@ ODD: dict[str, Mangle] = {
     "an empty branch [badbranch]": _matching(rb"branch=\w+", b"branch=z9hG4bK"),
     "lines that end by LF alone": lambda invite: invite.replace(b"\r\n", b"\n"),
     "an answer in no language [sdp01]": _with_header(b"Accept: text/nobodyKnowsThis"),
-    "text beside sound [RFC 4103]": _with_media(
-        b"m=text 4002 RTP/AVP 98\r\na=rtpmap:98 t140/1000\r\n"
-    ),
+    TEXT_BESIDE_SOUND: _with_media(b"m=text 4002 RTP/AVP 98\r\na=rtpmap:98 t140/1000\r\n"),
     "sixty kilobytes": _replacing(b"User-Agent: ", b"X-Note: " + b"a\r\nX-Note: " * 5000),
 }
 
@@ -281,6 +280,17 @@ async def invite(
         if answer is not None and answer.status < 300:
             await leg.bye()
         return None if answer is None else answer.status
+
+
+async def invite_with_text(server: Place) -> dict[bytes, int]:
+    """Sends an INVITE that offers text beside sound; returns the ports of the answer by medium."""
+    async with _speaking_from(OPERATOR, server) as socket:
+        leg = _Leg(socket, server, "111")
+        answer = await leg.invite(ODD[TEXT_BESIDE_SOUND], _description(OPERATOR))
+        assert answer is not None
+        await leg.bye()
+    media = re.findall(rb"^m=(\w+) (\d+)", answer.body, re.MULTILINE)
+    return {medium: int(port) for medium, port in media}
 
 
 async def malformed_invites(server: Place) -> dict[str, int | None]:

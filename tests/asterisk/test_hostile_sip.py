@@ -64,6 +64,12 @@ async def test_an_odd_or_oversized_invite_is_served_all_the_same(
     assert statuses == dict.fromkeys(hostile.ODD, 200)
 
 
+async def test_of_text_beside_sound_the_sound_alone_is_taken(switch: Switch) -> None:
+    ports = await hostile.invite_with_text(switch.sip)
+    assert ports[b"audio"] > 0
+    assert ports == {b"audio": ports[b"audio"], b"text": 0}
+
+
 @pytest.mark.parametrize("address", [OPERATOR, STRANGER])
 async def test_garbage_is_ignored(switch: Switch, address: str) -> None:
     seed = SeededRandom(111)

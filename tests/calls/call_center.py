@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 CREW = {"201": ("kk", "ru"), "202": ("ru",), "203": ("kk",), "204": ("kk", "ru")}
 LIMIT = 30.0  # seconds, on a machine that is busy
-CLAIM_TIMEOUT = 0.5  # seconds, as in production: for tests that want the fallback
+CLAIM_TIMEOUT = float(Settings.model_fields["claim_timeout"].default)  # for the fallback's tests
 #: Seconds in which whoever was hung up on leaves the queue, which goes on when their call is over;
 #: a lease that nobody ends expires later.
 LEAVING = 3.0

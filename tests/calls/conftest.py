@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from tests.calls.call_center import CallCenter, running_call_center
 from tests.calls.disposable_stack import (  # noqa: F401
     disposable,
@@ -44,8 +45,14 @@ async def shared_call_center(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def call_center(shared_call_center: CallCenter) -> AsyncIterator[CallCenter]:
-    """The call center; after the test nothing of its calls may be left."""
+    """The call center; after the test nothing of its calls may be left, and all were claimed."""
     await shared_call_center.awake()
     await shared_call_center.end_pauses()
+    cel_file = cel_file_of(shared_call_center.settings)
+    written = cel_file.stat().st_size if cel_file.exists() else 0
     yield shared_call_center
     await shared_call_center.assert_no_resources_left()
+    if cel_file.exists():
+        since = cel_file.read_bytes()[written:].splitlines()
+        # Who waits for a claim in vain waits as long as a test does, and looks merely late.
+        assert [each for each in since if b"FALLBACK_ENTERED" in each and b"TIMEOUT" in each] == []
