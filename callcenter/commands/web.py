@@ -5,8 +5,8 @@ import logging
 import signal
 import socket
 import tempfile
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
 
     Raises DependencyUnavailable when the database is not there, Redis evicts keys, or the port is
-    not free.
+    not free; ExceptionGroup when what runs beside the pages has failed.
     """
     engine, redis = open_database(settings), open_redis(settings)
     try:
@@ -77,27 +77,33 @@ async def serve(settings: Settings) -> None:
         with listen(settings) as listener:
             url = f"http://{settings.web_address}:{settings.web_port}"
             site: AppContext = app.state.site
-            jobs = [
-                asyncio.create_task(each)
-                for each in (
-                    PresenceService(redis, settings).report_pages_served(),
-                    site.listener.run(),
-                    site.streams.run(),
-                    *_confirmations(site),
-                )
-            ]
-            try:
-                metrics = WebMetrics(app.state.answers, lambda: _is_ready(engine))
-                port = metrics_port(settings, "web")
-                async with feed.running(), serve_metrics(port, metrics.figures, metrics.needs):
-                    await _run(app, feed, listener, url)
-            finally:
-                for job in jobs:
-                    job.cancel()
-                await asyncio.wait(jobs)
+            jobs = (
+                PresenceService(redis, settings).report_pages_served(),
+                site.listener.run(),
+                site.streams.run(),
+                *_confirmations(site),
+            )
+            metrics = WebMetrics(app.state.answers, lambda: _is_ready(engine))
+            figures = serve_metrics(metrics_port(settings, "web"), metrics.figures, metrics.needs)
+            async with running_beside(jobs), feed.running(), figures:
+                await _run(app, feed, listener, url)
     finally:
         await redis.aclose()
         await engine.dispose()
+
+
+@asynccontextmanager
+async def running_beside(jobs: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run these until the block ends; one that fails ends the block, and is raised.
+
+    Whoever starts the process anew is better than streams of sessions that are over, which go on
+    unnoticed.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in jobs]
+        yield
+        for each in tasks:
+            each.cancel()
 
 
 def _confirmations(site: AppContext) -> list[Coroutine[Any, Any, None]]:

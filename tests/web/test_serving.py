@@ -22,6 +22,40 @@ class NoFeed(LiveFeed):
         pass
 
 
+async def test_the_server_ends_with_what_fails_beside_it() -> None:
+    has_ended = asyncio.Event()
+
+    async def fails() -> None:
+        raise RuntimeError("the listener is gone")
+
+    async def goes_on() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            has_ended.set()
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with asyncio.timeout(20), web.running_beside([goes_on(), fails()]):
+            await asyncio.Event().wait()
+    assert [str(each) for each in failed.value.exceptions] == ["the listener is gone"]
+    assert has_ended.is_set()
+
+
+async def test_what_runs_beside_the_server_ends_with_it() -> None:
+    has_begun, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def goes_on() -> None:
+        has_begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            has_ended.set()
+
+    async with asyncio.timeout(20), web.running_beside([goes_on()]):
+        await has_begun.wait()
+    assert has_ended.is_set()
+
+
 async def test_an_idle_server_ends_at_once_when_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "TICK_INTERVAL", 3600.0)
     config = uvicorn.Config(PlainTextResponse("here"), log_config=None, lifespan="off")
