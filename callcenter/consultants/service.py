@@ -113,8 +113,7 @@ async def change_consultant(
 ) -> None:
     """Replace a consultant's languages and skills, and the team ("": none; None: unchanged).
 
-    Raises InvalidRequest, and then nothing is changed. The ACD follows at once, or within a minute
-    when Redis is unavailable.
+    Raises InvalidRequest, and then nothing is changed. The ACD follows as `push_roster` says.
     """
     async with unit_of_work(engine) as connection:
         await set_details(connection, actor, extension, languages, skills, team)
@@ -169,11 +168,15 @@ async def put_entry(
 
 
 async def push_roster(engine: AsyncEngine, script: DistributorScript) -> None:
-    """Have the ACD follow at once what was changed; without Redis it does within a minute."""
+    """Have the ACD follow at once what was changed.
+
+    Without Redis a controller has it follow: within seconds of its return, or within a minute where
+    PostgreSQL notifies nobody, as of a skill that is used no more.
+    """
     try:
         await refresh_roster(engine, script)
     except DistributorUnavailable as exc:
-        log.error("roster push failed, a controller repeats it within a minute: %s", exc)
+        log.error("roster push failed, a controller repeats it: %s", exc)
 
 
 # Accounts, in the caller's transaction. Controllers, which hear of it, provision Asterisk.
