@@ -1,20 +1,26 @@
-"""Jobs of the wallboard: alert supervisors when no waiting caller is answered."""
+"""Jobs of the wallboard: alert supervisors when no caller is answered, or none comes."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
 from procrastinate import JobContext
 from redis.asyncio import Redis
 
-from callcenter.platform.monitoring.alerts import raise_alert_once
+from callcenter.appeals.calls.statistics import count_in_earlier_weeks, find_last_call_at
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources, jobs, tools_of
 from callcenter.platform.storage.redis import open_redis
-from callcenter.wallboard.alerts import NONE_ANSWERED
+from callcenter.telephony.calls.journal.spool import pending_spools
+from callcenter.wallboard.alerts import LINE_SILENT, NONE_ANSWERED
+from callcenter.wallboard.rules import is_line_silent
 from callcenter.wallboard.store import none_answered
 
 log = logging.getLogger(__name__)
 
+WEEK, COMPARED_WEEKS = timedelta(weeks=1), 8
 REPEAT_AFTER = 600  # seconds after which the alert is raised once more while it lasts
 
 
@@ -32,10 +38,32 @@ async def alert_of_unanswered(tools: WorkerResources, redis: Redis, now: datetim
         await raise_alert_once(redis, NONE_ANSWERED, language, about, within=REPEAT_AFTER)
 
 
+async def alert_of_silence(tools: WorkerResources, redis: Redis, now: datetime) -> None:
+    """Alert when no call came in for much longer than usual, once a day until one does.
+
+    While journals wait for the database nothing is said: calls may be in them. Raises as
+    `alert_of_unanswered` does.
+    """
+    if await asyncio.to_thread(pending_spools, tools.settings.journals):
+        return
+    async with unit_of_work(tools.engine) as connection:
+        last = await find_last_call_at(connection, now)
+        if last is None:
+            return
+        since = max(last, now - WEEK)
+        earlier = await count_in_earlier_weeks(connection, since, now, weeks=COMPARED_WEEKS)
+    said = f"{last.astimezone(ZONE):%d.%m.%Y, %H:%M}"
+    await close_settled(redis, LINE_SILENT.key, [said])  # of earlier calls: one has come since
+    if is_line_silent(now - last, earlier):
+        log.critical("line silent: no call since %s", said)
+        await raise_alert_once(redis, LINE_SILENT, "", f"{LINE_SILENT.key}:{said}")
+
+
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name="live.alarm", pass_context=True, queueing_lock="live.alarm")
 async def alert_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """`alert_of_unanswered` every minute."""
+    """`alert_of_unanswered` and `alert_of_silence` every minute."""
     tools = tools_of(context)
     async with open_redis(tools.settings) as redis:
         await alert_of_unanswered(tools, redis, datetime.now(UTC))
+        await alert_of_silence(tools, redis, datetime.now(UTC))

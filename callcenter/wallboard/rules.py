@@ -7,7 +7,8 @@ import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from statistics import median_low
 from typing import Annotated
 
 from pydantic import Field
@@ -19,6 +20,8 @@ from callcenter.platform.monitoring.severity import AlertOwner, AlertSeverity
 from callcenter.telephony.acd.paused_queues import QueuePause
 
 ABANDONED = ("left_waiting", "left_ringing")  #: outcomes of callers who gave up waiting
+#: A line without calls is silent at the earliest after this, by as many weeks and calls at least.
+LEAST_SILENCE, LEAST_WEEKS, USUAL_CALLS = timedelta(minutes=15), 4, 20
 BAR, BARS = 10, 60  #: the picture of the last ten minutes: seconds of one bar, and their number
 
 #: Groups of consultants as a supervisor counts them, by the result of `why_no_calls`.
@@ -253,6 +256,19 @@ def figures(
         history=history,
         reasons=today.reasons if today else {},
         answer_goal=answer_goal,
+    )
+
+
+def is_line_silent(silence: timedelta, earlier_weeks: Sequence[int]) -> bool:
+    """Whether no call came in for much longer than usual at this hour of the week.
+
+    `earlier_weeks` are the calls of the same stretch of the week, one number for each week that is
+    known. Their median counts: a week with an outage or a holiday is not the usual one.
+    """
+    return (
+        silence >= LEAST_SILENCE
+        and len(earlier_weeks) >= LEAST_WEEKS
+        and median_low(earlier_weeks) >= USUAL_CALLS
     )
 
 

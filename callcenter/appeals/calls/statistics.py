@@ -86,6 +86,20 @@ _NONE_ANSWERED = text(
     HAVING count(moments.connected) = 0
     """
 )
+# A week before the first call of the register is none without calls.
+_EARLIER_WEEKS = text(
+    """
+    SELECT (
+        SELECT count(*) FROM appeal
+        WHERE channel = 'call' AND received_at > moved.since AND received_at <= moved.until
+    )
+    FROM generate_series(1, :weeks) AS week CROSS JOIN LATERAL (
+        SELECT CAST(:since AS timestamptz) - week * interval '168 hours' AS since,
+            CAST(:until AS timestamptz) - week * interval '168 hours' AS until
+    ) AS moved
+    WHERE moved.since >= (SELECT min(received_at) FROM appeal WHERE channel = 'call')
+    """
+)
 # Each of the two kinds has an index of its own.
 _LANGUAGES = text(
     """
@@ -133,6 +147,26 @@ async def list_unanswered_languages(
     values = {"since": since, "now": now, "goal": goal, "outbound": first_seq(1)}
     rows = await connection.execute(_NONE_ANSWERED, values)
     return sorted(language for language in rows.scalars() if language)
+
+
+async def find_last_call_at(connection: AsyncConnection, now: datetime) -> datetime | None:
+    """Find when the newest call came in.
+
+    A call that is dated later than now was written by a wrong clock, and is left out.
+    """
+    query = select(func.max(appeal.c.received_at)).where(
+        appeal.c.channel == "call", appeal.c.received_at <= now
+    )
+    found: datetime | None = await connection.scalar(query)
+    return found
+
+
+async def count_in_earlier_weeks(
+    connection: AsyncConnection, since: datetime, until: datetime, *, weeks: int
+) -> list[int]:
+    """Count the calls of this stretch in each earlier week, of those since the first call."""
+    values = {"since": since, "until": until, "weeks": weeks}
+    return [*(await connection.execute(_EARLIER_WEEKS, values)).scalars()]
 
 
 async def count_languages(connection: AsyncConnection, since: datetime) -> tuple[int, int]:
