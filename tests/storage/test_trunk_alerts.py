@@ -72,6 +72,14 @@ async def test_an_acknowledged_trunk_alerts_again_when_it_fails_anew(
     assert await look(settings, ours, 2) == [ABOUT]
 
 
+async def test_a_trunk_that_was_given_up_alerts_no_more(
+    settings: Settings, ours: Redis, registrations: dict[str, bool]
+) -> None:
+    assert await look(settings, ours, 2) == [ABOUT]
+    del registrations["beeline"]
+    assert await look(settings, ours, 1) == []
+
+
 async def test_without_asterisk_nothing_is_said_of_trunks(
     settings: Settings, ours: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

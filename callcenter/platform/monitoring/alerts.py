@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from callcenter.platform.monitoring.severity import AlertOwner, AlertSeverity
 
 DAY = 86_400  # seconds
+RAISED_AFTER = 60  # seconds after which an alert that is not open yet is added by another
 MAX_ALERTS = 100  #: newest alerts; older ones are only counted
 #: Open alerts, beside those in danger, from which each kind adds one more at most.
 MAX_OPEN = 1000
@@ -107,10 +108,15 @@ async def forget_alerts(redis: Redis, causes: Collection[str]) -> None:
 async def raise_alert_once(
     redis: Redis, kind: AlertKind, language: str, about: str, within: int = DAY
 ) -> bool:
-    """Add an alert, unless one of the same cause was added `within` seconds; was it?"""
-    is_new = bool(await redis.set(f"desk:alarmed:{about}", kind.key, nx=True, ex=within))
+    """Add an alert, unless one of the same cause was added `within` seconds; was it?
+
+    Killed in between it is added a minute later.
+    """
+    cause = f"desk:alarmed:{about}"
+    is_new = bool(await redis.set(cause, kind.key, nx=True, ex=min(RAISED_AFTER, within)))
     if is_new:
         await raise_alert(redis, kind, language, about)
+        await redis.set(cause, kind.key, ex=within)
     return is_new
 
 

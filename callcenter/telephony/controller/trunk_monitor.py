@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from callcenter.platform.core.beats import until_beat
-from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.monitoring.alerts import forget_alerts, raise_alert_once
+from callcenter.platform.monitoring.alerts import close_settled, forget_alerts, raise_alert_once
 from callcenter.telephony.asterisk.registrations import read_registrations
 from callcenter.telephony.controller.alerts import TRUNK_UNREGISTERED
 
@@ -45,8 +45,8 @@ async def watch_trunks(settings: Settings, redis: Redis) -> NoReturn:
     """Check every minute until cancelled."""
     missing: Set[str] = frozenset()
     while True:
+        await until_beat(CHECK_INTERVAL)  # at first too: two looks are never closer than that
         missing = await check_trunks(settings, redis, missing)
-        await until_beat(CHECK_INTERVAL)
 
 
 async def check_trunks(settings: Settings, redis: Redis, missing_before: Set[str]) -> Set[str]:
@@ -56,7 +56,7 @@ async def check_trunks(settings: Settings, redis: Redis, missing_before: Set[str
     """
     try:
         registrations = await read_registrations(settings)
-    except OperationFailed as exc:
+    except CallcenterError as exc:
         log.warning("trunks not checked: %s", exc)
         return frozenset()
     found = compare(registrations, missing_before)
@@ -66,6 +66,7 @@ async def check_trunks(settings: Settings, redis: Redis, missing_before: Set[str
                 log.critical("trunk not registered: operator %s", name)
                 await raise_alert_once(redis, TRUNK_UNREGISTERED, "", _about(name))
             await forget_alerts(redis, [*map(_about, found.registered)])
+            await close_settled(redis, TRUNK_UNREGISTERED.key, found.missing)  # no trunk any more
     except (RedisError, OSError, TimeoutError) as exc:
         log.error("alert not raised: %s", str(exc) or "no answer")
     return found.missing
