@@ -23,6 +23,8 @@ from callcenter.platform.identity.permissions import Role, assignable_roles
 from callcenter.users.actions import AccountAction
 from callcenter.users.store import has_other_administrator
 
+_ACTIONS = {action.value: action for action in AccountAction}
+
 
 class CannotChangeOwnAccount(Conflict):
     """Somebody else has to change your own role, or shut you out."""
@@ -155,6 +157,5 @@ async def _check_administrators(connection: AsyncConnection, name: str) -> None:
 async def _audit_user(
     connection: AsyncConnection, actor: Actor, action: str, name: str, **detail: str
 ) -> None:
-    await audit_action(
-        connection, actor, AccountAction(f"{actor.source}:{action}"), f"user:{name}", detail
-    )
+    named = _ACTIONS[f"{actor.source}:{action}"]
+    await audit_action(connection, actor, named, f"user:{name}", detail)

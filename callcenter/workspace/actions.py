@@ -1,9 +1,11 @@
 """Actions in the workspace."""
 
 from callcenter.platform.audit.actions import Action
+from callcenter.platform.core.errors import N_
 
 
 class WorkspaceAction(Action):
     """Actions in the workspace."""
 
-    HELP_REQUESTED = "web:workspace:help_requested"  #: of the supervisors; subject: the consultant
+    #: of the supervisors; subject: the consultant
+    HELP_REQUESTED = "web:workspace:help_requested", N_("Help asked of supervisors")

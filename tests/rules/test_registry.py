@@ -99,8 +99,8 @@ def test_a_class_of_words_with_one_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="OTHER -> ONE"):
 
         class Actions(Action):
-            ONE = "web:twins:made"
-            OTHER = "web:twins:made"
+            ONE = "web:twins:made", "Twins made"
+            OTHER = "web:twins:made", "Other twins made"
 
 
 @pytest.mark.parametrize("point", [Permission, Action])

@@ -1,10 +1,13 @@
 """Actions on blocked numbers."""
 
 from callcenter.platform.audit.actions import Action
+from callcenter.platform.core.errors import N_
 
 
 class BlocklistAction(Action):
     """Actions on blocked numbers."""
 
-    NUMBER_BLOCKED = "web:block:made"  #: subject: the block; detail: number (masked), until, reason
-    BLOCK_LIFTED = "web:block:lifted"  #: subject: the block; detail: number (masked)
+    #: subject: the block; detail: number (masked), until, reason
+    NUMBER_BLOCKED = "web:block:made", N_("Number blocked")
+    #: subject: the block; detail: number (masked)
+    BLOCK_LIFTED = "web:block:lifted", N_("Block of a number lifted")
