@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -59,8 +60,11 @@ class Call:
 
 @pytest.fixture(scope="session")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    return unfurnished(tmp_path_factory.mktemp("nowhere"))
+
+
+def unfurnished(nowhere: Path) -> FastAPI:
     """The whole site, which reaches nothing yet: to make its routes takes a third of a second."""
-    nowhere = tmp_path_factory.mktemp("nowhere")
     there = Settings(
         _env_file=None,
         var=nowhere,

@@ -282,3 +282,8 @@ async def test_a_list_names_no_child(
     async with unit_of_work(engine) as connection:
         [hit] = await connection.execute(query.select_hits())
     assert "Оспанов" not in str(hit)
+
+
+async def test_an_unknown_work_list_is_not_found(head: httpx.AsyncClient) -> None:
+    for path in ("/work?list=ships", "/api/v1/work-lists/ships"):
+        assert (await head.get(path)).status_code == 404
