@@ -5,6 +5,7 @@ of whoever calls the API, looks at the metrics, writes the settings or types the
 import ast
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -71,6 +72,11 @@ COLUMNS = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
     WHERE table_schema = 'public' AND left(table_name, 13) <> 'procrastinate'
 """
+TRIGGERS = """
+    SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+"""
+NOTIFY_CHANNEL = re.compile(r"^\w+ = \"(\w+)\"  #: .*PostgreSQL's NOTIFY", re.MULTILINE)
 HERE = Path("/nowhere")
 
 #: By what it is: the value that stays, whatever the constant is called.
@@ -156,6 +162,25 @@ def _is_ours(kind: type) -> bool:
 
 def columns(connection: psycopg.Connection[Any]) -> list[str]:
     return sorted(" ".join(row) for row in connection.execute(COLUMNS))
+
+
+def channels() -> set[str]:
+    """Channels of PostgreSQL's NOTIFY, which constants of stores and caches name."""
+    return {
+        channel
+        for path in SOURCES.rglob("*.py")
+        for channel in NOTIFY_CHANNEL.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+def notified_by_triggers(connection: psycopg.Connection[Any]) -> set[str]:
+    """Channels of ours on which the database itself notifies."""
+    found = {
+        channel
+        for (source,) in connection.execute(TRIGGERS)
+        for channel in re.findall(r"notify\w*\('(\w+)'", source)
+    }
+    return {each for each in found if not each.startswith("procrastinate")}
 
 
 async def metrics_of_worker(settings: Settings) -> list[str]:
