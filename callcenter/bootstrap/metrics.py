@@ -96,7 +96,7 @@ class ControllerMetrics:
         """Calls by stage, and what of them is not in the database yet."""
         calls = list(self._calls)
         watchdogs = self._node.membership.watching
-        behind = self._node.membership.unheard
+        behind = self._node.membership.seconds_since_heard
         stages = Counter(STAGES.get(call.if_left, "other") for call in calls)
         every = dict.fromkeys((*STAGES.values(), "other"), 0.0) | dict(stages)
         connected = {name: float(event.is_set()) for name, event in self._connected.items()}

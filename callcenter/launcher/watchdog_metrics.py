@@ -22,7 +22,7 @@ class WatchdogMetrics:
             gauge(
                 "events_behind_seconds",
                 "Since the switch was heard.",
-                it.membership.unheard,
+                it.membership.seconds_since_heard,
             ),
             gauge("switch_connected", "Whether the switch is there.", connected, "by"),
             counter("left_to_fallback", "Callers of dead controllers.", it.handed_to_fallback),

@@ -467,7 +467,7 @@ async def test_a_deaf_member_gives_calls_up_if_another_hears(
     monkeypatch.setattr(membership, "LATE_AFTER", 60.0)
     async with member_of(folder, "line-1.a") as (deaf, asterisk, _):
         asterisk.is_deaf = True
-        await until(lambda: deaf.unheard > 2.0, limit=LIMIT)
+        await until(lambda: deaf.seconds_since_heard > 2.0, limit=LIMIT)
         deaf.fence.check()  # alone it goes on trying
         async with member_of(folder, "line-2.b") as (_, _, taken):
             await deaf.fence.wait_fenced()

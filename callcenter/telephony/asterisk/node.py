@@ -144,7 +144,9 @@ class AsteriskNode:
     async def _resync(self) -> None:
         """After each connection: which of our calls vanished meanwhile, or finished?"""
         if self._last_heard is None:  # else this is another attempt
-            self._last_heard = datetime.now(UTC) - timedelta(seconds=self.membership.unheard)
+            self._last_heard = datetime.now(UTC) - timedelta(
+                seconds=self.membership.seconds_since_heard
+            )
         await self.membership.await_echo()
         await self.membership.look_for_former()
         self.membership.turn()  # the others know at once that we serve

@@ -168,14 +168,14 @@ class ClusterMembership:
     # Ourselves
 
     @property
-    def unheard(self) -> float:
+    def seconds_since_heard(self) -> float:
         """Seconds since Asterisk was heard last."""
         return time.monotonic() - self._heard_at
 
     @property
     def hears(self) -> bool:
         """Whether Asterisk was heard of late."""
-        return not self._is_deaf and self.unheard < CUT_OFF_AFTER
+        return not self._is_deaf and self.seconds_since_heard < CUT_OFF_AFTER
 
     async def run(self) -> None:
         """Be a member, and take over from the dead, until cancelled.
