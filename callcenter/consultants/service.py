@@ -251,7 +251,7 @@ async def _audit_account(
     await audit_action(
         connection,
         actor,
-        ConsultantAction(f"{actor.source}:consultant:{action}"),
+        ConsultantAction.named(f"{actor.source}:consultant:{action}"),
         f"consultant:{extension}",
         detail,
     )

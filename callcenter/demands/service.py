@@ -256,7 +256,7 @@ async def audit_step(
     reason: str,
     detail: Mapping[str, str | int],
 ) -> None:
-    action = DemandAction(f"web:demand:{step.value}")
+    action = DemandAction.named(f"web:demand:{step.value}")
     await audit_action(
         connection, actor, action, f"demand:{row.number}", {"reason": reason, **detail}
     )

@@ -23,8 +23,6 @@ from callcenter.platform.identity.permissions import Role, assignable_roles
 from callcenter.users.actions import AccountAction
 from callcenter.users.store import has_other_administrator
 
-_ACTIONS = {action.value: action for action in AccountAction}
-
 
 class CannotChangeOwnAccount(Conflict):
     """Somebody else has to change your own role, or shut you out."""
@@ -157,5 +155,5 @@ async def _check_administrators(connection: AsyncConnection, name: str) -> None:
 async def _audit_user(
     connection: AsyncConnection, actor: Actor, action: str, name: str, **detail: str
 ) -> None:
-    named = _ACTIONS[f"{actor.source}:{action}"]
+    named = AccountAction.named(f"{actor.source}:{action}")
     await audit_action(connection, actor, named, f"user:{name}", detail)

@@ -60,7 +60,7 @@ def test_every_state_and_step_has_its_place() -> None:
     assert set(MOVES) == set(DemandStep) - {DemandStep.REGISTERED}
     assert {DemandState.HANDED_OVER} | OVER | RUNNING == set(DemandState)
     for step in DemandStep:
-        assert DemandAction(f"web:demand:{step.value}")
+        assert DemandAction.named(f"web:demand:{step.value}")
 
 
 @pytest.mark.parametrize("state", DemandState)

@@ -1,12 +1,11 @@
 """Appeals closed as no request: what closing erases, and does again after a restore."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, literal_column, or_, select
+from sqlalchemy import ColumnElement, Text, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls import store as appeals
@@ -72,14 +71,14 @@ async def _list_moves(
     until: datetime,
     column: ColumnElement[Any],
     *conditions: ColumnElement[bool],
-) -> Sequence[Row[Any]]:
+) -> list[tuple[Any, ...]]:
     query = (
         select(appeal.c.id, appeal.c.call_id, record_move.c.at, record_move.c.author, column)
         .join(record, record.c.appeal_id == record_move.c.appeal_id)
         .join(appeal, appeal.c.id == record_move.c.appeal_id)
         .where(record_move.c.at >= since, record_move.c.at < until, *conditions)
     )
-    return (await connection.execute(query)).all()
+    return [tuple(row) for row in await connection.execute(query)]
 
 
 async def repeat_closing(

@@ -39,6 +39,11 @@ class Action(StrEnum):
         member.opens_personal_data = opens_personal_data
         return member
 
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Find the action of this name. Raises KeyError."""
+        return {str(each): each for each in cls}[name]
+
 
 class SystemAction(Action):
     """Actions of whoever runs the system."""
