@@ -76,8 +76,9 @@ async def test_who_is_shut_out_without_ami_is_refused_when_it_returns(
     async with (
         cut_ami(call_center) as (relay, cut, settings),
         running_controller(settings, "line-1"),
-        call_center.consultant("201") as phone,
+        call_center.softphone("201") as phone,
     ):
+        await phone.register()
         cut()
         await shut_out_201(call_center)
         assert await may_register(phone)
