@@ -23,7 +23,7 @@ class AuditLabels:
     _actions: Mapping[str, str] = field(init=False, default_factory=_label_actions)
 
     def action(self, action: str) -> str:
-        """What was done; an action of a version before, which no room offers, as it stands."""
+        """The words of an action; one of an earlier version, which no room offers, as it stands."""
         return self.words.plain(self._actions[action]) if action in self._actions else action
 
     def choices(self) -> list[tuple[str, str]]:

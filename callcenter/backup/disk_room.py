@@ -1,4 +1,4 @@
-"""Room on the disks of this machine, compared with what is needed before anything is written."""
+"""Room on the disks of this machine, compared with what is needed before writing."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ def require_room(needed: Iterable[tuple[Path, int]]) -> None:
 
 
 def find_shortages(needed: Iterable[tuple[Path, int]]) -> Iterator[str]:
-    """What is short where all these bytes go, in words: an estimate is no reason to refuse.
+    """Shortages where all these bytes go, in words: an estimate is no reason to refuse.
 
     The folders need not be there yet. Those of one file system share it.
     """

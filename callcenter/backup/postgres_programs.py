@@ -48,7 +48,7 @@ class DatabaseCopy:
         """The copy. Raises OperationFailed when the program fails."""
         while chunk := self._output.read(CHUNK):
             yield chunk
-        _check(self._program, self._process.wait(), self._errors)
+        _require_success(self._program, self._process, self._errors)
 
     def end(self) -> None:
         """End the program, if it has not ended yet."""
@@ -94,7 +94,7 @@ def receive_log(settings: Settings, slot: str, folder: Path, last: int) -> None:
     with TemporaryFile(dir=folder) as errors:
         process = _spawn(settings, "pg_receivewal", options, errors)
         try:
-            _check("pg_receivewal", process.wait(), errors)
+            _require_success("pg_receivewal", process, errors)
         finally:
             process.kill()
             process.wait()
@@ -115,7 +115,7 @@ def restore(settings: Settings, chunks: Iterable[bytes]) -> None:
                     process.stdin.write(chunk)
             with suppress(BrokenPipeError):
                 process.stdin.close()
-            _check("pg_restore", process.wait(), errors)
+            _require_success("pg_restore", process, errors)
         finally:
             process.kill()
             with suppress(BrokenPipeError):
@@ -148,7 +148,9 @@ def _spawn(
     )
 
 
-def _check(program: str, status: int, errors: IO[bytes]) -> None:
+def _require_success(program: str, process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
+    """Wait for its end. Raises OperationFailed with the line that names the error."""
+    status = process.wait()
     if status == 0:
         return
     errors.seek(0)

@@ -1,4 +1,4 @@
-"""Progress of a restore, in the database that it fills: a table that is there until all is done.
+"""Progress of a restore: a table in the database that it fills, there until all is done.
 
 It is made before the backup is read, so whoever connects meanwhile is refused
 (`refuse_unfinished_restore`), and the same command goes on where it was killed. What is restored is
@@ -96,10 +96,10 @@ def begin(settings: Settings) -> None:
 
 
 def require_alone(settings: Settings) -> None:
-    """Require that the owner has no other session: one from before `begin` did not look for it.
+    """Require that the owner has no other session.
 
-    So is that of a restore that was killed, whose dump may still be committed. Raises
-    InvalidRequest when one stays, and DependencyUnavailable.
+    One from before `begin` did not look for the table, and the dump of a restore that was killed
+    may still be committed. Raises InvalidRequest when one stays, and DependencyUnavailable.
     """
     until = time.monotonic() + OTHERS_LIMIT
     with owner_connection(settings, unprivileged=UNPRIVILEGED, autocommit=True) as connection:

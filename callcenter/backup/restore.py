@@ -136,7 +136,7 @@ async def restore(
     actor: Actor,
     say: Say,
 ) -> Manifest:
-    """Restore files, store and database of a backup; whatever fails or is killed may be repeated.
+    """Restore files, store and database of a backup; after a failure or kill, repeat it.
 
     The database is for nobody else until `catch_up` is done. The manifest that is returned says
     which moment was reached. Raises InvalidRequest when the database has tables, or of another
@@ -212,7 +212,7 @@ async def catch_up(
 
 
 async def _find_restored(engine: AsyncEngine) -> tuple[RestoreProgress | None, datetime, datetime]:
-    """The restore if it is not finished, when this database was restored last, to which moment."""
+    """The restore if it is unfinished, when this database was restored, to which moment."""
     async with unit_of_work(engine) as connection:
         begun = await progress.find(connection)
         if begun is not None and not begun.is_renumbered:

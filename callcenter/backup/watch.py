@@ -73,7 +73,7 @@ async def alert_of_removed(redis: Redis) -> None:
 
 
 async def list_proven(connection: AsyncConnection) -> dict[str, datetime]:
-    """When each of the newest backups was read back, by its name.
+    """List the newest backups that were read back, with the time of that, by name.
 
     What a backup that was killed has left, or somebody has copied there, is none of them.
     """

@@ -21,11 +21,12 @@ async def push_roster(
     last_states: Mapping[str, PresenceChange],
     read_at: float,
 ) -> None:
-    """Replace the roster in the ACD, unless it is older than that. Raises DistributorUnavailable.
+    """Replace the roster in the ACD, unless it is older than that.
 
     `last_states` are the last states in the database, by extension: they count when Redis has lost
     its own, or has come back with older ones. `read_at` is when the roster began to be read, in
     epoch seconds by the clock of Redis: one that began later has all that was committed by then.
+    Raises DistributorUnavailable.
     """
     fields = [f"{read_at:.6f}"]
     for each in consultants:

@@ -117,8 +117,8 @@ async def test_a_restore_killed_within_the_dump_is_run_again(
     site: WorkerResources, empty: Settings, offline_key: Path
 ) -> None:
     lost = await lose(site, empty)
-    program = "callcenter.backup.postgres_programs.subprocess.Popen.wait"
-    await killed(empty, offline_key, program, before=True)  # pg_restore has all of it
+    waiting = "callcenter.backup.postgres_programs._require_success"
+    await killed(empty, offline_key, waiting, before=True)  # pg_restore has all of it
     await is_refused(empty)
     done = await restored(empty, offline_key)
     assert done.exit_code == 0, done.output

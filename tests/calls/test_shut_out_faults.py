@@ -69,7 +69,7 @@ async def test_who_is_shut_out_while_redis_hangs_is_offered_nobody(
         await let_in(call_center, gone)
 
 
-async def test_who_is_shut_out_without_ami_is_refused_when_it_returns(
+async def test_who_is_shut_out_is_refused_when_ami_returns(
     call_center: CallCenter,
 ) -> None:
     await add_person(call_center, "201")

@@ -114,7 +114,7 @@ async def test_an_unwritten_call_is_found_and_gets_its_appeal(
     assert [each for each in left if each[1] in (IN, str(checked.recording))] == []
 
 
-async def test_a_call_that_waits_in_a_journal_is_left_to_it(checked: CheckedCalls) -> None:
+async def test_a_call_in_a_journal_is_left_to_it(checked: CheckedCalls) -> None:
     await checked.sql("DELETE FROM recording")
     await checked.sql("DELETE FROM appeal")
     spool = JournalSpool(checked.tools.settings.journals, "line-1", 1024**2)

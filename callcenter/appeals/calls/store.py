@@ -411,9 +411,9 @@ async def find_by_id(connection: AsyncConnection, appeal_id: UUID) -> AppealRow 
 
 
 async def find_again(connection: AsyncConnection, appeal_id: UUID, call_id: str | None) -> UUID:
-    """The id of an appeal after a restore, which may have entered its call again. Raises NotFound.
+    """The id of an appeal after a restore, which may have entered its call again.
 
-    Then it is another one. One that no call opened is entered again by nobody.
+    Then it is another one. One that no call opened is entered again by nobody. Raises NotFound.
     """
     is_it = appeal.c.id == appeal_id
     if call_id is not None:  # NULL would be of every appeal that no call opened

@@ -27,7 +27,7 @@ REDIS_TIMEOUT = 1.0  # seconds
 
 
 class TrunkFindings(NamedTuple):
-    """What two looks in a row say of the trunks, by the names of their operators."""
+    """Trunks as two looks in a row found them, by the names of their operators."""
 
     missing: frozenset[str]  #: not registered at the later look
     failed: frozenset[str]  #: not registered at either
