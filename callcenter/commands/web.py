@@ -199,7 +199,7 @@ class WebServer(uvicorn.Server):
         for listener in sockets or ():
             listener.listen(BACKLOG)  # the server has let it hold what it accepts at once
         ready(self._url)
-        log.info("serving on %s", self._url)
+        log.info("pages served: %s", self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._feed.end()  # a stream would go on for its whole time of grace

@@ -68,7 +68,7 @@ class OwnCall:
         return (self.place or "").startswith(OUTBOUND)
 
     @property
-    def awaits_guest(self) -> bool:
+    def awaits_third_party(self) -> bool:
         """Whether somebody is being called to the conversation."""
         return (self.state or {}).get("guest") == "called"
 

@@ -279,7 +279,9 @@ async def events(
             # once, and what may be done with a conversation is wanted from its beginning: they
             # come with every reading.
             awaits_state = call.place is not None and call.state is None and not is_rung
-            is_urgent = call.is_silent or call.is_in_danger or call.awaits_guest or awaits_state
+            is_urgent = (
+                call.is_silent or call.is_in_danger or call.awaits_third_party or awaits_state
+            )
             is_urgent = is_urgent and not call.is_over
             interval = 0 if is_urgent else CALL_POLLING_INTERVAL
             is_wrap_up = own is not None and own.group == WRAP_UP

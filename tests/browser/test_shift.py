@@ -34,7 +34,7 @@ from tests.browser.page_checks import WIDE
 from tests.browser.softphone import Workplace, hear_each_other, is_in, open_workplace, page_hears
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE
 from tests.calls.processes import Process
-from tests.calls.talking import GUEST_TONE, hears_tone
+from tests.calls.talking import THIRD_PARTY_TONE, hears_tone
 from tests.calls.test_callback_requests import open_promises
 from tests.calls.test_voicemail import messages, speaks
 from tests.calls.waiting import SEVERAL, times
@@ -410,8 +410,8 @@ async def transfer_to_skill(shift: Shift) -> None:
         await shift.hand.button("Transfer at once")
         leg = await lawyer.next_call()
         await leg.answer()
-        leg.send_tone(GUEST_TONE)
-        await hears_tone(caller, GUEST_TONE)
+        leg.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(caller, THIRD_PARTY_TONE)
         await is_in(shift.page, "ready")
         await shift.close()
         await leg.hang_up()
@@ -429,8 +429,8 @@ async def redirect_to_1414(shift: Shift) -> None:
         await shift.hand.press("Enter")
         leg = await center.next_call(SEVERAL)
         await leg.answer()
-        leg.send_tone(GUEST_TONE)
-        await hears_tone(caller, GUEST_TONE)
+        leg.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(caller, THIRD_PARTY_TONE)
         await is_in(shift.page, "ready")
         await leg.hang_up()
         await caller.ended()
@@ -446,11 +446,11 @@ async def call_emergency(shift: Shift) -> None:
         await shift.hand.button("Yes, call 112")
         service = await network.next_call(SEVERAL)
         await service.answer()
-        service.send_tone(GUEST_TONE)
-        await hears_tone(caller, GUEST_TONE)
+        service.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(caller, THIRD_PARTY_TONE)
         await hears_tone(caller, CONSULTANT_TONE)
         await hears_tone(service, CALLER_TONE)
-        await page_hears(shift.page, GUEST_TONE)
+        await page_hears(shift.page, THIRD_PARTY_TONE)
         await shift.fill_in(DANGER)
         await shift.close_urgent("112, диспетчер Ли")
         await service.hang_up()

@@ -19,7 +19,7 @@ from tests.browser.chromium import LIMIT, actor, is_wider_than_its_window, serio
 from tests.browser.page_checks import WIDE
 from tests.browser.softphone import Workplace, hear_each_other, is_in, open_workplace
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE
-from tests.calls.talking import GUEST_TONE, hears_no_tone, hears_tone, longest_silence
+from tests.calls.talking import THIRD_PARTY_TONE, hears_no_tone, hears_tone, longest_silence
 from tests.polling import require_within, until
 from tests.services import new_database
 
@@ -206,10 +206,10 @@ async def test_a_call_is_given_to_a_colleague_who_is_chosen(
         await page.get_by_role("button", name="Ask a consultant first").press("Enter")
         leg = await other.next_call()
         await leg.answer()
-        leg.send_tone(GUEST_TONE)
-        await expect(page.locator("#guest")).to_be_visible()
+        leg.send_tone(THIRD_PARTY_TONE)
+        await expect(page.locator("#third-party")).to_be_visible()
         await page.keyboard.press("Alt+5")
-        await hears_tone(caller, GUEST_TONE)
+        await hears_tone(caller, THIRD_PARTY_TONE)
         await leg.hang_up()
 
 
@@ -228,8 +228,8 @@ async def test_an_emergency_service_joins_by_one_press(
         await page.get_by_role("button", name="Yes, call 102").press("Enter")
         service = await network.next_call()
         await service.answer()
-        service.send_tone(GUEST_TONE)
-        await hears_tone(caller, GUEST_TONE)  # without a press more
+        service.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(caller, THIRD_PARTY_TONE)  # without a press more
         await hears_tone(caller, CONSULTANT_TONE)
         await expect(page.locator("#caller")).to_contain_text("All three are connected.")
         await page.keyboard.press("Alt+9")
@@ -283,8 +283,8 @@ async def test_a_closed_page_gives_its_caller_up_and_gets_none(
         await call_center.hears(caller, "kk", "consultant_lost")
         leg = await other.next_call()
         await leg.answer()
-        leg.send_tone(GUEST_TONE)
-        await hears_tone(caller, GUEST_TONE)
+        leg.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(caller, THIRD_PARTY_TONE)
         require_within(longest_silence(caller, since), REATTACHED, "silence")
         assert await why_nobody(workplace, "201") == ABSENT
         await leg.hang_up()
@@ -389,8 +389,8 @@ async def test_who_cannot_be_heard_twice_loses_the_caller_to_another(workplace: 
                 await is_in(page, "deaf")
                 leg = await other.next_call()
                 await leg.answer()
-                leg.send_tone(GUEST_TONE)
-                await hears_tone(caller, GUEST_TONE)
+                leg.send_tone(THIRD_PARTY_TONE)
+                await hears_tone(caller, THIRD_PARTY_TONE)
                 await leg.hang_up()
 
 

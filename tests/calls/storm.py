@@ -27,9 +27,9 @@ from tests.polling import until
 from tests.seeds import SeededRandom
 
 #: Who waits wants Kazakh, so that nobody is offered to those who come to help.
-TALKERS = tuple(str(extension) for extension in range(301, 361))
+CONSULTANTS = tuple(str(extension) for extension in range(301, 361))
 HELPERS = tuple(str(extension) for extension in range(401, 425))
-CREW = dict.fromkeys(TALKERS, ("kk",)) | dict.fromkeys(HELPERS, ("ru",))
+CREW = dict.fromkeys(CONSULTANTS, ("kk",)) | dict.fromkeys(HELPERS, ("ru",))
 LIMIT = 30.0  # seconds for anything, on a machine that is busy
 AT_ONCE = 12  # that are placed at once: what is tested is how they end
 KEYS = "0123456789*#"
@@ -172,37 +172,37 @@ async def is_held(storm: Storm, pair: Pair) -> Action:
 
 
 async def is_private(storm: Storm, pair: Pair) -> Action:
-    guest = await with_guest(storm, pair, storm.helpers.pop())
-    return partial(storm.leave, pair.caller, pair.consultant, guest)
+    third_party = await with_third_party(storm, pair, storm.helpers.pop())
+    return partial(storm.leave, pair.caller, pair.consultant, third_party)
 
 
 async def is_together(storm: Storm, pair: Pair) -> Action:
-    guest = await with_guest(storm, pair, storm.helpers.pop())
+    third_party = await with_third_party(storm, pair, storm.helpers.pop())
     await storm.ask(pair.extension, "together")
-    return partial(storm.leave, pair.caller, pair.consultant, guest)
+    return partial(storm.leave, pair.caller, pair.consultant, third_party)
 
 
 async def is_handed_over(storm: Storm, pair: Pair) -> Action:
     """The caller hangs up, or somebody else, in the moment in which a transfer completes."""
-    guest = await with_guest(storm, pair, storm.helpers.pop())
+    third_party = await with_third_party(storm, pair, storm.helpers.pop())
 
     async def action() -> None:
         await asyncio.gather(
             storm.ask(pair.extension, "hand_over"),
-            storm.leave(pair.caller, pair.caller, pair.consultant, guest),
+            storm.leave(pair.caller, pair.caller, pair.consultant, third_party),
         )
 
     return action
 
 
-async def with_guest(storm: Storm, pair: Pair, guest: str) -> SipCall:
-    await storm.ask(pair.extension, "consult", to=guest)
-    leg = await storm.comes(guest)
+async def with_third_party(storm: Storm, pair: Pair, third_party: str) -> SipCall:
+    await storm.ask(pair.extension, "consult", to=third_party)
+    leg = await storm.comes(third_party)
 
     async def here() -> bool:
         return (await order(storm.call_center, pair.extension, "status"))["guest"] == "here"
 
-    await until(here, f"the guest of {pair.extension} is here", LIMIT)
+    await until(here, f"the third party of {pair.extension} is here", LIMIT)
     return leg
 
 
@@ -313,7 +313,7 @@ async def raised(
 
 async def _talking(storm: Storm) -> list[Pair]:
     """Who talks with whom, the register tells: a telephone is not shown who calls."""
-    extensions = TALKERS[: storm.talking]
+    extensions = CONSULTANTS[: storm.talking]
     await storm.begin_work(extensions)
     coming = asyncio.gather(*(storm.comes(each) for each in extensions))
     callers = await storm.dial(storm.talking, "0", QUEUE)
@@ -354,7 +354,7 @@ async def _prepared(storm: Storm) -> list[Action]:
 async def _ringing(storm: Storm) -> list[Action]:
     """Consultants answer in the moment in which callers hang up."""
     ringing = storm.some(RINGING)
-    extensions = TALKERS[storm.talking : storm.talking + ringing]
+    extensions = CONSULTANTS[storm.talking : storm.talking + ringing]
     await storm.begin_work(extensions)
     callers = await storm.dial(ringing, "0", QUEUE)
     legs = [await storm.phones[each].next_call(LIMIT) for each in extensions]

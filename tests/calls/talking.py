@@ -16,7 +16,7 @@ from tests.orders import command_client
 from tests.polling import until
 
 LOUD, QUIET = -35.0, -50.0  # dBFS of a tone that is heard, and of one that is not
-GUEST_TONE = 1700.0
+THIRD_PARTY_TONE = 1700.0
 STRETCH = 0.4  # seconds in which a tone is looked for
 
 

@@ -81,12 +81,12 @@ async def test_after_calls_of_every_kind_there_is_no_difference(call_center: Cal
     async with talking(call_center, TALKED) as spoken, call_center.consultant("204") as other:
         await a_moment()
         await spoken.consultant.press("*2204#")
-        guest = await answered(await other.next_call())
+        third_party = await answered(await other.next_call())
         await asyncio.sleep(3)  # longer than what is tolerated
         await spoken.consultant.press("*7")
         await spoken.consultant.ended()
         await asyncio.sleep(3)
-        await guest.hang_up()
+        await third_party.hang_up()
         await spoken.caller.ended()
     async with call_center.caller(LEFT) as caller:
         await caller.hang_up()

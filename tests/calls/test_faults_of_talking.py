@@ -10,7 +10,7 @@ from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.calls.call_center import CONSULTANT_TONE, CallCenter
 from tests.calls.disposable_stack import both_hear, has_happened
 from tests.calls.processes import ControllerProgram
-from tests.calls.talking import GUEST_TONE, hears_no_tone, hears_tone, order, talking
+from tests.calls.talking import THIRD_PARTY_TONE, hears_no_tone, hears_tone, order, talking
 from tests.polling import until
 
 pytestmark = [
@@ -53,18 +53,18 @@ async def test_three_parties_survive_a_killed_controller_and_then_two(
 ) -> None:
     async with talking(call_center, "+77020003002") as talk, call_center.consultant("204") as other:
         await order(call_center, "201", "consult", to="204")
-        guest = await other.next_call()
-        await guest.answer()
-        guest.send_tone(GUEST_TONE)
-        await hears_tone(talk.consultant, GUEST_TONE)
+        third_party = await other.next_call()
+        await third_party.answer()
+        third_party.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(talk.consultant, THIRD_PARTY_TONE)
         await order(call_center, "201", "together")
-        await hears_tone(talk.caller, GUEST_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await line.kill()
         await line.start()
         await asyncio.gather(
-            hears_tone(talk.caller, GUEST_TONE), hears_tone(talk.caller, CONSULTANT_TONE)
+            hears_tone(talk.caller, THIRD_PARTY_TONE), hears_tone(talk.caller, CONSULTANT_TONE)
         )
-        await guest.hang_up()
+        await third_party.hang_up()
         await both_hear(talk.caller, talk.consultant)
         await talk.consultant.hang_up()
         await talk.caller.ended()

@@ -8,7 +8,7 @@ from callcenter.sipphone.call import SipCall
 from callcenter.telephony.acd.distributor import PLAIN_RULES
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
-from tests.calls.talking import GUEST_TONE, hears_tone, talking
+from tests.calls.talking import THIRD_PARTY_TONE, hears_tone, talking
 from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -35,8 +35,8 @@ async def test_a_blind_refer_gives_the_caller_to_the_colleague(call_center: Call
         assert await talk.consultant.transfer("204") == 202
         leg = await other.next_call()
         await leg.answer()
-        leg.send_tone(GUEST_TONE)
-        await hears_tone(talk.caller, GUEST_TONE)
+        leg.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await hears_tone(leg, CALLER_TONE)
         await reported(talk.consultant, 200)
         await talk.consultant.ended()
@@ -97,8 +97,8 @@ async def test_a_refer_to_111_returns_the_caller_to_the_queue(
         await other.register()
         leg = await other.next_call()
         await leg.answer()
-        leg.send_tone(GUEST_TONE)
-        await hears_tone(talk.caller, GUEST_TONE)
+        leg.send_tone(THIRD_PARTY_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await hears_tone(leg, CALLER_TONE)
         await leg.hang_up()
         await talk.caller.ended()
@@ -129,12 +129,12 @@ async def test_an_attended_refer_from_the_second_line_transfers(
             await leg.answer()
             await second.answered()
             second.send_tone(CONSULTANT_TONE)
-            leg.send_tone(GUEST_TONE)
+            leg.send_tone(THIRD_PARTY_TONE)
             await hears_tone(leg, CONSULTANT_TONE)
-            await hears_tone(second, GUEST_TONE)
+            await hears_tone(second, THIRD_PARTY_TONE)
             assert await first.transfer("204", replacing=second) == 202
             await reported(first, 200)
-            await hears_tone(caller, GUEST_TONE)
+            await hears_tone(caller, THIRD_PARTY_TONE)
             await hears_tone(leg, CALLER_TONE)
             await first.ended()
             await second.ended()

@@ -9,7 +9,7 @@ from callcenter.recordings.store import RecordingRow
 from callcenter.sipphone.audio import Pcm, loudness
 from callcenter.sipphone.call import SipCall
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
-from tests.calls.talking import GUEST_TONE, LOUD, Talk, a_moment, hears_tone, talking
+from tests.calls.talking import LOUD, THIRD_PARTY_TONE, Talk, a_moment, hears_tone, talking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -112,14 +112,14 @@ async def test_the_next_consultant_is_recorded_though_the_numbers_are_lower(
         both.consultant.begin_stream_anew(FIRST)
         await both_hear(both)
         await both.consultant.press("*3204#")
-        guest: SipCall = await other.next_call()
-        await guest.answer()
-        guest.send_tone(GUEST_TONE)
-        guest.begin_stream_anew(LITTLE)
-        await hears_tone(both.caller, GUEST_TONE)
+        third_party: SipCall = await other.next_call()
+        await third_party.answer()
+        third_party.send_tone(THIRD_PARTY_TONE)
+        third_party.begin_stream_anew(LITTLE)
+        await hears_tone(both.caller, THIRD_PARTY_TONE)
         await a_moment()
-        await guest.hang_up()
+        await third_party.hang_up()
         await both.caller.ended()
     left, right = await recorded(call_center, who, 1)
     assert softest(left, CALLER_TONE) > LOUD
-    assert softest(right, GUEST_TONE) > LOUD
+    assert softest(right, THIRD_PARTY_TONE) > LOUD

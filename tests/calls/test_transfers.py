@@ -20,9 +20,9 @@ from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.stall_meter import Stalls
 from tests.calls.talking import (
-    GUEST_TONE,
     LOUD,
     QUIET,
+    THIRD_PARTY_TONE,
     a_moment,
     hears_tone,
     longest_silence,
@@ -41,7 +41,7 @@ OUTSIDE = "+77172701212"
 async def answered(call: SipCall) -> SipCall:
     """Somebody who was called answers, and sends a tone."""
     await call.answer()
-    call.send_tone(GUEST_TONE)
+    call.send_tone(THIRD_PARTY_TONE)
     return call
 
 
@@ -53,11 +53,11 @@ async def is_state(call_center: CallCenter, extension: str, state: PresenceState
     await until(so, f"{extension} is {state.value}")
 
 
-async def guest_state(call_center: CallCenter, what: str, extension: str = "201") -> None:
+async def third_party_state(call_center: CallCenter, what: str, extension: str = "201") -> None:
     async def so() -> bool:
         return (await order(call_center, extension, "status"))["guest"] == what
 
-    await until(so, f"the guest of {extension} is {what}")
+    await until(so, f"the third party of {extension} is {what}")
 
 
 async def recorded_by(call_center: CallCenter, appeal: AppealRow) -> list[str]:
@@ -90,26 +90,26 @@ async def test_a_consulted_callers_music_hides_the_private_talk(
     ):
         began = time.monotonic()
         await talk.consultant.press("*2204#")
-        guest = await answered(await other.next_call())
-        await hears_tone(talk.consultant, GUEST_TONE)
-        await hears_tone(guest, CONSULTANT_TONE)
+        third_party = await answered(await other.next_call())
+        await hears_tone(talk.consultant, THIRD_PARTY_TONE)
+        await hears_tone(third_party, CONSULTANT_TONE)
         await is_state(call_center, "204", PresenceState.TALKING)
         private = time.monotonic()
         await a_moment()
-        for tone in (CONSULTANT_TONE, GUEST_TONE):
+        for tone in (CONSULTANT_TONE, THIRD_PARTY_TONE):
             assert loudest(talk.caller, tone, private, time.monotonic()) < QUIET
-        assert loudest(guest, CALLER_TONE, private, time.monotonic()) < QUIET
+        assert loudest(third_party, CALLER_TONE, private, time.monotonic()) < QUIET
         await talk.consultant.press("*7")
         await talk.consultant.ended()
-        await hears_tone(talk.caller, GUEST_TONE)
-        await hears_tone(guest, CALLER_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
+        await hears_tone(third_party, CALLER_TONE)
         require_within(longest_silence(talk.caller, began), SILENCE + stalls.longest, "silence")
         await is_state(call_center, "201", PresenceState.READY)
         with pytest.raises(CommandRefused):
             await order(call_center, "201", "hold")
         assert (await order(call_center, "204", "hold"))["caller"] == "aside"
         await order(call_center, "204", "resume")
-        await guest.hang_up()
+        await third_party.hang_up()
         await talk.caller.ended()
     appeal = await call_center.appeal("+77020001001")
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
@@ -119,20 +119,20 @@ async def test_a_consulted_callers_music_hides_the_private_talk(
     assert CallEvent.RECORDING_FAILED not in moments
 
 
-async def test_all_three_talk_and_the_guest_leaves(call_center: CallCenter) -> None:
+async def test_all_three_talk_and_the_third_party_leaves(call_center: CallCenter) -> None:
     async with talking(call_center, "+77020001002") as talk, call_center.consultant("204") as other:
         await order(call_center, "201", "consult", to="204")
-        guest = await answered(await other.next_call())
-        await guest_state(call_center, "here")
+        third_party = await answered(await other.next_call())
+        await third_party_state(call_center, "here")
         began = time.monotonic()
         await order(call_center, "201", "together")
-        await hears_tone(talk.caller, GUEST_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await hears_tone(talk.caller, CONSULTANT_TONE)
-        await hears_tone(guest, CALLER_TONE)
-        await hears_tone(guest, CONSULTANT_TONE)
-        await hears_tone(talk.consultant, GUEST_TONE)
-        await guest.hang_up()
-        await guest_state(call_center, "none")
+        await hears_tone(third_party, CALLER_TONE)
+        await hears_tone(third_party, CONSULTANT_TONE)
+        await hears_tone(talk.consultant, THIRD_PARTY_TONE)
+        await third_party.hang_up()
+        await third_party_state(call_center, "none")
         await hears_tone(talk.consultant, CALLER_TONE)
         require_within(longest_silence(talk.caller, began), SILENCE, "silence")
         await talk.consultant.hang_up()
@@ -148,7 +148,7 @@ async def test_who_goes_back_to_the_caller_lets_the_other_go(call_center: CallCe
             ringing = await other.next_call()
             if answers:
                 await answered(ringing)
-                await guest_state(call_center, "here")
+                await third_party_state(call_center, "here")
             await order(call_center, "201", "back")
             await ringing.ended()
             await hears_tone(talk.caller, CONSULTANT_TONE)
@@ -162,17 +162,17 @@ async def test_a_transfer_needs_nobody_to_wait_for_its_end(call_center: CallCent
         await talk.consultant.press("*3204#")
         ringing = await other.next_call()
         await talk.consultant.hang_up()
-        guest = await answered(ringing)
-        await hears_tone(talk.caller, GUEST_TONE)
-        await hears_tone(guest, CALLER_TONE)
+        third_party = await answered(ringing)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
+        await hears_tone(third_party, CALLER_TONE)
         for _ in range(3):
             await a_moment()
-        await guest.hang_up()
+        await third_party.hang_up()
         await talk.caller.ended()
     appeal = await call_center.appeal("+77020001004")
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
     assert await recorded_by(call_center, appeal) == ["201", "204"]
-    await is_recorded_to_the_end(call_center, appeal, GUEST_TONE)
+    await is_recorded_to_the_end(call_center, appeal, THIRD_PARTY_TONE)
 
 
 @asynccontextmanager
@@ -203,19 +203,19 @@ async def test_a_skill_transfer_goes_to_a_free_skilled_consultant(
         call_center.consultant("204") as lawyer,
     ):
         await order(call_center, "201", "transfer", to="skill:lawyer:4")
-        await guest_state(call_center, "none")
+        await third_party_state(call_center, "none")
         await hears_tone(talk.caller, CONSULTANT_TONE)
         await order(call_center, "201", "transfer", to="skill:lawyer:3")
-        guest = await answered(await lawyer.next_call())
-        await hears_tone(talk.caller, GUEST_TONE)
+        third_party = await answered(await lawyer.next_call())
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await talk.consultant.ended()
-        await guest.hang_up()
+        await third_party.hang_up()
         await talk.caller.ended()
         assert unskilled.calls == []
     appeal = await call_center.appeal("+77020001014")
     assert (appeal.outcome, appeal.consultant_extension) == (Outcome.TALKED, "204")
     called = [
-        e.detail for e in await call_center.events(appeal) if e.kind == CallEvent.GUEST_CALLED
+        e.detail for e in await call_center.events(appeal) if e.kind == CallEvent.THIRD_PARTY_CALLED
     ]
     assert [each["skill"] for each in called] == ["lawyer:4", "lawyer:3"]
 
@@ -237,7 +237,7 @@ async def test_when_the_other_fails_the_caller_comes_back(
                     await ringing.reject(603)
                 else:
                     await ringing.ended()
-        await guest_state(call_center, "none")
+        await third_party_state(call_center, "none")
         await hears_tone(talk.caller, CONSULTANT_TONE)
         await hears_tone(talk.consultant, CALLER_TONE)
         for _ in range(3):
@@ -263,10 +263,10 @@ async def test_when_somebody_outside_fails_the_caller_comes_back(
         if how == "busy":
             await ringing.reject(486)
         else:
-            guest = await answered(ringing)
-            await guest_state(call_center, "here")
-            await guest.hang_up()
-        await guest_state(call_center, "none")
+            third_party = await answered(ringing)
+            await third_party_state(call_center, "here")
+            await third_party.hang_up()
+        await third_party_state(call_center, "none")
         await hears_tone(talk.caller, CONSULTANT_TONE)
         await hears_tone(talk.consultant, CALLER_TONE)
         await talk.consultant.hang_up()
@@ -298,7 +298,7 @@ async def test_a_returned_caller_goes_before_later_ones(
         await until(both_wait, "both callers wait")
         await other.register()
         leg = await answered(await other.next_call())
-        await hears_tone(talk.caller, GUEST_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await later.hang_up()
         await leg.hang_up()
         await talk.caller.ended()
@@ -320,14 +320,14 @@ async def test_two_who_consult_each_other_are_both_refused(
             order(call_center, "204", "transfer", to="201"),
         )
         for talk, extension in ((one, "201"), (two, "204")):
-            await guest_state(call_center, "none", extension)
+            await third_party_state(call_center, "none", extension)
             await hears_tone(talk.caller, CONSULTANT_TONE)
         for talk in (one, two):
             await talk.consultant.hang_up()
             await talk.caller.ended()
     for number in ("+77020001007", "+77020001008"):
         events = await call_center.events(await call_center.appeal(number))
-        failed = [event.detail for event in events if event.kind == CallEvent.GUEST_FAILED]
+        failed = [event.detail for event in events if event.kind == CallEvent.THIRD_PARTY_FAILED]
         assert failed == [{"why": "not_free"}]
 
 
@@ -337,14 +337,14 @@ async def test_somebody_outside_helps_and_the_recording_goes_on(call_center: Cal
         call_center.network(OUTSIDE) as network,
     ):
         await order(call_center, "201", "call", to=OUTSIDE)
-        guest = await answered(await network.next_call())
-        await guest_state(call_center, "here")
+        third_party = await answered(await network.next_call())
+        await third_party_state(call_center, "here")
         await talk.consultant.press("*8")
-        await hears_tone(talk.caller, GUEST_TONE)
-        await hears_tone(guest, CALLER_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
+        await hears_tone(third_party, CALLER_TONE)
         assert len(call_center.switch.open_recordings()) == 1
         await talk.consultant.press("*9")
-        await guest.ended()
+        await third_party.ended()
         await hears_tone(talk.caller, CONSULTANT_TONE)
         await talk.consultant.hang_up()
         await talk.caller.ended()
@@ -360,11 +360,11 @@ async def test_an_emergency_service_is_brought_to_the_conversation(call_center: 
     async with talking(call_center, "+77020001013") as talk, call_center.network("102") as network:
         await talk.consultant.press("*4102#")
         await answered(await network.next_call())
-        await guest_state(call_center, "here")
+        await third_party_state(call_center, "here")
         await talk.consultant.press("*8")
-        await hears_tone(talk.caller, GUEST_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await talk.consultant.hang_up()
-        await hears_tone(talk.caller, GUEST_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
         await talk.caller.hang_up()
     assert (await call_center.appeal("+77020001013")).outcome == Outcome.TALKED
 
@@ -377,14 +377,14 @@ async def test_a_caller_left_with_an_external_party_is_unrecorded(
         call_center.network(OUTSIDE) as network,
     ):
         await order(call_center, "201", "call", to=OUTSIDE)
-        guest = await answered(await network.next_call())
-        await guest_state(call_center, "here")
+        third_party = await answered(await network.next_call())
+        await third_party_state(call_center, "here")
         await order(call_center, "201", "hand_over")
         await talk.consultant.ended()
-        await hears_tone(talk.caller, GUEST_TONE)
-        await hears_tone(guest, CALLER_TONE)
+        await hears_tone(talk.caller, THIRD_PARTY_TONE)
+        await hears_tone(third_party, CALLER_TONE)
         assert call_center.switch.open_recordings() == []
-        await guest.hang_up()
+        await third_party.hang_up()
         await talk.caller.ended()
     moments = await call_center.moments(await call_center.appeal("+77020001010"))
     assert moments.index(CallEvent.RECORDING_STOPPED) < moments.index(CallEvent.LEFT_OUTSIDE)
@@ -414,7 +414,7 @@ async def test_a_caller_hanging_up_at_any_stage_leaves_nobody(
             leg = await other.next_call()
             if stage != "ringing":
                 await answered(leg)
-                await guest_state(call_center, "here")
+                await third_party_state(call_center, "here")
             if stage in ("together", "handed over"):
                 await order(call_center, "201", "together")
             if stage == "handed over":

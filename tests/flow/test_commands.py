@@ -36,5 +36,5 @@ def conversation() -> Conversation:
 
     leg = SimpleNamespace(id="caller", gone=gone)
     call = SimpleNamespace(leg=leg, times=SimpleNamespace(spool=Path("spool"), redirect_keys="*14"))
-    talker = SimpleNamespace(name="201", leg=leg)
-    return Conversation(cast(Any, call), cast(Any, None), cast(Any, talker), {"hold"})
+    consultant = SimpleNamespace(name="201", leg=leg)
+    return Conversation(cast(Any, call), cast(Any, None), cast(Any, consultant), {"hold"})

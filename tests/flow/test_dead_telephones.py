@@ -15,7 +15,7 @@ from tests.flow.scenarios import LATE, run_story
 from tests.flow.story import Story
 from tests.flow.telephone_deaths import DEATHS, die
 
-GUEST, NEXT = (
+THIRD_PARTY, NEXT = (
     "          ",
     "",
 )  # one who stays for a while; the consultant whom the caller gets next
@@ -28,14 +28,14 @@ def _death(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 async def _die(keys: str, *others: str | NotAnswered) -> FakeTelephony:
     """What became of a caller whose consultant pressed these keys (the last one: died)."""
-    story = Story({"lang_choice": "0"}, consultants=[keys, *others], network=[GUEST])
+    story = Story({"lang_choice": "0"}, consultants=[keys, *others], network=[THIRD_PARTY])
     telephony = FakeTelephony(story)
     assert await run_story(telephony) == Outcome.TALKED
     return telephony
 
 
 @pytest.mark.parametrize(
-    ("keys", "guest"),
+    ("keys", "third_party"),
     [
         ("!", ()),
         ("*5 !", ()),
@@ -43,7 +43,7 @@ async def _die(keys: str, *others: str | NotAnswered) -> FakeTelephony:
         ("*5*6 !", ()),
         ("*2201#!", (LATE,)),
         ("*3201#!", (LATE,)),
-        ("*2201# *9 !", (GUEST,)),
+        ("*2201# *9 !", (THIRD_PARTY,)),
         ("*477012345678#!", ()),
     ],
     ids=[
@@ -53,14 +53,14 @@ async def _die(keys: str, *others: str | NotAnswered) -> FakeTelephony:
         "both",
         "consulting",
         "transferring",
-        "back from a guest",
+        "back from a third party",
         "calling outside",
     ],
 )
 async def test_a_caller_left_alone_hears_so_and_goes_first(
-    keys: str, guest: tuple[str | NotAnswered, ...]
+    keys: str, third_party: tuple[str | NotAnswered, ...]
 ) -> None:
-    telephony = await _die(keys, *guest, NEXT)
+    telephony = await _die(keys, *third_party, NEXT)
     assert "kk/consultant_lost" in telephony.leg.heard
     assert telephony.urgent_places == [False, True]
     assert CallEvent.CONSULTANT_LOST in telephony.record.events
@@ -69,14 +69,14 @@ async def test_a_caller_left_alone_hears_so_and_goes_first(
 @pytest.mark.parametrize(
     ("keys", "others"),
     [
-        ("*2201#  !", (GUEST,)),
-        ("*2201#  *8 !", (GUEST,)),
-        ("*2201#!", (GUEST,)),
-        ("*3201#!", (GUEST,)),
+        ("*2201#  !", (THIRD_PARTY,)),
+        ("*2201#  *8 !", (THIRD_PARTY,)),
+        ("*2201#!", (THIRD_PARTY,)),
+        ("*3201#!", (THIRD_PARTY,)),
         ("*477012345678#  !", ()),
         ("*477012345678#  *8 !", ()),
     ],
-    ids=["guest", "together", "consulting", "transferring", "outside", "outside together"],
+    ids=["third_party", "together", "consulting", "transferring", "outside", "outside together"],
 )
 async def test_a_caller_with_a_third_party_goes_on_with_it(
     keys: str, others: tuple[str, ...]
@@ -88,10 +88,10 @@ async def test_a_caller_with_a_third_party_goes_on_with_it(
 
 
 @pytest.mark.parametrize(
-    "keys", ["*2201#      *9 ", "*2201# *8      "], ids=["guest dies", "third dies"]
+    "keys", ["*2201#      *9 ", "*2201# *8      "], ids=["third party dies", "third dies"]
 )
 async def test_a_dead_third_party_leaves_the_caller_to_the_consultant(keys: str) -> None:
     telephony = await _die(keys, "  !")
     assert "kk/consultant_lost" not in telephony.leg.heard
     assert telephony.urgent_places == [False]
-    assert CallEvent.GUEST_FAILED in telephony.record.events
+    assert CallEvent.THIRD_PARTY_FAILED in telephony.record.events

@@ -368,4 +368,4 @@ async def test_a_third_party_who_wants_no_call_is_not_dialled() -> None:
 
     call = replace(telephony.call(), check_contact=refuse)
     assert await inbound_call(call) == Outcome.TALKED
-    assert CallEvent.GUEST_CALLED not in telephony.record.events
+    assert CallEvent.THIRD_PARTY_CALLED not in telephony.record.events

@@ -22,8 +22,8 @@ from callcenter.telephony.calls.ports import NotAnswered
 
 async def test_a_redirected_order_opens_no_other_consultants_call() -> None:
     call = SimpleNamespace(commands=CommandRouter())
-    talker = SimpleNamespace(name="201")
-    talk = cast("Conversation", SimpleNamespace(call=call, talker=talker, guest=None))
+    consultant = SimpleNamespace(name="201")
+    talk = cast("Conversation", SimpleNamespace(call=call, consultant=consultant, third_party=None))
     detail = {"mode": "listen", "extension": "412", "id": str(uuid4())}
     async with allow_supervision(talk):
         with pytest.raises(CommandRefused, match="another consultant has the call"):
@@ -47,8 +47,8 @@ async def test_no_telephone_is_rung_for_a_conversation_that_is_over() -> None:
         times=SimpleNamespace(ring_timeout=20.0),
         record=SimpleNamespace(add_event=lambda *_, **__: None),
     )
-    talker = SimpleNamespace(name="201")
-    talk = cast("Conversation", SimpleNamespace(call=call, talker=talker, guest=None))
+    consultant = SimpleNamespace(name="201")
+    talk = cast("Conversation", SimpleNamespace(call=call, consultant=consultant, third_party=None))
     detail = {"mode": "listen", "extension": "412", "id": str(uuid4())}
     order = CallCommand(SUPERVISE, "user:head", detail, "201")
     async with allow_supervision(talk):

@@ -21,7 +21,7 @@ def test_call_state_follows_from_events_and_reads_back() -> None:
     memory.apply_event(CallEvent.CONNECTED, {"consultant": "201"})
     memory.apply_event(CallEvent.RECORDING_STARTED, {"recording": "r"})
     memory.apply_event(CallEvent.HELD, {"how": "key"})
-    memory.apply_event(CallEvent.GUEST_ANSWERED, {"consultant": "204"})
+    memory.apply_event(CallEvent.THIRD_PARTY_ANSWERED, {"consultant": "204"})
     now = memory.now
     assert (now.stage, now.language, now.consultant) == (CallStage.TALKING, "ru", "201")
     assert (now.is_aside, now.guest, now.recording, now.is_proved) == (True, "204", "r", True)

@@ -53,7 +53,7 @@ class OidcConfirmations:
                 try:
                     await self._confirm(identity)
                 except (InvalidOidcResponse, DecryptionFailed) as exc:
-                    log.error("user %s not confirmed by the provider: %s", identity.name, exc)
+                    log.error("user not confirmed by the provider: %s: %s", identity.name, exc)
         except (CallcenterError, SQLAlchemyError, OSError) as exc:
             log.error("users not confirmed by the provider: %s: %s", type(exc).__name__, exc)
 

@@ -104,12 +104,12 @@ class RedisCallDistributor:
         await push_roster(self.script, self._roster.values(), last_changes, read_at)
 
     @property
-    def shut_out_talkers(self) -> dict[str, str]:
+    def shut_out_consultants(self) -> dict[str, str]:
         """Extensions in calls of this controller that are not on the roster, by call."""
-        talkers = {call_id: place.talker for call_id, place in self._places.items()}
+        talking = {call_id: place.talking_extension for call_id, place in self._places.items()}
         return {
             call_id: extension
-            for call_id, extension in (talkers | self._reserved).items()
+            for call_id, extension in (talking | self._reserved).items()
             if extension is not None and extension not in self._roster
         }
 
@@ -254,9 +254,9 @@ class RedisCallDistributor:
     async def _restore_lease(self, call_id: str) -> None:
         """Restore a lease that Redis lost while the consultant talks."""
         place = self._places.get(call_id)
-        talker = place.talker if place is not None else self._reserved.get(call_id)
-        if talker:
-            await self.script("hold_again", call_id, self._controller, talker)
+        extension = place.talking_extension if place is not None else self._reserved.get(call_id)
+        if extension:
+            await self.script("hold_again", call_id, self._controller, extension)
 
     async def _listen(self) -> None:
         while True:
@@ -351,7 +351,7 @@ class RedisQueuePlace:
         return None
 
     @property
-    def talker(self) -> str | None:
+    def talking_extension(self) -> str | None:
         """Extension of the consultant in a conversation, else None."""
         return self.consultant.extension if self.consultant and self._is_talking else None
 

@@ -144,7 +144,7 @@ class Ari:
                         log.warning("ARI connection lost; connecting again")
                 except aiohttp.WSServerHandshakeError as exc:
                     if exc.status == 401:
-                        log.error("ARI refuses our password: is ari.conf rendered anew?")
+                        log.error("ARI password refused: is ari.conf rendered anew?")
                         delay = PASSWORD_DELAY
                     else:  # 404 in HTML, then 503 in JSON: it is booting
                         log.info("ARI not ready yet: HTTP %d", exc.status)

@@ -201,7 +201,7 @@ def _conversation_changes(
 ) -> dict[str, Any]:
     match event:
         case CallEvent.CONNECTED:
-            return {**_NO_GUEST, "consultant": detail["consultant"]}
+            return {**_NO_THIRD_PARTY, "consultant": detail["consultant"]}
         case CallEvent.TRANSFERRED:
             return {"consultant": detail["consultant"], "guest": "", "is_muted": False}
         case CallEvent.LEFT_OUTSIDE:
@@ -210,17 +210,17 @@ def _conversation_changes(
             return {"is_aside": event is CallEvent.HELD}
         case CallEvent.MUTED | CallEvent.UNMUTED:
             return {"is_muted": event is CallEvent.MUTED}
-        case CallEvent.GUEST_ANSWERED | CallEvent.GUEST_FAILED:
+        case CallEvent.THIRD_PARTY_ANSWERED | CallEvent.THIRD_PARTY_FAILED:
             return {"guest": detail.get("consultant") or detail.get("number", "")}
         case CallEvent.RECORDING_STARTED:
             return {"recording": detail["recording"], "is_proved": True}
         case CallEvent.RECORDING_STOPPED if detail["recording"] == now.recording:
             return {"recording": "", "is_proved": False}
         case CallEvent.SENT_BACK | CallEvent.CONSULTANT_LOST | CallEvent.REDIRECT_NOTICE:
-            return _NO_GUEST
+            return _NO_THIRD_PARTY
         case _:
             return {}
 
 
 #: No third party, nobody on hold or muted.
-_NO_GUEST = {"guest": "", "is_aside": False, "is_muted": False}
+_NO_THIRD_PARTY = {"guest": "", "is_aside": False, "is_muted": False}

@@ -30,10 +30,10 @@ class CallEvent(StrEnum):
     RESUMED = "resumed"  #: the caller is back with the consultant
     MUTED = "muted"  #: the caller does not hear the consultant, who hears the caller
     UNMUTED = "unmuted"
-    GUEST_CALLED = "guest_called"  #: by the consultant; detail: consultant or number, how
-    GUEST_ANSWERED = "guest_answered"  #: talks with the consultant; detail: consultant or number
-    GUEST_FAILED = "guest_failed"  #: the caller comes back; detail: why (left: was there before)
-    TOGETHER = "together"  #: caller, consultant and guest hear each other
+    THIRD_PARTY_CALLED = "guest_called"  #: by the consultant; detail: consultant or number, how
+    THIRD_PARTY_ANSWERED = "guest_answered"  #: talks with the consultant; detail as above
+    THIRD_PARTY_FAILED = "guest_failed"  #: the caller is back; detail: why (left: was there)
+    TOGETHER = "together"  #: caller, consultant and third party hear each other
     TRANSFERRED = "transferred"  #: another consultant has the call; detail: consultant
     LEFT_OUTSIDE = "left_outside"  #: the caller is alone with an external party; detail: number
     SENT_BACK = "sent_back"  #: to the queue, by the consultant; detail: language

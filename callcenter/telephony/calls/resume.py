@@ -44,8 +44,10 @@ async def _resume_stage(
             return await _finish_conversation(call, await run_conversation(call, conversation))
         case CallStage.TALKING:  # the consultant hung up meanwhile
             return await _finish_conversation(call, ConversationEnd.TALKED)
-        case CallStage.REDIRECTED if conversation is not None and conversation.guest is not None:
-            await resume_redirect(call, conversation.bridge, conversation.guest.leg)
+        case CallStage.REDIRECTED if (
+            conversation is not None and conversation.third_party is not None
+        ):
+            await resume_redirect(call, conversation.bridge, conversation.third_party.leg)
             return Outcome.REDIRECTED
         case CallStage.REDIRECTED:  # 1414 hung up meanwhile
             return Outcome.REDIRECTED

@@ -90,7 +90,7 @@ class PresenceSync:
             roster = await consultants.active(connection)
         await self._distributor.update_roster(roster, states, read_at)
         self._states_due.notify()  # there may be others whose telephones count
-        for call_id, extension in self._distributor.shut_out_talkers.items():
+        for call_id, extension in self._distributor.shut_out_consultants.items():
             await self._queue.alert_shut_out_talking(call_id, extension)
 
     async def _send_states(self) -> None:

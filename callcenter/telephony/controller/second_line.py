@@ -66,8 +66,8 @@ class SecondLine:
         try:
             await channel.answer()
             async with channel.ringing():
-                guest = await self._wait_while("called", channel, call)
-            if guest != "here":
+                state_now = await self._wait_while("called", channel, call)
+            if state_now != "here":
                 await self._play(channel, "called_unreachable")
                 return
             async with self._switch.join_conversation(channel, call.consultant):
@@ -82,14 +82,14 @@ class SecondLine:
 
         Raises LegHungUp when the second line hung up.
         """
-        while (guest := await self._guest(call)) == state:
+        while (state_now := await self._third_party_state(call)) == state:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_INTERVAL):
                     await channel.wait_hangup()
                     raise LegHungUp(f"channel {channel.id} hung up")
-        return guest
+        return state_now
 
-    async def _guest(self, call: ActiveCallRef) -> str:
+    async def _third_party_state(self, call: ActiveCallRef) -> str:
         """Return the state of the third party."""
         try:
             return (await self._ask(call, "status"))["guest"]

@@ -23,7 +23,7 @@ from callcenter.telephony.calls.conversation.feature_codes import extension_of
 from callcenter.telephony.calls.conversation.participants import (
     ConsultantParty,
     ExternalParty,
-    Guest,
+    ThirdParty,
 )
 from callcenter.telephony.controller.dependencies import CallDependencies
 from callcenter.telephony.controller.lost_call_recovery import LostCallRecovery
@@ -163,22 +163,23 @@ class Takeover:
                 async with self._switch.existing_bridge(call.bridge, call.leg, inside):
                     pass  # the caller leaves it before it ends, and hears what comes next
             return None, ()
-        talker: ConsultantParty | None = None
-        guest: Guest | None = None
+        consultant: ConsultantParty | None = None
+        third_party: ThirdParty | None = None
         places: tuple[str, ...] = ()
         for each in others:
             extension = extension_of(each.name)
             if state.consultant and extension == state.consultant:
-                talker, places = await self._restore_consultant(each, state, call.leg.id)
-            elif guest is None and (extension is None or extension == state.guest):
-                guest = await self._restore_guest(each, state, call.leg.id)
+                consultant, places = await self._restore_consultant(each, state, call.leg.id)
+            elif third_party is None and (extension is None or extension == state.guest):
+                third_party = await self._restore_third_party(each, state, call.leg.id)
             else:  # a supervisor
                 await self._channels.hang_up(each)
         bridge = self._switch.existing_bridge(call.bridge, call.leg, [*call.inside])
         is_held = state.is_aside and call.leg not in call.inside
         recording = UUID(state.recording) if state.recording else None
         muted, proved = state.is_muted, state.is_proved
-        return OngoingConversation(bridge, talker, guest, is_held, muted, recording, proved), places
+        parties = (consultant, third_party)
+        return OngoingConversation(bridge, *parties, is_held, muted, recording, proved), places
 
     async def _restore_consultant(
         self, leg: Channel, state: CallState, call_id: str
@@ -195,7 +196,9 @@ class Takeover:
         side.push_async_callback(self._channels.hang_up, leg)
         return ConsultantParty(consultant, leg, side), places
 
-    async def _restore_guest(self, leg: Channel, state: CallState, call_id: str) -> Guest:
+    async def _restore_third_party(
+        self, leg: Channel, state: CallState, call_id: str
+    ) -> ThirdParty:
         consultant = self._distributor.find_consultant(state.guest)
         side = AsyncExitStack()
         if consultant is None:

@@ -76,9 +76,9 @@ const workspace = (() => {
   function showCall() {
     const state = document.querySelector("[data-call]:not([hidden] *)");
     call.hidden = state === null && document.getElementById("lost").hidden;
-    const guest = state?.dataset.guest ?? "none";
-    document.getElementById("guest").hidden = guest === "none";
-    if (guest === "here" && then) {
+    const thirdParty = state?.dataset.thirdParty ?? "none";
+    document.getElementById("third-party").hidden = thirdParty === "none";
+    if (thirdParty === "here" && then) {
       ask(then, token());
       then = null;
     }

@@ -26,7 +26,7 @@ from callcenter.telephony.calls.conversation.feature_codes import extension_of
 from callcenter.telephony.calls.conversation.participants import (
     ConsultantParty,
     ExternalParty,
-    Guest,
+    ThirdParty,
     dial_external,
     ring_consultant,
 )
@@ -72,14 +72,14 @@ async def _run_until_end(talk: Conversation) -> ConversationEnd:
         match await talk.next():
             case CommandRequested() as request:
                 end = await _execute(talk, request)
-            case PartyAnswered(guest):
-                end = await _handle_guest_answered(talk, guest)
+            case PartyAnswered(third_party):
+                end = await _handle_third_party_answered(talk, third_party)
             case PartyUnanswered(why):
-                end = await _handle_guest_unanswered(talk, why)
-            case PartyLeft(who) if who is talk.talker:
-                end = await _handle_talker_left(talk, talk.talker)
+                end = await _handle_third_party_unanswered(talk, why)
+            case PartyLeft(who) if who is talk.consultant:
+                end = await _handle_consultant_left(talk, talk.consultant)
             case PartyLeft():
-                end = await _handle_guest_left(talk)
+                end = await _handle_third_party_left(talk)
         if end is not None:
             return end
 
@@ -115,70 +115,74 @@ async def _execute(talk: Conversation, request: CommandRequested) -> Conversatio
 # Events
 
 
-async def _handle_guest_answered(talk: Conversation, guest: Guest) -> ConversationEnd | None:
-    """Connect guest and consultant, or transfer the caller at once if blind."""
-    if not await talk.admit(guest):
-        return await _handle_guest_unanswered(talk, "left")
-    talk.call.record.add_event(CallEvent.GUEST_ANSWERED, **_party_detail(guest))
-    if isinstance(guest, ConsultantParty) and (talk.is_blind_transfer or talk.talker is None):
-        await _transfer_to(talk, guest)
+async def _handle_third_party_answered(
+    talk: Conversation, third_party: ThirdParty
+) -> ConversationEnd | None:
+    """Connect third party and consultant, or transfer the caller at once if blind."""
+    if not await talk.admit(third_party):
+        return await _handle_third_party_unanswered(talk, "left")
+    talk.call.record.add_event(CallEvent.THIRD_PARTY_ANSWERED, **_party_detail(third_party))
+    if isinstance(third_party, ConsultantParty) and (
+        talk.is_blind_transfer or talk.consultant is None
+    ):
+        await _transfer_to(talk, third_party)
     return None
 
 
-async def _handle_guest_unanswered(talk: Conversation, why: str) -> ConversationEnd | None:
+async def _handle_third_party_unanswered(talk: Conversation, why: str) -> ConversationEnd | None:
     """Give the caller back to the consultant."""
-    talk.call.record.add_event(CallEvent.GUEST_FAILED, why=why)
-    await talk.dismiss_guest()
-    if talk.talker is None:
+    talk.call.record.add_event(CallEvent.THIRD_PARTY_FAILED, why=why)
+    await talk.dismiss_third_party()
+    if talk.consultant is None:
         return ConversationEnd.LOST
     await talk.report_transfer(TransferReport.REFUSED)
     await talk.give_back()
     return None
 
 
-async def _handle_guest_left(talk: Conversation) -> ConversationEnd | None:
-    """End the conversation if the caller was alone with the guest, else take back the caller."""
+async def _handle_third_party_left(talk: Conversation) -> ConversationEnd | None:
+    """End a conversation of caller and third party alone; else take back the caller."""
     return (
         ConversationEnd.TALKED
-        if talk.talker is None
-        else await _handle_guest_unanswered(talk, "left")
+        if talk.consultant is None
+        else await _handle_third_party_unanswered(talk, "left")
     )
 
 
-async def _handle_talker_left(
-    talk: Conversation, talker: ConsultantParty
+async def _handle_consultant_left(
+    talk: Conversation, consultant: ConsultantParty
 ) -> ConversationEnd | None:
-    """Leave the caller with the guest, or wait for a consultant who is being rung."""
-    connection_lost = talker.leg.connection_lost
-    await talk.release_talker()
-    match talk.guest:
-        case ConsultantParty() as guest:
-            await _transfer_to(talk, guest)
+    """Leave the caller with the third party, or wait for a consultant who is being rung."""
+    connection_lost = consultant.leg.connection_lost
+    await talk.release_consultant()
+    match talk.third_party:
+        case ConsultantParty() as third_party:
+            await _transfer_to(talk, third_party)
             return None
-        case ExternalParty() as guest if await talk.recording.stop(is_final=False):
-            await _leave_with(talk, guest)
+        case ExternalParty() as third_party if await talk.recording.stop(is_final=False):
+            await _leave_with(talk, third_party)
             return None
         case None if talk.awaits_consultant:
             if connection_lost:
-                talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=talker.name)
+                talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
             return None
         case None if not (connection_lost or talk.is_on_hold):
             return ConversationEnd.TALKED
-    talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=talker.name)
+    talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
     return ConversationEnd.LOST
 
 
-async def _transfer_to(talk: Conversation, guest: ConsultantParty) -> None:
-    await talk.transfer_to(guest)
-    talk.call.record.add_event(CallEvent.TRANSFERRED, consultant=guest.name)
+async def _transfer_to(talk: Conversation, third_party: ConsultantParty) -> None:
+    await talk.transfer_to(third_party)
+    talk.call.record.add_event(CallEvent.TRANSFERRED, consultant=third_party.name)
 
 
-async def _leave_with(talk: Conversation, guest: ExternalParty) -> None:
+async def _leave_with(talk: Conversation, third_party: ExternalParty) -> None:
     """Leave the caller alone with an external party, unrecorded."""
     await talk.unhold()
-    talk.call.record.add_event(CallEvent.LEFT_OUTSIDE, **_party_detail(guest))
+    talk.call.record.add_event(CallEvent.LEFT_OUTSIDE, **_party_detail(third_party))
     await talk.report_transfer(TransferReport.DONE)
-    await talk.release_talker()
+    await talk.release_consultant()
 
 
 # Commands
@@ -191,9 +195,9 @@ async def _hold(talk: Conversation, command: CallCommand) -> None:
 
 
 async def _resume(talk: Conversation, command: CallCommand) -> None:
-    """Take the caller off hold, not while there is a guest: their talk is private."""
+    """Take the caller off hold, not while there is a third party: their talk is private."""
     talk.is_held_by_telephone = False
-    _require_no_guest(talk)
+    _require_no_third_party(talk)
     await talk.unhold(**_source_detail(command))
 
 
@@ -227,24 +231,26 @@ async def _call_consultant(talk: Conversation, command: CallCommand, *, hands_ov
     target = parse_target(command.detail.get("to", ""))
     if target is None:
         raise CommandRefused("unknown transfer target: use an extension or skill:NAME:LEVEL")
-    _require_no_guest(talk)
+    _require_no_third_party(talk)
     await talk.hold(**_source_detail(command))
-    talk.call.record.add_event(CallEvent.GUEST_CALLED, **target.detail(), **_source_detail(command))
+    talk.call.record.add_event(
+        CallEvent.THIRD_PARTY_CALLED, **target.detail(), **_source_detail(command)
+    )
     place = talk.call.next_place_id()
     calling = ring_consultant(talk.call, target, place)
-    talk.call_guest(calling, is_consultant=True, hands_over=hands_over)
+    talk.call_third_party(calling, is_consultant=True, hands_over=hands_over)
 
 
 async def _ring_again(talk: Conversation, command: CallCommand) -> None:
     """Ring the consultant's own telephone anew, as after its page was reloaded."""
-    _require_no_guest(talk)
+    _require_no_third_party(talk)
     await talk.hold(**_source_detail(command))
-    if talk.talker is not None:
-        target = TransferTarget(talk.talker.name)
+    if talk.consultant is not None:
+        target = TransferTarget(talk.consultant.name)
         talk.call.record.add_event(
-            CallEvent.GUEST_CALLED, **target.detail(), **_source_detail(command)
+            CallEvent.THIRD_PARTY_CALLED, **target.detail(), **_source_detail(command)
         )
-        talk.ring_talker_again()
+        talk.ring_consultant_again()
 
 
 async def _call(talk: Conversation, command: CallCommand) -> None:
@@ -252,45 +258,47 @@ async def _call(talk: Conversation, command: CallCommand) -> None:
     number = talk.call.may_call(command.detail.get("to", ""))
     if number is None:
         raise CommandRefused("this number may not be dialled")
-    _require_no_guest(talk)
+    _require_no_third_party(talk)
     await talk.call.check_contact(number)
     await talk.hold(**_source_detail(command))
     talk.call.record.add_event(
-        CallEvent.GUEST_CALLED, number=mask(number), **_source_detail(command)
+        CallEvent.THIRD_PARTY_CALLED, number=mask(number), **_source_detail(command)
     )
     calling = dial_external(talk.call, number)
-    talk.call_guest(calling, is_consultant=False, hands_over=False)
+    talk.call_third_party(calling, is_consultant=False, hands_over=False)
 
 
 async def _back(talk: Conversation, command: CallCommand) -> None:
-    """Hang up the guest, and give the caller back to the consultant."""
-    await talk.dismiss_guest()
+    """Hang up the third party, and give the caller back to the consultant."""
+    await talk.dismiss_third_party()
     await talk.give_back(**_source_detail(command))
 
 
 async def _together(talk: Conversation, command: CallCommand) -> None:
-    """Join caller, consultant and guest."""
-    _require_guest(talk)
+    """Join caller, consultant and third party."""
+    _require_third_party(talk)
     await talk.unhold(**_source_detail(command))
     talk.call.record.add_event(CallEvent.TOGETHER, **_source_detail(command))
 
 
 async def _hand_over(talk: Conversation, command: CallCommand) -> None:
-    """Transfer the caller to the guest."""
+    """Transfer the caller to the third party."""
     replaced = command.detail.get("replaced")
-    if replaced is not None and (talk.talker is None or extension_of(replaced) != talk.talker.name):
+    if replaced is not None and (
+        talk.consultant is None or extension_of(replaced) != talk.consultant.name
+    ):
         raise CommandRefused("this call of the telephone is not with the third party")
-    match _require_guest(talk):
-        case ConsultantParty() as guest:
-            await _transfer_to(talk, guest)
-        case ExternalParty() as guest:
+    match _require_third_party(talk):
+        case ConsultantParty() as third_party:
+            await _transfer_to(talk, third_party)
+        case ExternalParty() as third_party:
             await _require_recording_stopped(talk)
-            await _leave_with(talk, guest)
+            await _leave_with(talk, third_party)
 
 
 async def _queue(talk: Conversation, command: CallCommand) -> ConversationEnd:
     """Return the caller to the queue with the time of arrival, maybe in another language."""
-    _require_no_guest(talk)
+    _require_no_third_party(talk)
     language = command.detail.get("language")
     if language is not None:
         if language not in CALLER_LANGUAGES:
@@ -313,7 +321,7 @@ async def _take_over(talk: Conversation, _command: CallCommand) -> None:
     taker, talk.takeover_party = talk.takeover_party, None
     if taker is None or not await talk.admit(taker):
         raise CommandRefused("no supervisor is there to take over")
-    await talk.dismiss_guest()
+    await talk.dismiss_third_party()
     await _transfer_to(talk, taker)
 
 
@@ -337,15 +345,15 @@ async def _report_state(talk: Conversation, _command: CallCommand) -> None:
     await talk.caller_audio.update()
 
 
-def _require_no_guest(talk: Conversation) -> None:
-    if talk.guest is not None or talk.awaits_guest:
+def _require_no_third_party(talk: Conversation) -> None:
+    if talk.third_party is not None or talk.awaits_third_party:
         raise CommandRefused("there is a third party in this call: end that first")
 
 
-def _require_guest(talk: Conversation) -> Guest:
-    if talk.guest is None:
+def _require_third_party(talk: Conversation) -> ThirdParty:
+    if talk.third_party is None:
         raise CommandRefused("there is no third party in this call")
-    return talk.guest
+    return talk.third_party
 
 
 async def _require_recording_stopped(talk: Conversation) -> None:
@@ -380,12 +388,12 @@ _COMMAND_HANDLERS: Mapping[
 }
 
 
-def _party_detail(guest: Guest) -> dict[str, str]:
+def _party_detail(third_party: ThirdParty) -> dict[str, str]:
     """Return the party as a detail of events."""
     return (
-        {"consultant": guest.name}
-        if isinstance(guest, ConsultantParty)
-        else {"number": mask(guest.name)}
+        {"consultant": third_party.name}
+        if isinstance(third_party, ConsultantParty)
+        else {"number": mask(third_party.name)}
     )
 
 

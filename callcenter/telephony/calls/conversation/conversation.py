@@ -1,4 +1,4 @@
-"""Conversation of a caller, a consultant and maybe a guest: bridge, hold, recording.
+"""Conversation of a caller, a consultant and maybe a third party: bridge, hold, recording.
 
 Commands and events are handled in `commands.py`. A caller on hold hears music only.
 """
@@ -20,7 +20,11 @@ from callcenter.telephony.calls.conversation.events import (
     PartyLeft,
     PartyUnanswered,
 )
-from callcenter.telephony.calls.conversation.participants import ConsultantParty, Guest, ring_again
+from callcenter.telephony.calls.conversation.participants import (
+    ConsultantParty,
+    ThirdParty,
+    ring_again,
+)
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import (
     Bridge,
@@ -40,24 +44,24 @@ class Conversation:
     """Made by `conversation`. One task makes all changes of the bridge."""
 
     def __init__(
-        self, call: Call, bridge: Bridge, talker: ConsultantParty | None, can: Collection[str]
+        self, call: Call, bridge: Bridge, consultant: ConsultantParty | None, can: Collection[str]
     ) -> None:
         """`can` are the supported commands."""
         self.call = call
         #: The consultant of the call; None once that one has left.
-        self.talker: ConsultantParty | None = talker
-        self.guest: Guest | None = None
+        self.consultant: ConsultantParty | None = consultant
+        self.third_party: ThirdParty | None = None
         self.takeover_party: ConsultantParty | None = None  #: a supervisor who takes over
         self.is_on_hold = False  #: the caller is
         self.is_held_by_telephone = False  #: whose hold button alone ends it
-        self.is_muted = False  #: the talker is
-        self.is_blind_transfer = False  #: the guest gets the caller on answer
+        self.is_muted = False  #: the consultant is
+        self.is_blind_transfer = False  #: the third party gets the caller on answer
         self.recording = RecordingSession(call)
         self.caller_audio = CallerAudio(call.leg)
         self._commands = CommandQueue(can, call.times.redirect_keys)
         self._bridge = bridge
         self._music = AsyncExitStack()
-        self._calling: asyncio.Task[Guest] | None = None
+        self._calling: asyncio.Task[ThirdParty] | None = None
         self._is_consultant = False
         self._recording_retry: asyncio.Task[None] | None = None
         self._repair: asyncio.Task[None] | None = None
@@ -71,7 +75,7 @@ class Conversation:
         Cancelling loses nothing: a command stays queued until this returns.
         """
         requested = asyncio.ensure_future(self._commands.wait())
-        parties = [each for each in (self.talker, self.guest) if each is not None]
+        parties = [each for each in (self.consultant, self.third_party) if each is not None]
         leaving = {asyncio.ensure_future(_wait_gone(each.leg)): each for each in parties}
         calling = [] if self._calling is None else [self._calling]
         try:
@@ -89,13 +93,13 @@ class Conversation:
         return self._take_arrival(calling[0])
 
     async def take(self, command: CallCommand) -> Answer | None:
-        """Execute a command of the talker; None when it is not one of a conversation.
+        """Execute a command of the consultant; None when it is not one of a conversation.
 
         Raises CommandRefused.
         """
         if not self._commands.supports(command):
             return None
-        if self.talker is None or command.consultant != self.talker.name:
+        if self.consultant is None or command.consultant != self.consultant.name:
             raise CommandRefused("another consultant has the call")
         return await self._commands.put(command)
 
@@ -153,76 +157,76 @@ class Conversation:
         self._is_repaired = True
 
     async def mute(self, muted: bool, **detail: str) -> None:
-        """Mute or unmute the talker."""
-        if self.talker is not None:
+        """Mute or unmute the consultant."""
+        if self.consultant is not None:
             with suppress(LegHungUp):  # its end is an event of its own
-                await self.talker.leg.mute(muted)
+                await self.consultant.leg.mute(muted)
         self.is_muted = muted
         self.call.record.add_event(CallEvent.MUTED if muted else CallEvent.UNMUTED, **detail)
 
     async def report_transfer(self, report: TransferReport) -> None:
-        """Tell the talker's telephone of the transfer that it requested."""
-        if self.talker is not None:
-            await self.talker.leg.report_transfer(report)
+        """Tell the consultant's telephone of the transfer that it requested."""
+        if self.consultant is not None:
+            await self.consultant.leg.report_transfer(report)
 
     async def play_to_consultant(self, prompt: str) -> None:
-        """Play a prompt to the talker alone."""
-        if self.talker is not None:
+        """Play a prompt to the consultant alone."""
+        if self.consultant is not None:
             sound = self.call.sounds.sound(self.call.consultant_language, prompt)
-            await self.talker.leg.play_privately([sound])
+            await self.consultant.leg.play_privately([sound])
 
-    # Guests
+    # Third parties
 
     @property
-    def awaits_guest(self) -> bool:
-        """Whether a guest is being called."""
+    def awaits_third_party(self) -> bool:
+        """Whether a third party is being called."""
         return self._calling is not None
 
     @property
     def awaits_consultant(self) -> bool:
-        """Whether that guest is a consultant."""
-        return self.awaits_guest and self._is_consultant
+        """Whether that third party is a consultant."""
+        return self.awaits_third_party and self._is_consultant
 
-    def call_guest(
-        self, calling: Coroutine[Any, Any, Guest], *, is_consultant: bool, hands_over: bool
+    def call_third_party(
+        self, calling: Coroutine[Any, Any, ThirdParty], *, is_consultant: bool, hands_over: bool
     ) -> None:
-        """Start calling a guest; `next` returns the result."""
+        """Start calling a third party; `next` returns the result."""
         self._is_consultant, self.is_blind_transfer = is_consultant, hands_over
         self._calling = asyncio.ensure_future(calling)
 
-    def ring_talker_again(self) -> None:
-        """Ring the talker, whose telephone lost its leg; `next` returns the result."""
-        if self.talker is not None:
-            talker, self.talker = self.talker, None
+    def ring_consultant_again(self) -> None:
+        """Ring the consultant, whose telephone lost its leg; `next` returns the result."""
+        if self.consultant is not None:
+            consultant, self.consultant = self.consultant, None
             self._commands.stop_listening()
-            calling = ring_again(self.call, talker)
-            self.call_guest(calling, is_consultant=True, hands_over=True)
+            calling = ring_again(self.call, consultant)
+            self.call_third_party(calling, is_consultant=True, hands_over=True)
 
-    def _take_arrival(self, calling: asyncio.Task[Guest]) -> PartyAnswered | PartyUnanswered:
+    def _take_arrival(self, calling: asyncio.Task[ThirdParty]) -> PartyAnswered | PartyUnanswered:
         self._calling = None
         try:
-            self.guest = calling.result()
-            return PartyAnswered(self.guest)
+            self.third_party = calling.result()
+            return PartyAnswered(self.third_party)
         except NotAnswered as exc:
             return PartyUnanswered(str(exc))
         except OperationFailed:  # as when Redis is down: the conversation needs no Redis
             return PartyUnanswered("failed")
 
-    async def admit(self, guest: Guest) -> bool:
-        """Add the guest to the bridge; False when the guest hung up."""
+    async def admit(self, third_party: ThirdParty) -> bool:
+        """Add the third party to the bridge; False when the third party hung up."""
         with suppress(LegHungUp):
-            await self._bridge.enter(guest.leg)
+            await self._bridge.enter(third_party.leg)
             return True
         return False
 
-    async def dismiss_guest(self) -> None:
-        """Hang up the guest, or cancel the call to one."""
+    async def dismiss_third_party(self) -> None:
+        """Hang up the third party, or cancel the call to one."""
         if self._calling is not None:
             calling, self._calling = self._calling, None
             await run_to_completion(_cancel_call(calling))
-        if self.guest is not None:
-            guest, self.guest = self.guest, None
-            await guest.stack.aclose()
+        if self.third_party is not None:
+            third_party, self.third_party = self.third_party, None
+            await third_party.stack.aclose()
 
     # Owner of the call
 
@@ -231,33 +235,33 @@ class Conversation:
         self.takeover_party = taker
         await self._commands.put(CallCommand("take_over", "supervisor"))
 
-    async def release_talker(self) -> None:
-        """Hang up the talker, who goes to wrap-up."""
+    async def release_consultant(self) -> None:
+        """Hang up the consultant, who goes to wrap-up."""
         self.is_held_by_telephone = False
-        if self.talker is not None:
-            talker, self.talker = self.talker, None
+        if self.consultant is not None:
+            consultant, self.consultant = self.consultant, None
             self._commands.stop_listening()
-            await talker.stack.aclose()
+            await consultant.stack.aclose()
 
-    async def transfer_to(self, guest: ConsultantParty) -> None:
-        """Make an admitted guest the talker, with a recording of their own."""
-        previous, self.talker, self.guest = self.talker, guest, None
+    async def transfer_to(self, third_party: ConsultantParty) -> None:
+        """Make an admitted third party the consultant, with a recording of their own."""
+        previous, self.consultant, self.third_party = self.consultant, third_party, None
         self.is_muted = self.is_held_by_telephone = False
-        self._commands.listen_to(guest.leg)
-        self.call.record.assign_consultant(guest.consultant.id)
+        self._commands.listen_to(third_party.leg)
+        self.call.record.assign_consultant(third_party.person.id)
         before, self.recording = self.recording, RecordingSession(self.call)
         try:
             # In this order: nothing of the next consultant is in the recording of the first.
             await run_to_completion(before.stop())
-            await self._start_recording(guest)
+            await self._start_recording(third_party)
             await self.unhold()
         finally:
             if previous is not None:
                 await previous.leg.report_transfer(TransferReport.DONE)
                 await previous.stack.aclose()
 
-    async def _start_recording(self, talker: ConsultantParty) -> None:
-        if not await self.recording.start(talker.consultant):
+    async def _start_recording(self, consultant: ConsultantParty) -> None:
+        if not await self.recording.start(consultant.person):
             await asyncio.gather(  # neither waits for the other
                 self.play_to_consultant("not_recorded"),
                 self.call.queue.alert_not_recorded(self.call.leg.id, self.call.consultant_language),
@@ -275,7 +279,7 @@ class Conversation:
                 await self._commands.put(CallCommand(name, "line"))
 
     async def retry_recording(self) -> None:
-        """Retry the unconfirmed recording; tells talker and supervisors of success."""
+        """Retry the unconfirmed recording; tells consultant and supervisors of success."""
         if await self.recording.retry_start():
             await self.play_to_consultant("recorded_again")
             await self.call.queue.alert_recording_restored(
@@ -294,38 +298,38 @@ class Conversation:
     # Beginning and end
 
     async def start(self) -> None:
-        """Connect caller and talker. Raises LegHungUp, NotAnswered when the talker hung up."""
-        talker = self.talker
-        if talker is None:
+        """Connect caller and consultant. Raises LegHungUp, and NotAnswered of the consultant."""
+        consultant = self.consultant
+        if consultant is None:
             raise NotAnswered("left")
         try:
-            await self._bridge.enter(self.call.leg, talker.leg)
+            await self._bridge.enter(self.call.leg, consultant.leg)
         except LegHungUp:  # who of the two?
             await self._bridge.enter(self.call.leg)
-            if not await self.admit(talker):
+            if not await self.admit(consultant):
                 raise NotAnswered("left") from None
-        self.call.record.assign_consultant(talker.consultant.id)
+        self.call.record.assign_consultant(consultant.person.id)
         self.call.if_left = Outcome.TALKED
-        self.call.record.add_event(CallEvent.CONNECTED, consultant=talker.name)
-        self._commands.listen_to(talker.leg)
-        await self._start_recording(talker)
+        self.call.record.add_event(CallEvent.CONNECTED, consultant=consultant.name)
+        self._commands.listen_to(consultant.leg)
+        await self._start_recording(consultant)
 
     async def resume(self, ongoing: OngoingConversation) -> None:
         """Restore the state of an ongoing conversation, unheard. Raises LegHungUp."""
-        self.guest, self.is_muted = ongoing.guest, ongoing.is_muted
+        self.third_party, self.is_muted = ongoing.third_party, ongoing.is_muted
         self.call.if_left = Outcome.TALKED
         if ongoing.is_on_hold:
             self.is_on_hold = True
             await self._music.enter_async_context(self.call.leg.music())
         if ongoing.recording is not None:
             self.recording = RecordingSession(self.call, ongoing.recording)
-        if self.talker is None:
+        if self.consultant is None:
             return
-        self._commands.listen_to(self.talker.leg)
+        self._commands.listen_to(self.consultant.leg)
         if not ongoing.is_recording_confirmed:
             await run_to_completion(self.recording.stop())
             self.recording = RecordingSession(self.call)
-            await self._start_recording(self.talker)
+            await self._start_recording(self.consultant)
 
     async def end(self) -> None:
         """Stop recording and music, and refuse pending commands."""
@@ -340,15 +344,20 @@ class Conversation:
 
     async def hang_up_all(self) -> None:
         """Hang up all parties but the caller."""
-        await self.dismiss_guest()
-        await self.release_talker()
+        await self.dismiss_third_party()
+        await self.release_consultant()
+
+    def _third_party_state(self) -> str:
+        if self.third_party is not None:
+            return "here"
+        return "called" if self.awaits_third_party else "none"
 
     def state(self) -> Answer:
         """Return the state, as the answer to a command."""
         return {
             "caller": "aside" if self.is_on_hold else "here",
             "muted": "yes" if self.is_muted else "no",
-            "guest": "here" if self.guest else "called" if self.awaits_guest else "none",
+            "guest": self._third_party_state(),
             "urgent": self.call.urgencies[-1].value if self.call.urgencies else "",
             "keys": " ".join(self.call.keys_seen),
             "heard": self.caller_audio.heard.value,
@@ -364,12 +373,12 @@ async def conversation(
     At the end all parties but the caller are hung up. Raises NotAnswered when the consultant hung
     up before the two were connected, LegHungUp when the caller did.
     """
-    ongoing, talker = (
-        (party, party.talker) if isinstance(party, OngoingConversation) else (None, party)
+    ongoing, consultant = (
+        (party, party.consultant) if isinstance(party, OngoingConversation) else (None, party)
     )
     entered = call.switch.bridge(call.leg) if ongoing is None else ongoing.bridge
     async with AsyncExitStack() as parties, entered as bridge:
-        talk = Conversation(call, bridge, talker, can)
+        talk = Conversation(call, bridge, consultant, can)
         parties.push_async_callback(talk.hang_up_all)
         try:
             await (talk.start() if ongoing is None else talk.resume(ongoing))
@@ -379,7 +388,7 @@ async def conversation(
             await run_to_completion(talk.end())
 
 
-async def _cancel_call(calling: asyncio.Task[Guest]) -> None:
+async def _cancel_call(calling: asyncio.Task[ThirdParty]) -> None:
     calling.cancel()
     await asyncio.wait((calling,))
     if not calling.cancelled() and calling.exception() is None:  # it just answered

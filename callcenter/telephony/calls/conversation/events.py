@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand, CommandRefused
-from callcenter.telephony.calls.conversation.participants import ConsultantParty, Guest
+from callcenter.telephony.calls.conversation.participants import ConsultantParty, ThirdParty
 from callcenter.telephony.calls.ports import Bridge
 
 
@@ -32,19 +32,19 @@ class CommandRequested:
 class PartyLeft:
     """A party hung up or was lost."""
 
-    who: Guest
+    who: ThirdParty
 
 
 @dataclass(frozen=True, eq=False)
 class PartyAnswered:
-    """The called guest has answered."""
+    """The called third party has answered."""
 
-    guest: Guest
+    third_party: ThirdParty
 
 
 @dataclass(frozen=True, eq=False)
 class PartyUnanswered:
-    """The called guest did not answer, for this reason."""
+    """The called third party did not answer, for this reason."""
 
     why: str
 
@@ -54,8 +54,8 @@ class OngoingConversation:
     """A conversation of a dead controller; `recording` is the running one."""
 
     bridge: AbstractAsyncContextManager[Bridge]
-    talker: ConsultantParty | None
-    guest: Guest | None
+    consultant: ConsultantParty | None
+    third_party: ThirdParty | None
     is_on_hold: bool
     is_muted: bool
     recording: UUID | None

@@ -16,13 +16,13 @@ OFFER_TIMEOUT = 1.0  # seconds within which the consultant must be free
 class ConsultantParty:
     """A consultant in a conversation. Closing `stack` hangs up and ends the lease."""
 
-    consultant: ConsultantPort
+    person: ConsultantPort
     leg: Leg
     stack: AsyncExitStack
 
     @property
     def name(self) -> str:
-        return self.consultant.extension
+        return self.person.extension
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class ExternalParty:
     stack: AsyncExitStack
 
 
-Guest = ConsultantParty | ExternalParty
+ThirdParty = ConsultantParty | ExternalParty
 
 
 async def ring_consultant(call: Call, target: TransferTarget, place_id: str) -> ConsultantParty:
@@ -69,19 +69,21 @@ async def ring_consultant(call: Call, target: TransferTarget, place_id: str) -> 
         return ConsultantParty(consultant, leg, stack.pop_all())
 
 
-async def ring_again(call: Call, talker: ConsultantParty) -> ConsultantParty:
+async def ring_again(call: Call, consultant: ConsultantParty) -> ConsultantParty:
     """Ring a consultant whose telephone lost its leg; the lease is retained.
 
     Raises NotAnswered, and then, as when cancelled, the lease has ended.
     """
     try:
-        await talker.leg.hang_up()
-        ring = call.switch.ring(talker.name, call.leg, display_text(call), call.times.ring_timeout)
-        leg = await talker.stack.enter_async_context(ring)
+        await consultant.leg.hang_up()
+        ring = call.switch.ring(
+            consultant.name, call.leg, display_text(call), call.times.ring_timeout
+        )
+        leg = await consultant.stack.enter_async_context(ring)
     except BaseException:
-        await talker.stack.aclose()
+        await consultant.stack.aclose()
         raise
-    return ConsultantParty(talker.consultant, leg, talker.stack)
+    return ConsultantParty(consultant.person, leg, consultant.stack)
 
 
 async def dial_external(call: Call, number: str) -> ExternalParty:

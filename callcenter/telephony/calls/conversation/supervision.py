@@ -49,9 +49,9 @@ class Supervisor:
     extension: str
     hears: frozenset[str] | None = None  #: extensions; None: all
 
-    def may_hear(self, talker: ConsultantParty | None) -> bool:
+    def may_hear(self, consultant: ConsultantParty | None) -> bool:
         """Whether this supervisor may hear the current consultant."""
-        return self.hears is None or talker is None or talker.name in self.hears
+        return self.hears is None or consultant is None or consultant.name in self.hears
 
 
 class Supervision:
@@ -88,7 +88,7 @@ class Supervision:
 
     def _is_of(self, consultant: str) -> bool:
         """Whether this consultant is in the conversation: Redis says whose call it is."""
-        parties = (self._talk.talker, self._talk.guest)
+        parties = (self._talk.consultant, self._talk.third_party)
         return consultant in [each.name for each in parties if each is not None]
 
     async def end(self) -> None:
@@ -106,7 +106,7 @@ class Supervision:
                 leg = await stack.enter_async_context(ring)
                 try:
                     await while_connected(leg, self._run_modes(leg, supervisor))
-                    allowed = supervisor.may_hear(self._talk.talker)
+                    allowed = supervisor.may_hear(self._talk.consultant)
                     if self._mode is SupervisionMode.TAKE_OVER and allowed:
                         await self._take_over(ConsultantParty(supervisor, leg, stack.pop_all()))
                 finally:
@@ -124,12 +124,12 @@ class Supervision:
         """Run modes until the supervisor leaves, or may not hear the current consultant."""
         while (mode := self._mode) not in (SupervisionMode.LEAVE, SupervisionMode.TAKE_OVER):
             self._changed.clear()
-            talker = self._talk.talker
-            if not supervisor.may_hear(talker):
+            consultant = self._talk.consultant
+            if not supervisor.may_hear(consultant):
                 return
             async with self._join_as(mode, leg):
                 self._record_mode(mode, supervisor.extension)
-                while self._mode is mode and self._talk.talker in (talker, None):
+                while self._mode is mode and self._talk.consultant in (consultant, None):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(POLL_INTERVAL):
                             await self._changed.wait()
@@ -145,7 +145,7 @@ class Supervision:
                 (await taker.stack.enter_async_context(reservation)).has_talked = True
             await self._talk.request_takeover(taker)
         finally:
-            if self._talk.talker is not taker:
+            if self._talk.consultant is not taker:
                 await asyncio.shield(taker.stack.aclose())
 
     def _record_mode(self, mode: SupervisionMode, extension: str) -> None:
@@ -156,10 +156,10 @@ class Supervision:
     def _join_as(self, mode: SupervisionMode, leg: Leg) -> AbstractAsyncContextManager[None]:
         if mode is SupervisionMode.JOIN:
             return self._talk.join(leg)
-        if self._talk.talker is None:  # the consultant just hung up
+        if self._talk.consultant is None:  # the consultant just hung up
             raise NotAnswered("left")
         whispering = mode is SupervisionMode.WHISPER
-        return self._call.switch.snoop(self._talk.talker.leg, leg, whispering=whispering)
+        return self._call.switch.snoop(self._talk.consultant.leg, leg, whispering=whispering)
 
 
 def _supervisor(command: CallCommand) -> Supervisor:

@@ -101,11 +101,11 @@ async def _hold_place(call: Call, arrived: float, urgent: bool) -> AsyncIterator
             log.error("release of a lease failed: call %s: %s", call.leg.id, exc)
 
 
-async def _run_conversation(call: Call, talker: ConsultantParty) -> QueueExit | ConversationEnd:
+async def _run_conversation(call: Call, consultant: ConsultantParty) -> QueueExit | ConversationEnd:
     try:
-        return await run_conversation(call, talker)
+        return await run_conversation(call, consultant)
     except NotAnswered as why:
-        _record_unanswered(call, talker.consultant, why)
+        _record_unanswered(call, consultant.person, why)
         return QueueExit.FAILED
 
 
