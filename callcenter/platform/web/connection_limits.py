@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 HEAD_TIMEOUT = 10.0  # seconds for the headers of a request
-BODY_TIMEOUT = 20.0  # seconds for its body, and a second more for each MIN_RATE bytes of it
+BODY_TIMEOUT = 10.0  # seconds for its body, and a second more for each MIN_RATE bytes of it
 MIN_RATE = 500  # bytes a second
 SEND_TIMEOUT = 60.0  # seconds in which a client takes nearly all that was written to it
 
