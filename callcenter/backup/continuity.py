@@ -76,7 +76,7 @@ class NotesUnsigned(OperationFailed):
             f"{', '.join(names)} beside the backups is not signed by the key with the SHA-256 "
             f"{trust.signer}: whoever can write there may have made it. Put a version of it there "
             f"that is, or read it and repeat with {options} "
-            '(docs/operations/backup.md, "Notes that are not signed")'
+            '(docs/operations/backup-reference.md, "Notes that are not signed")'
         )
 
 

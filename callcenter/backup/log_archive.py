@@ -38,7 +38,7 @@ DAY = timedelta(days=1)
 FILE = re.compile(r"(?P<timeline>[0-9A-F]{8})((?P<place>[0-9A-F]{16})\.gz|\.history)")
 UNPRIVILEGED = (
     "the owner of the database may not replicate it: let a superuser run what "
-    'docs/operations/backup.md, "To any moment", says'
+    'docs/operations/backup-reference.md, "To any moment", says'
 )
 RELEASE_LIMIT = 10.0  # seconds until the server has seen that a receiver is gone
 

@@ -125,6 +125,6 @@ def look_at_log(archived_at: datetime | None, now: datetime) -> str:
         since = f"since {archived_at:%Y-%m-%d %H:%M} UTC" if archived_at else "for a day"
         raise BackupLate(
             f"the database's log was not archived {since}: what is written now is on no other "
-            "machine; look at the log of the archiver (docs/operations/backup.md)"
+            "machine; look at the log of the archiver (docs/operations/backup-reference.md)"
         )
     return f"the log up to {archived_at:%H:%M} UTC is archived"

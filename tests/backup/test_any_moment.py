@@ -267,7 +267,7 @@ async def test_the_owner_needs_two_rights_to_archive(site: WorkerResources) -> N
         await connection.execute(text("CREATE ROLE somebody LOGIN"))
     with pytest.raises(InvalidRequest, match="may not replicate"):
         await archived(WorkerResources(settings, site.engine))
-    async with unit_of_work(site.engine) as connection:  # as docs/operations/backup.md says
+    async with unit_of_work(site.engine) as connection:  # as backup-reference.md says
         await connection.execute(text("ALTER ROLE somebody REPLICATION"))
         await connection.execute(text("GRANT EXECUTE ON FUNCTION pg_switch_wal() TO somebody"))
     assert await archived(WorkerResources(settings, site.engine)) > 0
