@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, call
 from uuid import UUID, uuid4
 
 import psutil
@@ -37,7 +37,7 @@ from callcenter.telephony.callbacks import store as callbacks
 from callcenter.telephony.callbacks.store import CallbackRequest, ClaimedCallback
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.controller import callback_scheduler
-from callcenter.telephony.controller.callback_scheduler import CallbackScheduler
+from callcenter.telephony.controller.callback_scheduler import ALERTS_AT_ONCE, CallbackScheduler
 from callcenter.telephony.controller.dependencies import CallDependencies
 from tests.appeals import opened
 from tests.calls.tcp_proxies import POSTGRES, SlowRelay
@@ -85,6 +85,20 @@ async def promise(connection: AsyncConnection, appeal_id: UUID, at: datetime = N
     )
     await callbacks.promise_callback(connection, request)
     return promise_id
+
+
+async def leave_urgent_voicemail(connection: AsyncConnection, appeal_id: UUID) -> UUID:
+    recording_id = uuid4()
+    await callbacks.promise_message(
+        connection,
+        recording_id=recording_id,
+        appeal_id=appeal_id,
+        language="kk",
+        urgent=True,
+        arrived_at=NOW,
+        promised_at=NOW,
+    )
+    return recording_id
 
 
 async def record(connection: AsyncConnection, appeal_id: UUID) -> None:
@@ -333,3 +347,28 @@ async def test_an_emptied_redis_is_alerted_again_of_what_is_late(
         await until(is_alerted, "supervisors are alerted")
         await redis.flushdb()
         await until(is_alerted, "and once more, since Redis has forgotten it")
+
+
+async def test_urgent_voicemail_is_alerted_first_however_much_is_late(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what Redis does not take is raised by the next poll, a few at a time."""
+    monkeypatch.setattr(callback_scheduler, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(callback_scheduler, "ALERT_INTERVAL", 3600.0)
+    queue = AsyncMock()
+    queue.alert_callback_overdue.return_value = False
+    queue.alert_urgent_voicemail.return_value = True
+    shared = SimpleNamespace(instance="line-1", engine=engine, queue=queue)
+    scheduler = CallbackScheduler(
+        cast(CallDependencies, shared), _WaitsForEver(), NotifyListener(settings)
+    )
+    async with unit_of_work(engine) as connection:
+        for _ in range(2 * ALERTS_AT_ONCE):
+            await promise(connection, await opened(connection, NOW), NOW - timedelta(hours=1))
+        urgent = await leave_urgent_voicemail(connection, await opened(connection, NOW))
+    async with running(scheduler.run):
+        await until(lambda: queue.alert_callback_overdue.await_count > 40, "it goes on")
+    assert queue.method_calls[0] == call.alert_urgent_voicemail(urgent, "kk")
+    assert queue.alert_urgent_voicemail.await_count == 1
+    first = queue.method_calls[1:ALERTS_AT_ONCE]
+    assert queue.method_calls[ALERTS_AT_ONCE : 2 * ALERTS_AT_ONCE - 1] == first

@@ -121,45 +121,50 @@ class RedisQueueMonitor:
         alert = raise_alert_once(self._redis, SHUT_OUT_TALKS, "", f"shut_out_talks:{call_id}")
         await _send_alert(alert)
 
-    async def alert_callback_overdue(self, callback_id: UUID, language: str) -> None:
+    async def alert_callback_overdue(self, callback_id: UUID, language: str) -> bool:
         """Alert supervisors, once a day per request: a callback is overdue.
 
-        Logged when they are; never raises. It may be called again and again.
+        Logged when they are; never raises. It may be called again and again: until it returns
+        True they may not be alerted.
         """
-        await self._alert_overdue("callback", callback_id, CALLBACK_OVERDUE, language)
+        return await self._alert_overdue("callback", callback_id, CALLBACK_OVERDUE, language)
 
-    async def alert_voicemail_overdue(self, callback_id: UUID, language: str) -> None:
+    async def alert_voicemail_overdue(self, callback_id: UUID, language: str) -> bool:
         """Alert supervisors, once a day per voicemail: nobody has heard it for too long.
 
         As `alert_callback_overdue`.
         """
-        await self._alert_overdue("message", callback_id, MESSAGE_OVERDUE, language)
+        return await self._alert_overdue("message", callback_id, MESSAGE_OVERDUE, language)
 
-    async def alert_urgent_voicemail(self, callback_id: UUID, language: str) -> None:
+    async def alert_urgent_voicemail(self, callback_id: UUID, language: str) -> bool:
         """Alert supervisors, once a day per voicemail: somebody in need left it.
 
         As `alert_callback_overdue`.
         """
         alert = raise_alert_once(self._redis, URGENT_MESSAGE, language, f"message:{callback_id}")
-        if await _send_alert(alert):
+        is_new = await _send_alert(alert)
+        if is_new:
             log.warning("urgent voicemail: message %s", callback_id)
+        return is_new is not None
 
     async def _alert_overdue(
         self, what: str, callback_id: UUID, alert: AlertKind, language: str
-    ) -> None:
+    ) -> bool:
         about = f"{what}:{callback_id}"
-        if await _send_alert(raise_alert_once(self._redis, alert, language, about)):
+        is_new = await _send_alert(raise_alert_once(self._redis, alert, language, about))
+        if is_new:
             log.error("callback overdue: %s %s", what, callback_id)
+        return is_new is not None
 
 
-async def _send_alert(alert: Awaitable[bool | None]) -> bool:
-    """Whether `raise_alert_once` added it. Never raises."""
+async def _send_alert(alert: Awaitable[bool | None]) -> bool | None:
+    """Whether `raise_alert_once` added it; None when Redis did not answer. Never raises."""
     try:
         async with asyncio.timeout(REDIS_TIMEOUT):
-            return bool(await alert)
+            return await alert
     except (RedisError, OSError, TimeoutError) as exc:
         log.error("alert not delivered: %s", str(exc) or "no answer")
-        return False
+        return None
 
 
 def expected_wait(position: int, handling_seconds: float | None, working: int) -> float | None:

@@ -34,6 +34,7 @@ OFFER_TIMEOUT = 60.0  # seconds; then a consultant is waited for again
 RETRY_INTERVAL = 5.0  # seconds after a fault
 #: Seconds until supervisors are alerted again of what is late, unless Redis knows that they were.
 ALERT_INTERVAL = 60.0
+ALERTS_AT_ONCE = 16  # on connections to Redis that calls need, too
 FAULTS = (OperationFailed, SQLAlchemyError, OSError)
 
 
@@ -135,20 +136,28 @@ class CallbackScheduler:
         return any_open or bool(self._tasks)
 
     async def _raise_alerts(self, late: Sequence[LateCallback]) -> None:
-        """Alert of what is newly late, and now and then of all: Redis may have been emptied."""
+        """Alert of what is newly late, and now and then of all: Redis may have been emptied.
+
+        Urgent ones first; where Redis does not answer, the next poll goes on.
+        """
         if time.monotonic() >= self._alert_again_at:
             self._late, self._alert_again_at = set(), time.monotonic() + ALERT_INTERVAL
         new = [each for each in late if each.id not in self._late]
-        self._late = {each.id for each in late}
-        await asyncio.gather(*map(self._raise_alert, new))
+        new.sort(key=lambda each: not each.urgent)
+        self._late &= {each.id for each in late}
+        while new:
+            batch, new = new[:ALERTS_AT_ONCE], new[ALERTS_AT_ONCE:]
+            delivered = await asyncio.gather(*map(self._raise_alert, batch))
+            self._late |= {each.id for each, is_so in zip(batch, delivered, strict=True) if is_so}
+            if not all(delivered):
+                return
 
-    async def _raise_alert(self, late: LateCallback) -> None:
+    async def _raise_alert(self, late: LateCallback) -> bool:
         if late.kind is CallbackKind.CALLBACK:
-            await self._queue.alert_callback_overdue(late.id, late.language)
-        elif late.urgent:
-            await self._queue.alert_urgent_voicemail(late.id, late.language)
-        else:
-            await self._queue.alert_voicemail_overdue(late.id, late.language)
+            return await self._queue.alert_callback_overdue(late.id, late.language)
+        if late.urgent:
+            return await self._queue.alert_urgent_voicemail(late.id, late.language)
+        return await self._queue.alert_voicemail_overdue(late.id, late.language)
 
     def _forget(self, callback_id: UUID, task: asyncio.Task[None]) -> None:
         if self._tasks.get(callback_id) is task:
