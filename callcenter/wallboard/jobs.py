@@ -13,7 +13,7 @@ from callcenter.platform.monitoring.alerts import close_settled, raise_alert_onc
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources, jobs, tools_of
 from callcenter.platform.storage.redis import open_redis
-from callcenter.telephony.calls.journal.spool import pending_spools
+from callcenter.telephony.calls.journal.spool import last_spooled_at
 from callcenter.wallboard.alerts import LINE_SILENT, NONE_ANSWERED
 from callcenter.wallboard.rules import is_line_silent
 from callcenter.wallboard.store import none_answered
@@ -41,15 +41,16 @@ async def alert_of_unanswered(tools: WorkerResources, redis: Redis, now: datetim
 async def alert_of_silence(tools: WorkerResources, redis: Redis, now: datetime) -> None:
     """Alert when no call came in for much longer than usual, once a day until one does.
 
-    While journals wait for the database nothing is said: calls may be in them. Raises as
+    A journal that waits for the database may have a call until it was last written. Raises as
     `alert_of_unanswered` does.
     """
-    if await asyncio.to_thread(pending_spools, tools.settings.journals):
-        return
+    spooled_at = await asyncio.to_thread(last_spooled_at, tools.settings.journals)
     async with unit_of_work(tools.engine) as connection:
         last = await find_last_call_at(connection, now)
         if last is None:
             return
+        if spooled_at is not None and last < spooled_at <= now:
+            last = spooled_at
         since = max(last, now - WEEK)
         earlier = await count_in_earlier_weeks(connection, since, now, weeks=COMPARED_WEEKS)
     said = f"{last.astimezone(ZONE):%d.%m.%Y, %H:%M}"

@@ -1,5 +1,6 @@
 """A line without calls is noticed by the same hours of the weeks before."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -87,13 +88,14 @@ async def test_a_call_of_a_wrong_clock_hides_no_silence(
     assert await find_open(worker, ours, NOW) == [ABOUT]
 
 
-async def test_calls_may_wait_in_the_journal(
+async def test_a_journal_may_have_a_call_while_it_grows(
     worker: WorkerResources, engine: AsyncEngine, ours: Redis
 ) -> None:
     await called_in_earlier_weeks(engine, weeks=4, calls=20)
     spool = worker.settings.journals / "line-1.waits.journal"
     spool.parent.mkdir(parents=True)
     spool.touch()
+    os.utime(spool, ((NOW - MINUTE).timestamp(),) * 2)
     assert await find_open(worker, ours, NOW) == []
-    spool.unlink()
+    os.utime(spool, ((LAST - MINUTE).timestamp(),) * 2)  # nobody can store it any more
     assert await find_open(worker, ours, NOW) == [ABOUT]

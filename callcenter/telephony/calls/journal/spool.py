@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -159,6 +160,12 @@ def orphaned_spools(
 def pending_spools(folder: Path) -> list[Path]:
     """Return the spools with entries that are not in the database. Blocks."""
     return list(folder.glob(f"[!.]*{SUFFIX}"))
+
+
+def last_spooled_at(folder: Path) -> datetime | None:
+    """Return when a pending spool was last written; None without one. Blocks."""
+    written = [_last_written(path) for path in pending_spools(folder)]
+    return datetime.fromtimestamp(max(written), UTC) if written else None
 
 
 def pending_calls(folder: Path) -> set[str]:
