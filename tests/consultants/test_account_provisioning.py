@@ -13,10 +13,12 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import Subscription
 from callcenter.telephony.asterisk.ami import Ami, AmiUnavailable, Answer
+from callcenter.telephony.asterisk.config.binary import configuration
 from callcenter.telephony.asterisk.config.renderer import (
     SipAccount,
     accounts_folder,
     compose,
+    compose_accounts,
     write,
 )
 from callcenter.telephony.controller.account_provisioning import MODULES, AccountProvisioning
@@ -76,7 +78,7 @@ async def add_201(engine: AsyncEngine) -> None:
         )
 
 
-@pytest.mark.parametrize("by", ["controller", "command"])
+@pytest.mark.parametrize("by", ["controller", "command", "version before"])
 async def test_what_another_wrote_and_could_not_reload_is_reloaded(
     settings: Settings, engine: AsyncEngine, by: str
 ) -> None:
@@ -91,8 +93,11 @@ async def test_what_another_wrote_and_could_not_reload_is_reloaded(
         await add_201(engine)
         if by == "controller":
             first.notify()
-        else:
+        elif by == "command":
             render(settings, ACCOUNT)
+        else:  # it writes what is to be read, and nothing beside
+            for name, text in compose_accounts(settings, (ACCOUNT,)).items():
+                (configuration(settings) / name).write_text(text)
         await until(lambda: is_written(settings), "the account is written")
         second.notify()
         await until(lambda: connected.reloaded == [*MODULES] * 2, "and it is read")

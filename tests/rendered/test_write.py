@@ -13,7 +13,7 @@ from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.telephony.asterisk.config.binary import configuration
 from callcenter.telephony.asterisk.config.renderer import (
-    RELOAD_DUE,
+    READ_SUM,
     apply,
     changes,
     compose,
@@ -30,9 +30,9 @@ def files(settings: Settings) -> dict[str, str]:
 
 
 def texts(settings: Settings) -> dict[str, str]:
-    """The files that are there, but for the mark that a reload is due, by name."""
+    """The files that are there, but for the note of what is read, by name."""
     etc = configuration(settings)
-    paths = [path for path in etc.rglob("*") if path.is_file() and path.name != RELOAD_DUE]
+    paths = [path for path in etc.rglob("*") if path.is_file() and path.name != READ_SUM]
     return {str(path.relative_to(etc)): path.read_text(encoding="utf-8") for path in paths}
 
 

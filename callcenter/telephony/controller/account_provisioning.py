@@ -27,8 +27,8 @@ MODULES = ("res_pjsip.so", "app_queue.so")  # of Asterisk, which read the accoun
 class AccountProvisioning:
     """Writes the accounts for one controller; of several the first that comes has the work.
 
-    That a reload is due stands beside the accounts: if it cannot be had by who wrote them, any
-    other controller has it done, or the next one that starts.
+    What Asterisk has read is noted beside the accounts: if who wrote them, of whatever version,
+    cannot have it reload, any other controller does, or the next one that starts.
 
     A telephone that leaves cannot register, be called or call any more; a conversation that it is
     in goes on. Faults are logged, and it is tried again a second later.

@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from ipaddress import IPv4Address
 from itertools import chain, combinations
 from math import ceil
@@ -39,8 +40,8 @@ TEMPLATES = (DATA / "asterisk-conf", DATA / "dialplan")
 #: The folder of the files that have consultants' telephones and nothing else. The others include
 #: them: controllers write these alone, see telephony/controller/account_provisioning.py.
 ACCOUNTS = "accounts"
-#: A mark beside the accounts: they were written, and a running Asterisk may not have read them.
-RELOAD_DUE = "reload_due"
+#: Beside the accounts: the SHA-256 of those that the running Asterisk has read.
+READ_SUM = "read.sha256"
 
 #: AMI events that our user is sent.
 AMI_EVENTS = (
@@ -243,8 +244,9 @@ def write_accounts(settings: Settings, accounts: Sequence[SipAccount]) -> None:
 
 
 def is_reload_due(settings: Settings) -> bool:
-    """Whether accounts were written, by whomever, that Asterisk may not have read."""
-    return (accounts_folder(settings) / RELOAD_DUE).exists()
+    """Whether Asterisk has read other accounts than these, whoever wrote them. Raises OSError."""
+    is_rendered = (configuration(settings) / "pjsip.conf").exists()
+    return is_rendered and _read(accounts_folder(settings) / READ_SUM) != _sum_accounts(settings)
 
 
 def note_reload(settings: Settings) -> None:
@@ -252,7 +254,14 @@ def note_reload(settings: Settings) -> None:
 
     Raises OSError.
     """
-    (accounts_folder(settings) / RELOAD_DUE).unlink(missing_ok=True)
+    _replace(accounts_folder(settings) / READ_SUM, _sum_accounts(settings))
+
+
+def _sum_accounts(settings: Settings) -> str:
+    total = sha256()
+    for name in filter(is_of_accounts, RELOADS):
+        total.update((configuration(settings) / name).read_bytes())
+    return total.hexdigest()
 
 
 def accounts_folder(settings: Settings) -> Path:
@@ -401,8 +410,6 @@ def _read(path: Path) -> str | None:
 
 def _write(target: Path, files: Mapping[str, str]) -> list[str]:
     changed = [name for name, text in files.items() if _read(target / name) != text]
-    if any(map(is_of_accounts, changed)):  # before: whoever writes them may die before the reload
-        (target / ACCOUNTS / RELOAD_DUE).touch(mode=0o600)
     for name in changed:
         _replace(target / name, files[name])
     return changed
