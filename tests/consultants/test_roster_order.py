@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,9 +10,14 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.consultants import store
-from callcenter.consultants.redis_script import DistributorScript
+from callcenter.consultants.redis_script import DistributorScript, DistributorUnavailable
 from callcenter.consultants.roster import refresh_roster
+from callcenter.platform.storage import notify_listener
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.notify_listener import Subscription
+from callcenter.telephony.acd.distributor import RedisCallDistributor
+from callcenter.telephony.acd.queue_position import RedisQueueMonitor
+from callcenter.telephony.controller.presence_sync import PresenceSync
 from tests.consultants.distributors import PLAIN, consultant, running_distributor
 from tests.polling import until
 
@@ -30,6 +36,20 @@ class SlowScript(DistributorScript):
         if operation == "roster":
             self.has_read.set()
             await self.go_on.wait()
+        return await super().__call__(operation, *arguments)
+
+
+class ClockOutScript(DistributorScript):
+    """A script that cannot read the clock of Redis at first; `operations` are all it did."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis, PLAIN)
+        self.operations: list[str] = []
+
+    async def __call__(self, operation: str, *arguments: str) -> Any:
+        self.operations.append(operation)
+        if self.operations.count("now") < 3:
+            raise DistributorUnavailable("no answer")
         return await super().__call__(operation, *arguments)
 
 
@@ -75,3 +95,27 @@ async def test_a_clock_that_was_set_back_refuses_no_roster(redis: Redis) -> None
         for extension in (202, 203):
             await distributor.update_roster([consultant(extension)])
             assert await on_roster(redis) == [str(extension)]
+
+
+async def test_a_controller_stamps_no_roster_by_its_own_clock(
+    redis: Redis, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be late: then Redis would refuse the roster, and nobody would send it again."""
+    monkeypatch.setattr(notify_listener, "REPEAT_INTERVAL", 0.11)
+    await refresh_roster(engine, DistributorScript(redis, PLAIN))
+    distributor = RedisCallDistributor(redis, "line-1", PLAIN)
+    distributor.script = script = ClockOutScript(redis)
+    changes = Subscription()
+
+    async def no_states() -> Mapping[str, str]:
+        return {}
+
+    sync = PresenceSync(distributor, RedisQueueMonitor(redis), engine, no_states, changes)
+    running = asyncio.create_task(sync.run())
+    try:
+        changes.notify()
+        await until(lambda: "roster" in script.operations, "the roster is pushed")
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
+    assert script.operations[: script.operations.index("roster")].count("now") == 3

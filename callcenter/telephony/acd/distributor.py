@@ -94,14 +94,22 @@ class RedisCallDistributor:
         """Replace the roster: consultants who are not on it get no calls.
 
         `last_changes` are the last states in the database, by extension, for a Redis without them.
-        `read_at` is when the roster began to be read, by `now`; it is of now by default. Redis
-        keeps one that is newer.
+        `read_at` is when the roster began to be read, by `read_clock`; it is of now by default.
+        Redis keeps one that is newer. Raises DistributorUnavailable.
         """
+        self.take_roster(consultants)
+        if read_at is None:
+            read_at = await self.read_clock()
+        await push_roster(self.script, self._roster.values(), last_changes, read_at)
+
+    def take_roster(self, consultants: Iterable[Consultant]) -> None:
+        """Replace the roster of this controller alone."""
         self._roster = {consultant.extension: consultant for consultant in consultants}
         self.roster_loaded.set()
-        if read_at is None:
-            read_at = await self.now()
-        await push_roster(self.script, self._roster.values(), last_changes, read_at)
+
+    async def read_clock(self) -> float:
+        """Epoch seconds by the clock of Redis alone. Raises DistributorUnavailable."""
+        return float(await self.script("now"))
 
     @property
     def shut_out_consultants(self) -> dict[str, str]:

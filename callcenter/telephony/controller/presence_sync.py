@@ -84,10 +84,17 @@ class PresenceSync:
             tasks.create_task(self._states_due.follow(self._send_states, FAULT))
 
     async def _send_roster(self) -> None:
-        read_at = await self._distributor.now()
+        read_at, fault = 0.0, None
+        try:
+            read_at = await self._distributor.read_clock()
+        except DistributorUnavailable as exc:  # its own clock may be late: the roster were refused
+            fault = exc
         async with unit_of_work(self._engine) as connection:
             states = await state_history.last_changes(connection)
             roster = await consultants.active(connection)
+        self._distributor.take_roster(roster)
+        if fault is not None:
+            raise fault
         await self._distributor.update_roster(roster, states, read_at)
         self._states_due.notify()  # there may be others whose telephones count
         for call_id, extension in self._distributor.shut_out_consultants.items():
