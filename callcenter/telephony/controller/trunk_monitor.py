@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from callcenter.platform.core.beats import until_beat
 from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.monitoring.alerts import close_settled, forget_alerts, raise_alert_once
+from callcenter.platform.monitoring.alerts import find_settled, forget_alerts, raise_alert_once
 from callcenter.telephony.asterisk.registrations import read_registrations
 from callcenter.telephony.controller.alerts import TRUNK_UNREGISTERED
 
@@ -65,8 +65,8 @@ async def check_trunks(settings: Settings, redis: Redis, missing_before: Set[str
             for name in sorted(found.failed):
                 log.critical("trunk not registered: operator %s", name)
                 await raise_alert_once(redis, TRUNK_UNREGISTERED, "", _about(name))
-            await forget_alerts(redis, [*map(_about, found.registered)])
-            await close_settled(redis, TRUNK_UNREGISTERED.key, found.missing)  # no trunk any more
+            given_up = await find_settled(redis, TRUNK_UNREGISTERED.key, found.missing)
+            await forget_alerts(redis, {*map(_about, found.registered), *given_up})
     except (RedisError, OSError, TimeoutError) as exc:
         log.error("alert not raised: %s", str(exc) or "no answer")
     return found.missing
