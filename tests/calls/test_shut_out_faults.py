@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from callcenter.sipphone.phone import Phone
+from callcenter.telephony.asterisk.ami import LAST_DELAY
 from callcenter.telephony.asterisk.config.renderer import accounts_folder
 from tests.calls.call_center import CallCenter, running_controller
 from tests.calls.disposable_stack import answered_call
@@ -19,6 +20,7 @@ from tests.streams import stream_server
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SOON = 5.0  # seconds: one attempt may have begun to wait in vain, the next follows a second later
+AMI_SOON = LAST_DELAY * 1.3 + 3.0  # seconds: as long may pass until AMI is tried again
 
 
 @pytest.fixture
@@ -34,9 +36,9 @@ async def shut_out_201(call_center: CallCenter) -> None:
     await until(lambda: "[201]" not in accounts.read_text(), "the accounts lack 201")
 
 
-async def has_lost_all(call_center: CallCenter, phone: Phone) -> None:
-    await until(lambda: is_refused(phone), "the telephone is refused", SOON)
-    await until(lambda: is_off_roster(call_center, "201"), "201 is off the roster", SOON)
+async def has_lost_all(call_center: CallCenter, phone: Phone, limit: float = SOON) -> None:
+    await until(lambda: is_refused(phone), "the telephone is refused", limit)
+    await until(lambda: is_off_roster(call_center, "201"), "201 is off the roster", limit)
 
 
 async def let_in(call_center: CallCenter, phone: Phone) -> None:
@@ -83,7 +85,7 @@ async def test_who_is_shut_out_is_refused_when_ami_returns(
         await shut_out_201(call_center)
         assert await may_register(phone)
         async with stream_server(relay.carry, settings.ami_port):
-            await has_lost_all(call_center, phone)
+            await has_lost_all(call_center, phone, AMI_SOON)
             await let_in(call_center, phone)
 
 

@@ -73,8 +73,8 @@ COLUMNS = """
     WHERE table_schema = 'public' AND left(table_name, 13) <> 'procrastinate'
 """
 TRIGGERS = """
-    SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
-    UNION ALL SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    SELECT pg_get_triggerdef(pg_trigger.oid) || prosrc
+    FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid WHERE NOT tgisinternal
 """
 NOTIFY_CHANNEL = re.compile(r"^\w+ = \"(\w+)\"  #: .*PostgreSQL's NOTIFY", re.MULTILINE)
 HERE = Path("/nowhere")
