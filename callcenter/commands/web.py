@@ -62,7 +62,7 @@ def command() -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
+    """Serve until SIGTERM or Ctrl-C; requests in progress are finished, unless it raises.
 
     Raises DependencyUnavailable when the database is not there, Redis evicts keys, or the port is
     not free; ExceptionGroup when what runs beside the pages has failed.

@@ -69,8 +69,8 @@ class SupervisionGuard:
         for call_id, order in list(self._orders.items()):
             if self._calls.find(call_id) is not None and await self._is_permitted(order):
                 continue
-            del self._orders[call_id]
             await self._end(call_id, order)
+            del self._orders[call_id]
 
     async def _end(self, call_id: str, order: CallCommand) -> None:
         leave = CallCommand(SUPERVISE, order.by, LEAVE, order.consultant)
