@@ -52,7 +52,7 @@ from callcenter.telephony.asterisk.open_files import (
     files_needed,
     limit_of_asterisk,
 )
-from callcenter.telephony.asterisk.registrations import read_registrations
+from callcenter.telephony.asterisk.trunks import read_reachability, read_registrations
 from callcenter.telephony.calls.journal.spool import pending_spools, quarantined_files
 from callcenter.telephony.calls.prompts import Prompts
 from callcenter.telephony.reconciliation import orphaned_files
@@ -216,6 +216,12 @@ def _trunks(settings: Settings) -> str:
         raise OperationFailed(
             f"not registered with {', '.join(missing)}, so nobody reaches the line from there: "
             "Asterisk's messages.log says why"
+        )
+    reachability = asyncio.run(read_reachability(settings))
+    silent = [name for name, is_reachable in reachability.items() if not is_reachable]
+    if silent:
+        raise OperationFailed(
+            f"{', '.join(silent)} does not answer OPTIONS: calls from there may not reach the line"
         )
     networks = [*settings.operator_networks]
     networks += [network for each in settings.operators.values() for network in each.networks]

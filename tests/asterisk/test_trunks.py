@@ -21,9 +21,9 @@ from callcenter.platform.monitoring.alerts import OPEN
 from callcenter.platform.storage.redis import open_redis
 from callcenter.sipphone.errors import Refused
 from callcenter.sipphone.phone import Phone
-from callcenter.telephony.asterisk import registrations
+from callcenter.telephony.asterisk import trunks
 from callcenter.telephony.asterisk.config.renderer import make_switch_secrets, render
-from callcenter.telephony.asterisk.registrations import read_registrations
+from callcenter.telephony.asterisk.trunks import read_reachability, read_registrations
 from callcenter.telephony.controller import trunk_monitor
 from callcenter.telephony.controller.alerts import TRUNK_UNREGISTERED
 from callcenter.telephony.controller.trunk_monitor import check_trunks
@@ -47,13 +47,18 @@ async def switch(short_folder: Path) -> AsyncIterator[Switch]:
         claim_timeout=0.1,
         operators={
             "kcell": {"networks": [f"{ANOTHER_OPERATOR}/32"]},
-            "beeline": {"registrar": f"sip:{ADDRESS}:{port}", "user": USER},
+            "beeline": {
+                "registrar": f"sip:{ADDRESS}:{port}",
+                "user": USER,
+                "options_uri": f"sip:{ADDRESS}:{port}",
+            },
         },
         called_numbers=("111", "7111", "+7XXXXXXX111"),
         network_uri=f"sip:{{number}}@{ADDRESS}:{port}",
     )
     write_once(settings.secrets_folder / "operator_beeline", f"{OPERATORS_PASSWORD}\n")
     async with Switch(settings, [account("1001", PASSWORD)]) as running:
+        await until_operator_answers(running, answers=False)  # or its first request fails later
         yield running
 
 
@@ -61,6 +66,7 @@ async def switch(short_folder: Path) -> AsyncIterator[Switch]:
 async def operator(switch: Switch) -> AsyncIterator[Registrar]:
     async with registrar(switch.network_port, USER, OPERATORS_PASSWORD) as running:
         await registered(switch, running)
+        await until_operator_answers(switch, answers=True)
         yield running
 
 
@@ -68,7 +74,7 @@ async def operator(switch: Switch) -> AsyncIterator[Registrar]:
 def patient_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits that a busy machine does not reach, as the monitor says nothing past them."""
     monkeypatch.setattr(trunk_monitor, "REDIS_TIMEOUT", LIMIT)
-    monkeypatch.setattr(registrations, "CONNECT_TIMEOUT", LIMIT)
+    monkeypatch.setattr(trunks, "CONNECT_TIMEOUT", LIMIT)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -87,6 +93,21 @@ async def registered(switch: Switch, operator: Registrar) -> None:
         with suppress(NotInTime):
             return await until(lambda: operator.contact, "the trunk has registered")
     raise NotInTime("the trunk has not registered")
+
+
+async def until_operator_answers(switch: Switch, *, answers: bool) -> None:
+    """Return once Asterisk says so, which asks the operator anew."""
+
+    async def is_said() -> bool:
+        with suppress(OperationFailed):  # it may be late, too
+            return await read_reachability(switch.settings) == {"beeline": answers}
+        return False
+
+    for _ in range(4):
+        await switch.cli("pjsip qualify operator-beeline")  # one at a time: late answers count, too
+        with suppress(NotInTime):
+            return await until(is_said, "Asterisk knows whether the operator answers", LIMIT / 4)
+    raise NotInTime("Asterisk does not know whether the operator answers")
 
 
 async def answered_by(switch: Switch, phone: Phone, number: str, uri: str | None = None) -> str:
@@ -166,6 +187,28 @@ async def test_a_trunk_alerts_until_it_is_registered_again(
     await registered(switch, operator)
     await until_asterisk_says(switch, registered=True)
     assert await check_trunks(switch.settings, redis, missing) == frozenset()
+    assert await redis.hkeys(OPEN) == []
+
+
+async def test_an_operator_alerts_until_it_answers_again(switch: Switch, redis: Redis) -> None:
+    async with registrar(switch.network_port, USER, OPERATORS_PASSWORD) as running:
+        await registered(switch, running)
+        await until_operator_answers(switch, answers=True)
+    await until_operator_answers(switch, answers=False)
+    missing = await check_trunks(switch.settings, redis, frozenset())
+    assert missing == {"trunk_unreachable:beeline"}
+    assert await redis.hkeys(OPEN) == []
+    assert await check_trunks(switch.settings, redis, missing) == missing
+    assert await redis.hkeys(OPEN) == ["trunk_unreachable:beeline"]
+    with pytest.raises(OperationFailed, match="beeline does not answer OPTIONS"):
+        await asyncio.to_thread(check.CHECKS["telephone"]["trunks"], switch.settings)
+
+    async def is_well() -> bool:
+        return await check_trunks(switch.settings, redis, missing) == frozenset()
+
+    async with registrar(switch.network_port, USER, OPERATORS_PASSWORD):
+        await until_operator_answers(switch, answers=True)
+        await until(is_well, "no request to the operator is left from before")
     assert await redis.hkeys(OPEN) == []
 
 

@@ -14,8 +14,8 @@ def test_a_trunk_has_failed_when_it_is_missing_twice(
 ) -> None:
     found = compare(now, compare(before, frozenset()).missing)
     assert found.failed == {name for name in now if not (now[name] or before.get(name, True))}
-    assert found.registered == {name for name in now if now[name]}
-    assert found.missing == now.keys() - found.registered
+    assert found.present == {name for name in now if now[name]}
+    assert found.missing == now.keys() - found.present
 
 
 @given(now=LOOKS)

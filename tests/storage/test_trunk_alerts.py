@@ -13,7 +13,7 @@ from callcenter.platform.core.registry import offers
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.monitoring.alerts import OPEN, close_alerts, raise_alert
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
-from callcenter.telephony.asterisk import registrations as asterisk
+from callcenter.telephony.asterisk import trunks as asterisk
 from callcenter.telephony.controller import trunk_monitor
 from callcenter.telephony.controller.alerts import TRUNK_UNREGISTERED
 from callcenter.telephony.controller.trunk_monitor import check_trunks

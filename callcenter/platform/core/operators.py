@@ -17,6 +17,8 @@ class Operator(BaseModel):
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     registrar: str | None = Field(None, pattern=r"^sip:[A-Za-z0-9.-]+(:\d{1,5})?$")
     user: str | None = Field(None, pattern=r"^[A-Za-z0-9+._-]{1,64}$")
+    #: Where it answers OPTIONS: with what status does not matter.
+    options_uri: str | None = Field(None, pattern=r"^sip:[A-Za-z0-9.-]+(:\d{1,5})?$")
 
     @model_validator(mode="after")
     def _check_identification(self) -> Self:

@@ -92,14 +92,10 @@ def _kind_of(alert: str) -> tuple[str, str]:
 
 async def close_settled(redis: Redis, prefix: str, late: Iterable[str]) -> None:
     """Close the open alerts `prefix:SUBJECT` whose subject is not late any more."""
-    await close_alerts(redis, await find_settled(redis, prefix, late))
-
-
-async def find_settled(redis: Redis, prefix: str, late: Iterable[str]) -> list[str]:
-    """Ids of the open alerts `prefix:SUBJECT` whose subject is not late any more."""
     still = {f"{prefix}:{each}" for each in late}
     opened = [str(each) for each in await redis.hkeys(OPEN)]
-    return [each for each in opened if each.startswith(f"{prefix}:") and each not in still]
+    settled = [each for each in opened if each.startswith(f"{prefix}:") and each not in still]
+    await close_alerts(redis, settled)
 
 
 async def forget_alerts(redis: Redis, causes: Collection[str]) -> None:

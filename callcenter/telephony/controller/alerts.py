@@ -38,4 +38,23 @@ TRUNK_UNREGISTERED = AlertKind(
     owner=AlertOwner.ADMINISTRATOR,
 )
 
-ALERTS = (DISK_FILLS, DISK_ALMOST_FULL, OPEN_FILES_RUN_OUT, TRUNK_UNREGISTERED)
+#: As above, of an operator that answers no OPTIONS.
+TRUNK_UNREACHABLE = AlertKind(
+    "trunk_unreachable",
+    N_(
+        "Calls of an operator may not reach 111, it does not answer the telephone exchange: "
+        "tell the administrator. Operator:"
+    ),
+    AlertSeverity.CRITICAL,
+    has_subject=True,
+    is_subject_public=True,
+    owner=AlertOwner.ADMINISTRATOR,
+)
+
+ALERTS = (
+    DISK_FILLS,
+    DISK_ALMOST_FULL,
+    OPEN_FILES_RUN_OUT,
+    TRUNK_UNREGISTERED,
+    TRUNK_UNREACHABLE,
+)
