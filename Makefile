@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock audit sbom wheel release bench pages pictures chaos upgrade rehearsal waiting flood long migrations
+.PHONY: help demo run test check lock audit sbom wheel release bench overload pages pictures chaos upgrade rehearsal waiting flood long migrations
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -53,8 +53,12 @@ pages: ## measure what open pages of 60 consultants and 5 supervisors cost while
 	@scripts/setup tests
 	@.venv/bin/python -m tests.bench pages
 
-CONVERSATIONS ?= 3
-chaos: ## inject every fault under load and show what came of it (10 minutes; CONVERSATIONS=30: at once)
+overload: ## measure ours and plain at and past the rate that plain carries, and beside busy loops (40 minutes)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.bench overload-curve
+
+CONVERSATIONS ?= 30
+chaos: ## inject every fault under so many conversations and show what came of it (10 minutes)
 	@scripts/setup tests
 	@.venv/bin/python -m tests.chaos --conversations $(CONVERSATIONS)
 

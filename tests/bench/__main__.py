@@ -34,6 +34,7 @@ from tests.bench import recorded as finding
 from tests.bench import sealing as measuring_sealing
 from tests.bench import silence as listening
 from tests.bench.machine import about
+from tests.bench.overload_curve import measure_curve
 from tests.bench.results import Sample, save
 from tests.bench.results import load as read
 from tests.bench.rig import TALK, prompts
@@ -140,6 +141,15 @@ def overload(sides: Sequence[str], rate: float, seconds: float, loops: int) -> N
     names = sides or tuple(comparing.SIDES)
     found = asyncio.run(overloading.overload(names, rate, seconds, loops, prompts(), say))
     click.echo("\n" + overloading.shown(found))
+
+
+@main.command("overload-curve")
+@click.option("--seconds", default=60.0, show_default=True, help="Of each measurement.")
+def overload_curve(seconds: float) -> None:
+    """Calls served at and past the rate that plain carries; fails when ours loses any."""
+    found = asyncio.run(measure_curve(seconds, prompts(), say))
+    click.echo("\n" + found.table())
+    sys.exit(bool(found.faults()))
 
 
 @main.command()

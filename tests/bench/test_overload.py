@@ -1,12 +1,15 @@
 """Busy loops compete with a measured side, and whom callers met is counted honestly."""
 
 import os
+from collections import Counter
 
 import psutil
 import pytest
 
 from tests.bench.facts import Stored, facts, legs_of_callers
-from tests.bench.overload import busy_loops, placed_late, whom_they_met
+from tests.bench.overload import Callers, Overload, busy_loops, placed_late, whom_they_met
+from tests.bench.overload_curve import Curve
+from tests.bench.results import Spread
 from tests.bench.telephones import PlacedCall, RungLeg
 
 BY_CONTROLLER, BY_FALLBACK, IN_ITS_QUEUE, IN_ANOTHER, CUT, RINGING = map(str, range(1, 7))
@@ -52,3 +55,33 @@ def test_caller_without_consultant_nor_fallback_queue_is_lost() -> None:
     assert met.lost == {"no consultant": 1, "outcome left_ringing": 1, "no answer in 10 s": 1}
     assert (met.cut, met.unregistered, met.unrecorded) == (1, 1, 1)
     assert met.blamed == (BY_FALLBACK, IN_ANOTHER, CUT, RINGING, "7")
+
+
+def measured(side: str, rate: float, served: int, **lost: int) -> Overload:
+    """100 calls of this side."""
+    counts = {"cut": 0, "unregistered": 0, "unrecorded": 0} | lost
+    met = Callers(served, 0, 0, Counter(), **counts, blamed=())
+    return Overload(side, rate, 2, 100, met, Spread.of([1.0]), 0, 0.0, [])
+
+
+def curve_of(ours_at_130: int, **lost: int) -> Curve:
+    """Plain carries 20 a second; ours serves so many of 100 at 26."""
+    alone = [
+        *(measured("plain", 20, 100), measured("ours", 20, 100)),
+        *(measured("plain", 26, 50), measured("ours", 26, ours_at_130)),
+        *(measured("plain", 40, 10), measured("ours", 40, 10)),
+    ]
+    return Curve(20, alone, [measured("plain", 20, 10, cut=9), measured("ours", 20, 100, **lost)])
+
+
+def test_ours_must_serve_nine_tenths_at_overload() -> None:
+    assert curve_of(70).share_of_best == pytest.approx(0.91)
+    assert curve_of(70).faults() == []
+    assert curve_of(69).faults() == ["at 130 % ours serves 0.897 of plain's best, not 0.9"]
+
+
+@pytest.mark.parametrize("lost", ["cut", "unregistered", "unrecorded"])
+def test_ours_may_lose_nothing_beside_loops(lost: str) -> None:
+    assert curve_of(70, **{lost: 1}).faults() == [
+        "ours lost something at 20 a second beside 2 loops"
+    ]

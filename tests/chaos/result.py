@@ -86,6 +86,11 @@ class Result:
         missing = (self.without_appeal, self.without_recording, self.with_gaps, self.differences)
         return any(row.broke for row in self.rows) or any(missing) or bool(self.callers_lost)
 
+    @property
+    def not_tried(self) -> list[str]:
+        """Faults that could not be injected here, so that nothing is known of them."""
+        return [row.fault for row in self.rows if row.not_tried]
+
     def died_under(self, attempt: Attempt) -> bool:
         """Whether Asterisk did, or was away when this caller came."""
         return any(row.ends_calls and attempt.was_there(row.began, row.ended) for row in self.rows)
