@@ -1,6 +1,7 @@
 """The telephone in the page, with real callers: field complaint 30."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -402,6 +403,30 @@ async def test_a_second_window_waits_until_the_first_is_closed(workplace: Workpl
         await is_in(second, "elsewhere")
         await page.close()
         await is_in(second, "ready")
+
+
+async def test_a_second_window_takes_the_telephone_on_request(workplace: Workplace) -> None:
+    async with workplace.page() as page:
+        await is_in(page, "ready")
+        second = await page.context.new_page()
+        await actor(second, "/workspace")
+        await is_in(second, "elsewhere")
+        await expect(second.locator("#opened-at")).to_have_text(re.compile(r"\d\d:\d\d"))
+        take_over = second.get_by_role("button", name="Take calls in this window")
+        async with conversation(workplace, page, "+77013000021") as caller:
+            await expect(second.get_by_text("A call is there")).to_be_visible()
+            await expect(take_over).to_be_hidden()
+            await page.keyboard.press("Alt+9")
+            await caller.ended()
+        assert await serious_faults(second) == []
+        await take_over.click()
+        await is_in(second, "ready")
+        await is_in(page, "elsewhere")
+        async with conversation(workplace, second, "+77013000022") as caller:
+            await second.keyboard.press("Alt+9")
+            await caller.ended()
+        await page.get_by_role("button", name="Take calls in this window").click()
+        await is_in(page, "ready")
 
 
 async def why_nobody(workplace: Workplace, extension: str) -> str | None:

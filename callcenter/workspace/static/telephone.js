@@ -1,9 +1,12 @@
-// The telephone of a consultant, by WebRTC. One window has it; the others wait for that one to close.
+// The telephone of a consultant, by WebRTC. One window of a browser has it. The others wait for that
+// one to close, or to give it up when they are asked to take it: never while there is a call.
 // It stands in the workspace (workspace.js), whose page is never left: that would end the call.
 const telephone = document.getElementById("telephone");
-const [answering, hangingUp, keypad, voice, microphone, speaker, broken] = [
-  "answer", "hang-up", "keypad", "voice", "microphone", "speaker", "broken",
+const [answering, hangingUp, takingOver, keypad, voice, microphone, speaker, broken] = [
+  "answer", "hang-up", "take-over", "keypad", "voice", "microphone", "speaker", "broken",
 ].map((id) => document.getElementById(id));
+const windows = new BroadcastChannel("telephone"); // those of this browser
+const own = { id: crypto.randomUUID(), openedAt: Date.now() };
 const EXPIRES = 60; // seconds: who is gone without a word is away after these
 const TEST = 5000; // milliseconds for which the microphone is tested
 const CONNECT = 4000; // milliseconds after answering in which sound must go
@@ -19,6 +22,8 @@ let tries = 0; // to get sound through
 let refusals = 0; // one after the other
 let trouble = null; // why this telephone is out of use: silent or deaf
 let bell = null;
+let has = false; // this window has the telephone
+let waiting = null; // aborts the wait for it
 
 function show(state) {
   telephone.dataset.shown = state;
@@ -27,6 +32,9 @@ function show(state) {
   answering.hidden = state !== "ringing";
   hangingUp.hidden = state !== "ringing" && state !== "talking";
   keypad.hidden = state !== "talking";
+  takingOver.hidden = true; // until the window that has it says that there is no call
+  document.getElementById("call-elsewhere").hidden = true;
+  if (has) describe();
 }
 
 /** What the board says is of before: it is read anew, so that what was done is seen at once. */
@@ -35,7 +43,7 @@ function outdate() {
 }
 
 function rest() {
-  if (!session) show(trouble ?? (agent.isRegistered() ? "ready" : "lost"));
+  if (has && !session) show(trouble ?? (agent.isRegistered() ? "ready" : "lost"));
 }
 
 // Sound
@@ -218,6 +226,7 @@ async function account() {
 
 // A secret lives as long as the session: it may be another by now, or not be in Asterisk yet.
 async function register_again() {
+  if (!has) return;
   try {
     agent.set("ha1", (await account()).ha1);
     agent.register();
@@ -231,12 +240,12 @@ async function connect() {
   await listen();
   await name_devices();
   navigator.mediaDevices.addEventListener("devicechange", name_devices);
-  const own = await account();
+  const { url, extension, realm, ha1 } = await account();
   agent = new JsSIP.UA({
-    sockets: [new JsSIP.WebSocketInterface(own.url)],
-    uri: `sip:${own.extension}@${new URL(own.url).hostname}`,
-    realm: own.realm,
-    ha1: own.ha1,
+    sockets: [new JsSIP.WebSocketInterface(url)],
+    uri: `sip:${extension}@${new URL(url).hostname}`,
+    realm,
+    ha1,
     register_expires: EXPIRES,
     session_timers: false,
     connection_recovery_min_interval: 1,
@@ -259,15 +268,71 @@ async function connect() {
   agent.start();
 }
 
+// Which window has it
+
+function describe() {
+  windows.postMessage({ what: "here", openedAt: own.openedAt, isBusy: session !== null });
+}
+
+function show_where({ openedAt, isBusy }) {
+  const format = { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Almaty" };
+  const time = new Intl.DateTimeFormat("ru", format).format(openedAt);
+  document.getElementById("opened-at").textContent = time;
+  document.getElementById("call-elsewhere").hidden = !isBusy;
+  takingOver.hidden = isBusy;
+}
+
+function give_up(to) {
+  if (session || !agent) return describe(); // it rings this moment, or is being connected
+  has = false;
+  agent?.stop();
+  agent = null;
+  trouble = null;
+  ours?.getTracks().forEach((each) => each.stop());
+  show("elsewhere");
+  windows.postMessage({ what: "yours", to });
+}
+
+windows.addEventListener("message", ({ data }) => {
+  if (data.what === "where" && has) describe();
+  if (data.what === "here" && !has) show_where(data);
+  if (data.what === "give" && has) give_up(data.to);
+  if (data.what === "yours" && data.to === own.id) seize();
+});
+takingOver.addEventListener("click", () => windows.postMessage({ what: "give", to: own.id }));
+
+// Held for as long as the page is open; who holds a lock is not put to sleep by the browser.
+async function hold(how) {
+  try {
+    await navigator.locks.request("telephone", how, async () => {
+      has = true;
+      try {
+        await connect();
+      } catch {
+        show(ours ? "lost" : "silent");
+        if (ours) setTimeout(() => location.reload(), AGAIN); // the server is away
+      }
+      return new Promise(() => {});
+    });
+  } catch {
+    // Another window has taken it over, or this one waits for it no more.
+  }
+}
+
+async function wait() {
+  waiting = new AbortController();
+  const { signal } = waiting;
+  windows.postMessage({ what: "where" });
+  await hold({ signal });
+  if (!signal.aborted) wait();
+}
+
+async function seize() {
+  waiting.abort();
+  await hold({ steal: true });
+  wait();
+}
+
 JsSIP.debug.disable();
 show("elsewhere");
-// Held for as long as the page is open; who holds a lock is not put to sleep by the browser.
-navigator.locks.request("telephone", async () => {
-  try {
-    await connect();
-  } catch {
-    show(ours ? "lost" : "silent");
-    if (ours) setTimeout(() => location.reload(), AGAIN); // the server is away
-  }
-  return new Promise(() => {});
-});
+wait();
