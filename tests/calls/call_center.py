@@ -48,7 +48,7 @@ from tests.asterisk.switch import (
     with_free_ports,
 )
 from tests.calls.stall_meter import Stalls
-from tests.polling import until
+from tests.polling import NotInTime, until
 from tests.services import new_folder, opened_as, write_secrets
 
 log = logging.getLogger(__name__)
@@ -244,7 +244,20 @@ class CallCenter:
         async def heard() -> bool:
             return await asyncio.to_thread(is_new)
 
-        await until(heard, f"the caller hears {language}/{prompt}", limit)
+        try:
+            await until(heard, f"the caller hears {language}/{prompt}", limit)
+        except NotInTime as exc:
+            played = await asyncio.to_thread(self._prompts_in, call.heard.joined(since))
+            raise NotInTime(f"{exc}; but {', '.join(played) or 'no prompt'}") from None
+
+    def _prompts_in(self, sound: Pcm) -> list[str]:
+        """All prompts that were played within this sound."""
+        files = sorted(self.settings.prompts.glob("*/*.alaw"))
+        return [
+            f"{file.parent.name}/{file.stem}"
+            for file in files
+            if resembles(sound, self.prompt(file.parent.name, file.stem)) > HEARD
+        ]
 
     async def hears_something(self, call: SipCall) -> None:
         """Wait until sound reaches somebody who has answered: the two are connected."""
