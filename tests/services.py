@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -147,19 +148,25 @@ def redis_address(socket: Path) -> str:
     return f"unix://:{secret_of(REDIS)}@{socket}"
 
 
+def _accepts(place: Path) -> bool:
+    """Whether a server listens at this UNIX socket; its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(place)) == 0
+
+
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
     """The URL of a Redis that runs within the block; the path of the folder must be short."""
-    socket = folder / "redis.sock"
-    with subprocess.Popen(redis_command(socket), stdout=subprocess.DEVNULL) as run:
+    place = folder / "redis.sock"
+    with subprocess.Popen(redis_command(place), stdout=subprocess.DEVNULL) as run:
         try:
             deadline = time.monotonic() + 10
-            while not socket.exists():
+            while not _accepts(place):
                 assert run.poll() is None, "redis-server has ended"
                 if time.monotonic() > deadline:
-                    raise NotInTime("redis-server made no socket in 10 s")
+                    raise NotInTime("redis-server accepted nobody in 10 s")
                 time.sleep(0.01)
-            yield redis_address(socket)
+            yield redis_address(place)
         finally:
             run.terminate()
 
