@@ -203,9 +203,15 @@ async def begin(
     await begin_all(within(connection), [beginning])
 
 
-async def close(connection: AsyncConnection, *, recording_id: UUID, ended_at: datetime) -> None:
+async def close(
+    connection: AsyncConnection,
+    *,
+    recording_id: UUID,
+    ended_at: datetime,
+    is_empty: bool = False,
+) -> None:
     """Mark one recording as closed, as `close_all`."""
-    await close_all(within(connection), [EndedRecording(recording_id, ended_at)])
+    await close_all(within(connection), [EndedRecording(recording_id, ended_at, is_empty)])
 
 
 async def list_closed(

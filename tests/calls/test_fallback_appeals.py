@@ -105,12 +105,16 @@ def empty_recordings(call_center: CallCenter) -> list[str]:
     return [file.name for file in call_center.settings.spool.iterdir() if not file.stat().st_size]
 
 
+def cel_events(call_center: CallCenter) -> list[dict[str, Any]]:
+    lines = cel_file_of(call_center.settings).read_bytes().splitlines()
+    return [json.loads(line) for line in lines]
+
+
 async def work(call_center: CallCenter) -> None:
     """What a worker does once the calls of the test are over: account for them, keep recordings."""
 
     async def is_written() -> bool:
-        lines = cel_file_of(call_center.settings).read_bytes().splitlines()
-        events = [json.loads(line) for line in lines]
+        events = cel_events(call_center)
         began = {each["linkedid"] for each in events if each["eventtype"] == "RECEIVED"}
         ended = {each["linkedid"] for each in events if each["eventtype"] == "LINKEDID_END"}
         return began <= ended
@@ -184,6 +188,35 @@ async def test_a_fallback_talk_has_an_appeal_and_a_recording(
     assert await call_center.events(appeal) == before
     assert await call_center.appeal("+77020000001") == appeal
     assert len(await call_center.recordings(appeal)) == 1
+
+
+async def test_a_fallback_talk_in_which_neither_side_sends_is_marked(
+    call_center: CallCenter, consultant: Phone
+) -> None:
+    async def are_connected() -> bool:
+        events = cel_events(call_center)
+        entered = [each for each in events if each["eventtype"] == "BRIDGE_ENTER"]
+        return [each["linkedid"] for each in entered].count(events[-1]["linkedid"]) == 2
+
+    async with call_center.phone("+77020000017") as phone:
+        call = await phone.call("111")
+        await call.answered()
+        leg = await consultant.next_call(15)
+        for each in (call, leg):
+            each.stop_sending()
+        await leg.answer()
+        await until(are_connected, "the two are connected")
+        await leg.hang_up()
+        await call.ended()
+    await work(call_center)
+    appeal = await call_center.appeal("+77020000017")
+    assert await call_center.moments(appeal) == [*BEGINNING, *TALK[:3], "recording_empty", "ended"]
+    sealing = SealingWorker(call_center.settings, call_center.engine)
+    await sealing.seal_closed()
+    (recording,) = await call_center.recordings(appeal)
+    assert (recording.state, recording.fault) == ("empty", None)
+    await sealing.tidy()
+    assert empty_recordings(call_center) == []
 
 
 async def test_urgent_keys_go_first_and_are_on_the_appeal(
@@ -439,8 +472,7 @@ async def test_who_waited_with_a_controller_waits_on_in_the_fallback(
         await until(lambda: has_variables(call_center, since, variable), "goes on there")
         await call.hang_up()
     assert (await call_center.appeal(number)).outcome == Outcome.FALLBACK
-    lines = cel_file_of(call_center.settings).read_text().splitlines()
-    written = [json.loads(line) for line in lines]
+    written = cel_events(call_center)
     last = written[-1]["linkedid"]
     happened = [each["eventtype"] for each in written if each["linkedid"] == last]
     entered, began_to_wait = map(happened.index, ("FALLBACK_ENTERED", "FALLBACK_WAITING"))

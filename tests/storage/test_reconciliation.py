@@ -3,7 +3,11 @@
 No switch runs here, so a call without an end stays open; tests/calls has the whole of it.
 """
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,6 +21,8 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing.audio import FRAME_BYTES, RATE
+from callcenter.recordings.sealing.worker import SealingWorker
+from callcenter.recordings.store import RecordingRow
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.reconciliation import store
 from callcenter.telephony.reconciliation.backfill import FIRST_SEQ
@@ -133,6 +139,73 @@ async def test_a_silent_recording_is_removed_a_missing_one_reported(
     async with unit_of_work(tools.engine) as connection:
         (recording,) = await recordings.of_appeal(connection, row.id)
     assert recording.state == "closed"  # the job that keeps it says what is wrong
+
+
+#: When the recorder of TALKED made its file, before the conversation.
+MADE_AT = datetime(2026, 11, 24, 15, 42, 43, tzinfo=UTC)
+
+
+def make_empty(file: Path, at: datetime) -> None:
+    """An empty file that was made then, or written to in vain."""
+    file.write_bytes(b"")
+    os.utime(file, (at.timestamp(), at.timestamp()))
+
+
+async def recording_of(tools: WorkerResources, call_id: str) -> tuple[RecordingRow, list[str]]:
+    """The recording of a call, and the kinds of the events that tell of it."""
+    row, events = await appeal_of(tools, call_id)
+    async with unit_of_work(tools.engine) as connection:
+        (recording,) = await recordings.of_appeal(connection, row.id)
+    return recording, [each.kind for each in events if "recording" in each.detail]
+
+
+async def test_a_conversation_without_a_packet_is_marked(tools: WorkerResources) -> None:
+    make_empty(raw(tools.settings, TALKED), MADE_AT)
+    write(tools, LINES)
+    await account(tools)
+    recording, kinds = await recording_of(tools, TALKED)
+    assert (recording.state, recording.fault) == ("empty", None)
+    assert recording.ended_at is not None
+    assert kinds == ["recording_started", "recording_stopped", "recording_empty"]
+    await SealingWorker(tools.settings, tools.engine).tidy()
+    assert not raw(tools.settings, TALKED).exists()
+
+
+@contextmanager
+def no_room(file: Path) -> Iterator[None]:
+    make_empty(file, MADE_AT + timedelta(seconds=3))  # during the conversation
+    yield
+
+
+@contextmanager
+def still_open(file: Path) -> Iterator[None]:
+    with file.open("wb"):
+        make_empty(file, MADE_AT)
+        yield
+
+
+@pytest.mark.parametrize("fault", [no_room, still_open])
+async def test_an_empty_file_without_proof_is_a_failure(
+    tools: WorkerResources, fault: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    with fault(raw(tools.settings, TALKED)):
+        write(tools, LINES)
+        await account(tools)
+    recording, kinds = await recording_of(tools, TALKED)
+    assert (recording.state, kinds) == ("closed", ["recording_failed"])
+
+
+async def test_an_empty_file_of_a_dead_asterisk_is_a_failure(
+    tools: WorkerResources,
+) -> None:
+    make_empty(raw(tools.settings, KILLED), MADE_AT)
+    write(tools, lines_of(KILLED))
+    await account(tools)
+    async with unit_of_work(tools.engine) as connection:
+        await store.mark_over(connection, {KILLED})
+    await account(tools)
+    recording, kinds = await recording_of(tools, KILLED)
+    assert (recording.state, kinds) == ("closed", ["recording_failed"])
 
 
 async def test_nobody_is_accounted_for_before_the_grace_period_is_over(

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -93,6 +94,16 @@ def has_room(spool: Path) -> bool:
     """Whether there is room for half a minute of a recording. Blocks; raises OSError."""
     usage = disk_usage(spool)
     return usage.free >= ROOM or usage.total == 0  # what is no disk says nothing
+
+
+def is_untouched(file: Path, since: datetime) -> bool:
+    """Whether a file is empty and closed, and no byte was to be written to it since then.
+
+    The kernel dates a file also when a write fails, as on a full disk. Raises OSError.
+    """
+    about = file.stat()
+    dated = datetime.fromtimestamp(about.st_mtime, UTC)
+    return about.st_size == 0 and dated < since and is_closed(file)
 
 
 def is_closed(file: Path) -> bool:

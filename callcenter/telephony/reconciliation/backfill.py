@@ -12,6 +12,7 @@ from callcenter.consultants import store as consultants
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing.audio import raw_length
+from callcenter.recordings.sealing.spool import is_untouched
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.reconciliation.fallback_calls import FallbackCall, FallbackEvent
 
@@ -112,11 +113,12 @@ async def settle_recording(
     consultant_id: UUID | None,
     call: FallbackCall,
 ) -> list[FallbackEvent]:
-    """Register the fallback's recording, unless it is empty; returns its events.
+    """Register the recording of the fallback's conversation, if any; returns its events.
 
     The file of a conversation is registered even if it is missing: sealing it then fails with an
-    alert. Asterisk closes a file when its channel ends; the grace period is longer. When Asterisk
-    crashed, CEL has no end: the recording ends where its file does.
+    alert. If neither side sent a packet the recording is empty, and nobody has to act. Asterisk
+    closes a file when its channel ends; the grace period is longer. When Asterisk crashed, CEL has
+    no end: the recording ends where its file does.
     """
     name = f"fallback-{call.call_id}.raw"
     size = _size(spool / name)
@@ -136,18 +138,39 @@ async def settle_recording(
         spool_name=name,
         started_at=began_at,
     )
-    await recordings.close(connection, recording_id=recording_id, ended_at=ended_at)
+    is_empty = _has_proof_of_silence(spool / name, call)
+    await recordings.close(
+        connection, recording_id=recording_id, ended_at=ended_at, is_empty=is_empty
+    )
     detail: dict[str, str | bool] = {"recording": str(recording_id)}
-    if not size:
+    if not size and not is_empty:
         return [
             FallbackEvent(
                 CallEvent.RECORDING_FAILED, began_at, detail | {"why": "nothing_recorded"}
             )
         ]
-    return [
+    events = [
         FallbackEvent(CallEvent.RECORDING_STARTED, began_at, detail),
         FallbackEvent(CallEvent.RECORDING_STOPPED, ended_at, detail),
     ]
+    if is_empty:
+        events.append(FallbackEvent(CallEvent.RECORDING_EMPTY, ended_at, detail))
+    return events
+
+
+def _has_proof_of_silence(file: Path, call: FallbackCall) -> bool:
+    """Whether the fallback's file proves that neither side sent a packet.
+
+    MixMonitor writes what it gets, a second later at most. Asterisk that died, so that CEL has no
+    end, took that second with it.
+    """
+    connected = [each.at for each in call.since_fallback if each.moment is CallEvent.CONNECTED]
+    if not connected or call.ended_at is None:
+        return False
+    try:
+        return is_untouched(file, min(connected))
+    except OSError:
+        return False
 
 
 def _size(file: Path) -> int:
