@@ -31,7 +31,7 @@ blocked_number              s          sd     siu
 caller_plan                 s          sd     siu
 ledger_position             -          siu    -
 ledger_call                 -          siud   -
-refused_call                -          siu    -
+refused_call                -          siu    s
 
 record                      s          siu    siu
 record_change               -          siu    siu

@@ -14,7 +14,10 @@ from callcenter.reports.rules import CallFigures, Measure, Period
 MEASURES = {
     Measure.RECEIVED: (
         N_("Calls received"),
-        N_("Calls to 111 in the hour in which they came, whatever became of them."),
+        N_(
+            "Calls to 111 in the hour in which they came, whatever became of them; of calls refused"
+            " those with an appeal."
+        ),
     ),
     Measure.OFFERED: (
         N_("Calls offered"),
@@ -47,6 +50,10 @@ MEASURES = {
         N_("Talked in the other language"),
         N_("Of these, the caller agreed to the other language and talked in it."),
     ),
+    Measure.REFUSED_WITH_APPEAL: (
+        N_("Calls refused, with an appeal"),
+        N_("Calls refused that have an appeal: one of a caller and 100 of all callers in an hour."),
+    ),
     Measure.ATTEMPTS: (
         N_("Attempts"),
         N_("Calls received with a number. Those of withheld and of masked numbers are left out."),
@@ -74,6 +81,13 @@ RECKONED = (
         N_(
             "From entering the queue to the answer, or to hanging up there. Half of the callers"
             " waited at most the median, 95 of 100 at most the 95th percentile."
+        ),
+    ),
+    (
+        N_("Calls refused"),
+        N_(
+            "Calls that the telephone exchange could not serve, mostly for want of a common codec:"
+            " nobody was heard. All of them count, also those without an appeal."
         ),
     ),
     (N_("Unique callers"), N_("Different numbers among the attempts.")),

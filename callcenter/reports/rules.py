@@ -38,6 +38,7 @@ class Measure(StrEnum):
     REDIRECTED = "redirected"  #: went to 1414
     NOT_HONOURED = "not_honoured"  #: heard that nobody at work spoke their language
     OTHER_LANGUAGE = "other_language"  #: of these, agreed to another one and talked in it
+    REFUSED_WITH_APPEAL = "refused_with_appeal"  #: the switch could not serve them
     ATTEMPTS = "attempts"  #: calls with a number, by which callers are told apart
     FIRST_CONTACTS = "first_contacts"  #: answered calls of numbers not answered in 7 days before
     HELPED = "helped"  #: of these, the number did not call again within 7 days
@@ -94,8 +95,9 @@ def check_period(first: date, last: date, today: date) -> Period:
 class CallFigures:
     """Counts of calls by `Measure`, and how long they waited in the queue (None: nobody did).
 
-    A wait ends when the call is answered or abandoned; half are at most `wait_median`, 95 of 100
-    at most `wait_p95`.
+    `refused` are all calls that the switch could not serve (R25), also those without an appeal,
+    which are not among those received (docs/decisions/0088). A wait ends when the call is answered
+    or abandoned; half are at most `wait_median`, 95 of 100 at most `wait_p95`.
     """
 
     received: int = 0
@@ -106,6 +108,8 @@ class CallFigures:
     redirected: int = 0
     not_honoured: int = 0
     other_language: int = 0
+    refused: int = 0
+    refused_with_appeal: int = 0
     wait_median: timedelta | None = None
     wait_p95: timedelta | None = None
     wait_longest: timedelta | None = None

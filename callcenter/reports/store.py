@@ -5,8 +5,9 @@ Calls are counted and listed by the same conditions.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,6 +37,8 @@ from callcenter.reports.rules import (
     Period,
     PeriodFigures,
 )
+from callcenter.telephony.reconciliation.rules import REFUSED_PREFIX
+from callcenter.telephony.reconciliation.tables import refused_call
 from callcenter.wallboard.rules import ABANDONED
 
 #: Within which whatever counts happens to a call, by the time of its arrival.
@@ -53,6 +56,13 @@ class CallSelection:
     measure: Measure
     period: Period
     hour: int | None = None
+
+
+class _Group(NamedTuple):
+    """The calls of a day, of an hour of the days, or all of them."""
+
+    day: date | None = None
+    hour: Decimal | None = None
 
 
 async def read_figures(
@@ -76,17 +86,20 @@ async def read_figures(
         func.percentile_disc(literal_column("0.5")).within_group(waits).label("wait_median"),
         func.percentile_disc(literal_column("0.95")).within_group(waits).label("wait_p95"),
         func.max(waits).label("wait_longest"),
-    ).group_by(func.grouping_sets(tuple_(facts.c.day), tuple_(facts.c.hour), tuple_()))
-    total, days, hours = CallFigures(), {}, {}
+    ).group_by(_groups_of(facts))
+    refused = await _count_refused(connection, period)
+    # An hour may have refused calls alone.
+    figures = {group: CallFigures(refused=calls) for group, calls in refused.items()}
     for row in (await connection.execute(query)).mappings():
-        counted = CallFigures(**{name: row[name] for name in CallFigures.__dataclass_fields__})
-        if row["day"] is not None:
-            days[row["day"]] = counted
-        elif row["hour"] is not None:
-            hours[int(row["hour"])] = counted
-        else:
-            total = counted
-    return PeriodFigures(total, days, hours, await _count_callers(connection, period))
+        counts = dict(row)
+        group = _Group(counts.pop("day"), counts.pop("hour"))
+        figures[group] = CallFigures(**counts, refused=refused.get(group, 0))
+    return PeriodFigures(
+        figures[_Group()],
+        {group.day: each for group, each in figures.items() if group.day is not None},
+        {int(group.hour): each for group, each in figures.items() if group.hour is not None},
+        await _count_callers(connection, period),
+    )
 
 
 async def list_calls(
@@ -108,6 +121,30 @@ async def list_calls(
         query = query.where(tuple_(*newest) < after)
     query = query.order_by(*(column.desc() for column in newest)).limit(limit)
     return [SearchHit(*row) for row in await connection.execute(query)]
+
+
+async def _count_refused(connection: AsyncConnection, period: Period) -> dict[_Group, int]:
+    """Count the calls that the switch refused in a period, those without an appeal too."""
+    local = func.timezone(str(ZONE), refused_call.c.hour)
+    counted = (
+        select(
+            func.date(local).label("day"),
+            func.extract("hour", local).label("hour"),
+            refused_call.c.calls,
+        )
+        .where(refused_call.c.hour >= period.since, refused_call.c.hour < period.until)
+        .subquery()
+    )
+    query = select(
+        counted.c.day, counted.c.hour, func.coalesce(func.sum(counted.c.calls), 0)
+    ).group_by(_groups_of(counted))
+    rows = await connection.execute(query)
+    return {_Group(day, hour): calls for day, hour, calls in rows}
+
+
+def _groups_of(calls: Subquery) -> ColumnElement[Any]:
+    """The days, the hours of the day, and all: as `_Group` has them."""
+    return func.grouping_sets(tuple_(calls.c.day), tuple_(calls.c.hour), tuple_())
 
 
 async def _count_callers(connection: AsyncConnection, period: Period) -> CallerFigures:
@@ -208,6 +245,7 @@ def _facts(since: datetime, until: datetime) -> Subquery:
             ).label("wait"),
             nobody.c.at.label("not_honoured"),
             (moments.c.connected >= other.c.at).label("other_language"),
+            appeal.c.call_id.startswith(REFUSED_PREFIX).label("refused"),
         )
         .select_from(
             appeal.outerjoin(moments, moments.c.appeal_id == appeal.c.id)
@@ -237,6 +275,7 @@ def _condition(measure: Measure, facts: Subquery, goal: timedelta) -> ColumnElem
         Measure.REDIRECTED: (call.outcome == "redirected",),
         Measure.NOT_HONOURED: (call.not_honoured.is_not(None),),
         Measure.OTHER_LANGUAGE: (call.other_language,),
+        Measure.REFUSED_WITH_APPEAL: (call.refused,),
         Measure.ATTEMPTS: (call.caller_number.is_not(None),),
     }
     if measure in conditions:

@@ -130,10 +130,11 @@ class TodayNow:
     """The calls of PostgreSQL that were received since midnight in Asia/Almaty.
 
     `outcomes` has calls in progress under None; `not_honoured` are those whose language nobody at
-    work spoke, `other_language` those of them who agreed to another and talked in it; `names` are
-    those of consultants, by extension;
-    `reasons` are those of pauses, from the center's list: names by language, by code. `calls` are
-    those in progress, by Asterisk's id. `marks` callers gave marks with the sum `marked`.
+    work spoke, `other_language` those of them who agreed to another and talked in it; `refused` are
+    those that the switch could not serve, also without an appeal; `names` are those of consultants,
+    by extension; `reasons` are those of pauses, from the center's list: names by language, by code.
+    `calls` are those in progress, by Asterisk's id. `marks` callers gave marks with the sum
+    `marked`.
     """
 
     outcomes: Mapping[str | None, int]
@@ -144,6 +145,7 @@ class TodayNow:
     cut_off: int = 0  #: by a fault from a consultant: to be decided whether they are called back
     not_honoured: int = 0
     other_language: int = 0
+    refused: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     marks: int = 0
@@ -205,7 +207,8 @@ class TodayFigures:
 
     `marks` callers judged their conversations, from 1 to 5; `average_mark` has two decimals.
     `language_not_honoured`: the caller heard that nobody at work spoke the language;
-    `other_language`: agreed to another one, and talked in it.
+    `other_language`: agreed to another one, and talked in it. `refused` the switch could not serve
+    (R25), mostly for want of a codec: those without an appeal are not among `calls`.
     """
 
     calls: int
@@ -215,6 +218,7 @@ class TodayFigures:
     abandoned: int
     language_not_honoured: int
     other_language: int
+    refused: int
     outcomes: Mapping[str, int]
     marks: int
     average_mark: float | None
@@ -336,6 +340,7 @@ def _today(today: TodayNow) -> TodayFigures:
         cut_off=today.cut_off,
         language_not_honoured=today.not_honoured,
         other_language=today.other_language,
+        refused=today.refused,
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
         marks=today.marks,
         average_mark=round(today.marked / today.marks, 2) if today.marks else None,

@@ -18,6 +18,7 @@ from callcenter.telephony.acd.command_bus import first_id
 from callcenter.telephony.acd.paused_queues import read_pauses
 from callcenter.telephony.acd.rules.priority import CALLBACK, MESSAGE
 from callcenter.telephony.callbacks import queries as callbacks
+from callcenter.telephony.reconciliation.store import sum_refused
 from callcenter.wallboard.alert_groups import group_alerts
 from callcenter.wallboard.rules import (
     AlertGroup,
@@ -154,6 +155,7 @@ async def read_today(connection: AsyncConnection, now: datetime, goal: timedelta
         cut_off=len(await dropped_calls.list_undecided(connection, now)),
         not_honoured=not_honoured,
         other_language=other_language,
+        refused=await sum_refused(connection, since),
         names={each.extension: each.name for each in await consultants.active(connection)},
         reasons={
             each.code: {"kk": each.name_kk, "ru": each.name_ru}

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from callcenter.recordings.tables import recording
 from callcenter.telephony.acd.alerts import CALLBACK_OVERDUE, URGENT_WAITS
 from callcenter.telephony.acd.distributor import RedisCallDistributor
 from callcenter.telephony.callers.sealed_numbers import store as sealed_numbers
+from callcenter.telephony.reconciliation.store import count_refused
 from tests.demands.conftest import HEAD, OFFICER, demand_form
 from tests.services import new_folder, write_secrets
 from tests.web.browser import form_token
@@ -243,6 +245,9 @@ async def _fill(engine: AsyncEngine, call: Call) -> str:
         await connection.execute(
             update(appeal).where(appeal.c.id == cut_off).values(caller_number="+77012340000")
         )
+    async with unit_of_work(engine) as connection:
+        hours = (datetime(2026, 10, 1, 4, tzinfo=UTC), datetime.now(UTC))
+        await count_refused(connection, Counter({(hour, "operator", 488): 1200 for hour in hours}))
     await _quarantine(engine, call)
     await open_call(engine, "call-3", datetime.now(UTC))
     async with unit_of_work(engine) as connection:

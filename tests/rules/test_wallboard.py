@@ -161,12 +161,13 @@ def test_every_group_has_words_and_a_sign_of_its_own() -> None:
 
 def test_calls_of_today_are_counted_by_what_became_of_them() -> None:
     outcomes = {None: 2, "talked": 7, "left_waiting": 3, "left_ringing": 1, "left_in_menu": 5}
-    today = TodayNow(outcomes, answered=8, in_time=6, not_honoured=2, other_language=1)
+    today = TodayNow(outcomes, answered=8, in_time=6, not_honoured=2, other_language=1, refused=3)
     made = figures(NOW, None, today, (), 20).today
     assert made is not None
     assert (made.calls, made.in_progress, made.answered, made.answered_in_time) == (18, 2, 8, 6)
     assert made.abandoned == 4
     assert (made.language_not_honoured, made.other_language) == (2, 1)
+    assert made.refused == 3
     assert list(made.outcomes)[:2] == ["talked", "left_in_menu"]
     assert set(ABANDONED) <= {outcome.value for outcome in Outcome}
 

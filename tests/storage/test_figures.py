@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +28,8 @@ from callcenter.reports.rules import (
     PeriodFigures,
 )
 from callcenter.reports.store import CallSelection
+from callcenter.telephony.reconciliation.rules import REFUSED_PREFIX
+from callcenter.telephony.reconciliation.store import count_refused
 
 GOAL = timedelta(seconds=20)
 WEEK = timedelta(days=7)
@@ -60,6 +63,8 @@ ENDS: dict[str, tuple[bool, bool, str | None]] = {
     "left_again": (True, True, "left_waiting"),  # given back to the queue after a talk
     "queue_to_1414": (True, False, "redirected"),
     "callback": (True, False, "callback"),
+    "refused": (False, False, "lost_to_a_fault"),
+    "only_counted": (False, False, None),  # refused, and without an appeal
     "talked": (True, True, "talked"),
     "live": (True, False, None),
 }
@@ -78,9 +83,13 @@ CALLS = st.lists(
 
 
 async def save(connection: AsyncConnection, calls: Sequence[Generated]) -> list[UUID]:
-    ids = [uuid4() for _ in calls]
+    """Save them as the switch and its calls are; returns the ids of those that have an appeal."""
+    if refused := Counter(map(refusal, filter(is_refused, calls))):
+        await count_refused(connection, refused)
+    with_appeal = [each for each in calls if each.end != "only_counted"]
+    ids = [uuid4() for _ in with_appeal]
     appeals, events = [], []
-    for n, (identity, call) in enumerate(zip(ids, calls, strict=True)):
+    for n, (identity, call) in enumerate(zip(ids, with_appeal, strict=True)):
         waited, answered, outcome = ENDS[call.end]
         queued = call.at + timedelta(seconds=7)
         served = queued + timedelta(seconds=call.wait)
@@ -112,7 +121,7 @@ async def save(connection: AsyncConnection, calls: Sequence[Generated]) -> list[
                 "id": identity,
                 "number": f"{n:010}",
                 "channel": "call",
-                "call_id": str(identity),
+                "call_id": f"{REFUSED_PREFIX if is_refused(call) else ''}{identity}",
                 "caller_kind": "withheld" if call.number is None else "number",
                 "caller_number": None if call.number is None else f"+7701000000{call.number}",
                 "received_at": call.at,
@@ -126,12 +135,23 @@ async def save(connection: AsyncConnection, calls: Sequence[Generated]) -> list[
     return ids
 
 
-def count(calls: Sequence[Generated]) -> CallFigures:
+def is_refused(call: Generated) -> bool:
+    return call.end in ("refused", "only_counted")
+
+
+def refusal(call: Generated) -> tuple[datetime, str, int]:
+    """The hour, the trunk and the status with which the switch counts it."""
+    hour = call.at.astimezone(UTC).replace(minute=0, second=0)
+    return hour, f"operator-{call.second % 2}", 488 if call.minute % 2 else 503
+
+
+def count(every: Sequence[Generated]) -> CallFigures:
     """The figures of these calls, by hand."""
+    calls = [each for each in every if each.end != "only_counted"]
     offered = [each for each in calls if ENDS[each.end][0]]
     answered = [each for each in offered if ENDS[each.end][1]]
     abandoned = [each for each in offered if each.end in ("gave_up", "gave_up_ringing")]
-    refused = [each for each in offered if each.language]
+    unspoken = [each for each in offered if each.language]
     waits = sorted(timedelta(seconds=each.wait) for each in [*answered, *abandoned])
 
     def percentile(share: float) -> timedelta | None:
@@ -144,16 +164,19 @@ def count(calls: Sequence[Generated]) -> CallFigures:
         in_time=sum(each.wait <= 20 for each in answered),
         abandoned=len(abandoned),
         redirected=sum(ENDS[each.end][2] == "redirected" for each in calls),
-        not_honoured=len(refused),
-        other_language=sum(each.language == "other" and ENDS[each.end][1] for each in refused),
+        not_honoured=len(unspoken),
+        other_language=sum(each.language == "other" and ENDS[each.end][1] for each in unspoken),
+        refused=sum(map(is_refused, every)),
+        refused_with_appeal=sum(each.end == "refused" for each in calls),
         wait_median=percentile(0.5),
         wait_p95=percentile(0.95),
         wait_longest=waits[-1] if waits else None,
     )
 
 
-def count_callers(calls: Sequence[Generated], inside: Sequence[Generated]) -> CallerFigures:
-    numbered = [each for each in inside if each.number is not None]
+def count_callers(every: Sequence[Generated], inside: Sequence[Generated]) -> CallerFigures:
+    calls = [each for each in every if each.end != "only_counted"]
+    numbered = [each for each in inside if each in calls and each.number is not None]
     first = [
         each
         for each in numbered
@@ -187,6 +210,7 @@ async def empty(engine: AsyncEngine) -> None:
     async with unit_of_work(engine) as connection:
         await connection.exec_driver_sql("DELETE FROM appeal_event")
         await connection.exec_driver_sql("DELETE FROM appeal")
+        await connection.exec_driver_sql("DELETE FROM refused_call")
 
 
 def sums(parts: Sequence[CallFigures]) -> dict[str, int]:

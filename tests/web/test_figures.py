@@ -31,6 +31,10 @@ CALLS = (
 )
 
 
+#: One of a caller who has an appeal of it, and two of callers who have none.
+REFUSALS = ("refused", "only_counted", "only_counted")
+
+
 def big(page: str, name: str) -> str:
     """The large number above these words."""
     found = re.search(r'<span class="big">((?:(?!</span>).)*)</span><span>' + name, page)
@@ -66,6 +70,36 @@ async def test_figures_of_a_month_open_the_calls_behind_them(
             text("SELECT detail FROM audit_entry WHERE action = 'web:appeals:searched'")
         )
         assert len([row for row in rows if "figure" in row.detail]) == len(links)
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        ("kk", "Қабылданбаған қоңыраулар"),
+        ("ru", "Отклонённые звонки"),
+        ("en", "Calls refused"),
+    ],
+)
+async def test_refused_calls_are_figures_of_hours_and_days(
+    head: httpx.AsyncClient, engine: AsyncEngine, language: str, name: str
+) -> None:
+    refused = [Generated(NINE, n, n, end, 0) for n, end in enumerate(REFUSALS)]
+    async with unit_of_work(engine) as connection:
+        await save(connection, (*CALLS, *refused))
+    head.headers["accept-language"] = language
+    page = (await head.get("/figures", params=MONTH)).text
+    assert big(page, name) == "3"
+    assert f"<dt>{name}</dt>" in page
+    _, of_hours, of_days = page.split(f"<h3>{name}</h3>")
+    for table, first in ((of_hours, "09:00"), (of_days, "01.10")):
+        body = table.partition("<tbody>")[2].partition("</tbody>")[0]
+        (row,) = re.findall("<tr>.*?</tr>", body, re.S)
+        assert re.search(rf'<th scope="row">.*{re.escape(first)}<', row)
+        assert re.findall(r'<td class="number">(?:<a [^>]+>)?(\d+)<', row) == ["3", "1"]
+    address = re.search(r'href="(/figures/calls[^"]+refused_with_appeal[^"]*)"', of_hours)
+    assert address
+    listed = (await head.get(address[1].replace("&amp;", "&"))).text
+    assert listed.count("data-row") == 1
 
 
 async def test_a_day_has_its_hours_alone(head: httpx.AsyncClient, calls: None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from callcenter.consultants.tables import consultant
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.storage.engine import open_database, unit_of_work
+from callcenter.telephony.reconciliation.store import count_refused
 from callcenter.wallboard.live_feed import LiveFeed
 from callcenter.wallboard.store import read_today
 from tests.appeals import opened
@@ -173,6 +175,17 @@ async def test_calls_of_today_are_those_since_midnight_in_almaty(engine: AsyncEn
     assert today.outcomes == {"talked": 3, None: 1, "left_waiting": 3, "left_in_menu": 1}
     assert (today.answered, today.in_time) == (5, 1)
     assert (today.not_honoured, today.other_language) == (3, 1)
+
+
+async def test_refused_calls_of_today_are_counted(engine: AsyncEngine) -> None:
+    midnight = datetime(2026, 11, 24, tzinfo=ZONE)
+    hours = (midnight - timedelta(hours=1), midnight, midnight + timedelta(hours=9))
+    async with unit_of_work(engine) as connection:
+        await count_refused(
+            connection, Counter({(hour, "operator", 488): n for n, hour in enumerate(hours, 1)})
+        )
+        today = await read_today(connection, midnight + timedelta(hours=12), GOAL)
+    assert today.refused == 5
 
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])

@@ -1,6 +1,8 @@
 """The page of live figures: words, signs, and what is not known."""
 
 import re
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +24,7 @@ from callcenter.platform.monitoring.alerts import AlertKind, raise_alert
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
 from callcenter.telephony.acd.alerts import NOBODY_SIGNED_IN
+from callcenter.telephony.reconciliation.store import count_refused
 from callcenter.wallboard.live_feed import LiveFeed
 from tests.polling import until
 from tests.web.browser import visible
@@ -74,6 +77,18 @@ async def test_the_page_uses_words_and_signs_and_nothing_inline(
     assert re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", answer.text) is None
     assert '<noscript><meta http-equiv="refresh"' in answer.text
     assert "connect-src 'self'" in answer.headers["content-security-policy"]
+
+
+async def test_refused_calls_of_today_are_on_the_page(
+    head: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    now = datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        await count_refused(connection, Counter({(now, "operator", 488): 7}))
+    head.headers["accept-language"] = "ru"
+    answer = await head.get("/live")
+    assert "7 Отклонённые звонки телефонная станция не смогла их обслужить" in visible(answer.text)
+    assert (await head.get("/api/v1/live")).json()["today"]["refused"] == 7
 
 
 async def test_an_alert_has_its_rooms_label_or_its_key(

@@ -164,6 +164,14 @@ async def find_refused_callers(connection: AsyncConnection, since: datetime) -> 
     return {CallerId(*row) for row in rows}
 
 
+async def sum_refused(connection: AsyncConnection, since: datetime) -> int:
+    """How many calls were refused in the hours that began since then."""
+    query = select(func.coalesce(func.sum(refused_call.c.calls), 0)).where(
+        refused_call.c.hour >= since
+    )
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def count_refused(connection: AsyncConnection, counts: RefusalCounts) -> None:
     """Add to the counts of refused calls."""
     rows = [
