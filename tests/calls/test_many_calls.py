@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from typing import NamedTuple
 
 import pytest
 
@@ -22,6 +23,7 @@ pytestmark = [
 
 CALLS, FEW = 100, 40  # at length, and else
 SEED = 3  # with which also few callers come to every stage
+KEYS = ("", "0", "1", "2", "21", "11", "13", "23", "7", "79", "2*1", "12")
 LONGEST = 9.0  # seconds that a caller stays; all stages of a call lie within them
 AT_ONCE = 12
 
@@ -35,6 +37,25 @@ NEEDS = {
     Outcome.REDIRECTED: ({CallEvent.REDIRECTED}, set()),
     Outcome.NOBODY_FREE: ({CallEvent.WAITING, CallEvent.REDIRECT_FAILED}, set()),
 }
+
+
+class Behaviour(NamedTuple):
+    """What a caller does; times are in seconds."""
+
+    keys: str  #: one after the other, or none
+    pause: float  #: before each
+    stays: float  #: then the caller hangs up
+
+
+def draw_behaviours(count: int) -> list[Behaviour]:
+    """All at once: drawn as calls begin, they would depend on how quick the machine is."""
+    chance = SeededRandom(SEED)
+    patient = [Behaviour(keys, 0.5, LONGEST) for keys in ("13", "23")]  # until 1414 answers
+    drawn = [
+        Behaviour(chance.choice(KEYS), chance.uniform(0.0, 2.0), chance.uniform(0.0, LONGEST))
+        for _ in range(count - len(patient))
+    ]
+    return patient + drawn
 
 
 async def test_callers_who_hang_up_anytime_have_one_outcome(
@@ -57,7 +78,8 @@ async def test_callers_who_hang_up_anytime_have_one_outcome(
                 asyncio.create_task(answer_calls(wavers, chance, [0.0, 0.5, 1.9, 2.1])),
                 asyncio.create_task(answer_calls(center, chance, [0.0, 1.0])),
             ]
-            await asyncio.gather(*(one_caller(call_center, n, chance, turns) for n in numbers))
+            callers = zip(numbers, draw_behaviours(len(numbers)), strict=True)
+            await asyncio.gather(*(one_caller(call_center, *each, turns) for each in callers))
             for task in behaviour:
                 task.cancel()
             await asyncio.gather(*behaviour, return_exceptions=True)
@@ -68,19 +90,16 @@ async def test_callers_who_hang_up_anytime_have_one_outcome(
 
 
 async def one_caller(
-    call_center: CallCenter, number: str, chance: SeededRandom, turns: asyncio.Semaphore
+    call_center: CallCenter, number: str, behaviour: Behaviour, turns: asyncio.Semaphore
 ) -> None:
     """Presses keys, sooner or later, or none, and hangs up at some moment."""
-    stays = chance.uniform(0.0, LONGEST)
-    keys = chance.choice(["", "0", "1", "2", "21", "11", "13", "23", "7", "79", "2*1", "12"])
-    pause = chance.uniform(0.0, 2.0)
     async with turns, call_center.phone(number) as phone:
         call = await phone.call("111")
         try:
-            async with asyncio.timeout(stays):
+            async with asyncio.timeout(behaviour.stays):
                 await call.answered()
-                for key in keys:
-                    await asyncio.sleep(pause)
+                for key in behaviour.keys:
+                    await asyncio.sleep(behaviour.pause)
                     await call.press(key)
                 await call.ended(LONGEST)
         except (TimeoutError, CallOver):
