@@ -31,6 +31,7 @@ from callcenter.backup.manifest import (
 )
 from callcenter.backup.place import list_backups, name_of
 from callcenter.backup.postgres_programs import DatabaseCopy
+from callcenter.platform.audit.checkpoint_files import CHECKPOINTS
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import unit_of_work
@@ -131,7 +132,7 @@ def _places(settings: Settings, size: int) -> list[tuple[Path, int]]:
 def _read_checkpoints(settings: Settings) -> list[Member]:
     return [
         Member(each.name, each.size, list(each.content), each.modified_at)
-        for each in site_files.members(settings, site_files.AUDIT)
+        for each in site_files.members(settings, CHECKPOINTS.key)
     ]
 
 
@@ -173,7 +174,7 @@ def _members(
         yield Member.of_bytes(f"{DATABASE}{number:05}", chunk)
     yield from checkpoints
     for name in site_files.folders(settings):
-        if name != site_files.AUDIT:
+        if name != CHECKPOINTS.key:
             yield from site_files.members(settings, name)
     yield from site_files.settings_members(settings, settings_folder)
     size = listing.tell()

@@ -1,8 +1,7 @@
 """Files of a site that a backup holds beside the database and the store.
 
-`secrets`, `keys`, `audit` (signed checkpoints), `voices` (human recordings of prompts), `ledger`
-(the CEL log), and `settings`: `callcenter.env` or the environment files of units, and what the
-environment says.
+`secrets`, the folders that rooms offer (`BackupFolder`), and `settings`: `callcenter.env` or the
+environment files of units, and what the environment says.
 """
 
 import os
@@ -11,22 +10,18 @@ from pathlib import Path
 
 from callcenter.backup.archive import Member
 from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.registry import offers
 from callcenter.platform.core.settings import Settings
-from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from callcenter.platform.storage.backup_folders import BackupFolder
 
-AUDIT, CEL_LOG, SECRETS = "audit", "ledger", "secrets"
+SECRETS = "secrets"
 ENV_FILE, ENVIRONMENT = "settings/callcenter.env", "settings/environment"
 
 
 def folders(settings: Settings) -> Mapping[str, Path]:
     """The folders of the site by their name in an archive."""
-    return {
-        SECRETS: settings.secrets_folder,
-        "keys": settings.keys,
-        AUDIT: settings.audit_heads,
-        "voices": settings.voices,
-        CEL_LOG: cel_file_of(settings).parent,
-    }
+    offered = {each.key: each.find(settings) for each in offers(BackupFolder)}
+    return {SECRETS: settings.secrets_folder} | offered
 
 
 def members(settings: Settings, name: str) -> Iterator[Member]:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from callcenter.backup import archive, site_files
 from callcenter.backup.archive import DamagedBackup
 from callcenter.backup.service import STORE
-from callcenter.backup.site_files import CEL_LOG, SECRETS
+from callcenter.backup.site_files import SECRETS
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.secrets import shared_rights
 from callcenter.platform.core.settings import Settings
@@ -21,6 +21,7 @@ from callcenter.platform.core.streams import PIECE, digest_file
 from callcenter.platform.storage.objects import ObjectMissing, Objects
 from callcenter.platform.storage.redis import REDIS
 from callcenter.platform.storage.redis_users import RedisUser
+from callcenter.telephony.reconciliation.cel_tail import CEL_LOG
 
 #: Secrets of this machine's servers, which may be made already: no data need them.
 OF_SERVERS = (
@@ -57,7 +58,7 @@ def restore_files(settings: Settings, tar: TarFile) -> None:
         path = _path_of(settings, info.name)
         if path is None:
             continue
-        if info.name.partition("/")[0] == CEL_LOG:
+        if info.name.partition("/")[0] == CEL_LOG.key:
             _restore_cel_log(path, tar, info)
         elif not (path.exists() and _may_differ(info.name)):
             _write(path, archive.extract(tar, info), info)
@@ -116,7 +117,7 @@ def _path_of(settings: Settings, name: str) -> Path | None:
 
 def _may_differ(name: str) -> bool:
     top, _, rest = name.partition("/")
-    return top in (CEL_LOG, "settings") or (top == SECRETS and rest in OF_SERVERS)
+    return top in (CEL_LOG.key, "settings") or (top == SECRETS and rest in OF_SERVERS)
 
 
 def _restore_cel_log(path: Path, tar: TarFile, info: TarInfo) -> None:

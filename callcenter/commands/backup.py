@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+import callcenter.bootstrap.rooms  # noqa: F401 - registers them: folders of theirs are in it
 from callcenter.backup import place
 from callcenter.backup.file_errors import file_errors_named
 from callcenter.backup.manifest import Manifest

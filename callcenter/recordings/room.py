@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 
 from callcenter.platform.core.personal_data import Erasure, Permanent, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.backup_folders import BackupFolder
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
 from callcenter.recordings.actions import RecordingAction
 from callcenter.recordings.permissions import RecordingPermission
@@ -26,6 +27,7 @@ ROOM = Room(
         *RecordingPermission,
         *RecordingAction,
         BY_ORDER,
+        BackupFolder("keys", lambda settings: settings.keys),
         WorkerLoop("sealing", _seal),
         PersonalData(
             recording,

@@ -3,10 +3,12 @@
 from redis.asyncio import Redis
 
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.backup_folders import BackupFolder
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
 from callcenter.telephony.acd.actions import OrderAction
 from callcenter.telephony.acd.alerts import ALERTS as ACD_ALERTS
 from callcenter.telephony.controller.alerts import ALERTS as CONTROLLER_ALERTS
+from callcenter.telephony.reconciliation.cel_tail import CEL_LOG
 
 
 async def _replay_journals(tools: WorkerResources, _redis: Redis) -> None:
@@ -37,6 +39,8 @@ ROOM = Room(
         WorkerLoop("open_files", _watch_open_files),
         WorkerLoop("trunks", _watch_trunks),
         *OrderAction,
+        CEL_LOG,
+        BackupFolder("voices", lambda settings: settings.voices),  # human recordings of prompts
         *ACD_ALERTS,
         *CONTROLLER_ALERTS,
     ),

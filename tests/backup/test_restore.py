@@ -41,12 +41,14 @@ from callcenter.backup.continuity import NumberMark, Trust, write_notes
 from callcenter.backup.place import open_place
 from callcenter.backup.rules import SPARE_NUMBERS, numbers_to_skip
 from callcenter.bootstrap.data_secrets import data_secrets, ensure_secrets
+from callcenter.bootstrap.rooms import ROOMS
 from callcenter.cli import callcenter
 from callcenter.launcher.port_check import with_free_ports
 from callcenter.launcher.process_plan import ours
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.audit.jobs import sign_checkpoint
 from callcenter.platform.audit.rules.checkpoints import key_from
+from callcenter.platform.core import registry
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import CallcenterError, NotFound
 from callcenter.platform.core.secrets import read_secret
@@ -69,6 +71,7 @@ from tests.recordings.test_sealing_worker import keep, recorded, row_of
 from tests.s3 import S3Server
 from tests.services import changed
 from tests.storage.recorded import BUSY, LEFT, REDIRECTED, TALKED, account, lines_of
+from tests.trial_room.room import ROOM
 
 Rows = list[tuple[object, ...]]
 #: The command in a process of its own, with a switch that does not answer.
@@ -394,6 +397,19 @@ async def test_what_no_call_opened_is_not_taken_for_another(
     )
     assert await rows(here, query) == [(untouched, "+77010000001", "contact", "Просит помощи")]
     await here.engine.dispose()
+
+
+async def test_a_folder_of_a_room_comes_back(
+    site: WorkerResources, empty: Settings, offline_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "registered", [*ROOMS, ROOM])
+    seeds = Path("garden") / "spring" / "seeds.txt"
+    (site.settings.var / seeds).parent.mkdir(parents=True)
+    (site.settings.var / seeds).write_text("алма")
+    await made(site)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    assert (empty.var / seeds).read_text() == "алма"
 
 
 async def test_a_process_of_its_own_masks_again(

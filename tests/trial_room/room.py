@@ -18,6 +18,7 @@ from callcenter.appeals.record.personal_data import PersonalDataPart
 from callcenter.appeals.search.worklists import WorkList
 from callcenter.platform.core.registry import Room
 from callcenter.platform.monitoring.alerts import AlertKind, raise_alert
+from callcenter.platform.storage.backup_folders import BackupFolder
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
 from tests.trial_room import service, store
@@ -53,6 +54,7 @@ ROOM = Room(
         *GardenAction,
         WorkerLoop("garden", _watch),
         TREE_WAITS,
+        BackupFolder("garden", lambda settings: settings.var / "garden"),
         AppealSection(
             "Garden",
             "garden/trees.html",

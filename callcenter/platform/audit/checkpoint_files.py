@@ -25,8 +25,10 @@ from callcenter.platform.audit.rules.checkpoints import (
 )
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.secrets import write_once
+from callcenter.platform.storage.backup_folders import BackupFolder
 
 KEY = "key.pem"
+CHECKPOINTS = BackupFolder("audit", lambda settings: settings.audit_heads)
 
 
 class KeyMismatch(OperationFailed):

@@ -1,6 +1,7 @@
 """The audit log: what it registers."""
 
 from callcenter.platform.audit.actions import SystemAction
+from callcenter.platform.audit.checkpoint_files import CHECKPOINTS
 from callcenter.platform.audit.tables import audit_entry
 from callcenter.platform.core.personal_data import Permanent, PersonalData
 from callcenter.platform.core.registry import Room
@@ -10,6 +11,7 @@ ROOM = Room(
     jobs=("callcenter.platform.audit.jobs",),
     offers=(
         *SystemAction,
+        CHECKPOINTS,
         PersonalData(
             audit_entry,
             ("who", "subject", "detail", "from_address"),

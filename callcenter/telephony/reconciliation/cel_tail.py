@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.backup_folders import BackupFolder
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ PACKED = (".gz", ".xz", ".bz2", ".zst")
 def cel_file_of(settings: Settings) -> Path:
     """The CEL file that Asterisk writes (asterisk-conf/cel_custom.conf.j2)."""
     return settings.asterisk_folder / "log" / "cel-custom" / "ledger.jsonl"
+
+
+CEL_LOG = BackupFolder("ledger", lambda settings: cel_file_of(settings).parent)
 
 
 @dataclass(frozen=True, slots=True)
