@@ -1,9 +1,9 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock audit sbom wheel release bench overload pages pictures chaos upgrade rehearsal waiting flood long migrations
+.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations
 
 help: ## show this
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 demo: ## set up, place a real call to 111 and show what came of it
 	@scripts/demo
@@ -49,9 +49,14 @@ bench: ## measure ours against a plain dialplan, in turn (ROUNDS=1: 4 minutes, R
 	@scripts/setup tests
 	@.venv/bin/python -m tests.bench compare --rounds $(ROUNDS)
 
-pages: ## measure what open pages of 60 consultants and 5 supervisors cost while nothing happens (3 minutes)
+bench-pages: ## measure what open pages cost, and what a consultant waits for after an offer or a key (6 minutes)
 	@scripts/setup tests
 	@.venv/bin/python -m tests.bench pages
+	@.venv/bin/python -m tests.bench interactions
+
+shift: ## work ten calls of ten kinds in a browser, and count clicks, keys and changes of the page (2 minutes)
+	@scripts/setup tests
+	@.venv/bin/python -m pytest tests/browser/test_shift.py -n 0 -s
 
 overload: ## measure ours and plain at and past the rate that plain carries, and beside busy loops (40 minutes)
 	@scripts/setup tests
