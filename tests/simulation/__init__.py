@@ -1,0 +1,1 @@
+"""Deterministic simulation of the controllers' cluster: real code, virtual time, seeded faults."""

@@ -1,0 +1,197 @@
+"""What must hold in every run, looked at from outside: at the switch, the host and the database.
+
+1. No call is served by two controllers, and nobody acts on a call that another has.
+2. No caller is served by nobody, nor hears nothing, for longer than the limit.
+3. Nobody is fenced, killed or ended that is alive and merely late.
+4. What was claimed ends in exactly one outcome.
+5. A conversation goes on as long as both parties want it to.
+6. Nothing is left in the switch when all callers have gone.
+7. No exception of ours is logged.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.simulation.switch import Request, SwitchChannel
+
+if TYPE_CHECKING:
+    from tests.simulation.host import SimulatedProcess
+    from tests.simulation.world import World
+
+INTERVAL = 0.25  # seconds between two looks
+UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
+FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
+SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
+OUTCOME_LIMIT = 60.0  # seconds after the last call
+TROUBLE_MEMORY = 10.0  # seconds after which a trouble of the network explains nothing any more
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A property that did not hold."""
+
+    at: float  #: seconds from the beginning
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.at:.3f} {self.what}"
+
+
+class Monitor:
+    """Looks at one world, again and again."""
+
+    def __init__(self, world: "World") -> None:
+        self.violations: list[Violation] = []
+        self.longest_unserved = 0.0  #: seconds
+        self.longest_silence = 0.0
+        self._world = world
+        self._unserved: dict[str, float] = {}
+        self._silent: dict[str, float] = {}
+        self._seen: set[str] = set()
+
+    def report(self, what: str) -> None:
+        """Note that a property did not hold, once for each text."""
+        if what not in self._seen:
+            self._seen.add(what)
+            self._world.trace(f"VIOLATION {what}")
+            self.violations.append(Violation(self._world.elapsed, what))
+
+    def look(self) -> None:
+        """Look at all that is to be seen now."""
+        world = self._world
+        is_anybody_able = any(map(self._is_able, world.processes.values()))
+        calls = self._look_for_two_servers()
+        for channel in world.callers_in_switch():
+            if channel.place != "stasis":
+                self._unserved.pop(channel.id, None)
+                self._silent.pop(channel.id, None)
+            elif is_anybody_able:
+                self._look_at_service(channel, calls.get(channel.id))
+                self._look_at_silence(channel)
+        for process in world.processes.values():
+            self._look_at_fence(process)
+
+    def _is_able(self, process: "SimulatedProcess") -> bool:
+        """Whether it could take over now."""
+        world = self._world
+        program = world.programs.get(process)
+        return (
+            program is not None
+            and process.is_able
+            and not program.is_fenced
+            and program.node.ari.connected.is_set()
+            and not world.host.is_pressed(process)
+            and not world.network.is_troubled(process, since=world.loop.now - 5.0)
+        )
+
+    def _look_for_two_servers(self) -> dict[str, "SimulatedProcess"]:
+        servers: dict[str, SimulatedProcess] = {}
+        for process, program in self._world.programs.items():
+            if process.is_dead or process.is_frozen or program.is_fenced:
+                continue
+            for call_id in program.call_ids:
+                other = servers.setdefault(call_id, process)
+                if other is not process:
+                    self.report(f"call {call_id} served by {other.name} and {process.name}")
+        return servers
+
+    def _look_at_service(self, channel: SwitchChannel, server: "SimulatedProcess | None") -> None:
+        owner = self._world.process_of(channel.application)
+        is_served = (
+            owner is not None and server is owner and (owner.is_able or owner.is_pressed)
+        )
+        unserved = 0.0 if is_served else self._unserved.get(channel.id, 0.0) + INTERVAL
+        self._unserved[channel.id] = unserved
+        self.longest_unserved = max(self.longest_unserved, unserved)
+        was_frozen = owner is not None and owner.was_frozen
+        if unserved > (FROZEN_LIMIT if was_frozen else UNSERVED_LIMIT):
+            self.report(f"call {channel.id} served by nobody, was {channel.application}'s")
+
+    def _look_at_silence(self, channel: SwitchChannel) -> None:
+        inside = channel.bridge.channels if channel.bridge is not None else []
+        hears = bool(channel.playbacks) or channel.has_music or len(inside) > 1
+        silent = 0.0 if hears else self._silent.get(channel.id, 0.0) + INTERVAL
+        self._silent[channel.id] = silent
+        owner = self._world.process_of(channel.application)
+        if owner is not None and (owner.was_frozen or self._world.host.is_pressed(owner)):
+            return
+        self.longest_silence = max(self.longest_silence, silent)
+        if silent > SILENCE_LIMIT:
+            self.report(f"call {channel.id} hears nothing at {channel.application}")
+
+    def _look_at_fence(self, process: "SimulatedProcess") -> None:
+        program = self._world.programs.get(process)
+        if program is None or process.is_dead or not program.is_fenced:
+            return
+        self.look_at_reason(process, "fenced")
+
+    def look_at_reason(self, process: "SimulatedProcess", why: str) -> None:
+        """Look whether this may end a process."""
+        world = self._world
+        program = world.programs.get(process)
+        is_stopping = program is not None and program.stop.is_set()
+        is_troubled = world.network.is_troubled(process, since=world.loop.now - TROUBLE_MEMORY)
+        allowed = {
+            "killed": True,
+            "left": is_stopping,
+            "stopped": process.was_stopped,
+            "hanging": process.hangs_since is not None,
+            "fenced": is_stopping or process.was_frozen or is_troubled,
+        }
+        if not allowed.get(why, False):
+            self.report(f"{process.name} ended though it was merely late, or well: {why}")
+
+    # Requests
+
+    def look_at_request(self, request: Request, channel: SwitchChannel | None) -> None:
+        """Look at a request that has reached the switch, before it is carried out."""
+        if request.method == "GET":
+            return
+        if channel is not None and channel.place == "stasis":
+            self._look_at_owner(request, channel)
+        self._look_at_conversation(request, channel)
+
+    def _look_at_owner(self, request: Request, channel: SwitchChannel) -> None:
+        if channel.application == request.application or "move" in request.path:
+            return
+        owner = self._world.process_of(channel.application)
+        is_alive = owner is not None and not owner.is_dead
+        if is_alive and request.sent_at > channel.changed_hands_at:
+            self.report(
+                f"{request.process.name} acted on call {channel.id} of {channel.application}: "
+                f"{request.method} {'/'.join(request.path[2:])}"
+            )
+
+    def _look_at_conversation(self, request: Request, channel: SwitchChannel | None) -> None:
+        match request.method, request.path:
+            case ("DELETE", ("bridges", bridge_id)):
+                found = self._world.switch.bridges.get(bridge_id)
+            case ("DELETE", ("channels", _)) | ("POST", ("channels", _, "continue")):
+                found = channel.bridge if channel is not None else None
+            case ("POST", ("bridges", _, "removeChannel")):
+                found = channel.bridge if channel is not None else None
+            case _:
+                return
+        if found is not None and len(found.channels) > 1:
+            self.report(f"conversation {found.id} cut by {request.process.name}")
+
+    # The end
+
+    def look_at_end(self) -> None:
+        """Look at what is there when all callers have gone."""
+        world = self._world
+        for channel in world.switch.channels.values():
+            self.report(f"channel left in the switch: {channel.name} in {channel.place}")
+        for bridge in world.switch.bridges.values():
+            self.report(f"bridge left in the switch: {bridge.id}")
+        appeals: dict[str, list[str | None]] = {}
+        for appeal in world.database.appeals.values():
+            appeals.setdefault(appeal.call_id, []).append(appeal.outcome)
+        for call_id in world.claimed:
+            outcomes = appeals.get(call_id, [])
+            if not outcomes and call_id not in world.outcomes_by_cel:
+                self.report(f"call {call_id} was claimed and left no appeal")
+            if None in outcomes:
+                self.report(f"call {call_id} has no outcome")
+            if len(outcomes) > 1:
+                self.report(f"call {call_id} has {len(outcomes)} outcomes: {outcomes}")

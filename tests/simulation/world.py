@@ -1,0 +1,341 @@
+"""One simulated world: a machine, a switch, servers, controllers, callers, and a seed."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.settings import Settings
+from callcenter.telephony.asterisk.fence import Fenced
+from callcenter.telephony.calls.outcomes import Outcome
+from tests.seeds import SeededRandom
+from tests.simulation.controller import Servers, SimulatedController, SimulatedWatchdog
+from tests.simulation.host import START_TIME, Host, Pressure, SimulatedProcess
+from tests.simulation.kernel import Kernel, KernelPath
+from tests.simulation.loop import NumberedTask, VirtualLoop
+from tests.simulation.network import Network, SessionFactory, Trouble
+from tests.simulation.outside import discard, replaced, without_collection
+from tests.simulation.parties import Caller, ConsultantTelephone, UnifiedCenter
+from tests.simulation.properties import INTERVAL, Monitor, Violation
+from tests.simulation.scenario import Fault, FaultKind, Scenario
+from tests.simulation.servers import Consultant, Database, Distribution, RedisServer
+from tests.simulation.switch import EPOCH, SimulatedSwitch, SwitchChannel
+
+WATCHDOG = "watchdog"
+SETTLE_TIME = 150.0  # seconds after the last call in which all ends
+NEAR = 100  #: lines of the trace before a violation that are printed
+_SETTINGS = Settings(_env_file=None, var=Path("/nonexistent"))
+
+Program = SimulatedController | SimulatedWatchdog
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one run."""
+
+    scenario: Scenario
+    violations: tuple[Violation, ...]
+    trace: tuple[str, ...]
+    calls: int
+    claimed: int
+    in_fallback: int
+    longest_unserved: float  #: seconds
+    longest_silence: float
+
+    @property
+    def digest(self) -> str:
+        """A hash of the whole trace: the same seed has the same."""
+        return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
+
+
+class _TraceHandler(logging.Handler):
+    """Takes what the product logs into the trace."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(logging.INFO)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        process = self._world.host.running
+        name = process.name if process is not None else "outside"
+        fault = record.exc_info[1] if record.exc_info else None
+        self._world.trace(f"{name} {record.levelname} {record.getMessage()}")
+        if fault is not None:
+            self._world.monitor.report(f"exception of ours: {record.getMessage()}: {fault!r}")
+
+
+class World:
+    """One run; `run` may be called once."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        seed = scenario.seed
+        self.scenario = scenario
+        self.loop = VirtualLoop()
+        self.began_at = self.loop.now
+        self.kernel = Kernel()
+        self.host = Host(self.loop, self.kernel, SeededRandom(f"{seed} host"))
+        self.network = Network(self.loop, SeededRandom(f"{seed} network"))
+        self.switch = SimulatedSwitch(self.loop)
+        self.database = Database(self.network)
+        self.monitor = Monitor(self)
+        self.processes: dict[str, SimulatedProcess] = {}
+        self.programs: dict[SimulatedProcess, Program] = {}
+        self.outcomes_by_cel: dict[str, Outcome] = {}
+        self.claimed: dict[str, None] = {}
+        self._trace: list[str] = []
+        self._callers: list[Caller] = []
+        self._held: dict[str, float] = {}  # names that are not started again before a moment
+        self._random = SeededRandom(f"{seed} world")
+        self._instances: dict[str, SimulatedProcess] = {}
+        settings = _SETTINGS.model_copy()
+        folder = KernelPath(self.kernel, "/members")
+        vars(settings)["members"] = folder
+        roster = {
+            f"{201 + number}": Consultant(UUID(int=number + 1), f"{201 + number}")
+            for number in range(scenario.consultants)
+        }
+        self.redis = RedisServer()
+        self.servers = Servers(
+            self.network,
+            self.redis,
+            Distribution(lambda: EPOCH + self.loop.now, roster),
+            self.database,
+            settings,
+            self.outcomes_by_cel,
+        )
+        for extension in roster:
+            random = SeededRandom(f"{seed} consultant {extension}")
+            telephone = ConsultantTelephone(self.loop, self.switch, random)
+            self.switch.telephones[extension] = telephone
+        center = UnifiedCenter(self.loop, self.switch, SeededRandom(f"{seed} 1414"))
+        self.switch.telephones["unified-center"] = center
+        self.switch.on_request = self.monitor.look_at_request
+        self.host.on_end(self._take_end)
+        self.loop.set_exception_handler(self._take_fault)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the beginning."""
+        return self.loop.now - self.began_at
+
+    def trace(self, what: str) -> None:
+        self._trace.append(f"{self.elapsed:9.4f} {what}")
+
+    def callers_in_switch(self) -> Iterator[SwitchChannel]:
+        for each in self._callers:
+            if each.channel is not None and not each.is_over:
+                yield each.channel
+
+    def process_of(self, instance: str) -> SimulatedProcess | None:
+        """The process that is, or was, this instance."""
+        return self._instances.get(instance)
+
+    # Running
+
+    def run(self) -> Result:
+        """Run to the end; nothing of it is left behind."""
+        with (
+            without_collection(),
+            replaced(
+                self.loop,
+                self.kernel,
+                self.host,
+                SessionFactory(self.network, self.switch),
+                self.database,
+                SeededRandom(f"{self.scenario.seed} product"),
+            ),
+        ):
+            with self._logging():
+                self._begin()
+                self._run_until_over()
+                self.monitor.look_at_end()
+            result = self._result()
+            discard(self.loop)
+        return result
+
+    def _result(self) -> Result:
+        return Result(
+            self.scenario,
+            tuple(self.monitor.violations),
+            tuple(self._trace),
+            len(self._callers),
+            len(self.claimed),
+            sum(each.is_in_fallback for each in self._callers),
+            self.monitor.longest_unserved,
+            self.monitor.longest_silence,
+        )
+
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        log = logging.getLogger("callcenter")
+        handler, before = _TraceHandler(self), (log.level, log.propagate)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(before[0])
+            log.propagate = before[1]
+
+    def _begin(self) -> None:
+        for number in range(1, self.scenario.controllers + 1):
+            self._start(f"line-{number}")
+        self._start(WATCHDOG)
+        for fault in self.scenario.faults:
+            self.loop.outside_after(fault.at, self._inject, fault)
+        at = START_TIME + 2.0
+        while at < self.scenario.length:
+            self.loop.outside_after(at, self._call)
+            at += self._random.expovariate(1 / self.scenario.call_interval)
+        self.loop.outside_after(INTERVAL, self._look)
+
+    def _run_until_over(self) -> None:
+        end = self.began_at + self.scenario.length
+        self.loop.run_until(end)
+        while self.loop.now < end + SETTLE_TIME and any(not each.is_over for each in self._callers):
+            self.loop.run_until(self.loop.now + 1.0)
+        self.loop.run_until(self.loop.now + 45.0)  # lost calls are found twice, 15 s apart
+
+    def _look(self) -> None:
+        self.monitor.look()
+        for channel in self.callers_in_switch():
+            if channel.claimed_by:
+                self.claimed[channel.id] = None
+        self.loop.outside_after(INTERVAL, self._look)
+
+    def _call(self) -> None:
+        random = SeededRandom(f"{self.scenario.seed} caller {len(self._callers)}")
+        caller = Caller(self.loop, self.switch, random)
+        self._callers.append(caller)
+        caller.on_fallback = self._note_fallback
+        caller.call()
+
+    def _note_fallback(self, channel: SwitchChannel, why: str) -> None:
+        self.trace(f"call {channel.id} in the fallback: {why}")
+        self.outcomes_by_cel[channel.id] = Outcome.FALLBACK
+
+    # Processes
+
+    def _start(self, name: str) -> None:
+        process = SimulatedProcess(self.host, name, self._random.random())
+        self.processes[name] = process
+        process.start(self._main(process))
+
+    async def _main(self, process: SimulatedProcess) -> None:
+        await asyncio.sleep(START_TIME)
+        program: Program
+        if process.name == WATCHDOG:
+            program = SimulatedWatchdog(self.servers)
+        else:
+            program = SimulatedController(self.servers, process.name)
+        self.programs[process] = program
+        self._instances[program.instance] = process
+        process.member_file = str(program.node.membership.path)
+        self.loop.start(self.host.watch(process))
+        self.trace(f"{process.name} started as {program.instance}")
+        why = await self._run_program(program.main())
+        tasks = [
+            each
+            for each in asyncio.all_tasks()
+            if isinstance(each, NumberedTask)
+            and each.owner is process
+            and each is not asyncio.current_task()
+        ]
+        for each in sorted(tasks, key=lambda task: task.number):
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        process.end(why)
+
+    async def _run_program(self, main: Coroutine[Any, Any, None]) -> str:
+        """Run it to its end; return why it ended."""
+        try:
+            await main
+        except Fenced:
+            return "fenced"
+        except OperationFailed as exc:
+            return repr(exc)
+        except Exception as exc:
+            self.monitor.report(f"process ended by {exc!r}")
+            return repr(exc)
+        return "left"
+
+    def _take_end(self, process: SimulatedProcess) -> None:
+        self.trace(f"{process.name} ended: {process.killed_for}")
+        self.monitor.look_at_reason(process, process.killed_for)
+        self.network.end_process(process)
+        if self.processes.get(process.name) is process:
+            del self.processes[process.name]
+            again_at = max(
+                self.loop.now + self.scenario.restart_delay, self._held.get(process.name, 0.0)
+            )
+            self.loop.outside_at(again_at, self._start, process.name)
+
+    def _take_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.monitor.report(f"{context['message']}: {context.get('exception')!r}")
+
+    # Faults
+
+    def _inject(self, fault: Fault) -> None:
+        self.trace(f"FAULT {fault}")
+        now, ends = self.loop.now, self.loop.now + fault.length
+        first = fault.victims[0]
+        match fault.kind:
+            case FaultKind.KILL:
+                self._kill(first)
+            case FaultKind.TWO_DEATHS:
+                self._kill(first)
+                self.loop.outside_at(ends, self._kill, fault.victims[1])
+            case FaultKind.ALL_DEAD:
+                for each in fault.victims:
+                    self._held[each] = ends
+                    self._kill(each)
+            case FaultKind.STOP | FaultKind.FREEZE:
+                self._stop(first, ends, frozen=fault.kind is FaultKind.FREEZE)
+            case FaultKind.HANG:
+                if first in self.processes:
+                    self.processes[first].hang()
+            case FaultKind.PRESSURE | FaultKind.STARVE:
+                only = first if fault.kind is FaultKind.STARVE else ""
+                self.host.pressures.append(Pressure(now, ends, fault.strength, only))
+            case FaultKind.LATE | FaultKind.CUT:
+                self.network.troubles.append(Trouble(now, ends, first, fault.strength))
+            case FaultKind.RESTART:
+                self._terminate(first)
+            case FaultKind.OLD_REDIS:
+                self.redis.save()
+                self.loop.outside_at(ends, self.redis.restore)
+            case FaultKind.LATE_REDIS:
+                for name in self.processes:
+                    trouble = Trouble(now, ends, name, fault.strength, "redis")
+                    self.network.troubles.append(trouble)
+            case FaultKind.WATCHDOG_DEATH:
+                self._kill(WATCHDOG)
+
+    def _kill(self, name: str) -> None:
+        if name in self.processes:
+            self.processes[name].end("killed")
+
+    def _stop(self, name: str, ends: float, *, frozen: bool) -> None:
+        process = self.processes.get(name)
+        if process is not None:
+            process.stop(frozen=frozen)
+            self.loop.outside_at(ends, process.go_on)
+
+    def _terminate(self, name: str) -> None:
+        process = self.processes.get(name)
+        program = None if process is None else self.programs.get(process)
+        if process is not None and program is not None:
+            process.context.run(self.loop.call_soon, program.stop.set)
+
+
+def run(scenario: Scenario) -> Result:
+    """Run one scenario."""
+    return World(scenario).run()
