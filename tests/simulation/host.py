@@ -166,8 +166,12 @@ class Host:
 
     def run_delay(self, process: SimulatedProcess) -> float:
         """Seconds for which it waits for the processor now."""
-        mean = max((each.mean for each in self._pressing(process)), default=0.0)
-        return self._random.expovariate(1 / mean) if mean else 0.0
+        pressing = self._pressing(process)
+        if not pressing:
+            return 0.0
+        most = max(pressing, key=lambda each: each.mean)
+        delay = self._random.expovariate(1 / most.mean)
+        return min(delay, most.ends - self.loop.now)  # then there is enough for all
 
     def is_pressed(self, process: SimulatedProcess) -> bool:
         """Whether others want the processor that this one needs."""

@@ -64,6 +64,12 @@ class Kernel:
         file = self._files.get(path)
         return bytes(file.content) if file else b""
 
+    def holder_of(self, path: str) -> Owner | None:
+        """The process that has a lock on this file."""
+        file = self._files.get(path)
+        holders = [] if file is None else [self._open[each][1] for each in file.locks]
+        return holders[0] if holders else None
+
     # System calls
 
     def _open_file(self, path: object, flags: int, mode: int = 0o777) -> int:

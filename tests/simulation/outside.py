@@ -20,6 +20,9 @@ from unittest.mock import patch
 from callcenter.platform.core import beats
 from callcenter.telephony.asterisk import ari
 from callcenter.telephony.asterisk.cluster import member_files, membership
+from callcenter.telephony.asterisk.fence import Fence
+from callcenter.telephony.calls.conversation.caller_audio import CallerAudio
+from callcenter.telephony.calls.conversation.in_call_codes import InCallCodeReader
 from callcenter.telephony.calls.journal import spool
 from callcenter.telephony.controller import lost_call_recovery, takeover
 from tests.seeds import SeededRandom
@@ -99,8 +102,11 @@ def replaced(
         "unit_of_work": database.unit_of_work,
     }
     with ExitStack() as stack:
-        for module, name, value in [
+        for owner, name, value in [
             (time, "monotonic", loop.time),
+            (Fence.__init__, "__defaults__", (loop.time,)),
+            (CallerAudio.__init__, "__defaults__", (loop.time,)),
+            (InCallCodeReader.__init__, "__defaults__", (loop.time,)),
             (time, "time", lambda: EPOCH + loop.time()),
             (secrets, "token_hex", new_token),
             (beats, "_PHASE", _Beats()),
@@ -117,7 +123,7 @@ def replaced(
             (uuid, "uuid4", new_uuid),
             *_everywhere("datetime", datetime, _clock(loop)),
         ]:
-            stack.enter_context(patch.object(module, name, value))
+            stack.enter_context(patch.object(owner, name, value))
         state = random_module.getstate()
         random_module.seed(random.getrandbits(64))
         stack.callback(random_module.setstate, state)

@@ -75,6 +75,10 @@ class ConsultantTelephone:
         self._random = random
         self._calls: set[str] = set()
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._calls)
+
     def rings(self, channel: SwitchChannel) -> None:
         channel.party = self
         if self._calls:

@@ -12,10 +12,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.simulation.host import SimulatedProcess
 from tests.simulation.switch import Request, SwitchChannel
 
 if TYPE_CHECKING:
-    from tests.simulation.host import SimulatedProcess
     from tests.simulation.world import World
 
 INTERVAL = 0.25  # seconds between two looks
@@ -24,6 +24,14 @@ FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
 SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
 OUTCOME_LIMIT = 60.0  # seconds after the last call
 TROUBLE_MEMORY = 10.0  # seconds after which a trouble of the network explains nothing any more
+
+
+WATCHDOG = "watchdog"  #: the name of its process: it looks after those who do not talk
+
+
+def is_conversation(channel: SwitchChannel) -> bool:
+    """Whether the channel is in a bridge with another."""
+    return channel.bridge is not None and len(channel.bridge.channels) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +67,14 @@ class Monitor:
     def look(self) -> None:
         """Look at all that is to be seen now."""
         world = self._world
-        is_anybody_able = any(map(self._is_able, world.processes.values()))
+        able = [each for each in world.processes.values() if self._is_able(each)]
+        controllers = [each for each in able if each.name != WATCHDOG]
         calls = self._look_for_two_servers()
         for channel in world.callers_in_switch():
             if channel.place != "stasis":
                 self._unserved.pop(channel.id, None)
                 self._silent.pop(channel.id, None)
-            elif is_anybody_able:
+            elif controllers if is_conversation(channel) else able:
                 self._look_at_service(channel, calls.get(channel.id))
                 self._look_at_silence(channel)
         for process in world.processes.values():
@@ -84,10 +93,16 @@ class Monitor:
             and not world.network.is_troubled(process, since=world.loop.now - 5.0)
         )
 
+    def _is_being_taken_late(self, instance: str) -> bool:
+        """Whether one that waits for the processor itself takes over from this instance."""
+        claim = f"{self._world.servers.settings.members}/{instance}.claim"
+        holder = self._world.kernel.holder_of(claim)
+        return isinstance(holder, SimulatedProcess) and holder.is_pressed
+
     def _look_for_two_servers(self) -> dict[str, "SimulatedProcess"]:
         servers: dict[str, SimulatedProcess] = {}
         for process, program in self._world.programs.items():
-            if process.is_dead or process.is_frozen or program.is_fenced:
+            if not process.is_able or program.is_fenced:
                 continue
             for call_id in program.call_ids:
                 other = servers.setdefault(call_id, process)
@@ -100,6 +115,8 @@ class Monitor:
         is_served = (
             owner is not None and server is owner and (owner.is_able or owner.is_pressed)
         )
+        if not is_served and self._is_being_taken_late(channel.application):
+            return
         unserved = 0.0 if is_served else self._unserved.get(channel.id, 0.0) + INTERVAL
         self._unserved[channel.id] = unserved
         self.longest_unserved = max(self.longest_unserved, unserved)
@@ -108,8 +125,7 @@ class Monitor:
             self.report(f"call {channel.id} served by nobody, was {channel.application}'s")
 
     def _look_at_silence(self, channel: SwitchChannel) -> None:
-        inside = channel.bridge.channels if channel.bridge is not None else []
-        hears = bool(channel.playbacks) or channel.has_music or len(inside) > 1
+        hears = bool(channel.playbacks) or channel.has_music or is_conversation(channel)
         silent = 0.0 if hears else self._silent.get(channel.id, 0.0) + INTERVAL
         self._silent[channel.id] = silent
         owner = self._world.process_of(channel.application)
@@ -155,7 +171,7 @@ class Monitor:
         if channel.application == request.application or "move" in request.path:
             return
         owner = self._world.process_of(channel.application)
-        is_alive = owner is not None and not owner.is_dead
+        is_alive = owner is not None and owner.is_able
         if is_alive and request.sent_at > channel.changed_hands_at:
             self.report(
                 f"{request.process.name} acted on call {channel.id} of {channel.application}: "

@@ -100,6 +100,7 @@ class Distribution:
     """The distributor's server: leases of consultants, and who waits."""
 
     clock: Callable[[], float]
+    is_busy: Callable[[str], bool]  #: whether the telephone of an extension is in a call
     roster: dict[str, Consultant]
     leases: dict[str, Lease] = field(default_factory=dict)
     waiting: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -127,7 +128,9 @@ class Distribution:
         free = [
             each
             for each in self.roster
-            if each not in self.leases and self.rests_until.get(each, 0.0) <= now
+            if each not in self.leases
+            and self.rests_until.get(each, 0.0) <= now
+            and not self.is_busy(each)
         ]
         order = sorted(self.waiting, key=lambda each: self.waiting[each])
         if call_id in order[: len(free)]:

@@ -51,6 +51,10 @@ class Party(Protocol):
 class Telephone(Protocol):
     """What is called by a controller."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is in a call, or rings."""
+
     def rings(self, channel: "SwitchChannel") -> None:
         """A channel to it was made: it may answer, or hang up."""
 

@@ -22,12 +22,11 @@ from tests.simulation.loop import NumberedTask, VirtualLoop
 from tests.simulation.network import Network, SessionFactory, Trouble
 from tests.simulation.outside import discard, replaced, without_collection
 from tests.simulation.parties import Caller, ConsultantTelephone, UnifiedCenter
-from tests.simulation.properties import INTERVAL, Monitor, Violation
+from tests.simulation.properties import INTERVAL, WATCHDOG, Monitor, Violation
 from tests.simulation.scenario import Fault, FaultKind, Scenario
 from tests.simulation.servers import Consultant, Database, Distribution, RedisServer
 from tests.simulation.switch import EPOCH, SimulatedSwitch, SwitchChannel
 
-WATCHDOG = "watchdog"
 SETTLE_TIME = 150.0  # seconds after the last call in which all ends
 NEAR = 100  #: lines of the trace before a violation that are printed
 _SETTINGS = Settings(_env_file=None, var=Path("/nonexistent"))
@@ -104,7 +103,7 @@ class World:
         self.servers = Servers(
             self.network,
             self.redis,
-            Distribution(lambda: EPOCH + self.loop.now, roster),
+            Distribution(lambda: EPOCH + self.loop.now, self._is_busy, roster),
             self.database,
             settings,
             self.outcomes_by_cel,
@@ -135,6 +134,9 @@ class World:
     def process_of(self, instance: str) -> SimulatedProcess | None:
         """The process that is, or was, this instance."""
         return self._instances.get(instance)
+
+    def _is_busy(self, extension: str) -> bool:
+        return self.switch.telephones[extension].is_busy
 
     # Running
 
