@@ -46,7 +46,7 @@ class SimulatedProcess:
         self.is_dead = False
         self.is_stopped = False  #: by SIGSTOP, or by the freezer
         self.is_frozen = False  #: with its sentinel
-        self.was_frozen = self.was_stopped = False
+        self.was_frozen = self.was_stopped = self.was_deaf = False
         self.hangs_since: float | None = None
         self.killed_for = ""  #: by whom or what, once it was
         self.waited = 0.0  #: seconds for the processor, of waits that are over
@@ -145,10 +145,11 @@ class SimulatedProcess:
 class Host:
     """The machine on which all processes run."""
 
+    has_sentinels = True  #: which kill what is stopped or hangs
+
     def __init__(self, loop: VirtualLoop, kernel: Kernel, random: SeededRandom) -> None:
         self.loop = loop
         self.kernel = kernel
-        self.has_sentinels = True
         self.pressures: list[Pressure] = []
         self._random = random
         self.running: SimulatedProcess | None = None  #: which has the processor now
@@ -166,8 +167,7 @@ class Host:
 
     def run_delay(self, process: SimulatedProcess) -> float:
         """Seconds for which it waits for the processor now."""
-        pressing = self._pressing(process)
-        if not pressing:
+        if not self.pressures or not (pressing := self._pressing(process)):
             return 0.0
         most = max(pressing, key=lambda each: each.mean)
         delay = self._random.expovariate(1 / most.mean)
@@ -175,11 +175,9 @@ class Host:
 
     def is_pressed(self, process: SimulatedProcess) -> bool:
         """Whether others want the processor that this one needs."""
-        return any(self._pressing(process))
+        return bool(self.pressures) and any(self._pressing(process))
 
     def _pressing(self, process: SimulatedProcess) -> list[Pressure]:
-        if not self.pressures:
-            return []
         now = self.loop.now
         return [
             each
@@ -203,8 +201,6 @@ class Host:
                 return
             record = parse_record(self.kernel.read(process.member_file))
             ticks = 0 if record.flags & MemberFlag.LEFT else record.ticks
-            found = diagnosis.look(
-                self.loop.now, process.state, process.ran, process.waited, ticks
-            )
+            found = diagnosis.look(self.loop.now, process.state, process.ran, process.waited, ticks)
             if found and self.has_sentinels:
                 process.end(found)

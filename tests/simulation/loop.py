@@ -109,7 +109,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(
         self,
         callback: Callable[[Unpack[Ts]], object],
-        *args: Unpack[Ts],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.Handle:
         context = copy_context() if context is None else context
@@ -123,7 +123,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self,
         when: float,
         callback: Callable[[Unpack[Ts]], object],
-        *args: Unpack[Ts],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         context = copy_context() if context is None else context
@@ -136,7 +136,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self,
         delay: float,
         callback: Callable[[Unpack[Ts]], object],
-        *args: Unpack[Ts],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self.now + delay, callback, *args, context=context)
@@ -156,7 +156,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return NumberedTask(next(self._numbers), coro, self, context)
 
     def run_in_executor(
-        self, executor: object, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+        self, executor: object, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Run it at once: there are no threads here."""
         future: asyncio.Future[T] = self.create_future()

@@ -135,9 +135,7 @@ class Link:
 
     def send_to_server(self, text: str) -> None:
         now = self._network.loop.now
-        self._to_server = max(
-            self._to_server, self._network.arrival(self.process, self._server)
-        )
+        self._to_server = max(self._to_server, self._network.arrival(self.process, self._server))
         self._network.loop.outside_at(self._to_server, self._at_server, text, now)
 
     def _at_server(self, text: str, sent_at: float) -> None:
@@ -149,9 +147,7 @@ class Link:
             self.session.receive(text, sent_at)
 
     def send_to_client(self, text: str) -> None:
-        self._to_client = max(
-            self._to_client, self._network.arrival(self.process, self._server)
-        )
+        self._to_client = max(self._to_client, self._network.arrival(self.process, self._server))
         client = self.client
         if client is not None:
             self._network.loop.call_at(
@@ -177,9 +173,7 @@ class Link:
         self.session = None
         if self.client is not None:
             arrives = self._network.arrival(self.process, self._server)
-            self._network.loop.call_at(
-                arrives, self.client.break_off, context=self.process.context
-            )
+            self._network.loop.call_at(arrives, self.client.break_off, context=self.process.context)
 
 
 class _RawSocket:

@@ -14,7 +14,7 @@ class Caller:
         self._loop = loop
         self._switch = switch
         self._random = random
-        self._patience = random.uniform(20, 120)
+        self._patience = random.uniform(15, 60)
         self.channel: SwitchChannel | None = None
         self.number = f"+7701{random.randrange(10**7):07d}"
         self.is_in_fallback = False
@@ -55,7 +55,7 @@ class Caller:
     def _end_talk(self, who: SwitchChannel) -> None:
         self._hang_up(who)
         if self.channel is not None:  # and if nobody ends the call, after a while the caller does
-            self._loop.outside_after(30.0, self._hang_up, self.channel)
+            self._loop.outside_after(20.0, self._hang_up, self.channel)
 
     def _lose_patience(self) -> None:
         if self.channel is not None and self._talks_since is None:

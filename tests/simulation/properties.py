@@ -6,7 +6,8 @@
 4. What was claimed ends in exactly one outcome.
 5. A conversation goes on as long as both parties want it to.
 6. Nothing is left in the switch when all callers have gone.
-7. No exception of ours is logged.
+7. No controller serves a call that is gone.
+8. No exception of ours is logged.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ INTERVAL = 0.25  # seconds between two looks
 UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
 FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
 SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
-OUTCOME_LIMIT = 60.0  # seconds after the last call
+GHOST_LIMIT = 15.0  # seconds for which a call outlives its channel
 TROUBLE_MEMORY = 10.0  # seconds after which a trouble of the network explains nothing any more
 
 
@@ -55,6 +56,7 @@ class Monitor:
         self._world = world
         self._unserved: dict[str, float] = {}
         self._silent: dict[str, float] = {}
+        self._gone: dict[str, float] = {}
         self._seen: set[str] = set()
 
     def report(self, what: str) -> None:
@@ -79,6 +81,7 @@ class Monitor:
                 self._look_at_silence(channel)
         for process in world.processes.values():
             self._look_at_fence(process)
+        self._look_for_ghosts()
 
     def _is_able(self, process: "SimulatedProcess") -> bool:
         """Whether it could take over now."""
@@ -112,9 +115,7 @@ class Monitor:
 
     def _look_at_service(self, channel: SwitchChannel, server: "SimulatedProcess | None") -> None:
         owner = self._world.process_of(channel.application)
-        is_served = (
-            owner is not None and server is owner and (owner.is_able or owner.is_pressed)
-        )
+        is_served = owner is not None and server is owner and (owner.is_able or owner.is_pressed)
         if not is_served and self._is_being_taken_late(channel.application):
             return
         unserved = 0.0 if is_served else self._unserved.get(channel.id, 0.0) + INTERVAL
@@ -135,6 +136,16 @@ class Monitor:
         if silent > SILENCE_LIMIT:
             self.report(f"call {channel.id} hears nothing at {channel.application}")
 
+    def _look_for_ghosts(self) -> None:
+        """Look for calls that a controller serves and the switch has no more."""
+        present = self._world.switch.channels
+        for process in filter(self._is_able, self._world.processes.values()):
+            for call_id in self._world.programs[process].call_ids - present.keys():
+                gone = self._gone.get(call_id, 0.0) + INTERVAL
+                self._gone[call_id] = gone
+                if gone > GHOST_LIMIT:
+                    self.report(f"{process.name} serves call {call_id}, which is gone")
+
     def _look_at_fence(self, process: "SimulatedProcess") -> None:
         program = self._world.programs.get(process)
         if program is None or process.is_dead or not program.is_fenced:
@@ -152,7 +163,7 @@ class Monitor:
             "left": is_stopping,
             "stopped": process.was_stopped,
             "hanging": process.hangs_since is not None,
-            "fenced": is_stopping or process.was_frozen or is_troubled,
+            "fenced": is_stopping or process.was_frozen or is_troubled or process.was_deaf,
         }
         if not allowed.get(why, False):
             self.report(f"{process.name} ended though it was merely late, or well: {why}")

@@ -23,8 +23,11 @@ class FaultKind(StrEnum):
     LATE = "late"  #: what one sends to Asterisk, and hears from it, is late
     CUT = "cut"  #: one cannot reach Asterisk
     RESTART = "restart"  #: in order, by SIGTERM
+    EMPTY_REDIS = "empty redis"  #: Redis comes back without anything, as it is set up to
     OLD_REDIS = "old redis"  #: Redis comes back as it was seconds ago
     LATE_REDIS = "late redis"
+    DEAF = "deaf"  #: the switch answers one, and sends it no events, until it connects again
+    SWITCH_RESTART = "switch restart"  #: all calls end, and it takes seconds
     WATCHDOG_DEATH = "watchdog death"
 
 
@@ -40,8 +43,11 @@ _WEIGHTS = {
     FaultKind.LATE: 2,
     FaultKind.CUT: 2,
     FaultKind.RESTART: 3,
-    FaultKind.OLD_REDIS: 2,
+    FaultKind.EMPTY_REDIS: 2,
+    FaultKind.OLD_REDIS: 1,
     FaultKind.LATE_REDIS: 1,
+    FaultKind.DEAF: 2,
+    FaultKind.SWITCH_RESTART: 1,
     FaultKind.WATCHDOG_DEATH: 1,
 }
 

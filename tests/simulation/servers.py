@@ -6,8 +6,8 @@ disk and outages of these servers come later.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
@@ -33,19 +33,14 @@ TICK = 1.0  # seconds between two words of a controller
 
 
 class RedisServer:
-    """Keys and values; `restore` brings it back as it was."""
+    """Keys and values."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
-        self._snapshot: dict[str, str] = {}
 
-    def save(self) -> None:
-        """Write a snapshot to its disk."""
-        self._snapshot = dict(self.values)
-
-    def restore(self) -> None:
-        """End, and come back with what its disk has: an old server."""
-        self.values = dict(self._snapshot)
+    def restart(self, snapshot: Mapping[str, str]) -> None:
+        """End, and come back with what its disk has: an old server, or an empty one."""
+        self.values = dict(snapshot)
 
 
 class RedisClient:
@@ -176,10 +171,8 @@ class SimulatedDistributor:
     async def run(self) -> None:
         """Tell the server that we live, until cancelled."""
         while True:
-            try:
+            with suppress(DistributorUnavailable):
                 await self.call(lambda: self._server.tick(self._controller))
-            except DistributorUnavailable:
-                pass
             await asyncio.sleep(TICK)
 
     async def call(self, work: Callable[[], Any]) -> Any:
@@ -220,14 +213,10 @@ class SimulatedDistributor:
         self, consultant: Consultant, live_controllers: Iterable[str], call_id: str
     ) -> AsyncIterator["SimulatedPlace"]:
         living = set(live_controllers)
-        try:
+        with suppress(DistributorUnavailable):
             call_id = await self.call(
-                lambda: self._server.adopt(
-                    consultant.extension, self._controller, call_id, living
-                )
+                lambda: self._server.adopt(consultant.extension, self._controller, call_id, living)
             )
-        except DistributorUnavailable:
-            pass
         place = SimulatedPlace(self, self._server, call_id, self._controller, 0.0)
         try:
             yield place
@@ -276,12 +265,8 @@ class SimulatedPlace:
         )
 
     async def leave(self) -> None:
-        try:
-            await self._distributor.call(
-                lambda: self._server.leave(self.call_id, self._controller)
-            )
-        except DistributorUnavailable:
-            pass
+        with suppress(DistributorUnavailable):
+            await self._distributor.call(lambda: self._server.leave(self.call_id, self._controller))
 
 
 class QuietQueue:
@@ -396,4 +381,3 @@ class Database:
 async def nothing(*_: object, **__: object) -> list[Any]:
     """In place of stores of which the simulation has no rows."""
     return []
-

@@ -140,10 +140,12 @@ class AriSession:
     def __init__(self, switch: "SimulatedSwitch", application: Application, link: Link) -> None:
         self.application = application
         self.link = link
+        self.is_deaf = False  #: its events are lost, and answers are not
         self._switch = switch
 
     def send(self, event: Json) -> None:
-        self.link.send_to_client(json.dumps(event))
+        if not self.is_deaf or event["type"] == "RESTResponse":
+            self.link.send_to_client(json.dumps(event))
 
     def receive(self, text: str, sent_at: float) -> None:
         message = json.loads(text)
@@ -181,15 +183,48 @@ class SimulatedSwitch:
         self.telephones: dict[str, Telephone] = {}
         self.on_request: Callable[[Request, SwitchChannel | None], None] | None = None
         self._offers: dict[str, SwitchChannel] = {}
+        self._playbacks: dict[str, tuple[SwitchChannel, Playback]] = {}
         self._numbers = itertools.count(1)
         self._startup_time = self._timestamp()
+        self._is_up = True
 
     def _timestamp(self) -> str:
         return datetime.fromtimestamp(EPOCH + self.loop.now, UTC).isoformat(timespec="milliseconds")
 
+    # Its end and its start
+
+    def end(self) -> None:
+        """End at once: all channels are gone, and nobody hears of it."""
+        self._is_up = False
+        channels, apps = [*self.channels.values()], [*self.applications.values()]
+        for each in (self.channels, self.bridges, self.applications, self.variables):
+            each.clear()
+        self._offers.clear()
+        self._playbacks.clear()
+        for channel in channels:
+            channel.place, channel.bridge = "ended", None
+            channel.playbacks.clear()
+            if channel.party is not None:
+                channel.party.has_ended(channel)
+        for app in apps:
+            if app.session is not None:
+                app.session.link.close_server()
+
+    def boot(self) -> None:
+        """Be there again, as another process."""
+        self._is_up, self._startup_time = True, self._timestamp()
+
+    def deafen(self, application: str) -> None:
+        """Send no more events by the present connection of this application."""
+        app = self.applications.get(application)
+        if app is not None and app.session is not None:
+            app.session.is_deaf = True
+
     # Connections
 
     def accept(self, application: str, link: Link) -> Session | int:
+        if not self._is_up:
+            return 503
         app = self.applications.setdefault(application, Application(application))
         if app.session is not None:
             app.session.send({"type": "ApplicationReplaced", "application": application})
@@ -208,6 +243,8 @@ class SimulatedSwitch:
             self.applications.pop(app.name, None)
 
     def list_of(self, kind: str) -> tuple[int, str]:
+        if not self._is_up:
+            return 0, ""
         lists: dict[str, Callable[[], list[Json]]] = {
             "applications": lambda: [self._of_application(e) for e in self.applications.values()],
             "bridges": lambda: [self._of_bridge(each) for each in self.bridges.values()],
@@ -278,6 +315,10 @@ class SimulatedSwitch:
             party=party,
             state="Up",
         )
+        if not self._is_up:
+            channel.place = "ended"
+            party.has_ended(channel)
+            return channel
         self.channels[channel.id] = channel
         if int(EPOCH + self.loop.now) < int(self.variables.get("OVERLOADED_UNTIL", "0")):
             self._fall_back(channel, "OVERLOADED")
@@ -352,6 +393,8 @@ class SimulatedSwitch:
         is_in_stasis = channel.place == "stasis"
         channel.place, channel.cause, channel.state = "ended", cause, "Down"
         self._take_out(channel)
+        for each in channel.playbacks:
+            self._playbacks.pop(each.id, None)
         channel.playbacks.clear()
         if is_in_stasis:
             self._publish(channel, "ChannelHangupRequest", cause=cause)
@@ -378,7 +421,9 @@ class SimulatedSwitch:
     # Playbacks
 
     def _play(self, channel: SwitchChannel, playback: str, sounds: list[str]) -> None:
-        channel.playbacks.append(Playback(playback, sounds))
+        made = Playback(playback, sounds)
+        self._playbacks[playback] = (channel, made)
+        channel.playbacks.append(made)
         if len(channel.playbacks) == 1:
             self._begin_playback(channel)
 
@@ -394,6 +439,7 @@ class SimulatedSwitch:
         if playback.is_over or channel.place == "ended":
             return
         playback.is_over = True
+        self._playbacks.pop(playback.id, None)
         is_first = channel.playbacks[0] is playback
         channel.playbacks.remove(playback)
         event = {
@@ -589,13 +635,9 @@ class SimulatedSwitch:
         self._end_playback(*self._find_playback(playback))
 
     def _find_playback(self, playback: str) -> tuple[SwitchChannel, Playback]:
-        channel_id = playback.removeprefix("play-")
-        for channel in self.channels.values():
-            if channel_id.startswith(channel.id):
-                for each in channel.playbacks:
-                    if each.id == playback:
-                        return channel, each
-        raise Refused(404, "Playback not found")
+        if playback not in self._playbacks:
+            raise Refused(404, "Playback not found")
+        return self._playbacks[playback]
 
     # Bridges
 

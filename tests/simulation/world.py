@@ -16,14 +16,15 @@ from callcenter.telephony.asterisk.fence import Fenced
 from callcenter.telephony.calls.outcomes import Outcome
 from tests.seeds import SeededRandom
 from tests.simulation.controller import Servers, SimulatedController, SimulatedWatchdog
-from tests.simulation.host import START_TIME, Host, Pressure, SimulatedProcess
+from tests.simulation.faults import FaultInjector
+from tests.simulation.host import START_TIME, Host, SimulatedProcess
 from tests.simulation.kernel import Kernel, KernelPath
 from tests.simulation.loop import NumberedTask, VirtualLoop
-from tests.simulation.network import Network, SessionFactory, Trouble
+from tests.simulation.network import Network, SessionFactory
 from tests.simulation.outside import discard, replaced, without_collection
 from tests.simulation.parties import Caller, ConsultantTelephone, UnifiedCenter
 from tests.simulation.properties import INTERVAL, WATCHDOG, Monitor, Violation
-from tests.simulation.scenario import Fault, FaultKind, Scenario
+from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Consultant, Database, Distribution, RedisServer
 from tests.simulation.switch import EPOCH, SimulatedSwitch, SwitchChannel
 
@@ -83,13 +84,13 @@ class World:
         self.switch = SimulatedSwitch(self.loop)
         self.database = Database(self.network)
         self.monitor = Monitor(self)
+        self.faults = FaultInjector(self)
         self.processes: dict[str, SimulatedProcess] = {}
         self.programs: dict[SimulatedProcess, Program] = {}
         self.outcomes_by_cel: dict[str, Outcome] = {}
         self.claimed: dict[str, None] = {}
         self._trace: list[str] = []
         self._callers: list[Caller] = []
-        self._held: dict[str, float] = {}  # names that are not started again before a moment
         self._random = SeededRandom(f"{seed} world")
         self._instances: dict[str, SimulatedProcess] = {}
         settings = _SETTINGS.model_copy()
@@ -192,7 +193,7 @@ class World:
             self._start(f"line-{number}")
         self._start(WATCHDOG)
         for fault in self.scenario.faults:
-            self.loop.outside_after(fault.at, self._inject, fault)
+            self.loop.outside_after(fault.at, self.faults.inject, fault)
         at = START_TIME + 2.0
         while at < self.scenario.length:
             self.loop.outside_after(at, self._call)
@@ -276,66 +277,12 @@ class World:
         if self.processes.get(process.name) is process:
             del self.processes[process.name]
             again_at = max(
-                self.loop.now + self.scenario.restart_delay, self._held.get(process.name, 0.0)
+                self.loop.now + self.scenario.restart_delay, self.faults.held.get(process.name, 0.0)
             )
             self.loop.outside_at(again_at, self._start, process.name)
 
     def _take_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.monitor.report(f"{context['message']}: {context.get('exception')!r}")
-
-    # Faults
-
-    def _inject(self, fault: Fault) -> None:
-        self.trace(f"FAULT {fault}")
-        now, ends = self.loop.now, self.loop.now + fault.length
-        first = fault.victims[0]
-        match fault.kind:
-            case FaultKind.KILL:
-                self._kill(first)
-            case FaultKind.TWO_DEATHS:
-                self._kill(first)
-                self.loop.outside_at(ends, self._kill, fault.victims[1])
-            case FaultKind.ALL_DEAD:
-                for each in fault.victims:
-                    self._held[each] = ends
-                    self._kill(each)
-            case FaultKind.STOP | FaultKind.FREEZE:
-                self._stop(first, ends, frozen=fault.kind is FaultKind.FREEZE)
-            case FaultKind.HANG:
-                if first in self.processes:
-                    self.processes[first].hang()
-            case FaultKind.PRESSURE | FaultKind.STARVE:
-                only = first if fault.kind is FaultKind.STARVE else ""
-                self.host.pressures.append(Pressure(now, ends, fault.strength, only))
-            case FaultKind.LATE | FaultKind.CUT:
-                self.network.troubles.append(Trouble(now, ends, first, fault.strength))
-            case FaultKind.RESTART:
-                self._terminate(first)
-            case FaultKind.OLD_REDIS:
-                self.redis.save()
-                self.loop.outside_at(ends, self.redis.restore)
-            case FaultKind.LATE_REDIS:
-                for name in self.processes:
-                    trouble = Trouble(now, ends, name, fault.strength, "redis")
-                    self.network.troubles.append(trouble)
-            case FaultKind.WATCHDOG_DEATH:
-                self._kill(WATCHDOG)
-
-    def _kill(self, name: str) -> None:
-        if name in self.processes:
-            self.processes[name].end("killed")
-
-    def _stop(self, name: str, ends: float, *, frozen: bool) -> None:
-        process = self.processes.get(name)
-        if process is not None:
-            process.stop(frozen=frozen)
-            self.loop.outside_at(ends, process.go_on)
-
-    def _terminate(self, name: str) -> None:
-        process = self.processes.get(name)
-        program = None if process is None else self.programs.get(process)
-        if process is not None and program is not None:
-            process.context.run(self.loop.call_soon, program.stop.set)
 
 
 def run(scenario: Scenario) -> Result:

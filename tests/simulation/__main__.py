@@ -1,0 +1,77 @@
+"""`make simulate`: runs seeds of the simulation, and shows the first that breaks a property."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+
+import click
+
+from tests.simulation.ablation import SAFEGUARDS
+from tests.simulation.scenario import draw
+from tests.simulation.world import Result, run
+
+PROGRESS = 100  # seeds between two lines
+BY_NAME = {each.name: each for each in SAFEGUARDS}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--seeds", default=300, show_default=True, type=click.IntRange(min=1))
+@click.option("--start", default=0, show_default=True, help="The first seed.")
+@click.option("--length", default=60.0, show_default=True, help="Seconds of calls and faults.")
+@click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes.")
+@click.option("--trace", "shows_trace", is_flag=True, help="Show the trace of each seed.")
+@click.option("--digest", is_flag=True, help="Show a hash of each trace.")
+@click.option("--without", type=click.Choice(sorted(BY_NAME)), help="Take out a safeguard.")
+def main(
+    seeds: int,
+    start: int,
+    length: float,
+    jobs: int,
+    shows_trace: bool,
+    digest: bool,
+    without: str | None,
+) -> None:
+    """Run SEEDS worlds, each with the faults of its seed; a seed repeats byte for byte."""
+    began = time.perf_counter()
+    calls = 0
+    for count, result in enumerate(_results(range(start, start + seeds), length, jobs, without), 1):
+        calls += result.calls
+        if digest:
+            click.echo(f"{result.scenario.seed} {result.digest}")
+        if shows_trace or result.violations:
+            click.echo("\n".join(result.trace))
+        if result.violations:
+            click.echo(f"\nseed {result.scenario.seed} breaks {len(result.violations)}:")
+            for each in result.violations:
+                click.echo(f"  {each}")
+            sys.exit(1)
+        if count % PROGRESS == 0:
+            click.echo(f"{count} of {seeds} seeds, {calls} calls", err=True)
+    seconds = time.perf_counter() - began
+    click.echo(f"{seeds} seeds, {calls} calls, {seconds:.1f} s: all properties hold")
+
+
+def _results(seeds: range, length: float, jobs: int, without: str | None) -> Iterator[Result]:
+    work = partial(run_seed, length=length, without=without)
+    if jobs == 1 or len(seeds) == 1:
+        yield from map(work, seeds)
+        return
+    pool = ProcessPoolExecutor(jobs)
+    try:
+        yield from pool.map(work, seeds, chunksize=10)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_seed(seed: int, *, length: float, without: str | None = None) -> Result:
+    """Run one seed, perhaps without one safeguard."""
+    with nullcontext() if without is None else BY_NAME[without].without():
+        return run(draw(seed, length))
+
+
+if __name__ == "__main__":
+    main(prog_name="simulate")

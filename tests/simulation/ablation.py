@@ -1,0 +1,156 @@
+"""Safeguards of the product, each taken out by itself: a simulation that misses it is too weak.
+
+Each is a context manager within which one safeguard is gone. `tests/simulation/test_ablation.py`
+finds each of them within a hundred seeds; `docs/decisions/0117` has the table.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from callcenter.platform.core.errors import OperationFailed
+from callcenter.telephony.asterisk.channel import Channel
+from callcenter.telephony.asterisk.channel_registry import ChannelRegistry
+from callcenter.telephony.asterisk.cluster import member_files, membership, orphaned_calls
+from callcenter.telephony.asterisk.cluster.admission import AdmissionControl
+from callcenter.telephony.asterisk.cluster.leaked_channels import LeakedChannelReaper
+from callcenter.telephony.asterisk.cluster.member_files import MemberRecord
+from callcenter.telephony.asterisk.cluster.membership import ClusterMembership
+from callcenter.telephony.asterisk.cluster.orphaned_calls import OrphanedChannels, TakeoverResult
+from callcenter.telephony.asterisk.cluster.watchdog import Watchdog
+from callcenter.telephony.asterisk.fence import Fence
+from callcenter.telephony.asterisk.node import AsteriskNode
+from callcenter.telephony.controller.call_state_store import RedisCallStateStore
+from callcenter.telephony.controller.lost_call_recovery import LostCallRecovery
+from tests.simulation.host import Host
+
+SILENCE = 1.4  # seconds without a turn after which the rule of before took a member for dead
+
+Ablation = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguard:
+    """A safeguard, and what takes it out."""
+
+    name: str
+    decision: int  #: the number of the decision that it stands in
+    without: Ablation
+    found_at: int = 0  #: the first seed that finds it missing
+
+
+def _replaced(owner: object, name: str, value: object) -> Ablation:
+    return lambda: patch.object(owner, name, value)
+
+
+async def _for_ever(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+def _late_are_dead() -> AbstractContextManager[object]:
+    """The rule before decision 82: whoever is silent is dead."""
+    read, turned = member_files.read_members, dict[tuple[str, str], tuple[int, float]]()
+
+    def read_members(folder: Any, but_for: str = "") -> Iterator[tuple[str, MemberRecord, bool]]:
+        now = asyncio.get_running_loop().time()
+        for name, record, is_alive in read(folder, but_for):
+            seen = turned.get((but_for, name))
+            if seen is None or seen[0] != record.ticks:
+                seen = turned[but_for, name] = (record.ticks, now)
+            yield name, record, is_alive and now - seen[1] <= SILENCE
+
+    return patch.object(member_files, "read_members", read_members)
+
+
+@contextmanager
+def _claimed_by_all(folder: Any, instance: str) -> Iterator[bool]:
+    yield True
+
+
+@asynccontextmanager
+async def _plain_timeout(seconds: float) -> Any:
+    async with asyncio.timeout(seconds):
+        yield
+
+
+def _takes_over_once() -> AbstractContextManager[object]:
+    original = ClusterMembership.with_claim
+
+    async def with_claim(self: ClusterMembership, instance: str, action: Any) -> None:
+        async def once(instance: str) -> None:
+            try:
+                await action(instance)
+            except OperationFailed:
+                self.forget(instance)
+
+        await original(self, instance, once)
+
+    return patch.object(ClusterMembership, "with_claim", with_claim)
+
+
+async def _whole_at_any_rate(
+    registry: ChannelRegistry, orphaned: OrphanedChannels
+) -> TakeoverResult:
+    return replace(await _take_over(registry, orphaned), half=frozenset())
+
+
+_take_over = orphaned_calls.take_over
+
+
+def _has_no_holder(names: Collection[str], named: object, but_for: Collection[str]) -> bool:
+    return False
+
+
+SAFEGUARDS = (
+    Safeguard("lateness is not death", 82, _late_are_dead),
+    Safeguard("one alone has the claim", 82, _replaced(member_files, "claimed", _claimed_by_all)),
+    Safeguard(
+        "who was frozen asks first",
+        82,
+        _replaced(Fence, "is_fenced", property(lambda self: self._fenced.is_set())),
+    ),
+    Safeguard("sentinels kill", 82, _replaced(Host, "has_sentinels", False)),
+    Safeguard(
+        "the frozen are dead after a while",
+        82,
+        _replaced(ClusterMembership, "_is_frozen", lambda *_: False),
+    ),
+    Safeguard(
+        "who is cut off gives up", 82, _replaced(ClusterMembership, "_is_cut_off", lambda *_: False)
+    ),
+    Safeguard("a takeover is tried again", 82, _takes_over_once),
+    Safeguard(
+        "playbacks are stopped before a move",
+        32,
+        _replaced(orphaned_calls, "stop_playbacks", _nothing),
+    ),
+    Safeguard(
+        "calls taken by halves are taken again",
+        56,
+        _replaced(orphaned_calls, "take_over", _whole_at_any_rate),
+    ),
+    Safeguard(
+        "a call has one holder", 32, _replaced(orphaned_calls, "_have_one_holder", _has_no_holder)
+    ),
+    Safeguard(
+        "states of calls are saved", 32, _replaced(RedisCallStateStore, "save", lambda *_: None)
+    ),
+    Safeguard("admission closes", 83, _replaced(AdmissionControl, "observe", lambda *_: False)),
+    Safeguard("the watchdog hands over", 82, _replaced(Watchdog, "_unserved", lambda _: [])),
+    Safeguard("leaks are ended", 59, _replaced(LeakedChannelReaper, "run", _for_ever)),
+    Safeguard("claims are settled", 55, _replaced(AsteriskNode, "settle_claims", _nothing)),
+    Safeguard("lost calls are closed", 25, _replaced(LostCallRecovery, "sweep", _for_ever)),
+    Safeguard("a resync compares", 37, _replaced(Channel, "catch_up", _nothing)),
+    Safeguard(
+        "answers that our lateness delays count",
+        82,
+        _replaced(membership, "answer_within", _plain_timeout),
+    ),
+)

@@ -1,0 +1,79 @@
+"""Seeds of the simulation in which every property holds, and what overload did before."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.ablation import SAFEGUARDS
+from tests.simulation.scenario import Fault, FaultKind, Scenario, draw
+from tests.simulation.world import Result, run
+
+SEEDS, AT_ONCE = 200, 20  # in all, and in one test
+LENGTH = 60.0  # seconds of calls and faults, besides the time until all callers have gone
+HASH_SEEDS = ("1", "4711")
+REPEATED = 6  # seeds that are run in two processes
+
+#: The machine of 27 November: two controllers, many calls, and others want the processors too.
+OVERLOAD = Scenario(
+    seed=27_11,
+    length=60.0,
+    controllers=2,
+    consultants=8,
+    call_interval=0.3,
+    restart_delay=1.0,
+    faults=(Fault(15.0, FaultKind.PRESSURE, ("line-1",), 20.0, 0.6),),
+)
+
+
+def summary(result: Result) -> str:
+    """What is printed of a run that breaks a property."""
+    found = "\n".join(map(str, result.violations))
+    return f"seed {result.scenario.seed}: make simulate START={result.scenario.seed}\n{found}"
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def test_every_property_holds_in_these_seeds(first: int) -> None:
+    for seed in range(first, first + AT_ONCE):
+        result = run(draw(seed, LENGTH))
+        assert not result.violations, summary(result)
+        assert result.calls
+
+
+def test_a_seed_repeats_byte_for_byte_in_another_process() -> None:
+    traces = [
+        subprocess.run(
+            (
+                *(sys.executable, "-m", "tests.simulation", "--trace", "--jobs", "1"),
+                *("--seeds", str(REPEATED), "--digest"),
+            ),
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": each},
+        ).stdout.splitlines()[:-1]  # the last line has the time that it took
+        for each in HASH_SEEDS
+    ]
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 10 * REPEATED
+
+
+def test_ten_minutes_of_the_line_are_served() -> None:
+    result = run(draw(111, 600.0))
+    assert not result.violations, summary(result)
+    assert result.calls > 80
+
+
+def test_an_overloaded_machine_loses_no_call() -> None:
+    result = run(OVERLOAD)
+    assert not result.violations, summary(result)
+    assert "ended: fenced" not in "\n".join(result.trace)
+
+
+def test_lateness_taken_for_death_brings_the_collapse_back() -> None:
+    """As on 27 November, under heartbeats: late controllers take each other's calls, and end."""
+    (former,) = (each for each in SAFEGUARDS if each.name == "lateness is not death")
+    with former.without():
+        result = run(OVERLOAD)
+    broken = [each for each in result.violations if "served by" in each.what]
+    assert len(broken) > 10
