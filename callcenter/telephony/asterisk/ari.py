@@ -68,7 +68,7 @@ PING_INTERVAL = 2.0  # seconds; a silent peer is given up after one and a half o
 CONNECT_TIMEOUT = 5.0  # seconds: a connection that began in a cut network is tried anew after it
 CLOSE_TIMEOUT = 0.5  # seconds for Asterisk to close its side of one that is as good as lost
 DUPLICATE_WINDOW = 4096  # last events among which a duplicate is recognized
-FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 3.0, 10.0  # seconds between attempts to connect
+FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 1.0, 10.0  # seconds between attempts to connect
 NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: what was not sent when we close is never sent
 
 

@@ -45,6 +45,9 @@ ECHO_INTERVAL = 1.0  # seconds between two events that we send to ourselves, whi
 QUIET_ECHO_INTERVAL = 2.0  # seconds between two while no others come
 ECHO_LIMIT = 2.0  # seconds after Asterisk's answer within which the event must come
 CUT_OFF_AFTER = 3.5  # seconds without Asterisk, while another hears it: our calls need that one
+#: Seconds for which another hears Asterisk and we do not: when it comes back each finds it at a
+#: moment of its own (`ari.LAST_DELAY`), and who is the second is not cut off.
+MISSED_AFTER = 1.75
 LATE_AFTER = 0.5  # seconds: a turn of our loop that late explains why we heard nothing
 #: Seconds for which a loop that has the processor does not turn, and is not killed by its sentinel.
 FROZEN_AFTER = 2 * UNSURE_AFTER
@@ -108,6 +111,7 @@ class ClusterMembership:
         self._frozen: set[str] = set()
         self._former = FormerMembers(ari)
         self._served_at = self._late_at = self._heard_at = time.monotonic()
+        self._missed_since = float("inf")  # that another hears Asterisk, and we do not
         self._serials = itertools.count(1)
         self._echoes: dict[int, _Echo] = {}  # that are to come, by serial
         self._judged_since = float("inf")
@@ -333,11 +337,15 @@ class ClusterMembership:
     def _is_cut_off(self, now: float) -> bool:
         """Whether another hears Asterisk while we, who are not late, have not for a while."""
         others = [it for it in self._others.values() if it.flags & MemberFlag.SERVES]
+        if any(it.heard_at > self._heard_at + CUT_OFF_AFTER / 2 for it in others):
+            self._missed_since = min(self._missed_since, now)
+        else:
+            self._missed_since = float("inf")
         return (
             self._serves
             and not self.fence.is_fenced
             and min(now - self._heard_at, now - self._late_at) > CUT_OFF_AFTER
-            and any(it.heard_at > self._heard_at + CUT_OFF_AFTER / 2 for it in others)
+            and now - self._missed_since > MISSED_AFTER
         )
 
     def _look(self, now: float) -> None:
