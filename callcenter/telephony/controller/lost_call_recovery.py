@@ -75,7 +75,7 @@ class LostCallRecovery:
                 continue
             try:
                 lost = await self._missing()
-                await self._close_lost({each: lost[each] for each in lost.keys() & missing})
+                await self._close_lost({i: call for i, call in lost.items() if i in missing})
                 missing = set(lost)
             except DATABASE_FAULTS as exc:
                 log.error("sweep for lost calls failed: %s", exc)

@@ -96,7 +96,7 @@ class Takeover:
             left = await orphaned_calls.find_orphans(
                 self._node.ari, instance, self._node.living_instances(), half
             )
-            for each in half - left.orphans:  # hung up meanwhile
+            for each in sorted(half - left.orphans):  # hung up meanwhile
                 self._channels.untrack(self._channels.track(each))
             taken = await orphaned_calls.take_over(self._channels, left)
             self._half |= {instance: taken.half}
@@ -106,7 +106,7 @@ class Takeover:
         await asyncio.gather(
             *(self._restore_call(call, instance, in_order) for call in taken.calls)
         )
-        for each in left.stranded_consultants:
+        for each in sorted(left.stranded_consultants):
             self._tasks.spawn(self._end_stranded_call(left, each))
         for bridge in left.callerless_conversations:
             await self._recovery.close_conversation(caller_channel_of(bridge))
@@ -144,7 +144,7 @@ class Takeover:
 
     async def _end(self, call: OrphanedCall) -> None:
         """End a call of ours of which nothing is recorded."""
-        for each in {call.leg, *call.inside}:
+        for each in dict.fromkeys((call.leg, *call.inside)):
             await self._channels.hang_up(each)
         if call.bridge:
             await self._channels.destroy(call.bridge)

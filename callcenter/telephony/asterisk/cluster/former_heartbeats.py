@@ -104,8 +104,8 @@ class FormerMembers:
             for each in await self._ari.request("GET", "applications")
         }
         ours = named.pop(self._ari.application, set())
-        for name in named.keys() - alive:
-            for channel in named[name] & ours if name.startswith("line-") else ():
+        for name in sorted(named.keys() - alive):
+            for channel in sorted(named[name] & ours) if name.startswith("line-") else ():
                 await self._remove_name(name, channel)
 
     async def _remove_name(self, application: str, channel: str) -> None:

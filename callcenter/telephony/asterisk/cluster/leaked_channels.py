@@ -65,7 +65,7 @@ class LeakedChannelReaper:
             try:
                 left = await self._scan()
                 before, unowned = unowned, self._find_unowned(left)
-                await asyncio.gather(*(self._end(left, each) for each in before & unowned))
+                await asyncio.gather(*(self._end(left, each) for each in sorted(before & unowned)))
             except Fenced:
                 return
             except OperationFailed as exc:

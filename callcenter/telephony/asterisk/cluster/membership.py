@@ -305,7 +305,7 @@ class ClusterMembership:
             log.critical("ARI unreachable though another controller hears it: calls given up")
             self.fence.give_up()
         elif flags & MemberFlag.SERVES:
-            for instance in self._dead.keys() - self._taking.keys():
+            for instance in sorted(self._dead.keys() - self._taking.keys()):
                 self._taking[instance] = asyncio.create_task(self._take_over(instance))
 
     def _publish(self, **changes: Any) -> None:

@@ -185,12 +185,12 @@ async def take_over(registry: ChannelRegistry, orphaned: OrphanedChannels) -> Ta
 
     Stranded consultants stay: turn them away.
     """
-    for bridge in orphaned.snoop_bridges:
+    for bridge in sorted(orphaned.snoop_bridges):
         await registry.destroy(bridge)
     taking = [_take_call(registry, orphaned, each) for each in sorted(orphaned.call_channels)]
     taken = await asyncio.gather(*taking)
     await asyncio.gather(
-        *map(registry.end, orphaned.leftover_channels - orphaned.stranded_consultants)
+        *map(registry.end, sorted(orphaned.leftover_channels - orphaned.stranded_consultants))
     )
     for bridge in orphaned.callerless_conversations:
         await registry.destroy(bridge)
@@ -205,7 +205,7 @@ async def _take_call(
     """Move the call of this leg; else return the channels of it that may be ours by now."""
     bridge = orphaned.bridge_of(leg)
     inside = orphaned.conversations[bridge] if bridge else frozenset()
-    legs = [each for each in (leg, *(inside - {leg})) if each in orphaned.channels]
+    legs = [each for each in (leg, *sorted(inside - {leg})) if each in orphaned.channels]
     taking = [take_leg(registry, orphaned, each) for each in legs]
     taken = await asyncio.gather(*taking, return_exceptions=True)
     channels = [each for each in taken if isinstance(each, Channel)]

@@ -125,7 +125,7 @@ class Watchdog:
         nobody = members.unserved >= FALLBACK_AFTER
         return [
             instance
-            for instance in members.dead
+            for instance in sorted(members.dead)
             if nobody or members.dead_for(instance) >= UNCLAIMED_AFTER
         ]
 
