@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations
+.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations hunt simulate
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -96,6 +96,13 @@ N ?= 5
 hunt: ## repeat tests with new seeds beside two busy loops, to find races (T="tests/calls/test_storm.py" N=50)
 	@scripts/setup tests
 	@.venv/bin/python -m tests.gate.hunt --times $(N) $(or $(T),$(error say which tests: make hunt T=tests/... N=50))
+
+SEEDS ?= 300
+START ?= 0
+
+simulate: ## run the controllers' cluster in virtual time, with faults from each seed (SEEDS=10000: 20 minutes; START=4711)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --start $(START)
 
 STORMS ?= 5
 

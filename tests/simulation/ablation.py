@@ -147,6 +147,9 @@ SAFEGUARDS = (
     Safeguard("leaks are ended", 59, _replaced(LeakedChannelReaper, "run", _for_ever)),
     Safeguard("claims are settled", 55, _replaced(AsteriskNode, "settle_claims", _nothing)),
     Safeguard("lost calls are closed", 25, _replaced(LostCallRecovery, "sweep", _for_ever)),
+    Safeguard(
+        "echoes find a deaf connection", 82, _replaced(ClusterMembership, "_listen", _for_ever)
+    ),
     Safeguard("a resync compares", 37, _replaced(Channel, "catch_up", _nothing)),
     Safeguard(
         "answers that our lateness delays count",
