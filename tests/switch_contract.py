@@ -14,7 +14,6 @@ import pytest
 from callcenter.telephony.asterisk.ari import Ari, AriRequestFailed, ChannelNotFound, Event
 from tests.polling import until
 
-SOUND = "tone:busy"  # it lasts until it is stopped, on both
 ONE, OTHER = "line-1.aaaa", "line-2.bbbb"
 
 
@@ -23,6 +22,7 @@ class Site(Protocol):
 
     port: int
     endpoint: str  #: of somebody who answers at once
+    sound: str  #: the URI of one that is longer than any of these tests
 
     async def call(self) -> None:
         """Somebody calls, and is offered to all applications."""
@@ -63,9 +63,9 @@ class Client:
         listed = await self.ari.request("GET", "applications")
         return {each["name"]: each["channel_ids"] for each in listed}
 
-    async def played(self, channel_id: str, playback: str) -> None:
+    async def play(self, channel_id: str, playback: str, sound: str) -> None:
         path = f"channels/{channel_id}/play/{playback}"
-        await self.ari.request("POST", path, {"media": SOUND})
+        await self.ari.request("POST", path, {"media": sound})
 
 
 async def _nothing() -> None:
@@ -172,7 +172,7 @@ async def a_channel_that_is_played_to_is_not_moved(site: Site, connect: Connect)
     async with connect(OTHER) as other:
         async with connect(ONE) as one:
             channel = await _claimed(site, one)
-            await one.played(channel["id"], "play-of-one")
+            await one.play(channel["id"], "play-of-one", site.sound)
         await other.ari.request("POST", f"channels/{channel['id']}/move", {"app": OTHER})
         await asyncio.sleep(1.0)
         assert "StasisStart" not in other.of(channel["id"])
@@ -184,7 +184,7 @@ async def a_channel_that_is_played_to_is_not_moved(site: Site, connect: Connect)
 async def a_stopped_playback_is_reported_and_gone(site: Site, connect: Connect) -> None:
     async with connect(ONE) as one:
         channel = await _claimed(site, one)
-        await one.played(channel["id"], "play-1")
+        await one.play(channel["id"], "play-1", site.sound)
         assert (await one.ari.request("GET", "playbacks/play-1"))["id"] == "play-1"
         await one.ari.request("DELETE", "playbacks/play-1")
         await until(lambda: one.named("PlaybackFinished"), "it is reported")
@@ -206,8 +206,10 @@ async def who_originated_a_channel_is_named_with_it(site: Site, connect: Connect
         assert "called-1" in named[ONE]
         query = {"eventSource": "channel:called-1"}
         path = f"applications/{ONE}/subscription"
-        left = await other.ari.request("DELETE", path, query)
-        assert "called-1" not in left["channel_ids"]
+        named_with = [await other.ari.request("DELETE", path, query)]
+        while "called-1" in named_with[-1]["channel_ids"]:  # it counts how often it subscribed
+            named_with.append(await other.ari.request("DELETE", path, query))
+        assert len(named_with) < 5
         await other.ari.request("DELETE", "channels/called-1")
         await until(lambda: "StasisEnd" in other.of("called-1"), "it has ended")
 

@@ -12,6 +12,8 @@ from tests.asterisk.connected_node import place_call
 from tests.protocol.bare_asterisk import SECRET, BareAsterisk
 from tests.switch_contract import CONTRACTS, Contract, connected
 
+SILENCE, LENGTH = b"\xd5", 60  # a sample of A-law; seconds, of 8000 each
+
 pytestmark = pytest.mark.usefixtures("no_task_left")
 
 
@@ -22,6 +24,8 @@ class AsteriskSite:
 
     def __init__(self, asterisk: BareAsterisk, ami: Ami) -> None:
         self.port = asterisk.ari_port
+        self.sound = f"sound:{asterisk.folder}/long"
+        (asterisk.folder / "long.alaw").write_bytes(SILENCE * 8000 * LENGTH)
         self._ami = ami
 
     async def call(self) -> None:

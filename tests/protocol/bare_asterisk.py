@@ -43,6 +43,8 @@ exten => declines,1,Hangup(21)
 exten => offer,1,StasisBroadcast(500,^line-.*)
  same => n,UserEvent(AfterStasis,Status:${STASISSTATUS})
  same => n,Wait(60)
+[fallback]
+exten => s,1,Wait(60)
 """
 
 

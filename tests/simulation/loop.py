@@ -191,8 +191,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def bury(self, owner: Owner) -> None:
         """End all tasks of a process as SIGKILL does: nothing of them runs any more."""
         tasks = [each for each in asyncio.all_tasks(self) if isinstance(each, NumberedTask)]
-        dead = [each for each in tasks if each.owner is owner]
-        self.graveyard += sorted(dead, key=lambda each: each.number)
+        dead = {each.number: each for each in tasks if each.owner is owner}
+        self.graveyard += [dead[number] for number in sorted(dead)]
 
     def run_until(self, end: float) -> None:
         """Run until the clock shows `end`. Raises whatever the outside world raises."""

@@ -17,6 +17,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+import aiohttp
+
 from callcenter.platform.core import beats
 from callcenter.telephony.asterisk import ari
 from callcenter.telephony.asterisk.cluster import member_files, membership
@@ -91,7 +93,7 @@ def replaced(
     def new_token(size: int | None = None) -> str:
         return f"{random.getrandbits(8 * (size or 32)):0{2 * (size or 32)}x}"
 
-    web = SimpleNamespace(**vars(ari.aiohttp))
+    web = SimpleNamespace(**vars(aiohttp))
     web.ClientSession = sessions
     web.TCPConnector = lambda **_: None
     recovery: dict[str, Any] = {

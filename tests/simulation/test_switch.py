@@ -45,6 +45,7 @@ class SimulatedSite:
 
     port = 0
     endpoint = "Local/silence@line/n"
+    sound = "tone:busy"
 
     def __init__(self, switch: SimulatedSwitch) -> None:
         self._switch = switch
