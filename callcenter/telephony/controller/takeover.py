@@ -123,7 +123,7 @@ class Takeover:
 
     async def _restore_call(self, call: OrphanedCall, instance: str, in_order: bool) -> None:
         try:
-            state = await self._load_state(call.leg.id)
+            state = await self._load_state(call)
             if state is None and call.leg.id.startswith(ORIGINATED_PREFIX):
                 await self._end(call)
             else:
@@ -139,8 +139,17 @@ class Takeover:
         except OperationFailed as exc:  # it is leaked now, and ends
             log.error("takeover incomplete: consultant's channel %s: %s", leg, exc)
 
-    async def _load_state(self, leg: str) -> CallState | None:
-        return await self._call_states.load(leg) or await self._recovery.reconstruct_state(leg)
+    async def _load_state(self, call: OrphanedCall) -> CallState | None:
+        """The saved state; that of the appeal if none is saved, or one from before they talked.
+
+        Redis may come back as it was some time ago.
+        """
+        leg = call.leg.id
+        state = await self._call_states.load(leg)
+        is_talking = any(each is not call.leg for each in call.inside)
+        if state is None or (is_talking and not _talks(state)):
+            return await self._recovery.reconstruct_state(leg) or state
+        return state
 
     async def _end(self, call: OrphanedCall) -> None:
         """End a call of ours of which nothing is recorded."""
@@ -154,8 +163,7 @@ class Takeover:
     ) -> tuple[OngoingConversation | None, tuple[str, ...]]:
         """The conversation as it was; parties that do not belong there are let go."""
         others = [each for each in call.inside if each is not call.leg]
-        talks = state is not None and state.stage in (CallStage.TALKING, CallStage.REDIRECTED)
-        if call.bridge is None or state is None or not talks or not others:
+        if call.bridge is None or state is None or not _talks(state) or not others:
             for each in others:
                 await self._channels.hang_up(each)
             if call.bridge:
@@ -217,3 +225,8 @@ class Takeover:
                 await callbacks.release(connection, instance)
         except (SQLAlchemyError, OSError) as exc:
             log.error("callbacks of %s not released yet: %s", instance, type(exc).__name__)
+
+
+def _talks(state: CallState) -> bool:
+    """Whether the caller was in a conversation."""
+    return state.stage in (CallStage.TALKING, CallStage.REDIRECTED)
