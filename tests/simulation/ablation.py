@@ -5,13 +5,14 @@ finds each of them within a hundred seeds; `docs/decisions/0117` has the table.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
 from callcenter.platform.core.errors import OperationFailed
+from callcenter.telephony.asterisk import ari
 from callcenter.telephony.asterisk.channel import Channel
 from callcenter.telephony.asterisk.channel_registry import ChannelRegistry
 from callcenter.telephony.asterisk.cluster import member_files, membership, orphaned_calls
@@ -104,8 +105,23 @@ async def _whole_at_any_rate(
 _take_over = orphaned_calls.take_over
 
 
-def _has_no_holder(names: Collection[str], named: object, but_for: Collection[str]) -> bool:
-    return False
+@contextmanager
+def _forgotten() -> Iterator[None]:
+    """Either of the two is enough: a state that is not in Redis is read from the appeal."""
+    with (
+        patch.object(RedisCallStateStore, "save", lambda *_: None),
+        patch.object(LostCallRecovery, "reconstruct_state", _nothing),
+    ):
+        yield
+
+
+@contextmanager
+def _answers_given_up() -> Iterator[None]:
+    with (
+        patch.object(membership, "answer_within", _plain_timeout),
+        patch.object(ari, "answer_within", _plain_timeout),
+    ):
+        yield
 
 
 SAFEGUARDS = (
@@ -136,12 +152,7 @@ SAFEGUARDS = (
         56,
         _replaced(orphaned_calls, "take_over", _whole_at_any_rate),
     ),
-    Safeguard(
-        "a call has one holder", 32, _replaced(orphaned_calls, "_have_one_holder", _has_no_holder)
-    ),
-    Safeguard(
-        "states of calls are saved", 32, _replaced(RedisCallStateStore, "save", lambda *_: None)
-    ),
+    Safeguard("states of calls are saved, or read from appeals", 32, _forgotten),
     Safeguard("admission closes", 83, _replaced(AdmissionControl, "observe", lambda *_: False)),
     Safeguard("the watchdog hands over", 82, _replaced(Watchdog, "_unserved", lambda _: [])),
     Safeguard("leaks are ended", 59, _replaced(LeakedChannelReaper, "run", _for_ever)),
@@ -154,6 +165,6 @@ SAFEGUARDS = (
     Safeguard(
         "answers that our lateness delays count",
         82,
-        _replaced(membership, "answer_within", _plain_timeout),
+        _answers_given_up,
     ),
 )

@@ -30,6 +30,7 @@ class FaultInjector:
             FaultKind.STARVE: self._press,
             FaultKind.LATE: self._trouble,
             FaultKind.CUT: self._trouble,
+            FaultKind.LATE_RESTART: self._delay_and_terminate,
             FaultKind.RESTART: self._terminate,
             FaultKind.EMPTY_REDIS: self._restart_redis,
             FaultKind.OLD_REDIS: self._restart_redis,
@@ -86,6 +87,10 @@ class FaultInjector:
         for name in self._world.processes:
             trouble = Trouble(self._loop.now, ends, name, fault.strength, "redis")
             self._world.network.troubles.append(trouble)
+
+    def _delay_and_terminate(self, fault: Fault, ends: float) -> None:
+        self._trouble(fault, ends)
+        self._loop.outside_at(ends - 0.5, self._terminate, fault, ends)
 
     def _restart_redis(self, fault: Fault, ends: float) -> None:
         """Have it come back as it is now, or empty."""

@@ -44,6 +44,8 @@ class SimulatedProcess:
         self.context.run(PROCESS.set, self)
         self.member_file = ""  #: path of its member file, once it is one
         self.is_dead = False
+        self.turned_at = 0.0  #: when it had the processor last
+        self.was_pressed_at = float("-inf")  #: when it had to wait for it last
         self.is_stopped = False  #: by SIGSTOP, or by the freezer
         self.is_frozen = False  #: with its sentinel
         self.was_frozen = self.was_stopped = self.was_deaf = False
@@ -106,6 +108,9 @@ class SimulatedProcess:
             return
         self.waited += max(0.0, self.host.loop.now - self._due_since)
         count = len(self._inbox)
+        self.turned_at = self.host.loop.now
+        if self.host.is_pressed(self):
+            self.was_pressed_at = self.turned_at
         self._is_running, self.host.running = True, self
         for _ in range(count):
             self.host.loop.execute(self._inbox.popleft())

@@ -51,6 +51,15 @@ class Network:
             if each.process is process:
                 each.close_client()
 
+    def is_cut(self, process: SimulatedProcess) -> bool:
+        """Whether nothing passes between it and the switch now."""
+        now = self.loop.now
+        return any(
+            (each.process, each.server, each.delay) == (process.name, "switch", 0.0)
+            and each.begins <= now < each.ends
+            for each in self.troubles
+        )
+
     def is_troubled(self, process: SimulatedProcess, *, since: float) -> bool:
         """Whether it was late or cut off at any moment from `since` on."""
         return any(

@@ -21,15 +21,19 @@ class Caller:
         self.is_over = False
         self.hung_up = False  #: the caller did, or the consultant ended the conversation
         self.on_fallback: Callable[[SwitchChannel, str], None] | None = None
+        self.on_first_sound: Callable[[float], None] | None = None
+        self._called_at: float | None = None  # until the first sound
         self._talks_since: float | None = None
 
     def call(self) -> None:
         """Call now."""
+        self._called_at = self._loop.now
         self.channel = self._switch.call(self.number, self)
         self._loop.outside_after(self._patience, self._lose_patience)
 
     def hears(self, channel: SwitchChannel, sounds: Sequence[str]) -> None:
         self.channel = channel
+        self._begin_to_hear()
         for prompt, keys in (("lang_choice", "120"), ("menu_main", "1111113")):
             if any(each.endswith(prompt) for each in sounds) and self._random.random() < 0.85:
                 key = self._random.choice(keys)
@@ -45,12 +49,18 @@ class Caller:
 
     def falls_back(self, channel: SwitchChannel, why: str) -> None:
         self.channel, self.is_in_fallback = channel, True
+        self._begin_to_hear()
         if self.on_fallback is not None:
             self.on_fallback(channel, why)
         self._loop.outside_after(self._random.uniform(5, 25), self._hang_up, channel)
 
     def has_ended(self, channel: SwitchChannel) -> None:
         self.is_over = True
+
+    def _begin_to_hear(self) -> None:
+        if self._called_at is not None and self.on_first_sound is not None:
+            self.on_first_sound(self._called_at)
+        self._called_at = None
 
     def _end_talk(self, who: SwitchChannel) -> None:
         self._hang_up(who)

@@ -7,25 +7,35 @@
 5. A conversation goes on as long as both parties want it to.
 6. Nothing is left in the switch when all callers have gone.
 7. No controller serves a call that is gone.
-8. No exception of ours is logged.
+8. Who calls while all are late hears the fallback, and is not made to wait.
+9. No call is given up because its controller is late.
+10. No exception of ours is logged.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulation.host import SimulatedProcess
-from tests.simulation.switch import Request, SwitchChannel
+from tests.simulation.switch import Request, SwitchBridge, SwitchChannel
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 INTERVAL = 0.25  # seconds between two looks
 UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
+CUT_OFF_LIMIT = 10.0  # seconds, if it could not reach the switch
 FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
 SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
 GHOST_LIMIT = 15.0  # seconds for which a call outlives its channel
 TROUBLE_MEMORY = 10.0  # seconds after which a trouble of the network explains nothing any more
 
+
+#: Seconds from the beginning of a conversation until Redis or the database has heard of it.
+NEWS_LIMIT, LATE_NEWS_LIMIT = 0.1, 6.0
+FIRST_SOUND_LIMIT = 3.0  # seconds from a call until something is heard, in an overload
+OVERLOAD = 0.2  # seconds that processes wait for each turn in the mean: controllers close admission
+OVERLOAD_SEEN = 4.0  # seconds in which they do
+GIVEN_UP, NO_ANSWER = "handed to the dialplan", "no answer from Asterisk"  # in the log
 
 WATCHDOG = "watchdog"  #: the name of its process: it looks after those who do not talk
 
@@ -115,15 +125,33 @@ class Monitor:
 
     def _look_at_service(self, channel: SwitchChannel, server: "SimulatedProcess | None") -> None:
         owner = self._world.process_of(channel.application)
-        is_served = owner is not None and server is owner and (owner.is_able or owner.is_pressed)
+        is_served = (
+            owner is not None
+            and server is owner
+            and (owner.is_able or owner.is_pressed)
+            and not self._world.network.is_cut(owner)
+        )
         if not is_served and self._is_being_taken_late(channel.application):
             return
         unserved = 0.0 if is_served else self._unserved.get(channel.id, 0.0) + INTERVAL
         self._unserved[channel.id] = unserved
         self.longest_unserved = max(self.longest_unserved, unserved)
-        was_frozen = owner is not None and owner.was_frozen
-        if unserved > (FROZEN_LIMIT if was_frozen else UNSERVED_LIMIT):
+        if unserved > self._limit_of(owner):
             self.report(f"call {channel.id} served by nobody, was {channel.application}'s")
+
+    def _limit_of(self, owner: SimulatedProcess | None) -> float:
+        """Seconds for which what it had may be served by nobody."""
+        if owner is not None and owner.was_frozen:
+            return FROZEN_LIMIT
+        if owner is not None and self._is_troubled(owner):
+            return CUT_OFF_LIMIT
+        return UNSERVED_LIMIT
+
+    def _is_troubled(self, process: SimulatedProcess) -> bool:
+        """Whether it could not reach the switch as usual, of late."""
+        since = self._world.loop.now - TROUBLE_MEMORY
+        network, switch = self._world.network, self._world.switch
+        return network.is_troubled(process, since=since) or switch.changed_at >= since
 
     def _look_at_silence(self, channel: SwitchChannel) -> None:
         hears = bool(channel.playbacks) or channel.has_music or is_conversation(channel)
@@ -157,7 +185,8 @@ class Monitor:
         world = self._world
         program = world.programs.get(process)
         is_stopping = program is not None and program.stop.is_set()
-        is_troubled = world.network.is_troubled(process, since=world.loop.now - TROUBLE_MEMORY)
+        network = world.network
+        is_troubled = network.is_troubled(process, since=world.loop.now - TROUBLE_MEMORY)
         allowed = {
             "killed": True,
             "left": is_stopping,
@@ -167,6 +196,25 @@ class Monitor:
         }
         if not allowed.get(why, False):
             self.report(f"{process.name} ended though it was merely late, or well: {why}")
+
+    # What is heard and logged
+
+    def look_at_first_sound(self, called_at: float) -> None:
+        """Look how long a caller waited for the first sound: of us, or of the fallback."""
+        host, now = self._world.host, self._world.loop.now
+        waited = now - called_at
+        if waited <= FIRST_SOUND_LIMIT:
+            return
+        for each in host.pressures:
+            is_overload = not each.only and each.mean >= OVERLOAD
+            if is_overload and each.begins + OVERLOAD_SEEN <= called_at and now < each.ends:
+                self.report(f"a caller waited {waited:.1f} s for late controllers")
+
+    def look_at_log(self, process: SimulatedProcess, message: str) -> None:
+        """Look whether a call was given up for an answer that had come."""
+        is_disturbed = process.was_stopped or process.was_deaf or self._is_troubled(process)
+        if GIVEN_UP in message and NO_ANSWER in message and not is_disturbed:
+            self.report(f"{process.name} gave up for its own lateness: {message}")
 
     # Requests
 
@@ -199,8 +247,20 @@ class Monitor:
                 found = channel.bridge if channel is not None else None
             case _:
                 return
-        if found is not None and len(found.channels) > 1:
+        if found is not None and len(found.channels) > 1 and not self._is_unheard_of(found):
             self.report(f"conversation {found.id} cut by {request.process.name}")
+
+    def _is_unheard_of(self, bridge: SwitchBridge) -> bool:
+        """Whether its controller ended before it could say that these two talk.
+
+        The caller is then given to a consultant anew: the one weakness that is accepted here.
+        """
+        owner = self._world.process_of(bridge.name)
+        if owner is None or owner.is_able:
+            return False
+        is_late = owner.was_pressed_at >= bridge.connected_at or self._is_troubled(owner)
+        heard_after = LATE_NEWS_LIMIT if is_late else NEWS_LIMIT
+        return owner.turned_at - bridge.connected_at < heard_after
 
     # The end
 

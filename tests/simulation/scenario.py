@@ -22,6 +22,7 @@ class FaultKind(StrEnum):
     STARVE = "starve"  #: one gets no processor for seconds
     LATE = "late"  #: what one sends to Asterisk, and hears from it, is late
     CUT = "cut"  #: one cannot reach Asterisk
+    LATE_RESTART = "late restart"  #: in order, while claims are on their way
     RESTART = "restart"  #: in order, by SIGTERM
     EMPTY_REDIS = "empty redis"  #: Redis comes back without anything, as it is set up to
     OLD_REDIS = "old redis"  #: Redis comes back as it was seconds ago
@@ -42,6 +43,7 @@ _WEIGHTS = {
     FaultKind.STARVE: 3,
     FaultKind.LATE: 2,
     FaultKind.CUT: 2,
+    FaultKind.LATE_RESTART: 2,
     FaultKind.RESTART: 3,
     FaultKind.EMPTY_REDIS: 2,
     FaultKind.OLD_REDIS: 1,
@@ -119,6 +121,10 @@ def _draw_fault(random: SeededRandom, at: float, names: list[str]) -> Fault:
             length, strength = random.uniform(3, 15), random.choice((0.01, 0.05, 0.2, 0.6))
         case FaultKind.STARVE:
             length, strength = random.uniform(3, 15), random.choice((0.5, 2.0, 5.0))
+        case FaultKind.CUT:
+            length = random.choice((1.0, 3.0, 6.0, 20.0))
+        case FaultKind.LATE_RESTART:
+            length, strength = random.uniform(1, 4), random.choice((0.05, 0.15))
         case FaultKind.LATE | FaultKind.LATE_REDIS:
             strength = random.choice((0.05, 0.3, 1.0))
     return Fault(at, kind, victims, length, strength)

@@ -100,6 +100,7 @@ class SwitchBridge:
     id: str
     name: str
     channels: list[SwitchChannel] = field(default_factory=list)
+    connected_at: float = float("inf")  #: when two were in it first
 
 
 @dataclass(eq=False)
@@ -187,6 +188,7 @@ class SimulatedSwitch:
         self._numbers = itertools.count(1)
         self._startup_time = self._timestamp()
         self._is_up = True
+        self.changed_at = float("-inf")  #: when it ended or booted last
 
     def _timestamp(self) -> str:
         return datetime.fromtimestamp(EPOCH + self.loop.now, UTC).isoformat(timespec="milliseconds")
@@ -195,7 +197,7 @@ class SimulatedSwitch:
 
     def end(self) -> None:
         """End at once: all channels are gone, and nobody hears of it."""
-        self._is_up = False
+        self._is_up, self.changed_at = False, self.loop.now
         channels, apps = [*self.channels.values()], [*self.applications.values()]
         for each in (self.channels, self.bridges, self.applications, self.variables):
             each.clear()
@@ -213,6 +215,7 @@ class SimulatedSwitch:
     def boot(self) -> None:
         """Be there again, as another process."""
         self._is_up, self._startup_time = True, self._timestamp()
+        self.changed_at = self.loop.now
 
     def deafen(self, application: str) -> None:
         """Send no more events by the present connection of this application."""
@@ -690,6 +693,7 @@ class SimulatedSwitch:
         channel.bridge = bridge
         bridge.channels.append(channel)
         if len(bridge.channels) > 1:
+            bridge.connected_at = min(bridge.connected_at, self.loop.now)
             for each in bridge.channels:
                 other = next(e for e in bridge.channels if e is not each)
                 if each.party is not None:

@@ -65,9 +65,12 @@ class _TraceHandler(logging.Handler):
         process = self._world.host.running
         name = process.name if process is not None else "outside"
         fault = record.exc_info[1] if record.exc_info else None
-        self._world.trace(f"{name} {record.levelname} {record.getMessage()}")
+        message = record.getMessage()
+        self._world.trace(f"{name} {record.levelname} {message}")
+        if process is not None:
+            self._world.monitor.look_at_log(process, message)
         if fault is not None:
-            self._world.monitor.report(f"exception of ours: {record.getMessage()}: {fault!r}")
+            self._world.monitor.report(f"exception of ours: {message}: {fault!r}")
 
 
 class World:
@@ -219,6 +222,7 @@ class World:
         caller = Caller(self.loop, self.switch, random)
         self._callers.append(caller)
         caller.on_fallback = self._note_fallback
+        caller.on_first_sound = self.monitor.look_at_first_sound
         caller.call()
 
     def _note_fallback(self, channel: SwitchChannel, why: str) -> None:
