@@ -15,6 +15,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.asterisk.channel import Channel
 from callcenter.telephony.asterisk.cluster import orphaned_calls
 from callcenter.telephony.asterisk.cluster.orphaned_calls import OrphanedCall, OrphanedChannels
+from callcenter.telephony.asterisk.fence import Fenced
 from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX, caller_channel_of
 from callcenter.telephony.callbacks import store as callbacks
 from callcenter.telephony.calls.call_state import CallStage, CallState
@@ -30,6 +31,7 @@ from callcenter.telephony.controller.lost_call_recovery import LostCallRecovery
 
 log = logging.getLogger(__name__)
 
+RETRY_INTERVAL = 0.5  # seconds before what was taken by halves is tried again
 ROSTER_TIMEOUT = 2.0  # seconds: callers are not to wait for a database that is away
 
 
@@ -84,9 +86,21 @@ class Takeover:
     async def take_over(self, instance: str, in_order: bool) -> None:
         """Go on with all that this instance had. Raises OperationFailed; is to be repeated then.
 
-        Calls are resumed concurrently: one slow dependency delays all of them once, not each in
-        turn.
+        Not while some calls are taken by halves: only we know of them, so the claim stays ours.
         """
+        while True:
+            try:
+                return await self._take_over(instance, in_order)
+            except Fenced:
+                raise
+            except OperationFailed as exc:
+                if not self._half.get(instance):
+                    raise
+                log.error("takeover incomplete, trying again: %s: %s", instance, exc)
+                await asyncio.sleep(RETRY_INTERVAL)
+
+    async def _take_over(self, instance: str, in_order: bool) -> None:
+        """Calls are resumed concurrently: one slow dependency delays all of them once."""
         # A controller that has just begun knows nobody yet, and would adopt no lease.
         with suppress(TimeoutError):
             async with asyncio.timeout(ROSTER_TIMEOUT):
