@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from callcenter.platform.core.errors import OperationFailed
 from callcenter.telephony.acd.command_bus import first_id
 from callcenter.telephony.acd.rules.call_commands import CommandRefused
 from callcenter.telephony.asterisk.channel import Channel
+from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX
 from callcenter.telephony.callbacks.store import ClaimedCallback
 from callcenter.telephony.calls.call import Call
 from callcenter.telephony.calls.inbound.flow import inbound_call
@@ -70,7 +72,12 @@ class CallService:
             await self.handle_incoming(channel)
             return
         caller = parse_caller_id(channel.number)
-        record = self.dependencies.journal.resume_record(channel.id, state)
+        journal = self.dependencies.journal
+        if channel.id.startswith(ORIGINATED_PREFIX):
+            record = journal.resume_record(channel.id, state)
+        else:
+            began_at = datetime.fromtimestamp(channel.began_at, UTC)
+            record = journal.resume_call(channel.id, caller, began_at, state)
         self._sealer.begin(channel, record, caller)
         callers = self.dependencies.callers
         call = self._make_call(

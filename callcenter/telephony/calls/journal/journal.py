@@ -181,6 +181,17 @@ class Journal:
         """Return the record of an outbound call in the database; `first` is its first `seq`."""
         return OutboundRecord(self, appeal_id, outgoing_id, first)
 
+    def resume_call(
+        self, call_id: str, caller: CallerId, began_at: datetime, state: CallState
+    ) -> CallRecord:
+        """Return the record of a dead controller's inbound call.
+
+        That one may have been killed between saving the state and writing the opening, without
+        which nothing of the call would be stored. Of a call that has an appeal it changes nothing.
+        """
+        self.append(CallOpened(UUID(state.appeal), call_id, caller, began_at))
+        return self.resume_record(call_id, state)
+
     def resume_record(self, leg: str, state: CallState) -> CallRecord:
         """Return the record of a dead controller's call with this leg."""
         appeal_id, first = UUID(state.appeal), state.next_first
