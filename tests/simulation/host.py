@@ -43,6 +43,7 @@ class SimulatedProcess:
         self.context = copy_context()
         self.context.run(PROCESS.set, self)
         self.member_file = ""  #: path of its member file, once it is one
+        self.began_at = host.loop.now
         self.is_dead = False
         self.turned_at = 0.0  #: when it had the processor last
         self.was_pressed_at = float("-inf")  #: when it had to wait for it last
@@ -143,8 +144,8 @@ class SimulatedProcess:
         """End it, as SIGKILL does: at once, and nothing of it runs any more."""
         if not self.is_dead:
             self.is_dead, self.killed_for = True, why
-            self._inbox.clear()
             self.host.end_process(self)
+            self._inbox.clear()  # its tasks are buried by now
 
 
 class Host:

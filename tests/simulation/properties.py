@@ -9,13 +9,15 @@
 7. No controller serves a call that is gone.
 8. Who calls while all are late hears the fallback, and is not made to wait.
 9. No call is given up because its controller is late.
-10. No exception of ours is logged.
+10. No entry of the journal is refused by the database.
+11. No exception of ours is logged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.simulation.host import SimulatedProcess
+from tests.simulation.host import START_TIME, SimulatedProcess
 from tests.simulation.switch import Request, SwitchBridge, SwitchChannel
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 INTERVAL = 0.25  # seconds between two looks
 UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
 CUT_OFF_LIMIT = 10.0  # seconds, if it could not reach the switch
+UNCLAIMED_LIMIT = 15.0  # seconds, if only the watchdog is left and another looks alive
 FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
 SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
 GHOST_LIMIT = 15.0  # seconds for which a call outlives its channel
@@ -86,14 +89,14 @@ class Monitor:
             if channel.place != "stasis":
                 self._unserved.pop(channel.id, None)
                 self._silent.pop(channel.id, None)
-            elif controllers if is_conversation(channel) else able:
-                self._look_at_service(channel, calls.get(channel.id))
+            elif could := controllers if is_conversation(channel) else able:
+                self._look_at_service(channel, calls.get(channel.id), could)
                 self._look_at_silence(channel)
         for process in world.processes.values():
             self._look_at_fence(process)
         self._look_for_ghosts()
 
-    def _is_able(self, process: "SimulatedProcess") -> bool:
+    def _is_able(self, process: SimulatedProcess) -> bool:
         """Whether it could take over now."""
         world = self._world
         program = world.programs.get(process)
@@ -110,9 +113,11 @@ class Monitor:
         """Whether one that waits for the processor itself takes over from this instance."""
         claim = f"{self._world.servers.settings.members}/{instance}.claim"
         holder = self._world.kernel.holder_of(claim)
-        return isinstance(holder, SimulatedProcess) and holder.is_pressed
+        return isinstance(holder, SimulatedProcess) and (
+            holder.is_pressed or self._world.network.is_cut(holder)
+        )
 
-    def _look_for_two_servers(self) -> dict[str, "SimulatedProcess"]:
+    def _look_for_two_servers(self) -> dict[str, SimulatedProcess]:
         servers: dict[str, SimulatedProcess] = {}
         for process, program in self._world.programs.items():
             if not process.is_able or program.is_fenced:
@@ -123,7 +128,12 @@ class Monitor:
                     self.report(f"call {call_id} served by {other.name} and {process.name}")
         return servers
 
-    def _look_at_service(self, channel: SwitchChannel, server: "SimulatedProcess | None") -> None:
+    def _look_at_service(
+        self,
+        channel: SwitchChannel,
+        server: SimulatedProcess | None,
+        able: Sequence[SimulatedProcess],
+    ) -> None:
         owner = self._world.process_of(channel.application)
         is_served = (
             owner is not None
@@ -136,16 +146,29 @@ class Monitor:
         unserved = 0.0 if is_served else self._unserved.get(channel.id, 0.0) + INTERVAL
         self._unserved[channel.id] = unserved
         self.longest_unserved = max(self.longest_unserved, unserved)
-        if unserved > self._limit_of(owner):
+        if self._excess(unserved, owner, able) > 0:
             self.report(f"call {channel.id} served by nobody, was {channel.application}'s")
 
-    def _limit_of(self, owner: SimulatedProcess | None) -> float:
-        """Seconds for which what it had may be served by nobody."""
+    def _excess(
+        self, unserved: float, owner: SimulatedProcess | None, able: Sequence[SimulatedProcess]
+    ) -> float:
+        """Seconds by which a caller was served by nobody for too long; `able` could have done so.
+
+        That one is frozen shows only to who looked at it for ten seconds, while nobody waited for
+        the processor. While one is frozen and not found so, the watchdog waits longer.
+        """
+        world, now = self._world, self._world.loop.now
         if owner is not None and owner.was_frozen:
-            return FROZEN_LIMIT
+            controllers = [each for each in able if each.name != WATCHDOG] or able
+            looked = max(now - each.began_at for each in controllers) - START_TIME
+            calm = min([now - each.ends for each in world.host.pressures], default=unserved)
+            return min(unserved, looked, calm) - FROZEN_LIMIT
         if owner is not None and self._is_troubled(owner):
-            return CUT_OFF_LIMIT
-        return UNSERVED_LIMIT
+            return unserved - CUT_OFF_LIMIT
+        others = [each for each in world.processes.values() if each not in able]
+        if all(each.name == WATCHDOG for each in able) and any(each.is_stopped for each in others):
+            return unserved - UNCLAIMED_LIMIT
+        return unserved - UNSERVED_LIMIT
 
     def _is_troubled(self, process: SimulatedProcess) -> bool:
         """Whether it could not reach the switch as usual, of late."""
@@ -154,12 +177,11 @@ class Monitor:
         return network.is_troubled(process, since=since) or switch.changed_at >= since
 
     def _look_at_silence(self, channel: SwitchChannel) -> None:
-        hears = bool(channel.playbacks) or channel.has_music or is_conversation(channel)
-        silent = 0.0 if hears else self._silent.get(channel.id, 0.0) + INTERVAL
-        self._silent[channel.id] = silent
         owner = self._world.process_of(channel.application)
-        if owner is not None and (owner.was_frozen or self._world.host.is_pressed(owner)):
-            return
+        is_late = owner is not None and (owner.is_frozen or owner.is_pressed)
+        hears = bool(channel.playbacks) or channel.has_music or is_conversation(channel)
+        silent = 0.0 if hears or is_late else self._silent.get(channel.id, 0.0) + INTERVAL
+        self._silent[channel.id] = silent
         self.longest_silence = max(self.longest_silence, silent)
         if silent > SILENCE_LIMIT:
             self.report(f"call {channel.id} hears nothing at {channel.application}")
@@ -174,13 +196,13 @@ class Monitor:
                 if gone > GHOST_LIMIT:
                     self.report(f"{process.name} serves call {call_id}, which is gone")
 
-    def _look_at_fence(self, process: "SimulatedProcess") -> None:
+    def _look_at_fence(self, process: SimulatedProcess) -> None:
         program = self._world.programs.get(process)
         if program is None or process.is_dead or not program.is_fenced:
             return
         self.look_at_reason(process, "fenced")
 
-    def look_at_reason(self, process: "SimulatedProcess", why: str) -> None:
+    def look_at_reason(self, process: SimulatedProcess, why: str) -> None:
         """Look whether this may end a process."""
         world = self._world
         program = world.programs.get(process)
@@ -271,6 +293,9 @@ class Monitor:
             self.report(f"channel left in the switch: {channel.name} in {channel.place}")
         for bridge in world.switch.bridges.values():
             self.report(f"bridge left in the switch: {bridge.id}")
+        for entry in world.database.refused:
+            kind = type(entry).__name__
+            self.report(f"journal entry refused: {kind} of appeal {entry.appeal_id}")
         appeals: dict[str, list[str | None]] = {}
         for appeal in world.database.appeals.values():
             appeals.setdefault(appeal.call_id, []).append(appeal.outcome)

@@ -308,6 +308,7 @@ class Database:
 
     def __init__(self, network: Network) -> None:
         self.appeals: dict[uuid.UUID, StoredAppeal] = {}
+        self.refused: list[Entry] = []  #: of appeals that were not opened
         self._network = network
 
     async def write(self, entries: Sequence[Entry]) -> None:
@@ -321,12 +322,13 @@ class Database:
     def _apply(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if isinstance(entry, CallOpened):
-                self.appeals.setdefault(
-                    entry.appeal_id, StoredAppeal(entry.appeal_id, entry.call_id, entry.at)
-                )
+                if entry.call_id not in [each.call_id for each in self.appeals.values()]:
+                    opened = StoredAppeal(entry.appeal_id, entry.call_id, entry.at)
+                    self.appeals[entry.appeal_id] = opened
                 continue
             appeal = self.appeals.get(entry.appeal_id)
             if appeal is None:
+                self.refused.append(entry)
                 continue
             match entry:
                 case EventRecorded(appeal_id, seq, moment, at, detail):
