@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 LATE_AFTER = 0.05  # seconds after its moment at which a timer comes: our loop did not turn
 CATCH_UP = 0.1  # seconds in which a loop that turns again takes in what came meanwhile
+#: The same if its timer was in time: it may have stood still until just then.
+CATCH_UP_IN_TIME = 0.01
 
 
 @asynccontextmanager
@@ -21,7 +23,7 @@ async def answer_within(seconds: float) -> AsyncIterator[None]:
 
         def end() -> None:
             is_late = loop.time() - due_at > LATE_AFTER
-            limit.reschedule(loop.time() + (CATCH_UP if is_late else 0.0))
+            limit.reschedule(loop.time() + (CATCH_UP if is_late else CATCH_UP_IN_TIME))
 
         timer = loop.call_at(due_at, end)
         try:
