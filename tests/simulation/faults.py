@@ -30,6 +30,7 @@ class FaultInjector:
             FaultKind.STARVE: self._press,
             FaultKind.LATE: self._trouble,
             FaultKind.CUT: self._trouble,
+            FaultKind.DEATH_IN_CUT: self._kill_in_cut,
             FaultKind.LATE_RESTART: self._delay_and_terminate,
             FaultKind.RESTART: self._terminate,
             FaultKind.EMPTY_REDIS: self._restart_redis,
@@ -89,8 +90,17 @@ class FaultInjector:
             self._world.network.troubles.append(trouble)
 
     def _delay_and_terminate(self, fault: Fault, ends: float) -> None:
-        self._trouble(fault, ends)
-        self._loop.outside_at(ends - 0.5, self._terminate, fault, ends)
+        """Have somebody call while all are late, and one of them be told to end."""
+        for name in self._world.processes:
+            trouble = Trouble(self._loop.now, ends, name, fault.strength)
+            self._world.network.troubles.append(trouble)
+        self._world.call()
+        self._loop.outside_after(2 * fault.strength, self._terminate, fault, ends)
+
+    def _kill_in_cut(self, fault: Fault, ends: float) -> None:
+        self._kill(fault.victims[0])
+        trouble = Trouble(self._loop.now, ends, fault.victims[1], 0.0)
+        self._world.network.troubles.append(trouble)
 
     def _restart_redis(self, fault: Fault, ends: float) -> None:
         """Have it come back as it is now, or empty."""

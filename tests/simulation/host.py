@@ -18,7 +18,7 @@ from tests.seeds import SeededRandom
 from tests.simulation.kernel import Kernel
 from tests.simulation.loop import PROCESS, Entry, VirtualLoop
 
-TURN_COST = 0.0002  # seconds of the processor for a callback, while others want it too
+TURN_COST = 0.002  # seconds for a callback, while others have most of the processor
 START_TIME = 2.0  # seconds from the start of a process until its program runs
 
 

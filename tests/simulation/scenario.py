@@ -22,7 +22,8 @@ class FaultKind(StrEnum):
     STARVE = "starve"  #: one gets no processor for seconds
     LATE = "late"  #: what one sends to Asterisk, and hears from it, is late
     CUT = "cut"  #: one cannot reach Asterisk
-    LATE_RESTART = "late restart"  #: in order, while claims are on their way
+    LATE_RESTART = "late restart"  #: in order, while a claim is on its way
+    DEATH_IN_CUT = "death in cut"  #: while another, who may take over, cannot reach Asterisk
     RESTART = "restart"  #: in order, by SIGTERM
     EMPTY_REDIS = "empty redis"  #: Redis comes back without anything, as it is set up to
     OLD_REDIS = "old redis"  #: Redis comes back as it was seconds ago
@@ -43,7 +44,8 @@ _WEIGHTS = {
     FaultKind.STARVE: 3,
     FaultKind.LATE: 2,
     FaultKind.CUT: 2,
-    FaultKind.LATE_RESTART: 2,
+    FaultKind.LATE_RESTART: 3,
+    FaultKind.DEATH_IN_CUT: 2,
     FaultKind.RESTART: 3,
     FaultKind.EMPTY_REDIS: 2,
     FaultKind.OLD_REDIS: 1,
@@ -51,6 +53,22 @@ _WEIGHTS = {
     FaultKind.DEAF: 2,
     FaultKind.SWITCH_RESTART: 1,
     FaultKind.WATCHDOG_DEATH: 1,
+}
+
+
+#: From how many seconds to how many a fault lasts, and how strong it may be.
+_EXTENT: dict[FaultKind, tuple[tuple[float, float], tuple[float, ...]]] = {
+    FaultKind.TWO_DEATHS: ((0.0, 2.0), (0.0,)),  # between the two
+    FaultKind.ALL_DEAD: ((2.0, 10.0), (0.0,)),
+    FaultKind.STOP: ((0.2, 6.0), (0.0,)),
+    FaultKind.FREEZE: ((2.0, 25.0), (0.0,)),
+    FaultKind.PRESSURE: ((3.0, 15.0), (0.01, 0.05, 0.2, 0.6)),
+    FaultKind.STARVE: ((3.0, 15.0), (0.5, 2.0, 5.0)),
+    FaultKind.LATE: ((0.3, 8.0), (0.05, 0.3, 1.0)),
+    FaultKind.CUT: ((1.0, 20.0), (0.0,)),
+    FaultKind.DEATH_IN_CUT: ((0.5, 3.0), (0.0,)),
+    FaultKind.LATE_RESTART: ((1.0, 1.0), (0.05, 0.15)),
+    FaultKind.LATE_REDIS: ((0.3, 8.0), (0.05, 0.3, 1.0)),
 }
 
 
@@ -97,7 +115,7 @@ def draw(seed: int, length: float) -> Scenario:
         length=length,
         controllers=controllers,
         consultants=random.randint(3, 8),
-        call_interval=random.choice((1.5, 3.0, 6.0)),
+        call_interval=random.choice((0.5, 1.5, 3.0, 6.0)),
         restart_delay=random.choice((0.5, 1.0, 4.0)),
         faults=tuple(_draw_fault(random, each, names) for each in times),
     )
@@ -105,26 +123,8 @@ def draw(seed: int, length: float) -> Scenario:
 
 def _draw_fault(random: SeededRandom, at: float, names: list[str]) -> Fault:
     kind = random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
-    count = {FaultKind.TWO_DEATHS: 2, FaultKind.ALL_DEAD: len(names)}.get(kind, 1)
+    counts = {FaultKind.TWO_DEATHS: 2, FaultKind.DEATH_IN_CUT: 2, FaultKind.ALL_DEAD: len(names)}
+    count = counts.get(kind, 1)
     victims = tuple(random.sample(names, count))
-    length, strength = random.uniform(0.3, 8), 0.0
-    match kind:
-        case FaultKind.TWO_DEATHS:
-            length = random.uniform(0, 2)  # between the two
-        case FaultKind.ALL_DEAD:
-            length = random.uniform(2, 10)
-        case FaultKind.STOP:
-            length = random.choice((0.2, 0.8, 3.0, 20.0))
-        case FaultKind.FREEZE:
-            length = random.uniform(2, 25)
-        case FaultKind.PRESSURE:
-            length, strength = random.uniform(3, 15), random.choice((0.01, 0.05, 0.2, 0.6))
-        case FaultKind.STARVE:
-            length, strength = random.uniform(3, 15), random.choice((0.5, 2.0, 5.0))
-        case FaultKind.CUT:
-            length = random.choice((1.0, 3.0, 6.0, 20.0))
-        case FaultKind.LATE_RESTART:
-            length, strength = random.uniform(1, 4), random.choice((0.05, 0.15))
-        case FaultKind.LATE | FaultKind.LATE_REDIS:
-            strength = random.choice((0.05, 0.3, 1.0))
-    return Fault(at, kind, victims, length, strength)
+    length, strengths = _EXTENT.get(kind, ((0.3, 8.0), (0.0,)))
+    return Fault(at, kind, victims, random.uniform(*length), random.choice(strengths))

@@ -15,6 +15,7 @@ from typing import Any
 
 from callcenter.appeals.calls.store import EventRow, LiveAppeal
 from callcenter.consultants.redis_script import DistributorUnavailable
+from callcenter.platform.core.late_answers import answer_within
 from callcenter.telephony.acd.rules.transfer_target import ANY_CONSULTANT, TransferTarget
 from callcenter.telephony.calls.journal.events import (
     BecameUrgent,
@@ -177,7 +178,7 @@ class SimulatedDistributor:
 
     async def call(self, work: Callable[[], Any]) -> Any:
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
+            async with answer_within(ANSWER_LIMIT):
                 return await self._network.call("redis", work)
         except TimeoutError:
             raise DistributorUnavailable("no answer") from None

@@ -149,6 +149,8 @@ class AriSession:
             self.link.send_to_client(json.dumps(event))
 
     def receive(self, text: str, sent_at: float) -> None:
+        if self._switch.applications.get(self.application.name) is not self.application:
+            return  # of a connection that was replaced before the switch ended
         message = json.loads(text)
         query = {each["name"]: each["value"] for each in message.get("query_strings", ())}
         path, _, more = message["uri"].partition("?")

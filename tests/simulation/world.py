@@ -157,13 +157,14 @@ class World:
                 SeededRandom(f"{self.scenario.seed} product"),
             ),
         ):
-            with self._logging():
-                self._begin()
-                self._run_until_over()
-                self.monitor.look_at_end()
-            result = self._result()
-            discard(self.loop)
-        return result
+            try:
+                with self._logging():
+                    self._begin()
+                    self._run_until_over()
+                    self.monitor.look_at_end()
+                return self._result()
+            finally:
+                discard(self.loop)
 
     def _result(self) -> Result:
         return Result(
@@ -199,7 +200,7 @@ class World:
             self.loop.outside_after(fault.at, self.faults.inject, fault)
         at = START_TIME + 2.0
         while at < self.scenario.length:
-            self.loop.outside_after(at, self._call)
+            self.loop.outside_after(at, self.call)
             at += self._random.expovariate(1 / self.scenario.call_interval)
         self.loop.outside_after(INTERVAL, self._look)
 
@@ -217,7 +218,7 @@ class World:
                 self.claimed[channel.id] = None
         self.loop.outside_after(INTERVAL, self._look)
 
-    def _call(self) -> None:
+    def call(self) -> None:
         random = SeededRandom(f"{self.scenario.seed} caller {len(self._callers)}")
         caller = Caller(self.loop, self.switch, random)
         self._callers.append(caller)
