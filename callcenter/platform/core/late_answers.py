@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 LATE_AFTER = 0.05  # seconds after its moment at which a timer comes: our loop did not turn
-CATCH_UP = 0.1  # seconds in which a loop that turns again takes in what came meanwhile
-#: The same if its timer was in time: it may have stood still until just then.
-CATCH_UP_IN_TIME = 0.01
+CATCH_UP = 0.1  # seconds in which others that stood still with us may answer yet
+#: Turns of the loop, however late each is, in which what came meanwhile is read and passed on.
+TURNS = 6
 
 
 @asynccontextmanager
@@ -22,10 +22,18 @@ async def answer_within(seconds: float) -> AsyncIterator[None]:
     async with asyncio.timeout(None) as limit:
 
         def end() -> None:
+            nonlocal timer
             is_late = loop.time() - due_at > LATE_AFTER
-            limit.reschedule(loop.time() + (CATCH_UP if is_late else CATCH_UP_IN_TIME))
+            timer = loop.call_later(CATCH_UP if is_late else 0.0, turn, TURNS)
 
-        timer = loop.call_at(due_at, end)
+        def turn(left: int) -> None:
+            nonlocal timer
+            if left:
+                timer = loop.call_soon(turn, left - 1)
+            else:
+                limit.reschedule(loop.time())
+
+        timer: asyncio.Handle = loop.call_at(due_at, end)
         try:
             yield
         finally:
