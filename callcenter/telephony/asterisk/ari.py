@@ -69,6 +69,7 @@ CONNECT_TIMEOUT = 5.0  # seconds: a connection that began in a cut network is tr
 CLOSE_TIMEOUT = 0.5  # seconds for Asterisk to close its side of one that is as good as lost
 DUPLICATE_WINDOW = 4096  # last events among which a duplicate is recognized
 FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 1.0, 10.0  # seconds between attempts to connect
+NO_LIMIT = aiohttp.ClientTimeout()  # of aiohttp, which would count our own lateness
 NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: what was not sent when we close is never sent
 
 
@@ -262,9 +263,9 @@ class Ari:
     async def _fetch_list(self, what: str, path: str, within: float) -> Any:
         if self._session is None:
             raise AriUnavailable(f"{what}: not connected to Asterisk")
-        timeout = aiohttp.ClientTimeout(total=within)
+        url = f"{self._lists_url}/{path}"
         try:
-            async with self._session.get(f"{self._lists_url}/{path}", timeout=timeout) as answer:
+            async with answer_within(within), self._session.get(url, timeout=NO_LIMIT) as answer:
                 text = await answer.text()
         except TimeoutError:
             raise AriUnavailable(f"{what}: no answer from Asterisk in {within:g} s") from None
