@@ -27,6 +27,7 @@ from callcenter.telephony.asterisk.node import AsteriskNode
 from callcenter.telephony.controller.call_state_store import RedisCallStateStore
 from callcenter.telephony.controller.lost_call_recovery import LostCallRecovery
 from tests.simulation.host import Host
+from tests.simulation.network import RawSocket
 
 SILENCE = 1.4  # seconds without a turn after which the rule of before took a member for dead
 
@@ -160,6 +161,11 @@ SAFEGUARDS = (
     Safeguard("lost calls are closed", 25, _replaced(LostCallRecovery, "sweep", _for_ever)),
     Safeguard(
         "echoes find a deaf connection", 82, _replaced(ClusterMembership, "_listen", _for_ever)
+    ),
+    Safeguard(
+        "what was not sent dies with its connection",
+        37,
+        _replaced(RawSocket, "setsockopt", lambda *_: None),
     ),
     Safeguard("a resync compares", 37, _replaced(Channel, "catch_up", _nothing)),
     Safeguard(

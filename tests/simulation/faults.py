@@ -30,13 +30,15 @@ class FaultInjector:
             FaultKind.STARVE: self._press,
             FaultKind.LATE: self._trouble,
             FaultKind.CUT: self._trouble,
+            FaultKind.SHORT_CUT: self._trouble,
+            FaultKind.DEATH_IN_DEAFNESS: self._kill_in_deafness,
             FaultKind.DEATH_IN_CUT: self._kill_in_cut,
             FaultKind.LATE_RESTART: self._delay_and_terminate,
             FaultKind.RESTART: self._terminate,
             FaultKind.EMPTY_REDIS: self._restart_redis,
             FaultKind.OLD_REDIS: self._restart_redis,
             FaultKind.LATE_REDIS: self._trouble_redis,
-            FaultKind.DEAF: self._deafen,
+            FaultKind.DEAF: self._deafen_one,
             FaultKind.SWITCH_RESTART: self._restart_switch,
             FaultKind.WATCHDOG_DEATH: self._kill_watchdog,
         }
@@ -114,9 +116,16 @@ class FaultInjector:
         if process is not None and program is not None:
             process.context.run(self._loop.call_soon, program.stop.set)
 
-    def _deafen(self, fault: Fault, _ends: float) -> None:
+    def _deafen_one(self, fault: Fault, _ends: float) -> None:
+        self._deafen(fault.victims[0])
+
+    def _kill_in_deafness(self, fault: Fault, _ends: float) -> None:
+        self._deafen(fault.victims[1])
+        self._kill(fault.victims[0])
+
+    def _deafen(self, name: str) -> None:
         """Have the switch send no more events by the connections that one has now."""
-        process = self._world.processes.get(fault.victims[0])
+        process = self._world.processes.get(name)
         program = None if process is None else self._world.programs.get(process)
         if process is not None and program is not None:
             process.was_deaf = True

@@ -5,6 +5,7 @@ before. `ClientSession` and `TCPConnector` stand in for those of aiohttp in the 
 """
 
 import asyncio
+import socket
 import types
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -135,6 +136,8 @@ class Link:
     def __init__(self, network: Network, process: SimulatedProcess, server: str) -> None:
         self.process = process
         self.is_open = True  #: for the client
+        self.drops_unsent = False  #: when the client closes it
+        self._closed_at = 0.0
         self.session: Session | None = None
         self._network = network
         self._server = server
@@ -148,7 +151,8 @@ class Link:
         self._network.loop.outside_at(self._to_server, self._at_server, text, now)
 
     def _at_server(self, text: str, sent_at: float) -> None:
-        if self.session is None:
+        is_unsent = self._network.loop.now > self._closed_at + 2 * LATENCY
+        if self.session is None or (not self.is_open and self.drops_unsent and is_unsent):
             return
         if text == "ping":
             self.send_to_client("pong")
@@ -166,7 +170,7 @@ class Link:
     def close_client(self) -> None:
         """The client closes it, or has died: the server learns it as it learns all else."""
         if self.is_open:
-            self.is_open = False
+            self.is_open, self._closed_at = False, self._network.loop.now
             self._to_server = max(
                 self._to_server, self._network.arrival(self.process, self._server)
             )
@@ -185,9 +189,15 @@ class Link:
             self._network.loop.call_at(arrives, self.client.break_off, context=self.process.context)
 
 
-class _RawSocket:
-    def setsockopt(self, *_: object) -> None:
-        """Options of a socket mean nothing here."""
+class RawSocket:
+    """The socket of a connection, of whose options one counts: SO_LINGER of no time."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
+            self._link.drops_unsent = True
 
 
 class ClientSocket:
@@ -234,8 +244,8 @@ class ClientSocket:
             raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
         self._link.send_to_server(text)
 
-    def get_extra_info(self, name: str) -> _RawSocket:
-        return _RawSocket()
+    def get_extra_info(self, name: str) -> RawSocket:
+        return RawSocket(self._link)
 
     def __aiter__(self) -> "ClientSocket":
         return self
@@ -267,17 +277,13 @@ class _Answer:
 class _Asking:
     """A request for a list, which is sent when it is entered."""
 
-    def __init__(self, network: Network, switch: Listener, kind: str, limit: float) -> None:
+    def __init__(self, network: Network, switch: Listener, kind: str) -> None:
         self._network = network
         self._switch = switch
         self._kind = kind
-        self._limit = limit
 
     async def __aenter__(self) -> _Answer:
-        async with asyncio.timeout(self._limit):
-            status, body = await self._network.call(
-                "switch", lambda: self._switch.list_of(self._kind)
-            )
+        status, body = await self._network.call("switch", lambda: self._switch.list_of(self._kind))
         if not status:
             raise aiohttp.ClientConnectionError("nobody listens there")
         return _Answer(status, body)
@@ -314,7 +320,7 @@ class ClientSession:
         process = running_process()
         link = Link(network, process, "switch")
         application = url.partition("app=")[2].partition("&")[0]
-        socket = ClientSocket(link, network.loop, heartbeat)
+        client = ClientSocket(link, network.loop, heartbeat)
 
         def accept() -> Session | int:
             if not link.is_open:
@@ -327,14 +333,14 @@ class ClientSession:
         try:
             answer = await network.call("switch", accept)
         except asyncio.CancelledError:
-            socket.break_off()
+            client.break_off()
             raise
         if isinstance(answer, int):
-            socket.break_off()
+            client.break_off()
             raise aiohttp.ClientConnectionError(f"HTTP {answer}")
-        return socket
+        return client
 
     def get(self, url: str, *, timeout: aiohttp.ClientTimeout) -> _Asking:
         kind = url.rpartition("/")[2]
-        limit = timeout.total or 60.0
-        return _Asking(self._factory.network, self._factory.switch, kind, limit)
+        assert timeout.total is None, "who asks counts the turns of its loop"
+        return _Asking(self._factory.network, self._factory.switch, kind)

@@ -110,11 +110,14 @@ class Monitor:
         )
 
     def _is_being_taken_late(self, instance: str) -> bool:
-        """Whether one that waits for the processor itself takes over from this instance."""
+        """Whether one that is late itself, cut off or frozen takes over from this instance.
+
+        Nobody else can: a claim ends with its process alone.
+        """
         claim = f"{self._world.servers.settings.members}/{instance}.claim"
         holder = self._world.kernel.holder_of(claim)
         return isinstance(holder, SimulatedProcess) and (
-            holder.is_pressed or self._world.network.is_cut(holder)
+            holder.is_pressed or holder.is_frozen or self._world.network.is_cut(holder)
         )
 
     def _look_for_two_servers(self) -> dict[str, SimulatedProcess]:
@@ -163,11 +166,11 @@ class Monitor:
             looked = max(now - each.began_at for each in controllers) - START_TIME
             calm = min([now - each.ends for each in world.host.pressures], default=unserved)
             return min(unserved, looked, calm) - FROZEN_LIMIT
-        if owner is not None and self._is_troubled(owner):
-            return unserved - CUT_OFF_LIMIT
         others = [each for each in world.processes.values() if each not in able]
         if all(each.name == WATCHDOG for each in able) and any(each.is_stopped for each in others):
             return unserved - UNCLAIMED_LIMIT
+        if owner is not None and self._is_troubled(owner):
+            return unserved - CUT_OFF_LIMIT
         return unserved - UNSERVED_LIMIT
 
     def _is_troubled(self, process: SimulatedProcess) -> bool:
@@ -178,7 +181,9 @@ class Monitor:
 
     def _look_at_silence(self, channel: SwitchChannel) -> None:
         owner = self._world.process_of(channel.application)
-        is_late = owner is not None and (owner.is_frozen or owner.is_pressed)
+        is_late = self._is_being_taken_late(channel.application) or (
+            owner is not None and (owner.is_frozen or owner.is_pressed)
+        )
         hears = bool(channel.playbacks) or channel.has_music or is_conversation(channel)
         silent = 0.0 if hears or is_late else self._silent.get(channel.id, 0.0) + INTERVAL
         self._silent[channel.id] = silent

@@ -22,7 +22,9 @@ class FaultKind(StrEnum):
     STARVE = "starve"  #: one gets no processor for seconds
     LATE = "late"  #: what one sends to Asterisk, and hears from it, is late
     CUT = "cut"  #: one cannot reach Asterisk
+    SHORT_CUT = "short cut"  #: not long enough for it to give its calls up
     LATE_RESTART = "late restart"  #: in order, while a claim is on its way
+    DEATH_IN_DEAFNESS = "death in deafness"  #: while another, who may take over, hears no events
     DEATH_IN_CUT = "death in cut"  #: while another, who may take over, cannot reach Asterisk
     RESTART = "restart"  #: in order, by SIGTERM
     EMPTY_REDIS = "empty redis"  #: Redis comes back without anything, as it is set up to
@@ -44,6 +46,8 @@ _WEIGHTS = {
     FaultKind.STARVE: 3,
     FaultKind.LATE: 2,
     FaultKind.CUT: 2,
+    FaultKind.SHORT_CUT: 3,
+    FaultKind.DEATH_IN_DEAFNESS: 2,
     FaultKind.LATE_RESTART: 3,
     FaultKind.DEATH_IN_CUT: 2,
     FaultKind.RESTART: 3,
@@ -66,6 +70,7 @@ _EXTENT: dict[FaultKind, tuple[tuple[float, float], tuple[float, ...]]] = {
     FaultKind.STARVE: ((3.0, 15.0), (0.5, 2.0, 5.0)),
     FaultKind.LATE: ((0.3, 8.0), (0.05, 0.3, 1.0)),
     FaultKind.CUT: ((1.0, 20.0), (0.0,)),
+    FaultKind.SHORT_CUT: ((1.0, 3.4), (0.0,)),
     FaultKind.DEATH_IN_CUT: ((0.5, 3.0), (0.0,)),
     FaultKind.LATE_RESTART: ((1.0, 1.0), (0.05, 0.15)),
     FaultKind.LATE_REDIS: ((0.3, 8.0), (0.05, 0.3, 1.0)),
@@ -123,7 +128,12 @@ def draw(seed: int, length: float) -> Scenario:
 
 def _draw_fault(random: SeededRandom, at: float, names: list[str]) -> Fault:
     kind = random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
-    counts = {FaultKind.TWO_DEATHS: 2, FaultKind.DEATH_IN_CUT: 2, FaultKind.ALL_DEAD: len(names)}
+    counts = {
+        FaultKind.TWO_DEATHS: 2,
+        FaultKind.DEATH_IN_CUT: 2,
+        FaultKind.DEATH_IN_DEAFNESS: 2,
+        FaultKind.ALL_DEAD: len(names),
+    }
     count = counts.get(kind, 1)
     victims = tuple(random.sample(names, count))
     length, strengths = _EXTENT.get(kind, ((0.3, 8.0), (0.0,)))

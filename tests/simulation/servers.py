@@ -311,6 +311,9 @@ class Database:
         self.appeals: dict[uuid.UUID, StoredAppeal] = {}
         self.refused: list[Entry] = []  #: of appeals that were not opened
         self._network = network
+        self._opened: set[str] = set()  # calls
+        #: Appeals of calls that had another: what one that was frozen still writes of them.
+        self._second: set[uuid.UUID] = set()
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """In place of `JournalWriter.write`."""
@@ -323,13 +326,17 @@ class Database:
     def _apply(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if isinstance(entry, CallOpened):
-                if entry.call_id not in [each.call_id for each in self.appeals.values()]:
+                if entry.call_id in self._opened:
+                    self._second.add(entry.appeal_id)
+                else:
+                    self._opened.add(entry.call_id)
                     opened = StoredAppeal(entry.appeal_id, entry.call_id, entry.at)
                     self.appeals[entry.appeal_id] = opened
                 continue
             appeal = self.appeals.get(entry.appeal_id)
             if appeal is None:
-                self.refused.append(entry)
+                if entry.appeal_id not in self._second:
+                    self.refused.append(entry)
                 continue
             match entry:
                 case EventRecorded(appeal_id, seq, moment, at, detail):
