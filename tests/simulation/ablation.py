@@ -20,12 +20,20 @@ from callcenter.telephony.asterisk.cluster.admission import AdmissionControl
 from callcenter.telephony.asterisk.cluster.leaked_channels import LeakedChannelReaper
 from callcenter.telephony.asterisk.cluster.member_files import MemberRecord
 from callcenter.telephony.asterisk.cluster.membership import ClusterMembership
-from callcenter.telephony.asterisk.cluster.orphaned_calls import OrphanedChannels, TakeoverResult
+from callcenter.telephony.asterisk.cluster.orphaned_calls import (
+    OrphanedCall,
+    OrphanedChannels,
+    TakeoverResult,
+)
 from callcenter.telephony.asterisk.cluster.watchdog import Watchdog
 from callcenter.telephony.asterisk.fence import Fence
 from callcenter.telephony.asterisk.node import AsteriskNode
+from callcenter.telephony.calls.call_state import CallState
+from callcenter.telephony.calls.journal.call_record import CallRecord
+from callcenter.telephony.calls.journal.journal import Journal
 from callcenter.telephony.controller.call_state_store import RedisCallStateStore
 from callcenter.telephony.controller.lost_call_recovery import LostCallRecovery
+from callcenter.telephony.controller.takeover import Takeover
 from tests.simulation.host import Host
 from tests.simulation.network import RawSocket
 
@@ -117,6 +125,29 @@ def _forgotten() -> Iterator[None]:
 
 
 @contextmanager
+def _second_is_cut_off() -> Iterator[None]:
+    with patch.object(membership, "MISSED_AFTER", -1.0), patch.object(ari, "LAST_DELAY", 3.0):
+        yield
+
+
+async def _take_over_in_passing(self: Takeover, instance: str, in_order: bool) -> None:
+    await vars(Takeover)["_take_over"](self, instance, in_order)
+
+
+async def _saved_state(self: Takeover, call: OrphanedCall) -> CallState | None:
+    dependencies = vars(self)
+    leg = call.leg.id
+    state: CallState | None = await dependencies["_call_states"].load(leg)
+    return state or await dependencies["_recovery"].reconstruct_state(leg)
+
+
+def _resume_unopened(
+    self: Journal, call_id: str, _caller: object, _began_at: object, state: CallState
+) -> CallRecord:
+    return self.resume_record(call_id, state)
+
+
+@contextmanager
 def _answers_given_up() -> Iterator[None]:
     with (
         patch.object(membership, "answer_within", _plain_timeout),
@@ -142,7 +173,27 @@ SAFEGUARDS = (
     Safeguard(
         "who is cut off gives up", 82, _replaced(ClusterMembership, "_is_cut_off", lambda *_: False)
     ),
+    Safeguard(
+        "who connects again last is not cut off",
+        117,
+        _second_is_cut_off,
+    ),
     Safeguard("a takeover is tried again", 82, _takes_over_once),
+    Safeguard(
+        "the claim lasts until calls are whole",
+        117,
+        _replaced(Takeover, "take_over", _take_over_in_passing),
+    ),
+    Safeguard(
+        "a state from before the talk is not believed",
+        117,
+        _replaced(Takeover, "_load_state", _saved_state),
+    ),
+    Safeguard(
+        "a call that is taken over is opened again",
+        117,
+        _replaced(Journal, "resume_call", _resume_unopened),
+    ),
     Safeguard(
         "playbacks are stopped before a move",
         32,
@@ -150,15 +201,15 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "calls taken by halves are taken again",
-        56,
+        50,
         _replaced(orphaned_calls, "take_over", _whole_at_any_rate),
     ),
     Safeguard("states of calls are saved, or read from appeals", 32, _forgotten),
     Safeguard("admission closes", 83, _replaced(AdmissionControl, "observe", lambda *_: False)),
     Safeguard("the watchdog hands over", 82, _replaced(Watchdog, "_unserved", lambda _: [])),
-    Safeguard("leaks are ended", 59, _replaced(LeakedChannelReaper, "run", _for_ever)),
-    Safeguard("claims are settled", 55, _replaced(AsteriskNode, "settle_claims", _nothing)),
-    Safeguard("lost calls are closed", 25, _replaced(LostCallRecovery, "sweep", _for_ever)),
+    Safeguard("leaks are ended", 52, _replaced(LeakedChannelReaper, "run", _for_ever)),
+    Safeguard("claims are settled", 32, _replaced(AsteriskNode, "settle_claims", _nothing)),
+    Safeguard("lost calls are closed", 59, _replaced(LostCallRecovery, "sweep", _for_ever)),
     Safeguard(
         "echoes find a deaf connection", 82, _replaced(ClusterMembership, "_listen", _for_ever)
     ),

@@ -60,6 +60,7 @@ _WEIGHTS = {
 }
 
 
+_OF_TWO = (FaultKind.TWO_DEATHS, FaultKind.DEATH_IN_CUT, FaultKind.DEATH_IN_DEAFNESS)
 #: From how many seconds to how many a fault lasts, and how strong it may be.
 _EXTENT: dict[FaultKind, tuple[tuple[float, float], tuple[float, ...]]] = {
     FaultKind.TWO_DEATHS: ((0.0, 2.0), (0.0,)),  # between the two
@@ -128,13 +129,7 @@ def draw(seed: int, length: float) -> Scenario:
 
 def _draw_fault(random: SeededRandom, at: float, names: list[str]) -> Fault:
     kind = random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
-    counts = {
-        FaultKind.TWO_DEATHS: 2,
-        FaultKind.DEATH_IN_CUT: 2,
-        FaultKind.DEATH_IN_DEAFNESS: 2,
-        FaultKind.ALL_DEAD: len(names),
-    }
-    count = counts.get(kind, 1)
+    count = len(names) if kind is FaultKind.ALL_DEAD else 2 if kind in _OF_TWO else 1
     victims = tuple(random.sample(names, count))
     length, strengths = _EXTENT.get(kind, ((0.3, 8.0), (0.0,)))
     return Fault(at, kind, victims, random.uniform(*length), random.choice(strengths))
