@@ -1,5 +1,6 @@
 """Where a call is: what another controller goes on from."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -7,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.telephony.calls.call_state import CallStage, CallState, CallStateTracker, from_json
+from callcenter.telephony.calls.call_state import (
+    CallStage,
+    CallState,
+    CallStateTracker,
+    choose_state,
+    from_json,
+)
 from callcenter.telephony.calls.journal.call_record import CallRecord
 from callcenter.telephony.calls.journal.events import Entry, EventRecorded
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
@@ -69,3 +76,40 @@ def test_a_cut_call_ends_no_earlier_than_its_last_event() -> None:
     moments = [each.at for each in entries.all if isinstance(each, EventRecorded)]
     assert len(moments) == 2
     assert moments == sorted(moments)
+
+
+APPEAL = str(uuid4())
+WAITS = CallState(APPEAL, 7, stage=CallStage.WAITING, language="kk", urgencies=("danger",))
+TALKS = replace(WAITS, stage=CallStage.TALKING, consultant="201", recording="r")
+LOST = replace(TALKS, stage=CallStage.WAITING, recording="")
+GREETED = CallState(APPEAL, 3)
+
+
+@pytest.mark.parametrize(
+    ("saved", "written", "others", "chosen"),
+    [
+        (TALKS, WAITS, ["201"], TALKS),
+        (TALKS, WAITS, [], TALKS),
+        (None, TALKS, ["201"], TALKS),
+        (WAITS, None, ["201"], WAITS),
+        (WAITS, TALKS, ["201"], TALKS),  # Redis is as it was before they talked
+        (TALKS, replace(TALKS, consultant="202"), ["202"], replace(TALKS, consultant="202")),
+        (LOST, TALKS, ["201"], LOST),  # the appeal does not have yet that 201 is lost
+        (WAITS, GREETED, ["201"], WAITS),  # nor that the caller waits
+        (LOST, TALKS, ["202"], LOST),
+        (TALKS, WAITS, ["203"], TALKS),  # a supervisor
+        (WAITS, replace(TALKS, guest="+7701***"), [None], replace(TALKS, guest="+7701***")),
+    ],
+)
+def test_the_state_that_knows_who_is_there_is_chosen(
+    saved: CallState | None, written: CallState | None, others: list[str | None], chosen: CallState
+) -> None:
+    assert choose_state(saved, written, others) == chosen
+
+
+def test_a_chosen_appeal_loses_nothing_that_was_saved() -> None:
+    written = replace(TALKS, first=3, language="", urgencies=("silent",))
+    chosen = choose_state(WAITS, written, ["201"])
+    assert chosen is not None
+    assert (chosen.first, chosen.language) == (7, "kk")
+    assert chosen.urgencies == ("silent", "danger")

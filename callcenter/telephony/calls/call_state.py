@@ -1,12 +1,12 @@
 """Resumable state of a call, so that another controller can continue it after a crash.
 
-It is derived from the events of the call and saved as it changes (`controller.call_nowstore`);
+It is derived from the events of the call and saved as it changes (`controller.call_state_store`);
 the appeal's events say the same, a little later. It has no number and no name of a caller.
 """
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
@@ -98,6 +98,17 @@ class CallState:
         return replace(self, **changes) if changes else self
 
     @property
+    def is_talking(self) -> bool:
+        """Whether the caller is in a conversation, or with 1414."""
+        return self.stage in (CallStage.TALKING, CallStage.REDIRECTED)
+
+    def is_with(self, extensions: Collection[str | None]) -> bool:
+        """Whether the caller talks with one of these; None is anybody outside the center."""
+        return self.is_talking and any(
+            each in (None, self.consultant, self.guest) for each in extensions
+        )
+
+    @property
     def if_left(self) -> Outcome:
         """Outcome if the caller leaves now."""
         if self.stage is CallStage.OPENING and self.language:
@@ -122,6 +133,30 @@ class CallState:
 
 #: Defaults of all fields but the appeal, which has none.
 _DEFAULTS = {each.name: each.default for each in fields(CallState) if each.name != "appeal"}
+
+
+def choose_state(
+    saved: CallState | None, written: CallState | None, extensions: Collection[str | None]
+) -> CallState | None:
+    """Choose between the saved state and that of the appeal, by who is with the caller now.
+
+    Redis may come back as it was some time ago, and an appeal is written a moment later than the
+    state is saved. If neither knows who is there, the saved one counts.
+    """
+    if saved is None or written is None:
+        return saved or written
+    if not extensions or saved.is_with(extensions):
+        return saved
+    # Who talked last has been lost since, and the appeal does not have that yet.
+    is_older = not saved.is_talking and saved.consultant == written.consultant
+    if is_older or not written.is_with(extensions):
+        return saved
+    return replace(
+        written,
+        first=max(written.first, saved.first),
+        language=written.language or saved.language,
+        urgencies=tuple(dict.fromkeys((*written.urgencies, *saved.urgencies))),
+    )
 
 
 def from_json(text: str) -> CallState | None:

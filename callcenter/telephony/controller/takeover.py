@@ -18,7 +18,7 @@ from callcenter.telephony.asterisk.cluster.orphaned_calls import OrphanedCall, O
 from callcenter.telephony.asterisk.fence import Fenced
 from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX, caller_channel_of
 from callcenter.telephony.callbacks import store as callbacks
-from callcenter.telephony.calls.call_state import CallStage, CallState
+from callcenter.telephony.calls.call_state import CallState, choose_state
 from callcenter.telephony.calls.conversation.events import OngoingConversation
 from callcenter.telephony.calls.conversation.feature_codes import extension_of
 from callcenter.telephony.calls.conversation.participants import (
@@ -93,10 +93,11 @@ class Takeover:
                 return await self._take_over(instance, in_order)
             except Fenced:
                 raise
-            except OperationFailed as exc:
+            except Exception as exc:
                 if not self._half.get(instance):
                     raise
-                log.error("takeover incomplete, trying again: %s: %s", instance, exc)
+                is_ours = not isinstance(exc, OperationFailed)
+                log.error("takeover incomplete: %s: %s", instance, exc, exc_info=is_ours)
                 await asyncio.sleep(RETRY_INTERVAL)
 
     async def _take_over(self, instance: str, in_order: bool) -> None:
@@ -154,16 +155,12 @@ class Takeover:
             log.error("takeover incomplete: consultant's channel %s: %s", leg, exc)
 
     async def _load_state(self, call: OrphanedCall) -> CallState | None:
-        """The saved state; that of the appeal if none is saved, or one from before they talked.
-
-        Redis may come back as it was some time ago.
-        """
-        leg = call.leg.id
-        state = await self._call_states.load(leg)
-        is_talking = any(each is not call.leg for each in call.inside)
-        if state is None or (is_talking and not _talks(state)):
-            return await self._recovery.reconstruct_state(leg) or state
-        return state
+        """The saved state; that of the appeal where it is missing, or not of who is there."""
+        others = [extension_of(each.name) for each in call.inside if each is not call.leg]
+        saved = await self._call_states.load(call.leg.id)
+        if saved is not None and (not others or saved.is_with(others)):
+            return saved
+        return choose_state(saved, await self._recovery.reconstruct_state(call.leg.id), others)
 
     async def _end(self, call: OrphanedCall) -> None:
         """End a call of ours of which nothing is recorded."""
@@ -177,7 +174,7 @@ class Takeover:
     ) -> tuple[OngoingConversation | None, tuple[str, ...]]:
         """The conversation as it was; parties that do not belong there are let go."""
         others = [each for each in call.inside if each is not call.leg]
-        if call.bridge is None or state is None or not _talks(state) or not others:
+        if call.bridge is None or state is None or not state.is_talking or not others:
             for each in others:
                 await self._channels.hang_up(each)
             if call.bridge:
@@ -239,8 +236,3 @@ class Takeover:
                 await callbacks.release(connection, instance)
         except (SQLAlchemyError, OSError) as exc:
             log.error("callbacks of %s not released yet: %s", instance, type(exc).__name__)
-
-
-def _talks(state: CallState) -> bool:
-    """Whether the caller was in a conversation."""
-    return state.stage in (CallStage.TALKING, CallStage.REDIRECTED)
