@@ -68,7 +68,7 @@ PING_INTERVAL = 2.0  # seconds; a silent peer is given up after one and a half o
 CONNECT_TIMEOUT = 5.0  # seconds: a connection that began in a cut network is tried anew after it
 CLOSE_TIMEOUT = 0.5  # seconds for Asterisk to close its side of one that is as good as lost
 DUPLICATE_WINDOW = 4096  # last events among which a duplicate is recognized
-FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 1.0, 10.0  # seconds between attempts to connect
+FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.1, 0.5, 10.0  # seconds between attempts to connect
 NO_LIMIT = aiohttp.ClientTimeout()  # of aiohttp, which would count our own lateness
 NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: what was not sent when we close is never sent
 
@@ -149,6 +149,7 @@ class Ari:
                         delay = PASSWORD_DELAY
                     else:  # 404 in HTML, then 503 in JSON: it is booting
                         log.info("ARI not ready yet: HTTP %d", exc.status)
+                        delay = min(delay, LAST_DELAY)
                 except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                     log.info("ARI does not answer: %s", str(exc) or "silence")
                 await asyncio.sleep(delay * random.uniform(0.7, 1.3))  # noqa: S311 no secret

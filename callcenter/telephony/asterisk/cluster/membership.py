@@ -47,7 +47,7 @@ ECHO_LIMIT = 2.0  # seconds after Asterisk's answer within which the event must 
 CUT_OFF_AFTER = 3.5  # seconds without Asterisk, while another hears it: our calls need that one
 #: Seconds for which another hears Asterisk and we do not: when it comes back each finds it at a
 #: moment of its own (`ari.LAST_DELAY`), and who is the second is not cut off.
-MISSED_AFTER = 1.75
+MISSED_AFTER = 1.25
 LATE_AFTER = 0.5  # seconds: a turn of our loop that late explains why we heard nothing
 #: Seconds for which a loop that has the processor does not turn, and is not killed by its sentinel.
 FROZEN_AFTER = 2 * UNSURE_AFTER
@@ -337,10 +337,8 @@ class ClusterMembership:
     def _is_cut_off(self, now: float) -> bool:
         """Whether another hears Asterisk while we, who are not late, have not for a while."""
         others = [it for it in self._others.values() if it.flags & MemberFlag.SERVES]
-        if any(it.heard_at > self._heard_at + CUT_OFF_AFTER / 2 for it in others):
-            self._missed_since = min(self._missed_since, now)
-        else:
-            self._missed_since = float("inf")
+        later = [it.heard_at for it in others if it.heard_at > self._heard_at + CUT_OFF_AFTER / 2]
+        self._missed_since = min(self._missed_since, *later) if later else float("inf")
         return (
             self._serves
             and not self.fence.is_fenced
