@@ -297,6 +297,7 @@ def row(kind: str, number: str | None) -> AppealRow:
         number,
         None,
         None,
+        None,
         RECEIVED,
         None,
         None,

@@ -55,6 +55,7 @@ class AppealRow:
     caller_number: str | None
     consultant_name: str | None
     consultant_extension: str | None
+    consultant_id: UUID | None
     received_at: datetime
     ended_at: datetime | None
     outcome: str | None
@@ -370,6 +371,7 @@ def _select_rows() -> Select[Any]:
         appeal.c.caller_number,
         consultant.c.name,
         consultant.c.extension,
+        appeal.c.consultant_id,
         appeal.c.received_at,
         appeal.c.ended_at,
         appeal.c.outcome,

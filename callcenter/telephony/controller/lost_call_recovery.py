@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -155,7 +155,8 @@ class LostCallRecovery:
         state = CallState(str(call.appeal_id), first, language=language, urgencies=urgencies)
         for event in events:
             state = state.after(CallEvent(event.kind), dict(event.detail), event.at.timestamp())
-        return state
+        consultant_id = appeal.consultant_id if appeal else None
+        return replace(state, consultant_id=str(consultant_id or ""))
 
     async def _written_outcome(self, call_id: str) -> Outcome | None:
         """The outcome of a call as far as it was written; None before a conversation."""

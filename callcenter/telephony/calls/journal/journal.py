@@ -23,6 +23,7 @@ from callcenter.telephony.calls.call_state import CallState
 from callcenter.telephony.calls.journal.call_record import CallRecord, OutboundRecord
 from callcenter.telephony.calls.journal.codec import TAGS
 from callcenter.telephony.calls.journal.events import (
+    BecameUrgent,
     CallbackClosed,
     CallbackRequested,
     CallClosed,
@@ -55,6 +56,7 @@ OPENINGS = (CallOpened, OutboundStarted)
 
 URGENT = (
     CallOpened,
+    BecameUrgent,
     RecordingStopped,
     CallbackRequested,
     VoicemailRegistered,
