@@ -14,7 +14,7 @@ class Caller:
         self._loop = loop
         self._switch = switch
         self._random = random
-        self._patience = random.uniform(15, 60)
+        self._patience = random.uniform(10, 40)
         self.channel: SwitchChannel | None = None
         self.number = f"+7701{random.randrange(10**7):07d}"
         self.is_in_fallback = False

@@ -23,7 +23,7 @@ from tests.simulation.switch import Request, SwitchBridge, SwitchChannel
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-INTERVAL = 0.25  # seconds between two looks
+INTERVAL = 0.5  # seconds between two looks
 UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
 CUT_OFF_LIMIT = 10.0  # seconds, if it could not reach the switch
 UNCLAIMED_LIMIT = 15.0  # seconds, if only the watchdog is left and another looks alive

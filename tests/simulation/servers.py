@@ -28,7 +28,7 @@ from callcenter.telephony.calls.journal.events import (
 from tests.simulation.network import Network
 
 ANSWER_LIMIT = 0.5  # seconds for the distributor to answer
-OFFER_POLL = 0.3  # seconds between two questions of a caller who waits
+OFFER_POLL = 0.8  # seconds between two questions of a caller who waits
 CONTROLLER_LIMIT = 5.0  # seconds without a word of a controller until its leases end
 TICK = 1.0  # seconds between two words of a controller
 
@@ -319,6 +319,11 @@ class Database:
         """In place of `JournalWriter.write`."""
         written = list(entries)
         await self._network.call("database", lambda: self._apply(written))
+
+    @property
+    def has_open(self) -> bool:
+        """Whether an appeal has no outcome."""
+        return any(each.outcome is None for each in self.appeals.values())
 
     async def close(self) -> None:
         """As the journal's writer closes its connection."""

@@ -28,8 +28,9 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Consultant, Database, Distribution, RedisServer
 from tests.simulation.switch import EPOCH, SimulatedSwitch, SwitchChannel
 
-SETTLE_TIME = 150.0  # seconds after the last call in which all ends
-NEAR = 100  #: lines of the trace before a violation that are printed
+SETTLE_TIME = 150.0  # seconds after the last call in which all callers leave
+WRITE_TIME = 3.0  # seconds in which controllers write what they know of the last call
+SWEEP_TIME = 45.0  # seconds in which leaks and lost calls are found: twice, 15 s apart
 _SETTINGS = Settings(_env_file=None, var=Path("/nonexistent"))
 
 Program = SimulatedController | SimulatedWatchdog
@@ -209,7 +210,9 @@ class World:
         self.loop.run_until(end)
         while self.loop.now < end + SETTLE_TIME and any(not each.is_over for each in self._callers):
             self.loop.run_until(self.loop.now + 1.0)
-        self.loop.run_until(self.loop.now + 45.0)  # lost calls are found twice, 15 s apart
+        self.loop.run_until(self.loop.now + WRITE_TIME)
+        if self.database.has_open or self.switch.channels or self.switch.bridges:
+            self.loop.run_until(self.loop.now + SWEEP_TIME)
 
     def _look(self) -> None:
         self.monitor.look()
