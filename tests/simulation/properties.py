@@ -297,6 +297,9 @@ class Monitor:
         for channel in world.switch.channels.values():
             self.report(f"channel left in the switch: {channel.name} in {channel.place}")
         for bridge in world.switch.bridges.values():
+            maker = world.process_of(bridge.name)
+            if not bridge.channels and (maker is None or maker.is_dead):
+                continue  # accepted: both left while the second to take it over handed it on
             self.report(f"bridge left in the switch: {bridge.id}")
         for entry in world.database.refused:
             kind = type(entry).__name__
