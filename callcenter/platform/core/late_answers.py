@@ -22,19 +22,17 @@ async def answer_within(seconds: float) -> AsyncIterator[None]:
     async with asyncio.timeout(None) as limit:
 
         def end() -> None:
-            nonlocal timer
             is_late = loop.time() - due_at > LATE_AFTER
-            timer = loop.call_later(CATCH_UP if is_late else 0.0, turn, TURNS)
+            timers.append(loop.call_later(CATCH_UP if is_late else 0.0, turn, TURNS))
 
         def turn(left: int) -> None:
-            nonlocal timer
             if left:
-                timer = loop.call_soon(turn, left - 1)
+                timers.append(loop.call_soon(turn, left - 1))
             else:
                 limit.reschedule(loop.time())
 
-        timer: asyncio.Handle = loop.call_at(due_at, end)
+        timers: list[asyncio.Handle] = [loop.call_at(due_at, end)]
         try:
             yield
         finally:
-            timer.cancel()
+            timers[-1].cancel()
