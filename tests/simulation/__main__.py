@@ -10,12 +10,12 @@ from functools import partial
 
 import click
 
-from tests.simulation.ablation import SAFEGUARDS
+from tests.simulation.ablation import RARE, SAFEGUARDS
 from tests.simulation.scenario import draw
 from tests.simulation.world import Result, run
 
 PROGRESS = 100  # seeds between two lines
-BY_NAME = {each.name: each for each in SAFEGUARDS}
+BY_NAME = {each.name: each for each in (*SAFEGUARDS, *RARE)}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

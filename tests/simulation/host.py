@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from callcenter.telephony.asterisk.cluster import sentinel_program
 from callcenter.telephony.asterisk.cluster.member_files import MemberFlag, parse_record
 from tests.seeds import SeededRandom
 from tests.simulation.kernel import Kernel
 from tests.simulation.loop import PROCESS, Entry, VirtualLoop
+
+T = TypeVar("T")
 
 TURN_COST = 0.002  # seconds for a callback, while others have most of the processor
 START_TIME = 2.0  # seconds from the start of a process until its program runs
@@ -82,7 +84,7 @@ class SimulatedProcess:
         """Whether it turns its loop, however late."""
         return not (self.is_dead or self.is_stopped or self.hangs_since is not None)
 
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin its main task."""
         return self.host.loop.create_task(work, context=self.context)
 

@@ -10,7 +10,7 @@ from tests.simulation.ablation import SAFEGUARDS
 from tests.simulation.scenario import Fault, FaultKind, Scenario, draw
 from tests.simulation.world import Result, run
 
-SEEDS, AT_ONCE = 200, 20  # in all, and in one test
+SEEDS, AT_ONCE = 100, 20  # in all, and in one test
 LENGTH = 60.0  # seconds of calls and faults, besides the time until all callers have gone
 HASH_SEEDS = ("1", "4711")
 REPEATED = 6  # seeds that are run in two processes
