@@ -106,13 +106,13 @@ def test_an_answer_that_came_while_we_waited_counts(
     network = Network(host.loop, SeededRandom("network"))
     host.pressures.append(Pressure(1000.0 + pause, 1100.0, 2.0))
 
-    async def asked() -> str:
+    async def ask() -> str:
         for _ in range(30):
             async with answer_within(1.0):
                 answer: str = await network.call("switch", lambda: "here")
         return answer
 
-    task = process.start(asked())
+    task = process.start(ask())
     host.loop.run_until(2000.0)
     assert task.result() == "here"
 
