@@ -32,15 +32,19 @@ class FakeTelephony(Turns):
         self.searches = 0  #: for a consultant, each as long as patience unless one is offered
         self.shown: list[str] = []  #: what the telephone of each consultant who was rung shows
         self.alerts: list[str] = []
-        self.leg = CallerLeg(self, story)
+        self.leg = self.make_caller(story)
         self.record = Record(self, self.leg, keeps_promises=story.promises_succeed)
         self.called: list[FakeLeg] = []
+        self.snooped: list[tuple[FakeLeg, bool]] = []  #: whom supervisors heard, whether to whisper
         self.offered = [FakeConsultant(f"20{n}") for n in range(len(story.consultants))]
         self.story = story
         self._consultants = iter(story.consultants)
         self._unified_center = iter(story.unified_center)
         self._network = iter(story.network)
         self._offers = iter(self.offered)
+
+    def make_caller(self, story: Story) -> CallerLeg:
+        return CallerLeg(self, story)
 
     def call(self) -> Call:
         times = replace(
@@ -194,6 +198,12 @@ class FakeTelephony(Turns):
     async def snoop(self, party: Leg, listener: Leg, *, whispering: bool) -> AsyncIterator[None]:
         with self.holding("ear"):
             await self.operation()
+            assert isinstance(party, FakeLeg)
+            assert isinstance(listener, FakeLeg)
+            party.must_be_there()
+            if listener.end is not None:
+                raise NotAnswered("left")
+            self.snooped.append((party, whispering))
             yield
 
     async def start_recording(self, caller: Leg, file: Path) -> None:
@@ -233,6 +243,8 @@ class FakeConsultant:
 
 
 class FakePlace:
+    call_id = "place"
+
     def __init__(self, telephony: FakeTelephony) -> None:
         self._world = telephony
         self._leased: FakeConsultant | None = None

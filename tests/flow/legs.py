@@ -19,6 +19,7 @@ PAUSE = 30  #: turns of the loop for which a key that is a blank waits
 
 
 DEATH = "!"  #: in place of a key: the telephone dies
+STAYS = "_"  #: in place of a key: nothing more until the leg ends
 
 
 class FakeLeg:
@@ -67,6 +68,8 @@ class FakeLeg:
                     await asyncio.sleep(0)
                 if self._keys[0] == DEATH:
                     await self.die()
+                    return
+                if self._keys[0] == STAYS:
                     return
                 self.pressed(self._keys.pop(0))
             else:

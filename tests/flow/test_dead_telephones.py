@@ -3,27 +3,20 @@
 How the monitor and the channel see it is real; the conversation is that of a story.
 """
 
-from functools import partialmethod
-
 import pytest
 
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import NotAnswered
 from tests.flow.fake_telephony import FakeTelephony
-from tests.flow.legs import FakeLeg
 from tests.flow.scenarios import LATE, run_story
 from tests.flow.story import Story
-from tests.flow.telephone_deaths import DEATHS, die
+
+pytestmark = pytest.mark.usefixtures("each_death")
 
 THIRD_PARTY, NEXT = (
     "          ",
     "",
 )  # one who stays for a while; the consultant whom the caller gets next
-
-
-@pytest.fixture(params=DEATHS, autouse=True)
-def _death(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeLeg, "die", partialmethod(die, request.param))
 
 
 async def _die(keys: str, *others: str | NotAnswered) -> FakeTelephony:

@@ -5,6 +5,7 @@ So a softphone's own transfer works: hold, call a colleague, then REFER with Rep
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 
 from callcenter.platform.core.errors import CallcenterError, OperationFailed
@@ -15,9 +16,12 @@ from callcenter.telephony.asterisk.channel import Channel
 from callcenter.telephony.calls.conversation.feature_codes import extension_of
 from callcenter.telephony.calls.ports import LegHungUp
 from callcenter.telephony.controller.dependencies import CallDependencies
+from callcenter.telephony.controller.telephone_monitor import CHECK_INTERVAL, SILENCE_LIMIT
 from callcenter.telephony.outbound.rules import EMERGENCY
 
 POLL_INTERVAL = 0.5  # seconds between questions whether the third party is there
+#: Seconds from the death of one line of a telephone until its other line has surely ended too.
+OTHER_LINE_LIMIT = SILENCE_LIMIT + 2 * CHECK_INTERVAL
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +77,27 @@ class SecondLine:
             async with self._switch.join_conversation(channel, call.consultant):
                 await self._wait_while("here", channel, call)
         finally:
-            if channel.is_gone:  # the consultant hung up on the third party
-                with suppress(CallcenterError):
-                    await asyncio.shield(self._ask(call, "back"))
+            if channel.is_gone:
+                await self._end_consultation(channel, call)
+
+    async def _end_consultation(self, channel: Channel, call: ActiveCallRef) -> None:
+        """Give the caller back to the consultant, who hung up on the third party.
+
+        A telephone that died takes its first line with it, some seconds later: the caller goes on
+        with the third party then, which is left where it is until that is clear.
+        """
+        if channel.connection_lost:
+            await self._wait_for_first_line(call)
+        with suppress(CallcenterError):
+            await asyncio.shield(self._ask(call, "back"))
+
+    async def _wait_for_first_line(self, call: ActiveCallRef) -> None:
+        """Return once the first line has ended too, or lives for longer than the second."""
+        ends_at = time.monotonic() + OTHER_LINE_LIMIT
+        while await self._third_party_state(call) != "none":
+            if time.monotonic() > ends_at:
+                return
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def _wait_while(self, state: str, channel: Channel, call: ActiveCallRef) -> str:
         """Wait while the third party is in a state; returns the next one.
