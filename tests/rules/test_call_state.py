@@ -78,6 +78,13 @@ def test_a_cut_call_ends_no_earlier_than_its_last_event() -> None:
     assert moments == sorted(moments)
 
 
+def test_a_transfer_after_the_consultants_death_is_a_conversation() -> None:
+    now = CallState(str(uuid4()))
+    for event in (CallEvent.CONNECTED, CallEvent.CONSULTANT_LOST, CallEvent.TRANSFERRED):
+        now = now.after(event, {"consultant": "201"}, 0.0)
+    assert now.stage is CallStage.TALKING
+
+
 APPEAL = str(uuid4())
 WAITS = CallState(APPEAL, 7, stage=CallStage.WAITING, language="kk", urgencies=("danger",))
 TALKS = replace(WAITS, stage=CallStage.TALKING, consultant="201", recording="r")

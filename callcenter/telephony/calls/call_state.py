@@ -49,6 +49,7 @@ _STAGES = {
     CallEvent.CHOICE: CallStage.WAITING,
     CallEvent.WAITING: CallStage.WAITING,
     CallEvent.CONNECTED: CallStage.TALKING,
+    CallEvent.TRANSFERRED: CallStage.TALKING,  # also after the first consultant was lost
     CallEvent.CONSULTANT_LOST: CallStage.WAITING,
     CallEvent.SENT_BACK: CallStage.WAITING,
     CallEvent.REDIRECT_NOTICE: CallStage.REDIRECTING,
