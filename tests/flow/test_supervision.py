@@ -17,7 +17,9 @@ from callcenter.telephony.acd.rules.call_commands import (
 )
 from callcenter.telephony.calls.conversation.conversation import Conversation
 from callcenter.telephony.calls.conversation.supervision import allow_supervision
+from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.calls.ports import NotAnswered
+from tests.polling import until
 
 
 async def test_a_redirected_order_opens_no_other_consultants_call() -> None:
@@ -59,3 +61,37 @@ async def test_no_telephone_is_rung_for_a_conversation_that_is_over() -> None:
     with pytest.raises(CommandRefused):
         await asks_again
     assert rung == ["412"]
+
+
+async def test_a_supervisor_gone_before_hearing_is_recorded_once() -> None:
+    """The switch refuses a leg a moment before it tells that it has hung up."""
+    ended: list[dict[str, str]] = []
+
+    @asynccontextmanager
+    async def ring(*_: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(wait_hangup=asyncio.Event().wait)
+
+    @asynccontextmanager
+    async def snoop(*_: object, whispering: bool) -> AsyncIterator[None]:
+        if not whispering:
+            raise NotAnswered("left")
+        yield
+
+    def record(event: CallEvent, **detail: str) -> None:
+        assert event is CallEvent.SUPERVISION_ENDED
+        ended.append(detail)
+
+    call = SimpleNamespace(
+        commands=CommandRouter(),
+        leg=SimpleNamespace(id="1"),
+        switch=SimpleNamespace(ring=ring, snoop=snoop),
+        times=SimpleNamespace(ring_timeout=20.0),
+        record=SimpleNamespace(add_event=record),
+    )
+    consultant = SimpleNamespace(name="201", leg=SimpleNamespace())
+    talk = cast("Conversation", SimpleNamespace(call=call, consultant=consultant, third_party=None))
+    detail = {"mode": "listen", "extension": "412", "id": str(uuid4())}
+    async with allow_supervision(talk):
+        await call.commands.dispatch(CallCommand(SUPERVISE, "user:head", detail, "201"))
+        await until(lambda: ended, "the supervision has ended")
+    assert ended == [{"supervisor": "412"}]

@@ -31,7 +31,10 @@ from callcenter.telephony.calls.conversation.participants import (
     ring_consultant,
 )
 from callcenter.telephony.calls.conversation.refer import is_refer
-from callcenter.telephony.calls.conversation.supervision import allow_supervision
+from callcenter.telephony.calls.conversation.supervision import (
+    allow_supervision,
+    reserve_supervisor,
+)
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.calls.ports import TransferReport
 from callcenter.telephony.calls.survey import may_survey
@@ -152,7 +155,7 @@ async def _handle_third_party_left(talk: Conversation) -> ConversationEnd | None
 async def _handle_consultant_left(
     talk: Conversation, consultant: ConsultantParty
 ) -> ConversationEnd | None:
-    """Leave the caller with the third party, or wait for a consultant who is being rung."""
+    """Leave the caller with whoever is there, or wait for a consultant who is being rung."""
     connection_lost = consultant.leg.connection_lost
     await talk.release_consultant()
     match talk.third_party:
@@ -169,7 +172,12 @@ async def _handle_consultant_left(
         case None if not (connection_lost or talk.is_on_hold):
             return ConversationEnd.TALKED
     talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
-    return ConversationEnd.LOST
+    await talk.dismiss_third_party()
+    if (supervisor := talk.claim_supervisor()) is None:
+        return ConversationEnd.LOST
+    await _transfer_to(talk, supervisor)
+    await reserve_supervisor(talk.call, supervisor)
+    return None
 
 
 async def _transfer_to(talk: Conversation, third_party: ConsultantParty) -> None:

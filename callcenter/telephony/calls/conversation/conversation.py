@@ -52,6 +52,8 @@ class Conversation:
         self.consultant: ConsultantParty | None = consultant
         self.third_party: ThirdParty | None = None
         self.takeover_party: ConsultantParty | None = None  #: a supervisor who takes over
+        #: Gives the supervisor who speaks with both, if there is one, as the next consultant.
+        self.claim_supervisor: Callable[[], ConsultantParty | None] = _no_supervisor
         self.is_on_hold = False  #: the caller is
         self.is_held_by_telephone = False  #: whose hold button alone ends it
         self.is_muted = False  #: the consultant is
@@ -288,12 +290,16 @@ class Conversation:
 
     @asynccontextmanager
     async def join(self, leg: Leg) -> AsyncIterator[None]:
-        """Add a leg to the bridge within the block. Raises LegHungUp."""
+        """Add a leg to the bridge within the block; that of a consultant by then stays.
+
+        Raises LegHungUp.
+        """
         await self._bridge.enter(leg)
         try:
             yield
         finally:
-            await asyncio.shield(self._bridge.leave(leg))
+            if self.consultant is None or self.consultant.leg is not leg:
+                await asyncio.shield(self._bridge.leave(leg))
 
     # Beginning and end
 
@@ -393,6 +399,10 @@ async def _cancel_call(calling: asyncio.Task[ThirdParty]) -> None:
     await asyncio.wait((calling,))
     if not calling.cancelled() and calling.exception() is None:  # it just answered
         await calling.result().stack.aclose()
+
+
+def _no_supervisor() -> ConsultantParty | None:
+    return None
 
 
 async def _wait_gone(leg: Leg) -> None:

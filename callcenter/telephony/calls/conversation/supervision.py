@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from callcenter.platform.core.errors import InvalidRequest, OperationFailed
@@ -19,7 +19,7 @@ from callcenter.telephony.acd.rules.call_commands import (
     CommandRefused,
     SupervisionMode,
 )
-from callcenter.telephony.calls.call import while_connected
+from callcenter.telephony.calls.call import Call, while_connected
 from callcenter.telephony.calls.conversation.conversation import Conversation
 from callcenter.telephony.calls.conversation.participants import ConsultantParty
 from callcenter.telephony.calls.outcomes import CallEvent
@@ -34,6 +34,7 @@ POLL_INTERVAL = 0.5  # seconds between two checks for a change of the consultant
 async def allow_supervision(talk: Conversation) -> AsyncIterator[None]:
     """Allow supervision of the conversation within the block; end it after."""
     supervision = Supervision(talk)
+    talk.claim_supervisor = supervision.claim
     try:
         with talk.call.commands.handled_by(supervision.take):
             yield
@@ -63,6 +64,7 @@ class Supervision:
         self._mode = SupervisionMode.LEAVE
         self._supervisor_name = ""
         self._changed = asyncio.Event()
+        self._joined: ConsultantParty | None = None  # while the caller hears the supervisor
         self._task: asyncio.Task[None] | None = None
 
     async def take(self, command: CallCommand) -> Answer | None:
@@ -91,6 +93,19 @@ class Supervision:
         parties = (self._talk.consultant, self._talk.third_party)
         return consultant in [each.name for each in parties if each is not None]
 
+    def claim(self) -> ConsultantParty | None:
+        """End supervision, and give the supervisor whom the caller hears as the next consultant.
+
+        None: the caller hears none. Whoever claims hangs up.
+        """
+        joined, self._joined = self._joined, None
+        if joined is None:
+            return None
+        self._mode = SupervisionMode.LEAVE
+        self._changed.set()
+        self._record_mode(SupervisionMode.TAKE_OVER, joined.name)
+        return replace(joined, stack=joined.stack.pop_all())
+
     async def end(self) -> None:
         """End supervision; returns when the supervisor is hung up."""
         if self._task is not None:
@@ -103,50 +118,57 @@ class Supervision:
         ring = call.switch.ring(extension, call.leg, "SUPERVISION", call.times.ring_timeout)
         try:
             async with AsyncExitStack() as stack:
-                leg = await stack.enter_async_context(ring)
                 try:
-                    await while_connected(leg, self._run_modes(leg, supervisor))
+                    leg = await stack.enter_async_context(ring)
+                except NotAnswered as why:
+                    self._record_end(extension, why=str(why))
+                    return
+                try:
+                    party = ConsultantParty(supervisor, leg, stack)
+                    await while_connected(leg, self._run_modes(party, supervisor))
                     allowed = supervisor.may_hear(self._talk.consultant)
                     if self._mode is SupervisionMode.TAKE_OVER and allowed:
-                        await self._take_over(ConsultantParty(supervisor, leg, stack.pop_all()))
+                        await self._take_over(replace(party, stack=stack.pop_all()))
                 finally:
-                    call.record.add_event(CallEvent.SUPERVISION_ENDED, supervisor=extension)
-        except NotAnswered as why:
-            call.record.add_event(CallEvent.SUPERVISION_ENDED, supervisor=extension, why=str(why))
-        except (LegHungUp, CommandRefused):
+                    self._record_end(extension)
+        except (LegHungUp, NotAnswered, CommandRefused):
             return
         except OperationFailed as exc:
             log.error("supervision failed: call %s: %s", call.leg.id, exc)
         except Exception:
             log.exception("supervision failed: call %s: our fault", call.leg.id)
 
-    async def _run_modes(self, leg: Leg, supervisor: Supervisor) -> None:
+    async def _run_modes(self, party: ConsultantParty, supervisor: Supervisor) -> None:
         """Run modes until the supervisor leaves, or may not hear the current consultant."""
         while (mode := self._mode) not in (SupervisionMode.LEAVE, SupervisionMode.TAKE_OVER):
             self._changed.clear()
             consultant = self._talk.consultant
             if not supervisor.may_hear(consultant):
                 return
-            async with self._join_as(mode, leg):
+            async with self._join_as(mode, party.leg):
                 self._record_mode(mode, supervisor.extension)
-                while self._mode is mode and self._talk.consultant in (consultant, None):
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(POLL_INTERVAL):
-                            await self._changed.wait()
-                    self._changed.clear()
+                self._joined = party if mode is SupervisionMode.JOIN else None
+                try:
+                    while self._mode is mode and self._talk.consultant in (consultant, None):
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(POLL_INTERVAL):
+                                await self._changed.wait()
+                        self._changed.clear()
+                finally:
+                    self._joined = None
 
     async def _take_over(self, taker: ConsultantParty) -> None:
         """Transfer the call to the supervisor, who is hung up with it."""
         self._record_mode(SupervisionMode.TAKE_OVER, taker.name)
         try:
-            # A supervisor who is signed out gets no offers anyway.
-            with suppress(InvalidRequest, OperationFailed):
-                reservation = self._call.distributor.reserve(self._call.next_place_id(), taker.name)
-                (await taker.stack.enter_async_context(reservation)).has_talked = True
+            await reserve_supervisor(self._call, taker)
             await self._talk.request_takeover(taker)
         finally:
             if self._talk.consultant is not taker:
                 await asyncio.shield(taker.stack.aclose())
+
+    def _record_end(self, extension: str, **why: str) -> None:
+        self._call.record.add_event(CallEvent.SUPERVISION_ENDED, supervisor=extension, **why)
 
     def _record_mode(self, mode: SupervisionMode, extension: str) -> None:
         self._call.record.add_event(
@@ -160,6 +182,13 @@ class Supervision:
             raise NotAnswered("left")
         whispering = mode is SupervisionMode.WHISPER
         return self._call.switch.snoop(self._talk.consultant.leg, leg, whispering=whispering)
+
+
+async def reserve_supervisor(call: Call, taker: ConsultantParty) -> None:
+    """Reserve a supervisor who has a call now, unless signed out: then there are no offers."""
+    with suppress(InvalidRequest, OperationFailed):
+        reservation = call.distributor.reserve(call.next_place_id(), taker.name)
+        (await taker.stack.enter_async_context(reservation)).has_talked = True
 
 
 def _supervisor(command: CallCommand) -> Supervisor:
