@@ -87,7 +87,7 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"  #: the number is blocked
     NOT_REACHED = "not_reached"  #: of an outbound call: the called party did not answer
     DECLINED = "declined"  #: of a callback: the called party did not want it
-    GIVEN_UP = "given_up"  #: of an outbound call: the consultant hung up before an answer
+    GIVEN_UP = "given_up"  #: of an outbound call: the consultant left before the two talked
     RECEIVED = "received"  #: no call: the appeal came in writing or in person
     LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed
 

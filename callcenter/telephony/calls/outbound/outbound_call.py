@@ -13,7 +13,11 @@ from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.telephony.calls.call import Call, while_connected
 from callcenter.telephony.calls.conversation.commands import ConversationEnd, run_conversation
 from callcenter.telephony.calls.conversation.participants import ConsultantParty
-from callcenter.telephony.calls.inbound.flow import resolve_end, serve_until_outcome
+from callcenter.telephony.calls.inbound.flow import (
+    resolve_end,
+    serve_until_outcome,
+    with_outcome,
+)
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import (
     ConsultantPort,
@@ -68,22 +72,32 @@ async def run_outbound_call(
     detail = {"consultant": out.consultant.extension, "number": mask(out.number), "how": out.how}
     out.record.add_event(CallEvent.CALLING, **detail)
     try:
+        try:
+            leg = await out.stack.enter_async_context(consultant_leg)
+        except NotAnswered as why:
+            missed = {"consultant": out.consultant.extension, "why": str(why)}
+            out.record.add_event(CallEvent.UNANSWERED, **missed)
+            return Outcome.GIVEN_UP
         async with AsyncExitStack() as called_stack:
-            try:
-                leg = await out.stack.enter_async_context(consultant_leg)
-            except NotAnswered as why:
-                missed = {"consultant": out.consultant.extension, "why": str(why)}
-                out.record.add_event(CallEvent.UNANSWERED, **missed)
-                return Outcome.GIVEN_UP
-            try:
-                called = await while_connected(leg, _call_party(out, leg, called_stack))
-            except NotAnswered as why:
-                return await _play_failure(out, leg, str(why))
-            return await _run_conversation(out, leg, called)
+            return await _dial_and_talk(out, leg, called_stack)
     except LegLost:
         return Outcome.LOST_TO_A_FAULT
     except LegHungUp:
         return out.if_left
+
+
+async def _dial_and_talk(out: OutboundCall, leg: Leg, called_stack: AsyncExitStack) -> Outcome:
+    """Dial the number and run the conversation. Raises LegHungUp of the consultant's leg."""
+    try:
+        called = await while_connected(leg, _call_party(out, leg, called_stack))
+    except NotAnswered as why:
+        return await _play_failure(out, leg, str(why))
+    except LegHungUp:
+        _record_if_lost(out, leg)
+        raise
+    call = out.conversation(called)
+    out.reservation.has_talked = True
+    return await with_outcome(call, _run_conversation(out, leg, call))
 
 
 async def _call_party(out: OutboundCall, leg: Leg, called_stack: AsyncExitStack) -> Leg:
@@ -118,19 +132,23 @@ async def _play_failure(out: OutboundCall, leg: Leg, why: str) -> Outcome:
     return Outcome.NOT_REACHED
 
 
-async def _run_conversation(out: OutboundCall, leg: Leg, called: Leg) -> Outcome:
+async def _run_conversation(out: OutboundCall, leg: Leg, call: Call) -> Outcome:
     """Run the conversation; a called party who is left alone is served like a caller."""
-    call = out.conversation(called)
-    out.reservation.has_talked = True
     try:
         end = await run_conversation(call, ConsultantParty(out.consultant, leg, out.stack))
-        await out.stack.aclose()
-        if end is ConversationEnd.TALKED:
-            return Outcome.TALKED
-        return await resolve_end(call, end) or await serve_until_outcome(call)
     except NotAnswered:  # the consultant just hung up
+        _record_if_lost(out, leg)
         return Outcome.GIVEN_UP
-    except LegLost:
-        return Outcome.LOST_TO_A_FAULT
-    except LegHungUp:
-        return call.if_left
+    await out.stack.aclose()
+    if end is ConversationEnd.TALKED:
+        return Outcome.TALKED
+    return await resolve_end(call, end) or await serve_until_outcome(call)
+
+
+def _record_if_lost(out: OutboundCall, leg: Leg) -> None:
+    """Record a death of the consultant's telephone before the two talked.
+
+    The called party is not served on: anybody may have answered.
+    """
+    if leg.connection_lost:
+        out.record.add_event(CallEvent.CONSULTANT_LOST, consultant=out.consultant.extension)
