@@ -1,11 +1,14 @@
 """What counts as the death of a consultant's telephone, by what is heard and registered of it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from callcenter.telephony.asterisk.channel import Registration
+from callcenter.telephony.controller.telephone_monitor import TelephoneMonitor
 from tests.flow.telephone_deaths import AGAIN, ELSEWHERE, HOME, NAME, SILENT, Watch
+from tests.polling import until
 
 
 class _Leg:
@@ -18,13 +21,14 @@ class _Leg:
         self.sends = True
         self.registered: Registration | None = HOME
         self.is_gone = self.is_probed = False
-        self._packets = 0
+        self._packets = self.registrations_read = 0
 
     async def packets_received(self) -> int:
         self._packets += self.sends
         return self._packets
 
     async def registration(self, _extension: str) -> Registration | None:
+        self.registrations_read += 1
         return self.registered
 
     async def is_reachable(self, _registration: Registration) -> bool:
@@ -83,3 +87,18 @@ async def test_a_callers_silence_is_nobodys_death() -> None:
     watch = Watch(leg)
     await watch.look(60.0)
     assert not leg.is_gone
+
+
+async def test_a_legs_registration_is_read_before_its_telephone_can_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leg = _Leg()
+    watch = Watch(leg)
+    with monkeypatch.context() as patch:
+        patch.setattr(TelephoneMonitor, "check", lambda _: asyncio.sleep(0))  # comes too late
+        running = asyncio.create_task(watch.monitor.run())
+        await until(lambda: leg.registrations_read, "the registration is read", 5.0)
+        running.cancel()
+    leg.sends, leg.registered = False, ELSEWHERE
+    await watch.look(15.0)
+    assert leg.is_gone

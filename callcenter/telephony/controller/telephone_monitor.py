@@ -23,6 +23,9 @@ from callcenter.telephony.calls.ports import LegHungUp
 log = logging.getLogger(__name__)
 
 CHECK_INTERVAL = 3.0  # seconds
+#: Seconds between two looks for legs that have begun: fewer than a telephone takes to start anew,
+#: or its new registration would be taken for that of the leg.
+NEW_LEGS_INTERVAL = 0.5
 #: Seconds of silence after which a telephone must be there. With the interval it is at most 12 s
 #: until a leg is ended: its caller is told within 15 s. OPTIONS have gone out all that time.
 SILENCE_LIMIT = 8.0
@@ -51,19 +54,36 @@ class TelephoneMonitor:
 
     async def run(self) -> None:
         """Check all legs at an interval, until cancelled."""
+        checked_at = self._clock()
         while True:
-            await until_beat(CHECK_INTERVAL)
-            await self.check()
+            await until_beat(NEW_LEGS_INTERVAL)
+            if self._clock() - checked_at < CHECK_INTERVAL - NEW_LEGS_INTERVAL / 2:
+                await self.watch_new_legs()
+            else:
+                checked_at = self._clock()
+                await self.check()
+
+    async def watch_new_legs(self) -> None:
+        """Read how the telephones of legs that have begun are registered."""
+        new = [(each, leg) for each, leg in self._consultants_legs() if leg.id not in self._legs]
+        await self._check_legs(new)
 
     async def check(self) -> None:
         """Check each leg once; what cannot be asked is asked again the next time."""
-        legs = [
+        legs = self._consultants_legs()
+        ids = {channel.id for _, channel in legs}
+        self._legs = {leg: watched for leg, watched in self._legs.items() if leg in ids}
+        await self._check_legs(legs)
+
+    def _consultants_legs(self) -> list[tuple[str, Channel]]:
+        """The answered legs, each with the extension of its telephone."""
+        return [
             (extension, channel)
             for channel in self._channels.all()
             if channel.is_in_application and (extension := extension_of(channel.name))
         ]
-        ids = {channel.id for _, channel in legs}
-        self._legs = {leg: watched for leg, watched in self._legs.items() if leg in ids}
+
+    async def _check_legs(self, legs: list[tuple[str, Channel]]) -> None:
         for extension, channel in legs:
             try:
                 await self._check_leg(extension, channel)
