@@ -41,6 +41,7 @@ OFFERED_BY_ROOMS = {
 #: Values that enumerations got since.
 ADDED = {
     "callcenter.demands.matching.Caution": {"empty"},
+    "callcenter.ledger.differences.Kind": {"call not ended", "recording not ended"},
     "callcenter.line.outcomes.Moment": {"recording_empty", "refused"},
     "callcenter.promises.states.State": {"unwanted"},
 }

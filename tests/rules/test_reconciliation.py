@@ -373,7 +373,7 @@ def test_short_and_misplaced_recordings_are_found() -> None:
     late = replace(recording, ended_at=at(25), length=timedelta(seconds=15))
     assert kinds(talked(recordings=[late])) == [DiscrepancyKind.RECORDING_TOO_LATE]
     endless = replace(recording, id=UUID(int=3), state="recording", ended_at=None)
-    assert kinds(talked(recordings=[recording, endless])) == [DiscrepancyKind.TIMES_DISAGREE]
+    assert kinds(talked(recordings=[recording, endless])) == [DiscrepancyKind.RECORDING_NOT_ENDED]
 
 
 def test_loose_files_and_unreadable_lines_are_differences() -> None:

@@ -1,5 +1,6 @@
 """Events, outcomes and urgencies of a call (R25), as closed sets. Values are stored."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -90,6 +91,19 @@ class Outcome(StrEnum):
     GIVEN_UP = "given_up"  #: of an outbound call: the consultant left before the two talked
     RECEIVED = "received"  #: no call: the appeal came in writing or in person
     LOST_TO_A_FAULT = "lost_to_a_fault"  #: our part or the switch failed
+
+
+def find_written_outcome(events: Collection[str]) -> Outcome | None:
+    """The outcome that a call has by its events of these kinds; None before a conversation."""
+    if CallEvent.REDIRECTED in events:
+        return Outcome.REDIRECTED
+    if CallEvent.CONNECTED in events:
+        return Outcome.TALKED
+    if CallEvent.CALLBACK_PROMISED in events:
+        return Outcome.CALLBACK
+    if CallEvent.MESSAGE_LEFT in events:
+        return Outcome.MESSAGE
+    return None
 
 
 class Urgency(StrEnum):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from callcenter.platform.storage.jobs import enqueue_after
 from callcenter.recordings import store as recordings
 from callcenter.telephony.asterisk.switch import AsteriskSwitch
 from callcenter.telephony.calls.call_state import CallState
-from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_written_outcome
 from callcenter.telephony.calls.ports import RecordingUnconfirmed
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class LostCallRecovery:
         except DATABASE_FAULTS as exc:
             log.error("outcome of call %s not read: %s", call_id, exc)
             return None
-        return _outcome_of(events)
+        return find_written_outcome({event.kind for event in events})
 
     async def _close(self, call_id: str, outcome: Outcome) -> None:
         """Write the outcome to the appeal, and give open recordings to the worker."""
@@ -250,16 +250,3 @@ async def _live(connection: AsyncConnection) -> dict[str, _OpenCall]:
         call.call_id: _OpenCall(call.appeal_id, call.began_at, call.id, call.first_seq)
         for call in await outbound_calls.live(connection)
     }
-
-
-def _outcome_of(events: Sequence[EventRow]) -> Outcome | None:
-    kinds = {event.kind for event in events}
-    if CallEvent.REDIRECTED in kinds:
-        return Outcome.REDIRECTED
-    if CallEvent.CONNECTED in kinds:
-        return Outcome.TALKED
-    if CallEvent.CALLBACK_PROMISED in kinds:
-        return Outcome.CALLBACK
-    if CallEvent.MESSAGE_LEFT in kinds:
-        return Outcome.MESSAGE
-    return None

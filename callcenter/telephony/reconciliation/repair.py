@@ -1,7 +1,8 @@
 """Repairs of the register from CEL, each with an event of the appeal.
 
 An end, a conversation that the journal lacks, a missing appeal and an orphaned file or object can
-be repaired from CEL, the disk and the store. All other discrepancies are left to people.
+be repaired from CEL, the disk and the store. All other discrepancies are left to people. A call
+has no end when the database went back in time to where it was in progress, as by a restore.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing import spool
 from callcenter.recordings.sealing.sealed_store import read_name
 from callcenter.telephony.calls.journal.spool import pending_calls
-from callcenter.telephony.calls.outcomes import CallEvent
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_written_outcome
 from callcenter.telephony.reconciliation import (
     backfill,
     orphaned_files,
@@ -33,8 +34,13 @@ from callcenter.telephony.reconciliation import (
     store,
 )
 from callcenter.telephony.reconciliation.cel_archive import lines_of
+from callcenter.telephony.reconciliation.cel_calls import CelCall
 from callcenter.telephony.reconciliation.fallback_calls import FallbackCall, take
-from callcenter.telephony.reconciliation.rules import Discrepancy, DiscrepancyKind
+from callcenter.telephony.reconciliation.rules import (
+    Discrepancy,
+    DiscrepancyKind,
+    RegisteredCall,
+)
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +80,12 @@ async def repair_discrepancies(
 
 
 def _read_missing_calls(cel_file: Path, found: Sequence[Discrepancy]) -> Calls:
-    """Ended calls without an appeal, assembled from CEL as by the minutely job."""
+    """Ended calls without an appeal, or an end of it, assembled as by the minutely job."""
+    kinds = (DiscrepancyKind.CALL_WITHOUT_APPEAL, DiscrepancyKind.CALL_NOT_ENDED)
     over = {
         each.call.call_id: each.call.began_at
         for each in found
-        if each.kind is DiscrepancyKind.CALL_WITHOUT_APPEAL and each.call and each.call.ended_at
+        if each.kind in kinds and each.call and each.call.ended_at
     }
     calls: dict[str, FallbackCall] = {}
     if over:
@@ -121,6 +128,73 @@ async def _set_end(
     if not corrected:
         return False
     await _add_repair_event(connection, row.appeal_id, row.ordinal, each)
+    return True
+
+
+async def _end_call(
+    connection: AsyncConnection, _settings: Settings, calls: Calls, each: Discrepancy
+) -> bool:
+    """Close a call with what was written of it, else with its outcome in CEL."""
+    if each.call is None or each.row is None or each.call.ended_at is None:
+        return False
+    row, ended_at = each.row, each.call.ended_at
+    events = await appeals.events(connection, row.appeal_id)
+    first = outbound_calls.first_seq(row.ordinal)
+    own = range(first, first + outbound_calls.EVENTS_PER_CALL)
+    outcome = find_written_outcome({event.kind for event in events if event.seq in own})
+    if outcome not in (Outcome.CALLBACK, Outcome.MESSAGE):
+        outcome = _outcome_by_cel(each.call, calls.get(each.call.call_id))
+    if row.ordinal == 0:
+        is_closed = await appeals.close_appeal(
+            connection, appeal_id=row.appeal_id, outcome=outcome, ended_at=ended_at
+        )
+    else:
+        is_closed = await _close_outbound(connection, row, outcome, ended_at)
+    if not is_closed:
+        return False
+    detail = {"outcome": outcome.value, "how": "recovered"}
+    await appeals.append_event(
+        connection,
+        appeal_id=row.appeal_id,
+        at=ended_at,
+        kind=CallEvent.ENDED,
+        detail=detail,
+        ordinal=row.ordinal,
+    )
+    await _add_repair_event(connection, row.appeal_id, row.ordinal, each)
+    return True
+
+
+def _outcome_by_cel(call: CelCall, of_caller: FallbackCall | None) -> Outcome:
+    """The outcome of an ended call; `of_caller` is the same as a call to 111."""
+    if of_caller is not None:
+        return of_caller.outcome
+    return Outcome.TALKED if call.conversations else Outcome.LOST_TO_A_FAULT
+
+
+async def _close_outbound(
+    connection: AsyncConnection, row: RegisteredCall, outcome: Outcome, ended_at: datetime
+) -> bool:
+    for each in await outbound_calls.live(connection):
+        if (each.appeal_id, each.ordinal) == (row.appeal_id, row.ordinal):
+            return await outbound_calls.close(
+                connection, each.id, outcome=outcome, ended_at=ended_at
+            )
+    return False
+
+
+async def _close_recording(
+    connection: AsyncConnection, _settings: Settings, _calls: Calls, each: Discrepancy
+) -> bool:
+    """Close a recording at the end of its call: the worker seals it, or finds it sealed."""
+    if each.call is None or each.row is None or each.recording is None:
+        return False
+    if each.call.ended_at is None:
+        return False
+    reached = each.recording.reaches_to or each.call.ended_at
+    ended_at = min(reached, each.call.ended_at)
+    await recordings.close(connection, recording_id=each.recording.id, ended_at=ended_at)
+    await _add_repair_event(connection, each.row.appeal_id, each.row.ordinal, each)
     return True
 
 
@@ -198,6 +272,8 @@ _REPAIRS: Mapping[
 ] = {
     DiscrepancyKind.CALL_WITHOUT_APPEAL: _open_appeal,
     DiscrepancyKind.END_DISAGREES: _set_end,
+    DiscrepancyKind.CALL_NOT_ENDED: _end_call,
+    DiscrepancyKind.RECORDING_NOT_ENDED: _close_recording,
     DiscrepancyKind.RECORDING_TOO_LATE: _end_recording,
     DiscrepancyKind.CONVERSATION_WITHOUT_MOMENT: _add_conversation,
     DiscrepancyKind.FILE_WITHOUT_RECORDING: _bind_file,

@@ -34,6 +34,8 @@ class DiscrepancyKind(StrEnum):
     MOMENT_WITHOUT_CONVERSATION = "moment without conversation"
     TIMES_DISAGREE = "times disagree"
     END_DISAGREES = "end disagrees"
+    CALL_NOT_ENDED = "call not ended"
+    RECORDING_NOT_ENDED = "recording not ended"
     RECORDING_TOO_LATE = "recording ends too late"
     LINES_UNREADABLE = "lines unreadable"
 
@@ -67,6 +69,13 @@ class RegisteredRecording:
         return self.state in ("empty", "erased") or (
             self.length is not None and self.state != "failed"
         )
+
+    @property
+    def reaches_to(self) -> datetime | None:
+        """Its end, or that of its file while the register has none."""
+        if self.ended_at is None and self.length is not None:
+            return self.began_at + self.length
+        return self.ended_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +206,7 @@ def _compare_times(call: CelCall, row: RegisteredCall) -> Iterator[Discrepancy]:
         return
     if row.ended_at is None:
         why = f"ended at {_clock(call.ended_at)}, and goes on in the register"
-        yield Discrepancy(DiscrepancyKind.TIMES_DISAGREE, call.call_id, why, call, row)
+        yield Discrepancy(DiscrepancyKind.CALL_NOT_ENDED, call.call_id, why, call, row)
     elif not _is_close(call.ended_at, row.ended_at):
         why = f"ended at {_clock(call.ended_at)}, in the register at {_clock(row.ended_at)}"
         yield Discrepancy(DiscrepancyKind.END_DISAGREES, call.call_id, why, call, row)
@@ -229,9 +238,9 @@ def _find_unrecorded(
 ) -> Iterator[Discrepancy]:
     """`recordings` are those of its appeal."""
     covers = sorted(
-        (each.began_at, each.ended_at)
+        (each.began_at, ended_at)
         for each in recordings
-        if each.is_there and each.ended_at is not None
+        if each.is_there and (ended_at := each.reaches_to) is not None
     )
     for span in call.conversations:
         missing = _uncovered(span, covers)
@@ -277,7 +286,8 @@ def _compare_recording(each: RegisteredRecording, mine: Pairs) -> Iterator[Discr
         yield Discrepancy(DiscrepancyKind.RECORDING_WITHOUT_FILE, subject, why)
     if each.ended_at is None:
         why = "still runs in the register, and its call is over"
-        yield Discrepancy(DiscrepancyKind.TIMES_DISAGREE, subject, why)
+        call, row = _find_call(each, mine)
+        yield Discrepancy(DiscrepancyKind.RECORDING_NOT_ENDED, subject, why, call, row, each)
         return
     ended_at = each.ended_at
     for call, row in mine:
@@ -298,6 +308,14 @@ def _compare_recording(each: RegisteredRecording, mine: Pairs) -> Iterator[Discr
     if length > TOLERANCE and not any(_overlaps(span, each.began_at, ended_at) for span in spans):
         why = f"from {_clock(each.began_at)}, when Asterisk has no conversation of its appeal"
         yield Discrepancy(DiscrepancyKind.RECORDING_WITHOUT_CONVERSATION, subject, why)
+
+
+def _find_call(
+    each: RegisteredRecording, mine: Pairs
+) -> tuple[CelCall, RegisteredCall] | tuple[None, None]:
+    """The call of its appeal in which a recording began."""
+    begun = [pair for pair in mine if pair[0].began_at <= each.began_at + TOLERANCE]
+    return max(begun, key=lambda pair: pair[0].began_at, default=(None, None))
 
 
 def _latest_end(
