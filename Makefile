@@ -76,9 +76,9 @@ pictures: ## take the pictures of the guides anew from the pages (1 minute)
 	@.venv/bin/python -m pytest tests/browser/test_guide_pictures.py --guide-pictures -n 0
 
 METHOD ?= dump
-rehearsal: ## lose a site with real calls, restore it from a backup, and check what came back (2 minutes; METHOD=continuous: 3)
+rehearsal: ## lose a site with real calls, restore it from a backup, and check what came back (2 minutes; METHOD=continuous: 3; INSTALLED=1: from the wheel, by the page alone)
 	@scripts/setup tests
-	@.venv/bin/python -m tests.rehearsal --method $(METHOD)
+	@.venv/bin/python -m tests.rehearsal --method $(METHOD) $(if $(INSTALLED),--installed)
 
 waiting: ## let 300 callers wait at Debian's limits of open files (2 minutes)
 	@scripts/setup tests

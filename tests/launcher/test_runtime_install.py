@@ -3,6 +3,7 @@
 tests/launcher/test_up.py starts every process from the same installation.
 """
 
+import asyncio
 import re
 import subprocess
 from pathlib import Path
@@ -15,6 +16,11 @@ from callcenter.cli import COMMANDS
 from callcenter.commands.check import CHECKS
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.jobs import WorkerResources
+from tests.backup.conftest import offline_key, tools
+from tests.backup.test_restore import empty, is_whole, lose, site
+
+__all__ = ["empty", "offline_key", "site", "tools"]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -85,6 +91,21 @@ def test_an_installation_migrates_renders_and_checks(runtime: Path, installed: S
     assert [line for line in checked.splitlines() if not line.startswith(" ")] == [*CHECKS]
     fit = set(re.findall(r"^  ok +(\S+)", checked, re.MULTILINE))
     assert {"asterisk", "calendar", "database", "rendered"} <= fit, checked
+
+
+@pytest.mark.slow
+async def test_an_installation_brings_a_lost_site_back(
+    runtime: Path, site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    lost = await lose(site, empty)
+    program = runtime / "callcenter"
+    for command in (
+        ("restore", "--identity", offline_key),
+        ("audit", "verify"),
+        ("recordings", "verify"),
+    ):
+        await asyncio.to_thread(run, empty, program, *command)
+    await is_whole(empty, lost)
 
 
 def test_state_of_an_installation_is_beside_its_environment(installation: Path) -> None:
