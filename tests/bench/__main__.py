@@ -14,6 +14,7 @@ from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.core.settings import ROOT
 from tests.bench import appeals as finding_appeals
 from tests.bench import audit as auditing
+from tests.bench import backups as backing_up
 from tests.bench import behind as falling_behind
 from tests.bench import compare as comparing
 from tests.bench import cost as costing
@@ -100,6 +101,23 @@ def cost(sides: Sequence[str], rounds: int, rate: float, seconds: float, talk: f
     taking = costing.costs(names, rounds, rate, seconds, talk, prompts(), say, write)
     click.echo("\n" + costing.shown(asyncio.run(taking)))
     click.echo(f"\n{_shown(write.path)}")
+
+
+@main.command()
+@click.option("--rounds", default=3, type=click.IntRange(1), show_default=True)
+@click.option("--rate", default=5.0, show_default=True, help="New calls a second.")
+@click.option("--seconds", default=20.0, show_default=True)
+@click.option("--talk", default=TALK, show_default=True, help="Seconds from key to hang-up.")
+@click.option("--appeals", default=100_000, show_default=True, help="In the database before.")
+def backups(rounds: int, rate: float, seconds: float, talk: float, appeals: int) -> None:
+    """Calls without and beside backups: their cost; fails when one is lost or not recorded."""
+    write = ResultsWriter("backups")
+    samples = asyncio.run(
+        backing_up.compare_with_backups(rounds, rate, seconds, talk, appeals, prompts(), say, write)
+    )
+    click.echo("\n" + backing_up.shown(samples))
+    click.echo(f"\n{_shown(write.path)}")
+    sys.exit(not backing_up.is_whole(samples))
 
 
 @main.command()
