@@ -235,7 +235,7 @@ def assert_was_left_with_another(telephony: CalledTelephony, places: int) -> Non
 
 
 @pytest.mark.parametrize("dies", ["dialling", "called_notice", "connecting"])
-async def test_a_death_before_the_talk_ends_a_call_as_given_up(dies: str) -> None:
+async def test_a_death_before_the_talk_ends_as_given_up(dies: str) -> None:
     telephony = CalledTelephony(story_of(NEXT), dies=dies)
     assert await call_out(telephony) == Outcome.GIVEN_UP
     assert telephony.record.events[-1] == CallEvent.CONSULTANT_LOST
