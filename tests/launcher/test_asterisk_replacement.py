@@ -76,6 +76,14 @@ def version(tree: Path) -> str:
     return packages(tree)["asterisk"]
 
 
+def is_in_place(tree: Path, expected: str) -> bool:
+    """Whether the tree has this version; between the two renames there is none to be read."""
+    try:
+        return version(tree) == expected
+    except (FileNotFoundError, KeyError):
+        return False
+
+
 def trees(settings: Settings) -> dict[str, str]:
     """All that are left, and their versions."""
     folders = settings.asterisk_tree.parent.glob("*/usr")
@@ -90,7 +98,7 @@ async def test_it_is_restarted_after_the_last_call(own_settings: Settings, newer
         first = await caller.call("111")
         await until(lambda: "trying" in first.moments, "a call is there")
         replacing = asyncio.create_task(replace(own_settings, newer))
-        await until(lambda: version(tree) == NEWER, "the newer one is in its place")
+        await until(lambda: is_in_place(tree, NEWER), "the newer one is in its place")
         second = await caller.call("111")  # also while it waits
         await until(lambda: "trying" in second.moments, "another call is there")
         await first.hang_up()
