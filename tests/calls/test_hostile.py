@@ -31,13 +31,9 @@ async def attacked(call_center: CallCenter) -> AsyncIterator[CallCenter]:
     """The call center; after the attack the same Asterisk serves the next ordinary caller."""
     before = call_center.switch.pid
     yield call_center
-    async with (
-        call_center.consultant("201") as consultant,
-        call_center.caller("+77040000000") as caller,
-    ):
-        await caller.press("0")
-        await call_center.talk_shortly(await consultant.next_call())
-        await caller.ended()
+    async with talking(call_center, "+77040000000") as talk:
+        await talk.consultant.hang_up()
+        await talk.caller.ended()
     assert (await call_center.appeal("+77040000000")).outcome == Outcome.TALKED
     assert call_center.switch.pid == before
 
