@@ -24,6 +24,7 @@ LANE_BY_NAME = {lane.name: lane for lane in LANES}
 #: Folders and files below tests/ whose tests telephone, listen to an Asterisk, or browse.
 WITH_PHONES = {
     "asterisk",
+    "backup/test_backup_beside_calls.py",
     "bench",
     "browser",
     "calls",
