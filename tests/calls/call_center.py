@@ -37,7 +37,9 @@ from callcenter.recordings.store import RecordingRow
 from callcenter.sipphone.audio import RATE, Codec, Pcm, decode, resembles
 from callcenter.sipphone.call import SipCall
 from callcenter.sipphone.phone import Phone
+from callcenter.sipphone.sip import user_of
 from callcenter.telephony.acd.distributor import PLAIN_RULES
+from callcenter.telephony.acd.rules.call_commands import CallCommand, CommandRefused
 from callcenter.telephony.calls.outcomes import CallEvent
 from tests.asterisk.switch import (
     CONSULTANTS,
@@ -48,6 +50,7 @@ from tests.asterisk.switch import (
     with_free_ports,
 )
 from tests.calls.stall_meter import Stalls
+from tests.orders import command_client
 from tests.polling import NotInTime, until
 from tests.services import new_folder, opened_as, write_secrets
 
@@ -59,6 +62,7 @@ CLAIM_TIMEOUT = float(Settings.model_fields["claim_timeout"].default)  # for the
 #: Seconds in which whoever was hung up on leaves the queue, which goes on when their call is over;
 #: a lease that nobody ends expires later.
 LEAVING = 3.0
+UNIFIED_USER = "1414"
 CALLER_TONE, CONSULTANT_TONE = 440.0, 1000.0
 OVERLAP = 2 * RATE  # samples: what began in what was looked through already and ended after it
 HEARD = 0.8  # likeness from which a prompt was surely played
@@ -268,10 +272,30 @@ class CallCenter:
         await until(heard, "sound reaches the one who answered")
 
     async def talk_shortly(self, leg: SipCall) -> None:
-        """Answer, be connected, hang up."""
+        """Answer, be connected, hang up.
+
+        A consultant may hear the caller before the controller knows that the two are connected:
+        who hangs up so early has not talked.
+        """
         await leg.answer()
         await self.hears_something(leg)
+        assert leg.invite is not None
+        if (called := user_of(leg.invite.uri)) != UNIFIED_USER:
+            await self.takes_orders(called)
         await leg.hang_up()
+
+    async def takes_orders(self, extension: str) -> None:
+        """Wait until a conversation carries out commands: a moment after the two are heard."""
+        commands = command_client(self.redis)
+
+        async def answers() -> bool:
+            try:
+                await commands.send_to_consultant(extension, CallCommand("status", "self", {}))
+            except CommandRefused:
+                return False
+            return True
+
+        await until(answers, "the conversation takes orders")
 
     async def end_pauses(self) -> None:
         """Let all who missed calls in tests before be ready: only a person ends such a pause."""
@@ -377,7 +401,7 @@ async def running_call_center(
                 address=UNIFIED_CENTER,
                 port=switch.unified_center_port,
                 server=switch.sip,
-                user="1414",
+                user=UNIFIED_USER,
             )
         )
         yield CallCenter(settings, switch, running, engine, redis, center)

@@ -10,7 +10,7 @@ import numpy as np
 
 from callcenter.sipphone.audio import RATE, Codec, Pcm, loudness
 from callcenter.sipphone.call import SipCall
-from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand, CommandRefused
+from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.orders import command_client
 from tests.polling import until
@@ -50,21 +50,8 @@ async def talking(
         leg.send_tone(CONSULTANT_TONE)
         await hears_tone(caller, CONSULTANT_TONE)
         await hears_tone(leg, CALLER_TONE)
-        await takes_orders(call_center, extension)
+        await call_center.takes_orders(extension)
         yield Talk(caller, leg)
-
-
-async def takes_orders(call_center: CallCenter, extension: str) -> None:
-    """Wait until a conversation carries out what is asked: a moment after they hear each other."""
-
-    async def answers() -> bool:
-        try:
-            await order(call_center, extension, "status")
-        except CommandRefused:
-            return False
-        return True
-
-    await until(answers, "the conversation takes orders")
 
 
 async def order(call_center: CallCenter, extension: str, what: str, **detail: str) -> Answer:

@@ -7,7 +7,7 @@ import pytest
 
 from callcenter.telephony.acd.rules.call_commands import CommandRefused
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
-from tests.calls.talking import hears_tone, longest_silence, order, takes_orders
+from tests.calls.talking import hears_tone, longest_silence, order
 from tests.polling import require_within
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,7 +24,7 @@ async def test_ring_again_returns_the_caller_after_music(
         caller.send_tone(CALLER_TONE)
         first.send_tone(CONSULTANT_TONE)
         await hears_tone(first, CALLER_TONE)
-        await takes_orders(call_center, "201")
+        await call_center.takes_orders("201")
         since = time.monotonic()
         await order(call_center, "201", "ring_again")
         second = await phone.next_call()
@@ -48,7 +48,7 @@ async def test_who_does_not_answer_again_loses_the_caller_to_another(
         leg = await phone.next_call()
         await leg.answer()
         await call_center.hears_something(leg)
-        await takes_orders(call_center, "201")
+        await call_center.takes_orders("201")
         async with call_center.consultant("204") as other:
             await order(call_center, "201", "ring_again")
             await (await phone.next_call()).reject(486)
@@ -63,7 +63,7 @@ async def test_a_caller_who_leaves_meanwhile_leaves_nothing_behind(call_center: 
         leg = await phone.next_call()
         await leg.answer()
         await call_center.hears_something(leg)
-        await takes_orders(call_center, "201")
+        await call_center.takes_orders("201")
         await order(call_center, "201", "ring_again")
         again = await phone.next_call()
         with pytest.raises(CommandRefused):  # nobody is rung twice at once
