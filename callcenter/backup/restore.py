@@ -193,7 +193,9 @@ async def catch_up(
     await account_for_calls(tools, timedelta())
     adopted, left, undone = list[Adoption](), list[Discrepancy](), list[str]()
     if await asyncio.to_thread(pending_spools, tools.settings.journals):
-        undone.append("calls of which journals wait for the database are not entered")
+        undone.append(
+            "calls of which journals wait for the database are not entered, and nothing is mended"
+        )
     try:
         adopted = await adopt_since(tools, since.date(), actor)
         found, repaired = await check_calls(

@@ -26,14 +26,18 @@ from callcenter.platform.storage.jobs import WorkerResources, connected, enqueue
 from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing.spool import name_for
 from callcenter.recordings.sealing.worker import SealingWorker
-from callcenter.telephony.calls.journal.events import CallOpened
+from callcenter.telephony.calls.journal.events import CallClosed, CallOpened
 from callcenter.telephony.calls.journal.spool import JournalSpool
+from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
-from callcenter.telephony.reconciliation.jobs import CHECK
+from callcenter.telephony.reconciliation.jobs import CHECK, account_for_calls
+from callcenter.telephony.reconciliation.repair import repair_discrepancies
 from callcenter.telephony.reconciliation.rules import DiscrepancyKind
 from callcenter.worker.alerts import RECORDINGS_WAIT
+from tests.appeals import opened
 from tests.storage.checked import (
     BEGAN,
+    CALLER,
     CAME_IN,
     DIALLED,
     IN,
@@ -42,13 +46,23 @@ from tests.storage.checked import (
     WENT_OUT,
     CheckedCalls,
     at,
+    line,
     make_checked_calls,
 )
+
+NOT_ENDED = [DiscrepancyKind.CALL_NOT_ENDED, DiscrepancyKind.RECORDING_NOT_ENDED]
 
 
 @pytest_asyncio.fixture
 async def checked(tools: WorkerResources) -> CheckedCalls:
     return await make_checked_calls(tools)
+
+
+async def go_on(checked: CheckedCalls) -> None:
+    """Have the first call be in progress, as after a restore of a backup beside it."""
+    await checked.sql("UPDATE appeal SET ended_at = NULL, outcome = NULL")
+    began = "UPDATE recording SET ended_at = NULL, state = 'recording' WHERE id = :id"
+    await checked.sql(began, id=checked.recording)
 
 
 async def test_agreeing_sources_have_no_difference_before_and_after_sealing(
@@ -124,6 +138,59 @@ async def test_a_call_in_a_journal_is_left_to_it(checked: CheckedCalls) -> None:
     spool.close()
     _, mended = await checked.check(mending=True)
     assert (DiscrepancyKind.CALL_WITHOUT_APPEAL, IN) in [(e.kind, e.subject) for e in mended]
+
+
+async def test_an_end_in_a_journal_is_left_to_it(
+    checked: CheckedCalls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database went back to where the call was in progress, and a controller goes on."""
+    await go_on(checked)
+    spool = JournalSpool(checked.tools.settings.journals, "line-1", 1024**2)
+    await spool.append([CallClosed(checked.appeal, Outcome.CALLBACK, at(20))])
+    found, mended = await checked.check(mending=True)
+    assert [each.kind for each in found] == NOT_ENDED
+    assert mended == []
+    assert "repair postponed: journals wait for the database" in caplog.text
+    await spool.remove()
+    spool.close()
+    assert await checked.mend() == NOT_ENDED
+
+
+async def test_what_a_journal_ended_meanwhile_is_not_mended(checked: CheckedCalls) -> None:
+    await go_on(checked)
+    found, _ = await checked.check()
+    assert [each.kind for each in found] == NOT_ENDED
+    async with unit_of_work(checked.tools.engine) as connection:
+        await appeals.close_appeal(
+            connection, appeal_id=checked.appeal, outcome="callback", ended_at=at(20)
+        )
+        await recordings.close(
+            connection, recording_id=checked.recording, ended_at=at(16), is_empty=True
+        )
+    cel_log = cel_file_of(checked.tools.settings)
+    assert await repair_discrepancies(checked.tools, cel_log, found) == []
+
+
+async def test_a_call_of_the_fallback_ends_once(checked: CheckedCalls) -> None:
+    """Before the job of each minute has come to it, which settles it."""
+    fallen = "1795600300.4"
+    checked.write(
+        line(300, "CHAN_START", fallen, CALLER, fallen)
+        + line(300, "RECEIVED", fallen, CALLER, fallen, '{"extra":"+77010000002"}')
+        + line(301, "ANSWER", fallen, CALLER, fallen)
+        + line(305, "FALLBACK_ENTERED", fallen, CALLER, fallen)
+        + line(330, "CHAN_END", fallen, CALLER, fallen)
+    )
+    async with unit_of_work(checked.tools.engine) as connection:
+        await opened(connection, at(300.1), call_id=fallen, appeal_id=SOME)
+    assert await checked.mend() == [DiscrepancyKind.CALL_NOT_ENDED]
+    await account_for_calls(checked.tools, timedelta())
+    async with unit_of_work(checked.tools.engine) as connection:
+        row = await appeals.find_by_id(connection, SOME)
+        events = await appeals.events(connection, SOME)
+    assert row is not None
+    assert (row.outcome, row.ended_at) == ("fallback", at(330))
+    assert [event.kind for event in events] == ["fallback", "ended", "mended"]
 
 
 async def test_an_unregistered_file_is_given_to_its_call(

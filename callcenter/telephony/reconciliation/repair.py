@@ -25,7 +25,7 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing import spool
 from callcenter.recordings.sealing.sealed_store import read_name
-from callcenter.telephony.calls.journal.spool import pending_calls
+from callcenter.telephony.calls.journal.spool import pending_spools
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_written_outcome
 from callcenter.telephony.reconciliation import (
     backfill,
@@ -52,14 +52,18 @@ async def repair_discrepancies(
 ) -> list[Discrepancy]:
     """Repair and return the discrepancies that can be repaired. Repeatable, safe to kill.
 
-    Raises DependencyUnavailable when the database is away, OperationFailed and OSError for
-    unreadable files."""
+    None while a journal waits for the database: what is missing may be there. Raises
+    DependencyUnavailable when the database is away, OperationFailed and OSError for unreadable
+    files."""
+    if await asyncio.to_thread(pending_spools, tools.settings.journals):
+        # Its entries would find what is repaired, and be refused, or say it a second time.
+        if found:
+            log.warning("repair postponed: journals wait for the database")
+        return []
     calls = await asyncio.to_thread(_read_missing_calls, cel_file, found)
-    # Their entries would find their call with another appeal, and be refused.
-    waiting = await asyncio.to_thread(pending_calls, tools.settings.journals)
     repaired = []
     for each in found:
-        if each.kind not in _REPAIRS or each.subject in waiting:
+        if each.kind not in _REPAIRS:
             continue
         if read_name(each.subject) is not None:
             if await _adopt_object(tools, each.subject):
@@ -94,10 +98,10 @@ def _read_missing_calls(cel_file: Path, found: Sequence[Discrepancy]) -> Calls:
     return calls
 
 
-async def _open_appeal(
+async def _backfill_call(
     connection: AsyncConnection, settings: Settings, calls: Calls, each: Discrepancy
 ) -> bool:
-    """Backfill the appeal of an inbound call; CEL does not have whom we called."""
+    """Backfill an inbound call, as the minutely job; CEL does not have whom we called."""
     if each.subject not in calls:
         return False
     await backfill.settle(connection, settings.spool, calls[each.subject])
@@ -132,18 +136,21 @@ async def _set_end(
 
 
 async def _end_call(
-    connection: AsyncConnection, _settings: Settings, calls: Calls, each: Discrepancy
+    connection: AsyncConnection, settings: Settings, calls: Calls, each: Discrepancy
 ) -> bool:
     """Close a call with what was written of it, else with its outcome in CEL."""
     if each.call is None or each.row is None or each.call.ended_at is None:
         return False
     row, ended_at = each.row, each.call.ended_at
+    of_caller = calls.get(each.call.call_id)
+    if row.ordinal == 0 and of_caller is not None and of_caller.in_fallback:
+        return await _backfill_call(connection, settings, calls, each)
     events = await appeals.events(connection, row.appeal_id)
     first = outbound_calls.first_seq(row.ordinal)
     own = range(first, first + outbound_calls.EVENTS_PER_CALL)
     outcome = find_written_outcome({event.kind for event in events if event.seq in own})
     if outcome not in (Outcome.CALLBACK, Outcome.MESSAGE):
-        outcome = _outcome_by_cel(each.call, calls.get(each.call.call_id))
+        outcome = _outcome_by_cel(each.call, of_caller)
     if row.ordinal == 0:
         is_closed = await appeals.close_appeal(
             connection, appeal_id=row.appeal_id, outcome=outcome, ended_at=ended_at
@@ -191,6 +198,9 @@ async def _close_recording(
         return False
     if each.call.ended_at is None:
         return False
+    found = await recordings.find(connection, each.recording.id)
+    if found is None or found.state != "recording":
+        return False  # a journal has closed it meanwhile
     reached = each.recording.reaches_to or each.call.ended_at
     ended_at = min(reached, each.call.ended_at)
     await recordings.close(connection, recording_id=each.recording.id, ended_at=ended_at)
@@ -270,7 +280,7 @@ async def _add_repair_event(
 _REPAIRS: Mapping[
     DiscrepancyKind, Callable[[AsyncConnection, Settings, Calls, Discrepancy], Awaitable[bool]]
 ] = {
-    DiscrepancyKind.CALL_WITHOUT_APPEAL: _open_appeal,
+    DiscrepancyKind.CALL_WITHOUT_APPEAL: _backfill_call,
     DiscrepancyKind.END_DISAGREES: _set_end,
     DiscrepancyKind.CALL_NOT_ENDED: _end_call,
     DiscrepancyKind.RECORDING_NOT_ENDED: _close_recording,

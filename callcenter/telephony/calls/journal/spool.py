@@ -22,7 +22,7 @@ from uuid import uuid4
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.shared_folders import mode_in
 from callcenter.telephony.calls.journal.codec import UnreadableLine, decode, encode
-from callcenter.telephony.calls.journal.events import CallOpened, Entry
+from callcenter.telephony.calls.journal.events import Entry
 
 log = logging.getLogger(__name__)
 
@@ -166,19 +166,6 @@ def last_spooled_at(folder: Path) -> datetime | None:
     """Return when a pending spool was last written; None without one. Blocks."""
     written = [_last_written(path) for path in pending_spools(folder)]
     return datetime.fromtimestamp(max(written), UTC) if written else None
-
-
-def pending_calls(folder: Path) -> set[str]:
-    """Return the calls whose opening is in a spool. Blocks; raises OSError."""
-    found = set[str]()
-    for path in pending_spools(folder):
-        with suppress(FileNotFoundError):  # it is in the database by now
-            for line in path.read_bytes().split(b"\n"):
-                with suppress(UnreadableLine):  # as one that is being written
-                    entry = decode(line)
-                    if isinstance(entry, CallOpened):
-                        found.add(entry.call_id)
-    return found
 
 
 def quarantined_files(folder: Path) -> list[Path]:
