@@ -239,6 +239,38 @@ def test_every_call_that_the_switch_lacks_is_found(snapshot: ReconciliationSnaps
     assert set(kinds(snapshot)) <= {DiscrepancyKind.APPEAL_WITHOUT_CALL}
 
 
+def out(call_id: str, began: float) -> CelCall:
+    """A call of ours of ten seconds."""
+    ended_at = at(began + 10)
+    return CelCall(call_id, CallRole.OUT, frozenset({call_id}), at(began), ended_at, ended_at, ())
+
+
+def unwritten(call_id: str, began: float) -> RegisteredCall:
+    """A call of ours that was ringing at the backup that was restored."""
+    return RegisteredCall(uuid4(), 1, call_id, at(began), None, None)
+
+
+def test_an_open_outbound_call_is_no_later_one() -> None:
+    snapshot = ReconciliationSnapshot(
+        NOON - DAY, NOON + DAY, [out("called-b", 3000)], set(), [unwritten("outgoing-1", 0)]
+    )
+    assert kinds(snapshot) == [DiscrepancyKind.CALL_WITHOUT_APPEAL]
+    begun = replace(snapshot, switch=[out("called-a", 1), *snapshot.switch])
+    assert [(each.kind, each.subject) for each in find(begun)] == [
+        (DiscrepancyKind.CALL_WITHOUT_APPEAL, "called-b"),
+        (DiscrepancyKind.CALL_NOT_ENDED, "called-a"),
+    ]
+
+
+def test_outbound_calls_are_matched_with_the_nearest() -> None:
+    """The first had no leg yet when the switch or its controller died."""
+    rows = [unwritten("outgoing-1", 0), unwritten("outgoing-2", 60)]
+    snapshot = ReconciliationSnapshot(NOON - DAY, NOON + DAY, [out("called-b", 60.5)], set(), rows)
+    assert [(each.kind, each.row) for each in find(snapshot)] == [
+        (DiscrepancyKind.CALL_NOT_ENDED, rows[1])
+    ]
+
+
 def test_a_refused_call_needs_no_channel() -> None:
     row = RegisteredCall(uuid4(), 0, "refused-0a", NOON, NOON, "lost_to_a_fault")
     snapshot = ReconciliationSnapshot(

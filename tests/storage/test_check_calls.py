@@ -238,6 +238,31 @@ async def test_what_nobody_ended_ends_as_asterisk_says(checked: CheckedCalls, or
     assert await checked.found() == []
 
 
+@pytest.mark.parametrize(
+    ("ended", "outcome", "kind"),
+    [
+        (None, None, DiscrepancyKind.CALL_NOT_ENDED),
+        (at(160), "not_reached", DiscrepancyKind.END_DISAGREES),
+    ],
+)
+async def test_what_may_be_another_call_is_not_repaired(
+    checked: CheckedCalls, ended: datetime | None, outcome: str | None, kind: DiscrepancyKind
+) -> None:
+    """One that was ringing at the backup, and another a minute later."""
+    await checked.sql(
+        "UPDATE outgoing_call SET began_at = :began, ended_at = :ended, outcome = :outcome"
+        " WHERE call_id = 'callback-1'",
+        began=at(90),
+        ended=ended,
+        outcome=outcome,
+    )
+    assert await checked.found() == [
+        (DiscrepancyKind.TIMES_DISAGREE, NOT_REACHED),
+        (kind, NOT_REACHED),
+    ]
+    assert await checked.mend() == []
+
+
 async def test_a_recording_closed_after_its_call_is_corrected(
     checked: CheckedCalls,
 ) -> None:

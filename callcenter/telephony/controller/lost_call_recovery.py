@@ -22,12 +22,12 @@ from callcenter.telephony.asterisk.switch import AsteriskSwitch
 from callcenter.telephony.calls.call_state import CallState
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_written_outcome
 from callcenter.telephony.calls.ports import RecordingUnconfirmed
+from callcenter.telephony.outbound.rules import ORIGINATE_TIMEOUT
 
 log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL = 15.0  # seconds between two looks for appeals whose call is over
 NOTE_TIMEOUT = 2.0  # seconds in which the controller of a call that ended notes its outcome
-ORIGINATE_TIMEOUT = timedelta(minutes=2)  # within which a call of ours has a leg in Asterisk
 CHECK, CHECK_AFTER = "ledger.check_calls", timedelta(minutes=10)
 DEFERRED = (Outcome.CALLBACK, Outcome.MESSAGE)  # all was registered before the fault
 DATABASE_FAULTS = (OperationFailed, SQLAlchemyError, OSError)

@@ -1,4 +1,4 @@
-"""Number policy of outbound calls: Kazakhstan's plan, overridden by the center's list.
+"""Rules of outbound calls: Kazakhstan's plan of numbers, overridden by the center's list.
 
 In the plan of Kazakhstan (zone +7) a whole number has ten digits: 70x, 74x, 77x and 78x are
 mobiles, 71x and 72x are landlines, 800 is toll-free. All else costs more than a call, or
@@ -7,6 +7,7 @@ goes abroad, and is refused unless the center's list allows it.
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from enum import StrEnum
 
 from callcenter.platform.core.caller_id import parse_caller_id
@@ -14,6 +15,7 @@ from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.short_numbers import OURSELVES, SHORT_NUMBERS, is_called_number
 
 EMERGENCY = frozenset({"101", "102", "103", "104", "112"})  #: called whatever else fails
+ORIGINATE_TIMEOUT = timedelta(minutes=2)  #: within which an outbound call has a leg in Asterisk
 
 _WRITTEN = re.compile(r"[0-9+ ().\-]{2,40}")
 _ORDINARY = re.compile(r"\+7(?:7[012478]|800)")

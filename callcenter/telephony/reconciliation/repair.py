@@ -40,6 +40,7 @@ from callcenter.telephony.reconciliation.rules import (
     Discrepancy,
     DiscrepancyKind,
     RegisteredCall,
+    is_certain,
 )
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ async def repair_discrepancies(
     calls = await asyncio.to_thread(_read_missing_calls, cel_file, found)
     repaired = []
     for each in found:
-        if each.kind not in _REPAIRS:
+        if each.kind not in _REPAIRS or _may_be_of_others(each):
             continue
         if read_name(each.subject) is not None:
             if await _adopt_object(tools, each.subject):
@@ -81,6 +82,10 @@ async def repair_discrepancies(
         except (IntegrityError, DataError):
             log.exception("repair failed: %s %s", each.kind, each.subject)
     return repaired
+
+
+def _may_be_of_others(each: Discrepancy) -> bool:
+    return each.call is not None and each.row is not None and not is_certain(each.call, each.row)
 
 
 def _read_missing_calls(cel_file: Path, found: Sequence[Discrepancy]) -> Calls:

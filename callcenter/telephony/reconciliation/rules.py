@@ -1,13 +1,16 @@
 """Comparison of the register with CEL and the recorded files. Pure, without I/O."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from uuid import UUID
 
 from callcenter.platform.core.timezone import ZONE
 from callcenter.telephony.calls.outcomes import Outcome
+from callcenter.telephony.outbound.rules import ORIGINATE_TIMEOUT
 from callcenter.telephony.reconciliation.cel_calls import CallRole, CelCall, TalkSpan
 
 TOLERANCE = timedelta(seconds=2)  # more than this is a discrepancy
@@ -18,6 +21,7 @@ _OWN_ID_PREFIXES = ("outgoing-", "callback-", "message-")
 #: Asterisk has no id for a call that it refused: ours is this and a hash of its Call-ID.
 REFUSED_PREFIX = "refused-"
 _WITHOUT_FILE = {"failed", "empty"}  # recordings
+_BEGAN_AT = attrgetter("began_at")
 _ANSWERED = {Outcome.TALKED, Outcome.REDIRECTED, Outcome.DECLINED}
 
 
@@ -155,18 +159,15 @@ def _match_calls(snapshot: ReconciliationSnapshot) -> Pairs:
     by_leg = {leg: call for call in snapshot.switch for leg in call.legs}
     pairs = [(by_leg[row.call_id], row) for row in snapshot.register if row.call_id in by_leg]
     paired = {call.call_id for call, _ in pairs}
-    rows = sorted(
-        (row for row in snapshot.register if _is_without_leg(row)), key=lambda row: row.began_at
-    )
+    rows = sorted((row for row in snapshot.register if _is_without_leg(row)), key=_BEGAN_AT)
     calls = [
         call for call in snapshot.switch if call.role is CallRole.OUT and call.call_id not in paired
     ]
-    for call in sorted(calls, key=lambda call: call.began_at):
-        for row in rows:
-            if _may_match(call, row):
-                pairs.append((call, row))
-                rows.remove(row)
-                break
+    for call in sorted(calls, key=_BEGAN_AT):
+        row = _find_nearest(call, rows)
+        if row is not None:
+            pairs.append((call, row))
+            rows.remove(row)
     return pairs
 
 
@@ -174,9 +175,17 @@ def _is_without_leg(row: RegisteredCall) -> bool:
     return row.call_id.startswith(_OWN_ID_PREFIXES) and row.ordinal > 0
 
 
-def _may_match(call: CelCall, row: RegisteredCall) -> bool:
-    ended_at = row.ended_at or call.began_at
-    return row.began_at - TOLERANCE <= call.began_at <= ended_at + TOLERANCE
+def _find_nearest(call: CelCall, rows: Sequence[RegisteredCall]) -> RegisteredCall | None:
+    """The row that may be a call and began nearest to it; `rows` are ordered by their beginning."""
+    since, until = call.began_at - ORIGINATE_TIMEOUT - TOLERANCE, call.began_at + TOLERANCE
+    near = rows[bisect_left(rows, since, key=_BEGAN_AT) : bisect_right(rows, until, key=_BEGAN_AT)]
+    possible = [row for row in near if call.began_at <= (row.ended_at or until) + TOLERANCE]
+    return min(possible, key=lambda row: abs(row.began_at - call.began_at), default=None)
+
+
+def is_certain(call: CelCall, row: RegisteredCall) -> bool:
+    """Whether a call of CEL is that of the register: by its leg, or as both began at once."""
+    return row.call_id in call.legs or _is_close(call.began_at, row.began_at)
 
 
 def _find_unmatched(snapshot: ReconciliationSnapshot, pairs: Pairs) -> Iterator[Discrepancy]:
