@@ -62,8 +62,10 @@ from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.migrate import has_migration, migrate
 from callcenter.platform.storage.objects import Objects, ObjectStoreUnavailable
 from callcenter.recordings.actions import RecordingAction
+from callcenter.recordings.formats import Format
 from callcenter.recordings.retention.store import ErasedRecording, repeat_erasure
 from callcenter.recordings.sealing import keys
+from callcenter.recordings.sealing.sealed_store import name_for
 from callcenter.telephony.calls.journal.spool import pending_spools
 from callcenter.telephony.reconciliation.jobs import CHECK_AFTER, account_for_calls, check_calls
 from callcenter.telephony.reconciliation.orphaned_objects import Adoption, adopt_since
@@ -423,11 +425,15 @@ async def _repeat_erasures(
     Returns how many, what is not here, and what was changed since the restore.
     """
     record_keys = await asyncio.to_thread(RecordKeys.read, tools.settings)
+    sealed_as = Format(tools.settings.recordings_format)
     count, not_here, changed = 0, list[str](), list[str]()
     for each in sorted(done, key=_done_at):
         try:
             async with unit_of_work(tools.engine) as connection:
-                count += await _repeat(connection, record_keys, each, actor, restored_at)
+                if isinstance(each, ErasedRecording):
+                    count += await _erase_again(connection, sealed_as, each, actor)
+                else:
+                    count += await _repeat(connection, record_keys, each, actor, restored_at)
         except NotFound as exc:
             not_here.append(str(exc))
         except ChangedSinceRestore as exc:
@@ -445,24 +451,29 @@ def _done_at(each: Erased) -> datetime:
             return each.decided_at
 
 
+async def _erase_again(
+    connection: AsyncConnection, sealed_as: Format, each: ErasedRecording, actor: Actor
+) -> bool:
+    name_of = partial(name_for, each.recording_id, written=sealed_as)
+    if not await repeat_erasure(connection, each, name_of):
+        return False
+    await audit_action(
+        connection,
+        actor,
+        RecordingAction.ERASURE_APPROVED,
+        f"recording:{each.recording_id}",
+        {"reason": each.decision, "asked_by": each.asked_by, "again": True},
+    )
+    return True
+
+
 async def _repeat(
     connection: AsyncConnection,
     record_keys: RecordKeys,
-    each: Erased,
+    each: MaskedAppeal | ClosedAppeal | ReopenedAppeal,
     actor: Actor,
     restored_at: datetime,
 ) -> bool:
-    if isinstance(each, ErasedRecording):
-        if not await repeat_erasure(connection, each):
-            return False
-        await audit_action(
-            connection,
-            actor,
-            RecordingAction.ERASURE_APPROVED,
-            f"recording:{each.recording_id}",
-            {"reason": each.decision, "asked_by": each.asked_by, "again": True},
-        )
-        return True
     form = await read_form(connection)
     detail: dict[str, str | int | bool | None]
     match each:

@@ -60,6 +60,7 @@ from callcenter.platform.identity.store import User
 from callcenter.platform.storage.engine import open_database, unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.objects import Objects
+from callcenter.recordings.jobs import remove_erased
 from callcenter.recordings.retention import service as retention
 from callcenter.recordings.sealing import keys
 from callcenter.telephony.calls.journal.events import CallOpened
@@ -281,6 +282,50 @@ async def test_a_lost_site_comes_back_whole(
     assert (await run(empty, "restore", "--catch-up")).exit_code == 0
     assert await numbers(here) == after
     await here.engine.dispose()
+
+
+async def test_what_was_not_sealed_yet_is_erased_again(
+    site: WorkerResources, empty: Settings, offline_key: Path
+) -> None:
+    """The backup has these recordings in progress, closed, and failed for want of their file."""
+    await ensure_secrets(site.settings, site.engine, list(data_secrets(site.settings)))
+    running, closed, failed = [await recorded(site, close=False) for _ in range(3)]
+    state = "UPDATE recording SET state = :state, ended_at = :ended WHERE id = :id"
+    ended = datetime.now(UTC)
+    async with unit_of_work(site.engine) as connection:
+        for each, its in ((closed, "closed"), (failed, "failed")):
+            await connection.execute(text(state), {"id": each, "state": its, "ended": ended})
+    await made(site)
+    async with unit_of_work(site.engine) as connection:
+        for each in (running, failed):
+            await connection.execute(text(state), {"id": each, "state": "closed", "ended": ended})
+    await keep(site)
+    for each in (running, closed, failed):
+        await erase(site, each)
+    sealed = [await row_of(site, each) for each in (running, closed, failed)]
+    await write_notes(site, ended)
+    done = await restored(empty, offline_key)
+    assert done.exit_code == 0, done.output
+    assert "3 maskings and erasures done again" in done.stdout
+    here = again(empty)
+    try:
+        for row in sealed:
+            assert row.store_name is not None
+            found = await row_of(here, row.id)
+            assert (found.state, found.sha256) == ("erased", row.sha256)
+            assert (found.store_name, found.ended_at) == (row.store_name, ended)
+        empty.spool.mkdir()
+        await remove_erased(here)
+        names = [row.store_name for row in sealed]
+        assert not any((empty.recordings / str(name)).exists() for name in names)
+        # A copy of the store that is found later brings none of them back.
+        for name in names:
+            (empty.recordings / str(name)).write_bytes(b"age")
+        assert (await run(empty, "restore", "--catch-up")).exit_code == 0
+        await remove_erased(here)
+        assert not any((empty.recordings / str(name)).exists() for name in names)
+    finally:
+        await here.engine.dispose()
 
 
 async def test_what_was_no_request_is_erased_again(

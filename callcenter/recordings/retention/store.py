@@ -4,7 +4,7 @@ A held recording is not erased, whatever the reason of the hold. It may be held 
 at once, as when two demands match it; each hold ends by itself.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -69,7 +69,10 @@ class RetentionExpired:
 
 @dataclass(frozen=True, slots=True)
 class ErasedRecording:
-    """An erasure that was approved, with all that it takes to repeat it after a restore."""
+    """An erasure that was approved, with all that it takes to repeat it after a restore.
+
+    `ended_at` and `sha256` are of the recording; a note of an earlier version has neither.
+    """
 
     recording_id: UUID
     erasure_id: UUID
@@ -80,8 +83,11 @@ class ErasedRecording:
     decided_by: str
     decided_at: datetime
     decision: str
+    ended_at: datetime | None = None
+    sha256: str | None = None
 
 
+_DECISION = ErasedRecording.__slots__[2:-2]  # what of it stands with the request
 _columns = [recording_erasure.c[name] for name in ErasureRequest.__slots__]
 
 
@@ -205,35 +211,55 @@ async def list_erased(
     connection: AsyncConnection, since: datetime, until: datetime
 ) -> list[ErasedRecording]:
     """Erasures that were approved from `since` to before `until`."""
-    names = (*ErasedRecording.__slots__[2:],)
-    query = select(
-        recording_erasure.c.recording_id,
-        recording_erasure.c.id,
-        *(recording_erasure.c[name] for name in names),
-    ).where(
-        recording_erasure.c.state.in_(["approved", "done"]),
-        recording_erasure.c.decided_at >= since,
-        recording_erasure.c.decided_at < until,
+    query = (
+        select(
+            recording_erasure.c.recording_id,
+            recording_erasure.c.id,
+            *(recording_erasure.c[name] for name in _DECISION),
+            recording.c.ended_at,
+            recording.c.sha256,
+        )
+        .join(recording, recording.c.id == recording_erasure.c.recording_id)
+        .where(
+            recording_erasure.c.state.in_(["approved", "done"]),
+            recording_erasure.c.decided_at >= since,
+            recording_erasure.c.decided_at < until,
+        )
     )
     return [ErasedRecording(*row) for row in await connection.execute(query)]
 
 
-async def repeat_erasure(connection: AsyncConnection, done: ErasedRecording) -> bool:
+async def repeat_erasure(
+    connection: AsyncConnection, done: ErasedRecording, name_of: Callable[[datetime], str]
+) -> bool:
     """Erase again what a restore brought back; False when it is erased.
 
-    Whatever held it then was over. Raises NotFound when it is not stored here.
+    Whatever held it then was over. The backup may have it from before it was sealed; `name_of`
+    gives the name of its object by its beginning. A worker removes the object, also one that is
+    found later, after another repetition. Raises NotFound when it is not here, or was not sealed
+    and the note is of an earlier version.
     """
-    query = select(recording.c.state).where(recording.c.id == done.recording_id).with_for_update()
-    state = (await connection.execute(query)).scalar_one_or_none()
-    if state == "erased":
-        return False
-    if state != "stored":
+    mine = recording.c.id == done.recording_id
+    query = select(recording.c.state, recording.c.started_at, recording.c.sha256).where(mine)
+    found = (await connection.execute(query.with_for_update())).one_or_none()
+    if found is None or not (sha256 := found.sha256 or done.sha256):
         raise NotFound(f"there is no stored recording {done.recording_id} to erase")
-    values = {name: getattr(done, name) for name in ErasedRecording.__slots__[2:]}
+    await connection.execute(
+        update(recording)
+        .where(mine)
+        .values(
+            state="erased",
+            sha256=sha256,
+            ended_at=func.coalesce(recording.c.ended_at, done.ended_at),
+            store_name=func.coalesce(recording.c.store_name, name_of(found.started_at)),
+        )
+    )
+    if found.state == "erased":
+        return False
+    values = {name: getattr(done, name) for name in _DECISION}
     await connection.execute(
         upsert(recording_erasure)
         .values(id=done.erasure_id, recording_id=done.recording_id, state="approved", **values)
         .on_conflict_do_update(index_elements=["id"], set_={"state": "approved", **values})
     )
-    await mark_erased(connection, done.recording_id)
     return True
