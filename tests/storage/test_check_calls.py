@@ -7,13 +7,15 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
+from sqlalchemy import text
 
+from callcenter.appeals.calls import outbound_calls
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.store import EventRow
 from callcenter.cli import callcenter
@@ -28,7 +30,7 @@ from callcenter.recordings.sealing.spool import name_for
 from callcenter.recordings.sealing.worker import SealingWorker
 from callcenter.telephony.calls.journal.events import CallClosed, CallOpened
 from callcenter.telephony.calls.journal.spool import JournalSpool
-from callcenter.telephony.calls.outcomes import Outcome
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from callcenter.telephony.reconciliation.jobs import CHECK, account_for_calls
 from callcenter.telephony.reconciliation.repair import repair_discrepancies
@@ -39,8 +41,10 @@ from tests.storage.checked import (
     BEGAN,
     CALLER,
     CAME_IN,
+    CONSULTANT,
     DIALLED,
     IN,
+    NETWORK,
     NOT_REACHED,
     SOME,
     WENT_OUT,
@@ -48,8 +52,10 @@ from tests.storage.checked import (
     at,
     line,
     make_checked_calls,
+    talk,
 )
 
+ANOTHER, CENTER = "1795600300.4", "PJSIP/unified-center-0000000d"
 NOT_ENDED = [DiscrepancyKind.CALL_NOT_ENDED, DiscrepancyKind.RECORDING_NOT_ENDED]
 
 
@@ -63,6 +69,20 @@ async def go_on(checked: CheckedCalls) -> None:
     await checked.sql("UPDATE appeal SET ended_at = NULL, outcome = NULL")
     began = "UPDATE recording SET ended_at = NULL, state = 'recording' WHERE id = :id"
     await checked.sql(began, id=checked.recording)
+
+
+async def ends(checked: CheckedCalls, appeal_id: UUID) -> list[tuple[str, datetime]]:
+    """Outcome and end of an appeal, and of each call of ours about it."""
+    async with unit_of_work(checked.tools.engine) as connection:
+        found = await connection.execute(
+            text(
+                "SELECT outcome, ended_at FROM (SELECT 0 AS ordinal, outcome, ended_at FROM appeal"
+                " WHERE id = :id UNION ALL SELECT ordinal, outcome, ended_at FROM outgoing_call"
+                " WHERE appeal_id = :id) AS calls ORDER BY ordinal"
+            ),
+            {"id": appeal_id},
+        )
+        return [tuple(row) for row in found]
 
 
 async def test_agreeing_sources_have_no_difference_before_and_after_sealing(
@@ -173,16 +193,15 @@ async def test_what_a_journal_ended_meanwhile_is_not_mended(checked: CheckedCall
 
 async def test_a_call_of_the_fallback_ends_once(checked: CheckedCalls) -> None:
     """Before the job of each minute has come to it, which settles it."""
-    fallen = "1795600300.4"
     checked.write(
-        line(300, "CHAN_START", fallen, CALLER, fallen)
-        + line(300, "RECEIVED", fallen, CALLER, fallen, '{"extra":"+77010000002"}')
-        + line(301, "ANSWER", fallen, CALLER, fallen)
-        + line(305, "FALLBACK_ENTERED", fallen, CALLER, fallen)
-        + line(330, "CHAN_END", fallen, CALLER, fallen)
+        line(300, "CHAN_START", ANOTHER, CALLER, ANOTHER)
+        + line(300, "RECEIVED", ANOTHER, CALLER, ANOTHER, '{"extra":"+77010000002"}')
+        + line(301, "ANSWER", ANOTHER, CALLER, ANOTHER)
+        + line(305, "FALLBACK_ENTERED", ANOTHER, CALLER, ANOTHER)
+        + line(330, "CHAN_END", ANOTHER, CALLER, ANOTHER)
     )
     async with unit_of_work(checked.tools.engine) as connection:
-        await opened(connection, at(300.1), call_id=fallen, appeal_id=SOME)
+        await opened(connection, at(300.1), call_id=ANOTHER, appeal_id=SOME)
     assert await checked.mend() == [DiscrepancyKind.CALL_NOT_ENDED]
     await account_for_calls(checked.tools, timedelta())
     async with unit_of_work(checked.tools.engine) as connection:
@@ -227,15 +246,74 @@ async def test_what_nobody_ended_ends_as_asterisk_says(checked: CheckedCalls, or
         await checked.sql(
             "UPDATE outgoing_call SET ended_at = NULL, outcome = NULL WHERE ordinal = 1"
         )
-        expected = [DiscrepancyKind.CALL_NOT_ENDED]
     else:
-        await checked.sql("UPDATE appeal SET ended_at = NULL, outcome = NULL")
-        began = "UPDATE recording SET ended_at = NULL, state = 'recording' WHERE id = :id"
-        await checked.sql(began, id=checked.recording)
-        expected = [DiscrepancyKind.CALL_NOT_ENDED, DiscrepancyKind.RECORDING_NOT_ENDED]
-    assert await checked.mend() == expected
+        await go_on(checked)
+    assert await checked.mend() == NOT_ENDED[: 2 - ordinal]
+    assert await ends(checked, checked.appeal) == [
+        ("talked", at(20) if ordinal == 0 else at(20.2)),
+        ("talked", at(115) if ordinal == 1 else at(115.3)),
+        ("not_reached", at(170.5)),
+        ("given_up", at(310)),
+    ]
     assert ("mended", "call not ended") in await checked.moments()
     assert await checked.found() == []
+
+
+@pytest.mark.parametrize(
+    ("written", "redirected", "outcome"),
+    [
+        (CallEvent.MENU, True, Outcome.REDIRECTED),
+        (CallEvent.CALLBACK_PROMISED, False, Outcome.CALLBACK),
+        (CallEvent.MESSAGE_LEFT, False, Outcome.MESSAGE),
+        (CallEvent.MENU, False, Outcome.LOST_TO_A_FAULT),
+    ],
+)
+async def test_a_lost_outcome_is_of_asterisk_or_was_written(
+    checked: CheckedCalls, written: CallEvent, redirected: bool, outcome: Outcome
+) -> None:
+    checked.write(
+        line(300, "CHAN_START", ANOTHER, CALLER, ANOTHER)
+        + line(300, "RECEIVED", ANOTHER, CALLER, ANOTHER, '{"extra":"+77010000002"}')
+        + line(301, "ANSWER", ANOTHER, CALLER, ANOTHER)
+        + line(302, "STREAM_BEGIN", ANOTHER, CALLER, ANOTHER, '{"sound":"kk/greeting"}')
+        + (talk(310, ANOTHER, (ANOTHER, CALLER), ("called-e", CENTER)) if redirected else b"")
+        + line(330, "CHAN_END", ANOTHER, CALLER, ANOTHER)
+    )
+    async with unit_of_work(checked.tools.engine) as connection:
+        await opened(connection, at(300.1), call_id=ANOTHER, appeal_id=SOME)
+        await appeals.add_events(connection, [EventRow(SOME, 1, at(303), written, {})])
+    assert await checked.mend() == [DiscrepancyKind.CALL_NOT_ENDED]
+    assert await ends(checked, SOME) == [(outcome, at(330))]
+
+
+async def test_an_appeal_ends_with_the_outbound_call_that_opened_it(checked: CheckedCalls) -> None:
+    checked.write(
+        line(300, "CHAN_START", ANOTHER, CONSULTANT, ANOTHER)
+        + line(300, "APP_START", ANOTHER, CONSULTANT, ANOTHER)
+        + line(301, "CHAN_START", "called-e", NETWORK, ANOTHER)
+        + line(320, "CHAN_END", "called-e", NETWORK, ANOTHER)
+        + line(321, "CHAN_END", ANOTHER, CONSULTANT, ANOTHER)
+    )
+    async with unit_of_work(checked.tools.engine) as connection:
+        await appeals.open_appeal(
+            connection,
+            appeal_id=SOME,
+            call_id=None,
+            channel=outbound_calls.CHANNEL,
+            caller_kind="number",
+            caller_number="+77010000003",
+            received_at=at(300.1),
+        )
+        await outbound_calls.begin(
+            connection,
+            appeal_id=SOME,
+            call_id=ANOTHER,
+            number="+77010000003",
+            consultant_id=None,
+            began_at=at(300.1),
+        )
+    assert await checked.mend() == [DiscrepancyKind.CALL_NOT_ENDED]
+    assert await ends(checked, SOME) == [(Outcome.LOST_TO_A_FAULT, at(321))] * 2
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,18 @@ def find_written_outcome(events: Collection[str]) -> Outcome | None:
     return None
 
 
+def find_lost_outcome(events: Collection[str], by_cel: Outcome | None) -> Outcome:
+    """The outcome of a call that is over and has none: by events of these kinds, or by CEL.
+
+    A callback or voicemail was registered before what was lost; the rest Asterisk's log knows
+    better, unless it has nothing of an orderly end.
+    """
+    written = find_written_outcome(events)
+    if written in (Outcome.CALLBACK, Outcome.MESSAGE):
+        return written
+    return by_cel or Outcome.LOST_TO_A_FAULT
+
+
 class Urgency(StrEnum):
     """Urgency of a call, signalled by the caller's keys."""
 

@@ -20,7 +20,12 @@ from callcenter.platform.storage.jobs import enqueue_after
 from callcenter.recordings import store as recordings
 from callcenter.telephony.asterisk.switch import AsteriskSwitch
 from callcenter.telephony.calls.call_state import CallState
-from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_written_outcome
+from callcenter.telephony.calls.outcomes import (
+    CallEvent,
+    Outcome,
+    find_lost_outcome,
+    find_written_outcome,
+)
 from callcenter.telephony.calls.ports import RecordingUnconfirmed
 from callcenter.telephony.outbound.rules import ORIGINATE_TIMEOUT
 
@@ -29,7 +34,6 @@ log = logging.getLogger(__name__)
 SWEEP_INTERVAL = 15.0  # seconds between two looks for appeals whose call is over
 NOTE_TIMEOUT = 2.0  # seconds in which the controller of a call that ended notes its outcome
 CHECK, CHECK_AFTER = "ledger.check_calls", timedelta(minutes=10)
-DEFERRED = (Outcome.CALLBACK, Outcome.MESSAGE)  # all was registered before the fault
 DATABASE_FAULTS = (OperationFailed, SQLAlchemyError, OSError)
 
 
@@ -114,9 +118,7 @@ class LostCallRecovery:
         by_cel = await self._read_cel(lost)
         for call_id in lost:
             log.error("lost call closed: %s", call_id)
-            outcome = await self._written_outcome(call_id)
-            if outcome not in DEFERRED:
-                outcome = by_cel.get(call_id, Outcome.LOST_TO_A_FAULT)
+            outcome = find_lost_outcome(await self._written_kinds(call_id), by_cel.get(call_id))
             await self._close(call_id, outcome)
 
     async def _read_cel(self, lost: Mapping[str, "_OpenCall"]) -> Mapping[str, Outcome]:
@@ -133,7 +135,8 @@ class LostCallRecovery:
     async def close_conversation(self, call_id: str) -> None:
         """Close the appeal of a conversation that ended while no controller had it."""
         try:
-            await self._close(call_id, await self._written_outcome(call_id) or Outcome.TALKED)
+            written = find_written_outcome(await self._written_kinds(call_id))
+            await self._close(call_id, written or Outcome.TALKED)
         except DATABASE_FAULTS as exc:  # the sweep closes it later
             log.error("outcome of call %s not written: %s", call_id, exc)
 
@@ -158,16 +161,17 @@ class LostCallRecovery:
         consultant_id = appeal.consultant_id if appeal else None
         return replace(state, consultant_id=str(consultant_id or ""))
 
-    async def _written_outcome(self, call_id: str) -> Outcome | None:
+    async def _written_kinds(self, call_id: str) -> set[str]:
+        """The kinds of a call's events that are in the database."""
         """The outcome of a call as far as it was written; None before a conversation."""
         try:
             async with unit_of_work(self._engine) as connection:
                 call = (await _live(connection)).get(call_id)
                 events = [] if call is None else await call.events(connection)
         except DATABASE_FAULTS as exc:
-            log.error("outcome of call %s not read: %s", call_id, exc)
-            return None
-        return find_written_outcome({event.kind for event in events})
+            log.error("events of call %s not read: %s", call_id, exc)
+            return set()
+        return {event.kind for event in events}
 
     async def _close(self, call_id: str, outcome: Outcome) -> None:
         """Write the outcome to the appeal, and give open recordings to the worker."""

@@ -19,7 +19,9 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    cast,
     literal_column,
+    null,
     or_,
     select,
     union_all,
@@ -55,6 +57,7 @@ _register = union_all(
         appeal.c.received_at,
         appeal.c.ended_at,
         appeal.c.outcome,
+        cast(null(), Uuid).label("outgoing_id"),
     ).where(
         appeal.c.channel == "call",
         appeal.c.call_id.is_not(None),
@@ -70,6 +73,7 @@ _register = union_all(
         outgoing_call.c.began_at,
         outgoing_call.c.ended_at,
         outgoing_call.c.outcome,
+        outgoing_call.c.id,
     ).where(
         or_(
             outgoing_call.c.began_at.between(bindparam("since"), bindparam("until")),

@@ -26,7 +26,7 @@ from callcenter.recordings import store as recordings
 from callcenter.recordings.sealing import spool
 from callcenter.recordings.sealing.sealed_store import read_name
 from callcenter.telephony.calls.journal.spool import pending_spools
-from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_written_outcome
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome, find_lost_outcome
 from callcenter.telephony.reconciliation import (
     backfill,
     orphaned_files,
@@ -143,7 +143,10 @@ async def _set_end(
 async def _end_call(
     connection: AsyncConnection, settings: Settings, calls: Calls, each: Discrepancy
 ) -> bool:
-    """Close a call with what was written of it, else with its outcome in CEL."""
+    """Close a call at its end in CEL, with the outcome that a controller would give it.
+
+    One that the dialplan served is settled as by the minutely job.
+    """
     if each.call is None or each.row is None or each.call.ended_at is None:
         return False
     row, ended_at = each.row, each.call.ended_at
@@ -153,16 +156,10 @@ async def _end_call(
     events = await appeals.events(connection, row.appeal_id)
     first = outbound_calls.first_seq(row.ordinal)
     own = range(first, first + outbound_calls.EVENTS_PER_CALL)
-    outcome = find_written_outcome({event.kind for event in events if event.seq in own})
-    if outcome not in (Outcome.CALLBACK, Outcome.MESSAGE):
-        outcome = _outcome_by_cel(each.call, of_caller)
-    if row.ordinal == 0:
-        is_closed = await appeals.close_appeal(
-            connection, appeal_id=row.appeal_id, outcome=outcome, ended_at=ended_at
-        )
-    else:
-        is_closed = await _close_outbound(connection, row, outcome, ended_at)
-    if not is_closed:
+    outcome = find_lost_outcome(
+        {event.kind for event in events if event.seq in own}, _outcome_by_cel(each.call, of_caller)
+    )
+    if not await _close(connection, row, outcome, ended_at):
         return False
     detail = {"outcome": outcome.value, "how": "recovered"}
     await appeals.append_event(
@@ -177,22 +174,24 @@ async def _end_call(
     return True
 
 
-def _outcome_by_cel(call: CelCall, of_caller: FallbackCall | None) -> Outcome:
+def _outcome_by_cel(call: CelCall, of_caller: FallbackCall | None) -> Outcome | None:
     """The outcome of an ended call; `of_caller` is the same as a call to 111."""
     if of_caller is not None:
         return of_caller.outcome
-    return Outcome.TALKED if call.conversations else Outcome.LOST_TO_A_FAULT
+    return Outcome.TALKED if call.conversations else None
 
 
-async def _close_outbound(
+async def _close(
     connection: AsyncConnection, row: RegisteredCall, outcome: Outcome, ended_at: datetime
 ) -> bool:
-    for each in await outbound_calls.live(connection):
-        if (each.appeal_id, each.ordinal) == (row.appeal_id, row.ordinal):
-            return await outbound_calls.close(
-                connection, each.id, outcome=outcome, ended_at=ended_at
-            )
-    return False
+    """Close a call that is open; False when it is not any more."""
+    if row.outgoing_id is None:
+        return await appeals.close_appeal(
+            connection, appeal_id=row.appeal_id, outcome=outcome, ended_at=ended_at
+        )
+    return await outbound_calls.close(
+        connection, row.outgoing_id, outcome=outcome, ended_at=ended_at
+    )
 
 
 async def _close_recording(

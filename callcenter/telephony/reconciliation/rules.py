@@ -46,7 +46,10 @@ class DiscrepancyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredCall:
-    """A call of the register: the one that opened its appeal (`ordinal` 0), or one of ours."""
+    """A call of the register: the one that opened its appeal (`ordinal` 0), or one of ours.
+
+    `outgoing_id` is the id of one of ours.
+    """
 
     appeal_id: UUID
     ordinal: int
@@ -54,6 +57,7 @@ class RegisteredCall:
     began_at: datetime
     ended_at: datetime | None
     outcome: str | None
+    outgoing_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
