@@ -19,6 +19,7 @@ from callcenter.appeals.calls import outbound_calls
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.store import EventRow
 from callcenter.cli import callcenter
+from callcenter.consultants import store as consultants
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest, OperationFailed
@@ -366,6 +367,25 @@ async def test_a_conversation_that_the_journal_lacks_is_put_down(checked: Checke
         ("mended", "conversation without moment"),
         ("connected", None),
     ]
+
+
+@pytest.mark.parametrize("lost", ["end", "conversation"])
+async def test_an_appeal_gets_the_consultant_of_its_conversation(
+    checked: CheckedCalls, lost: str
+) -> None:
+    async with unit_of_work(checked.tools.engine) as connection:
+        aigul = await consultants.add(
+            connection, extension="201", name="Айгүл", languages=["kk"], digest="0" * 32
+        )
+    if lost == "end":
+        await go_on(checked)
+    else:
+        await checked.sql("DELETE FROM appeal_event WHERE seq = 2")
+    assert await checked.mend() != []
+    async with unit_of_work(checked.tools.engine) as connection:
+        row = await appeals.find_by_id(connection, checked.appeal)
+    assert row is not None
+    assert row.consultant_id == aigul.id
 
 
 Alter = Callable[[CheckedCalls], Awaitable[None]]

@@ -42,7 +42,8 @@ async def settle(connection: AsyncConnection, spool: Path, call: FallbackCall) -
     moments = list(call.moments if is_ours else call.since_fallback)
     if any(event.kind == CallEvent.FALLBACK for event in events):  # its controller gave it away
         moments = [each for each in moments if each.moment is not CallEvent.FALLBACK]
-    consultant_id = await _find_consultant(connection, moments)
+    talked = [each.detail["consultant"] for each in moments if each.moment is CallEvent.CONNECTED]
+    consultant_id = await find_consultant(connection, str(talked[-1])) if talked else None
     moments += await settle_recording(connection, spool, row.id, consultant_id, call)
     moments.sort(key=lambda each: each.at)
     await _close_open_recordings(connection, row.id, call)
@@ -85,15 +86,10 @@ async def appeal_of(connection: AsyncConnection, call: FallbackCall) -> AppealRo
     return row
 
 
-async def _find_consultant(
-    connection: AsyncConnection, moments: list[FallbackEvent]
-) -> UUID | None:
-    """The consultant of the last conversation."""
-    talked = [each.detail["consultant"] for each in moments if each.moment is CallEvent.CONNECTED]
-    if not talked:
-        return None
+async def find_consultant(connection: AsyncConnection, extension: str) -> UUID | None:
+    """The consultant with this extension, None when there is none any more."""
     everyone = await consultants.everyone(connection)
-    return next((each.id for each in everyone if each.extension == talked[-1]), None)
+    return next((each.id for each in everyone if each.extension == extension), None)
 
 
 async def _close_open_recordings(

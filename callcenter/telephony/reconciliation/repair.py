@@ -170,6 +170,7 @@ async def _end_call(
         detail=detail,
         ordinal=row.ordinal,
     )
+    await _set_consultant(connection, row, each.call)
     await _add_repair_event(connection, row.appeal_id, row.ordinal, each)
     return True
 
@@ -192,6 +193,18 @@ async def _close(
     return await outbound_calls.close(
         connection, row.outgoing_id, outcome=outcome, ended_at=ended_at
     )
+
+
+async def _set_consultant(connection: AsyncConnection, row: RegisteredCall, call: CelCall) -> None:
+    """Set the consultant of the appeal: that of the call's last conversation, if it has one."""
+    if not call.conversations:
+        return
+    extension = call.conversations[-1].consultant
+    consultant_id = await backfill.find_consultant(connection, extension)
+    if consultant_id is not None:
+        await appeals.set_consultant(
+            connection, appeal_id=row.appeal_id, consultant_id=consultant_id
+        )
 
 
 async def _close_recording(
@@ -241,6 +254,7 @@ async def _add_conversation(
             detail={"consultant": span.consultant, "how": "recovered"},
             ordinal=each.row.ordinal,
         )
+    await _set_consultant(connection, each.row, each.call)
     await _add_repair_event(connection, each.row.appeal_id, each.row.ordinal, each)
     return True
 
