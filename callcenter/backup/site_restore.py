@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from callcenter.backup import archive, site_files
 from callcenter.backup.archive import DamagedBackup
-from callcenter.backup.service import STORE
+from callcenter.backup.manifest import MANIFEST
+from callcenter.backup.service import DATABASE, LIST, STORE
 from callcenter.backup.site_files import SECRETS
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.secrets import shared_rights
@@ -32,7 +33,18 @@ NAMED = 5  #: files in one message
 
 
 def check_conflicts(settings: Settings, sums: Mapping[str, str]) -> None:
-    """Raise InvalidRequest when a file of the site is there already, and is another."""
+    """Refuse what a restore would lose: files of unknown rooms, and others that are there.
+
+    Raises InvalidRequest.
+    """
+    unknown = [
+        name for name in sums if _path_of(settings, name) is None and not _is_of_backup(name)
+    ]
+    if unknown:
+        raise InvalidRequest(
+            f"{len(unknown)} files of the backup belong to no room of this version: "
+            f"{', '.join(unknown[:NAMED])}; install the one that made it (`manifest.json` says it)"
+        )
     conflicts = [
         str(path)
         for name, digest in sums.items()
@@ -113,6 +125,10 @@ def _path_of(settings: Settings, name: str) -> Path | None:
         raise DamagedBackup(f"{name} in the backup is no name")
     folders = {**site_files.folders(settings), "settings": settings.var / "restored"}
     return folders[top].joinpath(*rest) if rest and top in folders else None
+
+
+def _is_of_backup(name: str) -> bool:
+    return name in (MANIFEST, LIST) or name.startswith((DATABASE, STORE))
 
 
 def _may_differ(name: str) -> bool:

@@ -50,13 +50,14 @@ from callcenter.platform.audit.jobs import sign_checkpoint
 from callcenter.platform.audit.rules.checkpoints import key_from
 from callcenter.platform.core import registry
 from callcenter.platform.core.caller_id import parse_caller_id
-from callcenter.platform.core.errors import CallcenterError, NotFound
+from callcenter.platform.core.errors import CallcenterError, NotFound, OperationFailed
 from callcenter.platform.core.secrets import read_secret
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.identity import store as users
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import User
+from callcenter.platform.storage.backup_folders import RESERVED, BackupFolder
 from callcenter.platform.storage.engine import open_database, unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.objects import Objects
@@ -455,6 +456,25 @@ async def test_a_folder_of_a_room_comes_back(
     done = await restored(empty, offline_key)
     assert done.exit_code == 0, done.output
     assert (empty.var / seeds).read_text() == "алма"
+
+
+async def test_files_of_an_unknown_room_are_not_dropped(
+    site: WorkerResources, empty: Settings, offline_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.settings.var / "garden").mkdir()
+    (site.settings.var / "garden" / "seeds.txt").write_text("алма")
+    with monkeypatch.context() as with_garden:
+        with_garden.setattr(registry, "registered", [*ROOMS, ROOM])
+        await made(site)
+    done = await restored(empty, offline_key)
+    assert "belong to no room of this version: garden/seeds.txt" in str(done.exception)
+    assert not (empty.var / "restored").exists()
+
+
+@pytest.mark.parametrize("key", [*sorted(RESERVED), "store.jsonl", "a/b"])
+def test_a_rooms_folder_has_a_name_of_its_own(key: str) -> None:
+    with pytest.raises(OperationFailed):
+        BackupFolder(key, lambda settings: settings.var)
 
 
 async def test_a_process_of_its_own_masks_again(
