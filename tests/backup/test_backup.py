@@ -40,10 +40,12 @@ from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.platform.storage.objects import Objects
-from callcenter.recordings.sealing.keys import read_identity
+from callcenter.recordings.sealing.keys import read_identity, recipient
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from tests import fork_server
+from tests.backup.conftest import public_of
 from tests.recordings.test_sealing_worker import keep, recorded, row_of
+from tests.rehearsal import commands_of
 from tests.s3 import S3Server
 from tests.services import CALLCENTER
 
@@ -112,6 +114,22 @@ def test_the_settings_of_all_units_are_in_it(tmp_path: Path, settings: Settings)
     files = {each.name: b"".join(each.content) for each in members}
     assert files["settings/switch.env"] == b"CALLCENTER_SECRET_ARI=1\n"
     assert files["settings/worker.env"] == b"CALLCENTER_SECRET_AMI=2\n"
+
+
+def test_the_page_brings_the_settings_of_all_units_back(
+    tmp_path: Path, settings: Settings, offline_key: Path
+) -> None:
+    units, there = tmp_path / "units", tmp_path / "there"
+    for each in (units, there):
+        each.mkdir()
+    (units / "switch.env").write_text("CALLCENTER_SECRET_ARI=1\n")
+    with (tmp_path / "backup").open("wb") as file:
+        key, signer = recipient(public_of(offline_key)), Ed25519PrivateKey.generate()
+        archive.encrypt(settings_members(settings, units), file, [key], signer)
+    command = commands_of("Restore")[0].replace("/media/callcenter-recovery.key", str(offline_key))
+    run(["sh", "-euc", command.replace("NAME", str(tmp_path / "backup"))], b"", there)
+    assert (there / "switch.env").read_text() == "CALLCENTER_SECRET_ARI=1\n"
+    assert {each.name for each in there.iterdir()} <= {"switch.env", "callcenter.env"}
 
 
 async def test_only_the_key_that_is_elsewhere_opens_it(
