@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 #: What no backup holds, and what becomes of it.
 LEFT_OUT = (
-    "calls in progress, the spool and spooled journals: calls are entered again from the CEL log",
+    "the spool and spooled journals: calls are entered again, or ended, from the CEL log",
     "Redis: it is rebuilt from the database",
     "Asterisk's configuration and prompts: they are made again",
 )
