@@ -78,7 +78,7 @@ pictures: ## take the pictures of the guides anew from the pages (1 minute)
 METHOD ?= dump
 rehearsal: ## lose a site with real calls, restore it from a backup, and check what came back (2 minutes; METHOD=continuous: 3; INSTALLED=1: from the wheel, by the page alone)
 	@scripts/setup tests
-	@.venv/bin/python -m tests.rehearsal --method $(METHOD) $(if $(INSTALLED),--installed)
+	@.venv/bin/python -m tests.rehearsal --method $(METHOD) $(if $(filter 1,$(INSTALLED)),--installed)
 
 waiting: ## let 300 callers wait at Debian's limits of open files (2 minutes)
 	@scripts/setup tests

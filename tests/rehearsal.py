@@ -283,8 +283,11 @@ async def _install(folder: Path, method: str) -> Machine:
 
 
 def _write_settings(settings: Settings, file: Path, besides: set[str]) -> None:
-    """Write what is not as by default, but for what follows from the folder of the product."""
-    own, values = Settings(_env_file=None), environment(settings)
+    """Write what is not as by default, but for what follows from the folder of the product.
+
+    The settings of whoever runs this are not the default.
+    """
+    own, values = Settings(_env_file=None, _env_prefix="UNSET_"), environment(settings)
     file.touch(mode=0o600)
     with file.open("w", encoding="utf-8") as lines:
         for name in Settings.model_fields.keys() - besides:
