@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-from callcenter.appeals.calls import (
-    api,
-    dropped_calls_api,
-    dropped_calls_pages,
-)
+from callcenter.appeals.calls import api, dropped_calls_api
 from callcenter.appeals.guides import GUIDES
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.recordings import pages as recordings_pages
@@ -42,11 +38,12 @@ WEB_MODULE = WebModule(
     routers=(
         appeal_pages.router,
         appeal_pages.showing,
+        appeal_pages.editing,
         api.router,
         api.showing,
         dropped_calls_api.router,
-        dropped_calls_pages.router,
         recordings_pages.router,
+        recordings_pages.erasing,
         record_pages.router,
         record_pages.assigning,
         record_pages.extending,

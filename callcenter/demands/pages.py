@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Form
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.demands import labels, notices, queries, service, verify_bundle
@@ -27,7 +27,7 @@ from callcenter.demands.rules.signing import fingerprint
 from callcenter.demands.rules.states import PREPARING, RUNNING, RefusalGround
 from callcenter.demands.store import DemandRow
 from callcenter.platform.core.caller_id import mask
-from callcenter.platform.core.errors import InvalidRequest, NotFound
+from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.i18n import length
 from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.identity.actor import Actor
@@ -35,7 +35,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.objects import Objects
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, read_actor
-from callcenter.platform.web.page_actions import SEE_OTHER, action
+from callcenter.platform.web.page_actions import action, run_action
 from callcenter.platform.web.templating import page
 from callcenter.working_calendar.store import read_calendar
 
@@ -104,13 +104,11 @@ async def show_number(
     reason: Annotated[str, Form(max_length=REASON_LIMIT)],
 ) -> Response:
     """Show the demand with its caller's number whole; the reason is in the audit log."""
-    try:
-        number = await service.show_number(site.engine, actor, demand_number, reason)
-    except NotFound:
-        raise
-    except InvalidRequest as why:
-        return await _show(request, site, actor, demand_number, why)
-    return await _show(request, site, actor, demand_number, caller_number=number)
+    return await run_action(
+        service.show_number(site.engine, actor, demand_number, reason),
+        lambda number: _show(request, site, actor, demand_number, caller_number=number),
+        lambda refusal: _show(request, site, actor, demand_number, refusal),
+    )
 
 
 @router.get("/demands/{demand_number}/scan", dependencies=HANDLING)
@@ -212,15 +210,24 @@ async def add_key(
 
 
 @router.post("/demand-keys/{key_id}/confirm", dependencies=RELEASING)
-async def confirm_key(site: CurrentSite, actor: CurrentActor, key_id: UUID) -> Response:
-    await demands_release.confirm_key(site.engine, actor, key_id)
-    return RedirectResponse("/demands", SEE_OTHER)
+async def confirm_key(
+    request: Request, site: CurrentSite, actor: CurrentActor, key_id: UUID
+) -> Response:
+    return await _change_key(request, site, demands_release.confirm_key(site.engine, actor, key_id))
 
 
 @router.post("/demand-keys/{key_id}/revoke", dependencies=RELEASING)
-async def revoke_key(site: CurrentSite, actor: CurrentActor, key_id: UUID) -> Response:
-    await demands_release.revoke_key(site.engine, actor, key_id)
-    return RedirectResponse("/demands", SEE_OTHER)
+async def revoke_key(
+    request: Request, site: CurrentSite, actor: CurrentActor, key_id: UUID
+) -> Response:
+    return await _change_key(request, site, demands_release.revoke_key(site.engine, actor, key_id))
+
+
+async def _change_key(request: Request, site: AppContext, call: Awaitable[None]) -> Response:
+    """Change a key and show the list, or show it with the refusal."""
+    return await action(
+        call, "/demands", lambda refusal: show_list(request, site, refusal, "step"), reraise=()
+    )
 
 
 async def bundle(site: AppContext, actor: Actor, number: str, by: str, note: str = "") -> Response:

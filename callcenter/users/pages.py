@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.consultants import reference_lists
 from callcenter.consultants import store as consultants
@@ -34,7 +34,6 @@ from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
 from callcenter.platform.web.errors import status_of
 from callcenter.platform.web.form_fields import NO_NUL, Decision
-from callcenter.platform.web.page_actions import SEE_OTHER
 from callcenter.platform.web.templating import page, typed_into
 from callcenter.users import (
     people,
@@ -121,19 +120,25 @@ async def add(
     """Add a person; the link by which to choose a password is shown this once."""
     typed = typed_into(request)
     name = typed["name"].strip().lower()
-    try:
+
+    async def call() -> tuple[str, datetime, str | None]:
         async with unit_of_work(site.engine) as connection:
-            token, until, password = await people.add(
+            return await people.add(
                 connection,
                 actor,
                 name,
                 form.details(read_levels(typed)),
                 site.settings.called_numbers,
             )
-    except InvalidRequest as refusal:
-        return await _everyone(request, site, refusal)
-    await push_roster(site.engine, script)
-    return _once(request, site, name, (token, until), form.extension, password)
+
+    async def show_link(added: tuple[str, datetime, str | None]) -> Response:
+        token, until, password = added
+        await push_roster(site.engine, script)
+        return _once(request, site, name, (token, until), form.extension, password)
+
+    return await page_actions.run_action(
+        call(), show_link, lambda refusal: _everyone(request, site, refusal), reraise=()
+    )
 
 
 @router.get("/users/{user}")
@@ -162,17 +167,22 @@ async def save(
 ) -> Response:
     """Save what differs, or show the page again with the error."""
     levels = read_levels(typed_into(request))
-    try:
+
+    async def call() -> str | None:
         async with unit_of_work(site.engine) as connection:
-            password = await people.change(
+            return await people.change(
                 connection, actor, user, form.details(levels), site.settings.called_numbers
             )
-    except InvalidRequest as refusal:
-        return await _one(request, site, user, refusal)
-    await push_roster(site.engine, script)
-    if password is None:
-        return RedirectResponse(f"/users/{user}", SEE_OTHER)
-    return _once(request, site, user, None, form.extension, password)
+
+    async def go_on(password: str | None) -> Response:
+        await push_roster(site.engine, script)
+        if password is None:
+            return page_actions.redirect(f"/users/{user}")
+        return _once(request, site, user, None, form.extension, password)
+
+    return await page_actions.run_action(
+        call(), go_on, lambda refusal: _one(request, site, user, refusal), reraise=()
+    )
 
 
 @router.post("/users/{user}/softphone")

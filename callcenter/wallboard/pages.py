@@ -22,7 +22,7 @@ from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
-from callcenter.platform.web.page_actions import action
+from callcenter.platform.web.page_actions import action, run_action
 from callcenter.platform.web.sse import EventStream
 from callcenter.platform.web.templating import page
 from callcenter.telephony.acd.command_bus import NoActiveCall
@@ -251,13 +251,14 @@ async def supervise(
 ) -> Response:
     """Join the conversation; the page says that one's own telephone rings."""
     presence = PresenceService(site.redis, site.settings)
-    try:
-        answer = await join_call.supervise(
+    return await run_action(
+        join_call.supervise(
             site.engine, presence, commands, actor, extension, form.mode, form.reason
-        )
-    except InvalidRequest as exc:
-        return await _consultant(request, site, feed, extension, refused=exc)
-    return await _consultant(request, site, feed, extension, form=form, answer=answer)
+        ),
+        lambda answer: _consultant(request, site, feed, extension, form=form, answer=answer),
+        lambda refusal: _consultant(request, site, feed, extension, refused=refusal),
+        reraise=(),
+    )
 
 
 async def _consultant(

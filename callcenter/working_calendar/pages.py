@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Path
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.timezone import ZONE
@@ -16,7 +16,7 @@ from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
 from callcenter.platform.web.errors import status_of
 from callcenter.platform.web.form_fields import NO_NUL
-from callcenter.platform.web.page_actions import SEE_OTHER
+from callcenter.platform.web.page_actions import action
 from callcenter.platform.web.templating import page
 from callcenter.working_calendar import store
 from callcenter.working_calendar.labels import FAULTS, KINDS
@@ -65,11 +65,11 @@ async def enter(
     lines: Annotated[str, Form(max_length=50_000, pattern=NO_NUL)] = "",
 ) -> Response:
     """Enter the year, or show it again with the line that is wrong."""
-    try:
-        await enter_year(site.engine, actor, year, lines.replace("\r\n", "\n"))
-    except InvalidRequest as refusal:
-        return await _year(request, site, year, refusal)
-    return RedirectResponse(f"/calendar/{year}", SEE_OTHER)
+    return await action(
+        enter_year(site.engine, actor, year, lines.replace("\r\n", "\n")),
+        f"/calendar/{year}",
+        lambda refusal: _year(request, site, year, refusal),
+    )
 
 
 async def _year(

@@ -64,6 +64,8 @@ async def test_a_number_is_blocked_and_let_through_again(
     assert (await head.get("/api/v1/blocked")).json() == []
     twice = await head.post(found[1], data={"form_token": token})
     assert twice.status_code == 404
+    assert "decided on it meanwhile" in visible(twice.text)
+    assert "Blocked before" in visible(twice.text)
     async with unit_of_work(engine) as connection:
         identity, until = (
             await connection.execute(select(blocked_number.c.id, blocked_number.c.until))

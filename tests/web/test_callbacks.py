@@ -46,7 +46,9 @@ async def test_a_callback_is_listed_masked_and_closed_once(
     answer = await head.post(found[1], data={"form_token": token})
     assert (answer.status_code, answer.headers["location"]) == (303, "/promises")
     assert "closed by a supervisor" in await shown(head)
-    assert (await head.post(found[1], data={"form_token": token})).status_code == 404
+    twice = await head.post(found[1], data={"form_token": token})
+    assert twice.status_code == 404
+    assert "decided on it meanwhile" in visible(twice.text)
     async with unit_of_work(engine) as connection:
         entry = (
             await connection.execute(

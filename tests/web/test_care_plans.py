@@ -58,8 +58,15 @@ async def test_a_care_plan_is_made_reviewed_shown_and_ended(
     await head.post(f"{found[1]}/review", data=token | {"review_on": later})
     (plan,) = (await head.get("/api/v1/plans")).json()
     assert (plan["note"], plan["review_on"]) == ("Speaks more now.", later)
+    past = await head.post(f"{found[1]}/review", data=token | {"review_on": "2020-01-01"})
+    assert past.status_code == 400
+    assert "The plan was not extended" in visible(past.text)
+    assert past.text.count('value="2020-01-01"') == 1  # beside the plan, not in the form of another
     assert (await head.post(f"{found[1]}/end", data=token)).status_code == 303
-    assert (await head.post(f"{found[1]}/end", data=token)).status_code == 404
+    for step in ("end", "review"):
+        gone = await head.post(f"{found[1]}/{step}", data=token | {"review_on": later})
+        assert gone.status_code == 404
+        assert "decided on it meanwhile" in visible(gone.text)
     assert (await head.get("/api/v1/plans")).json() == []
     assert "Speaks" not in visible((await head.get(f"/appeals/{call.number}")).text)
     async with unit_of_work(engine) as connection:

@@ -79,6 +79,9 @@ async def test_a_cut_off_caller_is_listed_until_a_decision(
         assert await decide(client, call.number, "because") in (400, 422)
         assert await decide(client, call.number, "unsafe") == 204
         assert await decide(client, call.number, "no_need") == 400
+        late = {"reason": "no_need", "form_token": await form_token(client, "/search")}
+        again = await client.post(f"/appeals/{call.number}/not-called-back", data=late)
+        assert (again.status_code, "decided on it meanwhile" in again.text) == (400, True)
         page = visible((await client.get(f"/appeals/{call.number}")).text)
         assert "It may be unsafe to call" not in page
         assert "It was decided not to call back it could harm the caller" in page

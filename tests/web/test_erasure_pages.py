@@ -7,8 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.recordings.retention.service import HOLD_ORDER_LIMIT
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter
+
+LONG = "x" * (HOLD_ORDER_LIMIT + 1)
 
 
 async def sent(client: httpx.AsyncClient, path: str, **values: str) -> httpx.Response:
@@ -42,13 +45,15 @@ async def test_one_asks_and_another_decides(
         assert "an order (7 of 1.11.2026)" in visible(own.text)
         assert path not in own.text
         assert (await sent(officer, path, **decision)).status_code == 400
-        assert (await sent(officer, asking, reason="again")).status_code == 400
+        again = await sent(officer, asking, reason="once again")
+        assert again.status_code == 400
+        assert 'value="once again"' in again.text
         assert path in (await head.get("/erasures")).text
         assert (await sent(head, path, **decision | {"reason": " "})).status_code == 400
         assert (await sent(head, path, **decision)).headers["location"] == "/erasures"
-        again = await sent(head, path, **decision)
-        assert "decided on it meanwhile" in visible(again.text)
-        assert path not in again.text
+        late = await sent(head, path, **decision)
+        assert "decided on it meanwhile" in visible(late.text)
+        assert path not in late.text
         heard = await head.get(f"/api/v1/recordings/{call.recording}/audio?reason=work")
     assert heard.status_code == (404 if approve else 200)
 
@@ -59,7 +64,10 @@ async def test_an_order_holds_a_recording_until_ended_with_reason(
     at, order = f"/recordings/{call.recording}", "court of Almaty, 17 of 1.11.2026"
     decision = {"approve": "true", "reason": "its time is over"}
     async with enter(Role.RECORDS_OFFICER) as officer, enter(Role.HEAD) as head:
-        assert (await sent(officer, f"{at}/hold", order=" ")).status_code == 400
+        refused = await sent(officer, f"{at}/hold", order=LONG)
+        assert refused.status_code == 400
+        assert "is not held: say whose order" in visible(refused.text)
+        assert f'value="{LONG}"' in refused.text
         assert (await sent(officer, f"{at}/hold", order=order)).headers["location"] == at
         page = await officer.get(at, headers={"accept-language": "en"})
         assert f"Held by order: {order}" in visible(page.text)
@@ -70,7 +78,10 @@ async def test_an_order_holds_a_recording_until_ended_with_reason(
         assert (
             await sent(officer, f"{at}/hold/end", **ended | {"order": "other"})
         ).status_code == 404
-        assert (await sent(officer, f"{at}/hold/end", **ended | {"reason": " "})).status_code == 400
+        refused = await sent(officer, f"{at}/hold/end", **ended | {"reason": LONG})
+        assert refused.status_code == 400
+        assert "still held: enter a reason" in visible(refused.text)
+        assert f'value="{LONG}"' in refused.text
         assert (await sent(officer, f"{at}/hold/end", **ended)).headers["location"] == at
         assert (await sent(head, path, **decision)).headers["location"] == "/erasures"
     async with unit_of_work(engine) as connection:

@@ -18,13 +18,14 @@ from callcenter.appeals.rules.fields import AccessRule
 from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.search import query
 from callcenter.appeals.search.query import SearchFilter
+from callcenter.appeals.search.saved_searches import NAME_LENGTH_LIMIT
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity import store
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
-from tests.web.browser import form_token
+from tests.web.browser import form_token, visible
 from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_records import IDENTIFIER, WHOLE, send
 
@@ -288,6 +289,17 @@ async def test_a_view_keeps_every_filter(head: httpx.AsyncClient, saved: str) ->
     assert stored.status_code == 303
     [view] = (await head.get("/api/v1/search/views")).json()
     assert dict(parse_qsl(view["query"])) == requested
+
+
+async def test_a_refused_name_of_a_search_is_shown_again(head: httpx.AsyncClient) -> None:
+    head.headers["accept-language"] = "en"
+    long = "x" * (NAME_LENGTH_LIMIT + 1)
+    sent = {"form_token": await form_token(head, "/search"), "name": long}
+    refused = await head.post("/search/views", params={"q": "алименты"}, data=sent)
+    assert refused.status_code == 400
+    assert "The search was not saved" in visible(refused.text)
+    assert f'value="{long}"' in refused.text
+    assert 'value="алименты"' in refused.text
 
 
 #: What each field is found by, and the guard of the field.

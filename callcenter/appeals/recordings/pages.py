@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Form, Query
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -23,13 +23,15 @@ from callcenter.platform.core.timezone import midnight
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
-from callcenter.platform.web.context import CurrentActor, CurrentSite
-from callcenter.platform.web.form_fields import NO_NUL
+from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
+from callcenter.platform.web.form_fields import NO_NUL, Reason
+from callcenter.platform.web.page_actions import action, words_for
 from callcenter.platform.web.templating import page
 from callcenter.recordings.extensions import find_kind
 from callcenter.recordings.permissions import RecordingPermission
 from callcenter.recordings.playback.access import PlaybackReason, find_audible
-from callcenter.recordings.retention.service import BY_ORDER
+from callcenter.recordings.retention import service as retention
+from callcenter.recordings.retention.pages import ERASURES, REFUSALS
 from callcenter.recordings.retention.store import reasons_of
 
 REASONS = {
@@ -41,10 +43,15 @@ REASONS = {
     PlaybackReason.OTHER: N_("something else"),
 }
 
+NOT_HELD = N_("The recording is not held: say whose order it is, with its number and date.")
+STILL_HELD = N_("The recording is still held: enter a reason.")
+
 Typed = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 Minutes = Annotated[int, Field(ge=0, le=1440)] | Literal[""]
+Order = Annotated[str, Form(max_length=retention.ORDER_LIMIT, pattern=NO_NUL)]
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(RecordingPermission.LISTEN)])
+erasing = APIRouter(include_in_schema=False, dependencies=[requires(RecordingPermission.ERASE)])
 
 
 class RecordingSearchForm(BaseModel):
@@ -140,6 +147,66 @@ async def recording(
     request: Request, site: CurrentSite, actor: CurrentActor, recording_id: UUID
 ) -> Response:
     """Show the player; it requests the audio with the reason that the user gives."""
+    return await _recording(request, site, actor, recording_id)
+
+
+@erasing.post("/recordings/{recording_id}/erasure")
+async def request_erasure(
+    request: Request,
+    site: CurrentSite,
+    actor: CurrentActor,
+    recording_id: UUID,
+    reason: Reason = "",
+    order: Order = "",
+) -> Response:
+    """Request the erasure of a recording, which another person decides on."""
+    return await action(
+        retention.request_erasure(site.engine, actor, recording_id, reason=reason, order=order),
+        ERASURES,
+        lambda refusal: _recording(
+            request, site, actor, recording_id, "erasure", words_for(refusal, REFUSALS)
+        ),
+    )
+
+
+@erasing.post("/recordings/{recording_id}/hold")
+async def hold(
+    request: Request, site: CurrentSite, actor: CurrentActor, recording_id: UUID, order: Order
+) -> Response:
+    """Hold a recording for a legal order."""
+    return await action(
+        retention.hold(site.engine, actor, recording_id, order),
+        f"/recordings/{recording_id}",
+        lambda _: _recording(request, site, actor, recording_id, "hold", NOT_HELD),
+    )
+
+
+@erasing.post("/recordings/{recording_id}/hold/end")
+async def end_hold(
+    request: Request,
+    site: CurrentSite,
+    actor: CurrentActor,
+    recording_id: UUID,
+    order: Order,
+    reason: Reason,
+) -> Response:
+    """End the hold of a recording for an order."""
+    return await action(
+        retention.release(site.engine, actor, recording_id, order, reason),
+        f"/recordings/{recording_id}",
+        lambda _: _recording(request, site, actor, recording_id, "end", STILL_HELD),
+    )
+
+
+async def _recording(
+    request: Request,
+    site: AppContext,
+    actor: Actor,
+    recording_id: UUID,
+    refused: Literal["", "erasure", "hold", "end"] = "",
+    problem: str | None = None,
+) -> Response:
+    """The page of a recording; `problem` says why the form `refused` was refused."""
     await find_audible(site.engine, actor, recording_id)
     async with unit_of_work(site.engine) as connection:
         row = await queries.find_by_id(connection, recording_id)
@@ -149,11 +216,14 @@ async def recording(
     return page(
         request,
         "appeals/recording.html",
+        status=400 if problem else 200,
+        refused=refused,
+        problem=problem,
         say=labels_for(request, site),
         row=row,
         reasons=REASONS,
         held=[find_kind(each) for each in held],
-        by_order=BY_ORDER,
+        by_order=retention.BY_ORDER,
     )
 
 

@@ -9,17 +9,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from callcenter.appeals.calls import service
+from callcenter.appeals.calls.dropped_calls import NoCallbackReason
 from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.web.appeal_view import appeal_page
-from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
+from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action, run_action
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermission.VIEW_APPEALS)])
 showing = APIRouter(
     include_in_schema=False, dependencies=[requires(AppealPermission.SEE_CALLER_NUMBER)]
 )
+editing = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermission.EDIT_APPEALS)])
 
 
 @router.get("/appeals")
@@ -47,13 +49,27 @@ async def show_number(
     reason: Annotated[str, Form(max_length=REASON_LIMIT)],
 ) -> Response:
     """Show the appeal with its caller's number whole; the reason is in the audit log."""
-    try:
-        shown = await service.show_number(site.engine, actor, number, reason)
-    except NotFound:
-        raise
-    except InvalidRequest as why:
-        return await appeal_page(request, site, actor, number, problem=str(why))
-    return await appeal_page(request, site, actor, number, caller_number=shown)
+    return await run_action(
+        service.show_number(site.engine, actor, number, reason),
+        lambda shown: appeal_page(request, site, actor, number, caller_number=shown),
+        lambda refusal: appeal_page(request, site, actor, number, problem=str(refusal)),
+    )
+
+
+@editing.post("/appeals/{number}/not-called-back")
+async def decline_callback(
+    request: Request,
+    site: CurrentSite,
+    actor: CurrentActor,
+    number: str,
+    reason: Annotated[NoCallbackReason, Form()],
+) -> Response:
+    """Decide not to call back who was cut off, or show the appeal as it is now."""
+    return await action(
+        service.decline_callback(site.engine, actor, number, reason),
+        f"/appeals/{number}",
+        lambda _: appeal_page(request, site, actor, number, problem=DECIDED_MEANWHILE),
+    )
 
 
 @router.get("/appeals/{number}/record")

@@ -28,10 +28,9 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
 from callcenter.platform.web.form_fields import Decision, Reason
-from callcenter.platform.web.page_actions import action
+from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action
 from callcenter.platform.web.templating import page
 
-GONE = N_("Somebody has decided on it meanwhile: look at the list again.")
 REFUSED = N_(
     "This is not possible: enter a reason and a number of days. One person makes the"
     " request, once, and another decides."
@@ -113,7 +112,9 @@ async def _run(request: Request, site: AppContext, call: Awaitable[object]) -> R
     async def show(refusal: InvalidRequest) -> Response:
         if isinstance(refusal, RetentionRequired):
             return await _show(request, site, _reason_labels()[refusal.why[0]])
-        return await _show(request, site, GONE if isinstance(refusal, NotFound) else REFUSED)
+        return await _show(
+            request, site, DECIDED_MEANWHILE if isinstance(refusal, NotFound) else REFUSED
+        )
 
     return await action(call, "/masking", show, reraise=())
 

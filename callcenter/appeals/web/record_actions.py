@@ -18,7 +18,7 @@ from callcenter.appeals.web.record_keys import record_keys
 from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
-from callcenter.platform.web.page_actions import SEE_OTHER
+from callcenter.platform.web.page_actions import SEE_OTHER, run_action
 
 Result = TypeVar("Result")
 #: The event of htmx (HX-Trigger) after each change, with the number of the appeal.
@@ -58,16 +58,17 @@ class RecordAction:
 
         A refusal is shown at `place`: one of `appeal_view.PLACES`, or the anchor of a section.
         """
-        # A number that is typed may be that of no appeal; any other is that of the page.
-        reraise = () if place == "join" or self.is_of_panel else (NotFound, IllegalTransition)
-        try:
-            result = await call
-        except reraise:
-            raise
-        except InvalidRequest as refusal:
+
+        async def finish(result: Result) -> Response:
+            return await self.finish(then(result) if then else self.number, place)
+
+        async def show(refusal: InvalidRequest) -> Response:
             whole = place == "join" and isinstance(refusal, EditConflict | MissingRequirements)
             return await self.show(PanelState(refusal=refusal, place="record" if whole else place))
-        return await self.finish(then(result) if then else self.number, place)
+
+        # A number that is typed may be that of no appeal; any other is that of the page.
+        reraise = () if place == "join" or self.is_of_panel else (NotFound, IllegalTransition)
+        return await run_action(call, finish, show, reraise=reraise)
 
     async def show(self, state: PanelState) -> Response:
         """The panel or the page with what this action left."""

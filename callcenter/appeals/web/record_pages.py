@@ -18,8 +18,8 @@ from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import assignment, manual_intake
 from callcenter.appeals.record import service as record_service
 from callcenter.appeals.record.manual_intake import ContactChannel
-from callcenter.appeals.rules.edit_conflict import EditConflict
-from callcenter.appeals.rules.fields import WITHIN, Section, Value, WrongContent
+from callcenter.appeals.record.store import Record
+from callcenter.appeals.rules.fields import WITHIN, Section, Value
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
 from callcenter.appeals.search import similar
 from callcenter.appeals.web import record_details
@@ -32,7 +32,7 @@ from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
-from callcenter.platform.web.page_actions import action
+from callcenter.platform.web.page_actions import action, run_action
 from callcenter.platform.web.templating import page
 
 CONTENT_PREFIX = "f."  # how the names of a form's fields begin that are the record's content
@@ -144,13 +144,17 @@ async def save(
     Wrong values, edit conflicts and what the stage lacks are shown on its form.
     """
     meant = (await form_service.read_form(record.site.engine)).resolve_names(content)
-    try:
-        saved = await record_service.save(*record.scope, version, kind, meant)
-    except (WrongContent, EditConflict) as refusal:
-        return await record.show(PanelState(typed=content, kind=kind, refusal=refusal))
-    if after is None:
-        return await record.finish(record.number)
-    return await record.run(record_service.move(*record.scope, saved.version, after, reason))
+
+    async def go_on(saved: Record) -> Response:
+        if after is None:
+            return await record.finish(record.number)
+        return await record.run(record_service.move(*record.scope, saved.version, after, reason))
+
+    return await run_action(
+        record_service.save(*record.scope, version, kind, meant),
+        go_on,
+        lambda refusal: record.show(PanelState(typed=content, kind=kind, refusal=refusal)),
+    )
 
 
 @router.post("/appeals/{number}/record/draft")

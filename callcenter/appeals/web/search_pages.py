@@ -26,7 +26,7 @@ from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.search import export as search_export
 from callcenter.appeals.search import saved_searches, worklists
 from callcenter.appeals.search import service as search_service
-from callcenter.appeals.search.export import ExportFormat, ExportRequest, TooManyAppeals
+from callcenter.appeals.search.export import Export, ExportFormat, ExportRequest, TooManyAppeals
 from callcenter.appeals.search.query import SearchFilter, SearchHit
 from callcenter.appeals.web.appeal_view import labels_for
 from callcenter.appeals.web.downloads import export_response
@@ -37,11 +37,21 @@ from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
-from callcenter.platform.web.page_actions import SEE_OTHER, action
+from callcenter.platform.web.errors import status_of
+from callcenter.platform.web.page_actions import SEE_OTHER, action, redirect, run_action
 from callcenter.platform.web.templating import page
 
 _DIGITS = re.compile(r"[0-9\s.–—-]+")
 _LENGTHS = (10, 11)  # digits of a number of an appeal
+
+TOO_MANY = N_(
+    "More than %(limit)s appeals fit, which is more than a file may hold: choose a region, a stage"
+    " or fewer days."
+)
+NOT_SAVED = N_(
+    "The search was not saved: give it a name, and delete another one if you have %(limit)s."
+)
+WRONG = N_("The request is not right")
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermission.EDIT_APPEALS)])
 assigning = APIRouter(
@@ -84,21 +94,27 @@ async def search(
 
 @router.post("/search/views")
 async def keep_view(
+    request: Request,
     site: CurrentSite,
     actor: CurrentActor,
     question: CurrentSearch,
     name: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
-    """Save the search under a name."""
-    await saved_searches.save(site.engine, record_keys(site), actor, name, question)
-    return RedirectResponse(f"/search?{saved_searches.as_query(question)}", SEE_OTHER)
+    """Save the search under a name, or show it again with the error."""
+    return await action(
+        saved_searches.save(site.engine, record_keys(site), actor, name, question),
+        f"/search?{saved_searches.as_query(question)}",
+        lambda refusal: _refused_search(
+            request, site, actor, question, refusal, NOT_SAVED, saved_searches.COUNT_LIMIT
+        ),
+    )
 
 
 @router.post("/search/views/{view_id}/drop")
 async def drop_view(site: CurrentSite, actor: CurrentActor, view_id: UUID) -> Response:
-    """Delete a saved search."""
+    """Delete a saved search; nothing is refused."""
     await saved_searches.delete(site.engine, actor, view_id)
-    return RedirectResponse("/search", SEE_OTHER)
+    return redirect("/search")
 
 
 @router.post("/search/export")
@@ -111,19 +127,45 @@ async def export(
     personal: Annotated[bool, Form()] = False,
     why_numbers: Annotated[str, Form(max_length=REASON_LIMIT)] = "",
 ) -> Response:
-    """Export all hits of the search as a file; audited."""
-    try:
-        taken = await search_export.export(
+    """Export all hits of the search as a file, audited, or show it again with the error."""
+
+    async def send(taken: Export) -> Response:
+        return export_response(taken)
+
+    return await run_action(
+        search_export.export(
             site.engine,
             record_keys(site),
             site.settings,
             actor,
             ExportRequest(question, form, personal, site.words[language_of(request)], why_numbers),
-        )
-    except TooManyAppeals:
-        found = await search_service.search(site.engine, record_keys(site), actor, question)
-        return await _search_page(request, site, actor, question, found, refused=True)
-    return export_response(taken)
+        ),
+        send,
+        lambda refusal: _refused_search(
+            request,
+            site,
+            actor,
+            question,
+            refusal,
+            TOO_MANY if isinstance(refusal, TooManyAppeals) else WRONG,
+            site.settings.export_limit,
+        ),
+    )
+
+
+async def _refused_search(
+    request: Request,
+    site: AppContext,
+    actor: Actor,
+    question: SearchFilter,
+    refusal: InvalidRequest,
+    words: str,
+    limit: int,
+) -> Response:
+    """The search again; `words` say why nothing was done, with a limit."""
+    found = await search_service.search(site.engine, record_keys(site), actor, question)
+    problem = site.words[language_of(request)](words, limit=limit)
+    return await _search_page(request, site, actor, question, found, refusal, problem)
 
 
 async def _search_page(
@@ -132,8 +174,8 @@ async def _search_page(
     actor: Actor,
     question: SearchFilter,
     found: search_service.HitPage,
-    *,
-    refused: bool = False,
+    refusal: InvalidRequest | None = None,
+    problem: str = "",
 ) -> Response:
     labels = RecordLabels(
         site.words[language_of(request)], await form_service.read_form(site.engine)
@@ -141,7 +183,7 @@ async def _search_page(
     return page(
         request,
         "appeals/search.html",
-        status=400 if refused else 200,
+        status=200 if refusal is None else status_of(refusal),
         filters=list(_filters(labels, question, await search_service.list_owners(site.engine))),
         question=question,
         views=await saved_searches.list_own(site.engine, record_keys(site), actor),
@@ -157,7 +199,7 @@ async def _search_page(
         export=f"/search/export?{urlencode(dict(request.query_params))}",
         formats=list(ExportFormat),
         personal=actor.may(AppealPermission.EXPORT_PERSONAL),
-        limit=site.settings.export_limit if refused else None,
+        problem=problem,
         listed=appeal_list(request, site, actor, labels),
     )
 

@@ -5,16 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.appeals.calls.labels import LANGUAGES
 from callcenter.consultants.permissions import ConsultantPermission
 from callcenter.platform.core.caller_id import mask
-from callcenter.platform.core.errors import N_
+from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
-from callcenter.platform.web.context import CurrentActor, CurrentSite
-from callcenter.platform.web.page_actions import SEE_OTHER
+from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
+from callcenter.platform.web.errors import status_of
+from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action
 from callcenter.platform.web.templating import page
 from callcenter.telephony.callbacks import queries, service
 from callcenter.telephony.callbacks.rules import CallbackKind, CallbackState
@@ -43,12 +44,33 @@ router = APIRouter(include_in_schema=False, dependencies=[requires(ConsultantPer
 @router.get("/promises")
 async def promises(request: Request, site: CurrentSite) -> Response:
     """Open callbacks and voicemail, the longest waiting first; then the newest ended ones."""
+    return await _list(request, site)
+
+
+@router.post("/promises/{promise_id}/close")
+async def close(
+    request: Request, site: CurrentSite, actor: CurrentActor, promise_id: UUID
+) -> Response:
+    """Close a callback or voicemail, or show the list as it is now."""
+    return await action(
+        service.close(site.engine, actor, promise_id),
+        "/promises",
+        lambda refusal: _list(request, site, refusal),
+        reraise=(),
+    )
+
+
+async def _list(
+    request: Request, site: AppContext, refusal: InvalidRequest | None = None
+) -> Response:
     async with unit_of_work(site.engine) as connection:
         waiting = await queries.list_open(connection)
         ended = await queries.list_ended(connection, limit=SHOWN)
     return page(
         request,
         "callbacks/callbacks.html",
+        status=200 if refusal is None else status_of(refusal),
+        problem=None if refusal is None else DECIDED_MEANWHILE,
         waiting=waiting,
         ended=ended,
         states=STATES,
@@ -57,10 +79,3 @@ async def promises(request: Request, site: CurrentSite) -> Response:
         mask=mask,
         now=datetime.now(UTC),
     )
-
-
-@router.post("/promises/{promise_id}/close")
-async def close(site: CurrentSite, actor: CurrentActor, promise_id: UUID) -> Response:
-    """Close a callback or voicemail."""
-    await service.close(site.engine, actor, promise_id)
-    return RedirectResponse("/promises", SEE_OTHER)

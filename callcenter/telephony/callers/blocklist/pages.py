@@ -7,14 +7,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.platform.core.caller_id import mask
-from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
-from callcenter.platform.web.page_actions import SEE_OTHER, action
+from callcenter.platform.web.errors import status_of
+from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action, run_action
 from callcenter.platform.web.templating import page
 from callcenter.telephony.callers.blocklist import service
 from callcenter.telephony.callers.blocklist.permissions import BlocklistPermission
@@ -53,15 +54,21 @@ async def block(
     return await action(
         service.block(site.engine, actor, number=number, hours=hours, reason=reason),
         "/blocked",
-        lambda _: _list(request, site, refused=True),
+        lambda refusal: _list(request, site, refusal),
     )
 
 
 @router.post("/blocked/{block_id}/lift")
-async def lift(site: CurrentSite, actor: CurrentActor, block_id: UUID) -> Response:
-    """Lift a block."""
-    await service.lift(site.engine, actor, block_id)
-    return RedirectResponse("/blocked", SEE_OTHER)
+async def lift(
+    request: Request, site: CurrentSite, actor: CurrentActor, block_id: UUID
+) -> Response:
+    """Lift a block, or show the list as it is now."""
+    return await action(
+        service.lift(site.engine, actor, block_id),
+        "/blocked",
+        lambda refusal: _list(request, site, refusal, DECIDED_MEANWHILE),
+        reraise=(),
+    )
 
 
 @router.post("/blocked/{block_id}/number")
@@ -73,28 +80,27 @@ async def show_number(
     reason: Annotated[str, Form(max_length=REASON_LIMIT)],
 ) -> Response:
     """Show the list with this number whole; the reason is in the audit log."""
-    try:
-        number = await service.show_number(site.engine, actor, block_id, reason)
-    except NotFound:
-        raise
-    except InvalidRequest as why:
-        return await _list(request, site, problem=str(why))
-    return await _list(request, site, whole={block_id: number})
+    return await run_action(
+        service.show_number(site.engine, actor, block_id, reason),
+        lambda number: _list(request, site, whole={block_id: number}),
+        lambda refusal: _list(request, site, refusal, str(refusal)),
+    )
 
 
 async def _list(
     request: Request,
     site: AppContext,
-    *,
-    refused: bool = False,
+    refusal: InvalidRequest | None = None,
     problem: str | None = None,
+    *,
     whole: Mapping[UUID, str] = MappingProxyType({}),
 ) -> Response:
+    """The list; a refusal stands above it as `problem`, or beside the form without one."""
     in_force, past = await service.list_blocks(site.engine, past=SHOWN)
     return page(
         request,
         "blocklist/blocked.html",
-        status=400 if refused or problem else 200,
+        status=200 if refusal is None else status_of(refusal),
         mask=mask,
         whole=whole,
         problem=problem,
@@ -102,5 +108,5 @@ async def _list(
         past=past,
         reasons=REASONS,
         periods=PERIODS,
-        refused=refused,
+        refused=refusal is not None and problem is None,
     )

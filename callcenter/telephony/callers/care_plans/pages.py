@@ -8,21 +8,24 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.consultants import store as consultants
 from callcenter.platform.core.caller_id import mask
-from callcenter.platform.core.errors import InvalidRequest, NotFound
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
-from callcenter.platform.web.page_actions import SEE_OTHER, action
+from callcenter.platform.web.errors import status_of
+from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action, run_action
 from callcenter.platform.web.templating import page
 from callcenter.telephony.callers.care_plans import service
 from callcenter.telephony.callers.care_plans.permissions import CarePlanPermission
 from callcenter.telephony.callers.care_plans.rules import LONGEST
 from callcenter.telephony.callers.care_plans.service import CarePlanDraft
+
+NOT_EXTENDED = N_("The plan was not extended: choose a day within 180 days.")
 
 router = APIRouter(
     include_in_schema=False, dependencies=[requires(CarePlanPermission.MANAGE_PLANS)]
@@ -46,24 +49,36 @@ async def make(
     return await action(
         service.make(site.engine, actor, form),
         "/plans",
-        lambda _: _list(request, site, refused=True),
+        lambda refusal: _list(request, site, refusal),
     )
 
 
 @router.post("/plans/{plan_id}/review")
 async def review(
-    site: CurrentSite, actor: CurrentActor, plan_id: UUID, review_on: Annotated[date, Form()]
+    request: Request,
+    site: CurrentSite,
+    actor: CurrentActor,
+    plan_id: UUID,
+    review_on: Annotated[date, Form()],
 ) -> Response:
-    """Extend a plan to the date of the next review."""
-    await service.review(site.engine, actor, plan_id, review_on)
-    return RedirectResponse("/plans", SEE_OTHER)
+    """Extend a plan to the date of the next review, or show that date again with the error."""
+    return await action(
+        service.review(site.engine, actor, plan_id, review_on),
+        "/plans",
+        lambda refusal: _list(request, site, refusal, _words_for(refusal), extended=plan_id),
+        reraise=(),
+    )
 
 
 @router.post("/plans/{plan_id}/end")
-async def end(site: CurrentSite, actor: CurrentActor, plan_id: UUID) -> Response:
-    """End a plan."""
-    await service.end(site.engine, actor, plan_id)
-    return RedirectResponse("/plans", SEE_OTHER)
+async def end(request: Request, site: CurrentSite, actor: CurrentActor, plan_id: UUID) -> Response:
+    """End a plan, or show the list as it is now."""
+    return await action(
+        service.end(site.engine, actor, plan_id),
+        "/plans",
+        lambda refusal: _list(request, site, refusal, _words_for(refusal)),
+        reraise=(),
+    )
 
 
 @router.post("/plans/{plan_id}/number")
@@ -75,23 +90,31 @@ async def show_number(
     reason: Annotated[str, Form(max_length=REASON_LIMIT)],
 ) -> Response:
     """Show the list with this number whole; the reason is in the audit log."""
-    try:
-        number = await service.show_number(site.engine, actor, plan_id, reason)
-    except NotFound:
-        raise
-    except InvalidRequest as why:
-        return await _list(request, site, problem=str(why))
-    return await _list(request, site, whole={plan_id: number})
+    return await run_action(
+        service.show_number(site.engine, actor, plan_id, reason),
+        lambda number: _list(request, site, whole={plan_id: number}),
+        lambda refusal: _list(request, site, refusal, str(refusal)),
+    )
+
+
+def _words_for(refusal: InvalidRequest) -> str:
+    """The words for a refusal to change a plan."""
+    return DECIDED_MEANWHILE if isinstance(refusal, NotFound) else NOT_EXTENDED
 
 
 async def _list(
     request: Request,
     site: AppContext,
-    *,
-    refused: bool = False,
+    refusal: InvalidRequest | None = None,
     problem: str | None = None,
+    *,
+    extended: UUID | None = None,
     whole: Mapping[UUID, str] = MappingProxyType({}),
 ) -> Response:
+    """The list; a refusal stands above it as `problem`, or beside the form without one.
+
+    The day typed for the plan `extended` stands in its field again.
+    """
     in_force = await service.list_plans(site.engine)
     async with unit_of_work(site.engine) as connection:
         active = await consultants.active(connection)
@@ -99,7 +122,7 @@ async def _list(
     return page(
         request,
         "care_plans/care_plans.html",
-        status=400 if refused or problem else 200,
+        status=200 if refusal is None else status_of(refusal),
         mask=mask,
         whole=whole,
         problem=problem,
@@ -107,5 +130,6 @@ async def _list(
         consultants=active,
         today=today,
         latest=today + LONGEST,
-        refused=refused,
+        refused=refusal is not None and problem is None,
+        extended=extended,
     )
