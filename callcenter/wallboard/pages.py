@@ -17,7 +17,7 @@ from callcenter.consultants.presence import PresenceService
 from callcenter.consultants.redis_script import LanguageNotSpoken, NotFree, NotOnRoster, NotWaiting
 from callcenter.consultants.rules.states import IllegalPresenceChange, PresenceState
 from callcenter.consultants.service import force_state
-from callcenter.platform.core.errors import N_, Forbidden, InvalidRequest, NotFound
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
@@ -183,7 +183,7 @@ async def _act(
         acting,
         "/live/alarms",
         lambda refusal: _alerts(request, site, actor, refused=refusal),
-        reraise=(Forbidden,),
+        reraise=(),
     )
 
 

@@ -16,6 +16,7 @@ OVERRIDES = (
     "SELECT detail->>'way', detail->>'reason' FROM audit_entry"
     " WHERE action = 'web:appeal:wish_overridden' ORDER BY id"
 )
+REFUSED = "SELECT subject FROM audit_entry WHERE action = 'web:access:refused' ORDER BY id"
 
 #: The newest user is the only consultant; nobody is.
 LINKED = (
@@ -191,8 +192,8 @@ async def test_only_a_senior_calls_despite_a_wish_and_says_why(
     async with enter(Role.CONSULTANT) as client:
         await note(client, call.number, allowed="false")
         await rows(engine, LINKED)
-        refused = await ring(client, reason="I want to")
-        assert refused.status_code == 400
+        assert (await ring(client, reason="I want to")).status_code == 403
+        assert await rows(engine, REFUSED) == [(f"POST {path}",)]
     async with enter(Role.SENIOR) as client:
         client.headers["accept-language"] = "en"
         await rows(engine, UNLINKED)
@@ -237,7 +238,8 @@ async def test_a_letter_against_a_wish_needs_a_senior(
         assert "This person asked not to get letters." in refused.text
         assert 'name="despite_wish"' not in refused.text
         forbidden = await enter_letter(client, call.number, letter | {"despite_wish": "Надо"})
-        assert forbidden.status_code == 400
+        assert forbidden.status_code == 403
+        assert await rows(engine, REFUSED) == [(f"POST /appeals/{call.number}/letters",)]
         assert (await enter_letter(client, call.number, REQUESTED)).status_code == 303
     meant = letter | {"despite_wish": "Ответ по закону"}
     assert (await enter_letter(head, call.number, meant)).status_code == 303

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from callcenter.platform.core.errors import (
     N_,
     CallcenterError,
+    Forbidden,
     InvalidRequest,
     NotFound,
 )
@@ -31,11 +32,13 @@ async def run_action(
     """Await a service call and answer with `done` of its result.
 
     A refusal is shown on the page by `show`, with the status of an error and with what was typed;
-    one of `reraise` is raised, as other errors are: its page would not say what to do.
+    one of `reraise` is raised, as other errors are: its page would not say what to do. So is
+    Forbidden, which has its entry in the audit log where errors are rendered.
     """
+    raised: tuple[type[InvalidRequest], ...] = (Forbidden, *reraise)
     try:
         result = await call
-    except reraise:
+    except raised:
         raise
     except InvalidRequest as refusal:
         return await show(refusal)

@@ -11,7 +11,7 @@ from callcenter.appeals.contact import service as contact
 from callcenter.appeals.contact.service import NO_REASON, REASON_LIMIT
 from callcenter.appeals.web.appeal_view import appeal_page
 from callcenter.appeals.web.record_actions import CurrentRecord
-from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.core.errors import N_, Forbidden, InvalidRequest, NotFound
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
 from callcenter.platform.web.form_fields import NO_NUL
@@ -91,7 +91,7 @@ async def _explained(call: Awaitable[Answer]) -> Answer:
     """Await a call; a refusal says what to do, whatever refused it."""
     try:
         return await call
-    except NotFound:
+    except (NotFound, Forbidden):
         raise
     except InvalidRequest as why:
         raise InvalidRequest(str(why) if str(why) in _WISHES else NOT_MADE) from why
