@@ -10,9 +10,9 @@ from callcenter.platform.core.errors import InvalidRequest
 from callcenter.telephony.callers.blocklist.rules import (
     PERIODS,
     check_hours,
-    check_number,
     is_blocked,
 )
+from callcenter.telephony.callers.rules import check_number
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

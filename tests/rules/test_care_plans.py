@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callcenter.platform.core.errors import InvalidRequest
-from callcenter.telephony.callers.care_plans.rules import check_number, check_review, check_text
+from callcenter.telephony.callers.care_plans.rules import check_review, check_text
 
 TODAY = date(2026, 11, 24)
 
@@ -30,9 +30,3 @@ def test_a_text_is_neither_empty_nor_too_long(text: str) -> None:
         assert not 1 <= len(text.strip()) <= 20 or "\x00" in text
     else:
         assert stored == text.strip()
-
-
-@pytest.mark.parametrize("written", ["102", "anonymous", "", "+7701"])
-def test_a_plan_is_for_a_whole_number(written: str) -> None:
-    with pytest.raises(InvalidRequest, match="whole telephone number"):
-        check_number(written)

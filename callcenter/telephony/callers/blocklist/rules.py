@@ -1,10 +1,9 @@
-"""Rules of the blocklist: valid numbers, durations and reasons, and the check of a number."""
+"""Rules of the blocklist: durations and reasons, and whether a number is blocked."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import InvalidRequest
 
 LONGEST = timedelta(days=30)  #: a longer block has to be renewed by a person
@@ -18,17 +17,6 @@ class BlockReason(StrEnum):
     THREATS = "threats"
     PRANKS = "pranks"
     MACHINE = "machine"  #: a dialling machine, advertising
-
-
-def check_number(written: str) -> str:
-    """The number in E.164, as calls come from it.
-
-    Raises InvalidRequest for an incomplete number, and for short ones: those are services.
-    """
-    caller = parse_caller_id(written)
-    if caller.kind != "number" or caller.number is None:
-        raise InvalidRequest("only a whole telephone number can be blocked, as in +7 701 234 56 67")
-    return caller.number
 
 
 def check_hours(hours: int) -> timedelta:

@@ -12,8 +12,9 @@ from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.callers.blocklist import store
 from callcenter.telephony.callers.blocklist.actions import BlocklistAction
-from callcenter.telephony.callers.blocklist.rules import BlockReason, check_hours, check_number
+from callcenter.telephony.callers.blocklist.rules import BlockReason, check_hours
 from callcenter.telephony.callers.blocklist.store import Block
+from callcenter.telephony.callers.rules import check_number
 
 
 async def block(

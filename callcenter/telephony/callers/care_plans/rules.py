@@ -2,19 +2,10 @@
 
 from datetime import date, timedelta
 
-from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import InvalidRequest
 
 LONGEST_TIMES, LONGEST_NOTE = 200, 2000  #: characters
 LONGEST = timedelta(days=180)  #: until a supervisor reviews a plan
-
-
-def check_number(written: str) -> str:
-    """The number in E.164, as calls come from it. Raises InvalidRequest unless it is complete."""
-    caller = parse_caller_id(written)
-    if caller.kind != "number" or caller.number is None:
-        raise InvalidRequest("a plan is for a whole telephone number, as in +7 701 234 56 67")
-    return caller.number
 
 
 def check_text(text: str, longest: int) -> str:

@@ -19,11 +19,11 @@ from callcenter.telephony.callers.care_plans.actions import CarePlanAction
 from callcenter.telephony.callers.care_plans.rules import (
     LONGEST_NOTE,
     LONGEST_TIMES,
-    check_number,
     check_review,
     check_text,
 )
 from callcenter.telephony.callers.care_plans.store import CarePlan
+from callcenter.telephony.callers.rules import check_number
 
 
 class CarePlanDraft(BaseModel):
