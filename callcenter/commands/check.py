@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import callcenter.bootstrap.rooms  # noqa: F401 - registers them: the rights on tables are theirs
 from callcenter.backup.watch import BackupLate, describe_backups, list_proven
 from callcenter.bootstrap.data_secrets import data_secrets
-from callcenter.bootstrap.database_rights import find_differences
 from callcenter.bootstrap.softphone_provisioning import sip_accounts
 from callcenter.consultants import store as consultants
 from callcenter.launcher.redis_rights import has_rules
@@ -41,6 +41,7 @@ from callcenter.platform.storage.redis import (
 )
 from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
 from callcenter.platform.storage.secret_fingerprints import verify
+from callcenter.platform.storage.table_rights import find_differences
 from callcenter.recordings.sealing import keys
 from callcenter.telephony.asterisk.config.access import permitted_networks, unknown_hosts
 from callcenter.telephony.asterisk.config.binary import find_asterisk

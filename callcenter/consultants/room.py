@@ -7,12 +7,20 @@ from sqlalchemy import Select, select
 
 from callcenter.consultants.actions import ConsultantAction
 from callcenter.consultants.permissions import ConsultantPermission
-from callcenter.consultants.tables import consultant
+from callcenter.consultants.tables import (
+    browser_telephone,
+    consultant,
+    consultant_skill,
+    consultant_state,
+    pause_reason,
+    skill,
+)
 from callcenter.platform.core.personal_data import Permanent, PersonalData
 from callcenter.platform.core.registry import Room
 from callcenter.platform.identity.tables import web_user
 from callcenter.platform.identity.teams import TeamScope
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
+from callcenter.platform.storage.table_rights import TableRights
 
 
 def _select_team(user_id: UUID) -> Select[tuple[UUID]]:
@@ -46,5 +54,11 @@ ROOM = Room(
             ("extension", "name"),
             Permanent("appeals say who talked; consultants are only deactivated"),
         ),
+        TableRights(consultant, controller="s", worker="s", web="siu"),
+        TableRights(consultant_state, controller="s", worker="si", web="s"),
+        TableRights(consultant_skill, controller="s", worker="s", web="siud"),
+        TableRights(pause_reason, controller="s", worker="s", web="siu"),
+        TableRights(skill, controller="s", worker="s", web="siu"),
+        TableRights(browser_telephone, controller="s", web="siu"),
     ),
 )

@@ -11,10 +11,22 @@ from callcenter.demands.alerts import ALERTS
 from callcenter.demands.permissions import DemandPermission
 from callcenter.demands.rules.states import RUNNING
 from callcenter.demands.service import BY_DEMAND
-from callcenter.demands.tables import authority_address, demand, demand_scan, demand_step
+from callcenter.demands.tables import (
+    authority_address,
+    authority_key,
+    demand,
+    demand_counter,
+    demand_notice,
+    demand_recording,
+    demand_scan,
+    demand_step,
+    disclosure,
+    signing_key,
+)
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.personal_data import Erasure, Permanent, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 
 
 def _is_demanded(_now: datetime) -> ColumnElement[bool]:
@@ -50,5 +62,15 @@ ROOM = Room(
             Erasure("its user leaves it empty", "callcenter.demands.notices:save_address"),
         ),
         PersonalData(demand_step, ("reason",), _PROOF),
+        TableRights(demand, worker="su", web="siu"),
+        TableRights(demand_scan, worker="s", web="si"),
+        TableRights(demand_step, worker="si", web="si"),
+        TableRights(demand_recording, worker="s", web="siu"),
+        TableRights(demand_counter, web="siu"),
+        TableRights(authority_key, worker="su", web="siu"),
+        TableRights(authority_address, worker="s", web="siud"),
+        TableRights(demand_notice, worker="siu", web="si"),
+        TableRights(signing_key, worker="si", web="si"),
+        TableRights(disclosure, worker="su", web="siu"),
     ),
 )

@@ -6,10 +6,15 @@ from callcenter.platform.core.personal_data import Erasure, Permanent, PersonalD
 from callcenter.platform.core.registry import Room
 from callcenter.platform.storage.backup_folders import BackupFolder
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.recordings.actions import RecordingAction
 from callcenter.recordings.permissions import RecordingPermission
 from callcenter.recordings.retention.service import BY_ORDER
-from callcenter.recordings.tables import recording, recording_erasure
+from callcenter.recordings.tables import (
+    recording,
+    recording_erasure,
+    recording_hold,
+)
 
 
 async def _seal(tools: WorkerResources, _redis: Redis) -> None:
@@ -42,5 +47,8 @@ ROOM = Room(
             ("reason", "decision"),
             Permanent("the proof of why a recording is gone"),
         ),
+        TableRights(recording, controller="siu", worker="siu", web="su"),
+        TableRights(recording_hold, worker="siu", web="siu"),
+        TableRights(recording_erasure, worker="su", web="siu"),
     ),
 )

@@ -2,6 +2,7 @@
 
 from callcenter.platform.core.personal_data import Permanent, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.users.actions import AccountAction
 from callcenter.users.permissions import UserPermission
 from callcenter.users.tables import second_factor_reset
@@ -17,5 +18,6 @@ ROOM = Room(
             ("reason", "decision"),
             Permanent("the proof of why a second factor was reset"),
         ),
+        TableRights(second_factor_reset, web="siu"),
     ),
 )

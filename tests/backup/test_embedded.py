@@ -12,7 +12,6 @@ from sqlalchemy import text
 from callcenter.backup import log_archive
 from callcenter.backup.place import open_place
 from callcenter.bootstrap.data_secrets import data_secrets, ensure_secrets
-from callcenter.bootstrap.database_rights import Right, find_differences
 from callcenter.launcher.managed_process import LaunchContext
 from callcenter.launcher.postgres import postgres
 from callcenter.launcher.process_plan import product
@@ -25,6 +24,7 @@ from callcenter.platform.storage.engine import (
     unit_of_work,
 )
 from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.platform.storage.table_rights import Right, find_differences
 from tests.backup.conftest import with_backups
 from tests.backup.test_backup import made
 from tests.backup.test_restore import restored

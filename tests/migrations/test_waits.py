@@ -20,11 +20,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
-from callcenter.bootstrap.database_rights import rights
 from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.migrate import migrations
 from callcenter.platform.storage.migration_plan import plan_migration
 from callcenter.platform.storage.migration_steps import build_index, update_in_batches
+from callcenter.platform.storage.table_rights import rights
 from tests.migrations.test_migrations import at_step
 
 #: What controllers write while callers speak.

@@ -9,12 +9,18 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from callcenter.appeals.record import personal_data
-from callcenter.bootstrap import database_rights
-from callcenter.bootstrap.database_rights import Right, apply_rights, decided_tables, rights
+from callcenter.platform.core.registry import offers
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import enqueue_once
+from callcenter.platform.storage.table_rights import (
+    Right,
+    TableRights,
+    apply_rights,
+    decided_tables,
+    rights,
+)
 from tests.services import opened_as
 
 CONTROLLER, WORKER, WEB = DatabaseRole
@@ -148,8 +154,9 @@ def test_pages_and_worker_may_erase_every_part_of_personal_data() -> None:
 def test_columns_with_rights_of_their_own_are_granted() -> None:
     used = {(right.relation, right.column) for right in rights() if right.column}
     named = {
-        (table, column)
-        for (_, table, _), columns in database_rights.COLUMNS.items()
+        (each.key, column)
+        for each in offers(TableRights)
+        for columns in each.columns.values()
         for column in columns
     }
     assert used == named

@@ -21,6 +21,7 @@ from callcenter.platform.monitoring.alerts import AlertKind, raise_alert
 from callcenter.platform.storage.backup_folders import BackupFolder
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
+from callcenter.platform.storage.table_rights import TableRights
 from tests.trial_room import service, store
 from tests.trial_room.actions import GardenAction
 from tests.trial_room.permissions import GardenPermission
@@ -53,6 +54,7 @@ ROOM = Room(
         *GardenPermission,
         *GardenAction,
         WorkerLoop("garden", _watch),
+        TableRights(tree, worker="su", web="siu"),
         TREE_WAITS,
         BackupFolder("garden", lambda settings: settings.var / "garden"),
         AppealSection(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.bootstrap.rooms import ROOMS
@@ -18,8 +18,8 @@ from callcenter.commands.worker import serve
 from callcenter.platform.core.registry import register_rooms
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
-from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.table_rights import apply_rights
 from callcenter.platform.web.context import DONE_COOKIE
 from callcenter.recordings.retention import store as retention
 from tests.polling import until
@@ -52,12 +52,10 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
 
 @pytest.fixture(autouse=True)
 async def table(routes: FastAPI, engine: AsyncEngine) -> None:
-    """Its table and the rights on it, as a migration and `database_rights` give them."""
+    """Its table, as a migration makes it, and the rights that the room offers."""
     async with unit_of_work(engine) as connection:
         await connection.run_sync(tree.create)
-        for privilege in ("SELECT", "INSERT", "UPDATE"):
-            grant = f"GRANT {privilege} ON {tree.name} TO {DatabaseRole.WEB.value}"
-            await connection.execute(text(grant))
+        await connection.run_sync(apply_rights)
 
 
 @pytest.fixture

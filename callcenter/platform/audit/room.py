@@ -5,6 +5,7 @@ from callcenter.platform.audit.checkpoint_files import CHECKPOINTS
 from callcenter.platform.audit.tables import audit_entry
 from callcenter.platform.core.personal_data import Permanent, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 
 ROOM = Room(
     name="audit",
@@ -16,6 +17,13 @@ ROOM = Room(
             audit_entry,
             ("who", "subject", "detail", "from_address"),
             Permanent("each row proves the one before it"),
+        ),
+        TableRights(
+            audit_entry,
+            controller="si",
+            worker="si",
+            web="si",
+            columns={("controller", "s"): ("id", "hash")},
         ),
     ),
 )

@@ -5,6 +5,7 @@ from callcenter.platform.core.registry import Room
 from callcenter.platform.identity.actions import IdentityAction
 from callcenter.platform.identity.alerts import SIGN_IN_ATTACKED
 from callcenter.platform.identity.permissions import SessionPermission
+from callcenter.platform.identity.rights import RIGHTS
 from callcenter.platform.identity.tables import (
     refusal_count,
     sign_in_attempt,
@@ -19,6 +20,7 @@ ROOM = Room(
         SIGN_IN_ATTACKED,
         *SessionPermission,
         *IdentityAction,
+        *RIGHTS,
         # Its name stands as user:NAME in the columns that say who did something.
         PersonalData(
             web_user,

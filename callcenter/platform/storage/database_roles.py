@@ -1,7 +1,7 @@
 """Database roles of the processes: each logs in as its own, with its own password.
 
 A password is a file of `var/secrets` in the form of libpq's password file, so that it is in no
-URL. What a role may do is `bootstrap.database_rights`.
+URL. What a role may do, rooms offer (`table_rights`).
 """
 
 import base64

@@ -11,6 +11,7 @@ from callcenter.appeals.record.personal_data import PersonalDataPart
 from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.recordings.permissions import RecordingPermission
 from callcenter.recordings.playback.access import AudibleRecordings
 from callcenter.telephony.callbacks import store
@@ -66,5 +67,6 @@ ROOM = Room(
             is_personal=(promise.c.number != "") & (promise.c.state != CallbackState.OPEN.value),
             erased={"number": ""},
         ),
+        TableRights(promise, controller="siu", worker="su", web="su"),
     ),
 )

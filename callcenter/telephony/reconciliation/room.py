@@ -5,9 +5,14 @@ from redis.asyncio import Redis
 from callcenter.platform.core.personal_data import Erasure, PersonalData
 from callcenter.platform.core.registry import Room
 from callcenter.platform.storage.jobs import WorkerLoop, WorkerResources
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.telephony.reconciliation.actions import ReconciliationAction
 from callcenter.telephony.reconciliation.alerts import ALERTS
-from callcenter.telephony.reconciliation.tables import ledger_call
+from callcenter.telephony.reconciliation.tables import (
+    ledger_call,
+    ledger_position,
+    refused_call,
+)
 
 
 async def _hear_refusals(tools: WorkerResources, redis: Redis) -> None:
@@ -32,5 +37,8 @@ ROOM = Room(
                 "callcenter.telephony.reconciliation.store:drop",
             ),
         ),
+        TableRights(ledger_position, worker="siu"),
+        TableRights(ledger_call, worker="siud"),
+        TableRights(refused_call, worker="siu", web="s"),
     ),
 )

@@ -2,6 +2,7 @@
 
 from callcenter.platform.core.personal_data import Erasure, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.telephony.callers.blocklist.actions import BlocklistAction
 from callcenter.telephony.callers.blocklist.permissions import BlocklistPermission
 from callcenter.telephony.callers.blocklist.tables import blocked_number
@@ -21,5 +22,6 @@ ROOM = Room(
                 "callcenter.telephony.callers.history:erase_ended",
             ),
         ),
+        TableRights(blocked_number, controller="s", worker="sd", web="siu"),
     ),
 )

@@ -6,6 +6,7 @@ from callcenter.appeals.extensions import CallerDetails
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.personal_data import Erasure, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.telephony.callers.care_plans.actions import CarePlanAction
 from callcenter.telephony.callers.care_plans.permissions import CarePlanPermission
 from callcenter.telephony.callers.care_plans.store import in_force
@@ -40,5 +41,6 @@ ROOM = Room(
                 "callcenter.telephony.callers.history:erase_ended",
             ),
         ),
+        TableRights(caller_plan, controller="s", worker="sd", web="siu"),
     ),
 )

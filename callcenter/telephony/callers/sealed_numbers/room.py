@@ -7,11 +7,15 @@ from callcenter.appeals.record.personal_data import MASKED, PersonalDataPart
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.personal_data import Erasure, Permanent, PersonalData
 from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
 from callcenter.telephony.callers.sealed_numbers import store
 from callcenter.telephony.callers.sealed_numbers.actions import SealedNumberAction
 from callcenter.telephony.callers.sealed_numbers.permissions import SealedNumberPermission
 from callcenter.telephony.callers.sealed_numbers.sections import read_section
-from callcenter.telephony.callers.sealed_numbers.tables import number_opening, sealed_number
+from callcenter.telephony.callers.sealed_numbers.tables import (
+    number_opening,
+    sealed_number,
+)
 
 ROOM = Room(
     name="sealed_numbers",
@@ -43,5 +47,13 @@ ROOM = Room(
             ("reason", "decision"),
             Permanent("the proof of why a number was opened"),
         ),
+        TableRights(
+            sealed_number,
+            controller="i",
+            worker="sd",
+            web="sd",
+            columns={("worker", "s"): ("appeal_id", "until")},
+        ),
+        TableRights(number_opening, worker="s", web="siu"),
     ),
 )

@@ -1,0 +1,65 @@
+"""Rights of the processes on the tables of appeals."""
+
+from callcenter.appeals.calls.tables import (
+    appeal,
+    appeal_counter,
+    appeal_event,
+    call_unwanted,
+    outgoing_call,
+)
+from callcenter.appeals.contact.tables import contact_wish
+from callcenter.appeals.tables import (
+    law_term,
+    masked,
+    masking,
+    oral_contact,
+    psychological_note,
+    psychological_talk,
+    record,
+    record_attachment,
+    record_change,
+    record_draft,
+    record_field,
+    record_identifier,
+    record_letter,
+    record_letter_change,
+    record_move,
+    record_preset,
+    record_reminder,
+    record_search,
+    saved_view,
+    search_word,
+    status_attempt,
+)
+from callcenter.platform.storage.table_rights import TableRights
+
+#: The least that each process works with, by table.
+RIGHTS = (
+    TableRights(appeal, controller="siu", worker="siu", web="siu"),
+    TableRights(appeal_counter, controller="siu", worker="siu", web="siu"),
+    TableRights(appeal_event, controller="si", worker="si", web="si"),
+    TableRights(outgoing_call, controller="siu", worker="siu", web="siu"),
+    TableRights(call_unwanted, controller="sid", worker="sid", web="sid"),
+    TableRights(contact_wish, controller="sid", worker="siud", web="siud"),
+    TableRights(record, controller="s", worker="siu", web="siu"),
+    TableRights(record_change, worker="siu", web="siu"),
+    TableRights(record_move, worker="siu", web="siu"),
+    TableRights(record_draft, worker="sd", web="siud"),
+    TableRights(record_attachment, worker="siu", web="siu"),
+    TableRights(record_letter, worker="su", web="siu"),
+    TableRights(record_letter_change, worker="su", web="siu"),
+    TableRights(oral_contact, worker="su", web="siu"),
+    TableRights(psychological_note, worker="su", web="siu"),
+    TableRights(psychological_talk, worker="sd", web="siud"),
+    TableRights(record_reminder, worker="sud", web="siud"),
+    TableRights(record_identifier, worker="sid", web="sid"),
+    TableRights(record_search, controller="s", worker="siud", web="siud"),
+    TableRights(search_word, worker="siud", web="siud"),
+    TableRights(record_field, worker="s", web="siu"),
+    TableRights(record_preset, web="siu"),
+    TableRights(law_term, worker="s", web="siu"),
+    TableRights(masking, worker="su", web="siu"),
+    TableRights(masked, worker="siu", web="siu"),
+    TableRights(saved_view, web="siud"),
+    TableRights(status_attempt, controller="siu", worker="sd", web="siu"),
+)
