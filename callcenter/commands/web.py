@@ -18,19 +18,18 @@ from starlette.types import ASGIApp
 
 from callcenter.bootstrap.data_secrets import RECORDINGS, ensure_secrets
 from callcenter.bootstrap.metrics import WebMetrics
-from callcenter.bootstrap.web import application
-from callcenter.consultants.presence import PresenceService
+from callcenter.bootstrap.web import application, web_modules
 from callcenter.launcher.process_secrets import OF_WEB
 from callcenter.launcher.sd_notify import ready
 from callcenter.platform.core.beats import next_beat
 from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.platform.core.settings import Settings, read_settings
-from callcenter.platform.identity.oidc_confirmations import OidcConfirmations
 from callcenter.platform.monitoring.metrics_server import metrics_port, serve_metrics
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import open_database
 from callcenter.platform.storage.redis import open_redis, refuse_eviction
 from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
+from callcenter.platform.web.application import background_loops
 from callcenter.platform.web.connection_limits import (
     ACCEPTED_AT_ONCE,
     SEND_TIMEOUT,
@@ -77,15 +76,10 @@ async def serve(settings: Settings) -> None:
         with listen(settings) as listener:
             url = f"http://{settings.web_address}:{settings.web_port}"
             site: AppContext = app.state.site
-            jobs = (
-                PresenceService(redis, settings).report_pages_served(),
-                site.listener.run(),
-                site.streams.run(),
-                *_confirmations(site),
-            )
             metrics = WebMetrics(app.state.answers, lambda: _is_ready(engine))
             figures = serve_metrics(metrics_port(settings, "web"), metrics.figures, metrics.needs)
-            async with running_beside(jobs), feed.running(), figures:
+            loops = background_loops(site, web_modules())
+            async with running_beside(loops), feed.running(), figures:
                 await _run(app, feed, listener, url)
     finally:
         await redis.aclose()
@@ -93,24 +87,17 @@ async def serve(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running_beside(jobs: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def running_beside(loops: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run these until the block ends; one that fails ends the block, and is raised.
 
     Whoever starts the process anew is better than streams of sessions that are over, which go on
     unnoticed.
     """
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in jobs]
+        tasks = [group.create_task(each) for each in loops]
         yield
         for each in tasks:
             each.cancel()
-
-
-def _confirmations(site: AppContext) -> list[Coroutine[Any, Any, None]]:
-    """The confirmations by the organisation's sign-in, where there is one."""
-    if site.oidc is None:
-        return []
-    return [OidcConfirmations(site.settings, site.engine, site.oidc).run()]
 
 
 async def _is_ready(engine: AsyncEngine) -> bool:

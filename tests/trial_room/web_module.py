@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
-from callcenter.platform.web.context import MenuEntry, WebModule
+from callcenter.platform.web.context import AppContext, MenuEntry, WebModule
 from tests.trial_room import pages
 from tests.trial_room.permissions import GardenPermission
+from tests.trial_room.room import NothingToWatch
+
+
+async def _watch_pages(_site: AppContext) -> None:
+    """Look after the garden beside the pages, once."""
+    raise NothingToWatch
+
 
 WEB_MODULE = WebModule(
     name="garden",
@@ -13,4 +20,5 @@ WEB_MODULE = WebModule(
     static=Path(__file__).parent / "static",
     menu=(MenuEntry(900, "/garden", "Garden", GardenPermission.TEND),),
     plain_to_see=("/garden",),
+    loops=(_watch_pages,),
 )

@@ -1,5 +1,6 @@
 """A room above appeals has all that it registers, without a line changed in the product."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -14,12 +15,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.bootstrap.rooms import ROOMS
+from callcenter.bootstrap.web import web_modules
+from callcenter.commands.web import running_beside
 from callcenter.commands.worker import serve
 from callcenter.platform.core.registry import register_rooms
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.table_rights import apply_rights
+from callcenter.platform.web.application import background_loops
 from callcenter.platform.web.context import DONE_COOKIE
 from callcenter.recordings.retention import store as retention
 from tests.polling import until
@@ -217,6 +221,14 @@ async def test_its_loop_runs_in_the_worker_and_its_alert_shows(
 
     async with line(redis, settings, "line-1", person("201", "ru")):
         await until(shown, "the alert is on the wallboard")
+
+
+async def test_its_loop_runs_beside_the_pages(app: FastAPI) -> None:
+    loops = background_loops(app.state.site, web_modules())
+    with pytest.raises(ExceptionGroup) as ended:
+        async with asyncio.timeout(20), running_beside(loops):
+            await asyncio.Event().wait()
+    assert [type(each) for each in ended.value.exceptions] == [NothingToWatch]
 
 
 async def test_its_permission_opens_its_pages_to_its_role_alone(

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +29,7 @@ from callcenter.platform.core.i18n import LANGUAGES, Translator
 from callcenter.platform.core.registry import offers
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actions import IdentityAction
+from callcenter.platform.identity.oidc_confirmations import OidcConfirmations
 from callcenter.platform.identity.oidc_sign_in import read_oidc_sign_in
 from callcenter.platform.identity.permissions import Permission, check_permissions
 from callcenter.platform.identity.refusals import record_refusal
@@ -65,6 +66,13 @@ LARGEST_BODY = 256 * 1024
 #: How a machine says who it is (RFC 9110, 11.6.1); people sign in by the page.
 BEARER_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
+
+async def _confirm_identities(site: AppContext) -> None:
+    """Confirm people by the organisation's sign-in, where there is one, until cancelled."""
+    if site.oidc is not None:
+        await OidcConfirmations(site.settings, site.engine, site.oidc).run()
+
+
 OWN = WebModule(
     "web",
     (
@@ -79,6 +87,11 @@ OWN = WebModule(
     ),
     guides=GUIDES,
     plain_to_see=("/language", "/second-factor", "/sign-"),
+    loops=(
+        lambda site: site.listener.run(),
+        lambda site: site.streams.run(),
+        _confirm_identities,
+    ),
 )
 
 
@@ -144,6 +157,13 @@ def make_context(
         listener=listener,
         streams=OpenStreams(engine, listener),
     )
+
+
+def background_loops(
+    site: AppContext, rooms: Sequence[WebModule]
+) -> list[Coroutine[Any, Any, None]]:
+    """All that runs beside the pages of these rooms."""
+    return [loop(site) for room in (OWN, *rooms) for loop in room.loops]
 
 
 async def render_error(request: Request, error: Exception) -> Response:

@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from jinja2 import Environment
@@ -49,9 +49,13 @@ class MenuEntry:
     starts: bool = False
 
 
+#: What the web process runs beside its pages until it ends; a loop that fails ends the process.
+WebLoop = Callable[["AppContext"], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True)
 class WebModule:
-    """The web part of a room: routes, templates as `name/...`, guides and static files.
+    """The web part of a room: routes, templates as `name/...`, guides, static files and loops.
 
     Paths are complete in the routers (no prefix), so that a search finds them as they are typed.
     Static files are scripts that this room alone uses, and pictures of its guides; no two rooms
@@ -66,6 +70,7 @@ class WebModule:
     static: Path | None = None
     plain_to_see: tuple[str, ...] = ()
     guides: tuple[Guide, ...] = ()
+    loops: tuple[WebLoop, ...] = ()
 
 
 @dataclass(frozen=True)
