@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from callcenter.appeals.calls import api, dropped_calls_api
+from callcenter.appeals.calls import api
 from callcenter.appeals.guides import GUIDES
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.recordings import pages as recordings_pages
@@ -41,7 +41,7 @@ WEB_MODULE = WebModule(
         appeal_pages.editing,
         api.router,
         api.showing,
-        dropped_calls_api.router,
+        api.editing,
         recordings_pages.router,
         recordings_pages.erasing,
         record_pages.router,

@@ -7,9 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query
 from pydantic import BaseModel, Field
 
-from callcenter.appeals.calls import service
+from callcenter.appeals.calls import queries, service
+from callcenter.appeals.calls.dropped_calls import NoCallbackReason
 from callcenter.appeals.calls.labels import shown_number
-from callcenter.appeals.calls.queries import PAGE, newest, view
+from callcenter.appeals.calls.queries import PAGE
 from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.permissions import AppealPermission
@@ -18,6 +19,7 @@ from callcenter.platform.web.context import CurrentActor, CurrentSite
 from callcenter.recordings.store import RecordingRow
 
 router = APIRouter(tags=["appeals"], dependencies=[requires(AppealPermission.VIEW_APPEALS)])
+editing = APIRouter(tags=["appeals"], dependencies=[requires(AppealPermission.EDIT_APPEALS)])
 showing = APIRouter(tags=["appeals"], dependencies=[requires(AppealPermission.SEE_CALLER_NUMBER)])
 
 
@@ -94,14 +96,14 @@ async def list_appeals(
     limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
 ) -> Page:
     """List appeals, the newest first."""
-    rows, following = await newest(site.engine, cursor, limit)
+    rows, following = await queries.newest(site.engine, cursor, limit)
     return Page(appeals=[Appeal(**_fields(row)) for row in rows], next=following)
 
 
 @router.get("/api/v1/appeals/{number}")
 async def read_appeal(site: CurrentSite, actor: CurrentActor, number: str) -> WholeAppeal:
     """Read an appeal with its events and recordings; the audit log says who read it."""
-    viewed = await view(site.engine, actor, number, by="api")
+    viewed = await queries.view(site.engine, actor, number, by="api")
     return WholeAppeal(
         **_fields(viewed.row),
         events=[
@@ -130,6 +132,34 @@ async def show_number(
 ) -> CallerNumber:
     """Show the number of the caller whole; the reason is in the audit log."""
     return CallerNumber(number=await service.show_number(site.engine, actor, number, reason))
+
+
+class Decision(BaseModel):
+    """Conversation that a fault ended. Calling may be unsafe: another person may answer."""
+
+    appeal: str
+    at: datetime
+    language: str | None
+    urgent: list[str]
+    tries: int = Field(description="calls since that did not reach the caller")
+
+
+@editing.get("/api/v1/cut-off-calls")
+async def list_cut_off(site: CurrentSite) -> list[Decision]:
+    """List calls of the last day that a fault dropped, the urgent first.
+
+    Ring one back by `/api/v1/appeals/{number}/ring-back`, or say why not.
+    """
+    found = await queries.undecided_drops(site.engine)
+    return [Decision.model_validate(each, from_attributes=True) for each in found]
+
+
+@editing.post("/api/v1/appeals/{number}/not-called-back", status_code=204)
+async def not_called_back(
+    site: CurrentSite, actor: CurrentActor, number: str, reason: Annotated[NoCallbackReason, Form()]
+) -> None:
+    """Decide that the caller of this dropped call is not called back."""
+    await service.decline_callback(site.engine, actor, number, reason)
 
 
 def _fields(row: AppealRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Page of callbacks and voicemail: open and ended ones, and closing them."""
+"""Page of callbacks and voicemail, and what is done with a message on its appeal's page."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from callcenter.appeals.calls.labels import LANGUAGES
+from callcenter.appeals.web.appeal_view import appeal_page
 from callcenter.consultants.permissions import ConsultantPermission
 from callcenter.platform.core.caller_id import mask
 from callcenter.platform.core.errors import N_, InvalidRequest
@@ -17,6 +18,7 @@ from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSit
 from callcenter.platform.web.errors import status_of
 from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action
 from callcenter.platform.web.templating import page
+from callcenter.recordings.permissions import RecordingPermission
 from callcenter.telephony.callbacks import queries, service
 from callcenter.telephony.callbacks.rules import CallbackKind, CallbackState
 
@@ -38,7 +40,10 @@ STATES = {
 
 KINDS = {CallbackKind.CALLBACK: N_("callback"), CallbackKind.MESSAGE: N_("message")}
 
+NOT_HEARD = N_("The message is not done: play it first. Nobody else hears it once it is done.")
+
 router = APIRouter(include_in_schema=False, dependencies=[requires(ConsultantPermission.SUPERVISE)])
+hearing = APIRouter(include_in_schema=False, dependencies=[requires(RecordingPermission.LISTEN)])
 
 
 @router.get("/promises")
@@ -57,6 +62,18 @@ async def close(
         "/promises",
         lambda refusal: _list(request, site, refusal),
         reraise=(),
+    )
+
+
+@hearing.post("/appeals/{number}/messages/{message_id}/done")
+async def finish_message(
+    request: Request, site: CurrentSite, actor: CurrentActor, number: str, message_id: UUID
+) -> Response:
+    """Mark a message as heard and done; who has not played it is told to."""
+    return await action(
+        service.finish_message(site.engine, actor, number, message_id),
+        f"/appeals/{number}",
+        lambda _: appeal_page(request, site, actor, number, problem=NOT_HEARD),
     )
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from callcenter.consultants.permissions import ConsultantPermission
 from callcenter.platform.core.errors import N_
 from callcenter.platform.web.context import MenuEntry, WebModule
-from callcenter.telephony.callbacks import api, message_pages, pages
+from callcenter.telephony.callbacks import api, pages
 from callcenter.telephony.callbacks.guides import GUIDES
 
 WEB_MODULE = WebModule(
     name="callbacks",
     routers=(
         pages.router,
-        message_pages.router,
+        pages.hearing,
         api.router,
     ),
     templates=Path(__file__).parent / "templates",
