@@ -1,6 +1,7 @@
 """Who is shut out loses the telephone at once; no caller and no conversation is lost by it."""
 
 import json
+import time
 from functools import partial
 
 import pytest
@@ -24,14 +25,16 @@ from callcenter.users import service
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter
 from tests.calls.disposable_stack import both_hear
 from tests.calls.people import add_person
+from tests.calls.stall_meter import Stalls
 from tests.calls.talking import hears_tone
 from tests.calls.test_supervision import SUPERVISOR, hears, holder_of_201, talk, undisturbed
-from tests.polling import until
+from tests.polling import require_within, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BY = Actor(None, command="test")
 NUMBER = "+77012600001"
+GONE_WITHIN = 2.0  # seconds in which telephone and offers of who is shut out end
 
 
 async def set_active(call_center: CallCenter, name: str, *, active: bool) -> None:
@@ -59,6 +62,16 @@ async def is_off_roster(call_center: CallCenter, extension: str) -> bool:
     return False
 
 
+async def loses_all(call_center: CallCenter, phone: Phone, extension: str) -> None:
+    """Who is shut out has neither telephone nor place in the distributor, in time from now on."""
+    began = time.monotonic()
+    async with Stalls() as stalls:
+        await until(lambda: is_refused(phone), "the telephone is refused")
+        await until(lambda: is_off_roster(call_center, extension), "off the roster")
+        took = time.monotonic() - began
+    require_within(took, GONE_WITHIN + stalls.longest, "telephone and offers end")
+
+
 async def test_who_is_shut_out_loses_telephone_and_offers_at_once(
     call_center: CallCenter,
 ) -> None:
@@ -68,12 +81,12 @@ async def test_who_is_shut_out_loses_telephone_and_offers_at_once(
             await caller.press("0")
             leg = await rings.next_call(20)
             await set_active(call_center, first, active=False)
+            await loses_all(call_center, rings, "201")
             await leg.ended()
             taken = await talks.next_call(20)
             await taken.answer()
-            await until(lambda: is_refused(rings), "the telephone is refused")
             await set_active(call_center, second, active=False)
-            await until(lambda: is_refused(talks), "the second one is refused, too")
+            await loses_all(call_center, talks, "204")
             await until(lambda: is_alerted(call_center), "supervisors are alerted")
             taken.send_tone(CONSULTANT_TONE)
             await hears_tone(caller, CONSULTANT_TONE)  # what was begun is talked to its end
@@ -87,8 +100,6 @@ async def test_who_is_shut_out_loses_telephone_and_offers_at_once(
             if event.kind == CallEvent.UNANSWERED
         ]
         assert unanswered == ["withdrawn"]
-        assert await is_off_roster(call_center, "201")
-        assert await is_off_roster(call_center, "204")
         for name, phone in ((first, rings), (second, talks)):
             await set_active(call_center, name, active=True)
             await until(partial(may_register, phone), "who is let in again registers")

@@ -6,21 +6,17 @@ import signal
 import pytest
 
 from callcenter.sipphone.phone import Phone
-from callcenter.telephony.asterisk.ami import LAST_DELAY
 from callcenter.telephony.asterisk.config.renderer import accounts_folder
 from tests.calls.call_center import CallCenter, running_controller
 from tests.calls.disposable_stack import answered_call
 from tests.calls.people import add_person
 from tests.calls.processes import OwnRedis
 from tests.calls.test_faults_of_servers import cut_ami
-from tests.calls.test_shut_out import is_off_roster, is_refused, may_register, set_active
+from tests.calls.test_shut_out import loses_all, may_register, set_active
 from tests.polling import until
 from tests.streams import stream_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-SOON = 5.0  # seconds: one attempt may have begun to wait in vain, the next follows a second later
-AMI_SOON = LAST_DELAY * 1.3 + 3.0  # seconds: as long may pass until AMI is tried again
 
 
 @pytest.fixture
@@ -34,11 +30,6 @@ async def shut_out_201(call_center: CallCenter) -> None:
     assert "[201]" in accounts.read_text()
     await set_active(call_center, "person-201", active=False)
     await until(lambda: "[201]" not in accounts.read_text(), "the accounts lack 201")
-
-
-async def has_lost_all(call_center: CallCenter, phone: Phone, limit: float = SOON) -> None:
-    await until(lambda: is_refused(phone), "the telephone is refused", limit)
-    await until(lambda: is_off_roster(call_center, "201"), "201 is off the roster", limit)
 
 
 async def let_in(call_center: CallCenter, phone: Phone) -> None:
@@ -63,7 +54,7 @@ async def test_who_is_shut_out_while_redis_hangs_is_offered_nobody(
             await until(lambda: "presence sync failed" in caplog.text, "it is not told")
         finally:
             redis_server.go_on()
-        await has_lost_all(call_center, gone)
+        await loses_all(call_center, gone, "201")
         async with call_center.caller("+77020000140") as caller:
             await call_center.talk_shortly(await answered_call(caller, stays))
             await caller.ended()
@@ -71,9 +62,7 @@ async def test_who_is_shut_out_while_redis_hangs_is_offered_nobody(
         await let_in(call_center, gone)
 
 
-async def test_who_is_shut_out_is_refused_when_ami_returns(
-    call_center: CallCenter,
-) -> None:
+async def test_who_is_shut_out_is_refused_when_ami_returns(call_center: CallCenter) -> None:
     await add_person(call_center, "201")
     async with (
         cut_ami(call_center) as (relay, cut, settings),
@@ -85,7 +74,7 @@ async def test_who_is_shut_out_is_refused_when_ami_returns(
         await shut_out_201(call_center)
         assert await may_register(phone)
         async with stream_server(relay.carry, settings.ami_port):
-            await has_lost_all(call_center, phone, AMI_SOON)
+            await loses_all(call_center, phone, "201")
             await let_in(call_center, phone)
 
 
@@ -103,7 +92,7 @@ async def test_a_frozen_asterisk_refuses_who_was_shut_out_meanwhile(
             await until(lambda: not controller.ami.connected.is_set(), "nobody answers by AMI")
         finally:
             os.kill(call_center.switch.pid, signal.SIGCONT)
-        await has_lost_all(call_center, phone)
+        await loses_all(call_center, phone, "201")
         await let_in(call_center, phone)
 
 
@@ -118,5 +107,5 @@ async def test_a_new_controller_has_missed_accounts_read(call_center: CallCenter
             cut()
             await shut_out_201(call_center)
         async with running_controller(call_center.settings, "line-1"):
-            await has_lost_all(call_center, phone)
+            await loses_all(call_center, phone, "201")
             await let_in(call_center, phone)

@@ -100,8 +100,8 @@ async def test_unfinished_headers_end_however_slowly_they_come(settings: Setting
         await trickle(port, WHOLE + b"GET / HTTP/1.1\r\nX: ", b"x")
 
 
-def test_unfinished_headers_end_in_ten_seconds() -> None:
-    assert connection_limits.HEAD_TIMEOUT == 10
+def test_unfinished_headers_and_bodies_end_in_ten_seconds() -> None:
+    assert connection_limits.HEAD_TIMEOUT == connection_limits.BODY_TIMEOUT == 10
 
 
 @pytest.mark.usefixtures("short_times")

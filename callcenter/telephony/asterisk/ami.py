@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 Fields = Mapping[str, str]
 
 PING_INTERVAL, ANSWER_TIMEOUT = 2.0, 2.0  # seconds between pings, and for the answer to one
-FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.2, 5.0, 10.0  # seconds between attempts to connect
+FIRST_DELAY, LAST_DELAY, PASSWORD_DELAY = 0.2, 0.5, 10.0  # seconds between attempts to connect
 HOST = "127.0.0.1"
 LINE_LIMIT = 64 * 1024  # bytes; Asterisk's own lines are a few hundred
 
