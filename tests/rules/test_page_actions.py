@@ -1,6 +1,7 @@
 """Forms of pages answer by the page action: one way to redirect, and to show a refusal."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ GIVE_OUT = {"open_number", "carrier", "download"}
 #: Lead on without a refusal to show: a page may come in place of a redirect, nothing is refused,
 #: and addresses of older versions.
 LEAD_ON = {"save", "drop_view", "moved"}
+#: What a browser writes itself, what is chosen and not typed, and what is good once.
+NOT_TYPED = re.compile(r'type="(hidden|checkbox|radio|file|password)"|one-time-code')
+FORM = re.compile(r'<form\b[^>]*(?:method="post"|sends\().*?</form>', re.DOTALL)
+FIELD = re.compile(
+    r"<(?:input|textarea)\b(?:[^>{]|\{\{.*?\}\}|\{%.*?%\})*>(?:.*?</textarea>)?", re.DOTALL
+)
 
 
 def is_form(handler: ast.AsyncFunctionDef) -> bool:
@@ -59,3 +66,14 @@ def test_forms_redirect_by_the_page_action() -> None:
     assert {form.name for form in forms() if names(form) & {"redirect", "RedirectResponse"}} == (
         LEAD_ON
     )
+
+
+def test_a_refused_form_has_what_was_typed() -> None:
+    empty = {
+        f"{file.name}: {field}"
+        for file in PACKAGE.rglob("templates/*.html")
+        for form in FORM.findall(file.read_text(encoding="utf-8"))
+        for field in FIELD.findall(form)
+        if not NOT_TYPED.search(field) and "{{" not in re.sub(r'(id|for)="[^"]*"', "", field)
+    }
+    assert empty == set()

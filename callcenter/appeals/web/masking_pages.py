@@ -21,6 +21,7 @@ from callcenter.appeals.rules.masking import (
     RetentionRequired,
     RuleScope,
 )
+from callcenter.appeals.web.appeal_view import appeal_page
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
 from callcenter.platform.core.registry import offers
@@ -74,9 +75,13 @@ async def ask(
     also: Annotated[list[str] | None, Form()] = None,
     reason: Reason = "",
 ) -> Response:
-    """Request masking of an appeal, and of others of the same person."""
-    call = service.request_masking(site.engine, actor, [number, *(also or [])], reason)
-    return await _run(request, site, call)
+    """Request masking of an appeal, and of others of the same person; else show it again."""
+    return await action(
+        service.request_masking(site.engine, actor, [number, *(also or [])], reason),
+        "/masking",
+        lambda refusal: appeal_page(request, site, actor, number, problem=_words_for(refusal)),
+        reraise=(),
+    )
 
 
 @router.post("/masking/{masking_id}/decision")
@@ -108,15 +113,18 @@ async def end(
 
 async def _run(request: Request, site: AppContext, call: Awaitable[object]) -> Response:
     """Await a service call and show the list; a refusal is shown beside it."""
+    return await action(
+        call,
+        "/masking",
+        lambda refusal: _show(request, site, _words_for(refusal)),
+        reraise=(),
+    )
 
-    async def show(refusal: InvalidRequest) -> Response:
-        if isinstance(refusal, RetentionRequired):
-            return await _show(request, site, _reason_labels()[refusal.why[0]])
-        return await _show(
-            request, site, DECIDED_MEANWHILE if isinstance(refusal, NotFound) else REFUSED
-        )
 
-    return await action(call, "/masking", show, reraise=())
+def _words_for(refusal: InvalidRequest) -> str:
+    if isinstance(refusal, RetentionRequired):
+        return _reason_labels()[refusal.why[0]]
+    return DECIDED_MEANWHILE if isinstance(refusal, NotFound) else REFUSED
 
 
 async def _show(

@@ -1,6 +1,7 @@
 """Pages of a record: its form, its transitions, its receipt, and manual intake."""
 
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from callcenter.appeals.web.record_details import IssuedReceipt
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.actor import Actor
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
 from callcenter.platform.web.page_actions import action, run_action
@@ -283,18 +285,37 @@ async def receipt_despite_wish(
     reason: Annotated[str, Form(max_length=REASON_LIMIT)],
 ) -> Response:
     """Show the receipt with the text message that the applicant did not want."""
-    issued = await record_details.issue_receipt(
-        site, actor, number, only=RECEIPT_SMS, despite=reason
+
+    async def show_text(issued: IssuedReceipt) -> Response:
+        return _receipt(request, site, issued)
+
+    return await run_action(
+        record_details.issue_receipt(site, actor, number, only=RECEIPT_SMS, despite=reason),
+        show_text,
+        partial(_show_receipt_again, request, site, actor, number),
     )
-    return _receipt(request, site, issued)
 
 
-def _receipt(request: Request, site: AppContext, issued: IssuedReceipt) -> Response:
+async def _show_receipt_again(
+    request: Request, site: AppContext, actor: Actor, number: str, refusal: InvalidRequest
+) -> Response:
+    issued = await record_details.issue_receipt(site, actor, number)
+    return _receipt(request, site, issued, refusal)
+
+
+def _receipt(
+    request: Request,
+    site: AppContext,
+    issued: IssuedReceipt,
+    refusal: InvalidRequest | None = None,
+) -> Response:
     # All of the page is in the applicant's language: it may be turned towards them.
     words = site.words[issued.receipt.language]
     return page(
         request,
         "appeals/receipt.html",
+        status=200 if refusal is None else 400,
+        problem=None if refusal is None else str(refusal),
         receipt=issued.receipt,
         words=words,
         not_texted=issued.refusal(RECEIPT_SMS),
@@ -311,16 +332,22 @@ async def receipt_pdf(site: CurrentSite, actor: CurrentActor, number: str) -> Re
 
 @overriding.post("/appeals/{number}/receipt.pdf")
 async def receipt_pdf_despite_wish(
+    request: Request,
     site: CurrentSite,
     actor: CurrentActor,
     number: str,
     reason: Annotated[str, Form(max_length=REASON_LIMIT)],
 ) -> Response:
     """Download the receipt that the applicant did not want in writing."""
-    issued = await record_details.issue_receipt(
-        site, actor, number, only=RECEIPT_PRINT, despite=reason
+
+    async def send(issued: IssuedReceipt) -> Response:
+        return await receipt_file(issued.receipt)
+
+    return await run_action(
+        record_details.issue_receipt(site, actor, number, only=RECEIPT_PRINT, despite=reason),
+        send,
+        partial(_show_receipt_again, request, site, actor, number),
     )
-    return await receipt_file(issued.receipt)
 
 
 @router.get("/new-appeal")

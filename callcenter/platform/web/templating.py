@@ -118,8 +118,8 @@ def page(
 
     Templates get `_` (the Words of the language), `visit` (None where the error came before the
     sign-in was read), `form_token`, `here` (the address to come back to), `typed` (what was sent
-    here and refused, nothing of any other form), `done` (whether the form that led here was carried
-    out) and the values given.
+    here and refused, nothing of any other form), `typed_at` (the same, for the form of one address
+    among several), `done` (whether the form that led here was carried out) and the values given.
     `token` is a new secret for the browser, with which the forms of this page agree.
     """
     site = site_of(request)
@@ -128,6 +128,12 @@ def page(
     current = request.cookies.get(cookie)
     fresh = token or (None if current else new_token())
     actor: Actor | None = getattr(request.state, "actor", None)
+    typed = typed_into(request)
+
+    def typed_at(path: str) -> SubmittedForm:
+        is_refused = status >= HTTPStatus.BAD_REQUEST and request.url.path == path
+        return typed if is_refused else SubmittedForm()
+
     is_next = request.method == "GET" and DONE_COOKIE in request.cookies
     content = site.templates.get_template(template).render(
         _=words,
@@ -136,7 +142,7 @@ def page(
         template=template,
         here=_here(request),
         done=is_next and status == HTTPStatus.OK,
-        **{"typed": typed_into(request)} | values,
+        **{"typed": typed, "typed_at": typed_at} | values,
     )
     response = HTMLResponse(content, status)
     if is_next:

@@ -65,7 +65,7 @@ async def review(
     return await action(
         service.review(site.engine, actor, plan_id, review_on),
         "/plans",
-        lambda refusal: _list(request, site, refusal, _words_for(refusal), extended=plan_id),
+        lambda refusal: _list(request, site, refusal, _words_for(refusal)),
         reraise=(),
     )
 
@@ -108,13 +108,9 @@ async def _list(
     refusal: InvalidRequest | None = None,
     problem: str | None = None,
     *,
-    extended: UUID | None = None,
     whole: Mapping[UUID, str] = MappingProxyType({}),
 ) -> Response:
-    """The list; a refusal stands above it as `problem`, or beside the form without one.
-
-    The day typed for the plan `extended` stands in its field again.
-    """
+    """The list; a refusal stands above it as `problem`, or beside the form without one."""
     in_force = await service.list_plans(site.engine)
     async with unit_of_work(site.engine) as connection:
         active = await consultants.active(connection)
@@ -131,5 +127,4 @@ async def _list(
         today=today,
         latest=today + LONGEST,
         refused=refusal is not None and problem is None,
-        extended=extended,
     )

@@ -1,6 +1,5 @@
 """Pages of sealed numbers: asking for one, requests that wait, and the number, once."""
 
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,6 +8,7 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import Response
 
+from callcenter.appeals.web.appeal_view import appeal_page
 from callcenter.platform.core.errors import (
     N_,
     InvalidRequest,
@@ -77,8 +77,13 @@ async def sealed_numbers(request: Request, site: CurrentSite) -> Response:
 async def ask(
     request: Request, site: CurrentSite, actor: CurrentActor, number: str, reason: Reason = ""
 ) -> Response:
-    """Request that the number of an appeal be opened."""
-    return await _step(request, site, service.request(site.engine, actor, number, reason))
+    """Request that the number of an appeal be opened, or show the appeal with the refusal."""
+    return await action(
+        service.request(site.engine, actor, number, reason),
+        LIST,
+        lambda why: appeal_page(request, site, actor, number, problem=words_for(why, REFUSALS)),
+        reraise=(),
+    )
 
 
 @router.post("/sealed-numbers/{opening_id}/decision")
@@ -93,7 +98,9 @@ async def decide(
     decided = service.decide(
         site.engine, actor, opening_id, approve=form.approve, reason=form.reason
     )
-    return await _step(request, site, decided)
+    return await action(
+        decided, LIST, lambda why: _list(request, site, words_for(why, REFUSALS)), reraise=()
+    )
 
 
 @router.post("/sealed-numbers/{opening_id}/number")
@@ -107,12 +114,6 @@ async def open_number(
         status = 500 if isinstance(refusal, NumberUnreadable) else 400
         return await _list(request, site, words_for(refusal, REFUSALS), status=status)
     return await _list(request, site, shown=number)
-
-
-async def _step(request: Request, site: AppContext, call: Awaitable[object]) -> Response:
-    return await action(
-        call, LIST, lambda why: _list(request, site, words_for(why, REFUSALS)), reraise=()
-    )
 
 
 async def _list(
