@@ -25,11 +25,13 @@ from callcenter.platform.identity import store
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.wallboard.live_feed import LiveFeed, LiveSnapshot
-from tests.polling import until
+from tests.polling import require_within, until
 from tests.web.browser import sign_in
 from tests.web.conftest import PASSWORD, Enter, add_user, browse
 from tests.web.live import LIMIT, line, listen_until, waiting
 from tests.web.test_commands import serving, wait_until_ready
+
+GONE_WITHIN = 2.0  # seconds in which a stream ends with its session
 
 
 async def test_a_slow_listener_delays_nobody_and_gets_the_newest(
@@ -187,9 +189,11 @@ async def test_a_stream_ends_with_its_session(
             await anext(streams[-1])
         async with unit_of_work(engine) as connection:
             await end(connection, lead)
+        began = time.monotonic()
         async with asyncio.timeout(LIMIT):  # by itself it would go on for a minute
             async for _ in streams[0]:
                 pass
+        require_within(time.monotonic() - began, GONE_WITHIN, "the stream ends")
         assert await anext(streams[1])
     assert "took no events" not in site.log.read_text()
 

@@ -18,7 +18,7 @@ class Stream(Protocol):
     """A response that goes on."""
 
     def end(self) -> None:
-        """End it within three seconds; returns at once."""
+        """End it within two seconds; returns at once."""
 
 
 class OpenStreams:
