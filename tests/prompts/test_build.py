@@ -115,6 +115,15 @@ def test_a_second_build_makes_nothing(copy: Settings) -> None:
     assert before == {n: (copy.prompts / f"{n}.alaw").stat().st_mtime_ns for n in names()}
 
 
+def test_prompts_cut_short_for_tests_are_not_made_again(
+    built_prompts: Path, tmp_path: Path
+) -> None:
+    """A site that one test begins over them leaves them short for those that follow."""
+    settings = settings_in(tmp_path)
+    shutil.copytree(built_prompts, settings.prompts)
+    assert build(settings, nothing).made == 0
+
+
 def test_only_what_was_damaged_or_lost_is_made_again(copy: Settings) -> None:
     right = played(copy, "kk/greeting")
     (copy.prompts / "kk/greeting.alaw").write_bytes(right[:100])
