@@ -92,7 +92,7 @@ async def conversation(workplace: Workplace, page: Page, number: str) -> AsyncIt
     """Somebody who has called and talks with the consultant of the page."""
     await is_in(page, "ready")
     async with workplace.call_center.caller(number) as caller:
-        await caller.press("0")
+        await caller.press("11")
         await is_in(page, "ringing")
         await page.keyboard.press("Alt+8")
         caller.send_tone(CALLER_TONE)

@@ -8,6 +8,7 @@ import pytest_asyncio
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from tests.calls.call_center import CallCenter, running_call_center
 from tests.calls.disposable_stack import (  # noqa: F401
+    brief_prompts,
     disposable,
     disposable_stack,
     line,

@@ -2,12 +2,14 @@
 
 import asyncio
 import math
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from callcenter.bootstrap.controller import ControllerProcess
@@ -32,8 +34,19 @@ from tests.calls.processes import (
 from tests.calls.stall_meter import Stalls
 from tests.calls.talking import order
 from tests.polling import NotInTime, require_within, until
+from tests.services import MOMENT, cut_short
 
 PACKET = 0.02  # seconds of sound
+#: Prompts that tests of this call center listen for, or in which their callers stay; of all others
+#: a caller hears a moment.
+LISTENED_FOR = {
+    *("greeting", "greeting_short", "lang_choice", "urgent_keys", "danger_stars"),
+    *("emergency_hint", "menu_main", "recording_notice", "sorry_going_on"),
+    *("nobody_speaks_kk", "queue_hold"),
+    *("callback_offer", "callback_number", "callback_safe", "callback_ok", "callback_neutral"),
+    *("message_begin", "message_speak", "message_ok", "not_kept", "called_notice"),
+    *("not_recorded", "recorded_again", "not_now", "duty_refused"),
+}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -52,13 +65,21 @@ async def postgres_server(short_folder: Path) -> AsyncIterator[OwnPostgres]:
     await asyncio.to_thread(server.end)
 
 
+@pytest.fixture(scope="session")
+def brief_prompts(short_folder: Path, built_prompts: Path) -> Path:
+    """Prompts of which most are over in a moment: a caller is where a test wants them at once."""
+    made = shutil.copytree(built_prompts, short_folder / "brief")
+    cut_short(made, MOMENT, but=LISTENED_FOR)
+    return made
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def disposable_stack(
-    short_folder: Path, redis_server: OwnRedis, postgres_server: OwnPostgres, built_prompts: Path
+    short_folder: Path, redis_server: OwnRedis, postgres_server: OwnPostgres, brief_prompts: Path
 ) -> AsyncIterator[CallCenter]:
     async with running_call_center(
         short_folder / "disposable",
-        built_prompts,
+        brief_prompts,
         controllers=(),
         claim_timeout=CLAIM_TIMEOUT,
         database_url=postgres_server.url,
@@ -100,7 +121,7 @@ async def unfinished(call_center: CallCenter) -> list[str]:
 
 async def connected(call_center: CallCenter, caller: SipCall, consultant: Phone) -> SipCall:
     """The consultant's leg of a conversation in which both hear each other."""
-    await caller.press("0")
+    await caller.press("11")
     leg = await consultant.next_call(20)
     await leg.answer()
     await both_hear(caller, leg)

@@ -43,7 +43,7 @@ async def talking(
         call_center.consultant(extension) as phone,
         call_center.caller(number, codecs) as caller,
     ):
-        await caller.press("0")
+        await caller.press("11")  # no word is between these keys and the consultant
         leg = await phone.next_call()
         await leg.answer()
         caller.send_tone(CALLER_TONE)

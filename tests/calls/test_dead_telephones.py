@@ -205,7 +205,7 @@ async def _talking(call_center: CallCenter, extension: str) -> AsyncIterator[_Ca
         call_center.caller(_number(extension)) as caller,
     ):
         await phone.register()
-        await caller.press("0")
+        await caller.press("11")
         leg = await phone.next_call(30)
         await leg.answer()
         leg.send_tone(CONSULTANT_TONE)

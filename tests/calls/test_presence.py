@@ -133,7 +133,7 @@ async def sign_in(call_center: CallCenter, phone: Phone, extension: str) -> None
 @asynccontextmanager
 async def caller_for_a_consultant(call_center: CallCenter, number: str) -> AsyncIterator[SipCall]:
     async with call_center.caller(number) as caller:
-        await caller.press("0")
+        await caller.press("11")
         yield caller
 
 

@@ -18,7 +18,7 @@ async def test_ring_again_returns_the_caller_after_music(
 ) -> None:
     number = "+77013100001"
     async with call_center.consultant() as phone, call_center.caller(number) as caller:
-        await caller.press("0")
+        await caller.press("11")
         first = await phone.next_call()
         await first.answer()
         caller.send_tone(CALLER_TONE)
@@ -44,7 +44,7 @@ async def test_who_does_not_answer_again_loses_the_caller_to_another(
     call_center: CallCenter,
 ) -> None:
     async with call_center.consultant() as phone, call_center.caller("+77013100002") as caller:
-        await caller.press("0")
+        await caller.press("11")
         leg = await phone.next_call()
         await leg.answer()
         await call_center.hears_something(leg)
@@ -59,7 +59,7 @@ async def test_who_does_not_answer_again_loses_the_caller_to_another(
 
 async def test_a_caller_who_leaves_meanwhile_leaves_nothing_behind(call_center: CallCenter) -> None:
     async with call_center.consultant() as phone, call_center.caller("+77013100003") as caller:
-        await caller.press("0")
+        await caller.press("11")
         leg = await phone.next_call()
         await leg.answer()
         await call_center.hears_something(leg)
