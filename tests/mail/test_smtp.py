@@ -1,5 +1,6 @@
 """Mail is handed to a real server on loopback; what it refuses, and its silence, are told apart."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -111,6 +112,16 @@ async def test_a_server_that_answers_nothing_is_unavailable(
         mailbox.answers.clear()
         with pytest.raises(DependencyUnavailable):
             await send_mail(parse_smtp_url(mailbox.url), MESSAGE)
+
+
+async def test_a_cancelled_sending_waits_for_no_answer() -> None:
+    async with smtp_server() as mailbox:
+        mailbox.answers.clear()
+        sending = asyncio.create_task(send_mail(parse_smtp_url(mailbox.url), MESSAGE))
+        await mailbox.arrived.wait()
+        sending.cancel()
+        await asyncio.wait([sending], timeout=smtp.SEND_TIMEOUT / 2)
+        assert sending.cancelled()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException, send
+from aiosmtplib import (
+    SMTP,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponse,
+    SMTPResponseException,
+)
 
 from callcenter.platform.core.errors import DependencyUnavailable, OperationFailed
 from callcenter.platform.core.smtp_url import SmtpServer
@@ -42,21 +48,19 @@ async def send_mail(server: SmtpServer, message: MailMessage) -> None:
     Cancelled, or failed, it may have been taken on: repeated, it may arrive twice. Raises
     MailRefused, and DependencyUnavailable for what may pass: neither has an address in its text.
     """
+    client = SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.user,
+        password=server.password,
+        use_tls=server.tls,
+        start_tls=server.starttls,
+        local_hostname=_domain(message),
+        timeout=SEND_TIMEOUT,
+    )
     try:
-        async with asyncio.timeout(SEND_TIMEOUT):
-            refused, _ = await send(
-                _written(message),
-                sender=message.sender,
-                recipients=list(message.recipients),
-                hostname=server.host,
-                port=server.port,
-                username=server.user,
-                password=server.password,
-                use_tls=server.tls,
-                start_tls=server.starttls,
-                local_hostname=_domain(message),
-                timeout=SEND_TIMEOUT,
-            )
+        async with asyncio.timeout(SEND_TIMEOUT), client:
+            refused = await _hand_over(client, message)
     except SMTPRecipientsRefused as exc:
         codes = sorted({each.code for each in exc.recipients})
         raise _failure(codes[0], f"all recipients refused: {codes}") from exc
@@ -66,6 +70,18 @@ async def send_mail(server: SmtpServer, message: MailMessage) -> None:
         raise DependencyUnavailable(f"mail not sent: {type(exc).__name__}") from exc
     if refused:
         log.error("mail refused for %d of %d recipients", len(refused), len(message.recipients))
+
+
+async def _hand_over(client: SMTP, message: MailMessage) -> dict[str, SMTPResponse]:
+    """Hand a message to a connected server; returns its answers about refused recipients."""
+    try:
+        refused, _ = await client.send_message(
+            _written(message), sender=message.sender, recipients=list(message.recipients)
+        )
+    except asyncio.CancelledError:
+        client.close()  # else the server, which is silent, is asked to say goodbye
+        raise
+    return refused
 
 
 def _written(message: MailMessage) -> EmailMessage:
