@@ -73,6 +73,11 @@ def _switch_files(files: OpenFiles | None) -> list[Metric]:
     ]
 
 
+def _servers(counts: object, queue: object) -> dict[str, bool]:
+    """Which servers answer, by what was read of them; None: nothing."""
+    return {"postgresql": counts is not None, "redis": queue is not None}
+
+
 class ControllerMetrics:
     """Metrics of one controller."""
 
@@ -157,23 +162,29 @@ class WorkerMetrics:
 
     async def figures(self) -> list[Metric]:
         """All that can be read; the rest is left out, and its absence raises an alert."""
-        counts = await self._counts(_COUNTS) or {}
-        refused = await self._counts({"refused_calls": _REFUSED}) or {}
-        queue = await self._queue() or {}
+        counts, refused, queue, alerts = await asyncio.gather(
+            self._counts(_COUNTS),
+            self._counts({"refused_calls": _REFUSED}),
+            self._queue(),
+            self._alerts(),
+        )
         disks = await asyncio.to_thread(self._disks)
         files = await asyncio.to_thread(open_files_of_asterisk, self._settings)
-        there = await self.needs()
+        there = _servers(counts, queue)
         return [
-            *(gauge(name, f"Unfinished {name}.", of, "state") for name, of in counts.items()),
+            *(
+                gauge(name, f"Unfinished {name}.", of, "state")
+                for name, of in (counts or {}).items()
+            ),
             *(
                 counter(name, "By the switch, without a channel.", of, "trunk")
-                for name, of in refused.items()
+                for name, of in (refused or {}).items()
             ),
             *(
                 gauge(f"desk_{name}", f"In the distributor: {name}.", of)
-                for name, of in queue.items()
+                for name, of in (queue or {}).items()
             ),
-            *await self._alerts(),
+            *alerts,
             *_switch_files(files),
             gauge("disk_used_ratio", "Of what we may use, by folder.", disks, "folder"),
             gauge("journals_waiting", "Files.", len(pending_spools(self._settings.journals))),
@@ -183,8 +194,7 @@ class WorkerMetrics:
 
     async def needs(self) -> Mapping[str, bool]:
         """PostgreSQL for everything; Redis for the history of consultants."""
-        counts, queue = await asyncio.gather(self._counts(_COUNTS), self._queue())
-        return {"postgresql": counts is not None, "redis": queue is not None}
+        return _servers(*await asyncio.gather(self._counts(_COUNTS), self._queue()))
 
     async def _counts(
         self, queries: Mapping[str, Executable]

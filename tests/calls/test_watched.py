@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callcenter.bootstrap.metrics import SERVER_TIMEOUT
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.monitoring.metrics_server import metrics_port
@@ -24,7 +26,7 @@ from tests.calls.processes import (
     running_watchdog,
     to_be_watched,
 )
-from tests.polling import NotInTime, until
+from tests.polling import NotInTime, require_within, until
 from tests.services import CALLCENTER
 
 pytestmark = [
@@ -80,7 +82,8 @@ async def metrics(port: int) -> Reported:
     }
 
 
-async def is_ready(port: int, status: int) -> None:
+async def is_ready(port: int, status: int) -> str:
+    """Wait until `/ready` has this status; returns what it says then."""
     said = 0, ""
 
     async def says_so() -> bool:
@@ -93,6 +96,7 @@ async def is_ready(port: int, status: int) -> None:
     except NotInTime as exc:
         exc.add_note(f"it says {said}")
         raise
+    return said[1]
 
 
 async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
@@ -133,13 +137,14 @@ async def test_processes_tell_calls_queues_journals_and_whether_they_are_ready(
                     return (await metrics(line))["callcenter_journal_disk_bytes", ""] > 0
 
                 await until(journal_is_on_disk, "the line tells that its journal is on disk")
-                await is_ready(worker, 503)
+                assert '"postgresql": false' in await is_ready(worker, 503)
                 assert (await requested(worker, "/live"))[0] == 200
-                assert '"postgresql": false' in (await requested(worker, "/ready"))[1]
                 assert (await requested(line, "/ready"))[
                     0
                 ] == 200  # callers are served all the same
+                asked_at = time.monotonic()
                 assert ("callcenter_recordings", "recording") not in await metrics(worker)
+                require_within(time.monotonic() - asked_at, 2 * SERVER_TIMEOUT, "metrics")
                 assert number[1:] not in (await requested(line, "/metrics"))[1]
             finally:
                 await asyncio.to_thread(postgres_server.go_on)

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from callcenter.platform.storage.migrate import migrate
 from callcenter.platform.storage.migration_plan import read_plan
 from callcenter.platform.storage.owner_connection import owner_connection
 from callcenter.platform.storage.redis import open_redis
+from tests.calls.processes import OwnPostgres
+from tests.polling import require_within
 
 AWKWARD = "Байланыс орталығы 50% #1?&"
 COUNT = text("SELECT count(*) FROM appeal_counter")
@@ -171,6 +174,24 @@ async def test_the_server_ends_what_hangs(engine: AsyncEngine) -> None:
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "30s",
     }
+
+
+async def test_a_limit_holds_while_the_server_hangs(short_folder: Path, settings: Settings) -> None:
+    server = OwnPostgres(short_folder / "hangs")
+    await asyncio.to_thread(server.start)
+    engine = open_database(pointed_at(settings, server.url))
+    try:
+        await count(engine)
+        server.pause()
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await count(engine)
+        require_within(time.monotonic() - began, 5.0, "the limit")
+    finally:
+        server.go_on()
+        await engine.dispose()
+        await asyncio.to_thread(server.end)
 
 
 async def test_rows_with_half_a_surrogate_pair_are_refused(engine: AsyncEngine) -> None:

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
-from psycopg.errors import UndefinedTable
+import psycopg
+from psycopg.errors import CancellationTimeout, UndefinedTable
 from pydantic import TypeAdapter
 from sqlalchemy import URL, Engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -19,6 +20,7 @@ from callcenter.platform.core.settings import Settings
 Result = TypeVar("Result")
 
 POOL_SIZE = 10
+CANCEL_TIMEOUT = 1.0  # seconds for the server to take in that a query is cancelled: milliseconds
 ROWS = TypeAdapter(Sequence[Mapping[str, Any]])
 
 # The server itself ends what hangs, in milliseconds: a lost client must not hold a lock for ever.
@@ -40,6 +42,20 @@ CONNECT_ARGUMENTS: dict[str, str | int] = {
 UNFINISHED_RESTORE = "public.unfinished_restore"
 IS_UNFINISHED = f"SELECT to_regclass('{UNFINISHED_RESTORE}') IS NOT NULL"
 RESTORING = "callcenter restore"  #: the name of sessions of whoever restores
+
+
+class PooledConnection(psycopg.AsyncConnection[Any]):
+    """A connection that is closed when its server does not take in that a query is cancelled.
+
+    psycopg waits for a server that hangs for ten seconds, and a limit of two ended after twelve.
+    """
+
+    async def cancel_safe(self, *, timeout: float = CANCEL_TIMEOUT) -> None:
+        try:
+            await super().cancel_safe(timeout=min(timeout, CANCEL_TIMEOUT))
+        except CancellationTimeout:
+            self.pgconn.finish()
+            raise
 
 
 class RestoreUnfinished(DependencyUnavailable):
@@ -87,7 +103,11 @@ def open_database(settings: Settings, *, is_restoring: bool = False) -> AsyncEng
     `await engine.dispose()` at the end. At most 10 connections; a statement runs 15 s at most and
     waits 5 s at most for a lock. Only who `is_restoring` connects to a half restored database.
     """
-    arguments = CONNECT_ARGUMENTS | {"options": SERVER_LIMITS}
+    arguments: dict[str, object] = {
+        **CONNECT_ARGUMENTS,
+        "options": SERVER_LIMITS,
+        "async_creator_fn": PooledConnection.connect,
+    }
     if is_restoring:
         arguments["application_name"] = RESTORING
     engine = create_async_engine(
