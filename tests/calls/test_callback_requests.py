@@ -59,7 +59,6 @@ async def promised_to_own_number(
         await call_center.hears(caller, "kk", "callback_offer", SEVERAL)
         await caller.press("2")
         await call_center.hears(caller, "kk", "callback_number")
-        await call_center.hears(caller, "kk", "callback_safe", SEVERAL)
         assert await open_promises(call_center) == []
         await caller.press("1")
         await call_center.hears(caller, "kk", "callback_ok")

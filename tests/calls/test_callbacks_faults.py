@@ -28,7 +28,7 @@ from tests.calls.test_callbacks import (
     picked_up,
     talk,
 )
-from tests.calls.waiting import SEVERAL
+from tests.calls.waiting import SEVERAL, waits
 from tests.polling import until
 
 pytestmark = [
@@ -43,14 +43,22 @@ def call_center(disposable: CallCenter) -> CallCenter:
     return disposable
 
 
-async def test_a_promise_outlives_the_controller_that_made_it(
+async def test_another_controller_keeps_the_promise_of_a_dead_one(
     call_center: CallCenter, line: ControllerProgram
 ) -> None:
     number = "+77050000021"
-    await promised_to_own_number(call_center, number, before_the_end=line.kill)
+
+    async def die_with_its_claim() -> None:
+        await until(lambda: waits(call_center), "the promise waits at the distributor")
+        await line.kill()
+
+    await promised_to_own_number(call_center, number, before_the_end=die_with_its_claim)
     assert await open_promises(call_center) == [number]
-    await line.start()
-    async with call_center.network(number) as network, call_center.softphone("203") as consultant:
+    async with (
+        running_controller_program(call_center.settings, "line-2"),
+        call_center.network(number) as network,
+        call_center.softphone("203") as consultant,
+    ):
         await consultant.register()
         applicant = await network.next_call(PROCESS)
         await applicant.answer()
@@ -63,29 +71,11 @@ async def test_a_promise_outlives_the_controller_that_made_it(
         await leg.hang_up()
         await applicant.ended()
 
-    async def is_reached() -> bool:
-        return await open_promises(call_center) == []
+        async def is_reached() -> bool:
+            return await open_promises(call_center) == []
 
-    await until(is_reached, "the promise is kept")
-    assert (await call_center.appeal(number)).outcome == Outcome.CALLBACK
-
-
-async def test_another_controller_continues_callbacks_of_a_dead_one(
-    call_center: CallCenter,
-) -> None:
-    number = "+77050000022"
-    async with running_controller_program(call_center.settings, "line-3") as dying:
-        promise_id = await owe(call_center, number)
-        await at_the_distributor(call_center, promise_id)
-        await dying.kill()
-        async with running_controller_program(call_center.settings, "line-4"):
-            async with (
-                call_center.network(number) as network,
-                call_center.softphone("202") as consultant,
-            ):
-                await consultant.register()
-                await talk(call_center, network, consultant)
-            await became(call_center, promise_id, CallbackState.REACHED)
+        await until(is_reached, "the promise is kept")
+        assert (await call_center.appeal(number)).outcome == Outcome.CALLBACK
     assert len(await attempts(call_center, number)) == 1
 
 
@@ -136,7 +126,7 @@ async def test_nothing_is_promised_while_the_database_is_unavailable(
         await caller.press("11")
         await call_center.hears(caller, "kk", "callback_offer", SEVERAL)
         await caller.press("2")
-        await call_center.hears(caller, "kk", "callback_safe", SEVERAL)
+        await call_center.hears(caller, "kk", "callback_number")
         await asyncio.to_thread(postgres_server.stop)
         try:
             await caller.press("1")

@@ -6,6 +6,7 @@ docs/operations/failures.md tells operators what is seen here.
 import asyncio
 import signal
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -103,27 +104,28 @@ async def test_a_consultant_of_a_killed_controller_is_rung_again(
         assert (await call_center.appeal("+77020000021")).outcome == Outcome.TALKED
 
 
-@pytest.mark.parametrize("leaver", ["caller", "consultant", "both"])
 async def test_a_lone_party_is_released_when_the_controller_returns(
-    call_center: CallCenter, line: ControllerProgram, leaver: str
+    call_center: CallCenter, line: ControllerProgram
 ) -> None:
-    number = {"caller": "+77020000030", "consultant": "+77020000031", "both": "+77020000032"}[
-        leaver
-    ]
-    async with call_center.consultant("201") as consultant, call_center.caller(number) as caller:
-        leg = await connected(call_center, caller, consultant)
-        await has_happened(call_center, number, CallEvent.RECORDING_STARTED)
+    """Meanwhile one caller has left, another's consultant, and both of a third conversation."""
+    numbers = {"201": "+77020000030", "203": "+77020000031", "204": "+77020000032"}
+    async with AsyncExitStack() as stack:
+        talks = []
+        for extension, number in numbers.items():
+            consultant = await stack.enter_async_context(call_center.consultant(extension))
+            caller = await stack.enter_async_context(call_center.caller(number))
+            talks.append((caller, await connected(call_center, caller, consultant)))
+            await has_happened(call_center, number, CallEvent.RECORDING_STARTED)
+        (leaves, _), (_, is_left), both = talks
         await line.kill()
-        if leaver != "consultant":
-            await caller.hang_up()
-        if leaver != "caller":
-            await leg.hang_up()
+        await asyncio.gather(*(each.hang_up() for each in (leaves, is_left, *both)))
         await line.start()
-        await asyncio.gather(caller.ended(), leg.ended())
-        appeal = await call_center.appeal(number)
-        assert appeal.outcome == Outcome.TALKED
-        (recording,) = await call_center.recordings(appeal)
-        assert recording.state == "closed"
+        await asyncio.gather(*(each.ended() for talk in talks for each in talk))
+        for number in numbers.values():
+            appeal = await call_center.appeal(number)
+            assert appeal.outcome == Outcome.TALKED
+            (recording,) = await call_center.recordings(appeal)
+            assert recording.state == "closed"
 
 
 async def has_keys(leg: SipCall, keys: str) -> bool:

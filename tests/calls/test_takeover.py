@@ -139,47 +139,50 @@ async def test_a_claimed_caller_of_a_dying_controller_is_greeted_elsewhere(
         assert (await connection.exec_driver_sql(query, (number,))).scalar() == 1
 
 
-STAGES = ["greeting", "menu", "waiting", "ringing"]
-
-
-@pytest.mark.parametrize("stage", STAGES)
-async def test_a_silent_caller_hears_an_apology_and_is_served(
-    call_center: CallCenter, line: ControllerProgram, peer: None, stage: str
+async def test_silent_callers_hear_an_apology_and_are_served(
+    call_center: CallCenter, line: ControllerProgram, peer: None
 ) -> None:
-    number = f"+7702010001{STAGES.index(stage)}"
-    async with call_center.softphone("202") as consultant, call_center.caller(number) as caller:
+    """For the first one a telephone rings, the others wait, choose and are greeted."""
+    numbers = [f"+7702010001{each}" for each in range(4)]
+    async with (
+        call_center.softphone("202") as consultant,
+        call_center.caller(numbers[0]) as first,
+        call_center.caller(numbers[1]) as waiting,
+        call_center.caller(numbers[2]) as choosing,
+    ):
+        for each in (first, waiting, choosing):
+            await each.press("2")
+        for each in (first, waiting, choosing):
+            await call_center.hears(each, "ru", "emergency_hint")
         await consultant.register()
-        language = "kk" if stage == "greeting" else "ru"
-        if stage == "greeting":
-            await call_center.hears(caller, "kk", "greeting")
-        else:
-            await caller.press("2")
-            await call_center.hears(caller, "ru", "emergency_hint")
-        if stage == "waiting":
+        leg = await answered_call(first, consultant)
+        await waiting.press("0")
+        await has_happened(call_center, numbers[1], CallEvent.WAITING)
+        async with call_center.caller(numbers[3]) as greeted:
+            # Nobody is offered until all of them wait: then the first is the first again.
             await call_center.redis.hset("desk:holds", "all", f"{time.time() + 60} test -")
-            await caller.press("0")
-            await has_happened(call_center, number, CallEvent.WAITING)
-        elif stage == "ringing":
-            leg = await answered_call(caller, consultant)
-        await line.kill()
-        if stage == "ringing":
+            await call_center.hears(greeted, "kk", "greeting")
+            await line.kill()
+            since = time.monotonic()
             await leg.ended()
-        await call_center.hears(caller, language, "sorry_going_on")
-        if stage == "greeting":
-            await caller.press("2")
-        if stage in ("greeting", "menu"):
-            await call_center.hears(caller, "ru", "menu_main")
-            await caller.press("1")
-        elif stage == "waiting":
+            for each in (first, waiting, choosing):
+                await call_center.hears(each, "ru", "sorry_going_on")
+            await call_center.hears(greeted, "kk", "sorry_going_on")
+            await greeted.press("2")
+            for each, number in ((choosing, numbers[2]), (greeted, numbers[3])):
+                await call_center.hears(each, "ru", "menu_main", since=since)
+                await each.press("1")
+                await has_happened(call_center, number, CallEvent.WAITING)
             await call_center.redis.delete("desk:holds")
-        leg = await consultant.next_call(20)
-        await leg.answer()
-        await both_hear(caller, leg)
-        await leg.hang_up()
-        await caller.ended()
-        appeal = await call_center.appeal(number)
-    assert appeal.outcome == Outcome.TALKED
-    assert appeal.language == "ru"
+            for caller in (first, waiting, choosing, greeted):
+                leg = await consultant.next_call(20)
+                await leg.answer()
+                await both_hear(caller, leg)
+                await leg.hang_up()
+                await caller.ended()
+        appeals = [await call_center.appeal(number) for number in numbers]
+    assert [appeal.outcome for appeal in appeals] == [Outcome.TALKED] * 4
+    assert [appeal.language for appeal in appeals] == ["ru"] * 4
 
 
 async def test_an_endless_ringing_tone_does_not_stop_the_takeover(
@@ -260,6 +263,7 @@ async def test_one_that_was_frozen_with_its_sentinel_is_fenced(
     # Beside other tests somebody waits for the processor all the time: nobody would look frozen.
     monkeypatch.setattr(membership, "cpu_pressure", lambda: 0.0)
     monkeypatch.setattr(membership, "LATE_AFTER", 60.0)
+    monkeypatch.setattr(membership, "FROZEN_AFTER", fence.UNSURE_AFTER + 1)  # it will be unsure
     async with (
         running_controller_program(call_center.settings, "line-1", before=alone) as line,
         call_center.softphone("201") as consultant,
