@@ -151,7 +151,7 @@ class Shift:
         return self.hand.page
 
     @asynccontextmanager
-    async def call(self, number: str, keys: str = "0") -> AsyncIterator[SipCall]:
+    async def call(self, number: str, keys: str = "11") -> AsyncIterator[SipCall]:
         """Somebody calls, presses these keys and is answered: the two hear each other."""
         await is_in(self.page, "ready")
         async with self.workplace.call_center.caller(number) as caller:
@@ -266,7 +266,7 @@ async def ask_for_callback(workplace: Workplace) -> None:
         await caller.press("11")
         await call_center.hears(caller, "kk", "callback_offer", SEVERAL)
         await caller.press("2")
-        await call_center.hears(caller, "kk", "callback_safe", SEVERAL)
+        await call_center.hears(caller, "kk", "callback_number", SEVERAL)
         await caller.press("1")
         await call_center.hears(caller, "kk", "callback_ok", SEVERAL)
         assert CALLED_BACK in await open_promises(call_center)

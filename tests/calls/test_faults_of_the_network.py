@@ -126,7 +126,7 @@ async def test_nobody_is_left_behind_by_a_network_cut(
             way.cut()
             try:
                 await caller.hang_up()
-                await asyncio.sleep(max(0.0, since + 15 - time.monotonic()))
+                await asyncio.sleep(max(0.0, since + 10 - time.monotonic()))
             finally:
                 way.mend()
             await leg.ended(30)

@@ -70,7 +70,7 @@ async def test_a_waiting_caller_never_hears_silence_between_words_and_music(
     await call_center.redis.set("desk:handling", 600)
     with (
         spoken_by(call_center, humming),
-        times(call_center, announce_every=1.0, ask_every=6.0, key_timeout=2.0, patience=60),
+        times(call_center, announce_every=1.0, ask_every=3.0, key_timeout=2.0, patience=60),
     ):
         async with (
             call_center.paused_consultant("201") as presence,

@@ -132,7 +132,7 @@ async def test_controllers_are_replaced_one_by_one_and_nobody_notices(
         caller = await stack.enter_async_context(call_center.caller(number))
         leg = await connected(call_center, caller, consultant)
         await has_happened(call_center, number, CallEvent.RECORDING_STARTED)
-        load = Load(call_center, controllers, ("202", "204"))
+        load = Load(call_center, controllers, ("202", "204"), talk=0.5)
         for extension in load.crew if controllers > 1 else ():
             await stack.enter_async_context(at_work(load, extension))
         turns = in_turn(lines, older)

@@ -49,8 +49,12 @@ if sys.argv[1:2] and sys.argv[1] in ("controller", "watchdog", "web", "worker"):
 """
 
 
-def test_the_demo_shows_a_call_its_appeal_and_its_recording(copy: Settings, tmp_path: Path) -> None:
+def test_the_demo_shows_a_call_its_appeal_and_its_recording(
+    copy: Settings, tmp_path: Path, built_prompts: Path
+) -> None:
     """And whoever takes over a controller does not get the keys (docs/decisions/0053)."""
+    prompts = shutil.copytree(built_prompts, copy.var / "demo" / "prompts")
+    (prompts / "kk" / "greeting.alaw").unlink()  # it builds what is missing
     (tmp_path / "sitecustomize.py").write_text(THIEF)
     done = subprocess.run(
         ours("demo"),
@@ -80,9 +84,9 @@ KEYLESS = ("watchdog", "line-1", "line-2")
 
 @pytest.mark.slow
 def test_a_demo_with_a_missing_step_fails_and_names_it(
-    copy: Settings, tmp_path: Path, whole_prompts: Path
+    copy: Settings, tmp_path: Path, built_prompts: Path
 ) -> None:
-    shutil.copytree(whole_prompts, copy.var / "demo" / "prompts")
+    shutil.copytree(built_prompts, copy.var / "demo" / "prompts")
     # A worker that is not there: the recording never reaches the store.
     broken = tmp_path / "sitecustomize.py"
     broken.write_text(
