@@ -1,9 +1,11 @@
-"""Deaths of a consultant's telephone, as Asterisk shows each, and what watches for them."""
+"""Deaths of a consultant's telephone: as Asterisk shows each, and in which states of a call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
+
+import pytest
 
 from callcenter.telephony.asterisk.channel import (
     RTP_TIMEOUT_CAUSE,
@@ -12,9 +14,10 @@ from callcenter.telephony.asterisk.channel import (
     Channel,
     Registration,
 )
-from callcenter.telephony.calls.ports import LegHungUp
+from callcenter.telephony.calls.ports import LegHungUp, NotAnswered
 from callcenter.telephony.controller.telephone_monitor import CHECK_INTERVAL, TelephoneMonitor
 from tests.flow.legs import FakeLeg
+from tests.flow.scenarios import LATE
 
 HOME = Registration("201;@home", "1764000000")
 AGAIN = replace(HOME, expires="1764000060")
@@ -22,6 +25,7 @@ SILENT = replace(HOME)  #: registered so, it does not answer OPTIONS
 ELSEWHERE = replace(HOME, contact="201;@other")
 NAME = "PJSIP/201-0000000a"  # of a channel of a consultant's telephone
 ENDED_BY_US = 32  # what Asterisk says of a channel that was hung up through ARI
+THIRD_PARTY = "          "  #: in place of keys: stays for a while
 LIMIT = 15.0  # seconds from a death until the leg has ended
 
 
@@ -128,6 +132,30 @@ DEATHS = {
     "temporary failure": _is_ended(41),
     "recovery on timer expiry": _is_ended(102),
 }
+
+
+#: What a consultant does who dies and leaves the caller alone, and what others do who are rung.
+ALONE: dict[str, tuple[str, tuple[str | NotAnswered, ...]]] = {
+    "talking": ("!", ()),
+    "held": ("*5 !", ()),
+    "muted": ("*6 !", ()),
+    "held and muted": ("*5*6 !", ()),
+    "consulting": ("*2201#!", (LATE,)),
+    "transferring": ("*3201#!", (LATE,)),
+    "back from a third party": ("*2201# *9 !", (THIRD_PARTY,)),
+    "calling outside": ("*477012345678#!", ()),
+}
+#: The same, leaving the caller with somebody.
+BESIDE: dict[str, tuple[str, tuple[str | NotAnswered, ...]]] = {
+    "third party": ("*2201#  !", (THIRD_PARTY,)),
+    "together": ("*2201#  *8 !", (THIRD_PARTY,)),
+    "consulting": ("*2201#!", (THIRD_PARTY,)),
+    "transferring": ("*3201#!", (THIRD_PARTY,)),
+    "outside": ("*477012345678#  !", ()),
+    "outside together": ("*477012345678#  *8 !", ()),
+}
+of_each_alone = pytest.mark.parametrize(("keys", "others"), ALONE.values(), ids=ALONE)
+of_each_beside = pytest.mark.parametrize(("keys", "others"), BESIDE.values(), ids=BESIDE)
 
 
 async def die(leg: FakeLeg, kind: str) -> None:

@@ -8,15 +8,13 @@ import pytest
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import NotAnswered
 from tests.flow.fake_telephony import FakeTelephony
-from tests.flow.scenarios import LATE, run_story
+from tests.flow.scenarios import run_story
 from tests.flow.story import Story
+from tests.flow.telephone_deaths import THIRD_PARTY, of_each_alone, of_each_beside
 
 pytestmark = pytest.mark.usefixtures("each_death")
 
-THIRD_PARTY, NEXT = (
-    "          ",
-    "",
-)  # one who stays for a while; the consultant whom the caller gets next
+NEXT = ""  #: the consultant whom the caller gets next
 
 
 async def _die(keys: str, *others: str | NotAnswered) -> FakeTelephony:
@@ -27,52 +25,19 @@ async def _die(keys: str, *others: str | NotAnswered) -> FakeTelephony:
     return telephony
 
 
-@pytest.mark.parametrize(
-    ("keys", "third_party"),
-    [
-        ("!", ()),
-        ("*5 !", ()),
-        ("*6 !", ()),
-        ("*5*6 !", ()),
-        ("*2201#!", (LATE,)),
-        ("*3201#!", (LATE,)),
-        ("*2201# *9 !", (THIRD_PARTY,)),
-        ("*477012345678#!", ()),
-    ],
-    ids=[
-        "talking",
-        "held",
-        "muted",
-        "both",
-        "consulting",
-        "transferring",
-        "back from a third party",
-        "calling outside",
-    ],
-)
+@of_each_alone
 async def test_a_caller_left_alone_hears_so_and_goes_first(
-    keys: str, third_party: tuple[str | NotAnswered, ...]
+    keys: str, others: tuple[str | NotAnswered, ...]
 ) -> None:
-    telephony = await _die(keys, *third_party, NEXT)
+    telephony = await _die(keys, *others, NEXT)
     assert "kk/consultant_lost" in telephony.leg.heard
     assert telephony.urgent_places == [False, True]
     assert CallEvent.CONSULTANT_LOST in telephony.record.events
 
 
-@pytest.mark.parametrize(
-    ("keys", "others"),
-    [
-        ("*2201#  !", (THIRD_PARTY,)),
-        ("*2201#  *8 !", (THIRD_PARTY,)),
-        ("*2201#!", (THIRD_PARTY,)),
-        ("*3201#!", (THIRD_PARTY,)),
-        ("*477012345678#  !", ()),
-        ("*477012345678#  *8 !", ()),
-    ],
-    ids=["third_party", "together", "consulting", "transferring", "outside", "outside together"],
-)
+@of_each_beside
 async def test_a_caller_with_a_third_party_goes_on_with_it(
-    keys: str, others: tuple[str, ...]
+    keys: str, others: tuple[str | NotAnswered, ...]
 ) -> None:
     telephony = await _die(keys, *others)
     assert "kk/consultant_lost" not in telephony.leg.heard

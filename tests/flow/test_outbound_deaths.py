@@ -24,35 +24,15 @@ from callcenter.telephony.calls.ports import Leg, LegHungUp, NotAnswered
 from callcenter.telephony.controller.callback_dialer import CallbackDialer, CallbackRecord
 from tests.flow.fake_telephony import FakeConsultant, FakeTelephony
 from tests.flow.legs import STAYS, CallerLeg, FakeBridge, FakeLeg
-from tests.flow.scenarios import LATE, assert_nothing_left
+from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
+from tests.flow.telephone_deaths import THIRD_PARTY, of_each_alone, of_each_beside
 from tests.polling import until
 
 pytestmark = pytest.mark.usefixtures("each_death")
 
 NUMBER = "+77011234567"
-THIRD_PARTY = "          "  #: stays for a while
 NEXT = ""  #: the consultant whom the called party gets next
-#: What the consultant does and what becomes of whom that one calls.
-ALONE: dict[str, tuple[str, tuple[str | NotAnswered, ...]]] = {
-    "talking": ("!", ()),
-    "held": ("*5 !", ()),
-    "muted": ("*6 !", ()),
-    "held and muted": ("*5*6 !", ()),
-    "consulting": ("*2201#!", (LATE,)),
-    "transferring": ("*3201#!", (LATE,)),
-    "back from a third party": ("*2201# *9 !", (THIRD_PARTY,)),
-    "calling outside": ("*477012345678#!", ()),
-}
-BESIDE: dict[str, tuple[str, tuple[str | NotAnswered, ...]]] = {
-    "third party": ("*2201#  !", (THIRD_PARTY,)),
-    "together": ("*2201#  *8 !", (THIRD_PARTY,)),
-    "transferring": ("*3201#!", (THIRD_PARTY,)),
-    "outside": ("*477012345678#  !", ()),
-    "outside together": ("*477012345678#  *8 !", ()),
-}
-of_each_state = pytest.mark.parametrize(("keys", "others"), ALONE.values(), ids=ALONE)
-of_each_with_another = pytest.mark.parametrize(("keys", "others"), BESIDE.values(), ids=BESIDE)
 
 
 class CalledLeg(CallerLeg):
@@ -252,7 +232,7 @@ async def test_a_death_while_hearing_why_not_is_not_reached() -> None:
     assert telephony.own.end is not None
 
 
-@of_each_state
+@of_each_alone
 async def test_a_called_party_left_alone_hears_so_and_goes_first(
     keys: str, others: tuple[str | NotAnswered, ...]
 ) -> None:
@@ -261,7 +241,7 @@ async def test_a_called_party_left_alone_hears_so_and_goes_first(
     assert_heard_of_loss(telephony)
 
 
-@of_each_with_another
+@of_each_beside
 async def test_a_called_party_with_another_goes_on(
     keys: str, others: tuple[str | NotAnswered, ...]
 ) -> None:
@@ -289,7 +269,7 @@ async def test_a_called_partys_own_death_is_recorded() -> None:
 # Callbacks that were promised
 
 
-@of_each_state
+@of_each_alone
 async def test_an_applicant_left_alone_hears_so_and_goes_first(
     keys: str, others: tuple[str | NotAnswered, ...]
 ) -> None:
@@ -298,7 +278,7 @@ async def test_an_applicant_left_alone_hears_so_and_goes_first(
     assert_heard_of_loss(telephony)
 
 
-@of_each_with_another
+@of_each_beside
 async def test_an_applicant_with_another_goes_on(
     keys: str, others: tuple[str | NotAnswered, ...]
 ) -> None:
