@@ -35,6 +35,7 @@ class FakeTelephony(Turns):
         self.leg = self.make_caller(story)
         self.record = Record(self, self.leg, keeps_promises=story.promises_succeed)
         self.called: list[FakeLeg] = []
+        self.bridges: list[FakeBridge] = []  #: of conversations
         self.snooped: list[tuple[FakeLeg, bool]] = []  #: whom supervisors heard, whether to whisper
         self.offered = [FakeConsultant(f"20{n}") for n in range(len(story.consultants))]
         self.story = story
@@ -174,6 +175,7 @@ class FakeTelephony(Turns):
             try:
                 await self.operation()
                 room = FakeBridge(self)
+                self.bridges.append(room)
                 yield room
             finally:
                 await asyncio.sleep(0)
@@ -220,6 +222,26 @@ class FakeTelephony(Turns):
         if not (self.story.recording_starts and self.story.recording_stops):
             raise RecordingUnconfirmed("as the story goes")
         return self.story.recording_is_empty
+
+
+class SlowTelephony(FakeTelephony):
+    """Fake telephony in which one party rings until it may answer."""
+
+    def __init__(self, story: Story, slow: int) -> None:
+        """`slow` is the place of that party among those who are called, from 0."""
+        super().__init__(story)
+        self.may_answer = asyncio.Event()
+        self._slow = slow
+
+    @asynccontextmanager
+    async def _called(self, does: str | NotAnswered) -> AsyncIterator[FakeLeg]:
+        is_slow = len(self.called) == self._slow
+        async with super()._called(does) as leg:
+            if is_slow:
+                await self.may_answer.wait()
+                if leg.end is not None:
+                    raise NotAnswered("no_answer")
+            yield leg
 
 
 def may_call(number: str) -> str | None:

@@ -26,13 +26,15 @@ class FakeLeg:
     """Fake leg of a called party: presses keys, then hangs up."""
 
     def __init__(self, turns: Turns, identity: str, keys: str = "") -> None:
-        self.connection_lost = False
+        self.connection_lost = self.is_held = False
         self.id = identity
+        self.heard_alone: list[str] = []  #: what was played to this party alone
         self.end: LegHungUp | None = None
         self._turns = turns
         self._keys = list(keys)
         self._ended = asyncio.Event()
         self._watchers: list[Callable[[str], bool]] = []
+        self._hold_listeners: list[Callable[[bool], None]] = []
 
     def must_be_there(self) -> None:
         if self.end is not None:
@@ -102,8 +104,18 @@ class FakeLeg:
 
     @contextmanager
     def on_hold_change(self, take: Callable[[bool], None]) -> Iterator[None]:
+        self._hold_listeners.append(take)
         with self._turns.holding("ear for the hold button"):
-            yield
+            try:
+                yield
+            finally:
+                self._hold_listeners.remove(take)
+
+    def press_hold(self, is_held: bool) -> None:
+        """Hold or resume, by the telephone's button."""
+        self.is_held = is_held
+        for take in self._hold_listeners:
+            take(is_held)
 
     @contextmanager
     def on_transfer(self, take: Callable[[TransferRequest], None]) -> Iterator[None]:
@@ -122,6 +134,7 @@ class FakeLeg:
 
     async def play_privately(self, sounds: Sequence[str]) -> None:
         await self._turns.operation()
+        self.heard_alone += sounds
 
     def music(self) -> AbstractAsyncContextManager[None]:
         raise AssertionError("only the caller is played to")

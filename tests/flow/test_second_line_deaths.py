@@ -14,10 +14,10 @@ from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand, Co
 from callcenter.telephony.calls.call import Call
 from callcenter.telephony.calls.inbound.flow import inbound_call
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from callcenter.telephony.calls.ports import Leg, LegHungUp, NotAnswered
+from callcenter.telephony.calls.ports import Leg, LegHungUp
 from callcenter.telephony.controller import second_line
 from callcenter.telephony.controller.second_line import SecondLine
-from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.fake_telephony import FakeTelephony, SlowTelephony
 from tests.flow.legs import STAYS, FakeLeg
 from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
@@ -74,24 +74,6 @@ class CallCommands:
         return await self._call.commands.dispatch(replace(command, consultant=call.consultant))
 
 
-class SlowTelephony(FakeTelephony):
-    """Fake telephony in which the third party rings until it may answer."""
-
-    def __init__(self, story: Story) -> None:
-        super().__init__(story)
-        self.may_answer = asyncio.Event()
-
-    @asynccontextmanager
-    async def _called(self, does: str | NotAnswered) -> AsyncIterator[FakeLeg]:
-        is_third_party = len(self.called) == 1
-        async with super()._called(does) as leg:
-            if is_third_party:
-                await self.may_answer.wait()
-                if leg.end is not None:
-                    raise NotAnswered("no_answer")
-            yield leg
-
-
 @dataclass
 class TwoLines:
     """A telephone that holds a caller, and has dialled a third party."""
@@ -146,7 +128,8 @@ async def two_lines(
     """
     third_party = (STAYS,) if dialled == COLLEAGUE else ()
     consultants = [STAYS, *third_party, *others]
-    telephony = SlowTelephony(Story({"lang_choice": "0"}, consultants=consultants, network=[STAYS]))
+    story = Story({"lang_choice": "0"}, consultants=consultants, network=[STAYS])
+    telephony = SlowTelephony(story, slow=1)
     call = telephony.call()
     lines = TwoLines(telephony, SecondLeg(telephony, dialled))
     serving = asyncio.create_task(inbound_call(call))

@@ -15,11 +15,12 @@ from callcenter.telephony.acd.rules.call_commands import (
     CommandRefused,
 )
 from callcenter.telephony.calls.call import Call
+from callcenter.telephony.calls.call_state import CallStage, CallState
 from callcenter.telephony.calls.conversation import supervision
 from callcenter.telephony.calls.inbound.flow import inbound_call
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import LegHungUp
-from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.fake_telephony import SlowTelephony
 from tests.flow.legs import STAYS, FakeLeg
 from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
@@ -34,11 +35,19 @@ MODES = ("listen", "whisper", "join")
 of_each_mode = pytest.mark.parametrize("mode", MODES)
 
 
+class SupervisedTelephony(SlowTelephony):
+    """Fake telephony in which the third leg may be slow."""
+
+    def __init__(self, story: Story) -> None:
+        super().__init__(story, slow=2)
+        self.may_answer.set()
+
+
 @dataclass
 class SupervisedCall:
     """A caller and a consultant, and the supervisors beside them."""
 
-    telephony: FakeTelephony
+    telephony: SupervisedTelephony
     call: Call
     serving: asyncio.Task[Outcome]
 
@@ -52,20 +61,37 @@ class SupervisedCall:
         """All that the caller heard."""
         return self.telephony.leg.heard
 
+    @property
+    def inside(self) -> list[FakeLeg]:
+        """The legs in the bridge of the conversation that have not hung up."""
+        return [each for each in self.telephony.bridges[-1].inside if each.end is None]
+
+    @property
+    def states(self) -> list[CallState]:
+        """The saved states of the call, one after another, since the conversation began."""
+        record, states = self.telephony.record, [CallState(str(uuid4()))]
+        for event, detail in zip(record.events, record.details, strict=True):
+            states.append(states[-1].after(event, detail, 0.0))
+        return states[record.events.index(CallEvent.CONNECTED) + 1 :]
+
     def count(self, event: CallEvent) -> int:
         return self.telephony.record.events.count(event)
+
+    async def command(self, what: str, whose: str = "200", **detail: str) -> None:
+        """Have a consultant's page give a command."""
+        await self.call.commands.dispatch(CallCommand(what, "self", detail, whose))
 
     async def order(self, mode: str, by: str = SUPERVISOR, whose: str = "200") -> Answer:
         detail = {"mode": mode, "extension": "412", "id": str(ID)}
         return await self.call.commands.dispatch(CallCommand(SUPERVISE, by, detail, whose))
 
-    async def begin(self, mode: str, by: str = SUPERVISOR) -> FakeLeg:
+    async def begin(self, mode: str, by: str = SUPERVISOR, whose: str = "200") -> FakeLeg:
         """The leg of a supervisor who is in this mode."""
         before = self.count(CallEvent.SUPERVISED)
 
         async def is_taken() -> bool:
             try:
-                return (await self.order(mode, by))["state"] == "ringing"
+                return (await self.order(mode, by, whose))["state"] == "ringing"
             except CommandRefused:  # the conversation has only begun, or another has not left yet
                 return False
 
@@ -79,8 +105,12 @@ class SupervisedCall:
 
 @asynccontextmanager
 async def supervised(*others: str, keys: str = STAYS) -> AsyncIterator[SupervisedCall]:
-    """A consultant who presses these keys, and who is rung after; at the end all is over."""
-    telephony = FakeTelephony(Story({"lang_choice": "0"}, consultants=[keys, *others]))
+    """A consultant who presses these keys, and who is rung after; at the end all is over.
+
+    The first of the others is the supervisor.
+    """
+    story = Story({"lang_choice": "0"}, consultants=[keys, *others])
+    telephony = SupervisedTelephony(story)
     call = telephony.call()
     serving = asyncio.create_task(inbound_call(call))
     supervised = SupervisedCall(telephony, call, serving)
@@ -101,42 +131,159 @@ async def test_a_supervised_consultants_death_is_announced_as_any(mode: str) -> 
     assert talk.count(CallEvent.SUPERVISION_ENDED) == 1
 
 
+def assert_heard_of_loss(talk: SupervisedCall) -> None:
+    assert "kk/consultant_lost" in talk.heard
+    assert talk.telephony.urgent_places == [False, True]
+
+
+def assert_heard_no_loss(talk: SupervisedCall) -> None:
+    assert "kk/consultant_lost" not in talk.heard
+    assert talk.telephony.urgent_places == [False]
+    assert CallEvent.CONSULTANT_LOST not in talk.telephony.record.events
+
+
 async def test_a_caller_goes_on_with_a_supervisor_who_joined() -> None:
-    async with supervised(STAYS) as talk:
+    async with supervised(STAYS, NEXT) as talk:
         supervisor = await talk.begin("join")
         await talk.legs[0].die()
         await talk.happens(CallEvent.TRANSFERRED)
         await talk.happens(CallEvent.SUPERVISION_ENDED)
         await until(lambda: "occupation" in talk.telephony.held, "the supervisor is reserved")
-        assert supervisor.end is None
+        assert talk.inside == [talk.telephony.leg, supervisor]
+        assert supervisor.heard_alone == ["kk/caller_left_to_you"]
         assert "recording" in talk.telephony.held
+        assert talk.telephony.record.consultants[-1] == ID
+        # Nobody ordered this, and whoever resumes the call finds the two talking.
+        assert talk.count(CallEvent.SUPERVISED) == talk.count(CallEvent.SUPERVISION_ENDED) == 1
+        assert {each.stage for each in talk.states} == {CallStage.TALKING}
+        assert talk.states[-1].consultant == "412"
         supervisor.leaves(LegHungUp("hung up"))
-    assert "kk/consultant_lost" not in talk.heard
-    assert talk.telephony.urgent_places == [False]
-    assert talk.telephony.record.consultants[-1] == ID
-    assert talk.count(CallEvent.CONSULTANT_LOST) == talk.count(CallEvent.SUPERVISION_ENDED) == 1
+    assert_heard_of_loss(talk)
+    assert talk.count(CallEvent.CONSULTANT_LOST) == 1
+
+
+@pytest.mark.parametrize("act", ["nothing", "a key", "a command", "the button", "a page's look"])
+async def test_a_supervisor_who_did_nothing_does_not_end_the_call(act: str) -> None:
+    """Whoever did may: but who did not may mean to leave the two of them."""
+    async with supervised(STAYS, NEXT) as talk:
+        supervisor = await talk.begin("join")
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.SUPERVISION_ENDED)
+        await talk.happens(CallEvent.TRANSFERRED)
+        match act:
+            case "a key":
+                for key in "*6":
+                    supervisor.pressed(key)
+                await talk.happens(CallEvent.MUTED)
+            case "a command":
+                await talk.command("mute", whose="412")
+            case "a page's look":
+                await talk.command("status", whose="412")
+            case "the button":
+                supervisor.press_hold(True)
+                await talk.happens(CallEvent.HELD)
+                supervisor.press_hold(False)
+                await talk.happens(CallEvent.RESUMED)
+        supervisor.leaves(LegHungUp("hung up"))
+    has_acted = act in ("a key", "a command")
+    (assert_heard_no_loss if has_acted else assert_heard_of_loss)(talk)
+
+
+async def test_a_transferred_caller_is_no_longer_the_supervisors() -> None:
+    async with supervised(STAYS, STAYS) as talk:
+        await talk.begin("join")
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.TRANSFERRED)
+        await talk.begin("join", by=OTHER, whose="412")
+        await talk.order("take_over", by=OTHER, whose="412")
+        await talk.happens(CallEvent.TRANSFERRED, 2)
+        talk.legs[2].leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(talk)
+
+
+async def test_a_hangup_leaves_the_caller_to_a_joined_supervisor() -> None:
+    async with supervised(STAYS) as talk:
+        supervisor = await talk.begin("join")
+        talk.legs[0].leaves(LegHungUp("hung up"))
+        await talk.happens(CallEvent.TRANSFERRED)
+        assert talk.inside == [talk.telephony.leg, supervisor]
+        supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(talk)
 
 
 async def test_a_held_caller_is_given_to_a_supervisor_who_joined() -> None:
-    async with supervised(STAYS, keys=f"*5{STAYS}") as talk:
+    async with supervised(STAYS, NEXT, keys=f"*5{STAYS}") as talk:
         await talk.happens(CallEvent.HELD)
         supervisor = await talk.begin("join")
         await talk.legs[0].die()
         await talk.happens(CallEvent.TRANSFERRED)
-        await talk.happens(CallEvent.RESUMED)
+        assert {*talk.inside} == {talk.telephony.leg, supervisor}
+        assert "kk/consultant_lost" not in talk.heard
         supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_of_loss(talk)
+
+
+@pytest.mark.parametrize(
+    ("what", "detail"),
+    [("consult", {"to": "201"}), ("transfer", {"to": "201"}), ("ring_again", {})],
+)
+async def test_a_joined_supervisor_gets_whom_no_rung_consultant_takes(
+    what: str, detail: dict[str, str]
+) -> None:
+    async with supervised(STAYS, STAYS, NEXT) as talk:
+        supervisor = await talk.begin("join")
+        talk.telephony.may_answer.clear()
+        await talk.command(what, **detail)
+        await until(lambda: len(talk.legs) == 3, "somebody is rung")
+        await talk.legs[0].die()
+        if what != "ring_again":
+            await talk.happens(CallEvent.CONSULTANT_LOST)
+        talk.legs[2].leaves(LegHungUp("no answer"))
+        talk.telephony.may_answer.set()
+        await talk.happens(CallEvent.TRANSFERRED)
+        assert {*talk.inside} == {talk.telephony.leg, supervisor}
+        assert talk.states[-1].stage is CallStage.TALKING
+        supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_of_loss(talk)
+
+
+@of_each_mode
+async def test_a_colleague_who_answers_gets_the_caller_before_a_supervisor(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(supervision, "POLL_INTERVAL", 0.01)
+    async with supervised(STAYS, STAYS) as talk:
+        await talk.begin(mode)
+        talk.telephony.may_answer.clear()
+        await talk.command("consult", to="201")
+        await until(lambda: len(talk.legs) == 3, "the colleague is rung")
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.CONSULTANT_LOST)
+        talk.telephony.may_answer.set()
+        await talk.happens(CallEvent.TRANSFERRED)
+        assert talk.states[-1].consultant == "201"
+        await talk.happens(CallEvent.SUPERVISED, 2)
+        await talk.order("leave", whose="201")
+        await talk.happens(CallEvent.SUPERVISION_ENDED)
+        talk.legs[2].leaves(LegHungUp("hung up"))
     assert "kk/consultant_lost" not in talk.heard
 
 
-@pytest.mark.parametrize("first", [0, 1], ids=["the consultant first", "the supervisor first"])
-async def test_a_caller_whose_consultant_and_supervisor_died_goes_first(first: int) -> None:
+@pytest.mark.parametrize(
+    ("first", "event"),
+    [(0, CallEvent.TRANSFERRED), (1, CallEvent.SUPERVISION_ENDED)],
+    ids=["the consultant first", "the supervisor first"],
+)
+async def test_a_caller_whose_consultant_and_supervisor_died_goes_first(
+    first: int, event: CallEvent
+) -> None:
     async with supervised(STAYS, NEXT) as talk:
         await talk.begin("join")
-        for number in (first, 1 - first):
-            await talk.legs[number].die()
-    assert "kk/consultant_lost" in talk.heard
-    assert talk.telephony.urgent_places == [False, True]
-    assert talk.count(CallEvent.SUPERVISION_ENDED) == 1
+        await talk.legs[first].die()
+        await talk.happens(event)
+        await talk.legs[1 - first].die()
+    assert_heard_of_loss(talk)
+    assert talk.count(CallEvent.CONSULTANT_LOST) == talk.count(CallEvent.SUPERVISION_ENDED) == 1
 
 
 async def test_a_supervisor_who_took_over_dies_as_a_consultant() -> None:
@@ -158,8 +305,9 @@ async def test_a_supervisors_death_is_recorded_and_noticed_by_nobody(mode: str) 
         await talk.happens(CallEvent.SUPERVISION_ENDED)
         assert "ear" not in talk.telephony.held
         assert talk.heard == heard
-        await talk.begin(mode, by=OTHER)
+        other = await talk.begin(mode, by=OTHER)
         talk.legs[0].leaves(LegHungUp("hung up"))
+        other.leaves(LegHungUp("hung up"))
     assert "kk/consultant_lost" not in talk.heard
     assert talk.telephony.urgent_places == [False]
     assert talk.count(CallEvent.CONNECTED) == 1

@@ -50,7 +50,7 @@ class ConversationEnd(Enum):
     REDIRECT = auto()  #: the consultant redirects to 1414
     SURVEY = auto()  #: the consultant offers the survey
     QUEUE = auto()  #: the consultant returned the caller to the queue
-    LOST = auto()  #: the consultant's telephone died, or hung up on a held caller
+    LOST = auto()  #: the caller is alone, and no consultant meant that
 
 
 async def run_conversation(
@@ -92,6 +92,8 @@ async def _execute(talk: Conversation, request: CommandRequested) -> Conversatio
     command = request.command
     try:
         end = await _COMMAND_HANDLERS[command.what](talk, command)
+        if _is_deliberate(command):
+            talk.is_left_to_supervisor = False
         if is_refer(command):
             done = TransferReport.DONE if end else TransferReport.STARTED
             await talk.report_transfer(done)
@@ -137,7 +139,8 @@ async def _handle_third_party_unanswered(talk: Conversation, why: str) -> Conver
     talk.call.record.add_event(CallEvent.THIRD_PARTY_FAILED, why=why)
     await talk.dismiss_third_party()
     if talk.consultant is None:
-        return ConversationEnd.LOST
+        is_left = await _leave_to_supervisor(talk, is_lost=True)
+        return None if is_left else ConversationEnd.LOST
     await talk.report_transfer(TransferReport.REFUSED)
     await talk.give_back()
     return None
@@ -156,33 +159,49 @@ async def _handle_consultant_left(
     talk: Conversation, consultant: ConsultantParty
 ) -> ConversationEnd | None:
     """Leave the caller with whoever is there, or wait for a consultant who is being rung."""
-    connection_lost = consultant.leg.connection_lost
+    is_dead = consultant.leg.connection_lost
+    is_lost = is_dead or talk.is_on_hold or talk.is_left_to_supervisor
     await talk.release_consultant()
     match talk.third_party:
         case ConsultantParty() as third_party:
             await _transfer_to(talk, third_party)
             return None
-        case ExternalParty() as third_party if await talk.recording.stop(is_final=False):
-            await _leave_with(talk, third_party)
+        case ExternalParty() as outside if await talk.recording.stop(is_final=False):
+            await _leave_with(talk, outside)
             return None
         case None if talk.awaits_consultant:
-            if connection_lost:
+            if is_dead:
                 talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
             return None
-        case None if not (connection_lost or talk.is_on_hold):
-            return ConversationEnd.TALKED
+    if await _leave_to_supervisor(talk, is_lost=is_lost):
+        return None
+    if not is_lost and talk.third_party is None:
+        return ConversationEnd.TALKED
     talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
     await talk.dismiss_third_party()
-    if (supervisor := talk.claim_supervisor()) is None:
-        return ConversationEnd.LOST
+    return ConversationEnd.LOST
+
+
+async def _leave_to_supervisor(talk: Conversation, *, is_lost: bool) -> bool:
+    """Make a supervisor who has joined the consultant; False: none has.
+
+    A caller who `is_lost` is lost again when the supervisor hangs up before doing anything with
+    the call.
+    """
+    await talk.dismiss_third_party()
+    supervisor = talk.claim_supervisor()
+    if supervisor is None:
+        return False
     await _transfer_to(talk, supervisor)
+    talk.is_left_to_supervisor = is_lost
+    await talk.play_to_consultant("caller_left_to_you")
     await reserve_supervisor(talk.call, supervisor)
-    return None
+    return True
 
 
-async def _transfer_to(talk: Conversation, third_party: ConsultantParty) -> None:
-    await talk.transfer_to(third_party)
-    talk.call.record.add_event(CallEvent.TRANSFERRED, consultant=third_party.name)
+async def _transfer_to(talk: Conversation, party: ConsultantParty) -> None:
+    await talk.transfer_to(party)
+    talk.call.record.add_event(CallEvent.TRANSFERRED, consultant=party.name)
 
 
 async def _leave_with(talk: Conversation, third_party: ExternalParty) -> None:
@@ -394,6 +413,15 @@ _COMMAND_HANDLERS: Mapping[
     "as_told": _reconcile,
     "take_over": _take_over,
 }
+
+
+def _is_deliberate(command: CallCommand) -> bool:
+    """Whether the consultant gave this command by key or page, knowing whose call it is.
+
+    Pages read the status by themselves, and a telephone holds and resumes any call.
+    """
+    is_by_telephone = command.detail.get("how") == "telephone"
+    return command.by == "self" and command.what != "status" and not is_by_telephone
 
 
 def _party_detail(third_party: ThirdParty) -> dict[str, str]:

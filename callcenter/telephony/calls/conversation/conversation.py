@@ -57,6 +57,8 @@ class Conversation:
         self.is_on_hold = False  #: the caller is
         self.is_held_by_telephone = False  #: whose hold button alone ends it
         self.is_muted = False  #: the consultant is
+        #: The consultant is a supervisor who joined another's, and has done nothing with the call.
+        self.is_left_to_supervisor = False
         self.is_blind_transfer = False  #: the third party gets the caller on answer
         self.recording = RecordingSession(call)
         self.caller_audio = CallerAudio(call.leg)
@@ -245,17 +247,17 @@ class Conversation:
             self._commands.stop_listening()
             await consultant.stack.aclose()
 
-    async def transfer_to(self, third_party: ConsultantParty) -> None:
-        """Make an admitted third party the consultant, with a recording of their own."""
-        previous, self.consultant, self.third_party = self.consultant, third_party, None
-        self.is_muted = self.is_held_by_telephone = False
-        self._commands.listen_to(third_party.leg)
-        self.call.record.assign_consultant(third_party.person.id)
+    async def transfer_to(self, party: ConsultantParty) -> None:
+        """Make an admitted party the consultant, with a recording of their own."""
+        previous, self.consultant, self.third_party = self.consultant, party, None
+        self.is_muted = self.is_held_by_telephone = self.is_left_to_supervisor = False
+        self._commands.listen_to(party.leg)
+        self.call.record.assign_consultant(party.person.id)
         before, self.recording = self.recording, RecordingSession(self.call)
         try:
             # In this order: nothing of the next consultant is in the recording of the first.
             await run_to_completion(before.stop())
-            await self._start_recording(third_party)
+            await self._start_recording(party)
             await self.unhold()
         finally:
             if previous is not None:

@@ -103,7 +103,6 @@ class Supervision:
             return None
         self._mode = SupervisionMode.LEAVE
         self._changed.set()
-        self._record_mode(SupervisionMode.TAKE_OVER, joined.name)
         return replace(joined, stack=joined.stack.pop_all())
 
     async def end(self) -> None:
