@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from callcenter.platform.audit.tables import audit_entry
 from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.storage.notify_listener import Subscription
 from callcenter.telephony.acd import command_bus
 from callcenter.telephony.acd.command_bus import (
     CALL_ORDERS,
@@ -29,6 +30,10 @@ from callcenter.telephony.acd.rules.call_commands import (
     OrderReplayed,
 )
 from callcenter.telephony.acd.rules.order_proof import OrderKeys, OrderRefusal
+from callcenter.telephony.controller.active_calls import ActiveCalls
+from callcenter.telephony.controller.supervision_guard import SupervisionGuard
+from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.story import Story
 from tests.orders import KEYS
 
 CALL, OTHER_CALL = "1764000000.1", "1764000000.2"
@@ -365,6 +370,32 @@ async def test_who_listens_has_an_entry_before_anything_is_heard(engine: AsyncEn
             "extension": "202",
             "process": CONTROLLER,
         },
+    )
+
+
+async def test_a_supervisor_who_got_the_caller_has_an_entry(engine: AsyncEngine) -> None:
+    """The controller's own, after the fact: no caller waits for the audit log."""
+
+    async def is_permitted(*_: object) -> bool:
+        return True
+
+    async def join(order: CallCommand) -> Answer:
+        return {"mode": order.detail["mode"], "state": "ringing"}
+
+    call, calls = FakeTelephony(Story()).call(), ActiveCalls()
+    calls.begin(call)
+    audit = OrderAudit(engine, CONTROLLER)
+    guard = SupervisionGuard(engine, calls, audit, is_permitted, Subscription())
+    order = CallCommand(SUPERVISE, HEAD, {"mode": "join", "extension": "202"}, "201")
+    with call.commands.handled_by(join):
+        await guard.carry_out(f"{call.leg.id}+1", order)
+    call.on_supervisor_claimed()
+    [_, entry] = await audited(engine, 2)
+    assert entry == (
+        f"system:{CONTROLLER}",
+        "controller:supervision:claimed",
+        f"call:{call.leg.id}",
+        {"supervisor": HEAD, "extension": "202", "consultant": "201"},
     )
 
 

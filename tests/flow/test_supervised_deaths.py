@@ -286,6 +286,18 @@ async def test_a_caller_whose_consultant_and_supervisor_died_goes_first(
     assert talk.count(CallEvent.CONSULTANT_LOST) == talk.count(CallEvent.SUPERVISION_ENDED) == 1
 
 
+async def test_a_claim_is_reported_once() -> None:
+    claims: list[str] = []
+    async with supervised(STAYS, NEXT) as talk:
+        talk.call.on_supervisor_claimed = lambda: claims.append("claimed")
+        supervisor = await talk.begin("join")
+        assert claims == []
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.TRANSFERRED)
+        supervisor.leaves(LegHungUp("hung up"))
+    assert claims == ["claimed"]
+
+
 async def test_a_supervisor_who_took_over_dies_as_a_consultant() -> None:
     async with supervised(STAYS, NEXT) as talk:
         supervisor = await talk.begin("listen")

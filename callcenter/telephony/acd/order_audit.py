@@ -48,12 +48,21 @@ class OrderAudit:
 
     async def record_ended(self, call_id: str, command: CallCommand) -> None:
         """Record that whoever gave this order was let go of the call; never fails."""
+        await self._record_supervision(OrderAction.ENDED, call_id, command)
+
+    async def record_claimed(self, call_id: str, command: CallCommand) -> None:
+        """Record that whoever gave this order to join got the caller; never fails."""
+        await self._record_supervision(OrderAction.CLAIMED, call_id, command)
+
+    async def _record_supervision(
+        self, action: OrderAction, call_id: str, command: CallCommand
+    ) -> None:
         detail = {
             "supervisor": command.by,
             "extension": command.detail["extension"],
             "consultant": command.consultant,
         }
-        await self._record_done(OrderAction.ENDED, f"call:{first_id(call_id)}", detail)
+        await self._record_done(action, f"call:{first_id(call_id)}", detail)
 
     async def record_refused(self, why: OrderRefusal, proven: Mapping[str, str]) -> None:
         """Record a refused order, the same one once a minute; never fails.

@@ -78,6 +78,10 @@ async def _always_welcome(number: str) -> None:
     pass
 
 
+def _ignore_claim() -> None:
+    pass
+
+
 @dataclass
 class Call:
     """A caller, from answer to outcome. `if_left` is the outcome if the caller leaves now.
@@ -113,6 +117,8 @@ class Call:
     recording_unconfirmed: bool = False
     #: set while recording; gets the reason why it failed
     on_recording_lost: Callable[[str], None] | None = None
+    #: Called when a supervisor who had joined got the caller without an order.
+    on_supervisor_claimed: Callable[[], None] = _ignore_claim
     consultant_hung_up: bool = False  #: the consultant ended the conversation
     previous_call_dropped: bool = False  #: by a fault of ours, recently
     #: Extension of the consultant of the open appeal, or of the care plan.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callcenter.platform.core.background_tasks import BackgroundTasks
 from callcenter.platform.core.errors import CallcenterError, OperationFailed
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import Subscription
@@ -18,6 +19,7 @@ from callcenter.telephony.acd.rules.call_commands import (
     CommandRefused,
     SupervisionMode,
 )
+from callcenter.telephony.calls.call import Call
 from callcenter.telephony.controller.active_calls import ActiveCalls
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class SupervisionGuard:
         self._may_supervise = may_supervise
         self._changes = changes
         self._orders: dict[str, CallCommand] = {}  # the last one of each call, by its id
+        self._tasks = BackgroundTasks()
 
     async def carry_out(self, call_id: str, order: CallCommand) -> Answer:
         """Begin, change or end a supervision, once its audit entry is committed.
@@ -53,11 +56,15 @@ class SupervisionGuard:
         """
         await self._audit.record_taken(call_id, order)
         if order.detail["mode"] == SupervisionMode.LEAVE:
-            return await self._dispatch(call_id, order)
+            return await self._find(call_id).commands.dispatch(order)
         if not await self._is_permitted(order):
             raise CommandRefused("you may not hear this conversation")
-        answer = await self._dispatch(call_id, order)
+        call = self._find(call_id)
+        answer = await call.commands.dispatch(order)
         self._orders[call_id] = order
+        call.on_supervisor_claimed = lambda: self._tasks.spawn(
+            self._audit.record_claimed(call_id, order)
+        )
         self._changes.notify()  # of what changed since the right was read nobody is told again
         return answer
 
@@ -75,17 +82,17 @@ class SupervisionGuard:
     async def _end(self, call_id: str, order: CallCommand) -> None:
         leave = CallCommand(SUPERVISE, order.by, LEAVE, order.consultant)
         try:
-            await self._dispatch(call_id, leave)
+            await self._find(call_id).commands.dispatch(leave)
         except CommandRefused:  # the call is over, or the supervisor left before
             return
         log.warning("supervision ended: call %s: %s may hear it no more", call_id, order.by)
         await self._audit.record_ended(call_id, order)
 
-    async def _dispatch(self, call_id: str, order: CallCommand) -> Answer:
+    def _find(self, call_id: str) -> Call:
         call = self._calls.find(call_id)
         if call is None:
             raise CommandRefused("this call is over")
-        return await call.commands.dispatch(order)
+        return call
 
     async def _is_permitted(self, order: CallCommand) -> bool:
         """Whether the supervisor may. Raises OperationFailed without the database."""

@@ -103,6 +103,7 @@ class Supervision:
             return None
         self._mode = SupervisionMode.LEAVE
         self._changed.set()
+        self._call.on_supervisor_claimed()
         return replace(joined, stack=joined.stack.pop_all())
 
     async def end(self) -> None:
