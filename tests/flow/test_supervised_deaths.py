@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from callcenter.platform.core.caller_id import mask
 from callcenter.telephony.acd.rules.call_commands import (
     SUPERVISE,
     Answer,
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("each_death")
 
 NEXT = ""  #: the consultant whom the caller gets next
 SUPERVISOR, OTHER = "user:head", "user:other"
+OUTSIDE = "77012345678"
 ID = uuid4()  #: of whoever supervises
 MODES = ("listen", "whisper", "join")
 of_each_mode = pytest.mark.parametrize("mode", MODES)
@@ -109,7 +111,7 @@ async def supervised(*others: str, keys: str = STAYS) -> AsyncIterator[Supervise
 
     The first of the others is the supervisor.
     """
-    story = Story({"lang_choice": "0"}, consultants=[keys, *others])
+    story = Story({"lang_choice": "0"}, consultants=[keys, *others], network=[STAYS])
     telephony = SupervisedTelephony(story)
     call = telephony.call()
     serving = asyncio.create_task(inbound_call(call))
@@ -267,6 +269,51 @@ async def test_a_colleague_who_answers_gets_the_caller_before_a_supervisor(
         await talk.happens(CallEvent.SUPERVISION_ENDED)
         talk.legs[2].leaves(LegHungUp("hung up"))
     assert "kk/consultant_lost" not in talk.heard
+
+
+@pytest.mark.parametrize("leaves_by", ["death", "handing over"])
+async def test_a_joined_supervisor_stays_with_the_caller_beside_an_outsider(
+    leaves_by: str,
+) -> None:
+    async with supervised(STAYS, NEXT) as talk:
+        supervisor = await talk.begin("join")
+        await talk.command("call", to=OUTSIDE)
+        await talk.happens(CallEvent.THIRD_PARTY_ANSWERED)
+        outsider = talk.legs[2]
+        if leaves_by == "death":
+            await talk.legs[0].die()
+        else:
+            await talk.command("hand_over")
+        await talk.happens(CallEvent.TRANSFERRED)
+        assert {*talk.inside} >= {talk.telephony.leg, supervisor, outsider}
+        assert "recording" in talk.telephony.held
+        assert talk.states[-1].consultant == "412"
+        assert talk.states[-1].is_with([mask(f"+{OUTSIDE}")])
+        outsider.leaves(LegHungUp("hung up"))
+        await talk.happens(CallEvent.THIRD_PARTY_FAILED)
+        assert "kk/goodbye" not in talk.heard
+        supervisor.leaves(LegHungUp("hung up"))
+    assert CallEvent.LEFT_OUTSIDE not in talk.telephony.record.events
+    assert ("kk/consultant_lost" in talk.heard) is (leaves_by == "death")
+
+
+@pytest.mark.parametrize("leaves_by", ["death", "handing over"])
+@pytest.mark.parametrize("mode", ["listen", "whisper"])
+async def test_a_supervisor_hears_no_caller_who_is_left_outside(mode: str, leaves_by: str) -> None:
+    async with supervised(STAYS) as talk:
+        await talk.begin(mode)
+        await talk.command("call", to=OUTSIDE)
+        await talk.happens(CallEvent.THIRD_PARTY_ANSWERED)
+        if leaves_by == "death":
+            await talk.legs[0].die()
+        else:
+            await talk.command("hand_over")
+        await talk.happens(CallEvent.LEFT_OUTSIDE)
+        await talk.happens(CallEvent.SUPERVISION_ENDED)
+        assert "ear" not in talk.telephony.held
+        assert "recording" not in talk.telephony.held
+        talk.legs[2].leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(talk)
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,8 @@ def _conversation_changes(
         case CallEvent.CONNECTED:
             return {**_NO_THIRD_PARTY, "consultant": detail["consultant"]}
         case CallEvent.TRANSFERRED:
-            return {"consultant": detail["consultant"], "guest": "", "is_muted": False}
+            third_party = detail.get("number", "")
+            return {"consultant": detail["consultant"], "guest": third_party, "is_muted": False}
         case CallEvent.LEFT_OUTSIDE:
             return {"consultant": "", "guest": detail["number"]}
         case CallEvent.HELD | CallEvent.RESUMED:

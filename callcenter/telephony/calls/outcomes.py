@@ -35,7 +35,8 @@ class CallEvent(StrEnum):
     THIRD_PARTY_ANSWERED = "guest_answered"  #: talks with the consultant; detail as above
     THIRD_PARTY_FAILED = "guest_failed"  #: the caller is back; detail: why (left: was there)
     TOGETHER = "together"  #: caller, consultant and third party hear each other
-    TRANSFERRED = "transferred"  #: another consultant has the call; detail: consultant
+    #: another consultant has the call; detail: consultant, number of an external party beside
+    TRANSFERRED = "transferred"
     LEFT_OUTSIDE = "left_outside"  #: the caller is alone with an external party; detail: number
     SENT_BACK = "sent_back"  #: to the queue, by the consultant; detail: language
     CONSULTANT_LOST = "consultant_lost"  #: the consultant's telephone died; detail: consultant

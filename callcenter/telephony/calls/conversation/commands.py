@@ -166,17 +166,18 @@ async def _handle_consultant_left(
         case ConsultantParty() as third_party:
             await _transfer_to(talk, third_party)
             return None
-        case ExternalParty() as outside if await talk.recording.stop(is_final=False):
-            await _leave_with(talk, outside)
-            return None
         case None if talk.awaits_consultant:
             if is_dead:
                 talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
             return None
     if await _leave_to_supervisor(talk, is_lost=is_lost):
         return None
-    if not is_lost and talk.third_party is None:
-        return ConversationEnd.TALKED
+    match talk.third_party:
+        case ExternalParty() as outside if await talk.recording.stop(is_final=False):
+            await _leave_with(talk, outside)
+            return None
+        case None if not is_lost:
+            return ConversationEnd.TALKED
     talk.call.record.add_event(CallEvent.CONSULTANT_LOST, consultant=consultant.name)
     await talk.dismiss_third_party()
     return ConversationEnd.LOST
@@ -185,10 +186,11 @@ async def _handle_consultant_left(
 async def _leave_to_supervisor(talk: Conversation, *, is_lost: bool) -> bool:
     """Make a supervisor who has joined the consultant; False: none has.
 
-    A caller who `is_lost` is lost again when the supervisor hangs up before doing anything with
-    the call.
+    Supervision ends, an external party stays. A caller who `is_lost` is lost again when the
+    supervisor hangs up before doing anything with the call.
     """
-    await talk.dismiss_third_party()
+    if talk.third_party is None:
+        await talk.dismiss_third_party()  # who is only being called hears no caller unprepared
     supervisor = talk.claim_supervisor()
     if supervisor is None:
         return False
@@ -201,7 +203,8 @@ async def _leave_to_supervisor(talk: Conversation, *, is_lost: bool) -> bool:
 
 async def _transfer_to(talk: Conversation, party: ConsultantParty) -> None:
     await talk.transfer_to(party)
-    talk.call.record.add_event(CallEvent.TRANSFERRED, consultant=party.name)
+    beside = {} if talk.third_party is None else _party_detail(talk.third_party)
+    talk.call.record.add_event(CallEvent.TRANSFERRED, **(beside | {"consultant": party.name}))
 
 
 async def _leave_with(talk: Conversation, third_party: ExternalParty) -> None:
@@ -320,7 +323,8 @@ async def _hand_over(talk: Conversation, command: CallCommand) -> None:
             await _transfer_to(talk, third_party)
         case ExternalParty() as third_party:
             await _require_recording_stopped(talk)
-            await _leave_with(talk, third_party)
+            if not await _leave_to_supervisor(talk, is_lost=False):
+                await _leave_with(talk, third_party)
 
 
 async def _queue(talk: Conversation, command: CallCommand) -> ConversationEnd:

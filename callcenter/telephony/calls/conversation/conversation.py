@@ -52,7 +52,7 @@ class Conversation:
         self.consultant: ConsultantParty | None = consultant
         self.third_party: ThirdParty | None = None
         self.takeover_party: ConsultantParty | None = None  #: a supervisor who takes over
-        #: Gives the supervisor who speaks with both, if there is one, as the next consultant.
+        #: Ends supervision, and gives who speaks with both, if there is one, as next consultant.
         self.claim_supervisor: Callable[[], ConsultantParty | None] = _no_supervisor
         self.is_on_hold = False  #: the caller is
         self.is_held_by_telephone = False  #: whose hold button alone ends it
@@ -249,7 +249,9 @@ class Conversation:
 
     async def transfer_to(self, party: ConsultantParty) -> None:
         """Make an admitted party the consultant, with a recording of their own."""
-        previous, self.consultant, self.third_party = self.consultant, party, None
+        previous, self.consultant = self.consultant, party
+        if self.third_party is party:
+            self.third_party = None
         self.is_muted = self.is_held_by_telephone = self.is_left_to_supervisor = False
         self._commands.listen_to(party.leg)
         self.call.record.assign_consultant(party.person.id)

@@ -99,10 +99,10 @@ class Supervision:
         None: the caller hears none. Whoever claims hangs up.
         """
         joined, self._joined = self._joined, None
-        if joined is None:
-            return None
         self._mode = SupervisionMode.LEAVE
         self._changed.set()
+        if joined is None:
+            return None
         self._call.on_supervisor_claimed()
         return replace(joined, stack=joined.stack.pop_all())
 
