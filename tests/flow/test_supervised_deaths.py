@@ -225,6 +225,21 @@ async def test_a_held_caller_is_given_to_a_supervisor_who_joined() -> None:
     assert_heard_of_loss(talk)
 
 
+async def test_a_caller_left_to_a_holding_telephone_hears_music() -> None:
+    async with supervised(STAYS, NEXT) as talk:
+        supervisor = await talk.begin("join")
+        supervisor.press_hold(True)
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.HELD)
+        assert "music" in talk.telephony.held
+        assert talk.inside == [supervisor]
+        supervisor.press_hold(False)
+        await talk.happens(CallEvent.RESUMED)
+        assert {*talk.inside} == {talk.telephony.leg, supervisor}
+        supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_of_loss(talk)
+
+
 @pytest.mark.parametrize(
     ("what", "detail"),
     [("consult", {"to": "201"}), ("transfer", {"to": "201"}), ("ring_again", {})],

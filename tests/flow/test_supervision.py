@@ -1,4 +1,4 @@
-"""Supervision that starts while a conversation ends."""
+"""Supervision that starts while a conversation ends, and telephones of supervisors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,6 +19,7 @@ from callcenter.telephony.calls.conversation.conversation import Conversation
 from callcenter.telephony.calls.conversation.supervision import allow_supervision
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.calls.ports import NotAnswered
+from tests.flow.telephone_deaths import Telephone
 from tests.polling import until
 
 
@@ -61,6 +62,13 @@ async def test_no_telephone_is_rung_for_a_conversation_that_is_over() -> None:
     with pytest.raises(CommandRefused):
         await asks_again
     assert rung == ["412"]
+
+
+def test_a_channel_remembers_that_its_telephone_holds() -> None:
+    channel = Telephone().channel
+    for event, is_held in (("ChannelHold", True), ("ChannelUnhold", False)):
+        channel.handle({"type": event})
+        assert channel.is_held is is_held
 
 
 async def test_a_supervisor_gone_before_hearing_is_recorded_once() -> None:

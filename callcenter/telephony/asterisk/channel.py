@@ -79,6 +79,7 @@ class Channel:
         self.is_in_application = False  #: Asterisk has given it to us
         self.is_up = False  #: of an incoming channel: the dialplan has answered it
         self.was_ended = False  #: we have asked Asterisk to end it
+        self.is_held = False  #: the telephone holds it
         self.is_probed = False  #: the telephone was asked whether it knows of this call
         self.began_at = 0.0  #: of an incoming channel: epoch seconds by Asterisk's clock
         self._ari = ari
@@ -136,6 +137,7 @@ class Channel:
             self._keys.append(key)
 
     def _set_held(self, is_held: bool) -> None:
+        self.is_held = is_held
         for take in self._hold_listeners:
             take(is_held)
 

@@ -67,6 +67,10 @@ class Leg(Protocol):
     def connection_lost(self) -> bool:
         """Whether the leg ended without a hangup: the telephone or the network failed."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the telephone holds this leg."""
+
     async def answer(self) -> None:
         """Answer an incoming leg."""
 

@@ -74,6 +74,8 @@ class CommandQueue:
         self._interceptors.enter_context(leg.intercept_dtmf(on_key))
         self._interceptors.enter_context(leg.on_hold_change(on_hold))
         self._interceptors.enter_context(leg.on_transfer(on_transfer))
+        if leg.is_held:  # since before it was the consultant's
+            on_hold(True)
 
     def stop_listening(self) -> None:
         """Stop reading commands from keys."""
