@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from callcenter.platform.core.caller_id import mask
+from callcenter.telephony.acd.distributor import RedisReservation
 from callcenter.telephony.acd.rules.call_commands import (
     SUPERVISE,
     Answer,
@@ -38,11 +39,19 @@ of_each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 class SupervisedTelephony(SlowTelephony):
-    """Fake telephony in which the third leg may be slow."""
+    """Fake telephony in which the third leg is slow, and Redis may be."""
 
     def __init__(self, story: Story) -> None:
         super().__init__(story, slow=2)
         self.may_answer.set()
+        self.may_reserve = asyncio.Event()
+        self.may_reserve.set()
+
+    @asynccontextmanager
+    async def reserve(self, call_id: str, extension: str) -> AsyncIterator[RedisReservation]:
+        await self.may_reserve.wait()
+        async with super().reserve(call_id, extension) as reservation:
+            yield reservation
 
 
 @dataclass
@@ -358,6 +367,22 @@ async def test_a_claim_is_reported_once() -> None:
         await talk.happens(CallEvent.TRANSFERRED)
         supervisor.leaves(LegHungUp("hung up"))
     assert claims == ["claimed"]
+
+
+@of_each_mode
+async def test_an_ordered_takeover_outlives_the_consultant(mode: str) -> None:
+    """Also while Redis keeps the reservation of the supervisor waiting."""
+    async with supervised(STAYS) as talk:
+        supervisor = await talk.begin(mode)
+        talk.telephony.may_reserve.clear()
+        await talk.order("take_over")
+        await talk.happens(CallEvent.SUPERVISED, 2)
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.TRANSFERRED)
+        talk.telephony.may_reserve.set()
+        await until(lambda: "occupation" in talk.telephony.held, "the supervisor is reserved")
+        supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(talk)
 
 
 async def test_a_supervisor_who_took_over_dies_as_a_consultant() -> None:

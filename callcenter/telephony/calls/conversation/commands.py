@@ -354,6 +354,7 @@ async def _take_over(talk: Conversation, _command: CallCommand) -> None:
         raise CommandRefused("no supervisor is there to take over")
     await talk.dismiss_third_party()
     await _transfer_to(talk, taker)
+    await reserve_supervisor(talk.call, taker)
 
 
 async def _record(talk: Conversation, _command: CallCommand) -> None:

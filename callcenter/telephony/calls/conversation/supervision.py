@@ -161,7 +161,6 @@ class Supervision:
         """Transfer the call to the supervisor, who is hung up with it."""
         self._record_mode(SupervisionMode.TAKE_OVER, taker.name)
         try:
-            await reserve_supervisor(self._call, taker)
             await self._talk.request_takeover(taker)
         finally:
             if self._talk.consultant is not taker:
@@ -185,7 +184,10 @@ class Supervision:
 
 
 async def reserve_supervisor(call: Call, taker: ConsultantParty) -> None:
-    """Reserve a supervisor who has a call now, unless signed out: then there are no offers."""
+    """Reserve a supervisor who has a call now, unless signed out: then there are no offers.
+
+    It comes after the transfer: without Redis it takes seconds.
+    """
     with suppress(InvalidRequest, OperationFailed):
         reservation = call.distributor.reserve(call.next_place_id(), taker.name)
         (await taker.stack.enter_async_context(reservation)).has_talked = True
