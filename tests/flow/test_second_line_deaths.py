@@ -21,7 +21,7 @@ from tests.flow.fake_telephony import FakeTelephony, SlowTelephony
 from tests.flow.legs import STAYS, FakeLeg
 from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
-from tests.polling import until
+from tests.polling import LIMIT, until
 
 pytestmark = pytest.mark.usefixtures("each_death", "_quick")
 
@@ -80,6 +80,8 @@ class TwoLines:
 
     telephony: SlowTelephony
     second: SecondLeg
+    #: What serves the second line.
+    serving: asyncio.Task[bool] = field(init=False)
     joined: list[Leg] = field(default_factory=list)  #: the second line, once it is connected
 
     @property
@@ -89,6 +91,11 @@ class TwoLines:
     @property
     def third_party(self) -> FakeLeg:
         return self.telephony.called[1]
+
+    @property
+    def has_third_party(self) -> bool:
+        """Whether one is there, or is being called, beside the first line."""
+        return self.telephony.held.count("leg") == 2
 
     async def happens(self, event: CallEvent) -> None:
         await until(lambda: event in self.telephony.record.events, f"{event} is recorded")
@@ -120,11 +127,16 @@ class TwoLines:
 
 @asynccontextmanager
 async def two_lines(
-    dialled: str = COLLEAGUE, *, rings: bool = False, others: tuple[str, ...] = ()
+    dialled: str = COLLEAGUE,
+    *,
+    rings: bool = False,
+    holds: bool = True,
+    others: tuple[str, ...] = (),
 ) -> AsyncIterator[TwoLines]:
     """A third party answers the second line, or rings; at the end all is over.
 
-    `others` are consultants who are rung later.
+    The telephone `holds` its first line, if it tells so. `others` are consultants who are rung
+    later.
     """
     third_party = (STAYS,) if dialled == COLLEAGUE else ()
     consultants = [STAYS, *third_party, *others]
@@ -141,13 +153,18 @@ async def two_lines(
         return False
 
     await until(takes_commands, "the conversation takes commands")
-    consulting = asyncio.create_task(lines.second_line(call).serve(cast(Any, lines.second)))
+    if holds:
+        lines.first.press_hold(True)
+        await lines.happens(CallEvent.HELD)
+    consulting = lines.second_line(call).serve(cast(Any, lines.second))
+    lines.serving = asyncio.create_task(consulting)
     await until(lambda: len(telephony.called) == 2, "the third party is rung")
     if not rings:
         telephony.may_answer.set()
         await until(lambda: lines.joined, "the second line is connected")
     yield lines
-    assert await consulting
+    await asyncio.wait((lines.serving,))
+    assert lines.serving.cancelled() or lines.serving.result()
     assert await serving == Outcome.TALKED
     assert_nothing_left(telephony)
 
@@ -216,10 +233,56 @@ async def test_a_second_line_that_dies_alone_gives_the_caller_back(
     monkeypatch.setattr(second_line, "OTHER_LINE_LIMIT", 0.02)
     async with two_lines(rings=rings) as lines:
         await lines.die((SECOND,))
+        await until(lambda: not lines.has_third_party, "the third party is let go")
+        lines.first.press_hold(False)
         await lines.happens(CallEvent.RESUMED)
         lines.first.leaves(LegHungUp("hung up"))
     assert_heard_no_loss(lines)
     assert CallEvent.TRANSFERRED not in lines.telephony.record.events
+
+
+@pytest.mark.parametrize("rings", [True, False], ids=["ringing", "connected"])
+async def test_resuming_the_first_line_brings_the_caller_back_at_once(
+    monkeypatch: pytest.MonkeyPatch, rings: bool
+) -> None:
+    monkeypatch.setattr(second_line, "OTHER_LINE_LIMIT", 10 * LIMIT)
+    async with two_lines(rings=rings) as lines:
+        await lines.die((SECOND,))
+        lines.first.press_hold(False)
+        await lines.happens(CallEvent.RESUMED)
+        assert not lines.has_third_party
+        lines.first.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(lines)
+
+
+async def test_a_telephone_that_never_held_proves_nothing_by_that() -> None:
+    async with two_lines(holds=False) as lines:
+        await lines.die((SECOND, FIRST))
+        await lines.happens(CallEvent.TRANSFERRED)
+        lines.third_party.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(lines)
+
+
+async def test_a_controller_that_stops_gives_the_caller_back() -> None:
+    async with two_lines() as lines:
+        await lines.die((SECOND,))
+        lines.serving.cancel()
+        await until(lambda: not lines.has_third_party, "the third party is let go")
+        lines.first.press_hold(False)
+        await lines.happens(CallEvent.RESUMED)
+        lines.first.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(lines)
+
+
+async def test_a_controller_that_stops_leaves_a_transferred_caller_alone() -> None:
+    async with two_lines() as lines:
+        await lines.die((SECOND, FIRST))
+        lines.serving.cancel()
+        await lines.happens(CallEvent.TRANSFERRED)
+        await asyncio.wait((lines.serving,))
+        assert lines.telephony.held.count("leg") == 1
+        lines.third_party.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(lines)
 
 
 async def test_a_first_line_that_dies_alone_ends_the_second() -> None:
@@ -234,6 +297,8 @@ async def test_a_first_line_that_dies_alone_ends_the_second() -> None:
 async def test_a_dead_colleague_leaves_the_caller_to_the_first_line() -> None:
     async with two_lines() as lines:
         await lines.third_party.die()
+        await lines.happens(CallEvent.THIRD_PARTY_FAILED)
+        lines.first.press_hold(False)
         await lines.happens(CallEvent.RESUMED)
         await until(lambda: lines.second.is_gone, "the second line is hung up")
         lines.first.leaves(LegHungUp("hung up"))

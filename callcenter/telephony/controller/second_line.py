@@ -62,11 +62,12 @@ class SecondLine:
         is_consultant = self._distributor.find_consultant(channel.dialled) is not None
         what = "consult" if is_consultant else "call"
         try:
-            await self._ask(call, what, to=channel.dialled)
+            begun = await self._ask(call, what, to=channel.dialled)
         except CallcenterError as exc:
             log.warning("third party refused: consultant %s: %s", call.consultant, exc)
             await self._play(channel, "duty_refused")
             return
+        is_first_held = begun.get("telephone") == "holds"
         try:
             await channel.answer()
             async with channel.ringing():
@@ -78,24 +79,34 @@ class SecondLine:
                 await self._wait_while("here", channel, call)
         finally:
             if channel.is_gone:
-                await self._end_consultation(channel, call)
+                await self._end_consultation(channel, call, is_first_held=is_first_held)
 
-    async def _end_consultation(self, channel: Channel, call: ActiveCallRef) -> None:
+    async def _end_consultation(
+        self, channel: Channel, call: ActiveCallRef, *, is_first_held: bool
+    ) -> None:
         """Give the caller back to the consultant, who hung up on the third party.
 
         A telephone that died takes its first line with it, some seconds later: the caller goes on
-        with the third party then, which is left where it is until that is clear.
+        with the third party then, which is left where it is until that is clear. Also when this is
+        cancelled: the conversation refuses if it is another consultant's by then.
         """
-        if channel.connection_lost:
-            await self._wait_for_first_line(call)
-        with suppress(CallcenterError):
-            await asyncio.shield(self._ask(call, "back"))
+        try:
+            if channel.connection_lost:
+                await self._wait_for_first_line(call, is_held=is_first_held)
+        finally:
+            with suppress(CallcenterError):
+                await asyncio.shield(self._ask(call, "back"))
 
-    async def _wait_for_first_line(self, call: ActiveCallRef) -> None:
-        """Return once the first line has ended too, or lives for longer than the second."""
+    async def _wait_for_first_line(self, call: ActiveCallRef, *, is_held: bool) -> None:
+        """Return once the first line has ended too, or it is clear that it lives.
+
+        It does when it lives for longer than the second, or when the telephone that held it has
+        resumed it.
+        """
         ends_at = time.monotonic() + OTHER_LINE_LIMIT
-        while await self._third_party_state(call) != "none":
-            if time.monotonic() > ends_at:
+        while time.monotonic() <= ends_at:
+            state = await self._state(call)
+            if state["guest"] == "none" or (is_held and state.get("telephone") == "talks"):
                 return
             await asyncio.sleep(POLL_INTERVAL)
 
@@ -104,19 +115,19 @@ class SecondLine:
 
         Raises LegHungUp when the second line hung up.
         """
-        while (state_now := await self._third_party_state(call)) == state:
+        while (state_now := (await self._state(call))["guest"]) == state:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_INTERVAL):
                     await channel.wait_hangup()
                     raise LegHungUp(f"channel {channel.id} hung up")
         return state_now
 
-    async def _third_party_state(self, call: ActiveCallRef) -> str:
-        """Return the state of the third party."""
+    async def _state(self, call: ActiveCallRef) -> dict[str, str]:
+        """Return the state of the conversation (`Conversation.state`)."""
         try:
-            return (await self._ask(call, "status"))["guest"]
+            return await self._ask(call, "status")
         except CallcenterError:  # the conversation is over, or another consultant's
-            return "none"
+            return {"guest": "none"}
 
     async def _ask(self, call: ActiveCallRef, what: str, **detail: str) -> dict[str, str]:
         command = CallCommand(what, "self", {"how": "telephone", **detail})

@@ -368,6 +368,7 @@ class Conversation:
             "caller": "aside" if self.is_on_hold else "here",
             "muted": "yes" if self.is_muted else "no",
             "guest": self._third_party_state(),
+            "telephone": "holds" if self.is_held_by_telephone else "talks",
             "urgent": self.call.urgencies[-1].value if self.call.urgencies else "",
             "keys": " ".join(self.call.keys_seen),
             "heard": self.caller_audio.heard.value,
