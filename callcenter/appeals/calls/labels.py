@@ -30,7 +30,7 @@ OUTCOMES = {
     "blocked": N_("Turned away, the number is blocked"),
     "not_reached": N_("The called party did not answer"),
     "declined": N_("The person who answered declined the call"),
-    "given_up": N_("Given up before an answer"),
+    "given_up": N_("Given up before the conversation"),
     "received": N_("Received in writing or in person"),
     "lost_to_a_fault": N_("Lost to a fault"),
 }
