@@ -19,7 +19,9 @@ from callcenter.telephony.asterisk.config.renderer import (
     compose,
     configuration_lock,
     is_reload_due,
+    note_reload,
     write,
+    write_accounts,
 )
 from tests.rendered.given import ACCOUNTS, PROGRAM, SECRETS
 
@@ -126,6 +128,15 @@ async def test_an_asterisk_that_is_gone_is_no_error(settings: Settings) -> None:
     assert "pjsip.conf" in await apply(settings, ACCOUNTS, reload=True)
     assert not is_reload_due(settings)  # it reads them when it starts
     await apply(settings, ACCOUNTS[:1], reload=False)
+    assert is_reload_due(settings)
+
+
+async def test_accounts_that_are_as_before_again_are_read_anew(settings: Settings) -> None:
+    await apply(settings, ACCOUNTS, reload=False)
+    note_reload(settings)
+    assert not is_reload_due(settings)
+    write_accounts(settings, ACCOUNTS[:1])  # a reload may read these, and its answer be lost
+    write_accounts(settings, ACCOUNTS)
     assert is_reload_due(settings)
 
 

@@ -410,6 +410,10 @@ def _read(path: Path) -> str | None:
 
 def _write(target: Path, files: Mapping[str, str]) -> list[str]:
     changed = [name for name, text in files.items() if _read(target / name) != text]
+    if any(map(is_of_accounts, changed)):
+        # From now on nobody knows what Asterisk has read, also when they are as before again: it
+        # starts, or a reload whose answer is lost reads them, at any moment in between.
+        (target / ACCOUNTS / READ_SUM).unlink(missing_ok=True)
     for name in changed:
         _replace(target / name, files[name])
     return changed
