@@ -180,7 +180,10 @@ def _is_without_leg(row: RegisteredCall) -> bool:
 
 
 def _find_nearest(call: CelCall, rows: Sequence[RegisteredCall]) -> RegisteredCall | None:
-    """The row that may be a call and began nearest to it; `rows` are ordered by their beginning."""
+    """The row that may be this call and began nearest to it.
+
+    `rows` are ordered by their beginning.
+    """
     since, until = call.began_at - ORIGINATE_TIMEOUT - TOLERANCE, call.began_at + TOLERANCE
     near = rows[bisect_left(rows, since, key=_BEGAN_AT) : bisect_right(rows, until, key=_BEGAN_AT)]
     possible = [row for row in near if call.began_at <= (row.ended_at or until) + TOLERANCE]
