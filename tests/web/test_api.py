@@ -177,7 +177,7 @@ async def test_an_error_that_nobody_foresaw_is_reported_without_its_inside(
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(app.state.site.templates, "get_template", break_down)
-    monkeypatch.setattr("callcenter.appeals.calls.api.newest", break_down)
+    monkeypatch.setattr("callcenter.appeals.calls.queries.newest", break_down)
     answer = await head.get("/api/v1/appeals")
     assert (answer.status_code, answer.headers["content-type"]) == (
         500,
