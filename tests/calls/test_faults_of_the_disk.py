@@ -96,5 +96,6 @@ async def test_on_a_full_disk_callers_are_served_and_marked_unrecorded(
     spoiled, never = [
         await call_center.moments(await call_center.appeal(n)) for n in (first, second)
     ]
-    assert spoiled.count(CallEvent.RECORDING_FAILED) == 1
+    assert spoiled.count(CallEvent.RECORDING_FAILED) == spoiled.count(CallEvent.ALERTED) == 1
+    assert never.count(CallEvent.ALERTED) == 1
     assert CallEvent.RECORDING_STARTED not in never

@@ -47,7 +47,9 @@ async def test_an_urgent_caller_stays_where_others_go_to_1414(
     assert (await call_center.appeal(other)).outcome == Outcome.REDIRECTED
     stayed = await call_center.appeal(urgent)
     assert stayed.outcome == Outcome.LEFT_RINGING
-    assert CallEvent.REDIRECT_NOTICE not in await call_center.moments(stayed)
+    moments = await call_center.moments(stayed)
+    assert CallEvent.REDIRECT_NOTICE not in moments
+    assert CallEvent.ALERTED in moments
 
 
 async def test_any_key_keeps_an_urgent_caller_silence_leads_to_1414(

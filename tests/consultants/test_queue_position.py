@@ -172,11 +172,11 @@ async def test_an_overdue_callback_alerts_once_however_many_see_it(
 async def test_an_urgent_caller_who_waits_alerts_once_in_five_minutes(
     redis: Redis, monitor: RedisQueueMonitor
 ) -> None:
-    for call in ("one", "two", "one"):
-        await monitor.alert_urgent_waiting(call, "kk")
+    answers = [await monitor.alert_urgent_waiting(call, "kk") for call in ("one", "two", "one")]
+    assert answers == [True, True, False]
     alerts = await redis.lrange("desk:alarms", 0, -1)
     assert len(alerts) == 2
-    assert 0 < await redis.ttl("desk:alarmed:urgent:one") <= URGENT_ALERT_INTERVAL
+    assert 0 < await redis.ttl("desk:alarmed:urgent_waits:one") <= URGENT_ALERT_INTERVAL
     [group] = await read_open_alerts(redis)
     labels = WallboardLabels(Translator("ru")).alert(group)
     assert "не может говорить и ждёт консультанта, язык: Казахский" in labels

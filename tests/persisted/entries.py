@@ -35,7 +35,7 @@ def later(seconds: float) -> datetime:
 
 
 #: Not known to the version that wrote the spool.
-NEWER_EVENTS = {CallEvent.RECORDING_EMPTY, CallEvent.REFUSED}
+NEWER_EVENTS = {CallEvent.ALERTED, CallEvent.RECORDING_EMPTY, CallEvent.REFUSED}
 
 ENTRIES: tuple[Entry, ...] = (
     CallOpened(APPEAL, "1764230400.1", parse_caller_id("+77010000001"), AT),

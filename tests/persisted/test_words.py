@@ -42,7 +42,7 @@ OFFERED_BY_ROOMS = {
 ADDED = {
     "callcenter.demands.matching.Caution": {"empty"},
     "callcenter.ledger.differences.Kind": {"call not ended", "recording not ended"},
-    "callcenter.line.outcomes.Moment": {"recording_empty", "refused"},
+    "callcenter.line.outcomes.Moment": {"alerted", "recording_empty", "refused"},
     "callcenter.promises.states.State": {"unwanted"},
 }
 #: A version before listens on them, and triggers of the database notify.

@@ -18,14 +18,12 @@ class _Call:
 
     def __init__(self) -> None:
         self.leg, self.record = SimpleNamespace(id="leg"), object()
-        self.consultant_language = "kk"
-        self.queue = SimpleNamespace(alert_not_recorded=self._alert)
         self.is_marked, self.on_recording_lost = asyncio.Event(), self._mark
 
     def _mark(self, _why: str) -> None:
         self.is_marked.set()
 
-    async def _alert(self, *_: str) -> None:
+    async def alert_not_recorded(self) -> None:
         """Tell supervisors."""
 
 

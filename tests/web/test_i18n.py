@@ -35,6 +35,7 @@ from callcenter.platform.core.i18n import (
 )
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.telephony.acd.rules.call_alerts import CallAlert
 from callcenter.telephony.calls.inbound.menu import MenuChoice
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
 from tests.demands.conftest import OFFICER, demand_form
@@ -99,6 +100,7 @@ def test_every_moment_outcome_and_choice_has_words() -> None:
     assert set(labels.EVENTS) == {moment.value for moment in CallEvent}
     assert set(labels.OUTCOMES) == {outcome.value for outcome in Outcome}
     assert set(labels.URGENCIES) == {urgency.value for urgency in Urgency}
+    assert set(labels.ALERTS) == {alert.value for alert in CallAlert}
     assert set(labels.CHOICES) == {*(wish.value for wish in MenuChoice), "callback", "message"}
 
 

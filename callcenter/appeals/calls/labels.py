@@ -59,6 +59,7 @@ EVENTS = {
     "recording_stopped": N_("Recording stopped"),
     "recording_empty": N_("Neither side sent any sound: there is nothing recorded"),
     "recording_failed": N_("Recording failed"),
+    "alerted": N_("The supervisors were alerted"),
     "callback_promised": N_("A callback was promised"),
     "callback_not_asked": N_("The caller did not say that calling back is safe"),
     "callback_calling": N_("Calling back as promised"),
@@ -147,6 +148,12 @@ REASONS = {
     "not_understood": N_("it was not understood"),
     "no_room": N_("no room for another call"),
     "switch_failed": N_("a fault of the exchange"),
+}
+
+#: By the kind of alert.
+ALERTS = {
+    "urgent_waits": N_("the caller waits for long"),
+    "not_recorded": N_("the conversation is perhaps not recorded"),
 }
 
 #: Of events of versions before dispositions.
@@ -240,6 +247,7 @@ class AppealLabels:
             self._label(MODES, detail.get("mode")),
             name_of(str(detail.get("by", ""))),
             self._label(REASONS, detail.get("why")),
+            self._label(ALERTS, str(detail.get("raises", "")).partition(":")[0]),
             self._label(MANNERS, detail.get("how")),
             self.words(N_("cut short by a key")) if detail.get("whole") is False else "",
         ]

@@ -3,6 +3,7 @@
 from callcenter.platform.core.errors import N_
 from callcenter.platform.monitoring.alerts import AlertKind
 from callcenter.platform.monitoring.severity import AlertOwner, AlertSeverity
+from callcenter.telephony.acd.rules.call_alerts import CallAlert
 
 NOBODY_SIGNED_IN = AlertKind(
     "nobody_signed_in",
@@ -10,13 +11,13 @@ NOBODY_SIGNED_IN = AlertKind(
     path="/live/queue",
 )
 URGENT_WAITS = AlertKind(
-    "urgent_waits",
+    CallAlert.URGENT_WAITS.value,
     N_("Somebody in danger, or who cannot speak, waits for a consultant, the language:"),
     AlertSeverity.CRITICAL,
     path="/live/queue",
 )
 NOT_RECORDED = AlertKind(
-    "not_recorded",
+    CallAlert.NOT_RECORDED.value,
     N_("A conversation is perhaps not recorded, its language:"),
     AlertSeverity.CRITICAL,
 )

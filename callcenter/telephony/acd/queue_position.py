@@ -24,6 +24,7 @@ from callcenter.telephony.acd.alerts import (
     URGENT_MESSAGE,
     URGENT_WAITS,
 )
+from callcenter.telephony.acd.rules.call_alerts import CallAlert
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,10 @@ class RedisQueueMonitor:
         log.error("no consultant signed in: call %s waits for language %s", call_id, language)
         await _send_alert(raise_alert(self._redis, NOBODY_SIGNED_IN, language))
 
-    async def alert_urgent_waiting(self, call_id: str, language: str) -> None:
+    async def alert_urgent_waiting(self, call_id: str, language: str) -> bool | None:
         """Alert supervisors, every five minutes per call: an urgent caller waits too long.
 
+        False when they were alerted less than five minutes ago, None when Redis did not answer.
         Logged in any case; never raises.
         """
         log.error("urgent caller waits: call %s, language %s", call_id, language)
@@ -81,10 +83,10 @@ class RedisQueueMonitor:
             self._redis,
             URGENT_WAITS,
             language,
-            f"urgent:{call_id}",
+            CallAlert.URGENT_WAITS.id_of(call_id),
             within=URGENT_ALERT_INTERVAL,
         )
-        await _send_alert(alert)
+        return await _send_alert(alert)
 
     async def alert_not_recorded(self, call_id: str, language: str) -> None:
         """Alert supervisors: the recording of this conversation is unconfirmed.
@@ -92,7 +94,7 @@ class RedisQueueMonitor:
         Logged in any case; never raises.
         """
         log.error("recording unconfirmed: call %s", call_id)
-        about = f"not_recorded:{call_id}"
+        about = CallAlert.NOT_RECORDED.id_of(call_id)
         await _send_alert(raise_alert(self._redis, NOT_RECORDED, language, about))
 
     async def alert_recording_restored(self, call_id: str, language: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from callcenter.telephony.acd.rules.call_alerts import CallAlert
 from callcenter.telephony.acd.rules.call_commands import CommandRouter
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
 from callcenter.telephony.calls.ports import (
@@ -178,6 +179,23 @@ class Call:
             self.record.add_event(CallEvent.URGENT, reason=why.value)
             self.record.set_urgencies(self.urgencies)
             self.urgent.set()
+
+    async def alert_urgent_waiting(self) -> None:
+        """Alert supervisors, not too often, that this urgent caller waits for too long."""
+        is_new = await self.queue.alert_urgent_waiting(self.leg.id, self.consultant_language)
+        if is_new is not False:
+            self._record_alert(CallAlert.URGENT_WAITS)
+
+    async def alert_not_recorded(self) -> None:
+        """Alert supervisors that this conversation is perhaps not recorded."""
+        self._record_alert(CallAlert.NOT_RECORDED)
+        await self.queue.alert_not_recorded(self.leg.id, self.consultant_language)
+
+    def _record_alert(self, alert: CallAlert) -> None:
+        """Record an alert on the appeal, from which the worker raises it where Redis lost it."""
+        self.record.add_event(
+            CallEvent.ALERTED, raises=alert.id_of(self.leg.id), language=self.consultant_language
+        )
 
 
 async def while_connected(leg: Leg, work: Coroutine[Any, Any, T]) -> T:

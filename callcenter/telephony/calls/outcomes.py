@@ -46,6 +46,7 @@ class CallEvent(StrEnum):
     RECORDING_STOPPED = "recording_stopped"  #: confirmed; detail: recording
     RECORDING_EMPTY = "recording_empty"  #: neither side sent a packet; detail: recording
     RECORDING_FAILED = "recording_failed"  #: no confirmation; detail: why
+    ALERTED = "alerted"  #: supervisors were; detail: raises (id of the alert), language
     CALLBACK_PROMISED = "callback_promised"  #: stored, then the caller was told; detail: number
     CALLBACK_NOT_ASKED = "callback_not_asked"  #: the caller did not confirm that calling is safe
     CALLBACK_CALLING = "callback_calling"  #: the number is being called; detail: attempt

@@ -328,8 +328,11 @@ class QueueMonitor(Protocol):
     async def alert_nobody_signed_in(self, call_id: str, language: str) -> None:
         """Alert supervisors: no consultant who speaks `language` is signed in for this call."""
 
-    async def alert_urgent_waiting(self, call_id: str, language: str) -> None:
-        """Alert supervisors: an urgent caller waits for too long."""
+    async def alert_urgent_waiting(self, call_id: str, language: str) -> bool | None:
+        """Alert supervisors: an urgent caller waits for too long.
+
+        False when they were alerted lately, None when that is not certain.
+        """
 
     async def alert_not_recorded(self, call_id: str, language: str) -> None:
         """Alert supervisors: the recording of this conversation is unconfirmed."""

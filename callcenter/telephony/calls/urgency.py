@@ -126,7 +126,7 @@ async def alert_supervisors_periodically(call: Call) -> None:
     """
     while call.urgencies:
         await asyncio.sleep(call.times.urgent_alarm)
-        await call.queue.alert_urgent_waiting(call.leg.id, call.consultant_language)
+        await call.alert_urgent_waiting()
 
 
 def opening_prompt(call: Call) -> str:

@@ -80,4 +80,4 @@ class DiskMonitor:
         for call in list(self._calls):
             if call.on_recording_lost is not None:
                 call.on_recording_lost("no room on the disk")
-                await call.queue.alert_not_recorded(call.leg.id, call.consultant_language)
+                await call.alert_not_recorded()

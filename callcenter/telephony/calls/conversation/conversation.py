@@ -270,7 +270,7 @@ class Conversation:
         if not await self.recording.start(consultant.person):
             await asyncio.gather(  # neither waits for the other
                 self.play_to_consultant("not_recorded"),
-                self.call.queue.alert_not_recorded(self.call.leg.id, self.call.consultant_language),
+                self.call.alert_not_recorded(),
             )
             if self._recording_retry is not None:
                 self._recording_retry.cancel()
