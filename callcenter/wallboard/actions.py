@@ -11,7 +11,7 @@ class WallboardAction(Action):
     SUPERVISED = "web:conversation:supervised", N_("Conversation joined by a supervisor")
     #: subject: language or all; detail: minutes, reason
     QUEUE_HELD_BACK = "web:queue:held_back", N_("Queue held back")
-    #: detail: kind, language, raised_at, alerts
+    #: detail: kind, language, raised_at, alerts; covers (ids) of critical ones
     ALARM_ACKNOWLEDGED = "web:alarm:acknowledged", N_("Alarm acknowledged")
     #: by who sees to it; detail: the same
     ALERT_TAKEN = "web:alarm:taken", N_("Alarm taken")

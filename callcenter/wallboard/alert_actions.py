@@ -15,7 +15,7 @@ from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.monitoring.alerts import close_alerts, take_alerts
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.wallboard.actions import WallboardAction
-from callcenter.wallboard.rules import Acknowledgement, AlertGroup
+from callcenter.wallboard.rules import COVERS_SEPARATOR, Acknowledgement, AlertGroup
 from callcenter.wallboard.store import read_open_alerts
 
 REDIS_TIMEOUT = 2.0  # seconds for Redis to answer
@@ -39,12 +39,14 @@ async def acknowledge_alert(
     """Acknowledge the alerts of a group up to the newest `seen`: they leave the board.
 
     The audit log says who saw them; one that was raised meanwhile stays, for nobody acknowledges
-    danger unseen. Raises AlertNotOpen, Forbidden (of another owner), DependencyUnavailable. After a
-    fault in between they are open still.
+    danger unseen. The entry names the critical ones, so that no loss of Redis brings them back.
+    Raises AlertNotOpen, Forbidden (of another owner), DependencyUnavailable. After a fault in
+    between they are open still.
     """
     group, alerts = await _find_own(redis, actor, group_id, seen)
+    covers = {"covers": COVERS_SEPARATOR.join(alerts)} if group.is_critical else {}
     async with unit_of_work(engine) as connection:
-        await _audit(connection, actor, WallboardAction.ALARM_ACKNOWLEDGED, group, alerts)
+        await _audit(connection, actor, WallboardAction.ALARM_ACKNOWLEDGED, group, alerts, **covers)
     async with _redis_answers():
         await close_alerts(redis, alerts)
 
@@ -83,6 +85,7 @@ async def _audit(
     action: WallboardAction,
     group: AlertGroup,
     alerts: Mapping[str, float],
+    **more: str,
 ) -> None:
     await audit_action(
         connection,
@@ -94,6 +97,7 @@ async def _audit(
             "language": group.language,
             "raised_at": datetime.fromtimestamp(round(min(alerts.values())), UTC).isoformat(),
             "alerts": len(alerts),
+            **more,
         },
     )
 

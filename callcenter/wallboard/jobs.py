@@ -1,4 +1,4 @@
-"""Jobs of the wallboard: alert supervisors when no caller is answered, or none comes."""
+"""Jobs of the wallboard: alerts that no caller is answered, or none comes, and lost alerts."""
 
 import asyncio
 import logging
@@ -8,19 +8,28 @@ from procrastinate import JobContext
 from redis.asyncio import Redis
 
 from callcenter.appeals.calls.statistics import count_in_earlier_weeks, find_last_call_at
+from callcenter.platform.core.registry import offers
 from callcenter.platform.core.timezone import ZONE
-from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
+from callcenter.platform.monitoring.alerts import (
+    OPEN,
+    AlertKind,
+    close_settled,
+    raise_alert,
+    raise_alert_once,
+)
+from callcenter.platform.monitoring.severity import AlertSeverity
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources, jobs, tools_of
 from callcenter.platform.storage.redis import open_redis
 from callcenter.telephony.calls.journal.spool import last_spooled_at
 from callcenter.wallboard.alerts import LINE_SILENT, NONE_ANSWERED
 from callcenter.wallboard.rules import is_line_silent
-from callcenter.wallboard.store import none_answered
+from callcenter.wallboard.store import list_unacknowledged, none_answered
 
 log = logging.getLogger(__name__)
 
 WEEK, COMPARED_WEEKS = timedelta(weeks=1), 8
+RESTORED_WITHIN = timedelta(days=30)  #: older alerts are not raised again
 REPEAT_AFTER = 600  # seconds after which the alert is raised once more while it lasts
 
 
@@ -60,11 +69,30 @@ async def alert_of_silence(tools: WorkerResources, redis: Redis, now: datetime) 
         await raise_alert_once(redis, LINE_SILENT, "", f"{LINE_SILENT.key}:{said}")
 
 
+async def restore_alerts(tools: WorkerResources, redis: Redis, now: datetime) -> None:
+    """Raise again, with their old times, the alerts that nobody acknowledged and Redis has lost.
+
+    It was emptied, came back old, or did not answer when they were raised. It is read before the
+    log, which knows what was acknowledged and closed by then. Raises as `alert_of_unanswered` does.
+    """
+    opened = {str(each) for each in await redis.hkeys(OPEN)}
+    async with unit_of_work(tools.engine) as connection:
+        unacknowledged = await list_unacknowledged(connection, now - RESTORED_WITHIN, now)
+    kinds = {kind.key: kind for kind in offers(AlertKind)}
+    for alert in unacknowledged:
+        if alert.id not in opened:
+            log.error("alert restored: %s", alert.id)
+            unknown = AlertKind(alert.kind, "", AlertSeverity.CRITICAL)  # another version raised it
+            kind = kinds.get(alert.kind, unknown)
+            await raise_alert(redis, kind, alert.language, alert.id, alert.at.timestamp())
+
+
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name="live.alarm", pass_context=True, queueing_lock="live.alarm")
 async def alert_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """`alert_of_unanswered` and `alert_of_silence` every minute."""
+    """`restore_alerts`, `alert_of_unanswered` and `alert_of_silence` every minute."""
     tools = tools_of(context)
     async with open_redis(tools.settings) as redis:
+        await restore_alerts(tools, redis, datetime.now(UTC))
         await alert_of_unanswered(tools, redis, datetime.now(UTC))
         await alert_of_silence(tools, redis, datetime.now(UTC))

@@ -5,7 +5,7 @@ Times are in seconds, moments in epoch seconds. Unread values are None, never a 
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median_low
@@ -22,6 +22,7 @@ from callcenter.telephony.acd.paused_queues import QueuePause
 ABANDONED = ("left_waiting", "left_ringing")  #: outcomes of callers who gave up waiting
 #: A line without calls is silent at the earliest after this, by as many weeks and calls at least.
 LEAST_SILENCE, LEAST_WEEKS, USUAL_CALLS = timedelta(minutes=15), 4, 20
+COVERS_SEPARATOR = "\n"  #: of the ids of alerts in the audit entry of an acknowledgement
 BAR, BARS = 10, 60  #: the picture of the last ten minutes: seconds of one bar, and their number
 
 #: Groups of consultants as a supervisor counts them, by the result of `why_no_calls`.
@@ -103,6 +104,34 @@ class Acknowledgement:
     language: str
     by: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlert:
+    """An alert that the register or the audit log keeps; its id begins with the key of its kind."""
+
+    id: str
+    language: str
+    at: datetime
+
+    @property
+    def kind(self) -> str:
+        """The key of its kind."""
+        return self.id.partition(":")[0]
+
+
+def find_unacknowledged(
+    raised: Iterable[RaisedAlert], covered: Mapping[str, datetime]
+) -> list[RaisedAlert]:
+    """The alerts raised after their newest acknowledgement, each as it was raised first.
+
+    `covered` has the times of the newest acknowledgements, by the ids that they cover.
+    """
+    found: dict[str, RaisedAlert] = {}
+    for each in sorted(raised, key=lambda alert: alert.at):
+        if each.id not in covered or each.at > covered[each.id]:
+            found.setdefault(each.id, each)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,12 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls import dropped_calls, statistics
+from callcenter.appeals.calls import store as appeals
 from callcenter.consultants import store as consultants
 from callcenter.consultants.presence import PresenceService
 from callcenter.consultants.state_history import pause_reasons
+from callcenter.platform.audit.queries import list_of_alerts
+from callcenter.platform.audit.rules.hash_chain import Entry
 from callcenter.platform.core.caller_id import mask
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.monitoring.alerts import MAX_ALERTS, OPEN, TAKEN
@@ -21,14 +24,18 @@ from callcenter.telephony.callbacks import queries as callbacks
 from callcenter.telephony.reconciliation.store import sum_refused
 from callcenter.wallboard.alert_groups import group_alerts
 from callcenter.wallboard.rules import (
+    COVERS_SEPARATOR,
     AlertGroup,
     AppealSummary,
     DistributorSnapshot,
+    RaisedAlert,
     TodayNow,
     WaitingCall,
+    find_unacknowledged,
 )
 
 OVERDUE_AFTER = timedelta(minutes=30)  # a callback or message due for longer is overdue
+CLOCKS_DIFFER = timedelta(minutes=5)  # of two machines, at most
 
 
 async def read_distributor(redis: Redis, presence: PresenceService) -> DistributorSnapshot:
@@ -104,6 +111,30 @@ async def read_open_alerts(redis: Redis) -> list[AlertGroup]:
         together.hgetall(TAKEN)
         opened, taken = await together.execute()
     return group_alerts((), opened, taken, 0)
+
+
+async def list_unacknowledged(
+    connection: AsyncConnection, since: datetime, now: datetime
+) -> list[RaisedAlert]:
+    """The alerts raised since then, by the register or the audit log, that nobody acknowledged.
+
+    The log is read last: it has what was acknowledged meanwhile. What is dated in the future is
+    not raised yet, and covers nothing.
+    """
+    events = await appeals.list_alerts(connection, since)
+    entries = await list_of_alerts(connection, since, now + CLOCKS_DIFFER)
+    written: list[appeals.EventRow | Entry] = [*events, *entries]
+    raised = [
+        RaisedAlert(str(each.detail["raises"]), str(each.detail.get("language", "")), each.at)
+        for each in written
+        if "raises" in each.detail and each.at <= now
+    ]
+    covered = {
+        alert_id: each.at
+        for each in sorted(entries, key=lambda entry: entry.at)  # the newest last
+        for alert_id in str(each.detail.get("covers", "")).split(COVERS_SEPARATOR)
+    }
+    return find_unacknowledged(raised, covered)
 
 
 def _waiting(

@@ -82,12 +82,13 @@ async def request_help(engine: AsyncEngine, redis: Redis, actor: Actor, extensio
 
     Raises DistributorUnavailable.
     """
-    subject = f"consultant:{extension}"
+    subject, alert_id = f"consultant:{extension}", f"{HELP_REQUESTED.key}:{extension}"
+    detail = {"raises": alert_id}
     async with unit_of_work(engine) as connection:
-        await audit_action(connection, actor, WorkspaceAction.HELP_REQUESTED, subject)
+        await audit_action(connection, actor, WorkspaceAction.HELP_REQUESTED, subject, detail)
         try:
             async with asyncio.timeout(REDIS_TIMEOUT):
-                await raise_alert(redis, HELP_REQUESTED, about=f"help:{extension}")
+                await raise_alert(redis, HELP_REQUESTED, about=alert_id)
         except (RedisError, OSError, TimeoutError) as exc:
             raise DistributorUnavailable(f"help not requested: {exc or 'no answer'}") from exc
 

@@ -59,7 +59,7 @@ async def test_a_danger_nobody_acknowledges_is_mailed(
 ) -> None:
     now = time.time()
     await raise_alert(redis, DANGER_WAITS, about=f"urgent:{APPEAL}")
-    await raise_alert(redis, HELP_REQUESTED, about="help:204")
+    await raise_alert(redis, HELP_REQUESTED, about="help_requested:204")
     for number in range(200):
         await raise_alert(redis, APPEAL_OVERDUE, about=f"overdue:{number}")
     await escalate(mailing, ours, now + DANGER_AFTER - 1)
@@ -160,7 +160,7 @@ async def test_a_mail_server_that_fails_stops_no_webhook(
     later = time.time() + DANGER_AFTER + 1
     try:
         await raise_alert(redis, NOT_RECORDED, "kk", about="not_recorded:1.1")
-        await raise_alert(redis, HELP_REQUESTED, about="help:204")
+        await raise_alert(redis, HELP_REQUESTED, about="help_requested:204")
         await raise_alert(redis, TRUNK_UNREGISTERED, about="trunk_unregistered:kcell")
         await escalate(mailing.model_copy(update=hook | nowhere), ours, later)
     finally:

@@ -107,6 +107,7 @@ async def test_an_alert_stays_until_it_is_acknowledged_by_name(
                 "language": "",
                 "raised_at": "2025-11-27T08:00:00+00:00",
                 "alerts": 1,
+                "covers": "urgent:26-1",
             },
         )
     ]

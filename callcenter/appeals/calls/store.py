@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -23,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.outbound_calls import first_seq
-from callcenter.appeals.calls.tables import appeal, appeal_counter, appeal_event
+from callcenter.appeals.calls.tables import IS_ALERT, appeal, appeal_counter, appeal_event
 from callcenter.appeals.rules import number
 from callcenter.consultants.tables import consultant
 from callcenter.platform.core.errors import NotFound
@@ -428,17 +429,23 @@ async def find_again(connection: AsyncConnection, appeal_id: UUID, call_id: str 
     return there
 
 
+def _select_events() -> Select[Any]:
+    return select(
+        appeal_event.c.appeal_id,
+        appeal_event.c.seq,
+        appeal_event.c.at,
+        appeal_event.c.kind,
+        appeal_event.c.detail,
+    )
+
+
 async def events(connection: AsyncConnection, appeal_id: UUID) -> list[EventRow]:
     """Return the events of an appeal, in their order."""
-    rows = await connection.execute(
-        select(
-            appeal_event.c.appeal_id,
-            appeal_event.c.seq,
-            appeal_event.c.at,
-            appeal_event.c.kind,
-            appeal_event.c.detail,
-        )
-        .where(appeal_event.c.appeal_id == appeal_id)
-        .order_by(appeal_event.c.seq)
-    )
-    return [EventRow(*row) for row in rows]
+    query = _select_events().where(appeal_event.c.appeal_id == appeal_id)
+    return [EventRow(*row) for row in await connection.execute(query.order_by(appeal_event.c.seq))]
+
+
+async def list_alerts(connection: AsyncConnection, since: datetime) -> list[EventRow]:
+    """The events since then by which calls alerted supervisors."""
+    query = _select_events().where(text(IS_ALERT), appeal_event.c.at >= since)
+    return [EventRow(*row) for row in await connection.execute(query)]

@@ -66,6 +66,9 @@ appeal = Table(
     Index("ix_appeal_live", "received_at", postgresql_where="outcome IS NULL"),
 )
 
+#: Of an event by which supervisors were alerted.
+IS_ALERT = "kind = 'alerted'"
+
 appeal_event = Table(
     "appeal_event",
     metadata,
@@ -84,6 +87,7 @@ appeal_event = Table(
         postgresql_where="kind IN ('waiting', 'connected')",
     ),
     Index("ix_appeal_event_other_language", "at", postgresql_where="kind = 'other_language'"),
+    Index("ix_appeal_event_alerted", "at", postgresql_where=IS_ALERT),
 )
 
 outgoing_call = Table(

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, func, select, true, tuple_
+from sqlalchemy import Column, ColumnElement, Select, func, select, text, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.platform.audit.rules.hash_chain import Entry
-from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.audit.tables import IS_OF_ALERTS, audit_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,25 @@ async def find_entries(
     """
     columns = audit_entry.c
     by = [columns[order.value]] if order in (EntryOrder.WHO, EntryOrder.ACTION) else []
-    query = select(
+    query = _select_entries().where(*chosen.conditions())
+    if after is not None:
+        query = query.where(await _is_beyond(connection, by, after, order))
+    direction = [columns.id.desc()] if order is EntryOrder.NEWEST else [*by, columns.id]
+    found = await connection.execute(query.order_by(*direction).limit(limit))
+    return [Entry(*row) for row in found]
+
+
+async def list_of_alerts(
+    connection: AsyncConnection, since: datetime, until: datetime
+) -> list[Entry]:
+    """The entries of that time with an alert that they raise, or alerts that they cover."""
+    query = _select_entries().where(text(IS_OF_ALERTS), audit_entry.c.at.between(since, until))
+    return [Entry(*row) for row in await connection.execute(query)]
+
+
+def _select_entries() -> Select[Any]:
+    columns = audit_entry.c
+    return select(
         columns.id,
         columns.at,
         columns.who,
@@ -73,12 +92,7 @@ async def find_entries(
         columns.subject,
         columns.detail,
         columns.from_address,
-    ).where(*chosen.conditions())
-    if after is not None:
-        query = query.where(await _is_beyond(connection, by, after, order))
-    direction = [columns.id.desc()] if order is EntryOrder.NEWEST else [*by, columns.id]
-    found = await connection.execute(query.order_by(*direction).limit(limit))
-    return [Entry(*row) for row in found]
+    )
 
 
 async def _is_beyond(

@@ -14,6 +14,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from callcenter.platform.storage.metadata import metadata
 
+#: Of an entry that raises an alert, or covers some: an acknowledgement. It has their ids.
+IS_OF_ALERTS = "detail ?| ARRAY['raises', 'covers']"
+
 audit_entry = Table(
     "audit_entry",
     metadata,
@@ -32,4 +35,5 @@ audit_entry = Table(
     Index("ix_audit_entry_at", "at"),
     Index("ix_audit_entry_who", "who", "id"),
     Index("ix_audit_entry_action", "action", "id"),
+    Index("ix_audit_entry_alerts", "at", postgresql_where=IS_OF_ALERTS),
 )

@@ -36,15 +36,18 @@ class AlertKind:
     passes: bool = False  #: nobody has to act: it is shown for ten minutes
 
 
-async def raise_alert(redis: Redis, kind: AlertKind, language: str = "", about: str = "") -> None:
-    """Add an alert; the language is empty where it is about none.
+async def raise_alert(
+    redis: Redis, kind: AlertKind, language: str = "", about: str = "", at: float | None = None
+) -> None:
+    """Add an alert, raised at that time or now; the language is empty where it is about none.
 
     It is open, in `desk:alarms:open`, until it is acknowledged: one more `about` the same (none,
     unless it is critical: of the same kind and language) is only counted. `desk:alarms` is a list
     of the newest as JSON objects: kind, language, and at, in epoch seconds. `desk:alarm_counts` is
     a hash of all so far, by kind.
     """
-    alert = json.dumps({"kind": kind.key, "language": language, "at": round(time.time(), 3)})
+    raised_at = round(time.time() if at is None else at, 3)
+    alert = json.dumps({"kind": kind.key, "language": language, "at": raised_at})
     is_critical, is_new = kind.severity is AlertSeverity.CRITICAL, True
     if not kind.passes:
         alert_id = about or (uuid4().hex if is_critical else "")
