@@ -65,16 +65,19 @@ class DiskMonitor:
         return shares, has_room(self._spool)
 
     async def _alert(self, folder: Path, share: float) -> None:
+        """Log a level that is reached, and alert of it while it lasts, once an hour."""
         level = max((each for each in LEVELS if share >= each), default=0.0)
         if level > self._level[folder]:
             log.critical("disk almost full: %d %% used under %s: make room", share * 100, folder)
-            about = f"disk:{folder.name}:{level}"
-            try:
-                async with asyncio.timeout(REDIS_TIMEOUT):
-                    await raise_alert_once(self._redis, LEVELS[level], "", about, ALERT_INTERVAL)
-            except (RedisError, OSError, TimeoutError) as exc:
-                log.error("alert not raised: %s", str(exc) or "no answer")
         self._level[folder] = level
+        if not level:
+            return
+        about = f"disk:{folder.name}:{level}"
+        try:
+            async with asyncio.timeout(REDIS_TIMEOUT):
+                await raise_alert_once(self._redis, LEVELS[level], "", about, ALERT_INTERVAL)
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.error("alert not raised: %s", str(exc) or "no answer")
 
     async def _mark_unrecorded(self) -> None:
         for call in list(self._calls):

@@ -1,0 +1,33 @@
+"""A disk that is nearly full is one alert, again where Redis has lost it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.recordings.sealing.spool import DiskUsage
+from callcenter.telephony.controller import disk_monitor
+from callcenter.telephony.controller.active_calls import ActiveCalls
+from callcenter.telephony.controller.disk_monitor import DiskMonitor
+from tests.polling import LIMIT, until
+
+
+async def test_a_disk_that_stays_full_alerts_an_emptied_redis(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_monitor, "disk_usage", lambda _: DiskUsage(100, used=85, free=15))
+    monkeypatch.setattr(disk_monitor, "has_room", lambda _: True)
+    monkeypatch.setattr(disk_monitor, "IDLE_INTERVAL", 0.05)
+    monkeypatch.setattr(disk_monitor, "REDIS_TIMEOUT", LIMIT)
+
+    async def is_open() -> bool:
+        return await redis.hkeys(OPEN) == [f"disk:{tmp_path.name}:0.8"]
+
+    running = asyncio.create_task(DiskMonitor(redis, tmp_path, (), ActiveCalls()).run())
+    await until(is_open, "supervisors are alerted")
+    await redis.flushdb()
+    await until(is_open, "they are alerted again")
+    running.cancel()
+    await asyncio.wait((running,))
