@@ -101,6 +101,7 @@ STATES = {
     "ringing": N_("Being rung"),
     "talking": N_("Talking"),
     "wrap_up": N_("After a conversation"),
+    "recovery": N_("Recovery after a hard call"),
     "paused": N_("On a pause"),
 }
 

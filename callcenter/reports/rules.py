@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from callcenter.consultants.rules.states import PresenceState
+from callcenter.consultants.rules.states import RECOVERY, PresenceState, is_recovery
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.timezone import midnight
 
@@ -17,14 +17,16 @@ EARLIEST = date(2000, 1, 1)
 #: A caller who calls again so soon was not helped the first time.
 AGAIN_AFTER = timedelta(days=7)
 
-#: States as a line of consultants' hours has them.
+#: States as a line of consultants' hours has them; recovery from a hard call stands apart.
 HOURS: Mapping[str, tuple[PresenceState, ...]] = {
     "ready": (PresenceState.READY,),
     "ringing": (PresenceState.OFFERED, PresenceState.RINGING),
     "talking": (PresenceState.TALKING,),
     "wrap_up": (PresenceState.WRAP_UP,),
+    RECOVERY: (),
     "paused": (PresenceState.PAUSED,),
 }
+_GROUP_OF = {state: group for group, states in HOURS.items() for state in states}
 
 
 class Measure(StrEnum):
@@ -157,8 +159,9 @@ def hours_of(
     extension: str, name: str, spent: Mapping[tuple[PresenceState, str | None], timedelta]
 ) -> ConsultantHours:
     """Sum up times in states and for reasons; being signed out is no work."""
-    times = {
-        group: sum((lasted for (state, _), lasted in spent.items() if state in states), timedelta())
-        for group, states in HOURS.items()
-    }
+    times = dict.fromkeys(HOURS, timedelta())
+    for (state, reason), lasted in spent.items():
+        group = RECOVERY if is_recovery(state, reason) else _GROUP_OF.get(state)
+        if group is not None:
+            times[group] += lasted
     return ConsultantHours(extension, name, times)

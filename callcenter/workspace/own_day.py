@@ -10,7 +10,7 @@ from callcenter.appeals.calls import statistics
 from callcenter.appeals.search import worklists
 from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.consultants import state_history
-from callcenter.consultants.rules.states import ENGAGED, PresenceState
+from callcenter.consultants.rules.states import ENGAGED, PresenceState, is_recovery
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
@@ -26,12 +26,13 @@ _GROUPS: Mapping[PresenceState, str] = {
 
 @dataclass(frozen=True, slots=True)
 class OwnDay:
-    """Since midnight in Asia/Almaty; `times` are by group of the wallboard."""
+    """Since midnight in Asia/Almaty; `times` are by group of the wallboard, recovery is apart."""
 
     calls: int
     marks: int
     average_mark: float | None
     times: Mapping[str, timedelta]
+    recovery: timedelta
     work: Sequence[tuple[WorkList, int]]  #: lists that are not empty
 
 
@@ -44,14 +45,17 @@ async def read_own_day(engine: AsyncEngine, actor: Actor, extension: str) -> Own
         calls, marks, marked = await statistics.count_own_calls(connection, extension, midnight)
         spent = await state_history.time_in_states(connection, extension, midnight, now)
         counted = await worklists.counts(connection, reader)
-    times = dict.fromkeys(_GROUPS.values(), timedelta())
-    for (state, _), length in spent.items():
-        if state in _GROUPS:
+    times, recovery = dict.fromkeys(_GROUPS.values(), timedelta()), timedelta()
+    for (state, reason), length in spent.items():
+        if is_recovery(state, reason):
+            recovery += length
+        elif state in _GROUPS:
             times[_GROUPS[state]] += length
     return OwnDay(
         calls=calls,
         marks=marks,
         average_mark=round(marked / marks, 1) if marks else None,
         times=times,
+        recovery=recovery,
         work=[(which, count) for which, count in counted.items() if count],
     )

@@ -1,4 +1,4 @@
-"""Wrap-up is held over an unsaved record, up to the center's limit."""
+"""After a call: wrap-up is held over an unsaved record, and recovery is no pause."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.tables import record, record_draft
+from callcenter.consultants import state_history
 from callcenter.consultants.presence import PresenceService
 from callcenter.consultants.rules.states import PresenceState
+from callcenter.consultants.state_history import PresenceChange
 from callcenter.consultants.tables import consultant as people
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity import store as users
@@ -25,6 +27,7 @@ from callcenter.platform.identity.tables import web_user
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.acd.distributor import RedisCallDistributor
 from callcenter.workspace import pages
+from tests.web.browser import visible
 from tests.web.conftest import open_call
 from tests.web.test_presence import consultant, distributor
 
@@ -177,3 +180,16 @@ async def test_the_limit_of_wrap_up_holds_over_an_unsaved_record(
         await distributor.script("tick", "line-1")
         free = await page.sees("Free")
         assert "the next call may come now" in free
+
+
+async def test_recovery_is_no_pause_of_the_own_day(
+    consultant: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=10)
+    recovers = PresenceChange("201", PresenceState.PAUSED, "recovery", since, "self")
+    async with unit_of_work(engine) as connection:
+        await state_history.save(connection, [recovers])
+    consultant.headers["accept-language"] = "en"
+    day = visible((await consultant.get("/workspace/day")).text)
+    assert "On a pause 0:00" in day
+    assert "Recovery after a hard call" in day

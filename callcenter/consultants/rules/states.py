@@ -53,6 +53,7 @@ ENGAGED = frozenset({PresenceState.OFFERED, PresenceState.RINGING, PresenceState
 
 MISSED = "missed"  #: the reason of a pause: two offers in a row were not answered
 PAGE_GONE = "page_gone"  #: the reason of a pause: the workspace page was closed
+RECOVERY = "recovery"  #: the reason of a pause after a hard call, which figures count as none
 ON_REQUEST = "asked"  #: the reason of being signed out: on request
 TELEPHONE = "telephone"  #: the reason of being signed out: the telephone is not registered
 
@@ -64,6 +65,11 @@ class IllegalPresenceChange(InvalidRequest):
 
     def __init__(self, before: str, after: str) -> None:
         super().__init__(f"a consultant who is {before} cannot become {after}")
+
+
+def is_recovery(state: PresenceState, reason: str | None) -> bool:
+    """Whether somebody recovers from a hard call: part of the work, and no pause in figures."""
+    return (state, reason) == (PresenceState.PAUSED, RECOVERY)
 
 
 def check_move(before: PresenceState, after: PresenceState) -> None:
