@@ -166,6 +166,34 @@ async def test_the_offered_record_is_always_that_of_the_call(
         await expect(page.locator("[name='f.content']")).to_have_value("about a grant")
 
 
+async def test_the_panel_stays_while_its_caller_is_called(workplace: Workplace) -> None:
+    call_center, number = workplace.call_center, "+77013000014"
+    async with workplace.page() as page:
+        async with conversation(workplace, page, number) as caller:
+            await page.keyboard.press("Alt+9")
+            await is_in(page, "ready")
+            await caller.ended()
+        appeal = await call_center.appeal(number)
+        panel = page.locator(f"#appeal-panel[data-number='{appeal.number}']")
+        await panel.locator("summary", has_text="Call about this appeal").click()
+        await page.evaluate(WATCH_RECORDS)
+        async with call_center.network(number) as network:
+            await panel.get_by_role("button", name="Call: Who got in touch").press("Enter")
+            await is_in(page, "ringing")
+            await page.keyboard.press("Alt+8")
+            applicant = await network.next_call()
+            await applicant.answer()
+            applicant.send_tone(CALLER_TONE)
+            await hear_each_other(page, applicant)
+            await page.keyboard.press("Alt+9")
+            await is_in(page, "ready")
+            await applicant.ended()
+        assert await page.evaluate("() => [...window.offered].sort()") == [
+            f"{state} {appeal.number}" for state in ("ready", "ringing", "talking")
+        ]
+    assert "reached" in await call_center.moments(appeal)
+
+
 async def test_a_key_alone_types_and_with_alt_acts(workplace: Workplace) -> None:
     async with workplace.page() as page, conversation(workplace, page, "+77013000009") as caller:
         held, muted = page.locator("[data-on=held]"), page.locator("[data-on=muted]")

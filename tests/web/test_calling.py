@@ -12,12 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.audit.tables import audit_entry
+from callcenter.platform.core.caller_id import mask
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand
 from tests.orders import command_server
 from tests.web.browser import form_token, visible
-from tests.web.conftest import Call, Enter
+from tests.web.conftest import CALLER, Call, Enter
 from tests.web.test_presence import link
 
 
@@ -119,6 +120,22 @@ async def test_people_of_the_record_are_called_by_its_id(
         }
         for number in ("+77019999998", "109")
     ]
+
+
+async def test_the_caller_is_called_about_the_same_appeal(
+    enter: Enter, engine: AsyncEngine, call: Call, orders: list[CallCommand]
+) -> None:
+    async with enter(Role.CONSULTANT) as client:
+        client.headers["accept-language"] = "en"
+        await link(engine, Role.CONSULTANT, "2001")
+        panel = visible((await client.get(f"/appeals/{call.number}/panel")).text)
+        assert f"Call: Who got in touch, {mask(CALLER)}" in panel
+        path = f"/appeals/{call.number}/call"
+        called = await post(client, path, f"/appeals/{call.number}", person="caller")
+        assert called.status_code == 303
+    [order] = orders
+    about = {"appeal_id": str(call.id), "appeal": call.number}
+    assert dict(order.detail) == {"extension": "2001", **about}
 
 
 async def test_people_who_want_no_calls_are_not_called(

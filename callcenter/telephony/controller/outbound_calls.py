@@ -36,6 +36,8 @@ from callcenter.telephony.outbound.rules import EMERGENCY, NumberRefused
 
 log = logging.getLogger(__name__)
 
+#: What the telephone shows of a call that its consultant makes; telephone.js knows it by this.
+OWN_CALL = "CALL"
 WRITE_TIMEOUT = 2.0  # seconds that a call to 112 waits for the database, which writes it later
 
 #: The prompt by the reason of a refusal; for all others: not possible now.
@@ -119,7 +121,7 @@ class OutboundCalls:
             despite_wish="despite_wish" in command.detail,
             id=UUID(command.order),
         )
-        ring = self._switch.ring(extension, None, "CALL", self._settings.ring_timeout)
+        ring = self._switch.ring(extension, None, OWN_CALL, self._settings.ring_timeout)
         try:
             await self._call(extension, request, "asked", f"outgoing-{uuid4()}", ring, begun)
         except CallcenterError as exc:

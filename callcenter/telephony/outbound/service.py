@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls import store
 from callcenter.appeals.contact import service as contact
-from callcenter.appeals.contact.rules import ContactVerdict
+from callcenter.appeals.contact.rules import CALLER, ContactVerdict
 from callcenter.appeals.contact.store import find_numbers
 from callcenter.appeals.extensions import AppealReading
 from callcenter.appeals.rules.number import parse
@@ -32,7 +32,10 @@ class RingBack:
 
 @dataclass(frozen=True, slots=True)
 class CallSomebody:
-    """The people of a record with a telephone: their numbers, and whether they may be called."""
+    """People on an appeal with a telephone: their numbers, and whether they may be called.
+
+    By their key in the record; CALLER is whoever got in touch, whose number is masked.
+    """
 
     phones: Mapping[str, tuple[str, ContactVerdict]]
 
@@ -40,13 +43,15 @@ class CallSomebody:
 async def read_numbers(reading: AppealReading) -> CallSomebody:
     """Read who of an appeal has a number to be called at."""
     numbers = await find_numbers(reading.connection, reading.appeal_id)
+    called = [(CALLER, numbers.caller), *sorted(numbers.phones.items())]
     return CallSomebody(
         {
             person: (
-                phone,
+                mask(phone) if person == CALLER else phone,
                 await contact.read_verdict(reading.connection, OUTBOUND, number=phone),
             )
-            for person, phone in sorted(numbers.phones.items())
+            for person, phone in called
+            if phone is not None
         }
     )
 
@@ -71,11 +76,11 @@ async def start_call(
 ) -> Answer:
     """Ring the consultant's own softphone, then the number, or the caller of the appeal.
 
-    A `person` of the appeal's record is called at the number that the record has. The call is that
-    appeal's, by its id in the order. `despite_wish` with a `reason`: also one who asked not to be
-    called, see `contact.override`. Returns at once with the id of the call and the number of its
-    appeal. Raises NotFound without such an appeal, InvalidRequest when the call is refused,
-    DistributorUnavailable and OperationFailed when a part is unavailable.
+    A `person` of the appeal's record is called at the number that the record has, CALLER at the one
+    that called. The call is that appeal's, by its id in the order. `despite_wish` with a `reason`:
+    also one who asked not to be called, see `contact.override`. Returns at once with the id of the
+    call and the number of its appeal. Raises NotFound without such an appeal, InvalidRequest when
+    the call is refused, DistributorUnavailable and OperationFailed when a part is unavailable.
     """
     if number is None and appeal is None:
         raise InvalidRequest("say which number to call, or whose appeal it is about")
@@ -86,7 +91,7 @@ async def start_call(
             row = await store.find(connection, parse(appeal))
             if row is None:
                 raise NotFound("there is no appeal with this number")
-            if person:
+            if person and person != CALLER:
                 number = (await find_numbers(connection, row.id)).phones.get(person)
                 if number is None:
                     raise InvalidRequest("nobody of the record has this telephone")

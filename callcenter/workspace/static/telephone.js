@@ -13,6 +13,7 @@ const CONNECT = 4000; // milliseconds after answering in which sound must go
 const AGAIN = 5000; // milliseconds before the page is loaded anew
 const REFUSALS = 8; // before this telephone says that it is refused
 const LEARN = 2000; // milliseconds between two: Asterisk has a new secret a moment after the page
+const OWN_CALL = "111 CALL"; // the name of a call that this consultant makes
 const RETURN = 15000; // milliseconds within which a call that was asked for is answered by itself
 
 let session = null; // the call that rings or is talked in
@@ -126,7 +127,8 @@ function take(call) {
     outdate();
   });
   show("ringing");
-  if (!returns) workspace.closeAppeal(); // it may be of another call
+  // Somebody who calls may be of another appeal than what is open.
+  if (!returns && call.remote_identity.display_name !== OWN_CALL) workspace.closeAppeal();
   outdate();
   if (returns) answer(); // this page asked for it
   else {
