@@ -4,12 +4,12 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Error, Page, Route, expect
 
 from callcenter.consultants.presence import PresenceService
 from callcenter.consultants.rules.states import why_no_calls
@@ -296,6 +296,29 @@ async def test_a_page_that_is_loaded_anew_gets_its_conversation_back(workplace: 
     appeal = await workplace.call_center.appeal(number)
     assert appeal.outcome == "talked"
     assert "consultant_lost" not in await workplace.call_center.moments(appeal)
+
+
+async def test_a_crashed_browser_gets_call_and_draft_back(workplace: Workplace) -> None:
+    number = "+77013000015"
+    async with workplace.page() as page, conversation(workplace, page, number) as caller:
+        written, stored = page.locator("#f-content"), page.locator(".draft")
+        await written.fill("Кричит ребёнок")
+        await expect(stored).to_contain_text("Draft saved at")
+        cookies = {each["name"]: each["value"] for each in await page.context.cookies()}
+        with suppress(Error):
+            await page.goto("chrome://crash")
+        async with workplace.window(cookies) as again:
+            await actor(again, "/workspace")
+            telephone = again.locator("#telephone")
+            await expect(telephone).to_have_attribute("data-shown", re.compile("ringing|talking"))
+            # Too late on a busy machine: the caller waits before all others by now, and rings.
+            if await again.locator("#answer:focus").count():
+                await again.keyboard.press("Alt+8")
+            await hear_each_other(again, caller)
+            await expect(again.locator("#f-content")).to_have_value("Кричит ребёнок")
+            await expect(again.locator("[data-discard]")).to_be_visible()
+            await again.keyboard.press("Alt+9")
+            await caller.ended()
 
 
 async def test_a_closed_page_gives_its_caller_up_and_gets_none(
