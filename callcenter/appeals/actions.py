@@ -65,6 +65,13 @@ class AppealAction(Action):
     #: detail: talk (its id)
     TALK_DONE = "web:psychology:talk_done", N_("Talk with a psychologist done")
 
+    # Of follow-up calls; subject: the appeal's number.
+
+    #: detail: user (who calls), due_at
+    FOLLOW_UP_BOOKED = "web:follow_up:booked", N_("Follow-up call booked")
+    #: an attempt, or the end; detail: result, attempts
+    FOLLOW_UP_ENDED = "web:follow_up:ended", N_("Result of a follow-up call noted")
+
     # Of masking; subject: the appeal's number, or the kind of a rule; detail: reason, and what is
     # named here.
 

@@ -20,6 +20,11 @@ TALK_MISSED = AlertKind(
     N_("A talk that was booked with a psychologist did not take place: see the work lists."),
     path="/work?list=missed_talks",
 )
+FOLLOW_UP_MISSED = AlertKind(
+    "follow_up_missed",
+    N_("A follow-up call after danger was not made: see the work lists."),
+    path="/work?list=missed_follow_ups",
+)
 #: Also of a letter of it.
 APPEAL_OVERDUE = AlertKind(
     "appeal_overdue",
@@ -65,6 +70,7 @@ ALERTS = (
     CUT_OFF_WAITS,
     DANGER_WAITS,
     TALK_MISSED,
+    FOLLOW_UP_MISSED,
     APPEAL_OVERDUE,
     ATTACHMENT_QUARANTINED,
     ATTACHMENT_WAITS,

@@ -13,6 +13,7 @@ from callcenter.appeals.alerts import (
     CALENDAR_ENDS,
     CUT_OFF_WAITS,
     DANGER_WAITS,
+    FOLLOW_UP_MISSED,
     MANY_VIEWED,
     NUMBERS_RUN_OUT,
     STATUS_GUESSED,
@@ -48,6 +49,7 @@ ALERTS = {
     "urgent": DANGER_WAITS,
     "overdue": APPEAL_OVERDUE,
     "missed_talks": TALK_MISSED,
+    "missed_follow_ups": FOLLOW_UP_MISSED,
     "cut_off": CUT_OFF_WAITS,
 }
 
@@ -55,7 +57,7 @@ NUMBERS_ALERT = LAST_SEQUENCE * 9 // 10  #: sequence number of a year from which
 
 
 async def alert_of_late_work(tools: WorkerResources, redis: Redis, now: datetime) -> None:
-    """Raise an alert for each late appeal and missed talk, once a day; close those of others.
+    """Raise an alert for each late appeal, talk and call, once a day; close those of others.
 
     Danger alone stays until somebody acknowledges it. A reminder is its user's own affair.
 

@@ -10,6 +10,7 @@ from callcenter.appeals.followup.attachments_store import ScanState
 from callcenter.appeals.form.presets_store import Preset
 from callcenter.appeals.rules import letters
 from callcenter.appeals.rules.fields import Field, FieldType, Form, Option, Value
+from callcenter.appeals.rules.follow_up_calls import FollowUpResult
 from callcenter.appeals.rules.letters import Direction, Letter, LetterParty
 from callcenter.appeals.rules.masking import RuleScope
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
@@ -63,6 +64,12 @@ CHANNELS = {
     "walk_in": N_("In person"),
     "video": N_("Video conference"),
     "messenger": N_("Messenger"),
+}
+#: What came of a follow-up call.
+FOLLOW_UP_RESULTS = {
+    FollowUpResult.REACHED: N_("Talked with them"),
+    FollowUpResult.NOT_REACHED: N_("Not reached"),
+    FollowUpResult.DECLINED: N_("Not wanted"),
 }
 #: Why a file cannot be opened; what is kept can be.
 FILES = {
@@ -128,6 +135,7 @@ class RecordLabels:
     words: Translator
     form: Form
 
+    follow_up_results: ClassVar[Mapping[FollowUpResult, str]] = FOLLOW_UP_RESULTS
     letter_fields: ClassVar[Mapping[str, str]] = LETTER_FIELDS
     letter_words: ClassVar[Mapping[str, Mapping[str, str]]] = LETTER_WORDS
 

@@ -9,6 +9,7 @@ from callcenter.appeals.calls.tables import (
 )
 from callcenter.appeals.contact.tables import contact_wish
 from callcenter.appeals.tables import (
+    follow_up_call,
     law_term,
     masked,
     masking,
@@ -50,6 +51,7 @@ RIGHTS = (
     TableRights(record_letter_change, worker="su", web="siu"),
     TableRights(oral_contact, worker="su", web="siu"),
     TableRights(psychological_note, worker="su", web="siu"),
+    TableRights(follow_up_call, worker="su", web="siu"),
     TableRights(psychological_talk, worker="sd", web="siud"),
     TableRights(record_reminder, worker="sud", web="siud"),
     TableRights(record_identifier, worker="sid", web="sid"),

@@ -17,6 +17,8 @@ from callcenter.appeals.extensions import (
     TimelineSource,
 )
 from callcenter.appeals.followup import (
+    follow_up_calls,
+    follow_up_calls_store,
     oral_contacts,
     oral_contacts_store,
     psychological_help,
@@ -62,6 +64,14 @@ ROOM = Room(
             summary="appeals/safety_plans_summary.html",
         ),
         AppealSection(
+            N_("Another call in one to three days"),
+            "appeals/follow_up.html",
+            AppealPermission.EDIT_APPEALS,
+            follow_up_calls.read_section,
+            anchor="follow-up",
+            summary="appeals/follow_up_summary.html",
+        ),
+        AppealSection(
             N_("Psychological help"),
             "appeals/psychological_help.html",
             AppealPermission.SEE_SENSITIVE,
@@ -87,6 +97,7 @@ ROOM = Room(
         MovesWithAppeal(joined=contact_store.copy, split=contact_store.copy),
         MovesWithAppeal(joined=oral_contacts_store.move),
         MovesWithAppeal(joined=psychological_help_store.move),
+        MovesWithAppeal(joined=follow_up_calls_store.move),
         *APPEAL_WAYS,
         *APPEAL_REASONS,
         *APPEAL_PARTS,

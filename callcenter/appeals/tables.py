@@ -245,6 +245,27 @@ psychological_talk = Table(
     Index("ix_psychological_talk_user", "user_name", "due_at", postgresql_where="done_at IS NULL"),
 )
 
+follow_up_call = Table(
+    "follow_up_call",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
+    Column("user_name", Text, nullable=False, comment="who makes it"),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "attempts", SmallInteger, nullable=False, server_default="0", comment="that reached nobody"
+    ),
+    Column("booked_by", Text, nullable=False, comment="user:NAME"),
+    Column("booked_at", DateTime(timezone=True), nullable=False),
+    Column("result", Text, comment="see FollowUpResult; none: still to be made"),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("ended_by", Text, comment="user:NAME"),
+    CheckConstraint("result IN ('reached', 'not_reached', 'declined')", name="result"),
+    CheckConstraint("(result IS NULL) = (ended_at IS NULL)", name="ended"),
+    Index("ix_follow_up_call_appeal_id", "appeal_id"),
+    Index("ix_follow_up_call_due", "due_at", postgresql_where="result IS NULL"),
+)
+
 record_identifier = Table(
     "record_identifier",
     metadata,

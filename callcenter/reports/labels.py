@@ -69,6 +69,21 @@ MEASURES = {
             " The last 7 days may still change."
         ),
     ),
+    Measure.AT_RISK: (
+        N_("Calls at risk"),
+        N_(
+            "Calls received of people in danger or with thoughts of suicide, as their keys or the"
+            " record say; without what was no request."
+        ),
+    ),
+    Measure.FOLLOW_UP_OFFERED: (
+        N_("Another call offered"),
+        N_("Calls at risk after which another call in one to three days was offered."),
+    ),
+    Measure.FOLLOWED_UP: (
+        N_("Talked with again"),
+        N_("Calls at risk after which somebody was talked with again in such a call."),
+    ),
 }
 #: Figures that are reckoned from others.
 RECKONED = (

@@ -44,6 +44,9 @@ class Measure(StrEnum):
     ATTEMPTS = "attempts"  #: calls with a number, by which callers are told apart
     FIRST_CONTACTS = "first_contacts"  #: answered calls of numbers not answered in 7 days before
     HELPED = "helped"  #: of these, the number did not call again within 7 days
+    AT_RISK = "at_risk"  #: of those received, in danger or with thoughts of suicide
+    FOLLOW_UP_OFFERED = "follow_up_offered"  #: of these, another call was offered
+    FOLLOWED_UP = "followed_up"  #: of these, somebody was reached by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,15 @@ class CallerFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUpFigures:
+    """Calls after which another one is offered, and what came of that; see `Measure`."""
+
+    at_risk: int
+    follow_up_offered: int
+    followed_up: int
+
+
+@dataclass(frozen=True, slots=True)
 class PeriodFigures:
     """Calls of a period: all, those of each of its days, and of each hour of the day."""
 
@@ -140,6 +152,7 @@ class PeriodFigures:
     days: Mapping[date, CallFigures]
     hours: Mapping[int, CallFigures]
     callers: CallerFigures
+    follow_ups: FollowUpFigures
 
 
 @dataclass(frozen=True, slots=True)

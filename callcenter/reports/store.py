@@ -16,23 +16,29 @@ from sqlalchemy import (
     and_,
     case,
     distinct,
+    exists,
     func,
     literal_column,
     or_,
     select,
+    true,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.outbound_calls import first_seq
 from callcenter.appeals.calls.tables import appeal, appeal_event
+from callcenter.appeals.followup.follow_up_calls_store import is_at_risk
+from callcenter.appeals.rules.follow_up_calls import FollowUpResult
 from callcenter.appeals.search.query import SearchHit, select_hits
+from callcenter.appeals.tables import follow_up_call, record
 from callcenter.platform.core.pagination import Place
 from callcenter.platform.core.timezone import ZONE
 from callcenter.reports.rules import (
     AGAIN_AFTER,
     CallerFigures,
     CallFigures,
+    FollowUpFigures,
     Measure,
     Period,
     PeriodFigures,
@@ -45,6 +51,8 @@ from callcenter.wallboard.rules import ABANDONED
 EVENTS_WITHIN = timedelta(days=1)
 #: Measures that look at other calls of the number too.
 _OF_NUMBERS = (Measure.FIRST_CONTACTS, Measure.HELPED)
+#: Measures of calls at risk, which records say too.
+_OF_RISK = (Measure.AT_RISK, Measure.FOLLOW_UP_OFFERED, Measure.FOLLOWED_UP)
 # Compiling takes longer than a month does; calls are sorted in memory.
 _PLAN = "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
 
@@ -99,6 +107,7 @@ async def read_figures(
         {group.day: each for group, each in figures.items() if group.day is not None},
         {int(group.hour): each for group, each in figures.items() if group.hour is not None},
         await _count_callers(connection, period),
+        await _count_follow_ups(connection, period),
     )
 
 
@@ -161,7 +170,38 @@ async def _count_callers(connection: AsyncConnection, period: Period) -> CallerF
     return CallerFigures(row[0], row[1], row[2], row[3])
 
 
+async def _count_follow_ups(connection: AsyncConnection, period: Period) -> FollowUpFigures:
+    facts = _facts_at_risk(period)
+    counted = (func.count().filter(_condition(each, facts, timedelta())) for each in _OF_RISK)
+    row = (await connection.execute(select(*counted).select_from(facts))).one()
+    return FollowUpFigures(row[0], row[1], row[2])
+
+
+def _facts_at_risk(period: Period) -> Subquery:
+    """A row for each inbound call at risk, and whether another call was offered and made."""
+    calls = exists().where(follow_up_call.c.appeal_id == appeal.c.id)
+    local = func.timezone(str(ZONE), appeal.c.received_at)
+    return (
+        select(
+            appeal.c.id,
+            func.extract("hour", local).label("hour"),
+            calls.label("offered"),
+            calls.where(follow_up_call.c.result == FollowUpResult.REACHED.value).label("reached"),
+        )
+        .select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
+        .where(
+            appeal.c.channel == literal_column("'call'"),
+            appeal.c.received_at >= period.since,
+            appeal.c.received_at < period.until,
+            is_at_risk(),
+        )
+        .subquery("at_risk")
+    )
+
+
 def _facts_for(measure: Measure, period: Period) -> Subquery:
+    if measure in _OF_RISK:
+        return _facts_at_risk(period)
     if measure not in _OF_NUMBERS:
         return _facts(period.since, period.until)
     # The calls of the weeks around, to see whether a number called before and again.
@@ -264,6 +304,13 @@ def _facts(since: datetime, until: datetime) -> Subquery:
 def _condition(measure: Measure, facts: Subquery, goal: timedelta) -> ColumnElement[bool]:
     """The condition by which a measure counts a call; the one place that says it in SQL."""
     call = facts.c
+    if measure in _OF_RISK:
+        at_risk: Mapping[Measure, ColumnElement[bool]] = {
+            Measure.AT_RISK: true(),
+            Measure.FOLLOW_UP_OFFERED: call.offered,
+            Measure.FOLLOWED_UP: call.reached,
+        }
+        return at_risk[measure]
     answered = call.connected.is_not(None)
     offered = or_(call.waiting.is_not(None), answered)
     conditions: Mapping[Measure, Sequence[ColumnElement[bool]]] = {

@@ -12,17 +12,19 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls.outbound_calls import first_seq
 from callcenter.appeals.calls.tables import appeal, appeal_event
+from callcenter.appeals.tables import follow_up_call
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.reports import store
 from callcenter.reports.rules import (
     CallerFigures,
     CallFigures,
+    FollowUpFigures,
     Measure,
     Period,
     PeriodFigures,
@@ -275,6 +277,19 @@ async def test_hours_of_a_day_add_up_to_its_line(engine: AsyncEngine) -> None:
     assert month.days[date(2026, 10, 2)].answered == 1
 
 
+async def follow_up(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    """Have these calls be at risk, two of three with another call offered, half of those made."""
+    query = update(appeal).where(appeal.c.id.in_(ids)).values(urgent=["danger"])
+    await connection.execute(query)
+    made = {"user_name": "-", "booked_by": "-", "due_at": OCTOBER.since, "booked_at": OCTOBER.since}
+    for n, identity in enumerate(ids):
+        if n % 3:
+            ended = {"result": "reached", "ended_at": OCTOBER.since} if n % 3 == 1 else {}
+            await connection.execute(
+                insert(follow_up_call).values(id=uuid4(), appeal_id=identity, **made, **ended)
+            )
+
+
 async def test_each_figure_lists_as_many_appeals(engine: AsyncEngine) -> None:
     calls = [
         Generated(10 * 1440 + n * 700, 0, n % 4 or None, end, 9 * (n % 4), language)
@@ -284,9 +299,12 @@ async def test_each_figure_lists_as_many_appeals(engine: AsyncEngine) -> None:
     ]
     async with unit_of_work(engine) as connection:
         ids = await save(connection, calls)
+        await follow_up(connection, ids[:6])
         month = await store.read_figures(connection, OCTOBER, GOAL)
+        assert month.follow_ups == FollowUpFigures(6, 4, 2)
         for measure in Measure:
-            expected = getattr(month.total, measure, getattr(month.callers, measure, None))
+            counts = (month.total, month.callers, month.follow_ups)
+            [expected] = [getattr(each, measure) for each in counts if hasattr(each, measure)]
             listed = await store.list_calls(
                 connection, CallSelection(measure, OCTOBER), GOAL, None, 100
             )

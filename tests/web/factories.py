@@ -7,6 +7,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.followup import follow_up_calls_store
 from callcenter.appeals.tables import psychological_talk, record_reminder
 from callcenter.demands import disclosures
 from callcenter.platform.core.settings import Settings
@@ -86,3 +87,11 @@ async def booked_talk(engine: AsyncEngine, call: Call) -> UUID:
             )
         )
     return identity
+
+
+async def booked_follow_up(engine: AsyncEngine, call: Call) -> UUID:
+    """A follow-up call that is booked."""
+    async with unit_of_work(engine) as connection:
+        return await follow_up_calls_store.insert_new(
+            connection, call.id, user="somebody", due_at=datetime.now(UTC), author="user:somebody"
+        )

@@ -41,6 +41,7 @@ from tests.web.conftest import CALLER, Call, Enter, add_user, browse
 from tests.web.factories import (
     attached,
     block_somebody,
+    booked_follow_up,
     booked_talk,
     key_of_somebody,
     plan_for_somebody,
@@ -255,6 +256,9 @@ EXPECTED = {
     ("POST", "/appeals/{number}/oral-contacts"): AppealPermission.EDIT_APPEALS,
     ("GET", "/appeals/{number}/psychological-notes"): AppealPermission.SEE_SENSITIVE,
     ("POST", "/appeals/{number}/psychological-notes"): AppealPermission.SEE_SENSITIVE,
+    ("POST", "/appeals/{number}/follow-ups"): AppealPermission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/follow-ups/declined"): AppealPermission.EDIT_APPEALS,
+    ("POST", "/appeals/{number}/follow-ups/{follow_up_id}"): AppealPermission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/talks"): AppealPermission.SEE_SENSITIVE,
     ("POST", "/appeals/{number}/talks/{talk_id}/done"): AppealPermission.SEE_SENSITIVE,
     ("POST", "/appeals/{number}/caller-number"): AppealPermission.SEE_CALLER_NUMBER,
@@ -366,6 +370,8 @@ async def test_every_route_lets_in_whom_it_should(
             filled_in["promise_id"] = str(await owe(engine, call))
         elif "{talk_id}" in route:
             filled_in["talk_id"] = str(await booked_talk(engine, call))
+        elif "{follow_up_id}" in route:
+            filled_in["follow_up_id"] = str(await booked_follow_up(engine, call))
         elif "{reminder_id}" in route:
             filled_in["reminder_id"] = await reminder(settings, engine, call)
         elif "{attachment_id}" in route:
@@ -451,6 +457,7 @@ async def filled_in(
         "recording_id": str(call.recording),
         "preset_id": "00000000-0000-4000-8000-000000000001",
         "talk_id": str(await booked_talk(engine, call)),
+        "follow_up_id": str(await booked_follow_up(engine, call)),
         "message_id": str(await leave_message(engine, call)),
         "erasure_id": str(UUID(int=0)),
         "opening_id": str(UUID(int=0)),

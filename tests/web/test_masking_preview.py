@@ -35,6 +35,7 @@ TABLES = {
     "oral": "oral_contact",
     "psychology": "psychological_note",
     "talks": "psychological_talk",
+    "follow_ups": "follow_up_call",
     "reminders": "record_reminder",
     "identifiers": "record_identifier",
     "reasons": "record_move",
@@ -64,6 +65,10 @@ BOOKED = (
     "INSERT INTO psychological_talk (id, appeal_id, user_name, due_at, booked_by, booked_at)"
     " SELECT id, id, 'a', now(), 'user:b', now() FROM appeal"
 )
+FOLLOWED_UP = (
+    "INSERT INTO follow_up_call (id, appeal_id, user_name, due_at, booked_by, booked_at)"
+    " SELECT id, id, 'a', now(), 'user:b', now() FROM appeal"
+)
 
 
 @pytest.fixture
@@ -80,6 +85,7 @@ async def whole(head: httpx.AsyncClient, engine: AsyncEngine, call: Call, closed
     await put(engine, OPENED)
     await put(engine, NOTED)
     await put(engine, BOOKED)
+    await put(engine, FOLLOWED_UP)
     assert (await note(head, closed, at=at(timedelta()))).status_code == 303
     token = await form_token(head, f"/appeals/{closed}")
     said = {"form_token": token, "allowed": "false", "other": "8 701 999 88 77"}

@@ -109,6 +109,13 @@ class AppealNumbers:
         people = {person for person, dot, _ in (key.partition(".") for key in content) if dot}
         return cls(caller, phones, people)
 
+    @property
+    def not_of_accused(self) -> list[str]:
+        """All but those that somebody who is complained of has too, each once."""
+        accused = {phone for person, phone in self.phones.items() if person.startswith("accused")}
+        every = dict.fromkeys([self.caller, *self.phones.values()])
+        return [number for number in every if number is not None and number not in accused]
+
     def concern(self, person: str, number: str) -> bool:
         """Whether a word of this person about all their numbers is about this number.
 

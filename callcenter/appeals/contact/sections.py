@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from callcenter.appeals.contact import store
+from callcenter.appeals.contact import service, store
 from callcenter.appeals.contact.rules import (
     AppealNumbers,
     ContactMeans,
@@ -41,20 +41,38 @@ class ContactSection:
         return number if number in self.numbers.phones.values() else mask(number)
 
 
+async def read_numbers(reading: AppealReading) -> AppealNumbers:
+    """Read the numbers on an appeal."""
+    return await store.find_numbers(reading.connection, reading.appeal_id)
+
+
+async def read_wishes(reading: AppealReading) -> Mapping[str, Sequence[ContactWish]]:
+    """Read what was said about each number on an appeal, on other appeals too."""
+    numbers = await reading.once(read_numbers)
+    return {
+        each: await service.list_of_number(reading.connection, each)
+        for each in {numbers.caller, *numbers.phones.values()}
+        if each is not None
+    }
+
+
+async def read_call_verdicts(reading: AppealReading) -> Mapping[str, ContactVerdict]:
+    """Judge a call now to each number on an appeal."""
+    now, wishes = datetime.now(UTC), await reading.once(read_wishes)
+    return {number: judge(said, ContactMeans.CALL, now) for number, said in wishes.items()}
+
+
 async def read_section(reading: AppealReading) -> ContactSection:
     """Read the wishes about an appeal, and what they mean for reaching whoever got in touch."""
-    connection, appeal_id = reading.connection, reading.appeal_id
-    wishes = await store.list_of_appeal(connection, appeal_id)
-    numbers = await store.find_numbers(connection, appeal_id)
+    wishes = await store.list_of_appeal(reading.connection, reading.appeal_id)
+    numbers = await reading.once(read_numbers)
     about = store.of_person(wishes, "applicant")
-    if numbers.caller is not None:
-        about_caller = await store.list_of_number(connection, numbers.caller)
-    else:
-        about_caller = about
-    by_number = (ContactMeans.CALL, ContactMeans.SMS)
+    by_number = await reading.once(read_wishes)
+    about_caller = about if numbers.caller is None else by_number[numbers.caller]
+    to_number = (ContactMeans.CALL, ContactMeans.SMS)
     now = datetime.now(UTC)
     verdicts = {
-        each: judge(about_caller if each in by_number else about, each, now)
+        each: judge(about_caller if each in to_number else about, each, now)
         for each in ContactMeans
     }
     return ContactSection(list(reversed(wishes)), verdicts, numbers, MEANS)

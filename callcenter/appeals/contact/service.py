@@ -67,7 +67,7 @@ async def read_verdict(
     Services, which have short numbers, may always be called.
     """
     wishes = (
-        await _list_of_number(connection, number)
+        await list_of_number(connection, number)
         if number is not None
         else await store.list_of_person(connection, appeal_id, person)
         if appeal_id is not None
@@ -194,7 +194,7 @@ async def record_callback(
 
 async def are_calls_unwanted(connection: AsyncConnection, number: str) -> bool:
     """Whether a number may not be called now."""
-    wishes = await _list_of_number(connection, number)
+    wishes = await list_of_number(connection, number)
     return not judge(wishes, ContactMeans.CALL, datetime.now(UTC)).allowed
 
 
@@ -205,7 +205,7 @@ async def _list_of_wish(
     about = {numbers.caller, *numbers.phones.values()} if wish.number is None else {wish.number}
     said = [] if wish.number else await store.list_of_appeal(connection, appeal_id)
     for each in filter(None, about):
-        said += await _list_of_number(connection, each)
+        said += await list_of_number(connection, each)
     return list({each.id: each for each in said}.values())
 
 
@@ -215,5 +215,6 @@ def _require_reason(reason: str, refusal: str) -> str:
     return reason.strip()
 
 
-async def _list_of_number(connection: AsyncConnection, number: str) -> list[ContactWish]:
+async def list_of_number(connection: AsyncConnection, number: str) -> list[ContactWish]:
+    """The wishes that concern a number, in E.164 or short; a service has none."""
     return await store.list_of_number(connection, number) if is_private(number) else []

@@ -27,6 +27,7 @@ from callcenter.appeals.calls.tables import appeal, call_unwanted, outgoing_call
 from callcenter.appeals.contact.store import IS_IN_FORCE
 from callcenter.appeals.contact.tables import contact_wish
 from callcenter.appeals.tables import (
+    follow_up_call,
     masking,
     oral_contact,
     psychological_note,
@@ -151,6 +152,22 @@ APPEAL_PARTS = (
         erased=None,
     ),
     _rows("talks", N_("Booked talks: %(count)s"), psychological_talk, "user_name"),
+    # That there was one is a figure. Nobody is called any more.
+    PersonalDataPart(
+        follow_up_call,
+        ("user_name",),
+        key="follow_ups",
+        label=N_("Follow-up calls: %(count)s"),
+        of=_of(follow_up_call.c.appeal_id),
+        is_personal=follow_up_call.c.user_name != "",
+        erased={
+            "user_name": "",
+            "booked_by": "",
+            "result": func.coalesce(follow_up_call.c.result, "not_reached"),
+            "ended_at": func.coalesce(follow_up_call.c.ended_at, func.now()),
+            "ended_by": "",
+        },
+    ),
     _rows("reminders", N_("Reminders: %(count)s"), record_reminder, "user_name", "sealed"),
     # Keyed hashes.
     _rows(

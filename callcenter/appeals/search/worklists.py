@@ -13,6 +13,7 @@ from callcenter.appeals.record.store import is_open
 from callcenter.appeals.rules.states import ENDED
 from callcenter.appeals.search.query import SearchHit, select_hits
 from callcenter.appeals.tables import (
+    follow_up_call,
     psychological_talk,
     record,
     record_draft,
@@ -29,6 +30,7 @@ TALK_SHOWN_BEFORE = timedelta(days=1)
 WRITE_DOWN_LIMIT = timedelta(days=14)  # in which a call without a record is to be written down
 URGENT_ALERT_AFTER = timedelta(minutes=15)  # of an urgent appeal that was not passed on
 TALK_ALERT_AFTER = timedelta(minutes=15)  # of a booked talk: before that its psychologist sees it
+FOLLOW_UP_ALERT_AFTER = timedelta(hours=2)  # of a follow-up call: before that its consultant calls
 
 _DEADLINES = ("due_on", "notice_due_on", "forward_due_on", "letter_due_on")
 
@@ -150,6 +152,32 @@ def _is_missed(at: datetime) -> ColumnElement[bool]:
     return and_(psychological_talk.c.done_at.is_(None), psychological_talk.c.due_at <= at)
 
 
+def _has_follow_up(reader: WorkListReader) -> ColumnElement[bool]:
+    """The reader has a follow-up call to make within a day."""
+    return exists().where(
+        follow_up_call.c.appeal_id == appeal.c.id,
+        follow_up_call.c.user_name == reader.user,
+        follow_up_call.c.result.is_(None),
+        follow_up_call.c.due_at <= reader.now + TALK_SHOWN_BEFORE,
+    )
+
+
+def _is_follow_up_missed(reader: WorkListReader) -> ColumnElement[bool]:
+    """A follow-up call was not made, or by nobody who is at work here: whoever reads it calls."""
+    return exists().where(follow_up_call.c.appeal_id == appeal.c.id, _is_not_made(reader.now))
+
+
+def _is_not_made(now: datetime) -> ColumnElement[bool]:
+    is_at_work = exists().where(web_user.c.name == follow_up_call.c.user_name, web_user.c.active)
+    return and_(
+        follow_up_call.c.result.is_(None),
+        or_(
+            follow_up_call.c.due_at <= now - FOLLOW_UP_ALERT_AFTER,
+            and_(follow_up_call.c.due_at <= now, ~is_at_work),
+        ),
+    )
+
+
 _OWN = WorkList(70, "mine", N_("Mine"), _is_own)
 #: What the room of appeals itself offers.
 APPEAL_LISTS = (
@@ -165,7 +193,15 @@ APPEAL_LISTS = (
     WorkList(40, "today", N_("Due today"), _is_due_today),
     WorkList(50, "reminders", N_("Reminders"), _has_reminder, is_pressing=True),
     WorkList(45, "missed_talks", N_("Missed talks"), _is_talk_missed, is_pressing=True),
+    WorkList(
+        46,
+        "missed_follow_ups",
+        N_("Follow-up calls not made"),
+        _is_follow_up_missed,
+        is_pressing=True,
+    ),
     WorkList(52, "talks", N_("Booked talks"), _has_talk, is_pressing=True),
+    WorkList(53, "follow_ups", N_("Follow-up calls"), _has_follow_up, is_pressing=True),
     _OWN,
     WorkList(75, "departed", N_("Of people who left"), _is_of_departed, is_pressing=True),
     WorkList(80, "team", N_("My team's"), _is_of_team),
@@ -234,10 +270,10 @@ async def counts(connection: AsyncConnection, reader: WorkListReader) -> dict[Wo
 async def find_late(
     connection: AsyncConnection, *, today: date, now: datetime
 ) -> dict[str, list[str]]:
-    """Find what to alert about, by key of the list: numbers of appeals, or ids of talks.
+    """Find what to alert about, by key of the list: numbers of appeals, ids of the others.
 
-    That is what is urgent and waits, what is overdue, booked talks that were missed, and dropped
-    calls that nobody has decided on.
+    That is what is urgent and waits, what is overdue, booked talks and follow-up calls that were
+    missed, and dropped calls that nobody has decided on.
     """
     nobody = WorkListReader("", today, now)
     # Not by when it was saved: somebody who goes on typing must not put the alert off.
@@ -252,5 +288,8 @@ async def find_late(
         .order_by(psychological_talk.c.due_at)
     )
     late["missed_talks"] = [str(each) for each in (await connection.execute(missed)).scalars()]
+    not_made = select(follow_up_call.c.id).where(_is_not_made(now))
+    calls = (await connection.execute(not_made.order_by(follow_up_call.c.due_at))).scalars()
+    late["missed_follow_ups"] = [str(each) for each in calls]
     late["cut_off"] = await dropped_calls.list_overdue(connection, now)
     return late

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls import store
+from callcenter.appeals.contact import sections
 from callcenter.appeals.contact import service as contact
 from callcenter.appeals.contact.rules import CALLER, ContactVerdict
 from callcenter.appeals.contact.store import find_numbers
@@ -42,14 +43,12 @@ class CallSomebody:
 
 async def read_numbers(reading: AppealReading) -> CallSomebody:
     """Read who of an appeal has a number to be called at."""
-    numbers = await find_numbers(reading.connection, reading.appeal_id)
+    numbers = await reading.once(sections.read_numbers)
+    verdicts = await reading.once(sections.read_call_verdicts)
     called = [(CALLER, numbers.caller), *sorted(numbers.phones.items())]
     return CallSomebody(
         {
-            person: (
-                mask(phone) if person == CALLER else phone,
-                await contact.read_verdict(reading.connection, OUTBOUND, number=phone),
-            )
+            person: (mask(phone) if person == CALLER else phone, verdicts[phone])
             for person, phone in called
             if phone is not None
         }

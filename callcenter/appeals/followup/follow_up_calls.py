@@ -1,0 +1,148 @@
+"""Follow-up calls of an appeal: offered after danger, booked with the same consultant.
+
+Whoever talked in the call makes it; when they do not, it is on a list that all see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals.actions import AppealAction
+from callcenter.appeals.calls.store import lock_appeal
+from callcenter.appeals.contact.rules import ContactMeans, judge
+from callcenter.appeals.contact.sections import read_call_verdicts, read_numbers
+from callcenter.appeals.contact.service import list_of_number
+from callcenter.appeals.contact.store import find_numbers
+from callcenter.appeals.extensions import AppealReading
+from callcenter.appeals.followup import follow_up_calls_store as store
+from callcenter.appeals.followup.follow_up_calls_store import FollowUpCall
+from callcenter.appeals.record.service import audit_appeal, get_appeal, require_request
+from callcenter.appeals.rules.follow_up_calls import (
+    ATTEMPTS_LIMIT,
+    FollowUpResult,
+    check_day,
+    next_attempt,
+)
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import unit_of_work
+
+NO_RISK = N_("another call is offered after danger, or thoughts of suicide: first save what it was")
+UNSAFE = N_("at that time there is no number at which a call is safe")
+BOOKED = N_("another call is booked already")
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpSection:
+    """Follow-up calls of an appeal, the last first, and whether one may be offered now."""
+
+    calls: Sequence[FollowUpCall]
+    has_safe_way: bool  #: a call to some number, at some hour
+    attempts_limit: int = ATTEMPTS_LIMIT
+
+    @property
+    def awaits_offer(self) -> bool:
+        """Whether nobody has offered another call yet."""
+        return self.has_safe_way and not self.calls
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one is still to be made."""
+        return any(each.result is None for each in self.calls)
+
+
+async def read_section(reading: AppealReading) -> FollowUpSection | None:
+    """The follow-up calls of an appeal for its page; None where none is offered."""
+    is_at_risk, calls = await store.read(reading.connection, reading.appeal_id)
+    if not is_at_risk and not calls:
+        return None
+    numbers = await reading.once(read_numbers)
+    verdicts = await reading.once(read_call_verdicts)
+    safe = [verdicts[each] for each in numbers.not_of_accused]
+    return FollowUpSection(calls, any(each.allowed or each.not_before for each in safe))
+
+
+async def book(engine: AsyncEngine, actor: Actor, number: str, at: datetime) -> UUID:
+    """Book another call with the consultant who talked, else with the actor.
+
+    Raises InvalidRequest: no risk, another day, not safe then, or booked already; NotFound.
+    """
+    check_day(at, datetime.now(UTC))
+    async with unit_of_work(engine) as connection:
+        appeal_id = await _require_offer(connection, number)
+        await _require_safe_call(connection, appeal_id, at)
+        user = await store.find_consultant(connection, appeal_id) or actor.name
+        identity = await store.insert_new(
+            connection, appeal_id, user=user, due_at=at, author=actor.who
+        )
+        due = at.astimezone(UTC).isoformat(timespec="minutes")
+        await audit_appeal(
+            connection, actor, AppealAction.FOLLOW_UP_BOOKED, number, user=user, due_at=due
+        )
+    return identity
+
+
+async def decline(engine: AsyncEngine, actor: Actor, number: str) -> None:
+    """Note that another call was offered, and is not wanted. Raises as `book` does."""
+    async with unit_of_work(engine) as connection:
+        appeal_id = await _require_offer(connection, number)
+        declined = FollowUpResult.DECLINED
+        await store.insert_new(
+            connection,
+            appeal_id,
+            user=actor.name,
+            due_at=datetime.now(UTC),
+            author=actor.who,
+            result=declined,
+        )
+        await audit_appeal(
+            connection, actor, AppealAction.FOLLOW_UP_ENDED, number, result=declined.value
+        )
+
+
+async def note_result(
+    engine: AsyncEngine, actor: Actor, number: str, call_id: UUID, result: FollowUpResult
+) -> None:
+    """Note the result of an attempt; one that reached nobody is tried again, within a limit.
+
+    Raises NotFound.
+    """
+    now = datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        row = await get_appeal(connection, number)
+        call = await store.find_open(connection, row.id, call_id)
+        if call is None:
+            raise NotFound("no such call is booked: look at the appeal again")
+        is_missed = result is FollowUpResult.NOT_REACHED
+        attempts = call.attempts + 1 if is_missed else call.attempts
+        again_at = next_attempt(attempts, now) if is_missed else None
+        if again_at is None:
+            await store.end(connection, call.id, attempts=attempts, result=result, author=actor.who)
+        else:
+            await store.put_off(connection, call.id, attempts=attempts, due_at=again_at)
+        detail = {"result": result.value, "attempts": attempts}
+        await audit_appeal(connection, actor, AppealAction.FOLLOW_UP_ENDED, number, **detail)
+
+
+async def _require_safe_call(connection: AsyncConnection, appeal_id: UUID, at: datetime) -> None:
+    """Raise InvalidRequest unless some number may be called at that moment."""
+    for number in (await find_numbers(connection, appeal_id)).not_of_accused:
+        if judge(await list_of_number(connection, number), ContactMeans.CALL, at).allowed:
+            return
+    raise InvalidRequest(UNSAFE)
+
+
+async def _require_offer(connection: AsyncConnection, number: str) -> UUID:
+    """The id of an appeal after which another call is offered, and none is booked."""
+    row = await get_appeal(connection, number)
+    await lock_appeal(connection, row.id)
+    await require_request(connection, row.id)
+    is_at_risk, calls = await store.read(connection, row.id)
+    if not is_at_risk:
+        raise InvalidRequest(NO_RISK)
+    if any(each.result is None for each in calls):
+        raise InvalidRequest(BOOKED)
+    return row.id

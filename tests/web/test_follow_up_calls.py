@@ -1,0 +1,186 @@
+"""Follow-up calls: offered after danger, made by the same consultant, bounded and counted."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.jobs import alert_of_late_work
+from callcenter.appeals.rules.follow_up_calls import ATTEMPTS_LIMIT, RETRY_AFTER
+from callcenter.appeals.tables import follow_up_call
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from tests.web.browser import form_token, visible
+from tests.web.conftest import Call, Enter
+from tests.web.test_contact_pages import note
+from tests.web.test_presence import link
+from tests.web.test_records import rows, send
+from tests.web.test_work_lists import alerts, listed, put
+
+OFFER = "Offer another call in one to three days."
+RESULTS = "SELECT result, attempts, ended_by FROM follow_up_call"
+
+
+def noon(days: int) -> str:
+    """Noon so many days from today, as it is typed."""
+    return f"{datetime.now(ZONE).date() + timedelta(days=days)}T12:00"
+
+
+@pytest.fixture
+async def danger(engine: AsyncEngine, call: Call) -> Call:
+    """A call whose caller said by key to be in danger."""
+    async with unit_of_work(engine) as connection:
+        query = update(appeal).where(appeal.c.id == call.id).values(urgent=["danger"])
+        await connection.execute(query)
+    return call
+
+
+async def post(client: httpx.AsyncClient, call: Call, path: str = "", **data: str) -> int:
+    token = await form_token(client, f"/appeals/{call.number}")
+    path = f"/appeals/{call.number}/follow-ups{path}"
+    return (await client.post(path, data=data | {"form_token": token})).status_code
+
+
+async def shown(client: httpx.AsyncClient, call: Call) -> str:
+    client.headers["accept-language"] = "en"
+    return visible((await client.get(f"/appeals/{call.number}/panel")).text)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"kind": "danger"},
+        {"f.danger": "yes", "f.danger_reason": "-"},
+        {"f.topics": ["mental", "mental_suicide"]},
+        {"f.topics": "mental_suicide"},
+    ],
+    ids=str,
+)
+async def test_another_call_is_offered_after_what_the_record_says(
+    head: httpx.AsyncClient, call: Call, record: dict[str, str]
+) -> None:
+    await send(head, call.number, version=0, **{"f.content": "-", "f.topics": "mental"})
+    assert OFFER not in await shown(head, call)
+    assert await post(head, call, at=noon(1)) == 400
+    assert (await send(head, call.number, version=1, **{"f.content": "-", **record})).is_redirect
+    assert OFFER in await shown(head, call)
+
+
+async def test_no_call_is_offered_where_none_is_safe(head: httpx.AsyncClient, danger: Call) -> None:
+    await note(head, danger.number, allowed="true", channel="call", start="10:00", end="11:00")
+    assert OFFER in await shown(head, danger)
+    assert await post(head, danger, at=noon(1)) == 400  # that is another hour
+    await note(head, danger.number, allowed="false", channel="call")
+    page = await shown(head, danger)
+    assert OFFER not in page
+    assert "There is no number at which a call is safe." in page
+
+
+async def test_the_same_consultant_calls_within_three_days(
+    enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    async with enter(Role.CONSULTANT) as consultant:
+        await link(engine, Role.CONSULTANT, "2001")  # who talked in that call
+        for days in (0, 4):
+            assert await post(head, danger, at=noon(days)) == 400
+        assert await post(head, danger, at=noon(1)) == 303
+        assert await post(head, danger, at=noon(1)) == 400  # one is booked
+        [(who,)] = await rows(engine, "SELECT user_name FROM follow_up_call")
+        assert f"Follow-up call by {who}" in await shown(head, danger)
+        [(own,)] = await rows(engine, "SELECT name FROM web_user WHERE role = 'consultant'")
+        assert who == own
+        await _due(engine, timedelta())
+        assert await listed(consultant, "follow_ups") == [danger.number]
+        assert await listed(head, "follow_ups") == []
+        [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
+        assert await post(consultant, danger, f"/{call_id}", result="reached") == 303
+        assert await post(consultant, danger, f"/{call_id}", result="reached") == 404
+        assert await listed(consultant, "follow_ups") == []
+        assert await rows(engine, RESULTS) == [("reached", 0, f"user:{own}")]
+    audited = "SELECT action FROM audit_entry WHERE action LIKE 'web:follow_up:%' ORDER BY id"
+    assert await rows(engine, audited) == [("web:follow_up:booked",), ("web:follow_up:ended",)]
+
+
+async def test_attempts_that_reach_nobody_are_bounded(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    await post(head, danger, at=noon(1))
+    [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
+    for attempts in range(1, ATTEMPTS_LIMIT):
+        before = datetime.now(UTC)
+        assert await post(head, danger, f"/{call_id}", result="not_reached") == 303
+        [(due_at, count, result)] = await rows(
+            engine, "SELECT due_at, attempts, result FROM follow_up_call"
+        )
+        assert (count, result) == (attempts, None)
+        assert before + RETRY_AFTER <= due_at <= datetime.now(UTC) + RETRY_AFTER
+    assert await post(head, danger, f"/{call_id}", result="not_reached") == 303
+    [(result, count, _)] = await rows(engine, RESULTS)
+    assert (result, count) == ("not_reached", ATTEMPTS_LIMIT)
+
+
+async def test_a_declined_call_was_offered(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    assert await post(head, danger, "/declined") == 303
+    assert OFFER not in await shown(head, danger)
+    [(result, _, _)] = await rows(engine, RESULTS)
+    assert result == "declined"
+
+
+async def test_a_call_that_nobody_made_alerts_supervisors_once(
+    head: httpx.AsyncClient, engine: AsyncEngine, redis: Redis, settings: Settings, danger: Call
+) -> None:
+    async def raised() -> int:
+        await alert_of_late_work(WorkerResources(settings, engine), redis, datetime.now(UTC))
+        return (await alerts(redis)).get("follow_up_missed", 0)
+
+    await post(head, danger, at=noon(1))
+    await _due(engine, timedelta(minutes=5))
+    assert (await raised(), await listed(head, "missed_follow_ups")) == (0, [])
+    await _due(engine, timedelta(hours=3))
+    for _ in range(2):
+        assert await raised() == 1
+    assert await listed(head, "missed_follow_ups") == [danger.number]
+
+
+async def test_who_left_makes_no_call(
+    enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    async with enter(Role.CONSULTANT):
+        await link(engine, Role.CONSULTANT, "2001")
+        await post(head, danger, at=noon(1))
+        await put(engine, "UPDATE web_user SET active = false WHERE role = 'consultant'")
+        await _due(engine, timedelta(minutes=1))
+        assert await listed(head, "missed_follow_ups") == [danger.number]
+
+
+async def test_the_share_of_follow_up_calls_is_a_figure(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    await post(head, danger, at=noon(1))
+    [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
+    await post(head, danger, f"/{call_id}", result="reached")
+    [(received_at,)] = await rows(engine, "SELECT received_at FROM appeal")
+    day: date = received_at.astimezone(ZONE).date()
+    params = {"since": f"{day}", "until": f"{day}"}
+    head.headers["accept-language"] = "en"
+    figures = visible((await head.get("/figures", params=params)).text)
+    assert "100% Talked with again 1 · Another call offered: 1 · Calls at risk: 1" in figures
+    for measure in ("at_risk", "follow_up_offered", "followed_up"):
+        listed = await head.get("/figures/calls", params=params | {"measure": measure})
+        assert danger.number in listed.text
+
+
+async def _due(engine: AsyncEngine, late_by: timedelta) -> None:
+    """Have each call be due so long ago."""
+    async with unit_of_work(engine) as connection:
+        due_at = datetime.now(UTC) - late_by
+        await connection.execute(update(follow_up_call).values(due_at=due_at))
