@@ -375,6 +375,18 @@ record_field = Table(
     Column("options", JSONB, nullable=False, comment="[{code, kk, ru, en, parent, active}]"),
     Column("active", Boolean, nullable=False),
     Column("built_in", Boolean, nullable=False),
+    Column(
+        "proposing",
+        JSONB(none_as_null=True),
+        comment="of a question of risk: codes of answers that propose urgency; none: another one",
+    ),
+    Column(
+        "verified",
+        Boolean,
+        nullable=False,
+        server_default="true",
+        comment="a question of risk, by a psychologist",
+    ),
     Column("author", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )

@@ -57,6 +57,7 @@ NOT_PERSONAL = {
     ("pause_reason", "name_ru"),
     ("record_field", "guard"),
     ("record_field", "options"),
+    ("record_field", "proposing"),
     ("record_letter", "number"),  # of a letter
     ("record_letter_change", "differences"),  # of its number, days and kind: what names is sealed
     ("record_preset", "answers"),  # the same for every applicant

@@ -31,6 +31,12 @@ OF_THE_APPEAL: dict[str, Any] = {
     "decision": "Передать в полицию и в опеку",
     "decision_reason": "Дети в опасности",
     "safety_plan": "Уйти к Жумабековой",
+    "risk_self_harm": "no",
+    "risk_plan": "no",
+    "risk_means": "unknown",
+    "risk_before": "no",
+    "risk_threat": "yes",
+    "risk_trusted": "yes",
 }
 APPLICANT: dict[str, Any] = {
     "person_kind": "legal_entity",

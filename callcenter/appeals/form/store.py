@@ -155,4 +155,6 @@ def _field(row: RowMapping) -> Field:
         active=row["active"],
         built_in=row["built_in"],
         version=row["version"],
+        proposing=None if row["proposing"] is None else tuple(row["proposing"]),
+        verified=row["verified"],
     )

@@ -36,6 +36,7 @@ from callcenter.appeals.rules.edit_conflict import (
 )
 from callcenter.appeals.rules.fields import AccessRule, Content, Form, is_identified
 from callcenter.appeals.rules.letters import Letter
+from callcenter.appeals.rules.risk import is_said_urgent
 from callcenter.appeals.rules.states import (
     ENDED,
     AppealKind,
@@ -80,7 +81,7 @@ class Record:
     @property
     def _is_said_urgent(self) -> bool:
         """Whether a consultant marked it as urgent, beside its kind."""
-        return self.content.get("danger") == "yes" or self.content.get("urgency") == "urgent"
+        return is_said_urgent(self.content)
 
     @property
     def facts(self) -> TransitionFacts:

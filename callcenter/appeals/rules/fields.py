@@ -78,7 +78,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One question of the form. `built_in`: rules rely on it, so it stays and keeps its type."""
+    """One question of the form. `built_in`: rules rely on it, so it stays and keeps its type.
+
+    A question of risk has the codes of answers that are `proposing` urgency (see `rules.risk`),
+    perhaps none; any other question has None there.
+    """
 
     code: str
     section: Section
@@ -92,6 +96,8 @@ class Field:
     active: bool = True
     built_in: bool = False
     version: int = 1
+    proposing: tuple[str, ...] | None = None
+    verified: bool = True  #: a question of risk, by a psychologist
 
 
 class WrongContent(InvalidRequest):
@@ -215,6 +221,12 @@ def check_field(field: Field) -> None:
         raise InvalidRequest("an option is a part of another one of the same field, or of none")
     if bool(codes) != (field.type in (FieldType.CHOICE, FieldType.CHOICES)):
         raise InvalidRequest("a choice has options, and nothing else has")
+    if field.proposing is not None and not (
+        field.section is Section.APPEAL
+        and field.type is FieldType.CHOICE
+        and set(field.proposing) <= set(codes)
+    ):
+        raise InvalidRequest("a question of risk has one answer, and proposes by its own answers")
 
 
 def is_within(field: Field) -> bool:

@@ -14,6 +14,7 @@ from callcenter.appeals.labels import DISPOSITIONS, FILES, KINDS, STAGES, STEPS,
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.rules.edit_conflict import EditConflict
 from callcenter.appeals.rules.fields import PEOPLE, WITHIN, Section, Value, WrongContent, people_of
+from callcenter.appeals.rules.risk import proposes_urgency
 from callcenter.appeals.rules.states import (
     ENDED,
     FORMAL,
@@ -159,8 +160,11 @@ def _panel_values(
             each
             for each in questions
             if each.section is Section.APPEAL
+            and each.proposing is None
             and (each.code not in ORDINARY or each.code == "topics")
         ],
+        "risk_questions": [each for each in questions if each.proposing is not None],
+        "proposes_urgency": proposes_urgency(opened.form, kind, content),
         "of_people": [each for each in questions if each.section is Section.PERSON],
         "WITHIN": WITHIN,
         "content": content,

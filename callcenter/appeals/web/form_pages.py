@@ -54,7 +54,10 @@ Name = Annotated[str, Bound(max_length=200)]
 
 
 class FieldForm(BaseModel):
-    """The changes of a question, its options one a line (`read_options`)."""
+    """The changes of a question, its options one a line (`read_options`).
+
+    One of risk has the codes of answers that propose urgency, with spaces between.
+    """
 
     guard: AccessRule
     kk: Name
@@ -63,11 +66,18 @@ class FieldForm(BaseModel):
     position: Annotated[int, Bound(ge=0, le=9999)]
     options: Annotated[str, Bound(max_length=OPTIONS_LENGTH_LIMIT)] = ""
     active: bool = False
+    is_of_risk: bool = False
+    proposing: Annotated[str, Bound(max_length=1000)] = ""
+    verified: bool = False
 
     def change(self, field: Field) -> Field:
         """The next version of a question. Raises InvalidRequest that names the wrong line."""
         names = ("guard", "kk", "ru", "en", "position", "active")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if self.is_of_risk:
+            values |= {"proposing": tuple(self.proposing.split()), "verified": self.verified}
+        else:
+            values |= {"proposing": None, "verified": True}
         return replace(field, options=read_options(self.options), **values)
 
 

@@ -21,6 +21,7 @@ from callcenter.appeals.record import service as record_service
 from callcenter.appeals.record.manual_intake import ContactChannel
 from callcenter.appeals.record.store import Record
 from callcenter.appeals.rules.fields import WITHIN, Section, Value
+from callcenter.appeals.rules.risk import proposes_urgency
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
 from callcenter.appeals.search import similar
 from callcenter.appeals.web import record_details
@@ -179,11 +180,23 @@ async def discard_draft(record: CurrentRecord) -> Response:
 
 @router.post("/appeals/{number}/record/similar")
 async def alike(
-    request: Request, site: CurrentSite, actor: CurrentActor, number: str, content: EnteredContent
+    request: Request,
+    site: CurrentSite,
+    actor: CurrentActor,
+    number: str,
+    content: EnteredContent,
+    kind: Annotated[AppealKind | None, Form()] = None,
 ) -> Response:
-    """A fragment of the page: similar appeals to the one that is being typed."""
+    """A fragment of the page: similar appeals to what is being typed, and what it proposes."""
     found = await similar.similar(site.engine, record_keys(site), actor, number, content)
-    return page(request, "appeals/similar.html", found=found, stages=STAGES)
+    form = await form_service.read_form(site.engine)
+    return page(
+        request,
+        "appeals/similar.html",
+        found=found,
+        stages=STAGES,
+        proposes_urgency=proposes_urgency(form, kind, content),
+    )
 
 
 @router.get("/answers/{code}")
