@@ -85,7 +85,7 @@ async def panel(
     request: Request, site: AppContext, actor: Actor, number: str, state: PanelState = UNTOUCHED
 ) -> Response:
     """Render the panel of an appeal alone, audited. Raises NotFound."""
-    read = await record_details.read_details(site, actor, number)
+    read = await record_details.read_details(site, actor, number, with_history=False)
     values = _panel_values(request, site, read, state)
     return page(request, "appeals/panel.html", status=state.status, **values)
 
@@ -107,7 +107,7 @@ async def appeal_page(
     values: dict[str, Any] = {}
     by = "page"
     if actor.may(AppealPermission.EDIT_APPEALS):
-        read = await record_details.read_details(site, actor, number)
+        read = await record_details.read_details(site, actor, number, with_history=True)
         values = _panel_values(request, site, read, state)
         values |= {"history": read.history, "earlier": read.earlier}
         by = ""

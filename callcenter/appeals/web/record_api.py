@@ -263,7 +263,7 @@ async def read_record(
     site: CurrentSite, actor: CurrentActor, response: Response, number: str
 ) -> Record:
     """Read a record with its history and your draft, with an entry in the audit log."""
-    read = await record_details.read_details(site, actor, number)
+    read = await record_details.read_details(site, actor, number, with_history=True)
     opened = read.opened
     response.headers["ETag"] = f'"{opened.record.version}"'
     return Record(

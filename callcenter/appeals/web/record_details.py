@@ -58,7 +58,8 @@ class HistoryEntry:
 class RecordDetails:
     """A record with its history, files, related appeals, open reminders and sections.
 
-    The history has the newest first; `earlier` are other appeals of the same person.
+    The history has the newest first, where it is read; `earlier` are other appeals of the same
+    person.
 
     Files are there for those who may see what is sensitive.
     """
@@ -79,14 +80,15 @@ class RecordDetails:
         return [each for each in self.earlier if AppealState(each.stage) not in ENDED]
 
 
-async def read_details(site: AppContext, actor: Actor, number: str) -> RecordDetails:
+async def read_details(
+    site: AppContext, actor: Actor, number: str, *, with_history: bool
+) -> RecordDetails:
     """Read a record with its details, with an entry in the audit log. Raises NotFound."""
     keys = record_keys(site)
     async with unit_of_work(site.engine) as connection:
         opened = await service.read_record(connection, keys, actor, number)
         reading = AppealReading(connection, keys, actor, opened.row.id)
-        changes = await store.list_changes(connection, keys, opened.row.id)
-        steps = await transitions_store.list_of_record(connection, opened.row.id)
+        history = await _read_history(reading, opened) if with_history else []
         earlier = await query.find_of_same_person(connection, opened.row.id)
         files = await reading.once(read_files)
         related = await store.find_related(connection, opened.record)
@@ -97,24 +99,16 @@ async def read_details(site: AppContext, actor: Actor, number: str) -> RecordDet
             if actor.may(AppealPermission.ASSIGN_APPEALS)
             else []
         )
-        entries, sections = await _extensions(reading)
+        sections = [
+            (section, content)
+            for section in offers(AppealSection)
+            if actor.may(section.permission)
+            if (content := await reading.once(section.read)) is not None
+        ]
         await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="record")
-    guards = guards_of(actor)
-    history = [
-        HistoryEntry(
-            each.at,
-            each.author,
-            opened.form.visible_changes(each.differences, opened.record.content, guards),
-        )
-        for each in changes
-    ] + [
-        HistoryEntry(each.at, each.author, {}, each.before, each.after, each.reason)
-        for each in steps
-    ]
-    history += entries
     return RecordDetails(
         opened,
-        sorted(history, key=lambda entry: entry.at, reverse=True),
+        history,
         earlier,
         files,
         related,
@@ -125,23 +119,28 @@ async def read_details(site: AppContext, actor: Actor, number: str) -> RecordDet
     )
 
 
-async def _extensions(
-    reading: AppealReading,
-) -> tuple[list[HistoryEntry], list[tuple[AppealSection, object]]]:
-    """Timeline entries and sections that rooms offer to this reader."""
+async def _read_history(reading: AppealReading, opened: RecordView) -> list[HistoryEntry]:
+    """Changes, transitions and what rooms offer of an appeal, as far as this reader sees it."""
+    connection, keys, appeal_id = reading.connection, reading.keys, reading.appeal_id
+    content, guards = opened.record.content, guards_of(reading.actor)
+    changes = [
+        HistoryEntry(
+            each.at, each.author, opened.form.visible_changes(each.differences, content, guards)
+        )
+        for each in await store.list_changes(connection, keys, appeal_id)
+    ]
+    steps = [
+        HistoryEntry(each.at, each.author, {}, each.before, each.after, each.reason)
+        for each in await transitions_store.list_of_record(connection, appeal_id)
+    ]
     entries = [
         HistoryEntry(each.at, each.author, {}, entry=each)
         for source in offers(TimelineSource)
         if reading.actor.may(source.permission)
         for each in await reading.once(source.read)
     ]
-    sections = [
-        (section, content)
-        for section in offers(AppealSection)
-        if reading.actor.may(section.permission)
-        if (content := await reading.once(section.read)) is not None
-    ]
-    return entries, sections
+    history = changes + steps + entries
+    return sorted(history, key=lambda entry: entry.at, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
