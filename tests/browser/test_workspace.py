@@ -302,8 +302,12 @@ async def test_a_key_and_a_digit_close_what_was_no_request(
             await expect(panel).to_have_attribute("data-stage", "contact")
             await page.keyboard.press("Alt+n")
             await expect(kinds.first).to_be_focused()
+            requests: list[str] = []
+            page.on("request", lambda each: requests.append(each.url))
             await page.keyboard.press("4")
             await expect(panel).to_have_attribute("data-stage", "no_request")
+            # What is live is not read anew for it.
+            assert [each for each in requests if "/workspace" in each] == []
         async with unit_of_work(site.engine) as connection:
             closed = select(record.c.disposition, record.c.content, record.c.sealed)
             row = await connection.execute(closed.where(record.c.appeal_id == call.appeal_id))

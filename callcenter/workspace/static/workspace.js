@@ -61,8 +61,10 @@ const workspace = (() => {
     ask(to, new URLSearchParams(new FormData(form, button)));
   });
 
-  // What was saved may free the next call.
-  document.addEventListener("appeal-changed", () => document.dispatchEvent(new Event("outdated")));
+  // What was saved after a call may free the next one; during a call nothing live is other for it.
+  document.addEventListener("appeal-changed", () => {
+    if (document.querySelector("[data-over]")) document.dispatchEvent(new Event("outdated"));
+  });
 
   // This page stays: what leads elsewhere opens beside it, always in the same window.
   document.addEventListener("click", (event) => {
