@@ -5,7 +5,7 @@ It counts as open while its events are read, see `PresenceService.report_page_op
 
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -32,13 +32,13 @@ from callcenter.consultants.service import (
     find_own_extension,
     prolong_own_wrap_up,
 )
-from callcenter.platform.core.errors import N_
+from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
-from callcenter.platform.web.page_actions import action
+from callcenter.platform.web.page_actions import SEE_OTHER, action
 from callcenter.platform.web.sse import EventStream
 from callcenter.platform.web.templating import page
 from callcenter.telephony.acd.command_bus import CommandClient
@@ -112,9 +112,9 @@ async def change(
 ) -> Response:
     """Sign in or resume, pause, or sign out; an error is shown on the page."""
     extension = await find_own_extension(site.engine, actor)
-    return await action(
+    return await _answer(
+        request,
         change_own_state(site.engine, presence, extension, PresenceState(state), reason, page=True),
-        "/workspace",
         lambda _: _page(request, site, actor, extension, feed, wrong="duty"),
     )
 
@@ -130,9 +130,9 @@ async def prolong(
     """Have the time after your conversation end later, within the center's limit."""
     extension = await find_own_extension(site.engine, actor)
     limit = site.settings.wrap_up_limit
-    return await action(
+    return await _answer(
+        request,
         prolong_own_wrap_up(presence, extension, LONGER, limit),
-        "/workspace",
         lambda _: _page(request, site, actor, extension, feed, wrong="longer"),
     )
 
@@ -150,9 +150,9 @@ async def change_call(
 ) -> Response:
     """Send a command to your call; an error is shown on the page."""
     extension = await find_own_extension(site.engine, actor)
-    return await action(
+    return await _answer(
+        request,
         control_own_call(site.engine, commands, actor, what, to, language),
-        "/workspace",
         lambda _: _page(request, site, actor, extension, feed, wrong="call"),
     )
 
@@ -210,6 +210,20 @@ async def workspace_events(
     extension = await find_own_extension(site.engine, actor)
     language = language_of(request)
     return EventStream(events(site, feed, presence, commands, actor, extension, language))
+
+
+async def _answer(
+    request: Request, call: Awaitable[object], show: Callable[[InvalidRequest], Awaitable[Response]]
+) -> Response:
+    """Await a service call, and lead to the page; its own script, which stays there, is not led.
+
+    Browsers name what they fetch for (Fetch Metadata, Sec-Fetch-Dest).
+    """
+    done = await action(call, "/workspace", show)
+    is_of_script = request.headers.get("sec-fetch-dest") == "empty"
+    if done.status_code == SEE_OTHER and is_of_script:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return done
 
 
 async def _page(

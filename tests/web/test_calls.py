@@ -130,6 +130,17 @@ async def test_the_workspace_shows_the_call_and_acts_like_the_api(
     assert requested == [("transfer", {"to": "skill:lawyer:3"}), ("redirect", {})]
 
 
+async def test_a_script_that_stays_gets_no_page_when_done(
+    consultant: httpx.AsyncClient, given: list[tuple[str, CallCommand]]
+) -> None:
+    consultant.headers["sec-fetch-dest"] = "empty"
+    done = await post(consultant, "/workspace/call/transfer", to="skill:lawyer:3")
+    assert (done.status_code, done.content) == (204, b"")
+    refused = await post(consultant, "/workspace/call/redirect")
+    assert (refused.status_code, 'id="refusal"' in refused.text) == (400, True)
+    assert [order.what for _, order in given if order.what != "status"] == ["transfer", "redirect"]
+
+
 async def test_the_workspace_shows_keys_of_a_caller_who_cannot_speak(
     consultant: httpx.AsyncClient, redis: Redis
 ) -> None:

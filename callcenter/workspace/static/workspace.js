@@ -22,7 +22,8 @@ const workspace = (() => {
     const signal = AbortSignal.timeout(LATE);
     const answer = await fetch(address, { method: "POST", body, signal });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const answered = page.getElementById("refusal"); // not on a page of an error, or of sign-in
+    // Not on a page of an error, or of sign-in; what is done without a word needs no page.
+    const answered = answer.status === 204 ? page.body : page.getElementById("refusal");
     tell(answered);
     document.dispatchEvent(new Event("outdated"));
     return answer.ok && answered !== null;
