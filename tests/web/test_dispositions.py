@@ -1,17 +1,30 @@
 """One press closes what was no request, and keeps which it was and nothing personal."""
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
+from redis.asyncio import Redis
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.calls.tables import appeal_event
+from callcenter.appeals.jobs import alert_of_late_work
 from callcenter.appeals.labels import DISPOSITIONS
 from callcenter.appeals.rules.states import Disposition
+from callcenter.appeals.search import worklists
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call
 from tests.web.test_psychological_help import post, psychologist, soon
-from tests.web.test_records import rows, send
+from tests.web.test_records import DECIDED, rows, send
+from tests.web.test_work_lists import alerts, listed
 
 __all__ = ["psychologist"]  # a fixture
+
+CONSULTATION = {"kind": "consultation", "f.content": "Спросила", "f.help": "information", **DECIDED}
 
 
 @pytest.mark.parametrize("disposition", Disposition)
@@ -35,6 +48,34 @@ async def test_nothing_is_closed_without_a_disposition(
 ) -> None:
     assert (await send(head, call.number, "no-request", version=0, **typed)).status_code != 303
     assert await rows(engine, "SELECT 1 FROM record") == []
+
+
+@pytest.mark.parametrize("disposition", [None, Disposition.ABUSIVE])
+async def test_a_hang_up_is_explained_by_its_disposition_alone(
+    head: httpx.AsyncClient,
+    engine: AsyncEngine,
+    redis: Redis,
+    settings: Settings,
+    call: Call,
+    disposition: Disposition | None,
+) -> None:
+    head.headers["accept-language"] = "en"
+    goodbye = {"outcome": "talked", "hung_up": "consultant"}
+    async with unit_of_work(engine) as connection:
+        ended = update(appeal_event).where(appeal_event.c.kind == "ended")
+        await connection.execute(ended.values(detail=goodbye))
+    if disposition is None:  # an ordinary goodbye
+        done = await send(head, call.number, version=0, after="closed", **CONSULTATION)
+    else:
+        done = await send(head, call.number, "no-request", version=0, disposition=disposition)
+    assert done.status_code == 303
+    page = (await head.get(f"/appeals/{call.number}")).text
+    assert "the consultant hung up" in visible(page)
+    assert 'name="disposition"' not in page  # nothing is asked any more
+    for work in worklists.all_lists():
+        assert call.number not in await listed(head, work.key), work.key
+    await alert_of_late_work(WorkerResources(settings, engine), redis, datetime.now(UTC))
+    assert await alerts(redis) == {}
 
 
 async def test_a_stale_page_erases_nothing_that_a_colleague_saved(
