@@ -304,6 +304,23 @@ async def list_open_messages(connection: AsyncConnection, appeal_id: UUID) -> li
     return [Message(*row) for row in rows]
 
 
+async def list_messages_of_caller(
+    connection: AsyncConnection, number: str
+) -> Sequence[tuple[str, datetime]]:
+    """Open voicemail of whoever calls from a number: the appeals, and when each was left."""
+    query = (
+        select(appeal.c.number, promise.c.promised_at)
+        .join(promise, promise.c.appeal_id == appeal.c.id)
+        .where(
+            appeal.c.caller_number == number,
+            promise.c.kind == CallbackKind.MESSAGE.value,
+            promise.c.state == CallbackState.OPEN.value,
+        )
+        .order_by(promise.c.promised_at)
+    )
+    return [(row.number, row.promised_at) for row in await connection.execute(query)]
+
+
 def _open_messages(appeal_id: UUID) -> Select[Any]:
     """Columns in the order of Message."""
     return (
