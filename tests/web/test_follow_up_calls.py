@@ -1,6 +1,7 @@
 """Follow-up calls: offered after danger, made by the same consultant, bounded and counted."""
 
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from tests.web.browser import form_token, visible
-from tests.web.conftest import Call, Enter
+from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_contact_pages import note
 from tests.web.test_presence import link
 from tests.web.test_records import rows, send
@@ -46,6 +47,12 @@ async def post(client: httpx.AsyncClient, call: Call, path: str = "", **data: st
     token = await form_token(client, f"/appeals/{call.number}")
     path = f"/appeals/{call.number}/follow-ups{path}"
     return (await client.post(path, data=data | {"form_token": token})).status_code
+
+
+async def missed(client: httpx.AsyncClient, call: Call, follow_up: UUID, before: int) -> int:
+    """Note an attempt that reached nobody, after so many before it."""
+    result = {"result": "not_reached", "before": str(before)}
+    return await post(client, call, f"/{follow_up}", **result)
 
 
 async def shown(client: httpx.AsyncClient, call: Call) -> str:
@@ -100,8 +107,9 @@ async def test_the_same_consultant_calls_within_three_days(
         assert await listed(consultant, "follow_ups") == [danger.number]
         assert await listed(head, "follow_ups") == []
         [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
-        assert await post(consultant, danger, f"/{call_id}", result="reached") == 303
-        assert await post(consultant, danger, f"/{call_id}", result="reached") == 404
+        reached = {"result": "reached", "before": "0"}
+        assert await post(consultant, danger, f"/{call_id}", **reached) == 303
+        assert await post(consultant, danger, f"/{call_id}", **reached) == 404
         assert await listed(consultant, "follow_ups") == []
         assert await rows(engine, RESULTS) == [("reached", 0, f"user:{own}")]
     audited = "SELECT action FROM audit_entry WHERE action LIKE 'web:follow_up:%' ORDER BY id"
@@ -115,13 +123,14 @@ async def test_attempts_that_reach_nobody_are_bounded(
     [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
     for attempts in range(1, ATTEMPTS_LIMIT):
         before = datetime.now(UTC)
-        assert await post(head, danger, f"/{call_id}", result="not_reached") == 303
+        for status in (303, 404):  # the form was sent twice: it is one attempt
+            assert await missed(head, danger, call_id, attempts - 1) == status
         [(due_at, count, result)] = await rows(
             engine, "SELECT due_at, attempts, result FROM follow_up_call"
         )
         assert (count, result) == (attempts, None)
         assert before + RETRY_AFTER <= due_at <= datetime.now(UTC) + RETRY_AFTER
-    assert await post(head, danger, f"/{call_id}", result="not_reached") == 303
+    assert await missed(head, danger, call_id, ATTEMPTS_LIMIT - 1) == 303
     [(result, count, _)] = await rows(engine, RESULTS)
     assert (result, count) == ("not_reached", ATTEMPTS_LIMIT)
 
@@ -129,10 +138,58 @@ async def test_attempts_that_reach_nobody_are_bounded(
 async def test_a_declined_call_was_offered(
     head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
 ) -> None:
-    assert await post(head, danger, "/declined") == 303
+    for _ in range(2):  # the form was sent twice
+        assert await post(head, danger, "/declined") == 303
     assert OFFER not in await shown(head, danger)
     [(result, _, _)] = await rows(engine, RESULTS)
     assert result == "declined"
+    assert await post(head, danger, at=noon(1)) == 303  # whoever thinks better of it
+
+
+async def test_the_next_attempt_waits_for_hours_that_are_safe(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    await post(head, danger, at=noon(1))
+    [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
+    begin, end = (datetime.now(ZONE) + timedelta(hours=hours) for hours in (5, 6))
+    hours = {"start": f"{begin:%H:%M}", "end": f"{end:%H:%M}"}
+    await note(head, danger.number, allowed="true", channel="call", **hours)
+    assert await missed(head, danger, call_id, 0) == 303
+    [(due_at,)] = await rows(engine, "SELECT due_at FROM follow_up_call")
+    assert due_at == begin.replace(second=0, microsecond=0)
+    await note(head, danger.number, allowed="false", channel="call")
+    assert "There is no number at which a call is safe." in await shown(head, danger)
+    assert await missed(head, danger, call_id, 1) == 303
+    [(result, count, _)] = await rows(engine, RESULTS)
+    assert (result, count) == ("not_reached", 2)
+
+
+async def test_where_there_was_no_request_nobody_is_called(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    await post(head, danger, at=noon(1))
+    await _due(engine, timedelta(hours=3))
+    assert await listed(head, "missed_follow_ups") == [danger.number]
+    await send(head, danger.number, "no-request", version=0, disposition="prank")
+    assert await listed(head, "missed_follow_ups") == []
+    assert await post(head, danger, at=noon(1)) == 400
+    whose = "SELECT user_name, booked_by, ended_by FROM follow_up_call"
+    assert await rows(engine, whose) == [("", "", "")]
+
+
+async def test_a_call_goes_on_in_the_appeal_that_goes_on(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    _, other = await open_call(engine, "call-2", datetime.now(UTC))
+    for number in (danger.number, other):
+        await send(head, number, version=0, **{"f.content": "-"})
+    await post(head, danger, at=noon(1))
+    await _due(engine, timedelta(hours=3))
+    joined = await send(head, danger.number, "join", version=1, into=other, reason="Одно и то же")
+    assert joined.status_code == 303
+    assert await listed(head, "missed_follow_ups") == [other]
+    head.headers["accept-language"] = "en"
+    assert "Follow-up call by head-" in visible((await head.get(f"/appeals/{other}")).text)
 
 
 async def test_a_call_that_nobody_made_alerts_supervisors_once(
@@ -167,7 +224,7 @@ async def test_the_share_of_follow_up_calls_is_a_figure(
 ) -> None:
     await post(head, danger, at=noon(1))
     [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
-    await post(head, danger, f"/{call_id}", result="reached")
+    await post(head, danger, f"/{call_id}", result="reached", before="0")
     [(received_at,)] = await rows(engine, "SELECT received_at FROM appeal")
     day: date = received_at.astimezone(ZONE).date()
     params = {"since": f"{day}", "until": f"{day}"}

@@ -198,6 +198,11 @@ async def are_calls_unwanted(connection: AsyncConnection, number: str) -> bool:
     return not judge(wishes, ContactMeans.CALL, datetime.now(UTC)).allowed
 
 
+async def list_of_number(connection: AsyncConnection, number: str) -> list[ContactWish]:
+    """The wishes that concern a number, in E.164 or short; a service has none."""
+    return await store.list_of_number(connection, number) if is_private(number) else []
+
+
 async def _list_of_wish(
     connection: AsyncConnection, appeal_id: UUID, numbers: AppealNumbers, wish: ContactWish
 ) -> list[ContactWish]:
@@ -213,8 +218,3 @@ def _require_reason(reason: str, refusal: str) -> str:
     if not reason.strip() or len(reason) > REASON_LIMIT:
         raise InvalidRequest(refusal)
     return reason.strip()
-
-
-async def list_of_number(connection: AsyncConnection, number: str) -> list[ContactWish]:
-    """The wishes that concern a number, in E.164 or short; a service has none."""
-    return await store.list_of_number(connection, number) if is_private(number) else []

@@ -33,6 +33,7 @@ from callcenter.platform.storage.engine import unit_of_work
 NO_RISK = N_("another call is offered after danger, or thoughts of suicide: first save what it was")
 UNSAFE = N_("at that time there is no number at which a call is safe")
 BOOKED = N_("another call is booked already")
+NOT_BOOKED = N_("somebody has noted a result meanwhile: look at the appeal again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class FollowUpSection:
         """Whether one is still to be made."""
         return any(each.result is None for each in self.calls)
 
+    @property
+    def is_declined(self) -> bool:
+        """Whether the last one that was offered is not wanted."""
+        return _is_declined(self.calls)
+
 
 async def read_section(reading: AppealReading) -> FollowUpSection | None:
     """The follow-up calls of an appeal for its page; None where none is offered."""
@@ -72,8 +78,9 @@ async def book(engine: AsyncEngine, actor: Actor, number: str, at: datetime) -> 
     """
     check_day(at, datetime.now(UTC))
     async with unit_of_work(engine) as connection:
-        appeal_id = await _require_offer(connection, number)
-        await _require_safe_call(connection, appeal_id, at)
+        appeal_id, _ = await _require_offer(connection, number)
+        if await _find_safe_moment(connection, appeal_id, at) != at:
+            raise InvalidRequest(UNSAFE)
         user = await store.find_consultant(connection, appeal_id) or actor.name
         identity = await store.insert_new(
             connection, appeal_id, user=user, due_at=at, author=actor.who
@@ -86,9 +93,11 @@ async def book(engine: AsyncEngine, actor: Actor, number: str, at: datetime) -> 
 
 
 async def decline(engine: AsyncEngine, actor: Actor, number: str) -> None:
-    """Note that another call was offered, and is not wanted. Raises as `book` does."""
+    """Note, once, that another call was offered and is not wanted. Raises as `book` does."""
     async with unit_of_work(engine) as connection:
-        appeal_id = await _require_offer(connection, number)
+        appeal_id, calls = await _require_offer(connection, number)
+        if _is_declined(calls):
+            return
         declined = FollowUpResult.DECLINED
         await store.insert_new(
             connection,
@@ -104,21 +113,31 @@ async def decline(engine: AsyncEngine, actor: Actor, number: str) -> None:
 
 
 async def note_result(
-    engine: AsyncEngine, actor: Actor, number: str, call_id: UUID, result: FollowUpResult
+    engine: AsyncEngine,
+    actor: Actor,
+    number: str,
+    call_id: UUID,
+    result: FollowUpResult,
+    *,
+    before: int,
 ) -> None:
-    """Note the result of an attempt; one that reached nobody is tried again, within a limit.
+    """Note the result of an attempt, after so many `before` it that reached nobody.
 
-    Raises NotFound.
+    One that reached nobody either is tried again when a call is safe, within a limit. Raises
+    NotFound, also when this attempt is noted already.
     """
     now = datetime.now(UTC)
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
-        call = await store.find_open(connection, row.id, call_id)
+        call = await store.find_open(connection, row.id, call_id, before)
         if call is None:
-            raise NotFound("no such call is booked: look at the appeal again")
-        is_missed = result is FollowUpResult.NOT_REACHED
-        attempts = call.attempts + 1 if is_missed else call.attempts
-        again_at = next_attempt(attempts, now) if is_missed else None
+            raise NotFound(NOT_BOOKED)
+        attempts, again_at = before, None
+        if result is FollowUpResult.NOT_REACHED:
+            attempts += 1
+            again_at = next_attempt(attempts, now)
+        if again_at is not None:
+            again_at = await _find_safe_moment(connection, row.id, again_at)
         if again_at is None:
             await store.end(connection, call.id, attempts=attempts, result=result, author=actor.who)
         else:
@@ -127,16 +146,25 @@ async def note_result(
         await audit_appeal(connection, actor, AppealAction.FOLLOW_UP_ENDED, number, **detail)
 
 
-async def _require_safe_call(connection: AsyncConnection, appeal_id: UUID, at: datetime) -> None:
-    """Raise InvalidRequest unless some number may be called at that moment."""
+async def _find_safe_moment(
+    connection: AsyncConnection, appeal_id: UUID, at: datetime
+) -> datetime | None:
+    """The first moment from `at` on when some number may be called; None: there is none."""
+    moments = []
     for number in (await find_numbers(connection, appeal_id)).not_of_accused:
-        if judge(await list_of_number(connection, number), ContactMeans.CALL, at).allowed:
-            return
-    raise InvalidRequest(UNSAFE)
+        verdict = judge(await list_of_number(connection, number), ContactMeans.CALL, at)
+        moments.append(at if verdict.allowed else verdict.not_before)
+    return min(filter(None, moments), default=None)
 
 
-async def _require_offer(connection: AsyncConnection, number: str) -> UUID:
-    """The id of an appeal after which another call is offered, and none is booked."""
+def _is_declined(calls: Sequence[FollowUpCall]) -> bool:
+    return bool(calls) and calls[0].result is FollowUpResult.DECLINED
+
+
+async def _require_offer(
+    connection: AsyncConnection, number: str
+) -> tuple[UUID, Sequence[FollowUpCall]]:
+    """The id of an appeal after which another call is offered, and its calls: none is booked."""
     row = await get_appeal(connection, number)
     await lock_appeal(connection, row.id)
     await require_request(connection, row.id)
@@ -145,4 +173,4 @@ async def _require_offer(connection: AsyncConnection, number: str) -> UUID:
         raise InvalidRequest(NO_RISK)
     if any(each.result is None for each in calls):
         raise InvalidRequest(BOOKED)
-    return row.id
+    return row.id, calls

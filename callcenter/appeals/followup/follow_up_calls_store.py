@@ -66,13 +66,14 @@ async def read(connection: AsyncConnection, appeal_id: UUID) -> tuple[bool, Sequ
 
 
 async def find_open(
-    connection: AsyncConnection, appeal_id: UUID, call_id: UUID
+    connection: AsyncConnection, appeal_id: UUID, call_id: UUID, attempts: int
 ) -> FollowUpCall | None:
-    """A follow-up call that is still to be made, locked until this transaction ends."""
+    """A call still to be made, after so many attempts; locked until this transaction ends."""
     query = select(follow_up_call).where(
         follow_up_call.c.id == call_id,
         follow_up_call.c.appeal_id.in_(select_continued(appeal_id)),
         follow_up_call.c.result.is_(None),
+        follow_up_call.c.attempts == attempts,
     )
     row = (await connection.execute(query.with_for_update())).one_or_none()
     return None if row is None else _call(row)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from callcenter.appeals.followup import follow_up_calls
 from callcenter.appeals.permissions import AppealPermission
-from callcenter.appeals.rules.follow_up_calls import FollowUpResult
+from callcenter.appeals.rules.follow_up_calls import ATTEMPTS_LIMIT, FollowUpResult
 from callcenter.appeals.web.record_actions import CurrentRecord
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.web.authorization import requires
@@ -36,10 +36,13 @@ async def decline(record: CurrentRecord) -> Response:
 
 @router.post("/appeals/{number}/follow-ups/{follow_up_id}")
 async def note_result(
-    record: CurrentRecord, follow_up_id: UUID, result: Annotated[FollowUpResult, Form()]
+    record: CurrentRecord,
+    follow_up_id: UUID,
+    result: Annotated[FollowUpResult, Form()],
+    before: Annotated[int, Form(ge=0, le=ATTEMPTS_LIMIT)],
 ) -> Response:
-    """Note what an attempt came to."""
+    """Note what an attempt came to, after those `before` it that the page showed."""
     call = follow_up_calls.note_result(
-        record.site.engine, record.actor, record.number, follow_up_id, result
+        record.site.engine, record.actor, record.number, follow_up_id, result, before=before
     )
     return await record.run(call, place=PLACE)
