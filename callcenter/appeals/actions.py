@@ -69,7 +69,7 @@ class AppealAction(Action):
 
     #: detail: user (who calls), due_at
     FOLLOW_UP_BOOKED = "web:follow_up:booked", N_("Follow-up call booked")
-    #: an attempt, or the end; detail: result, attempts
+    #: an attempt, or the end; detail: result, attempts, call (the last one to these people)
     FOLLOW_UP_ENDED = "web:follow_up:ended", N_("Result of a follow-up call noted")
 
     # Of masking; subject: the appeal's number, or the kind of a rule; detail: reason, and what is

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
+from callcenter.appeals.calls.labels import OUTCOMES
 from callcenter.appeals.followup.attachments_store import ScanState
 from callcenter.appeals.form.presets_store import Preset
 from callcenter.appeals.rules import letters
@@ -135,6 +136,7 @@ class RecordLabels:
     words: Translator
     form: Form
 
+    call_outcomes: ClassVar[Mapping[str, str]] = OUTCOMES
     follow_up_results: ClassVar[Mapping[FollowUpResult, str]] = FOLLOW_UP_RESULTS
     letter_fields: ClassVar[Mapping[str, str]] = LETTER_FIELDS
     letter_words: ClassVar[Mapping[str, Mapping[str, str]]] = LETTER_WORDS

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.calls import outbound_calls
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.jobs import alert_of_late_work
 from callcenter.appeals.rules.follow_up_calls import ATTEMPTS_LIMIT, RETRY_AFTER
@@ -19,7 +20,7 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from tests.web.browser import form_token, visible
-from tests.web.conftest import Call, Enter, open_call
+from tests.web.conftest import CALLER, Call, Enter, open_call
 from tests.web.test_contact_pages import note
 from tests.web.test_presence import link
 from tests.web.test_records import rows, send
@@ -53,6 +54,22 @@ async def missed(client: httpx.AsyncClient, call: Call, follow_up: UUID, before:
     """Note an attempt that reached nobody, after so many before it."""
     result = {"result": "not_reached", "before": str(before)}
     return await post(client, call, f"/{follow_up}", **result)
+
+
+async def called(engine: AsyncEngine, call: Call, number: str) -> UUID:
+    """Somebody called this number about the appeal, and nobody answered."""
+    now = datetime.now(UTC)
+    async with unit_of_work(engine) as connection:
+        made = await outbound_calls.begin(
+            connection,
+            appeal_id=call.id,
+            call_id="-",
+            number=number,
+            consultant_id=None,
+            began_at=now,
+        )
+        await outbound_calls.close(connection, made.id, outcome="not_reached", ended_at=now)
+    return made.id
 
 
 async def shown(client: httpx.AsyncClient, call: Call) -> str:
@@ -162,6 +179,20 @@ async def test_the_next_attempt_waits_for_hours_that_are_safe(
     assert await missed(head, danger, call_id, 1) == 303
     [(result, count, _)] = await rows(engine, RESULTS)
     assert (result, count) == ("not_reached", 2)
+
+
+async def test_calls_that_were_made_stand_beside_their_result(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    await post(head, danger, at=noon(1))
+    made = [await called(engine, danger, number) for number in (CALLER, "109")]
+    page = await shown(head, danger)
+    assert page.count("The called party did not answer") == 1  # 109 is a body
+    [(call_id,)] = await rows(engine, "SELECT id FROM follow_up_call")
+    await missed(head, danger, call_id, 0)
+    noted = "SELECT detail FROM audit_entry WHERE action = 'web:follow_up:ended'"
+    detail = {"result": "not_reached", "attempts": 1, "call": str(made[0])}
+    assert await rows(engine, noted) == [(detail,)]
 
 
 async def test_where_there_was_no_request_nobody_is_called(

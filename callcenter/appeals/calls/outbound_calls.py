@@ -186,6 +186,18 @@ async def live(connection: AsyncConnection) -> list[OutboundCallRow]:
     return [OutboundCallRow(*row) for row in rows]
 
 
+async def list_since(
+    connection: AsyncConnection, appeals: Select[tuple[UUID]], since: datetime
+) -> list[OutboundCallRow]:
+    """List calls about these appeals begun since then, the newest first."""
+    rows = await connection.execute(
+        _query()
+        .where(outgoing_call.c.appeal_id.in_(appeals), outgoing_call.c.began_at >= since)
+        .order_by(outgoing_call.c.began_at.desc())
+    )
+    return [OutboundCallRow(*row) for row in rows]
+
+
 def is_number_called(
     number: ColumnElement[Any], *, not_about: ColumnElement[Any] | None = None
 ) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.actions import AppealAction
+from callcenter.appeals.calls.outbound_calls import OutboundCallRow
 from callcenter.appeals.calls.store import lock_appeal
 from callcenter.appeals.contact.rules import ContactMeans, judge
 from callcenter.appeals.contact.sections import read_call_verdicts, read_numbers
@@ -41,6 +42,7 @@ class FollowUpSection:
     """Follow-up calls of an appeal, the last first, and whether one may be offered now."""
 
     calls: Sequence[FollowUpCall]
+    made: Sequence[OutboundCallRow]  #: to people of the appeal, since one was booked
     has_safe_way: bool  #: a call to some number, at some hour
     attempts_limit: int = ATTEMPTS_LIMIT
 
@@ -62,13 +64,19 @@ class FollowUpSection:
 
 async def read_section(reading: AppealReading) -> FollowUpSection | None:
     """The follow-up calls of an appeal for its page; None where none is offered."""
-    is_at_risk, calls = await store.read(reading.connection, reading.appeal_id)
+    connection, appeal_id = reading.connection, reading.appeal_id
+    is_at_risk, calls = await store.read(connection, appeal_id)
     if not is_at_risk and not calls:
         return None
     numbers = await reading.once(read_numbers)
     verdicts = await reading.once(read_call_verdicts)
     safe = [verdicts[each] for each in numbers.not_of_accused]
-    return FollowUpSection(calls, any(each.allowed or each.not_before for each in safe))
+    since = min((each.booked_at for each in calls if each.result is None), default=None)
+    made = (
+        await store.list_made(connection, appeal_id, since, numbers.not_of_accused) if since else []
+    )
+    has_safe_way = any(each.allowed or each.not_before for each in safe)
+    return FollowUpSection(calls, made, has_safe_way)
 
 
 async def book(engine: AsyncEngine, actor: Actor, number: str, at: datetime) -> UUID:
@@ -142,7 +150,11 @@ async def note_result(
             await store.end(connection, call.id, attempts=attempts, result=result, author=actor.who)
         else:
             await store.put_off(connection, call.id, attempts=attempts, due_at=again_at)
-        detail = {"result": result.value, "attempts": attempts}
+        numbers = await find_numbers(connection, row.id)
+        made = await store.list_made(connection, row.id, call.booked_at, numbers.not_of_accused)
+        detail: dict[str, str | int] = {"result": result.value, "attempts": attempts}
+        if made:
+            detail["call"] = str(made[0].id)
         await audit_appeal(connection, actor, AppealAction.FOLLOW_UP_ENDED, number, **detail)
 
 

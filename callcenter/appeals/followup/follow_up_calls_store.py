@@ -3,7 +3,7 @@
 Those of an appeal are also those of what it is a part of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, any_, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals.calls import outbound_calls
+from callcenter.appeals.calls.outbound_calls import OutboundCallRow
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.record.store import select_continued
 from callcenter.appeals.rules.follow_up_calls import FollowUpResult
@@ -28,6 +30,7 @@ class FollowUpCall:
 
     id: UUID
     user: str
+    booked_at: datetime
     due_at: datetime
     attempts: int
     result: FollowUpResult | None  #: None: it is still to be made
@@ -77,6 +80,14 @@ async def find_open(
     )
     row = (await connection.execute(query.with_for_update())).one_or_none()
     return None if row is None else _call(row)
+
+
+async def list_made(
+    connection: AsyncConnection, appeal_id: UUID, since: datetime, numbers: Collection[str]
+) -> Sequence[OutboundCallRow]:
+    """Calls to these numbers about an appeal begun since then, the newest first."""
+    made = await outbound_calls.list_since(connection, select_continued(appeal_id), since)
+    return [each for each in made if each.number in numbers]
 
 
 async def find_consultant(connection: AsyncConnection, appeal_id: UUID) -> str | None:
@@ -151,4 +162,4 @@ async def _update(connection: AsyncConnection, call_id: UUID, **values: Any) -> 
 
 def _call(row: Any) -> FollowUpCall:
     result = None if row.result is None else FollowUpResult(row.result)
-    return FollowUpCall(row.id, row.user_name, row.due_at, row.attempts, result)
+    return FollowUpCall(row.id, row.user_name, row.booked_at, row.due_at, row.attempts, result)
