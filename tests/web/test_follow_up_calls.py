@@ -1,6 +1,7 @@
 """Follow-up calls: offered after danger, made by the same consultant, bounded and counted."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -36,12 +37,22 @@ def noon(days: int) -> str:
 
 
 @pytest.fixture
-async def danger(engine: AsyncEngine, call: Call) -> Call:
-    """A call whose caller said by key to be in danger."""
-    async with unit_of_work(engine) as connection:
-        query = update(appeal).where(appeal.c.id == call.id).values(urgent=["danger"])
-        await connection.execute(query)
+async def recent(engine: AsyncEngine, call: Call) -> Call:
+    """A call of today."""
+    await change(engine, call, received_at=datetime.now(UTC))
     return call
+
+
+@pytest.fixture
+async def danger(engine: AsyncEngine, recent: Call) -> Call:
+    """A call whose caller said by key to be in danger."""
+    await change(engine, recent, urgent=["danger"])
+    return recent
+
+
+async def change(engine: AsyncEngine, call: Call, **values: Any) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(update(appeal).where(appeal.c.id == call.id).values(values))
 
 
 async def post(client: httpx.AsyncClient, call: Call, path: str = "", **data: str) -> int:
@@ -88,13 +99,22 @@ async def shown(client: httpx.AsyncClient, call: Call) -> str:
     ids=str,
 )
 async def test_another_call_is_offered_after_what_the_record_says(
-    head: httpx.AsyncClient, call: Call, record: dict[str, str]
+    head: httpx.AsyncClient, recent: Call, record: dict[str, str]
 ) -> None:
-    await send(head, call.number, version=0, **{"f.content": "-", "f.topics": "mental"})
-    assert OFFER not in await shown(head, call)
-    assert await post(head, call, at=noon(1)) == 400
-    assert (await send(head, call.number, version=1, **{"f.content": "-", **record})).is_redirect
-    assert OFFER in await shown(head, call)
+    await send(head, recent.number, version=0, **{"f.content": "-", "f.topics": "mental"})
+    assert OFFER not in await shown(head, recent)
+    assert await post(head, recent, at=noon(1)) == 400
+    assert (await send(head, recent.number, version=1, **{"f.content": "-", **record})).is_redirect
+    assert OFFER in await shown(head, recent)
+
+
+async def test_pages_remind_of_the_offer_for_three_days(
+    head: httpx.AsyncClient, engine: AsyncEngine, danger: Call
+) -> None:
+    assert OFFER in await shown(head, danger)
+    await change(engine, danger, received_at=datetime.now(UTC) - timedelta(days=3, minutes=1))
+    assert OFFER not in await shown(head, danger)
+    assert await post(head, danger, at=noon(1)) == 303  # whoever still thinks of it
 
 
 async def test_no_call_is_offered_where_none_is_safe(head: httpx.AsyncClient, danger: Call) -> None:

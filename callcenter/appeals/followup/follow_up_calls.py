@@ -23,6 +23,7 @@ from callcenter.appeals.followup.follow_up_calls_store import FollowUpCall
 from callcenter.appeals.record.service import audit_appeal, get_appeal, require_request
 from callcenter.appeals.rules.follow_up_calls import (
     ATTEMPTS_LIMIT,
+    OFFER_LIMIT,
     FollowUpResult,
     check_day,
     next_attempt,
@@ -41,6 +42,7 @@ NOT_BOOKED = N_("somebody has noted a result meanwhile: look at the appeal again
 class FollowUpSection:
     """Follow-up calls of an appeal, the last first, and whether one may be offered now."""
 
+    at_risk_since: datetime | None  #: the contact; None: there is no risk
     calls: Sequence[FollowUpCall]
     made: Sequence[OutboundCallRow]  #: to people of the appeal, since one was booked
     has_safe_way: bool  #: a call to some number, at some hour
@@ -48,8 +50,10 @@ class FollowUpSection:
 
     @property
     def awaits_offer(self) -> bool:
-        """Whether nobody has offered another call yet."""
-        return self.has_safe_way and not self.calls
+        """Whether nobody has offered another call yet, and the contact was a short time ago."""
+        if self.at_risk_since is None or self.calls or not self.has_safe_way:
+            return False
+        return datetime.now(UTC) - self.at_risk_since < OFFER_LIMIT
 
     @property
     def is_open(self) -> bool:
@@ -65,8 +69,8 @@ class FollowUpSection:
 async def read_section(reading: AppealReading) -> FollowUpSection | None:
     """The follow-up calls of an appeal for its page; None where none is offered."""
     connection, appeal_id = reading.connection, reading.appeal_id
-    is_at_risk, calls = await store.read(connection, appeal_id)
-    if not is_at_risk and not calls:
+    at_risk_since, calls = await store.read(connection, appeal_id)
+    if at_risk_since is None and not calls:
         return None
     numbers = await reading.once(read_numbers)
     verdicts = await reading.once(read_call_verdicts)
@@ -76,7 +80,7 @@ async def read_section(reading: AppealReading) -> FollowUpSection | None:
         await store.list_made(connection, appeal_id, since, numbers.not_of_accused) if since else []
     )
     has_safe_way = any(each.allowed or each.not_before for each in safe)
-    return FollowUpSection(calls, made, has_safe_way)
+    return FollowUpSection(at_risk_since, calls, made, has_safe_way)
 
 
 async def book(engine: AsyncEngine, actor: Actor, number: str, at: datetime) -> UUID:
@@ -180,8 +184,8 @@ async def _require_offer(
     row = await get_appeal(connection, number)
     await lock_appeal(connection, row.id)
     await require_request(connection, row.id)
-    is_at_risk, calls = await store.read(connection, row.id)
-    if not is_at_risk:
+    at_risk_since, calls = await store.read(connection, row.id)
+    if at_risk_since is None:
         raise InvalidRequest(NO_RISK)
     if any(each.result is None for each in calls):
         raise InvalidRequest(BOOKED)

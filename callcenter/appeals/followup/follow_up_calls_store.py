@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, any_, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, any_, case, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls import outbound_calls
@@ -51,11 +51,13 @@ def is_at_risk() -> ColumnElement[bool]:
     return func.coalesce(at_risk, False) & ~func.coalesce(elsewhere, False)
 
 
-async def read(connection: AsyncConnection, appeal_id: UUID) -> tuple[bool, Sequence[FollowUpCall]]:
-    """Whether another call is offered after an appeal, and its calls, the last booked first."""
+async def read(
+    connection: AsyncConnection, appeal_id: UUID
+) -> tuple[datetime | None, Sequence[FollowUpCall]]:
+    """The moment of an appeal at risk, else None, and its calls, the last booked first."""
     booked = follow_up_call.c.appeal_id.in_(select_continued(appeal_id))
     query = (
-        select(is_at_risk().label("at_risk"), follow_up_call)
+        select(case((is_at_risk(), appeal.c.received_at)).label("at_risk_since"), follow_up_call)
         .select_from(
             appeal.outerjoin(record, record.c.appeal_id == appeal.c.id).outerjoin(
                 follow_up_call, booked
@@ -65,7 +67,7 @@ async def read(connection: AsyncConnection, appeal_id: UUID) -> tuple[bool, Sequ
         .order_by(follow_up_call.c.booked_at.desc())
     )
     rows = (await connection.execute(query)).all()
-    return rows[0].at_risk, [_call(row) for row in rows if row.id is not None]
+    return rows[0].at_risk_since, [_call(row) for row in rows if row.id is not None]
 
 
 async def find_open(

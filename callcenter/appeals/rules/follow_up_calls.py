@@ -10,6 +10,7 @@ from enum import StrEnum
 from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.timezone import ZONE
 
+OFFER_LIMIT = timedelta(days=3)  # after the contact, in which pages remind of the offer
 DAYS = range(1, 4)  #: after the day of the booking, in Asia/Almaty
 ATTEMPTS_LIMIT = 3  #: tries that may reach nobody
 RETRY_AFTER = timedelta(hours=3)  # between two tries: at another hour somebody may be there
