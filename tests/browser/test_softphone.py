@@ -53,9 +53,15 @@ Object.defineProperty(WebSocket.prototype, "onmessage", {
   },
 });"""
 
-#: Keeps to what record the page leads in each state of the telephone.
+#: Keeps to what record the page leads in each state of the telephone, and how often it rang.
 WATCH_RECORDS = """() => {
   window.offered = new Set();
+  window.bells = 0;
+  const { start } = OscillatorNode.prototype;
+  OscillatorNode.prototype.start = function () {
+    window.bells++;
+    start.call(this);
+  };
   const look = () => {
     const panel = document.getElementById("appeal-panel");
     const shown = document.getElementById("telephone").dataset.shown;
@@ -155,6 +161,7 @@ async def test_the_offered_record_is_always_that_of_the_call(
             opened = page.locator(f"#appeal-panel[data-number='{appeal.number}']")
             await expect(opened).to_be_visible()
             await expect(page.locator("[name='f.content']")).to_have_value("")
+            assert await page.evaluate("window.bells") == 1
             seen = await page.evaluate("() => [...window.offered]")
             assert f"ringing {own}" not in seen
             assert f"talking {own}" not in seen

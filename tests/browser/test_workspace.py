@@ -292,6 +292,11 @@ async def test_a_key_and_a_digit_close_what_was_no_request(
             panel = page.locator(f"#appeal-panel[data-number='{call.appeal}']")
             await expect(panel).to_be_visible()
             await panel.locator("#f-content").fill("Кричал, назвался Сейтов")
+            # What is rarely needed is folded, and opens by what is chosen.
+            risk = panel.locator("#f-risk_self_harm")
+            await expect(risk).to_be_hidden()
+            await panel.locator("#kind").select_option("danger")
+            await expect(risk).to_be_visible()
             await page.keyboard.press("Alt+n")
             kinds = panel.locator("[name=disposition]")
             await expect(kinds.first).to_be_focused()

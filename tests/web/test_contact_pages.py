@@ -48,6 +48,7 @@ async def test_what_a_person_said_is_noted_and_seen(
         page = visible((await client.get(f"/appeals/{call.number}")).text)
         assert "Applicant · +7 701 *** ** 67 · By telephone: may be reached, 09:00–11:00" in page
         assert "Who got in touch · By text message: must not be reached" in page
+        assert "say that 111 stays in the telephone's list of calls" in page
         api = f"/api/v1/appeals/{call.number}/contact-wishes"
         newest, oldest = (await client.get(api)).json()["wishes"]
         assert (newest["channel"], newest["allowed"]) == ("sms", False)
