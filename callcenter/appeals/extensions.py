@@ -73,7 +73,8 @@ class AppealSection:
     `title` is its heading, to translate; `read` gives the template its `section`, or None: the fold
     is not shown. A refusal at its `anchor` (`web.record_actions`) is its `fault`, an edit conflict
     its `conflict`. Its forms are sent by htmx (`sends` of appeals/sends.html). A `summary`, a
-    template too, stands above the form: what of it nobody may overlook.
+    template too, stands above the form: what of it nobody may overlook. One that only some appeals
+    have takes no digit (`has_digit`), so that those of the others stay the same.
     """
 
     title: str
@@ -82,6 +83,7 @@ class AppealSection:
     read: Callable[[AppealReading], Awaitable[object | None]]
     anchor: str | None = None
     summary: str | None = None
+    has_digit: bool = True
 
 
 @dataclass(frozen=True, slots=True)

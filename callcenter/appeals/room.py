@@ -62,6 +62,7 @@ ROOM = Room(
             safety_plans.read_section,
             anchor="safety-plans",
             summary="appeals/safety_plans_summary.html",
+            has_digit=False,
         ),
         AppealSection(
             N_("Another call in one to three days"),
@@ -70,6 +71,7 @@ ROOM = Room(
             follow_up_calls.read_section,
             anchor="follow-up",
             summary="appeals/follow_up_summary.html",
+            has_digit=False,
         ),
         AppealSection(
             N_("Psychological help"),

@@ -144,7 +144,7 @@ def test_every_requirement_of_closing_has_its_field() -> None:
         assert set(refused.value.what) <= set(REQUIRED_FIELDS)
 
 
-async def test_ten_folds_have_digits_that_more_people_leave_alone(enter: Enter, call: Call) -> None:
+async def test_folds_have_the_same_digits_on_every_appeal(enter: Enter, call: Call) -> None:
     def folds(panel: str) -> dict[str, str]:
         found = re.findall(r'data-fold="([^"]+)"[^>]*>\s*<summary data-digit="(\d)"', panel)
         return {digit: fold for fold, digit in found}
@@ -157,9 +157,11 @@ async def test_ten_folds_have_digits_that_more_people_leave_alone(enter: Enter, 
             "person-applicant",
             "person-affected1",
         ]
-        named = CONSULTATION | {"f.affected2.name": "Арман"}
+        danger = {"f.danger": "yes", "f.danger_reason": "-"}
+        named = CONSULTATION | danger | {"f.affected2.name": "Арман"}
         saved = await press(client, call.number, version=0, **named)
         assert saved.status_code == 200, saved.text
         panel = (await client.get(f"/appeals/{call.number}/panel")).text
-        assert 'data-fold="person-affected2"' in panel
+        for fold in ("person-affected2", "follow-up"):
+            assert f'data-fold="{fold}"' in panel
         assert folds(panel) == before
