@@ -61,7 +61,8 @@ def show(pytestconfig: pytest.Config) -> Show:
             for size in (LARGE, WIDE):
                 await page.set_viewport_size(size)
                 file = Path(folder) / f"workspace-{name}-{size['width']}.png"
-                await page.screenshot(path=file)
+                # To hide the caret it would put styles in, which the page refuses.
+                await page.screenshot(path=file, caret="initial")
 
     return show
 
