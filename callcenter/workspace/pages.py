@@ -215,7 +215,7 @@ async def workspace_events(
 async def _answer(
     request: Request, call: Awaitable[object], show: Callable[[InvalidRequest], Awaitable[Response]]
 ) -> Response:
-    """Await a service call, and lead to the page; its own script, which stays there, is not led.
+    """Await a service call and lead to the page; its own script, which stays, is not led.
 
     Browsers name what they fetch for (Fetch Metadata, Sec-Fetch-Dest).
     """
