@@ -66,12 +66,15 @@ class CallCommands:
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self.answers: list[Answer] = []
 
     async def find_active_call(self, extension: str) -> ActiveCallRef:
         return ActiveCallRef("call", "line-1", extension)
 
     async def send_to_call(self, call: ActiveCallRef, command: CallCommand) -> Answer:
-        return await self._call.commands.dispatch(replace(command, consultant=call.consultant))
+        command = replace(command, consultant=call.consultant)
+        self.answers.append(await self._call.commands.dispatch(command))
+        return self.answers[-1]
 
 
 @dataclass
@@ -83,6 +86,7 @@ class TwoLines:
     #: What serves the second line.
     serving: asyncio.Task[bool] = field(init=False)
     joined: list[Leg] = field(default_factory=list)  #: the second line, once it is connected
+    commands: CallCommands = field(init=False)  #: those of the second line
 
     @property
     def first(self) -> FakeLeg:
@@ -122,7 +126,8 @@ class TwoLines:
         channels = SimpleNamespace(hang_up=hang_up)
         switch = SimpleNamespace(channels=channels, join_conversation=join)
         parts = SimpleNamespace(distributor=colleagues, switch=switch, prompts=self.telephony)
-        return SecondLine(cast(Any, parts), cast(Any, CallCommands(call)))
+        self.commands = CallCommands(call)
+        return SecondLine(cast(Any, parts), cast(Any, self.commands))
 
 
 @asynccontextmanager
@@ -258,6 +263,18 @@ async def test_resuming_the_first_line_brings_the_caller_back_at_once(
 async def test_a_telephone_that_never_held_proves_nothing_by_that() -> None:
     async with two_lines(holds=False) as lines:
         await lines.die((SECOND, FIRST))
+        await lines.happens(CallEvent.TRANSFERRED)
+        lines.third_party.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(lines)
+
+
+@pytest.mark.parametrize("rings", [True, False], ids=["ringing", "connected"])
+async def test_a_first_line_resumed_before_the_death_proves_nothing(rings: bool) -> None:
+    async with two_lines(rings=rings) as lines:
+        lines.first.press_hold(False)
+        await until(lambda: lines.commands.answers[-1]["telephone"] == "talks", "it is resumed")
+        await lines.die((SECOND, FIRST))
+        lines.telephony.may_answer.set()
         await lines.happens(CallEvent.TRANSFERRED)
         lines.third_party.leaves(LegHungUp("hung up"))
     assert_heard_no_loss(lines)

@@ -6,7 +6,9 @@ So a softphone's own transfer works: hold, call a colleague, then REFER with Rep
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from callcenter.platform.core.errors import CallcenterError, OperationFailed
 from callcenter.platform.core.languages import CALLER_LANGUAGES
@@ -24,6 +26,15 @@ POLL_INTERVAL = 0.5  # seconds between questions whether the third party is ther
 OTHER_LINE_LIMIT = SILENCE_LIMIT + 2 * CHECK_INTERVAL
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Consultation:
+    """A second line, and the conversation of the first one."""
+
+    channel: Channel
+    call: ActiveCallRef
+    is_first_held: bool  #: by the telephone, when the conversation was last looked at
 
 
 class SecondLine:
@@ -67,23 +78,21 @@ class SecondLine:
             log.warning("third party refused: consultant %s: %s", call.consultant, exc)
             await self._play(channel, "duty_refused")
             return
-        is_first_held = begun.get("telephone") == "holds"
+        line = _Consultation(channel, call, is_first_held=_is_held(begun))
         try:
             await channel.answer()
             async with channel.ringing():
-                state_now = await self._wait_while("called", channel, call)
+                state_now = await self._wait_while("called", line)
             if state_now != "here":
                 await self._play(channel, "called_unreachable")
                 return
             async with self._switch.join_conversation(channel, call.consultant):
-                await self._wait_while("here", channel, call)
+                await self._wait_while("here", line)
         finally:
             if channel.is_gone:
-                await self._end_consultation(channel, call, is_first_held=is_first_held)
+                await self._end_consultation(line)
 
-    async def _end_consultation(
-        self, channel: Channel, call: ActiveCallRef, *, is_first_held: bool
-    ) -> None:
+    async def _end_consultation(self, line: _Consultation) -> None:
         """Give the caller back to the consultant, who hung up on the third party.
 
         A telephone that died takes its first line with it, some seconds later: the caller goes on
@@ -91,36 +100,37 @@ class SecondLine:
         cancelled: the conversation refuses if it is another consultant's by then.
         """
         try:
-            if channel.connection_lost:
-                await self._wait_for_first_line(call, is_held=is_first_held)
+            if line.channel.connection_lost:
+                await self._wait_for_first_line(line)
         finally:
             with suppress(CallcenterError):
-                await asyncio.shield(self._ask(call, "back"))
+                await asyncio.shield(self._ask(line.call, "back"))
 
-    async def _wait_for_first_line(self, call: ActiveCallRef, *, is_held: bool) -> None:
+    async def _wait_for_first_line(self, line: _Consultation) -> None:
         """Return once the first line has ended too, or it is clear that it lives.
 
-        It does when it lives for longer than the second, or when the telephone that held it has
-        resumed it.
+        It does when it lives for longer than the second, or when the telephone that held it as the
+        second ended has resumed it since.
         """
         ends_at = time.monotonic() + OTHER_LINE_LIMIT
         while time.monotonic() <= ends_at:
-            state = await self._state(call)
-            if state["guest"] == "none" or (is_held and state.get("telephone") == "talks"):
+            state = await self._state(line.call)
+            if state["guest"] == "none" or (line.is_first_held and not _is_held(state)):
                 return
             await asyncio.sleep(POLL_INTERVAL)
 
-    async def _wait_while(self, state: str, channel: Channel, call: ActiveCallRef) -> str:
+    async def _wait_while(self, state: str, line: _Consultation) -> str:
         """Wait while the third party is in a state; returns the next one.
 
         Raises LegHungUp when the second line hung up.
         """
-        while (state_now := (await self._state(call))["guest"]) == state:
+        while (current := await self._state(line.call))["guest"] == state:
+            line.is_first_held = _is_held(current)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_INTERVAL):
-                    await channel.wait_hangup()
-                    raise LegHungUp(f"channel {channel.id} hung up")
-        return state_now
+                    await line.channel.wait_hangup()
+                    raise LegHungUp(f"channel {line.channel.id} hung up")
+        return current["guest"]
 
     async def _state(self, call: ActiveCallRef) -> dict[str, str]:
         """Return the state of the conversation (`Conversation.state`)."""
@@ -137,3 +147,8 @@ class SecondLine:
         await channel.answer()
         sounds = [self._prompts.sound(each, prompt) for each in CALLER_LANGUAGES]
         await channel.play(sounds, until_key=False)
+
+
+def _is_held(state: Mapping[str, str]) -> bool:
+    """Whether the telephone holds the first line, in this state of the conversation."""
+    return state.get("telephone") == "holds"
