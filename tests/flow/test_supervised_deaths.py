@@ -28,14 +28,13 @@ from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
 from tests.polling import until
 
-pytestmark = pytest.mark.usefixtures("each_death")
-
 NEXT = ""  #: the consultant whom the caller gets next
 SUPERVISOR, OTHER = "user:head", "user:other"
 OUTSIDE = "77012345678"
 ID = uuid4()  #: of whoever supervises
 MODES = ("listen", "whisper", "join")
 of_each_mode = pytest.mark.parametrize("mode", MODES)
+of_each_death = pytest.mark.usefixtures("each_death")
 
 
 class SupervisedTelephony(SlowTelephony):
@@ -131,6 +130,7 @@ async def supervised(*others: str, keys: str = STAYS) -> AsyncIterator[Supervise
     assert_nothing_left(telephony)
 
 
+@of_each_death
 @pytest.mark.parametrize("mode", ["listen", "whisper"])
 async def test_a_supervised_consultants_death_is_announced_as_any(mode: str) -> None:
     async with supervised(STAYS, NEXT) as talk:
@@ -153,6 +153,7 @@ def assert_heard_no_loss(talk: SupervisedCall) -> None:
     assert CallEvent.CONSULTANT_LOST not in talk.telephony.record.events
 
 
+@of_each_death
 async def test_a_caller_goes_on_with_a_supervisor_who_joined() -> None:
     async with supervised(STAYS, NEXT) as talk:
         supervisor = await talk.begin("join")
@@ -173,6 +174,7 @@ async def test_a_caller_goes_on_with_a_supervisor_who_joined() -> None:
     assert talk.count(CallEvent.CONSULTANT_LOST) == 1
 
 
+@of_each_death
 @pytest.mark.parametrize("act", ["nothing", "a key", "a command", "the button", "a page's look"])
 async def test_a_supervisor_who_did_nothing_does_not_end_the_call(act: str) -> None:
     """Whoever did may: but who did not may mean to leave the two of them."""
@@ -200,6 +202,7 @@ async def test_a_supervisor_who_did_nothing_does_not_end_the_call(act: str) -> N
     (assert_heard_no_loss if has_acted else assert_heard_of_loss)(talk)
 
 
+@of_each_death
 async def test_a_transferred_caller_is_no_longer_the_supervisors() -> None:
     async with supervised(STAYS, STAYS) as talk:
         await talk.begin("join")
@@ -222,6 +225,7 @@ async def test_a_hangup_leaves_the_caller_to_a_joined_supervisor() -> None:
     assert_heard_no_loss(talk)
 
 
+@of_each_death
 async def test_a_held_caller_is_given_to_a_supervisor_who_joined() -> None:
     async with supervised(STAYS, NEXT, keys=f"*5{STAYS}") as talk:
         await talk.happens(CallEvent.HELD)
@@ -234,6 +238,7 @@ async def test_a_held_caller_is_given_to_a_supervisor_who_joined() -> None:
     assert_heard_of_loss(talk)
 
 
+@of_each_death
 async def test_a_caller_left_to_a_holding_telephone_hears_music() -> None:
     async with supervised(STAYS, NEXT) as talk:
         supervisor = await talk.begin("join")
@@ -249,6 +254,7 @@ async def test_a_caller_left_to_a_holding_telephone_hears_music() -> None:
     assert_heard_of_loss(talk)
 
 
+@of_each_death
 @pytest.mark.parametrize(
     ("what", "detail"),
     [("consult", {"to": "201"}), ("transfer", {"to": "201"}), ("ring_again", {})],
@@ -273,6 +279,7 @@ async def test_a_joined_supervisor_gets_whom_no_rung_consultant_takes(
     assert_heard_of_loss(talk)
 
 
+@of_each_death
 @of_each_mode
 async def test_a_colleague_who_answers_gets_the_caller_before_a_supervisor(
     monkeypatch: pytest.MonkeyPatch, mode: str
@@ -295,51 +302,76 @@ async def test_a_colleague_who_answers_gets_the_caller_before_a_supervisor(
     assert "kk/consultant_lost" not in talk.heard
 
 
-@pytest.mark.parametrize("leaves_by", ["death", "handing over"])
-async def test_a_joined_supervisor_stays_with_the_caller_beside_an_outsider(
-    leaves_by: str,
-) -> None:
+async def begin_outside(talk: SupervisedCall, mode: str) -> FakeLeg:
+    """The leg of an external party who was called, beside a supervisor in this mode."""
+    await talk.begin(mode)
+    await talk.command("call", to=OUTSIDE)
+    await talk.happens(CallEvent.THIRD_PARTY_ANSWERED)
+    return talk.legs[2]
+
+
+async def stay_beside(talk: SupervisedCall, outsider: FakeLeg) -> None:
+    """The supervisor who had joined has the caller now, and stays when the outsider leaves."""
+    supervisor = talk.legs[1]
+    await talk.happens(CallEvent.TRANSFERRED)
+    assert {*talk.inside} >= {talk.telephony.leg, supervisor, outsider}
+    assert "recording" in talk.telephony.held
+    assert talk.states[-1].consultant == "412"
+    assert talk.states[-1].is_with([mask(f"+{OUTSIDE}")])
+    outsider.leaves(LegHungUp("hung up"))
+    await talk.happens(CallEvent.THIRD_PARTY_FAILED)
+    assert "kk/goodbye" not in talk.heard
+    supervisor.leaves(LegHungUp("hung up"))
+
+
+@of_each_death
+async def test_a_joined_supervisor_stays_beside_an_outsider_after_a_death() -> None:
     async with supervised(STAYS, NEXT) as talk:
-        supervisor = await talk.begin("join")
-        await talk.command("call", to=OUTSIDE)
-        await talk.happens(CallEvent.THIRD_PARTY_ANSWERED)
-        outsider = talk.legs[2]
-        if leaves_by == "death":
-            await talk.legs[0].die()
-        else:
-            await talk.command("hand_over")
-        await talk.happens(CallEvent.TRANSFERRED)
-        assert {*talk.inside} >= {talk.telephony.leg, supervisor, outsider}
-        assert "recording" in talk.telephony.held
-        assert talk.states[-1].consultant == "412"
-        assert talk.states[-1].is_with([mask(f"+{OUTSIDE}")])
-        outsider.leaves(LegHungUp("hung up"))
-        await talk.happens(CallEvent.THIRD_PARTY_FAILED)
-        assert "kk/goodbye" not in talk.heard
-        supervisor.leaves(LegHungUp("hung up"))
+        outsider = await begin_outside(talk, "join")
+        await talk.legs[0].die()
+        await stay_beside(talk, outsider)
     assert CallEvent.LEFT_OUTSIDE not in talk.telephony.record.events
-    assert ("kk/consultant_lost" in talk.heard) is (leaves_by == "death")
+    assert_heard_of_loss(talk)
 
 
-@pytest.mark.parametrize("leaves_by", ["death", "handing over"])
-@pytest.mark.parametrize("mode", ["listen", "whisper"])
-async def test_a_supervisor_hears_no_caller_who_is_left_outside(mode: str, leaves_by: str) -> None:
+async def test_a_joined_supervisor_stays_beside_whom_the_call_was_handed() -> None:
     async with supervised(STAYS) as talk:
-        await talk.begin(mode)
-        await talk.command("call", to=OUTSIDE)
-        await talk.happens(CallEvent.THIRD_PARTY_ANSWERED)
-        if leaves_by == "death":
-            await talk.legs[0].die()
-        else:
-            await talk.command("hand_over")
-        await talk.happens(CallEvent.LEFT_OUTSIDE)
-        await talk.happens(CallEvent.SUPERVISION_ENDED)
-        assert "ear" not in talk.telephony.held
-        assert "recording" not in talk.telephony.held
-        talk.legs[2].leaves(LegHungUp("hung up"))
+        outsider = await begin_outside(talk, "join")
+        await talk.command("hand_over")
+        await stay_beside(talk, outsider)
+    assert CallEvent.LEFT_OUTSIDE not in talk.telephony.record.events
     assert_heard_no_loss(talk)
 
 
+async def leave_outside(talk: SupervisedCall, outsider: FakeLeg) -> None:
+    """The caller is left with the outsider alone: nobody hears them, nothing is recorded."""
+    await talk.happens(CallEvent.LEFT_OUTSIDE)
+    await talk.happens(CallEvent.SUPERVISION_ENDED)
+    assert "ear" not in talk.telephony.held
+    assert "recording" not in talk.telephony.held
+    outsider.leaves(LegHungUp("hung up"))
+
+
+@of_each_death
+@pytest.mark.parametrize("mode", ["listen", "whisper"])
+async def test_a_supervisor_hears_no_caller_whom_a_death_left_outside(mode: str) -> None:
+    async with supervised(STAYS) as talk:
+        outsider = await begin_outside(talk, mode)
+        await talk.legs[0].die()
+        await leave_outside(talk, outsider)
+    assert_heard_no_loss(talk)
+
+
+@pytest.mark.parametrize("mode", ["listen", "whisper"])
+async def test_a_supervisor_hears_no_caller_who_was_handed_outside(mode: str) -> None:
+    async with supervised(STAYS) as talk:
+        outsider = await begin_outside(talk, mode)
+        await talk.command("hand_over")
+        await leave_outside(talk, outsider)
+    assert_heard_no_loss(talk)
+
+
+@of_each_death
 @pytest.mark.parametrize(
     ("first", "event"),
     [(0, CallEvent.TRANSFERRED), (1, CallEvent.SUPERVISION_ENDED)],
@@ -357,6 +389,7 @@ async def test_a_caller_whose_consultant_and_supervisor_died_goes_first(
     assert talk.count(CallEvent.CONSULTANT_LOST) == talk.count(CallEvent.SUPERVISION_ENDED) == 1
 
 
+@of_each_death
 async def test_a_claim_is_reported_once() -> None:
     claims: list[str] = []
     async with supervised(STAYS, NEXT) as talk:
@@ -369,6 +402,7 @@ async def test_a_claim_is_reported_once() -> None:
     assert claims == ["claimed"]
 
 
+@of_each_death
 @of_each_mode
 async def test_an_ordered_takeover_outlives_the_consultant(mode: str) -> None:
     """Also while Redis keeps the reservation of the supervisor waiting."""
@@ -385,6 +419,7 @@ async def test_an_ordered_takeover_outlives_the_consultant(mode: str) -> None:
     assert_heard_no_loss(talk)
 
 
+@of_each_death
 async def test_a_supervisor_who_took_over_dies_as_a_consultant() -> None:
     async with supervised(STAYS, NEXT) as talk:
         supervisor = await talk.begin("listen")
@@ -395,6 +430,7 @@ async def test_a_supervisor_who_took_over_dies_as_a_consultant() -> None:
     assert talk.telephony.urgent_places == [False, True]
 
 
+@of_each_death
 @of_each_mode
 async def test_a_supervisors_death_is_recorded_and_noticed_by_nobody(mode: str) -> None:
     async with supervised(STAYS, STAYS) as talk:
@@ -414,6 +450,7 @@ async def test_a_supervisors_death_is_recorded_and_noticed_by_nobody(mode: str) 
     assert talk.count(CallEvent.SUPERVISED) == talk.count(CallEvent.SUPERVISION_ENDED) == 2
 
 
+@of_each_death
 async def test_a_supervisor_hears_the_third_party_that_has_the_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
