@@ -18,7 +18,8 @@ from callcenter.telephony.acd.rules.call_commands import (
 )
 from callcenter.telephony.calls.call import Call
 from callcenter.telephony.calls.call_state import CallStage, CallState
-from callcenter.telephony.calls.conversation import supervision
+from callcenter.telephony.calls.conversation import commands, supervision
+from callcenter.telephony.calls.conversation.refer import REFER
 from callcenter.telephony.calls.inbound.flow import inbound_call
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import LegHungUp
@@ -200,6 +201,40 @@ async def test_a_supervisor_who_did_nothing_does_not_end_the_call(act: str) -> N
         supervisor.leaves(LegHungUp("hung up"))
     has_acted = act in ("a key", "a command")
     (assert_heard_no_loss if has_acted else assert_heard_of_loss)(talk)
+
+
+@pytest.mark.parametrize(
+    ("what", "detail"),
+    [("consult", {"how": "telephone"}), ("transfer", REFER)],
+    ids=["the second line", "REFER"],
+)
+async def test_a_supervisor_who_dialled_a_colleague_has_acted(
+    what: str, detail: dict[str, str]
+) -> None:
+    async with supervised(STAYS, STAYS) as talk:
+        supervisor = await talk.begin("join")
+        await talk.legs[0].die()
+        await talk.happens(CallEvent.TRANSFERRED)
+        talk.telephony.may_answer.clear()
+        await talk.command(what, whose="412", to="201", **detail)
+        await until(lambda: len(talk.legs) == 3, "the colleague is rung")
+        talk.legs[2].leaves(LegHungUp("no answer"))
+        talk.telephony.may_answer.set()
+        await talk.happens(CallEvent.RESUMED)
+        supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(talk)
+
+
+async def test_a_supervisor_who_heard_long_ago_ends_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commands, "SUPERVISOR_KNOWS_AFTER", 0.0)
+    async with supervised(STAYS) as talk:
+        supervisor = await talk.begin("join")
+        await talk.legs[0].die()
+        await until(lambda: supervisor.heard_alone, "the supervisor hears of it")
+        supervisor.leaves(LegHungUp("hung up"))
+    assert_heard_no_loss(talk)
 
 
 @of_each_death

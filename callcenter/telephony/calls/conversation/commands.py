@@ -5,6 +5,7 @@ order of request.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 
@@ -39,6 +40,9 @@ from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.calls.ports import TransferReport
 from callcenter.telephony.calls.survey import may_survey
 from callcenter.telephony.calls.urgency import collect_conversation_keys
+
+#: Seconds from the prompt that a caller was left to a supervisor until that one surely knows.
+SUPERVISOR_KNOWS_AFTER = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +97,7 @@ async def _execute(talk: Conversation, request: CommandRequested) -> Conversatio
     try:
         end = await _COMMAND_HANDLERS[command.what](talk, command)
         if _is_deliberate(command):
-            talk.is_left_to_supervisor = False
+            talk.supervisor_knows_at = 0.0
         if is_refer(command):
             done = TransferReport.DONE if end else TransferReport.STARTED
             await talk.report_transfer(done)
@@ -160,7 +164,7 @@ async def _handle_consultant_left(
 ) -> ConversationEnd | None:
     """Leave the caller with whoever is there, or wait for a consultant who is being rung."""
     is_dead = consultant.leg.connection_lost
-    is_lost = is_dead or talk.is_on_hold or talk.is_left_to_supervisor
+    is_lost = is_dead or talk.is_on_hold or time.monotonic() < talk.supervisor_knows_at
     await talk.release_consultant()
     match talk.third_party:
         case ConsultantParty() as third_party:
@@ -187,7 +191,7 @@ async def _leave_to_supervisor(talk: Conversation, *, is_lost: bool) -> bool:
     """Make a supervisor who has joined the consultant; False: none has.
 
     Supervision ends, an external party stays. A caller who `is_lost` is lost again when the
-    supervisor hangs up before doing anything with the call.
+    supervisor hangs up at once, having done nothing with the call.
     """
     if talk.third_party is None:
         await talk.dismiss_third_party()  # who is only being called hears no caller unprepared
@@ -195,8 +199,9 @@ async def _leave_to_supervisor(talk: Conversation, *, is_lost: bool) -> bool:
     if supervisor is None:
         return False
     await _transfer_to(talk, supervisor)
-    talk.is_left_to_supervisor = is_lost
     await talk.play_to_consultant("caller_left_to_you")
+    if is_lost:
+        talk.supervisor_knows_at = time.monotonic() + SUPERVISOR_KNOWS_AFTER
     await reserve_supervisor(talk.call, supervisor)
     return True
 
@@ -421,12 +426,13 @@ _COMMAND_HANDLERS: Mapping[
 
 
 def _is_deliberate(command: CallCommand) -> bool:
-    """Whether the consultant gave this command by key or page, knowing whose call it is.
+    """Whether the consultant gave this command knowing whose call it is.
 
-    Pages read the status by themselves, and a telephone holds and resumes any call.
+    Pages and second lines read the status by themselves, and a telephone's button holds and resumes
+    any call.
     """
-    is_by_telephone = command.detail.get("how") == "telephone"
-    return command.by == "self" and command.what != "status" and not is_by_telephone
+    is_button = command.what in ("hold", "resume") and command.detail.get("how") == "telephone"
+    return command.by == "self" and command.what != "status" and not is_button
 
 
 def _party_detail(third_party: ThirdParty) -> dict[str, str]:

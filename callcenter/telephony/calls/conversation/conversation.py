@@ -57,8 +57,9 @@ class Conversation:
         self.is_on_hold = False  #: the caller is
         self.is_held_by_telephone = False  #: whose hold button alone ends it
         self.is_muted = False  #: the consultant is
-        #: The consultant is a supervisor who joined another's, and has done nothing with the call.
-        self.is_left_to_supervisor = False
+        #: On the monotonic clock: when the consultant, a supervisor who had joined another one,
+        #: surely knows of having the caller now. 0: at once.
+        self.supervisor_knows_at = 0.0
         self.is_blind_transfer = False  #: the third party gets the caller on answer
         self.recording = RecordingSession(call)
         self.caller_audio = CallerAudio(call.leg)
@@ -252,7 +253,8 @@ class Conversation:
         previous, self.consultant = self.consultant, party
         if self.third_party is party:
             self.third_party = None
-        self.is_muted = self.is_held_by_telephone = self.is_left_to_supervisor = False
+        self.is_muted = self.is_held_by_telephone = False
+        self.supervisor_knows_at = 0.0
         self._commands.listen_to(party.leg)
         self.call.record.assign_consultant(party.person.id)
         before, self.recording = self.recording, RecordingSession(self.call)
