@@ -382,6 +382,7 @@ async def test_a_supervisor_who_got_the_caller_has_an_entry(engine: AsyncEngine)
     async def join(order: CallCommand) -> Answer:
         return {"mode": order.detail["mode"], "state": "ringing"}
 
+    tasks = asyncio.all_tasks()
     call, calls = FakeTelephony(Story()).call(), ActiveCalls()
     calls.begin(call)
     audit = OrderAudit(engine, CONTROLLER)
@@ -389,13 +390,18 @@ async def test_a_supervisor_who_got_the_caller_has_an_entry(engine: AsyncEngine)
     order = CallCommand(SUPERVISE, HEAD, {"mode": "join", "extension": "202"}, "201")
     with call.commands.handled_by(join):
         await guard.carry_out(f"{call.leg.id}+1", order)
-    call.on_supervisor_claimed()
+    running = asyncio.create_task(guard.run())
+    await asyncio.sleep(0)
+    call.on_supervisor_claimed("203")
+    running.cancel()  # as the controller ends
+    await asyncio.wait((running,))
+    assert asyncio.all_tasks() == tasks
     [_, entry] = await audited(engine, 2)
     assert entry == (
         f"system:{CONTROLLER}",
         "controller:supervision:claimed",
         f"call:{call.leg.id}",
-        {"supervisor": HEAD, "extension": "202", "consultant": "201"},
+        {"supervisor": HEAD, "extension": "202", "consultant": "203"},
     )
 
 

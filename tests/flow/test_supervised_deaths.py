@@ -424,17 +424,21 @@ async def test_a_caller_whose_consultant_and_supervisor_died_goes_first(
     assert talk.count(CallEvent.CONSULTANT_LOST) == talk.count(CallEvent.SUPERVISION_ENDED) == 1
 
 
-@of_each_death
-async def test_a_claim_is_reported_once() -> None:
+async def test_a_claim_is_reported_once_with_who_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "POLL_INTERVAL", 0.01)
     claims: list[str] = []
-    async with supervised(STAYS, NEXT) as talk:
-        talk.call.on_supervisor_claimed = lambda: claims.append("claimed")
+    async with supervised(STAYS, STAYS, NEXT) as talk:
+        talk.call.on_supervisor_claimed = claims.append
         supervisor = await talk.begin("join")
         assert claims == []
-        await talk.legs[0].die()
-        await talk.happens(CallEvent.TRANSFERRED)
+        await talk.command("consult", to="201")
+        await talk.happens(CallEvent.THIRD_PARTY_ANSWERED)
+        await talk.command("hand_over")
+        await talk.happens(CallEvent.SUPERVISED, 2)
+        await talk.legs[2].die()
+        await talk.happens(CallEvent.TRANSFERRED, 2)
         supervisor.leaves(LegHungUp("hung up"))
-    assert claims == ["claimed"]
+    assert claims == ["201"]
 
 
 @of_each_death

@@ -11,7 +11,7 @@ class OrderAction(Action):
     TAKEN = "controller:order:taken", N_("Order for a call carried out")
     #: A supervisor lost the right to hear a call, and was let go; detail: supervisor, consultant...
     ENDED = "controller:supervision:ended", N_("Supervision of a conversation ended")
-    #: The consultant left, or died: the supervisor who had joined got the caller; detail: the same
+    #: The supervisor who had joined got the caller; detail: the same, `consultant` is who is gone
     CLAIMED = "controller:supervision:claimed", N_("Caller left to the supervisor who had joined")
     #: Once a minute for each reason; subject: the process; detail: why, and what is proven
     REFUSED = "controller:order:refused", N_("Order for a call refused")

@@ -48,19 +48,22 @@ class OrderAudit:
 
     async def record_ended(self, call_id: str, command: CallCommand) -> None:
         """Record that whoever gave this order was let go of the call; never fails."""
-        await self._record_supervision(OrderAction.ENDED, call_id, command)
+        await self._record_supervision(OrderAction.ENDED, call_id, command, command.consultant)
 
-    async def record_claimed(self, call_id: str, command: CallCommand) -> None:
-        """Record that whoever gave this order to join got the caller; never fails."""
-        await self._record_supervision(OrderAction.CLAIMED, call_id, command)
+    async def record_claimed(self, call_id: str, command: CallCommand, consultant: str) -> None:
+        """Record that whoever gave this order to join got the caller of a consultant; never fails.
+
+        That is the consultant who is gone, of whom the call was not always when it was joined.
+        """
+        await self._record_supervision(OrderAction.CLAIMED, call_id, command, consultant)
 
     async def _record_supervision(
-        self, action: OrderAction, call_id: str, command: CallCommand
+        self, action: OrderAction, call_id: str, command: CallCommand, consultant: str
     ) -> None:
         detail = {
             "supervisor": command.by,
             "extension": command.detail["extension"],
-            "consultant": command.consultant,
+            "consultant": consultant,
         }
         await self._record_done(action, f"call:{first_id(call_id)}", detail)
 

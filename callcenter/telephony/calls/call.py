@@ -79,7 +79,7 @@ async def _always_welcome(number: str) -> None:
     pass
 
 
-def _ignore_claim() -> None:
+def _ignore_claim(consultant: str) -> None:
     pass
 
 
@@ -118,8 +118,9 @@ class Call:
     recording_unconfirmed: bool = False
     #: set while recording; gets the reason why it failed
     on_recording_lost: Callable[[str], None] | None = None
-    #: Called when a supervisor who had joined got the caller without an order.
-    on_supervisor_claimed: Callable[[], None] = _ignore_claim
+    #: Called with the extension of the consultant who is gone, when a supervisor who had joined
+    #: got the caller without an order.
+    on_supervisor_claimed: Callable[[str], None] = _ignore_claim
     consultant_hung_up: bool = False  #: the consultant ended the conversation
     previous_call_dropped: bool = False  #: by a fault of ours, recently
     #: Extension of the consultant of the open appeal, or of the care plan.

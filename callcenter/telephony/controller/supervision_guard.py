@@ -62,15 +62,21 @@ class SupervisionGuard:
         call = self._find(call_id)
         answer = await call.commands.dispatch(order)
         self._orders[call_id] = order
-        call.on_supervisor_claimed = lambda: self._tasks.spawn(
-            self._audit.record_claimed(call_id, order)
+        call.on_supervisor_claimed = lambda consultant: self._tasks.spawn(
+            self._audit.record_claimed(call_id, order, consultant)
         )
         self._changes.notify()  # of what changed since the right was read nobody is told again
         return answer
 
     async def run(self) -> None:
-        """Look at each supervision after each change and every minute, until cancelled."""
-        await self._changes.follow(self._end_forbidden, "rights of supervisors not read")
+        """Look at each supervision after each change and every minute, until cancelled.
+
+        Entries in the audit log that are being made then are made.
+        """
+        try:
+            await self._changes.follow(self._end_forbidden, "rights of supervisors not read")
+        finally:
+            await asyncio.gather(*self._tasks)
 
     async def _end_forbidden(self) -> None:
         for call_id, order in list(self._orders.items()):

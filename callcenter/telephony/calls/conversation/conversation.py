@@ -50,6 +50,7 @@ class Conversation:
         self.call = call
         #: The consultant of the call; None once that one has left.
         self.consultant: ConsultantParty | None = consultant
+        self.last_consultant = "" if consultant is None else consultant.name  #: its extension
         self.third_party: ThirdParty | None = None
         self.takeover_party: ConsultantParty | None = None  #: a supervisor who takes over
         #: Ends supervision, and gives who speaks with both, if there is one, as next consultant.
@@ -254,7 +255,7 @@ class Conversation:
         if self.third_party is party:
             self.third_party = None
         self.is_muted = self.is_held_by_telephone = False
-        self.supervisor_knows_at = 0.0
+        self.last_consultant, self.supervisor_knows_at = party.name, 0.0
         self._commands.listen_to(party.leg)
         self.call.record.assign_consultant(party.person.id)
         before, self.recording = self.recording, RecordingSession(self.call)

@@ -103,7 +103,7 @@ class Supervision:
         self._changed.set()
         if joined is None:
             return None
-        self._call.on_supervisor_claimed()
+        self._call.on_supervisor_claimed(self._talk.last_consultant)
         return replace(joined, stack=joined.stack.pop_all())
 
     async def end(self) -> None:
