@@ -115,12 +115,19 @@ class SupervisedCall:
 
 
 @asynccontextmanager
-async def supervised(*others: str, keys: str = STAYS) -> AsyncIterator[SupervisedCall]:
+async def supervised(
+    *others: str, keys: str = STAYS, recording_stops: bool = True
+) -> AsyncIterator[SupervisedCall]:
     """A consultant who presses these keys, and who is rung after; at the end all is over.
 
     The first of the others is the supervisor.
     """
-    story = Story({"lang_choice": "0"}, consultants=[keys, *others], network=[STAYS])
+    story = Story(
+        {"lang_choice": "0"},
+        consultants=[keys, *others],
+        network=[STAYS],
+        recording_stops=recording_stops,
+    )
     telephony = SupervisedTelephony(story)
     call = telephony.call()
     serving = asyncio.create_task(inbound_call(call))
@@ -369,12 +376,25 @@ async def test_a_joined_supervisor_stays_beside_an_outsider_after_a_death() -> N
     assert_heard_of_loss(talk)
 
 
-async def test_a_joined_supervisor_stays_beside_whom_the_call_was_handed() -> None:
-    async with supervised(STAYS) as talk:
+@pytest.mark.parametrize("stops", [True, False], ids=["recording stops", "recording runs on"])
+async def test_a_joined_supervisor_stays_beside_whom_the_call_was_handed(stops: bool) -> None:
+    async with supervised(STAYS, recording_stops=stops) as talk:
         outsider = await begin_outside(talk, "join")
         await talk.command("hand_over")
         await stay_beside(talk, outsider)
     assert CallEvent.LEFT_OUTSIDE not in talk.telephony.record.events
+    assert_heard_no_loss(talk)
+
+
+async def test_a_refused_hand_over_leaves_a_listening_supervisor_there() -> None:
+    async with supervised(STAYS, recording_stops=False) as talk:
+        outsider = await begin_outside(talk, "listen")
+        with pytest.raises(CommandRefused, match="recording is unconfirmed"):
+            await talk.command("hand_over")
+        assert (await talk.order("listen"))["state"] == "changed"
+        outsider.leaves(LegHungUp("hung up"))
+        await talk.happens(CallEvent.THIRD_PARTY_FAILED)
+        talk.legs[0].leaves(LegHungUp("hung up"))
     assert_heard_no_loss(talk)
 
 

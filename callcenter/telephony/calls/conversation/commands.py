@@ -190,7 +190,7 @@ async def _handle_consultant_left(
 async def _leave_to_supervisor(talk: Conversation, *, is_lost: bool) -> bool:
     """Make a supervisor who has joined the consultant; False: none has.
 
-    Supervision ends, an external party stays. A caller who `is_lost` is lost again when the
+    Supervision ends then, an external party stays. A caller who `is_lost` is lost again when the
     supervisor hangs up at once, having done nothing with the call.
     """
     if talk.third_party is None:
@@ -213,7 +213,8 @@ async def _transfer_to(talk: Conversation, party: ConsultantParty) -> None:
 
 
 async def _leave_with(talk: Conversation, third_party: ExternalParty) -> None:
-    """Leave the caller alone with an external party, unrecorded."""
+    """Leave the caller alone with an external party, unrecorded and not supervised."""
+    talk.end_supervision()
     await talk.unhold()
     talk.call.record.add_event(CallEvent.LEFT_OUTSIDE, **_party_detail(third_party))
     await talk.report_transfer(TransferReport.DONE)
@@ -327,8 +328,8 @@ async def _hand_over(talk: Conversation, command: CallCommand) -> None:
         case ConsultantParty() as third_party:
             await _transfer_to(talk, third_party)
         case ExternalParty() as third_party:
-            await _require_recording_stopped(talk)
             if not await _leave_to_supervisor(talk, is_lost=False):
+                await _require_recording_stopped(talk)
                 await _leave_with(talk, third_party)
 
 

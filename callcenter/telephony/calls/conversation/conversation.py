@@ -53,8 +53,9 @@ class Conversation:
         self.last_consultant = "" if consultant is None else consultant.name  #: its extension
         self.third_party: ThirdParty | None = None
         self.takeover_party: ConsultantParty | None = None  #: a supervisor who takes over
-        #: Ends supervision, and gives who speaks with both, if there is one, as next consultant.
+        #: Gives the supervisor who speaks with both, if there is one, as next consultant.
         self.claim_supervisor: Callable[[], ConsultantParty | None] = _no_supervisor
+        self.end_supervision: Callable[[], None] = _end_none  #: returns at once
         self.is_on_hold = False  #: the caller is
         self.is_held_by_telephone = False  #: whose hold button alone ends it
         self.is_muted = False  #: the consultant is
@@ -411,6 +412,10 @@ async def _cancel_call(calling: asyncio.Task[ThirdParty]) -> None:
 
 def _no_supervisor() -> ConsultantParty | None:
     return None
+
+
+def _end_none() -> None:
+    pass
 
 
 async def _wait_gone(leg: Leg) -> None:

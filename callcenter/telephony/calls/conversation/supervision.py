@@ -34,7 +34,7 @@ POLL_INTERVAL = 0.5  # seconds between two checks for a change of the consultant
 async def allow_supervision(talk: Conversation) -> AsyncIterator[None]:
     """Allow supervision of the conversation within the block; end it after."""
     supervision = Supervision(talk)
-    talk.claim_supervisor = supervision.claim
+    talk.claim_supervisor, talk.end_supervision = supervision.claim, supervision.leave
     try:
         with talk.call.commands.handled_by(supervision.take):
             yield
@@ -94,17 +94,21 @@ class Supervision:
         return consultant in [each.name for each in parties if each is not None]
 
     def claim(self) -> ConsultantParty | None:
-        """End supervision, and give the supervisor whom the caller hears as the next consultant.
+        """Give the supervisor whom the caller hears as the next consultant; ends supervision.
 
-        None: the caller hears none. Whoever claims hangs up.
+        None, and nothing ends: the caller hears none. Whoever claims hangs up.
         """
         joined, self._joined = self._joined, None
-        self._mode = SupervisionMode.LEAVE
-        self._changed.set()
         if joined is None:
             return None
+        self.leave()
         self._call.on_supervisor_claimed(self._talk.last_consultant)
         return replace(joined, stack=joined.stack.pop_all())
+
+    def leave(self) -> None:
+        """Have the supervisor leave; returns at once."""
+        self._mode = SupervisionMode.LEAVE
+        self._changed.set()
 
     async def end(self) -> None:
         """End supervision; returns when the supervisor is hung up."""
