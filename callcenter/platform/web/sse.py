@@ -51,14 +51,18 @@ class EventStream(StreamingResponse):
                 log.warning("event stream closed: the browser took no events")
                 return
         finally:
+            self._has_ended = True  # whoever looked at the streams before may still end it
             await self._events.aclose()
         with suppress(TimeoutError):
             async with asyncio.timeout(END_TIMEOUT):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
-        """End it at once, as a whole response does; one that is stuck is cut then."""
-        if not self._has_ended:
+        """End it at once, as a whole response does; one that is stuck is cut then.
+
+        One that has ended, or is ending by itself, is left alone.
+        """
+        if not (self._has_ended or self._timeout.expired()):
             self._has_ended = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
