@@ -75,15 +75,19 @@ async def test_an_order_holds_a_recording_until_ended_with_reason(
         path = await decision_path(engine)
         assert "is held" in visible((await sent(head, path, **decision)).text)
         ended = {"order": order, "reason": "the case is closed"}
-        assert (
-            await sent(officer, f"{at}/hold/end", **ended | {"order": "other"})
-        ).status_code == 404
+        late = await sent(officer, f"{at}/hold/end", **ended | {"order": "ended by another"})
+        assert late.status_code == 400
+        assert "decided on it meanwhile" in visible(late.text)
+        assert f"Held by order: {order}" in visible(late.text)
         refused = await sent(officer, f"{at}/hold/end", **ended | {"reason": LONG})
         assert refused.status_code == 400
         assert "still held: enter a reason" in visible(refused.text)
         assert f'value="{LONG}"' in refused.text
         assert (await sent(officer, f"{at}/hold/end", **ended)).headers["location"] == at
         assert (await sent(head, path, **decision)).headers["location"] == "/erasures"
+        late = await sent(officer, f"{at}/hold", order=order)
+        assert late.status_code == 400
+        assert "the recording is not there any more" in visible(late.text)
     async with unit_of_work(engine) as connection:
         reported = await connection.execute(
             text("SELECT action FROM audit_entry WHERE action ~ 'recording:(held|let_go)'")

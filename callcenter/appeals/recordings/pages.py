@@ -25,13 +25,13 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
 from callcenter.platform.web.form_fields import NO_NUL, Reason
-from callcenter.platform.web.page_actions import action, words_for
+from callcenter.platform.web.page_actions import DECIDED_MEANWHILE, action, words_for
 from callcenter.platform.web.templating import page
 from callcenter.recordings.extensions import find_kind
 from callcenter.recordings.permissions import RecordingPermission
 from callcenter.recordings.playback.access import PlaybackReason, find_audible
 from callcenter.recordings.retention import service as retention
-from callcenter.recordings.retention.pages import ERASURES, REFUSALS
+from callcenter.recordings.retention.pages import ERASURES, REFUSALS, show_erasures
 from callcenter.recordings.retention.store import reasons_of
 
 REASONS = {
@@ -48,6 +48,7 @@ STILL_HELD = N_("The recording is still held: enter a reason.")
 
 Typed = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 Minutes = Annotated[int, Field(ge=0, le=1440)] | Literal[""]
+FormName = Literal["erasure", "hold", "end"]
 Order = Annotated[str, Form(max_length=retention.ORDER_LIMIT, pattern=NO_NUL)]
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(RecordingPermission.LISTEN)])
@@ -163,9 +164,10 @@ async def request_erasure(
     return await action(
         retention.request_erasure(site.engine, actor, recording_id, reason=reason, order=order),
         ERASURES,
-        lambda refusal: _recording(
-            request, site, actor, recording_id, "erasure", words_for(refusal, REFUSALS)
+        lambda refusal: _refused(
+            request, site, actor, recording_id, refusal, "erasure", words_for(refusal, REFUSALS)
         ),
+        reraise=(),
     )
 
 
@@ -177,7 +179,8 @@ async def hold(
     return await action(
         retention.hold(site.engine, actor, recording_id, order),
         f"/recordings/{recording_id}",
-        lambda _: _recording(request, site, actor, recording_id, "hold", NOT_HELD),
+        lambda refusal: _refused(request, site, actor, recording_id, refusal, "hold", NOT_HELD),
+        reraise=(),
     )
 
 
@@ -194,8 +197,30 @@ async def end_hold(
     return await action(
         retention.release(site.engine, actor, recording_id, order, reason),
         f"/recordings/{recording_id}",
-        lambda _: _recording(request, site, actor, recording_id, "end", STILL_HELD),
+        lambda refusal: _refused(request, site, actor, recording_id, refusal, "end", STILL_HELD),
+        reraise=(),
     )
+
+
+async def _refused(
+    request: Request,
+    site: AppContext,
+    actor: Actor,
+    recording_id: UUID,
+    refusal: InvalidRequest,
+    form: FormName,
+    words: str,
+) -> Response:
+    """The page of a recording with words beside its form, or above when somebody was quicker.
+
+    That of erasures, when the recording is erased.
+    """
+    if not isinstance(refusal, NotFound):
+        return await _recording(request, site, actor, recording_id, form, words)
+    try:
+        return await _recording(request, site, actor, recording_id, problem=DECIDED_MEANWHILE)
+    except NotFound:
+        return await show_erasures(request, site, words_for(refusal, REFUSALS))
 
 
 async def _recording(
@@ -203,10 +228,10 @@ async def _recording(
     site: AppContext,
     actor: Actor,
     recording_id: UUID,
-    refused: Literal["", "erasure", "hold", "end"] = "",
+    refused: FormName | None = None,
     problem: str | None = None,
 ) -> Response:
-    """The page of a recording; `problem` says why the form `refused` was refused."""
+    """The page of a recording; `problem` says why the form `refused` was, or any."""
     await find_audible(site.engine, actor, recording_id)
     async with unit_of_work(site.engine) as connection:
         row = await queries.find_by_id(connection, recording_id)

@@ -43,7 +43,7 @@ router = APIRouter(include_in_schema=False, dependencies=[requires(RecordingPerm
 @router.get(ERASURES)
 async def erasures(request: Request, site: CurrentSite) -> Response:
     """Requests that wait, the oldest first; then recordings past their retention time."""
-    return await _list(request, site)
+    return await show_erasures(request, site)
 
 
 @router.post("/erasures/{erasure_id}/decision")
@@ -59,11 +59,15 @@ async def decide(
         site.engine, actor, erasure_id, approve=form.approve, reason=form.reason
     )
     return await action(
-        decided, ERASURES, lambda why: _list(request, site, words_for(why, REFUSALS)), reraise=()
+        decided,
+        ERASURES,
+        lambda why: show_erasures(request, site, words_for(why, REFUSALS)),
+        reraise=(),
     )
 
 
-async def _list(request: Request, site: AppContext, problem: str | None = None) -> Response:
+async def show_erasures(request: Request, site: AppContext, problem: str | None = None) -> Response:
+    """The page of erasures; `problem` says why what was sent was refused."""
     async with unit_of_work(site.engine) as connection:
         waiting = await store.list_waiting(connection)
         due = await store.list_expired(
