@@ -16,6 +16,7 @@ OVERRIDES = (
     "SELECT detail->>'way', detail->>'reason' FROM audit_entry"
     " WHERE action = 'web:appeal:wish_overridden' ORDER BY id"
 )
+GIVEN = "SELECT id FROM audit_entry WHERE action = 'web:record:receipt_given' ORDER BY id"
 REFUSED = "SELECT subject FROM audit_entry WHERE action = 'web:access:refused' ORDER BY id"
 
 #: The newest user is the only consultant; nobody is.
@@ -222,6 +223,10 @@ async def test_a_receipt_is_not_texted_but_for_a_seniors_reason(
         assert "просил не слать ему СМС" in shown
         assert 'name="reason"' not in shown
     token = await form_token(head, receipt)
+    given = await rows(engine, GIVEN)
+    for form in (receipt, f"{receipt}.pdf"):
+        refused = await head.post(form, data={"form_token": token, "reason": " "})
+        assert (refused.status_code, await rows(engine, GIVEN)) == (400, given)
     said: dict[str, Any] = {"form_token": token, "reason": "Попросила сама"}
     assert "Обращение № " in (await head.post(receipt, data=said)).text
     assert await rows(engine, OVERRIDES) == [("receipt_sms", "Попросила сама")]

@@ -162,12 +162,14 @@ async def issue_receipt(
     *,
     only: WayOut | None = None,
     despite: str | None = None,
+    is_given: bool = True,
 ) -> IssuedReceipt:
     """Issue the receipt of a registered appeal (APPC, 64(2)).
 
     With `only`, it goes that way or not at all; with `despite`, a senior's reason, it goes that
-    way despite a wish. Raises NotFound, ContactRefused, and InvalidRequest when it is not
-    registered.
+    way despite a wish. Where nothing `is_given`, as beside a form that was refused, the audit log
+    says that the appeal was viewed. Raises NotFound, ContactRefused, and InvalidRequest when it is
+    not registered.
     """
     opened = await service.open_record(site.engine, record_keys(site), actor, number)
     record = opened.record
@@ -186,7 +188,10 @@ async def issue_receipt(
                 if way == only:
                     raise
                 refusals[way.name] = str(refusal)
-        await audit_appeal(connection, actor, AppealAction.RECEIPT_GIVEN, number)
+        if is_given:
+            await audit_appeal(connection, actor, AppealAction.RECEIPT_GIVEN, number)
+        else:
+            await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="receipt")
     receipt = Receipt(
         number=number,
         received_at=opened.row.received_at,

@@ -312,7 +312,7 @@ async def receipt_despite_wish(
 async def _show_receipt_again(
     request: Request, site: AppContext, actor: Actor, number: str, refusal: InvalidRequest
 ) -> Response:
-    issued = await record_details.issue_receipt(site, actor, number)
+    issued = await record_details.issue_receipt(site, actor, number, is_given=False)
     return _receipt(request, site, issued, refusal)
 
 
