@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.search.export import escape_formula
 from callcenter.platform.identity.permissions import Role
@@ -174,6 +175,21 @@ async def test_more_than_fits_is_refused_before_anything_is_taken(
         "/search/export", params=requested, data={"form_token": token, "format": "csv"}
     )
     assert (page.status_code, "больше 1" in visible(page.text)) == (400, True)
+
+
+async def test_a_refused_file_says_why_with_what_was_ticked(
+    head: httpx.AsyncClient, saved: str
+) -> None:
+    token, long = await form_token(head, "/search"), "я" * (REASON_LIMIT + 1)
+    head.headers["accept-language"] = "en"
+    sent = {"form_token": token, "format": "csv", "personal": "true", "why_numbers": long}
+    refused = await head.post("/search/export", params={"stage": "contact"}, data=sent)
+    assert refused.status_code == 400
+    assert "in up to 500 characters" in visible(refused.text)
+    assert 'name="personal" value="true" checked' in refused.text
+    assert f'value="{long}"' in refused.text
+    refused = await head.post("/search/export", data=sent)
+    assert "say which appeals the file should have" in visible(refused.text)
 
 
 async def test_rows_come_whole_over_many_readings(

@@ -14,7 +14,10 @@ from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import unit_of_work
 
 REASON_LIMIT = 500  # characters
-NO_REASON = N_("enter why you need the number: the reason is recorded in the audit log")
+NO_REASON = N_(
+    "enter why you need the number, in up to 500 characters: the reason is recorded in the audit"
+    " log"
+)
 NO_NUMBER = N_("the caller of this appeal gave no number")
 
 

@@ -56,6 +56,8 @@ ABANDONED_AFTER = 3600  # seconds after which a temporary file is removed
 #: Characters that begin a formula in a spreadsheet, or are skipped before one.
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 
+NO_FILTER = N_("say which appeals the file should have: by words, stage, region or days")
+
 Column = tuple[str, Callable[[Exported, Content], str]]
 
 
@@ -113,7 +115,7 @@ async def export(
     if personal and not actor.may(AppealPermission.EXPORT_PERSONAL):
         raise Forbidden("your role does not permit to take personal data of many appeals")
     if question == SearchFilter():
-        raise InvalidRequest("say which appeals: by words, stage, region or days")
+        raise InvalidRequest(NO_FILTER)
     guards = guards_of(actor) if personal else frozenset({AccessRule.OPEN})
     found = await _find_all(engine, keys, actor, question, settings.export_limit)
     async with unit_of_work(engine) as connection:

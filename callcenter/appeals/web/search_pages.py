@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from callcenter.appeals.calls.labels import AppealLabels
-from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.appeals.form import service as form_service
 from callcenter.appeals.labels import CHANNELS, KINDS, STAGES, RecordLabels
 from callcenter.appeals.permissions import AppealPermission
@@ -51,7 +50,6 @@ TOO_MANY = N_(
 NOT_SAVED = N_(
     "The search was not saved: give it a name, and delete another one if you have %(limit)s."
 )
-WRONG = N_("The request is not right")
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermission.EDIT_APPEALS)])
 assigning = APIRouter(
@@ -125,7 +123,7 @@ async def export(
     question: CurrentSearch,
     form: Annotated[ExportFormat, Form(alias="format")],
     personal: Annotated[bool, Form()] = False,
-    why_numbers: Annotated[str, Form(max_length=REASON_LIMIT)] = "",
+    why_numbers: Annotated[str, Form()] = "",
 ) -> Response:
     """Export all hits of the search as a file, audited, or show it again with the error."""
 
@@ -147,7 +145,7 @@ async def export(
             actor,
             question,
             refusal,
-            TOO_MANY if isinstance(refusal, TooManyAppeals) else WRONG,
+            TOO_MANY if isinstance(refusal, TooManyAppeals) else str(refusal),
             site.settings.export_limit,
         ),
     )
