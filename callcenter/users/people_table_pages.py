@@ -58,10 +58,10 @@ async def preview(
     try:
         lines = people_table.read_table(table)
     except UnreadableTable as unreadable:
-        return _page(request, table=table, problem=FAULTS[unreadable.fault])
+        return _page(request, problem=FAULTS[unreadable.fault])
     called = site.settings.called_numbers
     outcomes = await people_table.preview(site.engine, actor, lines, called)
-    return _page(request, table=table, outcomes=outcomes)
+    return _page(request, outcomes=outcomes)
 
 
 @router.post("/people-table")
@@ -76,11 +76,11 @@ async def add(
     try:
         lines = people_table.read_table(table)
     except UnreadableTable as unreadable:
-        return _page(request, table=table, problem=FAULTS[unreadable.fault])
+        return _page(request, problem=FAULTS[unreadable.fault])
     called = site.settings.called_numbers
     outcomes = await people_table.add_all(site.engine, actor, lines, called)
     if any(isinstance(each, RefusedLine) for each in outcomes):
-        return _page(request, table=table, outcomes=outcomes)
+        return _page(request, outcomes=outcomes)
     await push_roster(site.engine, script)
     return _links(request, site, outcomes)
 
@@ -88,7 +88,6 @@ async def add(
 def _page(
     request: Request,
     *,
-    table: str = "",
     problem: str | None = None,
     outcomes: list[AddedLine | RefusedLine] | None = None,
 ) -> Response:
@@ -97,7 +96,6 @@ def _page(
         request,
         "users/people_table.html",
         status=400 if problem or refused else 200,
-        table=table,
         problem=problem,
         outcomes=outcomes,
         refused=[(each.number, each.name, _why(each.why)) for each in refused],
