@@ -194,6 +194,17 @@ async def test_an_overdue_message_alerts_once_in_words_of_its_own(
     assert "Сообщение никто не прослушал за полчаса, язык: Казахский" in labels
 
 
+async def test_calls_that_nobody_could_restore_are_one_critical_alert(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monitor: RedisQueueMonitor
+) -> None:
+    for call in ("one", "two"):
+        await monitor.alert_call_not_restored(call)
+    assert [each.levelno for each in caplog.records] == 2 * [logging.CRITICAL]
+    [group] = await read_open_alerts(redis)
+    labels = WallboardLabels(Translator("ru")).alert(group)
+    assert "не удалось продолжить после сбоя, его обслуживает резервная система" in labels
+
+
 async def test_alerts_keep_time_and_kind_and_are_counted(
     redis: Redis, caplog: pytest.LogCaptureFixture, monitor: RedisQueueMonitor
 ) -> None:

@@ -33,6 +33,15 @@ NUMBER_NOT_SEALED = AlertKind(
     AlertSeverity.CRITICAL,
     owner=AlertOwner.ADMINISTRATOR,
 )
+CALL_NOT_RESTORED = AlertKind(
+    "call_not_restored",
+    N_(
+        "A call could not be continued after a fault, and the reserve serves it: "
+        "tell the administrator."
+    ),
+    AlertSeverity.CRITICAL,
+    owner=AlertOwner.ADMINISTRATOR,
+)
 CALLBACK_OVERDUE = AlertKind(
     "callback_overdue",
     N_("A promised callback is overdue for half an hour, its language:"),
@@ -63,6 +72,7 @@ ALERTS = (
     NOT_RECORDED,
     RECORDED_AGAIN,
     NUMBER_NOT_SEALED,
+    CALL_NOT_RESTORED,
     CALLBACK_OVERDUE,
     MESSAGE_OVERDUE,
     URGENT_MESSAGE,

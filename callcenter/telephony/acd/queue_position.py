@@ -14,6 +14,7 @@ from callcenter.consultants.redis_script import DistributorUnavailable
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.monitoring.alerts import AlertKind, raise_alert, raise_alert_once
 from callcenter.telephony.acd.alerts import (
+    CALL_NOT_RESTORED,
     CALLBACK_OVERDUE,
     MESSAGE_OVERDUE,
     NOBODY_SIGNED_IN,
@@ -113,6 +114,15 @@ class RedisQueueMonitor:
         log.error("withheld number not sealed: call %s: %s", call_id, why)
         about = "number_not_sealed"  # one cause is that of every call
         await _send_alert(raise_alert(self._redis, NUMBER_NOT_SEALED, about=about))
+
+    async def alert_call_not_restored(self, call_id: str) -> None:
+        """Alert supervisors: no controller can go on with this call, the fallback serves it.
+
+        Logged in any case; never raises.
+        """
+        log.critical("call not restored: %s: left to the fallback", call_id)
+        about = "call_not_restored"  # one cause is that of every call
+        await _send_alert(raise_alert(self._redis, CALL_NOT_RESTORED, about=about))
 
     async def alert_shut_out_talking(self, call_id: str, extension: str) -> None:
         """Alert supervisors, once per call: whoever was shut out is in it yet.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ from callcenter.telephony.controller.lost_call_recovery import LostCallRecovery
 log = logging.getLogger(__name__)
 
 RETRY_INTERVAL = 0.5  # seconds before what was taken by halves is tried again
+#: Seconds after which a call that cannot be restored is left to the fallback: with the attempt that
+#: is under way a caller hears nothing for ten at most.
+RESTORE_LIMIT = 6.0
+LATE_RETRY_INTERVAL = 2.0  # seconds before another attempt then: a conversation may go on for long
 ROSTER_TIMEOUT = 2.0  # seconds: callers are not to wait for a database that is away
 
 
@@ -73,6 +78,7 @@ class Takeover:
         self._node = dependencies.switch.node
         self._channels = dependencies.switch.channels
         self._distributor = dependencies.distributor
+        self._queue = dependencies.queue
         self._engine = dependencies.engine
         self._call_states = dependencies.call_states
         self._recovery = recovery
@@ -87,7 +93,9 @@ class Takeover:
         """Go on with all that this instance had. Raises OperationFailed; is to be repeated then.
 
         Not while some calls are taken by halves: only we know of them, so the claim stays ours.
+        What cannot be restored is left to the fallback, but for conversations: they go on.
         """
+        began_at = time.monotonic()
         while True:
             try:
                 return await self._take_over(instance, in_order)
@@ -98,7 +106,9 @@ class Takeover:
                     raise
                 is_ours = not isinstance(exc, OperationFailed)
                 log.error("takeover incomplete: %s: %s", instance, exc, exc_info=is_ours)
-                await asyncio.sleep(RETRY_INTERVAL)
+            if is_late := time.monotonic() - began_at >= RESTORE_LIMIT:
+                await self._leave_to_fallback(instance)
+            await asyncio.sleep(LATE_RETRY_INTERVAL if is_late else RETRY_INTERVAL)
 
     async def _take_over(self, instance: str, in_order: bool) -> None:
         """Calls are resumed concurrently: one slow dependency delays all of them once."""
@@ -108,9 +118,7 @@ class Takeover:
                 await self._distributor.roster_loaded.wait()
         async with self.turn:  # a channel may be named with two dead instances
             half = self._half.get(instance, frozenset())
-            left = await orphaned_calls.find_orphans(
-                self._node.ari, instance, self._node.living_instances(), half
-            )
+            left = await self._find_orphans(instance)
             for each in sorted(half - left.orphans):  # hung up meanwhile
                 self._channels.untrack(self._channels.track(each))
             taken = await orphaned_calls.take_over(self._channels, left)
@@ -136,6 +144,25 @@ class Takeover:
         else:
             self._recovery.request_reconciliation()
 
+    async def _find_orphans(self, instance: str) -> OrphanedChannels:
+        half = self._half.get(instance, frozenset())
+        living = self._node.living_instances()
+        return await orphaned_calls.find_orphans(self._node.ari, instance, living, half)
+
+    async def _leave_to_fallback(self, instance: str) -> None:
+        """Leave callers to the fallback whose calls cannot be restored. Raises Fenced."""
+        try:
+            async with self.turn:
+                left = await self._find_orphans(instance)
+                await orphaned_calls.leave_to_fallback(self._node.ari, left)
+        except Fenced:
+            raise
+        except OperationFailed as exc:
+            log.error("calls not left to the fallback yet: %s: %s", instance, exc)
+            return
+        for each in sorted(left.waiting_callers):
+            await self._queue.alert_call_not_restored(each)
+
     async def _restore_call(self, call: OrphanedCall, instance: str, in_order: bool) -> None:
         try:
             state = await self._load_state(call)
@@ -144,6 +171,8 @@ class Takeover:
             else:
                 conversation, places = await self._restore_conversation(call, state)
                 self._resume(ResumedCall(call.leg, state, conversation, places, in_order))
+        except Fenced:
+            raise
         except Exception:
             log.exception("takeover incomplete: call %s", call.leg.id)
             self._half[instance] |= {each.id for each in (call.leg, *call.inside)}
@@ -182,6 +211,8 @@ class Takeover:
                 async with self._switch.existing_bridge(call.bridge, call.leg, inside):
                     pass  # the caller leaves it before it ends, and hears what comes next
             return None, ()
+        # First what may fail: nobody would end the lease of a consultant that was adopted before.
+        recording = UUID(state.recording) if state.recording else None
         consultant: ConsultantParty | None = None
         third_party: ThirdParty | None = None
         places: tuple[str, ...] = ()
@@ -195,7 +226,6 @@ class Takeover:
                 await self._channels.hang_up(each)
         bridge = self._switch.existing_bridge(call.bridge, call.leg, [*call.inside])
         is_held = state.is_aside and call.leg not in call.inside
-        recording = UUID(state.recording) if state.recording else None
         muted, proved = state.is_muted, state.is_proved
         parties = (consultant, third_party)
         return OngoingConversation(bridge, *parties, is_held, muted, recording, proved), places

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from callcenter.platform.core.errors import OperationFailed
-from callcenter.telephony.asterisk.ari import Ari
+from callcenter.telephony.asterisk.ari import Ari, AriRequestFailed, ChannelNotFound
 from callcenter.telephony.asterisk.channel import Channel, stop_playbacks
 from callcenter.telephony.asterisk.channel_registry import ChannelRegistry
 from callcenter.telephony.asterisk.resource_ids import (
@@ -22,6 +23,8 @@ from callcenter.telephony.calls.conversation.feature_codes import extension_of
 log = logging.getLogger(__name__)
 
 Snapshot = Mapping[str, Any]  # of a channel, as ARI describes it
+#: Where the dialplan serves a caller whom no controller serves (`dialplan/extensions.conf.j2`).
+STRANDED = {"context": "fallback", "extension": "stranded", "priority": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class OrphanedChannels:
     def unattended_legs(self) -> set[str]:
         """Legs that calls go on with, in a conversation with nobody."""
         return {each for each in self.call_channels if not self._others_with(each)}
+
+    @property
+    def waiting_callers(self) -> set[str]:
+        """Callers with whom nobody talks, whom the dialplan's fallback can serve."""
+        return {each for each in self.unattended_legs if not each.startswith(ORIGINATED_PREFIX)}
 
     @property
     def leftover_channels(self) -> set[str]:
@@ -221,6 +229,43 @@ async def take_leg(registry: ChannelRegistry, orphaned: OrphanedChannels, leg: s
     """Move one leg to us, unheard. Raises OperationFailed when that is not sure."""
     await stop_playbacks(registry.ari, leg, orphaned.instance)
     return await registry.move_here(orphaned.channels[leg], is_ours=leg in orphaned.ours)
+
+
+async def leave_to_fallback(ari: Ari, orphaned: OrphanedChannels) -> int:
+    """Leave waiting callers to the dialplan's fallback, and end what rings; talks go on.
+
+    Returns how many callers were left to it; faults about one are logged. Raises AriUnavailable.
+    """
+    waiting = orphaned.waiting_callers
+    left = await asyncio.gather(
+        *(_leave_caller(ari, orphaned.instance, each) for each in sorted(waiting))
+    )
+    for each in sorted(orphaned.leftover_channels | orphaned.unattended_legs - waiting):
+        await _end(ari, f"channels/{each}")
+    conversations = {
+        bridge for each in orphaned.unattended_legs if (bridge := orphaned.bridge_of(each))
+    }
+    bridges = conversations | orphaned.callerless_conversations.keys() | orphaned.snoop_bridges
+    for each in sorted(bridges):
+        await _end(ari, f"bridges/{each}")
+    return sum(left)
+
+
+async def _leave_caller(ari: Ari, instance: str, caller: str) -> bool:
+    try:
+        await stop_playbacks(ari, caller, instance)
+        await ari.request("POST", f"channels/{caller}/continue", STRANDED)
+    except ChannelNotFound:  # hung up meanwhile
+        return False
+    except OperationFailed as exc:
+        log.warning("caller not left to the fallback yet: %s: %s", caller, exc)
+        return False
+    return True
+
+
+async def _end(ari: Ari, path: str) -> None:
+    with suppress(ChannelNotFound, AriRequestFailed):
+        await ari.request("DELETE", path)
 
 
 def _bug(fault: BaseException) -> BaseException | None:

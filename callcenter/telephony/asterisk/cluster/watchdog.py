@@ -17,8 +17,7 @@ from contextlib import suppress
 from callcenter.platform.core.beats import until_beat
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
-from callcenter.telephony.asterisk.ari import Ari, AriRequestFailed, ChannelNotFound, Event
-from callcenter.telephony.asterisk.channel import stop_playbacks
+from callcenter.telephony.asterisk.ari import Ari, Event
 from callcenter.telephony.asterisk.cluster import orphaned_calls
 from callcenter.telephony.asterisk.cluster.admission import AdmissionControl
 from callcenter.telephony.asterisk.cluster.member_files import is_taken_over
@@ -27,9 +26,7 @@ from callcenter.telephony.asterisk.cluster.membership import (
     WATCHDOG,
     ClusterMembership,
 )
-from callcenter.telephony.asterisk.cluster.orphaned_calls import OrphanedChannels
 from callcenter.telephony.asterisk.fence import Fence
-from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +40,6 @@ UNCLAIMED_AFTER = 12.0
 #: The dialplan's variable (`dialplan/extensions.conf.j2`): until when nobody is asked to claim.
 OVERLOADED_UNTIL = "OVERLOADED_UNTIL"
 OVERLOAD_EXPIRY = 2  # seconds
-STRANDED = {"context": "fallback", "extension": "stranded", "priority": "1"}
 
 
 class Watchdog:
@@ -145,35 +141,9 @@ class Watchdog:
         if instance not in self._unserved():  # a controller has come meanwhile
             return
         left = await orphaned_calls.find_orphans(self.ari, instance, self.membership.alive)
-        callers = sorted(
-            each for each in left.unattended_legs if not each.startswith(ORIGINATED_PREFIX)
-        )
-        if callers:
+        if callers := left.waiting_callers:
             log.critical("no controller alive: %d callers go to the fallback", len(callers))
-        for each in callers:
-            await self._leave_to_fallback(left, each)
-        for each in sorted(left.leftover_channels | left.unattended_legs - set(callers)):
-            await self._end(f"channels/{each}")
-        conversations = {
-            bridge for each in left.unattended_legs if (bridge := left.bridge_of(each))
-        }
-        for each in sorted(
-            conversations | left.callerless_conversations.keys() | left.snoop_bridges
-        ):
-            await self._end(f"bridges/{each}")
-
-    async def _leave_to_fallback(self, left: OrphanedChannels, caller: str) -> None:
-        with suppress(ChannelNotFound):  # hung up meanwhile
-            await stop_playbacks(self.ari, caller, left.instance)
-            try:
-                await self.ari.request("POST", f"channels/{caller}/continue", STRANDED)
-                self.handed_to_fallback += 1
-            except AriRequestFailed as exc:
-                log.warning("caller not handed to the fallback: %s: %s", caller, exc)
-
-    async def _end(self, path: str) -> None:
-        with suppress(ChannelNotFound, AriRequestFailed):
-            await self.ari.request("DELETE", path)
+        self.handed_to_fallback += await orphaned_calls.leave_to_fallback(self.ari, left)
 
 
 async def _ignore_dead(instance: str, in_order: bool) -> None:
