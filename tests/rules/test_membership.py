@@ -139,7 +139,15 @@ def test_a_member_of_another_user_is_seen_and_taken_over(open_to_all: Path) -> N
     assert seen() == ["False", "True"]
 
 
-@given(st.builds(MemberRecord, FLAGS, st.integers(0, 2**64 - 1), st.floats(allow_nan=False)))
+@given(
+    st.builds(
+        MemberRecord,
+        FLAGS,
+        st.integers(0, 2**64 - 1),
+        st.floats(allow_nan=False),
+        st.lists(st.from_regex(r"line-[0-9]\.[0-9a-f]{8}", fullmatch=True)).map(tuple),
+    )
+)
 def test_a_record_is_read_as_it_was_written(record: MemberRecord) -> None:
     assert parse_record(record.pack()) == record
 
@@ -457,6 +465,22 @@ async def test_who_is_frozen_whole_is_taken_over_from(
     monkeypatch.setattr(membership, "cpu_pressure", lambda: 0.0)
     async with member_of(folder, "line-1.a") as (_, _, taken):
         await until(lambda: taken == [("line-9.a", False)], limit=LIMIT)
+
+
+async def test_what_a_frozen_member_had_claimed_is_taken_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "FROZEN_AFTER", 0.5)
+    monkeypatch.setattr(membership, "cpu_pressure", lambda: 0.0)
+    MemberFile(folder, "line-8.b").close(remove=False)
+    frozen = MemberFile(folder, "line-9.a")
+    frozen.publish(MemberRecord(ticks=1, claims=("line-8.b",)))
+    with claimed(folder, "line-8.b") as is_its:
+        assert is_its
+        async with member_of(folder, "line-1.a") as (_, _, taken):
+            await until(lambda: len(taken) == 2, limit=LIMIT)
+        assert taken == [("line-9.a", False), ("line-8.b", False)]
+    frozen.close(remove=True)
 
 
 async def test_a_deaf_member_gives_calls_up_if_another_hears(

@@ -16,6 +16,7 @@ from callcenter.telephony.asterisk.cluster.member_files import (
     forget,
     is_taken_over,
     read_members,
+    release_claims,
 )
 from tests.simulation.kernel import Kernel, KernelPath
 
@@ -67,6 +68,19 @@ def test_a_claim_that_was_removed_meanwhile_counts_nothing(folder: Path) -> None
     with claimed(folder, "line-1.a") as second:
         assert second
     first.__exit__(None, None, None)
+
+
+def test_a_released_claim_is_anothers_also_when_its_holder_ends(folder: Path) -> None:
+    MemberFile(folder, "line-1.a").close(remove=False)
+    frozen, other = claimed(folder, "line-1.a"), claimed(folder, "line-1.a")
+    assert frozen.__enter__()
+    release_claims(folder, ["line-1.a"])
+    assert other.__enter__()
+    frozen.__exit__(None, None, None)
+    with claimed(folder, "line-1.a") as third:
+        assert not third
+    other.__exit__(None, None, None)
+    assert not is_taken_over(folder, "line-1.a")
 
 
 def test_members_are_read_in_the_order_of_names(folder: Path) -> None:

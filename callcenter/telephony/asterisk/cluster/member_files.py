@@ -4,14 +4,15 @@ Each instance (one run of a controller, or of a watchdog) holds a lock on a file
 folder that all members of one Asterisk share. The kernel releases the lock however the process
 ends, at once, and never before: so one that is late, or waits for the processor, is not dead, and
 nobody has to look into another's /proc. One that is stopped, or hangs, is killed by its own
-sentinel (`sentinel_program`). What others must know besides is written in the file.
+sentinel (`sentinel_program`). What others must know besides is written in the file, also from whom
+it takes over: should it be frozen then, somebody else does.
 """
 
 import fcntl
 import logging
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntFlag
@@ -22,6 +23,7 @@ from callcenter.platform.core.errors import DependencyUnavailable
 log = logging.getLogger(__name__)
 
 _LAYOUT = struct.Struct("=IQd")  # flags, ticks, heard_at
+_CLAIMS_LIMIT = 4096  # bytes of the names that follow, at most
 _CLAIM, _NEW = ".claim", ".new"  # suffixes of files that are no members
 _READABLE = 0o644  # members may be other users
 
@@ -45,15 +47,19 @@ class MemberRecord:
     flags: MemberFlag = NO_FLAGS
     ticks: int = 0  #: turns of its loop
     heard_at: float = 0.0  #: when it heard from Asterisk last, in seconds of the monotonic clock
+    claims: tuple[str, ...] = ()  #: instances from which it takes over now
 
     def pack(self) -> bytes:
-        return _LAYOUT.pack(self.flags, self.ticks, self.heard_at)
+        claims = "/".join(self.claims).encode("ascii")  # names of files have no slash
+        return _LAYOUT.pack(self.flags, self.ticks, self.heard_at) + claims + b"\n"
 
 
 def parse_record(written: bytes) -> MemberRecord:
     """Parse the content of a member file; what a killed process left unwritten counts as zero."""
     flags, ticks, heard_at = _LAYOUT.unpack(written[: _LAYOUT.size].ljust(_LAYOUT.size, b"\0"))
-    return MemberRecord(MemberFlag(flags & _ALL_FLAGS), ticks, heard_at)
+    claims, is_whole, _ = written[_LAYOUT.size :].partition(b"\n")
+    names = claims.decode("ascii", "replace").split("/") if is_whole and claims else ()
+    return MemberRecord(MemberFlag(flags & _ALL_FLAGS), ticks, heard_at, tuple(names))
 
 
 class MemberFile:
@@ -105,7 +111,8 @@ def read_members(folder: Path, but_for: str = "") -> Iterator[tuple[str, MemberR
             yield name, MemberRecord(), True
             continue
         try:
-            yield name, parse_record(os.pread(file, _LAYOUT.size, 0)), not _try_lock_shared(file)
+            written = os.pread(file, _LAYOUT.size + _CLAIMS_LIMIT, 0)
+            yield name, parse_record(written), not _try_lock_shared(file)
         finally:
             os.close(file)
 
@@ -127,7 +134,8 @@ def is_taken_over(folder: Path, instance: str) -> bool:
 def claimed(folder: Path, instance: str) -> Iterator[bool]:
     """Within the block nobody else takes over from this instance; false when another does.
 
-    The kernel releases the claim of one that dies meanwhile. Raises OSError.
+    The kernel releases the claim of one that dies meanwhile, `release_claims` those of one that is
+    frozen. Raises OSError.
     """
     path = folder / (instance + _CLAIM)
     file = os.open(path, os.O_RDONLY | os.O_CREAT, _READABLE)
@@ -136,10 +144,16 @@ def claimed(folder: Path, instance: str) -> Iterator[bool]:
         try:
             yield is_ours
         finally:
-            if is_ours:
+            if is_ours and _is_same(file, path):  # else it was released, and may be another's
                 _remove(path)
     finally:
         os.close(file)
+
+
+def release_claims(folder: Path, claims: Iterable[str]) -> None:
+    """Release these claims, whose holder is frozen: it asks its fence before it goes on."""
+    for each in claims:
+        _remove(folder / (each + _CLAIM))
 
 
 def forget(folder: Path, instance: str) -> None:

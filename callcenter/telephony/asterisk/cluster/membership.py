@@ -10,7 +10,8 @@ while Redis and PostgreSQL are down.
 Two cases are left. One that cannot reach Asterisk, though another can, gives its calls up
 (`_is_cut_off`). And a process that is frozen whole, with its sentinel, as by the freezer of its
 control group, is taken for dead once its loop has not turned for long while nobody waited for the
-processor all the time; should it go on, it is fenced (`callcenter.telephony.asterisk.fence`).
+processor all the time, and others get what it was taking over; should it go on, it is fenced
+(`callcenter.telephony.asterisk.fence`).
 """
 
 import asyncio
@@ -108,7 +109,7 @@ class ClusterMembership:
         self._others: dict[str, MemberRecord] = {}  # that are alive
         self._dead: dict[str, tuple[float, bool]] = {}  # since when, and whether it left in order
         self._still: dict[str, _Standstill] = {}
-        self._frozen: set[str] = set()
+        self._frozen: dict[str, MemberRecord] = {}
         self._former = FormerMembers(ari)
         self._served_at = self._late_at = self._heard_at = time.monotonic()
         self._missed_since = float("inf")  # that another hears Asterisk, and we do not
@@ -150,7 +151,7 @@ class ClusterMembership:
 
     @property
     def dead(self) -> set[str]:
-        """Controllers that are dead or have left, and from whom something may be left."""
+        """Members that are dead or have left, and from whom something may be left."""
         return set(self._dead)
 
     @property
@@ -349,18 +350,17 @@ class ClusterMembership:
     def _look(self, now: float) -> None:
         """Read the files of all members."""
         others: dict[str, MemberRecord] = {}
-        frozen: set[str] = set()
+        frozen: dict[str, MemberRecord] = {}
         gone: dict[str, bool] = dict.fromkeys(self._former.dead(now), False)
         for instance, record, is_alive in member_files.read_members(self._folder, self.me):
             gone.pop(instance, None)  # with a file it is no former member, listed before it had one
             has_left = bool(record.flags & MemberFlag.LEFT)
             if is_alive and self._is_frozen(instance, record, now):
-                frozen.add(instance)
+                frozen[instance] = record
             if is_alive and not has_left and instance not in frozen:
                 others[instance] = record
-            elif instance.startswith(WATCHDOG):
-                if not is_alive:
-                    member_files.forget(self._folder, instance)
+            elif instance.startswith(WATCHDOG) and not is_alive:
+                member_files.forget(self._folder, instance)
             else:
                 gone[instance] = has_left
         self._others = others
@@ -408,15 +408,27 @@ class ClusterMembership:
                 is_there = (self._folder / instance).exists()
                 if not is_ours or not (is_there or self._former.may_take_over(instance)):
                     return
-                if instance in self._frozen:  # it may just have gone on, before it saw the claim
-                    await asyncio.sleep(2 * TICK_INTERVAL)
-                async with self._former.claimed(instance) as is_left_to_us:
-                    if is_left_to_us and instance in self._dead:
-                        await action(instance)
+                self._publish(claims=(*self._record.claims, instance))
+                try:
+                    await self._act_on_dead(instance, action)
+                finally:  # in this order: what we publish is ours
+                    claims = (each for each in self._record.claims if each != instance)
+                    self._publish(claims=tuple(claims))
         except OperationFailed as exc:
             log.error("takeover failed, trying again: %s: %s", instance, exc)
         except Exception:
             log.exception("takeover failed, trying again: %s", instance)
+
+    async def _act_on_dead(self, instance: str, action: Callable[[str], Awaitable[None]]) -> None:
+        """Run this under the claim, unless the instance lives after all."""
+        if instance in self._frozen:  # it may just have gone on, before it saw the claim
+            await asyncio.sleep(2 * TICK_INTERVAL)
+        async with self._former.claimed(instance) as is_left_to_us:
+            if is_left_to_us and instance in self._dead:
+                if instance in self._frozen:
+                    member_files.release_claims(self._folder, self._frozen[instance].claims)
+                    self.turn()  # we claim them first: others may not know yet that it is frozen
+                await action(instance)
 
 
 def cpu_pressure() -> float | None:

@@ -134,7 +134,10 @@ class Watchdog:
         if left.unattended_legs or left.leftover_channels or left.callerless_conversations:
             await self.membership.with_claim(instance, self._redirect_to_fallback)
         elif not left.orphans:
-            self.membership.forget(instance)
+            await self.membership.with_claim(instance, self._forget)
+
+    async def _forget(self, instance: str) -> None:
+        self.membership.forget(instance)
 
     async def _redirect_to_fallback(self, instance: str) -> None:
         """Redirect the callers of a dead instance, under the claim: they may be others by now."""
