@@ -114,6 +114,26 @@ def test_the_state_that_knows_who_is_there_is_chosen(
     assert choose_state(saved, written, others) == chosen
 
 
+@pytest.mark.parametrize(
+    ("recorded", "others", "stage", "consultant"),
+    [
+        (WAITS, ["201"], CallStage.TALKING, "201"),
+        (WAITS, [None, "202"], CallStage.TALKING, "202"),  # who called somebody at once
+        (LOST, ["202"], CallStage.TALKING, "202"),
+        (LOST, ["201"], CallStage.WAITING, "201"),  # hung up in a moment
+        (WAITS, [None], CallStage.REDIRECTED, ""),  # 1414
+        (WAITS, [], CallStage.WAITING, ""),
+        (TALKS, ["203"], CallStage.TALKING, "201"),  # a supervisor
+    ],
+)
+def test_a_conversation_that_nobody_recorded_is_in_the_state(
+    recorded: CallState, others: list[str | None], stage: CallStage, consultant: str
+) -> None:
+    state = recorded.with_unrecorded_start(others, 0.0)
+    assert (state.stage, state.consultant) == (stage, consultant)
+    assert (state is recorded) == (stage is recorded.stage)
+
+
 def test_a_chosen_appeal_loses_nothing_that_was_saved() -> None:
     written = replace(TALKS, first=3, language="", urgencies=("silent",))
     chosen = choose_state(WAITS, written, ["201"])

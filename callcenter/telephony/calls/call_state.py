@@ -109,6 +109,20 @@ class CallState:
             each in (None, self.consultant, self.guest) for each in extensions
         )
 
+    def with_unrecorded_start(self, extensions: Collection[str | None], at: float) -> "CallState":
+        """Return the state with the conversation that the caller is in, though nothing says so.
+
+        Its controller connected the caller with these, and ended before it could record that.
+        Who was lost, or has sent the caller back, may be there for a moment more.
+        """
+        if self.is_talking or not extensions:
+            return self
+        consultants = [each for each in extensions if each not in (None, self.consultant)]
+        if consultants:
+            return self.after(CallEvent.CONNECTED, {"consultant": consultants[0]}, at)
+        is_redirected = not any(extensions)
+        return self.after(CallEvent.REDIRECTED, {}, at) if is_redirected else self
+
     @property
     def if_left(self) -> Outcome:
         """Outcome if the caller leaves now."""

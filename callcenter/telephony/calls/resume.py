@@ -18,7 +18,7 @@ from callcenter.telephony.calls.inbound.flow import (
 from callcenter.telephony.calls.inbound.menu import MenuChoice, main_menu, say_in_both
 from callcenter.telephony.calls.inbound.redirect_to_1414 import resume_redirect
 from callcenter.telephony.calls.inbound.voicemail import resume_voicemail
-from callcenter.telephony.calls.outcomes import Outcome
+from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.recording_session import RecordingSession
 from callcenter.telephony.calls.urgency import URGENT_KEYS, interrupt_if_urgent
 
@@ -47,6 +47,8 @@ async def _resume_stage(
         case CallStage.REDIRECTED if (
             conversation is not None and conversation.third_party is not None
         ):
+            if conversation.is_unrecorded:
+                call.record.add_event(CallEvent.REDIRECTED)
             await resume_redirect(call, conversation.bridge, conversation.third_party.leg)
             return Outcome.REDIRECTED
         case CallStage.REDIRECTED:  # 1414 hung up meanwhile

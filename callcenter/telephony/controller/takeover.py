@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -165,11 +165,14 @@ class Takeover:
 
     async def _restore_call(self, call: OrphanedCall, instance: str, in_order: bool) -> None:
         try:
-            state = await self._load_state(call)
-            if state is None and call.leg.id.startswith(ORIGINATED_PREFIX):
+            recorded = await self._load_state(call)
+            if recorded is None and call.leg.id.startswith(ORIGINATED_PREFIX):
                 await self._end(call)
             else:
-                conversation, places = await self._restore_conversation(call, state)
+                state = self._with_unrecorded_start(call, recorded)
+                conversation, places = await self._restore_conversation(
+                    call, state, is_unrecorded=state is not recorded
+                )
                 self._resume(ResumedCall(call.leg, state, conversation, places, in_order))
         except Fenced:
             raise
@@ -191,6 +194,18 @@ class Takeover:
             return saved
         return choose_state(saved, await self._recovery.reconstruct_state(call.leg.id), others)
 
+    def _with_unrecorded_start(
+        self, call: OrphanedCall, state: CallState | None
+    ) -> CallState | None:
+        """The state with a conversation that began a moment before its controller ended."""
+        if call.leg not in call.inside:
+            return state
+        extensions = [extension_of(each.name) for each in call.inside if each is not call.leg]
+        known = [e for e in extensions if e is None or self._distributor.find_consultant(e)]
+        before = state or CallState(str(uuid4()))  # Redis was emptied, and the database is away
+        now = before.with_unrecorded_start(known, time.time())
+        return state if now is before else now
+
     async def _end(self, call: OrphanedCall) -> None:
         """End a call of ours of which nothing is recorded."""
         for each in dict.fromkeys((call.leg, *call.inside)):
@@ -199,7 +214,7 @@ class Takeover:
             await self._channels.destroy(call.bridge)
 
     async def _restore_conversation(
-        self, call: OrphanedCall, state: CallState | None
+        self, call: OrphanedCall, state: CallState | None, *, is_unrecorded: bool
     ) -> tuple[OngoingConversation | None, tuple[str, ...]]:
         """The conversation as it was; parties that do not belong there are let go."""
         others = [each for each in call.inside if each is not call.leg]
@@ -226,9 +241,17 @@ class Takeover:
                 await self._channels.hang_up(each)
         bridge = self._switch.existing_bridge(call.bridge, call.leg, [*call.inside])
         is_held = state.is_aside and call.leg not in call.inside
-        muted, proved = state.is_muted, state.is_proved
-        parties = (consultant, third_party)
-        return OngoingConversation(bridge, *parties, is_held, muted, recording, proved), places
+        conversation = OngoingConversation(
+            bridge,
+            consultant,
+            third_party,
+            is_on_hold=is_held,
+            is_muted=state.is_muted,
+            recording=recording,
+            is_recording_confirmed=state.is_proved,
+            is_unrecorded=is_unrecorded,
+        )
+        return conversation, places
 
     async def _restore_consultant(
         self, leg: Channel, state: CallState, call_id: str

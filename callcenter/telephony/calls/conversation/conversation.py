@@ -322,11 +322,14 @@ class Conversation:
             await self._bridge.enter(self.call.leg)
             if not await self.admit(consultant):
                 raise NotAnswered("left") from None
-        self.call.record.assign_consultant(consultant.person.id)
+        self._record_start(consultant)
         self.call.if_left = Outcome.TALKED
-        self.call.record.add_event(CallEvent.CONNECTED, consultant=consultant.name)
         self._commands.listen_to(consultant.leg)
         await self._start_recording(consultant)
+
+    def _record_start(self, consultant: ConsultantParty) -> None:
+        self.call.record.assign_consultant(consultant.person.id)
+        self.call.record.add_event(CallEvent.CONNECTED, consultant=consultant.name)
 
     async def resume(self, ongoing: OngoingConversation) -> None:
         """Restore the state of an ongoing conversation, unheard. Raises LegHungUp."""
@@ -339,6 +342,8 @@ class Conversation:
             self.recording = RecordingSession(self.call, ongoing.recording)
         if self.consultant is None:
             return
+        if ongoing.is_unrecorded:
+            self._record_start(self.consultant)
         self._commands.listen_to(self.consultant.leg)
         if not ongoing.is_recording_confirmed:
             await run_to_completion(self.recording.stop())

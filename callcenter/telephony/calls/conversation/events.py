@@ -60,3 +60,4 @@ class OngoingConversation:
     is_muted: bool
     recording: UUID | None
     is_recording_confirmed: bool  #: whether `recording` runs
+    is_unrecorded: bool  #: its controller ended before it could record that it began
