@@ -22,7 +22,7 @@ from callcenter.telephony.calls.conversation.feature_codes import extension_of
 
 log = logging.getLogger(__name__)
 
-Snapshot = Mapping[str, Any]  # of a channel, as ARI describes it
+Snapshot = Mapping[str, Any]  # of a channel or bridge, as ARI describes it
 #: Where the dialplan serves a caller whom no controller serves (`dialplan/extensions.conf.j2`).
 STRANDED = {"context": "fallback", "extension": "stranded", "priority": "1"}
 
@@ -148,7 +148,8 @@ async def find_orphans(
     for bridge in bridges:
         name, inside = bridge["id"], frozenset(bridge["channels"])
         theirs = inside | {caller_channel_of(name)}
-        if (bridge["name"] == instance or orphans & theirs) and not elsewhere & theirs:
+        is_left = bridge["name"] == instance or orphans & theirs
+        if (is_left or _is_forgotten(bridge, channels, alive)) and not elsewhere & theirs:
             touched[name] = inside
     return OrphanedChannels(
         instance,
@@ -163,6 +164,15 @@ async def find_orphans(
         frozenset(name for name in touched if name.startswith(SNOOP_PREFIX)),
         frozenset(bridge["id"] for bridge in bridges),
     )
+
+
+def _is_forgotten(bridge: Snapshot, channels: Collection[str], alive: Collection[str]) -> bool:
+    """Whether an empty bridge has the name of its maker alone, who is dead.
+
+    Others have handed it on, and its legs left meanwhile.
+    """
+    is_empty = not bridge["channels"] and caller_channel_of(bridge["id"]) not in channels
+    return is_empty and bridge["name"] not in alive
 
 
 def _holder(names: Sequence[str], instance: str, alive: Collection[str]) -> str:
