@@ -1,6 +1,5 @@
 """Registry of the channels that one controller holds in Asterisk."""
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from callcenter.platform.core.background_tasks import BackgroundTasks
 from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.late_answers import answer_within
 from callcenter.telephony.asterisk.ari import (
     Ari,
     AriRequestFailed,
@@ -123,7 +123,7 @@ class ChannelRegistry:
             return channel
         query = {"app": self.ari.application}
         try:
-            async with asyncio.timeout(MOVE_TIMEOUT):
+            async with answer_within(MOVE_TIMEOUT):
                 await self.ari.request("POST", f"channels/{channel.id}/move", query)
                 await channel.wait_answered()
         except (ChannelNotFound, AriRequestFailed, NotAnswered):
