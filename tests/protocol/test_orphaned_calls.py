@@ -52,10 +52,16 @@ async def test_one_that_is_named_with_both_is_taken_whole() -> None:
     assert (await left_by(FIRST, a=both, b=both)).call_channels == {CALLER}
 
 
-async def test_one_that_was_taken_over_in_part_is_nobodys_whole() -> None:
+async def test_one_taken_over_in_part_goes_with_its_caller() -> None:
+    """Both who had it are dead: who takes over from the one that has the caller gets all."""
     found = await left_by(FIRST, a=(CALLER,), b=(CONSULTANT,))
+    assert found.conversations == {TALK: {CALLER, CONSULTANT}}
+    assert (await left_by(FIRST, a=(CONSULTANT,), b=(CALLER,))).orphans == set()
+
+
+async def test_what_is_taken_over_at_this_moment_is_no_leak() -> None:
+    found = await find_orphans(Switch(b=(CONSULTANT,), c=(CALLER,)), THIRD, [])  # type: ignore[arg-type]
     assert found.orphans == {CALLER}
-    assert found.conversations == {}
 
 
 async def test_what_a_running_controller_has_is_left_alone() -> None:

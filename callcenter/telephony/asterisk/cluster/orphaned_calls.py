@@ -140,9 +140,12 @@ async def find_orphans(
     }
     for bridge in bridges:
         if bridge["id"].startswith(CONVERSATION_BRIDGE_PREFIX):
-            legs = {*bridge["channels"], caller_channel_of(bridge["id"])} & channels.keys()
+            caller = caller_channel_of(bridge["id"])
+            legs = {*bridge["channels"], caller} & channels.keys()
             if not legs <= orphans and _have_one_holder(legs, named, {instance, *alive}):
                 orphans -= legs  # it died after it had taken over all of them
+            elif instance != ari.application:  # else we take them over at this moment
+                orphans = _with_caller(orphans, caller, legs, holders, alive)
     elsewhere = holders.keys() - orphans
     touched: dict[str, frozenset[str]] = {}
     for bridge in bridges:
@@ -164,6 +167,22 @@ async def find_orphans(
         frozenset(name for name in touched if name.startswith(SNOOP_PREFIX)),
         frozenset(bridge["id"] for bridge in bridges),
     )
+
+
+def _with_caller(
+    orphans: set[str],
+    caller: str,
+    legs: Collection[str],
+    holders: Mapping[str, str],
+    alive: Collection[str],
+) -> set[str]:
+    """The orphans, with all legs of a conversation or none: they go with its caller.
+
+    Two dead ones may each have some: one died while it took over from the other.
+    """
+    if caller in orphans:
+        return orphans | {each for each in legs if holders.get(each) not in alive}
+    return orphans.difference(legs) if holders.get(caller) == "" else orphans
 
 
 def _is_forgotten(bridge: Snapshot, channels: Collection[str], alive: Collection[str]) -> bool:
