@@ -36,7 +36,7 @@ from callcenter.telephony.asterisk.cluster.member_files import (
 from callcenter.telephony.asterisk.cluster.membership import ClusterMembership
 from callcenter.telephony.asterisk.cluster.sentinel_program import Diagnosis
 from callcenter.telephony.asterisk.fence import UNSURE_AFTER, Fence, Fenced
-from tests.polling import until
+from tests.polling import require_within, until
 
 FLAGS = st.lists(st.sampled_from(list(MemberFlag))).map(lambda each: MemberFlag(sum(set(each))))
 LIMIT = 60.0  # seconds: what spins must first get the processor
@@ -51,6 +51,15 @@ file.publish(MemberRecord(ticks=1))
 {then}
 """
 WAITS, SPINS = "print(flush=True); time.sleep(60)", "print(flush=True)\nwhile True: pass"
+#: A loop that turns until SIGUSR1: it has the processor then, and turns no more.
+TURNS = """
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: time.sleep(60))
+print(flush=True)
+for ticks in range(2, 1000):
+    file.publish(MemberRecord(ticks=ticks))
+    time.sleep(0.1)
+"""
 
 
 @pytest.fixture
@@ -228,12 +237,8 @@ def test_a_sentinel_of_who_has_ended_says_nothing(tmp_path: Path) -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("fault", ["stopped", "spins", "waits"])
-def test_a_sentinel_kills_what_is_stopped_or_hangs(folder: Path, fault: str) -> None:
-    then = SPINS if fault == "spins" else WAITS
-    process = begin(folder, GUARDED.format(sentinel=SENTINEL, then=then))
-    if fault == "stopped":
-        process.send_signal(signal.SIGSTOP)
+def test_a_sentinel_kills_what_spins(folder: Path) -> None:
+    process = begin(folder, GUARDED.format(sentinel=SENTINEL, then=SPINS))
     assert process.wait(LIMIT) == -signal.SIGKILL
     assert living(folder) == {"line-9.a": False}
 
@@ -374,6 +379,27 @@ async def test_one_of_two_takes_over_from_a_killed_member(
         assert a + b[2] == [("line-9.a", False)]
         assert living(folder) == {"line-1.a": True, "line-2.b": True}
     assert living(folder) == {}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("fault", "limit"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 2.0), (signal.SIGUSR1, 5.0)]
+)
+async def test_a_death_is_noticed_by_another_in_time(
+    folder: Path, fault: signal.Signals, limit: float
+) -> None:
+    """By the kernel, or by the sentinel that finds it stopped, or its loop standing still."""
+    process = begin(folder, GUARDED.format(sentinel=SENTINEL, then=TURNS))
+    try:
+        async with member_of(folder, "line-1.a") as (one, _, taken):
+            await until(lambda: one.alive == {"line-9.a"}, limit=LIMIT)
+            begun_at = time.monotonic()
+            process.send_signal(fault)
+            await until(lambda: taken == [("line-9.a", False)], limit=LIMIT)
+            require_within(time.monotonic() - begun_at, limit, f"{fault.name} is noticed")
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_a_heartbeat_requests_nothing_but_its_echo(
