@@ -170,54 +170,79 @@ SAFEGUARDS = (
         _replaced(Fence, "is_fenced", property(lambda self: self._fenced.is_set())),
         found_at=29,
     ),
-    Safeguard("sentinels kill", 82, _replaced(Host, "has_sentinels", False), found_at=10),
+    Safeguard("sentinels kill", 82, _replaced(Host, "has_sentinels", False), found_at=5),
     Safeguard(
         "the frozen are dead after a while",
         82,
         _replaced(ClusterMembership, "_is_frozen", lambda *_: False),
-        found_at=11,
+        found_at=0,
     ),
     Safeguard(
         "who is cut off gives up",
         82,
         _replaced(ClusterMembership, "_is_cut_off", lambda *_: False),
-        found_at=2,
+        found_at=20,
     ),
-    Safeguard("who connects again last is not cut off", 117, _second_is_cut_off, found_at=3),
+    Safeguard("who connects again last is not cut off", 117, _second_is_cut_off, found_at=66),
     Safeguard(
         "the claim lasts until calls are whole",
         117,
         _replaced(Takeover, "take_over", _take_over_in_passing),
-        found_at=51,
+        found_at=6,
     ),
     Safeguard(
         "playbacks are stopped before a move",
         32,
         _replaced(orphaned_calls, "stop_playbacks", _nothing),
-        found_at=6,
+        found_at=2,
     ),
     Safeguard(
         "calls taken by halves are taken again",
         50,
         _replaced(orphaned_calls, "take_over", _whole_at_any_rate),
-        found_at=51,
+        found_at=5,
     ),
-    Safeguard("states of calls are saved, or read from appeals", 32, _forgotten, found_at=4),
+    Safeguard("states of calls are saved, or read from appeals", 32, _forgotten, found_at=0),
     Safeguard(
         "the watchdog hands over", 82, _replaced(Watchdog, "_unserved", lambda _: []), found_at=37
     ),
     Safeguard(
-        "lost calls are closed", 59, _replaced(LostCallRecovery, "sweep", _for_ever), found_at=11
+        "lost calls are closed", 59, _replaced(LostCallRecovery, "sweep", _for_ever), found_at=5
     ),
     Safeguard(
         "echoes find a deaf connection", 82, _replaced(ClusterMembership, "_listen", _for_ever)
     ),
-    Safeguard("a resync compares", 37, _replaced(Channel, "catch_up", _nothing), found_at=7),
+    Safeguard("a resync compares", 37, _replaced(Channel, "catch_up", _nothing), found_at=6),
     Safeguard("answers that our lateness delays count", 82, _answers_given_up, found_at=6),
 )
 
-#: Too rare in a hundred seeds yet: what finds them missing has to be made more frequent.
+#: Not in the suite: a hundred seeds missed them, or they are new. `make simulate` takes them out.
 RARE = (
+    Safeguard(
+        "the claims of the frozen are released",
+        117,
+        _replaced(member_files, "release_claims", lambda *_: None),
+    ),
+    Safeguard(
+        "what nobody can restore is left to the fallback",
+        117,
+        _replaced(Takeover, "_leave_to_fallback", _nothing),
+    ),
+    Safeguard(
+        "a conversation that nobody recorded goes on",
+        117,
+        _replaced(CallState, "with_unrecorded_start", lambda state, *_: state),
+    ),
+    Safeguard(
+        "a conversation goes with its caller",
+        117,
+        _replaced(orphaned_calls, "_with_caller", lambda orphans, *_: orphans),
+    ),
+    Safeguard(
+        "bridges of the forgotten are ended",
+        117,
+        _replaced(orphaned_calls, "_is_forgotten", lambda *_: False),
+    ),
     Safeguard("a takeover is tried again", 82, _takes_over_once),
     Safeguard(
         "a call that is taken over is opened again",

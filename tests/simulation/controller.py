@@ -6,11 +6,10 @@ left out; the order in which it starts, serves and ends is its own (`ControllerP
 
 import asyncio
 import secrets
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,7 +23,7 @@ from callcenter.telephony.asterisk.node import AsteriskNode
 from callcenter.telephony.asterisk.switch import AsteriskSwitch
 from callcenter.telephony.calls.journal.journal import Journal
 from callcenter.telephony.calls.journal.replay import OrphanedJournalReplayer
-from callcenter.telephony.calls.journal.spool import JournalSpool
+from callcenter.telephony.calls.journal.spool import JournalSpool, pending_spools
 from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.telephony.controller.active_calls import ActiveCalls
 from callcenter.telephony.controller.call_service import CallService
@@ -38,6 +37,7 @@ from tests.simulation.servers import (
     Database,
     Distribution,
     QuietQueue,
+    Recordings,
     RedisClient,
     RedisServer,
     SimulatedDistributor,
@@ -54,8 +54,10 @@ class Servers:
     redis: RedisServer
     distribution: Distribution
     database: Database
+    recordings: Recordings
     settings: Settings
     outcomes_by_cel: Mapping[str, Outcome]
+    trace: Callable[[str], None]
 
 
 class _NoTelephones:
@@ -80,6 +82,16 @@ class _NoCallbacks:
         await asyncio.Event().wait()
 
 
+class _NoAppeals:
+    """In place of the look-up of appeals: nobody is in need, and no number is one."""
+
+    async def is_in_need(self, _appeal: object) -> bool:
+        return False
+
+    def is_number(self, _typed: str) -> bool:
+        return False
+
+
 class _Callers:
     """In place of what is read of callers beforehand: nothing is known of anybody."""
 
@@ -98,15 +110,6 @@ class _Callers:
 class _Sounds:
     def sound(self, language: str, prompt: str) -> str:
         return f"sound:{language}/{prompt}"
-
-
-class _Recorder:
-    """In place of MixMonitor: it starts and stops at once."""
-
-    async def start(self, channel: str, file: Path) -> None: ...
-
-    async def stop(self, channel: str, file: Path, *, gone: bool) -> bool:
-        return False
 
 
 class SimulatedController(ControllerProcess):
@@ -135,14 +138,14 @@ class SimulatedController(ControllerProcess):
         self.scheduler = cast(Any, _NoCallbacks())
         self.presence_sync = cast(Any, SimpleNamespace(tasks=BackgroundTasks()))
         self.node = AsteriskNode(settings, self.instance, SECRET)
-        self.switch = AsteriskSwitch(settings, self.node, _Recorder())
+        self.switch = AsteriskSwitch(settings, self.node, servers.recordings)
         self.reaper = LeakedChannelReaper(self.node.ari, self.node.membership, self.node.channels)
         self.shutdown = GracefulShutdown(self.node, self.calls)
         self.recovery = LostCallRecovery(
             self.switch,
             engine,
             settings.spool,
-            lambda: False,
+            lambda: bool(pending_spools(settings.journals)),
             lambda calls, since: {
                 each: servers.outcomes_by_cel[each]
                 for each in calls
@@ -163,11 +166,11 @@ class SimulatedController(ControllerProcess):
             engine=engine,
             switch=self.switch,
             distributor=distributor,
-            queue=cast(Any, QuietQueue()),
+            queue=cast(Any, QuietQueue(servers.trace)),
             journal=self.journal,
             prompts=_Sounds(),
             call_states=self.call_states,
-            status_lookup=cast(Any, SimpleNamespace(is_in_need=_never_in_need)),
+            status_lookup=cast(Any, _NoAppeals()),
             callers=self.callers,
             active_calls=self.active_calls,
         )
@@ -186,6 +189,7 @@ class SimulatedController(ControllerProcess):
 
     def _background_services(self) -> list[Coroutine[Any, Any, None]]:
         return [
+            self.replayer.run(),
             self.distributor.run(),
             self.call_states.run(),
             self.reaper.run(),
@@ -233,10 +237,6 @@ def has_given_up(fence: object) -> bool:
     fenced = vars(fence)["_fenced"]
     assert isinstance(fenced, asyncio.Event)
     return fenced.is_set()
-
-
-async def _never_in_need(_appeal: object) -> bool:
-    return False
 
 
 async def _end_lost_call(channel: Channel) -> None:

@@ -1,14 +1,16 @@
-"""Kernel of the simulated machine, as far as member files need one: files, descriptors, flock(2).
+"""Kernel of the simulated machine: files, descriptors, flock(2).
 
-It stands in for the modules `os` and `fcntl` of `member_files`, whose own code runs: who died
-has no descriptors any more, so its locks are free at once. The contract of its locks with those of
-the real kernel is in `tests/simulation/test_kernel.py`.
+It stands in for the modules `os` and `fcntl` of `member_files` and of the journal's spool, whose
+own code runs: who died has no descriptors any more, so its locks are free at once. The contract of
+its locks with those of the real kernel is in `tests/simulation/test_kernel.py`.
 """
 
 import errno
 import fcntl
+import fnmatch
 import itertools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -22,29 +24,32 @@ class File:
     number: int
     content: bytearray = field(default_factory=bytearray)
     locks: dict[int, bool] = field(default_factory=dict)
+    written_at: float = 0.0  #: epoch seconds
 
 
 class Kernel:
     """Files of all processes, and who has which open."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = float) -> None:
+        """`clock` gives epoch seconds."""
+        self._clock = clock
         self._files: dict[str, File] = {}
         self._open: dict[int, tuple[File, Owner | None]] = {}
         self._numbers = itertools.count(1)
         #: In place of the module `os`.
         self.os = SimpleNamespace(
-            O_RDONLY=os.O_RDONLY,
-            O_RDWR=os.O_RDWR,
-            O_CREAT=os.O_CREAT,
-            O_TRUNC=os.O_TRUNC,
+            **{name: flag for name, flag in vars(os).items() if name.startswith("O_")},
             close=self._close,
             fchmod=lambda descriptor, mode: None,
+            fdatasync=lambda descriptor: None,
             fstat=self._fstat,
-            listdir=self._listdir,
+            fsync=lambda descriptor: None,
+            listdir=self.list_folder,
             open=self._open_file,
             path=os.path,
             pread=self._pread,
             pwrite=self._pwrite,
+            write=self._write,
         )
         #: In place of the module `fcntl`.
         self.fcntl = SimpleNamespace(
@@ -74,7 +79,7 @@ class Kernel:
 
     def _open_file(self, path: object, flags: int, mode: int = 0o777) -> int:
         name = str(path)
-        file = self._files.get(name)
+        file = File(0) if flags & os.O_DIRECTORY else self._files.get(name)
         if file is None:
             if not flags & os.O_CREAT:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
@@ -97,7 +102,7 @@ class Kernel:
     def _fstat(self, descriptor: int) -> SimpleNamespace:
         return SimpleNamespace(st_ino=self._file(descriptor).number, st_dev=1)
 
-    def _listdir(self, folder: object) -> list[str]:
+    def list_folder(self, folder: object) -> list[str]:
         prefix = f"{folder}/"
         return [name.removeprefix(prefix) for name in self._files if name.startswith(prefix)]
 
@@ -105,8 +110,14 @@ class Kernel:
         return bytes(self._file(descriptor).content[offset : offset + size])
 
     def _pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
-        self._file(descriptor).content[offset : offset + len(data)] = data
+        file = self._file(descriptor)
+        file.content[offset : offset + len(data)] = data
+        file.written_at = self._clock()
         return len(data)
+
+    def _write(self, descriptor: int, data: memoryview) -> int:
+        """Append: nobody here writes anywhere else by it."""
+        return self._pwrite(descriptor, bytes(data), len(self._file(descriptor).content))
 
     def _flock(self, descriptor: int, operation: int) -> None:
         locks = self._file(descriptor).locks
@@ -125,7 +136,8 @@ class Kernel:
     def stat(self, path: str) -> SimpleNamespace:
         if path not in self._files:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return SimpleNamespace(st_ino=self._files[path].number, st_dev=1)
+        file = self._files[path]
+        return SimpleNamespace(st_ino=file.number, st_dev=1, st_mtime=file.written_at)
 
     def unlink(self, path: str) -> None:
         if self._files.pop(path, None) is None:
@@ -148,6 +160,23 @@ class KernelPath:
     def __truediv__(self, name: str) -> "KernelPath":
         return KernelPath(self._kernel, f"{self._path}/{name}")
 
+    @property
+    def name(self) -> str:
+        return self._path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> "KernelPath":
+        return KernelPath(self._kernel, self._path.rpartition("/")[0])
+
+    def with_name(self, name: str) -> "KernelPath":
+        return self.parent / name
+
+    def glob(self, pattern: str) -> "list[KernelPath]":
+        return [self / each for each in fnmatch.filter(self._kernel.list_folder(self), pattern)]
+
+    def read_bytes(self) -> bytes:
+        return self._kernel.read(self._path)
+
     def exists(self) -> bool:
         return self._kernel.exists(self._path)
 
@@ -160,5 +189,6 @@ class KernelPath:
     def stat(self) -> SimpleNamespace:
         return self._kernel.stat(self._path)
 
-    def unlink(self) -> None:
-        self._kernel.unlink(self._path)
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        if self.exists() or not missing_ok:
+            self._kernel.unlink(self._path)

@@ -11,6 +11,8 @@
 9. No answer that has come is given up because who asked is late.
 10. No entry of the journal is refused by the database.
 11. No exception of ours is logged.
+12. A conversation is recorded once.
+13. What was written to disk for the database is there in the end.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulation.host import START_TIME, SimulatedProcess
-from tests.simulation.switch import Request, SwitchBridge, SwitchChannel
+from tests.simulation.servers import RunningRecording
+from tests.simulation.switch import Request, SwitchChannel
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -28,13 +31,12 @@ UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
 CUT_OFF_LIMIT = 10.0  # seconds, if it could not reach the switch
 UNCLAIMED_LIMIT = 15.0  # seconds, if only the watchdog is left and another looks alive
 FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
+UNRESTORED_LIMIT = 11.0  # seconds, if nobody can restore the call: the fallback serves the caller
 SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
 GHOST_LIMIT = 15.0  # seconds for which a call outlives its channel
 TROUBLE_MEMORY = 10.0  # seconds after which a trouble of the network explains nothing any more
-
-
-#: Seconds from the beginning of a conversation until Redis or the database has heard of it.
-NEWS_LIMIT, LATE_NEWS_LIMIT = 0.1, 6.0
+#: Seconds from the beginning of a recording until Redis or the database has heard of it.
+NEWS_LIMIT, LATE_NEWS_LIMIT = 0.5, 6.0
 FIRST_SOUND_LIMIT = 3.0  # seconds from a call until something is heard, in an overload
 OVERLOAD = 0.2  # seconds that processes wait for each turn in the mean: controllers close admission
 OVERLOAD_SEEN = 4.0  # seconds in which they do
@@ -71,6 +73,7 @@ class Monitor:
         self._silent: dict[str, float] = {}
         self._gone: dict[str, float] = {}
         self._seen: set[str] = set()
+        self._frozen_takers: set[str] = set()  # instances that a frozen one took over from
 
     def report(self, what: str) -> None:
         """Note that a property did not hold, once for each text."""
@@ -110,15 +113,14 @@ class Monitor:
         )
 
     def _is_being_taken_late(self, instance: str) -> bool:
-        """Whether one that is late itself, cut off or frozen takes over from this instance.
+        """Whether one that is late itself, or cut off, takes over from this instance.
 
-        Nobody else can: a claim ends with its process alone.
+        Nobody else can: its claim ends with its process alone.
         """
-        claim = f"{self._world.servers.settings.members}/{instance}.claim"
-        holder = self._world.kernel.holder_of(claim)
-        return isinstance(holder, SimulatedProcess) and (
-            holder.is_pressed or holder.is_frozen or self._world.network.is_cut(holder)
-        )
+        taker = self._world.taker_from(instance)
+        if taker is not None and taker.is_frozen:
+            self._frozen_takers.add(instance)
+        return taker is not None and (taker.is_pressed or self._world.network.is_cut(taker))
 
     def _look_for_two_servers(self) -> dict[str, SimulatedProcess]:
         servers: dict[str, SimulatedProcess] = {}
@@ -146,22 +148,37 @@ class Monitor:
         )
         if not is_served and self._is_being_taken_late(channel.application):
             return
-        unserved = 0.0 if is_served else self._unserved.get(channel.id, 0.0) + INTERVAL
+        is_unreadable = channel.id in self._world.faults.unreadable
+        is_late = owner is not None and owner.is_pressed
+        is_left_alone = is_unreadable and (is_late or is_conversation(channel))
+        is_well = is_served or is_left_alone
+        unserved = 0.0 if is_well else self._unserved.get(channel.id, 0.0) + INTERVAL
         self._unserved[channel.id] = unserved
         self.longest_unserved = max(self.longest_unserved, unserved)
-        if self._excess(unserved, owner, able) > 0:
+        excess = self._excess(unserved, channel.application, able)
+        if is_unreadable:  # who takes over has tried for a while, and may have died itself
+            excess = min(excess, self._world.loop.now - channel.changed_hands_at - UNRESTORED_LIMIT)
+        if excess > 0:
             self.report(f"call {channel.id} served by nobody, was {channel.application}'s")
 
-    def _excess(
-        self, unserved: float, owner: SimulatedProcess | None, able: Sequence[SimulatedProcess]
-    ) -> float:
+    def note_end(self, process: SimulatedProcess) -> None:
+        """Note whom a process that has ended served until now."""
+        program = self._world.programs.get(process)
+        if program is not None and not self._world.network.is_cut(process):
+            self._unserved |= dict.fromkeys(program.call_ids, 0.0)
+
+    def _excess(self, unserved: float, instance: str, able: Sequence[SimulatedProcess]) -> float:
         """Seconds by which a caller was served by nobody for too long; `able` could have done so.
 
         That one is frozen shows only to who looked at it for ten seconds, while nobody waited for
-        the processor. While one is frozen and not found so, the watchdog waits longer.
+        the processor. While one is frozen and not found so, the watchdog waits longer. One that is
+        frozen while it takes over is found so first, and has taken over for a while before.
         """
         world, now = self._world, self._world.loop.now
-        if owner is not None and owner.was_frozen:
+        owner = world.process_of(instance)
+        if instance in self._frozen_takers:
+            unserved -= UNSERVED_LIMIT
+        if (owner is not None and owner.was_frozen) or instance in self._frozen_takers:
             controllers = [each for each in able if each.name != WATCHDOG] or able
             looked = max(now - each.began_at for each in controllers) - START_TIME
             calm = min([now - each.ends for each in world.host.pressures], default=unserved)
@@ -180,16 +197,21 @@ class Monitor:
         return network.is_troubled(process, since=since) or switch.changed_at >= since
 
     def _look_at_silence(self, channel: SwitchChannel) -> None:
-        owner = self._world.process_of(channel.application)
-        is_late = self._is_being_taken_late(channel.application) or (
-            owner is not None and (owner.is_frozen or owner.is_pressed)
-        )
         hears = bool(channel.playbacks) or channel.has_music or is_conversation(channel)
-        silent = 0.0 if hears or is_late else self._silent.get(channel.id, 0.0) + INTERVAL
+        is_excused = hears or self._is_waiting_for_late(channel.application)
+        silent = 0.0 if is_excused else self._silent.get(channel.id, 0.0) + INTERVAL
+        if channel.id in self._world.faults.unreadable:
+            silent = min(silent, self._world.loop.now - channel.changed_hands_at)
         self._silent[channel.id] = silent
         self.longest_silence = max(self.longest_silence, silent)
         if silent > SILENCE_LIMIT:
             self.report(f"call {channel.id} hears nothing at {channel.application}")
+
+    def _is_waiting_for_late(self, instance: str) -> bool:
+        """Whether who has its calls, or takes them over, is frozen, late itself or cut off."""
+        both = (self._world.process_of(instance), self._world.taker_from(instance))
+        is_late = any(each is not None and (each.is_frozen or each.is_pressed) for each in both)
+        return is_late or self._is_being_taken_late(instance)
 
     def _look_for_ghosts(self) -> None:
         """Look for calls that a controller serves and the switch has no more."""
@@ -219,6 +241,7 @@ class Monitor:
             "left": is_stopping,
             "stopped": process.was_stopped,
             "hanging": process.hangs_since is not None,
+            "not ready": process.was_frozen or is_troubled,
             "fenced": is_stopping or process.was_frozen or is_troubled or process.was_deaf,
         }
         if not allowed.get(why, False):
@@ -258,7 +281,8 @@ class Monitor:
             return
         owner = self._world.process_of(channel.application)
         is_alive = owner is not None and owner.is_able
-        if is_alive and request.sent_at > channel.changed_hands_at:
+        is_late = request.sent_at <= channel.changed_hands_at and not request.is_given_up
+        if is_alive and not is_late:
             self.report(
                 f"{request.process.name} acted on call {channel.id} of {channel.application}: "
                 f"{request.method} {'/'.join(request.path[2:])}"
@@ -274,20 +298,27 @@ class Monitor:
                 found = channel.bridge if channel is not None else None
             case _:
                 return
-        if found is not None and len(found.channels) > 1 and not self._is_unheard_of(found):
+        if found is not None and len(found.channels) > 1:
             self.report(f"conversation {found.id} cut by {request.process.name}")
 
-    def _is_unheard_of(self, bridge: SwitchBridge) -> bool:
-        """Whether its controller ended before it could say that these two talk.
+    # Recordings
 
-        The caller is then given to a consultant anew: the one weakness that is accepted here.
+    def look_at_second_recording(self, first: RunningRecording, process: SimulatedProcess) -> None:
+        """Look whether this process records once more what is recorded.
+
+        That is accepted if who began the first ended before it could say so, and if Redis or the
+        database, which know of it, are away.
         """
-        owner = self._world.process_of(bridge.name)
-        if owner is None or owner.is_able:
-            return False
-        is_late = owner.was_pressed_at >= bridge.connected_at or self._is_troubled(owner)
+        starter, network = first.starter, self._world.network
+        is_late = starter.was_pressed_at >= first.begun_at or network.is_troubled(
+            starter, since=first.begun_at
+        )
         heard_after = LATE_NEWS_LIMIT if is_late else NEWS_LIMIT
-        return owner.turned_at - bridge.connected_at < heard_after
+        is_unheard_of = not starter.is_able and starter.turned_at - first.begun_at < heard_after
+        is_unheard_of |= network.is_troubled(process, since=self._world.loop.now - CUT_OFF_LIMIT)
+        channels = self._world.switch.channels.values()
+        if not is_unheard_of and any(each.name == first.channel for each in channels):
+            self.report(f"recorded twice: {first.channel}")
 
     # The end
 
@@ -297,13 +328,12 @@ class Monitor:
         for channel in world.switch.channels.values():
             self.report(f"channel left in the switch: {channel.name} in {channel.place}")
         for bridge in world.switch.bridges.values():
-            maker = world.process_of(bridge.name)
-            if not bridge.channels and (maker is None or maker.is_dead):
-                continue  # accepted: both left while the second to take it over handed it on
             self.report(f"bridge left in the switch: {bridge.id}")
         for entry in world.database.refused:
             kind = type(entry).__name__
             self.report(f"journal entry refused: {kind} of appeal {entry.appeal_id}")
+        for spool in world.servers.settings.journals.glob("*"):
+            self.report(f"journal left on disk: {spool.name}")
         appeals: dict[str, list[str | None]] = {}
         for appeal in world.database.appeals.values():
             appeals.setdefault(appeal.call_id, []).append(appeal.outcome)

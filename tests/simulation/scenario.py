@@ -18,18 +18,24 @@ class FaultKind(StrEnum):
     STOP = "stop"  #: SIGSTOP: its sentinel kills it
     HANG = "hang"  #: it computes for ever: its sentinel kills it
     FREEZE = "freeze"  #: with its sentinel, and it goes on later
-    PRESSURE = "pressure"  #: all wait for the processor
+    PRESSURE = "pressure"  #: all wait for the processor; in an overload many call
     STARVE = "starve"  #: one gets no processor for seconds
     LATE = "late"  #: what one sends to Asterisk, and hears from it, is late
     CUT = "cut"  #: one cannot reach Asterisk
     SHORT_CUT = "short cut"  #: not long enough for it to give its calls up
-    LATE_RESTART = "late restart"  #: in order, while a claim is on its way
+    LATE_RESTART = "late restart"  #: in order, while a claim is on its way, and others hear nothing
     DEATH_IN_DEAFNESS = "death in deafness"  #: while another, who may take over, hears no events
     DEATH_IN_CUT = "death in cut"  #: while another, who may take over, cannot reach Asterisk
+    DEATH_AT_CLAIM = "death at claim"  #: of who has just begun to serve a caller
+    CUT_AT_CLAIM = "cut at claim"  #: a short one, between Asterisk and who claims a call
+    STOPPED_TAKER = "stopped taker"  #: one dies, and SIGSTOP comes to who takes over
+    FROZEN_TAKER = "frozen taker"  #: as the last, with its sentinel
+    UNREADABLE = "unreadable"  #: one dies, and nobody can read what is recorded of its calls
     RESTART = "restart"  #: in order, by SIGTERM
     EMPTY_REDIS = "empty redis"  #: Redis comes back without anything, as it is set up to
-    OLD_REDIS = "old redis"  #: Redis comes back as it was seconds ago
+    OLD_REDIS = "old redis"  #: Redis comes back as it was seconds ago, and one dies
     LATE_REDIS = "late redis"
+    NO_DATABASE = "no database"  #: nobody reaches PostgreSQL, and one dies meanwhile
     DEAF = "deaf"  #: the switch answers one, and sends it no events, until it connects again
     SWITCH_RESTART = "switch restart"  #: all calls end, and it takes seconds
     WATCHDOG_DEATH = "watchdog death"
@@ -50,10 +56,16 @@ _WEIGHTS = {
     FaultKind.DEATH_IN_DEAFNESS: 2,
     FaultKind.LATE_RESTART: 3,
     FaultKind.DEATH_IN_CUT: 2,
+    FaultKind.DEATH_AT_CLAIM: 2,
+    FaultKind.CUT_AT_CLAIM: 2,
+    FaultKind.STOPPED_TAKER: 1,
+    FaultKind.FROZEN_TAKER: 2,
+    FaultKind.UNREADABLE: 2,
     FaultKind.RESTART: 3,
     FaultKind.EMPTY_REDIS: 2,
-    FaultKind.OLD_REDIS: 1,
+    FaultKind.OLD_REDIS: 2,
     FaultKind.LATE_REDIS: 1,
+    FaultKind.NO_DATABASE: 2,
     FaultKind.DEAF: 2,
     FaultKind.SWITCH_RESTART: 1,
     FaultKind.WATCHDOG_DEATH: 1,
@@ -72,8 +84,14 @@ _EXTENT: dict[FaultKind, tuple[tuple[float, float], tuple[float, ...]]] = {
     FaultKind.LATE: ((0.3, 8.0), (0.05, 0.3, 1.0)),
     FaultKind.CUT: ((1.0, 20.0), (0.0,)),
     FaultKind.SHORT_CUT: ((1.0, 3.4), (0.0,)),
-    FaultKind.DEATH_IN_CUT: ((0.5, 3.0), (0.0,)),
-    FaultKind.LATE_RESTART: ((1.0, 1.0), (0.05, 0.15)),
+    FaultKind.DEATH_IN_CUT: ((0.5, 8.0), (0.0,)),
+    FaultKind.DEATH_AT_CLAIM: ((0.0, 0.0), (0.02, 0.05, 0.09)),
+    FaultKind.CUT_AT_CLAIM: ((1.0, 3.4), (0.0,)),
+    FaultKind.STOPPED_TAKER: ((0.5, 6.0), (0.0, 0.03)),
+    FaultKind.FROZEN_TAKER: ((8.0, 25.0), (0.0, 0.01, 0.03)),
+    FaultKind.LATE_RESTART: ((1.0, 1.0), (0.1, 0.15)),
+    FaultKind.OLD_REDIS: ((2.0, 8.0), (0.0,)),
+    FaultKind.NO_DATABASE: ((4.0, 20.0), (0.0,)),
     FaultKind.LATE_REDIS: ((0.3, 8.0), (0.05, 0.3, 1.0)),
 }
 

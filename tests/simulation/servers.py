@@ -1,7 +1,6 @@
 """Simulated Redis, distributor and database: what controllers use of them, and no more.
 
-The distributor keeps the contract of `calls.ports.CallDistributor`; its Lua script, the journal on
-disk and outages of these servers come later.
+The distributor keeps the contract of `calls.ports.CallDistributor`; its Lua script is not run.
 """
 
 import asyncio
@@ -10,25 +9,30 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from callcenter.appeals.calls.store import EventRow, LiveAppeal
 from callcenter.consultants.redis_script import DistributorUnavailable
+from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.platform.core.late_answers import answer_within
 from callcenter.telephony.acd.rules.transfer_target import ANY_CONSULTANT, TransferTarget
 from callcenter.telephony.calls.journal.events import (
     BecameUrgent,
     CallClosed,
     CallOpened,
+    ConsultantAssigned,
     Entry,
     EventRecorded,
     LanguageChosen,
 )
-from tests.simulation.network import Network
+from tests.simulation.host import SimulatedProcess
+from tests.simulation.network import Network, running_process
 
 ANSWER_LIMIT = 0.5  # seconds for the distributor to answer
 OFFER_POLL = 0.8  # seconds between two questions of a caller who waits
+CONNECT_LIMIT = 5.0  # seconds for the database to answer
 CONTROLLER_LIMIT = 5.0  # seconds without a word of a controller until its leases end
 TICK = 1.0  # seconds between two words of a controller
 
@@ -273,6 +277,9 @@ class SimulatedPlace:
 class QuietQueue:
     """Positions in the queue, and alerts (`calls.ports.QueueMonitor`)."""
 
+    def __init__(self, trace: Callable[[str], None]) -> None:
+        self._trace = trace
+
     async def position_of(self, call_id: str, language: str) -> SimpleNamespace:
         return SimpleNamespace(position=1, expected_wait=None, speakers=1, other_languages=())
 
@@ -286,6 +293,39 @@ class QuietQueue:
 
     async def alert_number_not_sealed(self, call_id: str, why: str) -> None: ...
 
+    async def alert_call_not_restored(self, call_id: str) -> None:
+        self._trace(f"ALERT call not restored: {call_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRecording:
+    """What the switch writes to a file: since when, and who had it begin."""
+
+    channel: str  #: the name of the channel
+    starter: SimulatedProcess
+    begun_at: float
+
+
+class Recordings:
+    """All that the switch records, in place of MixMonitor; it begins and ends at once."""
+
+    def __init__(self, on_second: Callable[[RunningRecording, SimulatedProcess], None]) -> None:
+        """`on_second` gets the first when another recording of its channel begins, and by whom."""
+        self._on_second = on_second
+        self._running: dict[Path, RunningRecording] = {}
+
+    async def start(self, channel: str, file: Path) -> None:
+        """As `MixMonitorRecorder` does."""
+        process = running_process()
+        for first in self._running.values():
+            if first.channel == channel:
+                self._on_second(first, process)
+        self._running[file] = RunningRecording(channel, process, process.host.loop.now)
+
+    async def stop(self, channel: str, file: Path, *, gone: bool) -> bool:
+        self._running.pop(file, None)
+        return False
+
 
 # Database
 
@@ -298,6 +338,7 @@ class StoredAppeal:
     call_id: str
     received_at: datetime
     language: str | None = None
+    consultant_id: uuid.UUID | None = None
     urgent: tuple[str, ...] = ()
     events: dict[int, EventRow] = field(default_factory=dict)
     outcome: str | None = None
@@ -343,15 +384,20 @@ class Database:
                 if entry.appeal_id not in self._second:
                     self.refused.append(entry)
                 continue
-            match entry:
-                case EventRecorded(appeal_id, seq, moment, at, detail):
-                    appeal.events.setdefault(seq, EventRow(appeal_id, seq, at, moment, detail))
-                case LanguageChosen(_, language):
-                    appeal.language = language
-                case BecameUrgent(_, urgencies):
-                    appeal.urgent = tuple(each.value for each in urgencies)
-                case CallClosed(_, outcome, _):
-                    self._close(appeal, outcome.value)
+            self._write_to(appeal, entry)
+
+    def _write_to(self, appeal: StoredAppeal, entry: Entry) -> None:
+        match entry:
+            case EventRecorded(appeal_id, seq, moment, at, detail):
+                appeal.events.setdefault(seq, EventRow(appeal_id, seq, at, moment, detail))
+            case LanguageChosen(_, language):
+                appeal.language = language
+            case ConsultantAssigned(_, consultant_id):
+                appeal.consultant_id = consultant_id
+            case BecameUrgent(_, urgencies):
+                appeal.urgent = tuple(each.value for each in urgencies)
+            case CallClosed(_, outcome, _):
+                self._close(appeal, outcome.value)
 
     def _close(self, appeal: StoredAppeal, outcome: str) -> bool:
         appeal.closings.append(outcome)
@@ -364,7 +410,12 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work(self, _engine: object) -> AsyncIterator["Database"]:
-        await self._network.call("database", lambda: None)
+        """Raises DependencyUnavailable as the real one does."""
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                await self._network.call("database", lambda: None)
+        except TimeoutError:
+            raise DependencyUnavailable("the database does not answer") from None
         yield self
 
     async def live(self, _connection: object) -> list[LiveAppeal]:
@@ -378,7 +429,9 @@ class Database:
         appeal = self.appeals.get(appeal_id)
         if appeal is None:
             return None
-        return SimpleNamespace(language=appeal.language, urgent=appeal.urgent)
+        return SimpleNamespace(
+            language=appeal.language, urgent=appeal.urgent, consultant_id=appeal.consultant_id
+        )
 
     async def events(self, _connection: object, appeal_id: uuid.UUID) -> list[EventRow]:
         return [row for _, row in sorted(self.appeals[appeal_id].events.items())]

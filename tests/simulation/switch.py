@@ -100,7 +100,6 @@ class SwitchBridge:
     id: str
     name: str
     channels: list[SwitchChannel] = field(default_factory=list)
-    connected_at: float = float("inf")  #: when two were in it first
 
 
 @dataclass(eq=False)
@@ -133,6 +132,7 @@ class Request:
     query: Mapping[str, str]
     body: Json
     sent_at: float
+    is_given_up: bool  #: its application closed the connection before it came here
 
 
 class AriSession:
@@ -158,7 +158,10 @@ class AriSession:
         body = json.loads(message["message_body"]) if message.get("message_body") else {}
         process = self.link.process
         name, parts = self.application.name, tuple(path.split("/"))
-        request = Request(name, process, message["method"], parts, query, body, sent_at)
+        is_given_up = not self.link.is_open
+        request = Request(
+            name, process, message["method"], parts, query, body, sent_at, is_given_up
+        )
         answer: Json = {"type": "RESTResponse", "request_id": message["request_id"]}
         try:
             content = self._switch.handle(request)
@@ -175,7 +178,7 @@ class AriSession:
 
 
 class SimulatedSwitch:
-    """The switch. `on_request` sees each request, `on_change` each channel that changed hands."""
+    """The switch. `on_request` sees each request, `on_claim` who has claimed a call."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
@@ -185,6 +188,7 @@ class SimulatedSwitch:
         self.variables: dict[str, str] = {}
         self.telephones: dict[str, Telephone] = {}
         self.on_request: Callable[[Request, SwitchChannel | None], None] | None = None
+        self.on_claim: Callable[[SimulatedProcess], None] | None = None
         self._offers: dict[str, SwitchChannel] = {}
         self._playbacks: dict[str, tuple[SwitchChannel, Playback]] = {}
         self._numbers = itertools.count(1)
@@ -525,6 +529,8 @@ class SimulatedSwitch:
     def _events_post(self, request: Request, what: str, name: str = "") -> None:
         if what == "claim":
             self._claim(request.query["channelId"], request.query["application"])
+            if self.on_claim is not None:
+                self.on_claim(request.process)
             return
         app = self.applications.get(request.query["application"])
         if app is None:
@@ -695,7 +701,6 @@ class SimulatedSwitch:
         channel.bridge = bridge
         bridge.channels.append(channel)
         if len(bridge.channels) > 1:
-            bridge.connected_at = min(bridge.connected_at, self.loop.now)
             for each in bridge.channels:
                 other = next(e for e in bridge.channels if e is not each)
                 if each.party is not None:

@@ -25,6 +25,16 @@ OVERLOAD = Scenario(
     restart_delay=1.0,
     faults=(Fault(15.0, FaultKind.PRESSURE, ("line-1",), 20.0, 0.6),),
 )
+#: One dies whose calls nobody can restore, as when a version that is to come wrote of them.
+UNREADABLE = Scenario(
+    seed=30_11,
+    length=60.0,
+    controllers=2,
+    consultants=2,
+    call_interval=1.0,
+    restart_delay=1.0,
+    faults=(Fault(20.0, FaultKind.UNREADABLE, ("line-1",), 0.0, 0.0),),
+)
 
 
 def summary(result: Result) -> str:
@@ -68,6 +78,13 @@ def test_an_overloaded_machine_loses_no_call() -> None:
     result = run(OVERLOAD)
     assert not result.violations, summary(result)
     assert "ended: fenced" not in "\n".join(result.trace)
+
+
+def test_callers_whose_call_nobody_can_restore_fall_back() -> None:
+    """And conversations go on: the properties say how long a caller may hear nothing."""
+    result = run(UNREADABLE)
+    assert not result.violations, summary(result)
+    assert "ALERT call not restored" in "\n".join(result.trace)
 
 
 def test_lateness_taken_for_death_brings_the_collapse_back() -> None:

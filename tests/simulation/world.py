@@ -3,20 +3,20 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.errors import DependencyUnavailable, OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.telephony.asterisk.fence import Fenced
 from callcenter.telephony.calls.outcomes import Outcome
 from tests.seeds import SeededRandom
 from tests.simulation.controller import Servers, SimulatedController, SimulatedWatchdog
-from tests.simulation.faults import FaultInjector
+from tests.simulation.faults import UNREADABLE_EVENT, FaultInjector
 from tests.simulation.host import START_TIME, Host, SimulatedProcess
 from tests.simulation.kernel import Kernel, KernelPath
 from tests.simulation.loop import NumberedTask, VirtualLoop
@@ -25,12 +25,20 @@ from tests.simulation.outside import discard, replaced, without_collection
 from tests.simulation.parties import Caller, ConsultantTelephone, UnifiedCenter
 from tests.simulation.properties import INTERVAL, WATCHDOG, Monitor, Violation
 from tests.simulation.scenario import Scenario
-from tests.simulation.servers import Consultant, Database, Distribution, RedisServer
+from tests.simulation.servers import (
+    Consultant,
+    Database,
+    Distribution,
+    Recordings,
+    RedisServer,
+)
 from tests.simulation.switch import EPOCH, SimulatedSwitch, SwitchChannel
 
 SETTLE_TIME = 150.0  # seconds after the last call in which all callers leave
 WRITE_TIME = 3.0  # seconds in which controllers write what they know of the last call
-SWEEP_TIME = 45.0  # seconds in which leaks and lost calls are found: twice, 15 s apart
+#: Seconds in which journals on disk are written, and then leaks and lost calls are found: twice,
+#: 15 s apart.
+SWEEP_TIME = 75.0
 _SETTINGS = Settings(_env_file=None, var=Path("/nonexistent"))
 
 Program = SimulatedController | SimulatedWatchdog
@@ -70,7 +78,7 @@ class _TraceHandler(logging.Handler):
         self._world.trace(f"{name} {record.levelname} {message}")
         if process is not None:
             self._world.monitor.look_at_log(process, message)
-        if fault is not None:
+        if fault is not None and UNREADABLE_EVENT not in str(fault):
             self._world.monitor.report(f"exception of ours: {message}: {fault!r}")
 
 
@@ -82,7 +90,7 @@ class World:
         self.scenario = scenario
         self.loop = VirtualLoop()
         self.began_at = self.loop.now
-        self.kernel = Kernel()
+        self.kernel = Kernel(lambda: EPOCH + self.loop.now)
         self.host = Host(self.loop, self.kernel, SeededRandom(f"{seed} host"))
         self.network = Network(self.loop, SeededRandom(f"{seed} network"))
         self.switch = SimulatedSwitch(self.loop)
@@ -98,8 +106,8 @@ class World:
         self._random = SeededRandom(f"{seed} world")
         self._instances: dict[str, SimulatedProcess] = {}
         settings = _SETTINGS.model_copy()
-        folder = KernelPath(self.kernel, "/members")
-        vars(settings)["members"] = folder
+        for name in ("members", "journals"):
+            vars(settings)[name] = KernelPath(self.kernel, f"/{name}")
         roster = {
             f"{201 + number}": Consultant(UUID(int=number + 1), f"{201 + number}")
             for number in range(scenario.consultants)
@@ -110,8 +118,10 @@ class World:
             self.redis,
             Distribution(lambda: EPOCH + self.loop.now, self._is_busy, roster),
             self.database,
+            Recordings(self.monitor.look_at_second_recording),
             settings,
             self.outcomes_by_cel,
+            self.trace,
         )
         for extension in roster:
             random = SeededRandom(f"{seed} consultant {extension}")
@@ -120,6 +130,7 @@ class World:
         center = UnifiedCenter(self.loop, self.switch, SeededRandom(f"{seed} 1414"))
         self.switch.telephones["unified-center"] = center
         self.switch.on_request = self.monitor.look_at_request
+        self.switch.on_claim = self.faults.take_claim
         self.host.on_end(self._take_end)
         self.loop.set_exception_handler(self._take_fault)
 
@@ -139,6 +150,11 @@ class World:
     def process_of(self, instance: str) -> SimulatedProcess | None:
         """The process that is, or was, this instance."""
         return self._instances.get(instance)
+
+    def taker_from(self, instance: str) -> SimulatedProcess | None:
+        """The process that takes over from this instance now."""
+        holder = self.kernel.holder_of(f"{self.servers.settings.members}/{instance}.claim")
+        return holder if isinstance(holder, SimulatedProcess) else None
 
     def _is_busy(self, extension: str) -> bool:
         return self.switch.telephones[extension].is_busy
@@ -206,13 +222,21 @@ class World:
         self.loop.outside_after(INTERVAL, self._look)
 
     def _run_until_over(self) -> None:
-        end = self.began_at + self.scenario.length
-        self.loop.run_until(end)
-        while self.loop.now < end + SETTLE_TIME and any(not each.is_over for each in self._callers):
-            self.loop.run_until(self.loop.now + 1.0)
+        self.loop.run_until(self.began_at + self.scenario.length)
+        self._run_while(lambda: any(not each.is_over for each in self._callers), SETTLE_TIME)
         self.loop.run_until(self.loop.now + WRITE_TIME)
-        if self.database.has_open or self.switch.channels or self.switch.bridges:
-            self.loop.run_until(self.loop.now + SWEEP_TIME)
+        self._run_while(lambda: self._is_anything_left, SWEEP_TIME)
+
+    def _run_while(self, is_so: Callable[[], bool], limit: float) -> None:
+        ends = self.loop.now + limit
+        while self.loop.now < ends and is_so():
+            self.loop.run_until(self.loop.now + 1.0)
+
+    @property
+    def _is_anything_left(self) -> bool:
+        switch = self.switch
+        spools = self.servers.settings.journals.glob("*")
+        return bool(self.database.has_open or switch.channels or switch.bridges or [*spools])
 
     def _look(self) -> None:
         self.monitor.look()
@@ -273,6 +297,11 @@ class World:
             return "fenced"
         except OperationFailed as exc:
             return repr(exc)
+        except ExceptionGroup as exc:
+            _, others = exc.split(DependencyUnavailable)
+            if others is not None:
+                self.monitor.report(f"process ended by {others!r}")
+            return "not ready"
         except Exception as exc:
             self.monitor.report(f"process ended by {exc!r}")
             return repr(exc)
@@ -281,6 +310,7 @@ class World:
     def _take_end(self, process: SimulatedProcess) -> None:
         self.trace(f"{process.name} ended: {process.killed_for}")
         self.monitor.look_at_reason(process, process.killed_for)
+        self.monitor.note_end(process)
         self.network.end_process(process)
         if self.processes.get(process.name) is process:
             del self.processes[process.name]
