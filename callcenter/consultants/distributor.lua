@@ -273,8 +273,9 @@ function operation.adopt()
   local extension, successor = ARGV[2], ARGV[3]
   local holder = redis.call('HGET', 'desk:holders', extension) or ''
   local call, controller = string.match(holder, '^(%S+) (%S+)$')
-  for i = 5, #ARGV do
-    if controller == ARGV[i] and controller ~= successor then return ARGV[4] end -- taken over
+  local is_repeated = controller == successor and call == ARGV[4]
+  for i = 5, #ARGV do -- a living one has it by now, the successor too: for a call of its own
+    if controller == ARGV[i] and not is_repeated then return ARGV[4] end
   end
   if not call then
     call = ARGV[4]

@@ -388,6 +388,20 @@ async def test_conversations_are_adopted_from_the_dead_alone(
         assert not await redis.exists("desk:held", "desk:holders", "desk:leases")
 
 
+async def test_the_successor_keeps_a_consultant_for_its_other_call(redis: Redis) -> None:
+    """The consultant has left the caller of the dead, and was offered to another meanwhile."""
+    crew = consultant(201)
+    async with running_distributor(redis, "line-3", crew) as distributor:
+        await distributor.update_devices({"201": FREE}, 1)
+        async with distributor.place("other", "kk") as place:
+            assert await place.wait_for_offer(PATIENCE) is not None
+            async with distributor.adopt(crew, ["line-3"], "call") as former:
+                assert former.call_id == "call"
+            assert await redis.hget("desk:holders", "201") == "other line-3"
+            assert distributor.calls == {"other"}
+        assert not await redis.exists("desk:held", "desk:holders", "desk:leases")
+
+
 async def test_urgent_callers_come_first_and_returned_ones_keep_places(
     redis: Redis,
 ) -> None:

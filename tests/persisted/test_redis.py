@@ -140,7 +140,7 @@ async def test_a_conversation_is_adopted_with_its_lease(
     before: Redis, distributor: RedisCallDistributor
 ) -> None:
     (consultant,) = (each for each in CREW if each.extension == "205")
-    async with distributor.adopt(consultant, [INSTANCE], str(uuid4())) as place:
+    async with distributor.adopt(consultant, [], str(uuid4())) as place:
         assert place.call_id == "call-3"
     status = await PresenceService(before, RULES).of("205")
     assert (status.state, status.reason) == (

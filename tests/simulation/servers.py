@@ -154,9 +154,9 @@ class Distribution:
 
     def adopt(self, extension: str, controller: str, call_id: str, living: Collection[str]) -> str:
         lease = self.leases.get(extension)
-        if lease is not None and lease.controller in living and lease.controller != controller:
-            return lease.call_id
-        if lease is not None:
+        if lease is not None and lease != Lease(call_id, controller):
+            if lease.controller in living:
+                return call_id
             call_id = lease.call_id
         self.leases[extension] = Lease(call_id, controller)
         self.heard_at.setdefault(controller, self.clock())

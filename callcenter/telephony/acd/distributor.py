@@ -192,8 +192,9 @@ class RedisCallDistributor:
     ) -> AsyncIterator["RedisQueuePlace"]:
         """Take over the lease of this consultant from a dead controller.
 
-        If one of `live_controllers` has it by now, it stays there. `call_id` is for a new lease,
-        when the old one is lost. While Redis is down the conversation goes on without a lease.
+        If one of `live_controllers` has it by now, it stays there, also with another call of ours.
+        `call_id` is for a new lease, when the old one is lost. While Redis is down the conversation
+        goes on without a lease.
         """
         try:
             call_id = await self.script(
