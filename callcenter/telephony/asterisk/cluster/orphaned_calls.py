@@ -99,7 +99,8 @@ class OrphanedCall:
 
     leg: Channel
     bridge: str | None
-    inside: Collection[Channel]  #: those in the bridge, perhaps without the leg: it is held then
+    #: Those in the bridge, perhaps without the leg: it is held then. Who has left is not there.
+    inside: Collection[Channel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,11 @@ async def _take_call(
     taken = await asyncio.gather(*taking, return_exceptions=True)
     channels = [each for each in taken if isinstance(each, Channel)]
     if len(channels) == len(legs):
-        return OrphanedCall(channels[0], bridge, [c for c in channels if c.id in inside])
+        for each in channels[1:]:
+            if each.is_gone:
+                registry.untrack(each)
+        present = [each for each in channels if each.id in inside and not each.is_gone]
+        return OrphanedCall(channels[0], bridge, present)
     for fault in taken:
         if isinstance(fault, BaseException):
             log.error("call not taken over yet: %s: %s", leg, fault, exc_info=_bug(fault))
