@@ -30,6 +30,7 @@ class FakeLeg:
         self.id = identity
         self.heard_alone: list[str] = []  #: what was played to this party alone
         self.end: LegHungUp | None = None
+        self.is_missing = False  #: the switch does not have it, and has not reported its end
         self._turns = turns
         self._keys = list(keys)
         self._ended = asyncio.Event()
@@ -37,8 +38,8 @@ class FakeLeg:
         self._hold_listeners: list[Callable[[bool], None]] = []
 
     def must_be_there(self) -> None:
-        if self.end is not None:
-            raise self.end
+        if self.is_missing or self.end is not None:
+            raise self.end or LegHungUp("not found")
 
     def leaves(self, how: LegHungUp) -> None:
         if self.end is None:

@@ -1,6 +1,7 @@
 """Call flow on fakes: every ending, and every ending interrupted at every step."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,14 @@ from callcenter.telephony.calls.inbound.flow import inbound_call
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import LegHungUp, LegLost, NotAnswered
 from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.legs import FakeLeg
 from tests.flow.scenarios import (
     BUSY,
     ENDINGS,
     ENDLESS,
     LATE,
     PATIENCE,
+    QUIET,
     SERVED,
     assert_nothing_left,
     cuts,
@@ -69,6 +72,27 @@ async def test_the_switch_may_vanish_at_every_step(story: Story, outcome: Outcom
             leg.leaves(LegLost("the switch died"))
 
     async for _, call in cuts(story, vanish):
+        assert await call in (Outcome.LOST_TO_A_FAULT, outcome)
+
+
+async def test_a_new_switch_knows_no_leg_before_it_is_compared() -> None:
+    """It refuses what is requested in that moment: the leg has not hung up, it has vanished."""
+    story, outcome = ENDINGS["talked"]
+
+    def compare(legs: Sequence[FakeLeg], turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(compare, legs, turns - 1)
+            return
+        for leg in legs:
+            leg.leaves(LegLost("the switch died"))
+
+    def restart(telephony: FakeTelephony, _: object) -> None:
+        legs = (telephony.leg, *telephony.called)
+        for leg in legs:
+            leg.is_missing = True
+        compare(legs, QUIET)
+
+    async for _, call in cuts(story, restart):
         assert await call in (Outcome.LOST_TO_A_FAULT, outcome)
 
 

@@ -1,6 +1,7 @@
 """One call: its leg, language and dependencies, and its outcome if the caller leaves now."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from callcenter.platform.core.late_answers import answer_within
 from callcenter.telephony.acd.rules.call_alerts import CallAlert
 from callcenter.telephony.acd.rules.call_commands import CommandRouter
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
@@ -18,13 +20,20 @@ from callcenter.telephony.calls.ports import (
     CallRecordPort,
     Leg,
     LegHungUp,
+    LegLost,
     QueueMonitor,
     QueuePlace,
     Sounds,
     Switch,
 )
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+#: Seconds until the switch, which does not have a leg, has said how it ended: a moment, but for one
+#: that has just begun and is compared with what we have.
+END_REPORT_LIMIT = 5.0
 
 
 class CallTimings(Protocol):
@@ -218,6 +227,21 @@ async def while_connected(leg: Leg, work: Coroutine[Any, Any, T]) -> T:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def has_vanished(leg: Leg) -> bool:
+    """Whether a leg that the switch does not have has vanished with it, and not hung up.
+
+    The switch may refuse what is requested for a leg before it reports how the leg ended.
+    """
+    try:
+        async with answer_within(END_REPORT_LIMIT):
+            await leg.wait_hangup()
+    except LegLost:
+        return True
+    except TimeoutError:
+        log.warning("end of leg %s not reported: taken for a hang-up", leg.id)
+    return False
 
 
 async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:

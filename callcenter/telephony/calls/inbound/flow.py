@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from callcenter.telephony.calls.call import Call
+from callcenter.telephony.calls.call import Call, has_vanished
 from callcenter.telephony.calls.conversation.commands import ConversationEnd
 from callcenter.telephony.calls.inbound.callback_request import request_callback
 from callcenter.telephony.calls.inbound.menu import (
@@ -58,6 +58,8 @@ async def with_outcome(call: Call, serving: Awaitable[Outcome]) -> Outcome:
     except LegLost:
         return Outcome.LOST_TO_A_FAULT
     except LegHungUp:
+        if await has_vanished(call.leg):
+            return Outcome.LOST_TO_A_FAULT
         if call.leg.connection_lost:
             call.record.add_event(CallEvent.CALLER_LOST)
         return call.if_left
