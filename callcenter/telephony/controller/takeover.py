@@ -153,14 +153,14 @@ class Takeover:
         """Leave callers to the fallback whose calls cannot be restored. Raises Fenced."""
         try:
             async with self.turn:
-                left = await self._find_orphans(instance)
-                await orphaned_calls.leave_to_fallback(self._node.ari, left)
+                orphaned = await self._find_orphans(instance)
+                left = await orphaned_calls.leave_to_fallback(self._node.ari, orphaned)
         except Fenced:
             raise
         except OperationFailed as exc:
             log.error("calls not left to the fallback yet: %s: %s", instance, exc)
             return
-        for each in sorted(left.waiting_callers):
+        for each in left:
             await self._queue.alert_call_not_restored(each)
 
     async def _restore_call(self, call: OrphanedCall, instance: str, in_order: bool) -> None:

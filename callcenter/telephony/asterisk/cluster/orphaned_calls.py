@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from callcenter.platform.core.errors import OperationFailed
-from callcenter.telephony.asterisk.ari import Ari, AriRequestFailed, ChannelNotFound
+from callcenter.telephony.asterisk.ari import (
+    Ari,
+    AriRequestFailed,
+    AriUnavailable,
+    ChannelNotFound,
+)
 from callcenter.telephony.asterisk.channel import Channel, stop_playbacks
 from callcenter.telephony.asterisk.channel_registry import ChannelRegistry
 from callcenter.telephony.asterisk.resource_ids import (
@@ -265,16 +270,14 @@ async def take_leg(registry: ChannelRegistry, orphaned: OrphanedChannels, leg: s
     return await registry.move_here(orphaned.channels[leg], is_ours=leg in orphaned.ours)
 
 
-async def leave_to_fallback(ari: Ari, orphaned: OrphanedChannels) -> int:
+async def leave_to_fallback(ari: Ari, orphaned: OrphanedChannels) -> Sequence[str]:
     """Leave waiting callers to the dialplan's fallback, and end what rings; talks go on.
 
-    Returns how many callers were left to it; faults about one are logged. Raises AriUnavailable.
+    Returns the callers who were left to it; faults about one are logged. Raises AriUnavailable.
     """
-    waiting = orphaned.waiting_callers
-    left = await asyncio.gather(
-        *(_leave_caller(ari, orphaned.instance, each) for each in sorted(waiting))
-    )
-    for each in sorted(orphaned.leftover_channels | orphaned.unattended_legs - waiting):
+    waiting = sorted(orphaned.waiting_callers)
+    left = await asyncio.gather(*(_leave_caller(ari, orphaned.instance, each) for each in waiting))
+    for each in sorted(orphaned.leftover_channels | orphaned.unattended_legs.difference(waiting)):
         await _end(ari, f"channels/{each}")
     conversations = {
         bridge for each in orphaned.unattended_legs if (bridge := orphaned.bridge_of(each))
@@ -282,7 +285,7 @@ async def leave_to_fallback(ari: Ari, orphaned: OrphanedChannels) -> int:
     bridges = conversations | orphaned.callerless_conversations.keys() | orphaned.snoop_bridges
     for each in sorted(bridges):
         await _end(ari, f"bridges/{each}")
-    return sum(left)
+    return [caller for caller, is_left in zip(waiting, left, strict=True) if is_left]
 
 
 async def _leave_caller(ari: Ari, instance: str, caller: str) -> bool:
@@ -291,7 +294,7 @@ async def _leave_caller(ari: Ari, instance: str, caller: str) -> bool:
         await ari.request("POST", f"channels/{caller}/continue", STRANDED)
     except ChannelNotFound:  # hung up meanwhile
         return False
-    except OperationFailed as exc:
+    except (AriRequestFailed, AriUnavailable) as exc:
         log.warning("caller not left to the fallback yet: %s: %s", caller, exc)
         return False
     return True

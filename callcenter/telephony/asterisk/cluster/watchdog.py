@@ -146,7 +146,7 @@ class Watchdog:
         left = await orphaned_calls.find_orphans(self.ari, instance, self.membership.alive)
         if callers := left.waiting_callers:
             log.critical("no controller alive: %d callers go to the fallback", len(callers))
-        self.handed_to_fallback += await orphaned_calls.leave_to_fallback(self.ari, left)
+        self.handed_to_fallback += len(await orphaned_calls.leave_to_fallback(self.ari, left))
 
 
 async def _ignore_dead(instance: str, in_order: bool) -> None:
