@@ -57,7 +57,7 @@ class Servers:
     recordings: Recordings
     settings: Settings
     outcomes_by_cel: Mapping[str, Outcome]
-    trace: Callable[[str], None]
+    on_not_restored: Callable[[str], None]  #: for the id of a call that was left to the fallback
 
 
 class _NoTelephones:
@@ -166,7 +166,7 @@ class SimulatedController(ControllerProcess):
             engine=engine,
             switch=self.switch,
             distributor=distributor,
-            queue=cast(Any, QuietQueue(servers.trace)),
+            queue=cast(Any, QuietQueue(servers.on_not_restored)),
             journal=self.journal,
             prompts=_Sounds(),
             call_states=self.call_states,

@@ -13,6 +13,7 @@
 11. No exception of ours is logged.
 12. A conversation is recorded once.
 13. What was written to disk for the database is there in the end.
+14. Only a call that nobody can restore is left to the fallback by who takes it over.
 """
 
 from collections.abc import Sequence
@@ -300,6 +301,12 @@ class Monitor:
                 return
         if found is not None and len(found.channels) > 1:
             self.report(f"conversation {found.id} cut by {request.process.name}")
+
+    def look_at_not_restored(self, call_id: str) -> None:
+        """Look whether a call that is left to the fallback could have been restored."""
+        self._world.trace(f"ALERT call not restored: {call_id}")
+        if call_id not in self._world.faults.unreadable:
+            self.report(f"call {call_id} left to the fallback, though it can be restored")
 
     # Recordings
 

@@ -277,8 +277,9 @@ class SimulatedPlace:
 class QuietQueue:
     """Positions in the queue, and alerts (`calls.ports.QueueMonitor`)."""
 
-    def __init__(self, trace: Callable[[str], None]) -> None:
-        self._trace = trace
+    def __init__(self, on_not_restored: Callable[[str], None]) -> None:
+        """`on_not_restored` gets the id of each call that was left to the fallback."""
+        self._on_not_restored = on_not_restored
 
     async def position_of(self, call_id: str, language: str) -> SimpleNamespace:
         return SimpleNamespace(position=1, expected_wait=None, speakers=1, other_languages=())
@@ -294,7 +295,7 @@ class QuietQueue:
     async def alert_number_not_sealed(self, call_id: str, why: str) -> None: ...
 
     async def alert_call_not_restored(self, call_id: str) -> None:
-        self._trace(f"ALERT call not restored: {call_id}")
+        self._on_not_restored(call_id)
 
 
 @dataclass(frozen=True, slots=True)

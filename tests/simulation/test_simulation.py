@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from callcenter.telephony.controller import takeover
 from tests.simulation.ablation import SAFEGUARDS
 from tests.simulation.scenario import Fault, FaultKind, Scenario, draw
 from tests.simulation.world import Result, run
@@ -14,6 +15,7 @@ SEEDS, AT_ONCE = 100, 20  # in all, and in one test
 LENGTH = 60.0  # seconds of calls and faults, besides the time until all callers have gone
 HASH_SEEDS = ("1", "4711")
 REPEATED = 6  # seeds that are run in two processes
+HALVES = 5  # a seed in which calls are taken over by halves at first
 
 #: The machine of 27 November: two controllers, many calls, and others want the processors too.
 OVERLOAD = Scenario(
@@ -85,6 +87,16 @@ def test_callers_whose_call_nobody_can_restore_fall_back() -> None:
     result = run(UNREADABLE)
     assert not result.violations, summary(result)
     assert "ALERT call not restored" in "\n".join(result.trace)
+
+
+def test_calls_taken_by_halves_are_tried_again_before_they_fall_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long the first attempt took: who takes over may be late itself."""
+    monkeypatch.setattr(takeover, "RESTORE_LIMIT", 0.0)
+    result = run(draw(HALVES, LENGTH))
+    assert not result.violations, summary(result)
+    assert "channels could not be taken over whole" in "\n".join(result.trace)
 
 
 def test_lateness_taken_for_death_brings_the_collapse_back() -> None:

@@ -121,7 +121,7 @@ class World:
             Recordings(self.monitor.look_at_second_recording),
             settings,
             self.outcomes_by_cel,
-            self.trace,
+            self.monitor.look_at_not_restored,
         )
         for extension in roster:
             random = SeededRandom(f"{seed} consultant {extension}")

@@ -60,6 +60,10 @@ class _ConsultantRef:
     extension: str
 
 
+class CallsTakenByHalves(OperationFailed):
+    """Some calls of a dead controller could not be moved whole, or restored."""
+
+
 class Takeover:
     """Takes over calls of dead controllers, for one controller."""
 
@@ -95,7 +99,7 @@ class Takeover:
         Not while some calls are taken by halves: only we know of them, so the claim stays ours.
         What cannot be restored is left to the fallback, but for conversations: they go on.
         """
-        began_at = time.monotonic()
+        began_at, in_vain = time.monotonic(), 0
         while True:
             try:
                 return await self._take_over(instance, in_order)
@@ -106,7 +110,10 @@ class Takeover:
                     raise
                 is_ours = not isinstance(exc, OperationFailed)
                 log.error("takeover incomplete: %s: %s", instance, exc, exc_info=is_ours)
-            if is_late := time.monotonic() - began_at >= RESTORE_LIMIT:
+                in_vain += isinstance(exc, CallsTakenByHalves)
+            # One attempt may have taken that long because we are late ourselves.
+            is_late = in_vain > 1 and time.monotonic() - began_at >= RESTORE_LIMIT
+            if is_late:
                 await self._leave_to_fallback(instance)
             await asyncio.sleep(LATE_RETRY_INTERVAL if is_late else RETRY_INTERVAL)
 
@@ -134,7 +141,7 @@ class Takeover:
         for bridge in left.callerless_conversations:
             await self._recovery.close_conversation(caller_channel_of(bridge))
         if half := self._half[instance]:
-            raise OperationFailed(f"{len(half)} channels could not be taken over whole")
+            raise CallsTakenByHalves(f"{len(half)} channels could not be taken over whole")
         del self._half[instance]
         if is_needed:
             log.warning("takeover finished: %s", instance)
