@@ -157,7 +157,7 @@ def _answers_given_up() -> Iterator[None]:
 
 
 SAFEGUARDS = (
-    Safeguard("lateness is not death", 82, _late_are_dead, found_at=1),
+    Safeguard("lateness is not death", 82, _late_are_dead, found_at=11),
     Safeguard(
         "one alone has the claim",
         82,
@@ -168,7 +168,7 @@ SAFEGUARDS = (
         "who was frozen asks first",
         82,
         _replaced(Fence, "is_fenced", property(lambda self: self._fenced.is_set())),
-        found_at=29,
+        found_at=10,
     ),
     Safeguard("sentinels kill", 82, _replaced(Host, "has_sentinels", False), found_at=5),
     Safeguard(
@@ -204,7 +204,7 @@ SAFEGUARDS = (
     ),
     Safeguard("states of calls are saved, or read from appeals", 32, _forgotten, found_at=0),
     Safeguard(
-        "the watchdog hands over", 82, _replaced(Watchdog, "_unserved", lambda _: []), found_at=37
+        "the watchdog hands over", 82, _replaced(Watchdog, "_unserved", lambda _: []), found_at=11
     ),
     Safeguard(
         "lost calls are closed", 59, _replaced(LostCallRecovery, "sweep", _for_ever), found_at=5
@@ -213,25 +213,28 @@ SAFEGUARDS = (
         "echoes find a deaf connection", 82, _replaced(ClusterMembership, "_listen", _for_ever)
     ),
     Safeguard("a resync compares", 37, _replaced(Channel, "catch_up", _nothing), found_at=6),
-    Safeguard("answers that our lateness delays count", 82, _answers_given_up, found_at=6),
-)
-
-#: Not in the suite: a hundred seeds missed them, or they are new. `make simulate` takes them out.
-RARE = (
-    Safeguard(
-        "the claims of the frozen are released",
-        117,
-        _replaced(member_files, "release_claims", lambda *_: None),
-    ),
+    Safeguard("answers that our lateness delays count", 82, _answers_given_up, found_at=13),
     Safeguard(
         "what nobody can restore is left to the fallback",
         117,
         _replaced(Takeover, "_leave_to_fallback", _nothing),
+        found_at=25,
     ),
     Safeguard(
         "a conversation that nobody recorded goes on",
         117,
         _replaced(CallState, "with_unrecorded_start", lambda state, *_: state),
+        found_at=98,
+    ),
+)
+
+#: Not in the suite: a hundred seeds missed the first two, and those of 27 November all but the
+#: first three. `make simulate` takes them out.
+RARE = (
+    Safeguard(
+        "the claims of the frozen are released",
+        117,
+        _replaced(member_files, "release_claims", lambda *_: None),
     ),
     Safeguard(
         "a conversation goes with its caller",
