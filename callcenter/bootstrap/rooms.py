@@ -3,6 +3,7 @@
 from callcenter.appeals.room import ROOM as APPEALS
 from callcenter.audit_log.room import ROOM as AUDIT_LOG
 from callcenter.backup.room import ROOM as BACKUP
+from callcenter.bodies.room import ROOM as BODIES
 from callcenter.configuration.room import ROOM as CONFIGURATION
 from callcenter.consultants.room import ROOM as CONSULTANTS
 from callcenter.demands.room import ROOM as DEMANDS
@@ -43,6 +44,7 @@ ROOMS = (
     SEALED_NUMBERS,
     RECONCILIATION,
     DEMANDS,
+    BODIES,
     AUDIT_LOG,
     WORKER,
     WALLBOARD,

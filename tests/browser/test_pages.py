@@ -88,6 +88,7 @@ MORE = (
     ("/work?list=cut_off", Role.HEAD),
     ("/work?list=overdue", Role.HEAD),
     ("/work?list=drafts", Role.CONSULTANT),
+    ("/bodies/child_rights_71", Role.CONSULTANT),  # without a contact
 )
 
 
@@ -132,6 +133,7 @@ def values_of(site: Served, path: str) -> dict[str, str]:
         "call": WAITS,
         "token": "closed",
         "year": "2027",
+        "body_code": "internal_affairs",
     }
 
 

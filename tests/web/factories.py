@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.followup import follow_up_calls_store
 from callcenter.appeals.tables import psychological_talk, record_reminder
+from callcenter.bodies import store as bodies
 from callcenter.demands import disclosures
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
@@ -49,6 +50,14 @@ async def block_somebody(engine: AsyncEngine) -> UUID:
             author="user:somebody",
         )
     return made.id
+
+
+async def contact_of_a_body(engine: AsyncEngine) -> UUID:
+    """A contact of the first body that has one."""
+    async with unit_of_work(engine) as connection:
+        contacts = (await bodies.read_directory(connection)).bodies["internal_affairs"].contacts
+    assert contacts[0].id is not None
+    return contacts[0].id
 
 
 async def attached(enter: Enter, number: str) -> str:

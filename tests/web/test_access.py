@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.audit_log.permissions import AuditLogPermission
+from callcenter.bodies.permissions import BodyPermission
 from callcenter.configuration.permissions import ConfigurationPermission
 from callcenter.consultants.permissions import ConsultantPermission
 from callcenter.demands import service
@@ -43,6 +44,7 @@ from tests.web.factories import (
     block_somebody,
     booked_follow_up,
     booked_talk,
+    contact_of_a_body,
     key_of_somebody,
     plan_for_somebody,
     reminder,
@@ -113,6 +115,16 @@ EXPECTED = {
     ("GET", "/calendar"): CalendarPermission.MANAGE_CALENDAR,
     ("GET", "/calendar/{year}"): CalendarPermission.MANAGE_CALENDAR,
     ("POST", "/calendar/{year}"): CalendarPermission.MANAGE_CALENDAR,
+    ("GET", "/bodies"): BodyPermission.VIEW_BODIES,
+    ("GET", "/bodies/{body_code}"): BodyPermission.VIEW_BODIES,
+    ("POST", "/bodies/{body_code}"): BodyPermission.EDIT_BODIES,
+    ("POST", "/bodies/{body_code}/contacts/{body_contact_id}/failure"): BodyPermission.VIEW_BODIES,
+    (
+        "POST",
+        "/bodies/{body_code}/contacts/{body_contact_id}/verified",
+    ): BodyPermission.VERIFY_CONTACTS,
+    ("GET", "/new-body"): BodyPermission.EDIT_BODIES,
+    ("POST", "/new-body"): BodyPermission.EDIT_BODIES,
     ("GET", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table/preview"): UserPermission.MANAGE_USERS,
@@ -480,6 +492,8 @@ async def filled_in(
         "block_id": str(await block_somebody(engine)),
         "demand_number": (await service.register(engine, OFFICER, demand_form())).number,
         "key_id": str(await key_of_somebody(engine)),
+        "body_code": "internal_affairs",
+        "body_contact_id": str(await contact_of_a_body(engine)),
     }
 
 

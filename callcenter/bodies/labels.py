@@ -1,0 +1,113 @@
+"""Labels of the directory for pages: kinds, methods, states, faults, places and hours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+from callcenter.appeals.rules.fields import Form
+from callcenter.bodies.rules.directory import (
+    Body,
+    BodyContact,
+    BodyKind,
+    ContactMethod,
+    ContactState,
+    DirectoryFault,
+)
+from callcenter.bodies.rules.opening_hours import ALWAYS, parse_hours
+from callcenter.platform.core.errors import N_
+from callcenter.platform.core.i18n import Translator
+
+BODY_KINDS = {
+    BodyKind.CENTRAL: N_("Central state body"),
+    BodyKind.LOCAL: N_("Local executive body"),
+    BodyKind.DEPARTMENT: N_("Department of another body"),
+    BodyKind.COMMISSIONER: N_("Commissioner for children's rights"),
+    BodyKind.ORGANIZATION: N_("Organization"),
+}
+METHODS = {
+    ContactMethod.TELEPHONE: N_("Telephone"),
+    ContactMethod.DUTY: N_("Duty number"),
+    ContactMethod.EMAIL: N_("E-mail"),
+    ContactMethod.WORKPLACE: N_("The body's own page here"),
+    ContactMethod.EOTINISH: N_("e-Otinish, by hand"),
+    ContactMethod.LETTER: N_("Letter to"),
+}
+STATES = {
+    ContactState.VERIFIED: N_("verified"),
+    ContactState.UNVERIFIED: N_("nobody has verified it"),
+    ContactState.STALE: N_("verified too long ago"),
+    ContactState.FAILED: N_("does not work"),
+}
+FAULTS = {
+    DirectoryFault.CODE: N_("A code has 2 to 40 small Latin letters, digits and underlines."),
+    DirectoryFault.KIND: N_("This is no kind of a body."),
+    DirectoryFault.PARENT: N_("The body above is none of the directory, or is below this one."),
+    DirectoryFault.PLACE: N_("This is no region, or no district of the region."),
+    DirectoryFault.DIRECTION: N_("This is no direction of the form."),
+    DirectoryFault.TOPIC: N_("This is no topic of the form."),
+    DirectoryFault.NAMES: N_("A name has a day, and texts in Kazakh, Russian and English."),
+    DirectoryFault.DAY: N_("A day is written as 2026-11-24."),
+    DirectoryFault.METHOD: N_("This is no way to reach a body."),
+    DirectoryFault.VALUE: N_("A contact is a whole telephone number or address."),
+    DirectoryFault.NO_REPLY: N_("Nobody reads a mailbox of this name."),
+    DirectoryFault.LANGUAGES: N_(
+        "The languages of a contact are Kazakh and Russian, by their codes."
+    ),
+    DirectoryFault.HOURS: N_("Hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30."),
+    DirectoryFault.TWICE: N_("It is there twice: a body by its code, or a contact."),
+}
+SPOKEN = {"kk": N_("Kazakh"), "ru": N_("Russian")}
+
+
+@dataclass(frozen=True)
+class BodyLabels:
+    """Labels of bodies in one language."""
+
+    words: Translator
+    form: Form
+    today: date
+
+    kinds: ClassVar[Mapping[BodyKind, str]] = BODY_KINDS
+    methods: ClassVar[Mapping[ContactMethod, str]] = METHODS
+    states: ClassVar[Mapping[ContactState, str]] = STATES
+
+    def name(self, body: Body) -> str:
+        """The name of a body today."""
+        return body.name_on(self.today).in_language(self.words.language)
+
+    def option(self, field: str, code: str) -> str:
+        """An answer of the form: a region, district, direction or topic."""
+        option = self.form.option(field, code)
+        if option is None:
+            return code
+        return {"kk": option.kk, "ru": option.ru}.get(self.words.language, option.en)
+
+    def place(self, body: Body) -> str:
+        """The place where a body is competent."""
+        if not body.region:
+            return self.words.plain(N_("The whole country"))
+        places = [self.option("region", body.region)]
+        return ", ".join(
+            places + ([self.option("district", body.district)] if body.district else [])
+        )
+
+    def languages(self, contact: BodyContact) -> str:
+        """The languages in which a contact answers."""
+        return ", ".join(self.words.plain(SPOKEN[each]) for each in contact.languages)
+
+    def hours(self, contact: BodyContact) -> str:
+        """Opening hours in words; empty when nobody has entered them."""
+        if contact.hours == ALWAYS:
+            return self.words.plain(N_("around the clock"))
+        day = self.words.weekday
+        return "; ".join(
+            "{} {}".format(
+                ", ".join(
+                    day(first) if first == last else f"{day(first)}–{day(last)}"
+                    for first, last in rule.spans
+                ),
+                ", ".join(f"{begin}–{end}" for begin, end in rule.times),
+            )
+            for rule in parse_hours(contact.hours)
+        )

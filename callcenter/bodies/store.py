@@ -1,0 +1,156 @@
+"""The directory of state bodies in PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.bodies.rules.directory import (
+    Body,
+    BodyContact,
+    BodyKind,
+    BodyName,
+    ContactMethod,
+    Directory,
+)
+from callcenter.bodies.tables import body, body_contact, body_name
+from callcenter.platform.core.errors import VersionConflict
+
+
+async def read_directory(connection: AsyncConnection) -> Directory:
+    """All bodies with names and contacts, those of the country first."""
+    names: dict[str, list[BodyName]] = {}
+    for row in await connection.execute(select(body_name).order_by(body_name.c.valid_from)):
+        name = BodyName(row.valid_from, row.kk, row.ru, row.en)
+        names.setdefault(row.body, []).append(name)
+    contacts: dict[str, list[BodyContact]] = {}
+    for row in await connection.execute(select(body_contact).order_by(body_contact.c.position)):
+        contacts.setdefault(row.body, []).append(_contact(row))
+    rows = await connection.execute(
+        select(body).order_by(body.c.region, body.c.district, body.c.code)
+    )
+    return Directory(
+        Body(
+            code=row.code,
+            kind=BodyKind(row.kind),
+            names=tuple(names[row.code]),
+            parent=row.parent,
+            region=row.region,
+            district=row.district,
+            directions=tuple(row.directions),
+            topics=tuple(row.topics),
+            contacts=tuple(contacts.get(row.code, ())),
+            ended_on=row.ended_on,
+            version=row.version,
+        )
+        for row in rows
+    )
+
+
+async def put(connection: AsyncConnection, new: Body, author: str) -> int:
+    """Store a body on top of its version; returns the next one.
+
+    Contacts stay as they are where nothing of them changed. Raises VersionConflict.
+    """
+    values = {
+        "kind": new.kind.value,
+        "parent": new.parent,
+        "region": new.region,
+        "district": new.district,
+        "directions": list(new.directions),
+        "topics": list(new.topics),
+        "ended_on": new.ended_on,
+        "version": new.version + 1,
+        "author": author,
+        "at": datetime.now(UTC),
+    }
+    statement = upsert(body).values(code=new.code, **values)
+    statement = (
+        statement.on_conflict_do_update(
+            index_elements=["code"], set_=values, where=body.c.version == new.version
+        )
+        if new.version
+        else statement.on_conflict_do_nothing()
+    )
+    stored = await connection.execute(statement.returning(body.c.version))
+    if stored.scalar_one_or_none() is None:
+        raise VersionConflict
+    await connection.execute(delete(body_name).where(body_name.c.body == new.code))
+    await connection.execute(
+        insert(body_name),
+        [
+            {"body": new.code, "valid_from": n.valid_from, "kk": n.kk, "ru": n.ru, "en": n.en}
+            for n in new.names
+        ],
+    )
+    await _put_contacts(connection, new)
+    return new.version + 1
+
+
+async def _put_contacts(connection: AsyncConnection, new: Body) -> None:
+    rows = await connection.execute(select(body_contact).where(body_contact.c.body == new.code))
+    before = {contact.content: contact for contact in map(_contact, rows)}
+    stay = {contact.content for contact in new.contacts}
+    gone = [contact.id for content, contact in before.items() if content not in stay]
+    await connection.execute(delete(body_contact).where(body_contact.c.id.in_(gone)))
+    for position, contact in enumerate(new.contacts):
+        if (old := before.get(contact.content)) is not None:
+            await connection.execute(
+                update(body_contact).where(body_contact.c.id == old.id).values(position=position)
+            )
+            continue
+        method, value, languages, hours, source = contact.content
+        await connection.execute(
+            insert(body_contact).values(
+                id=uuid4(),
+                body=new.code,
+                position=position,
+                method=method.value,
+                value=value,
+                languages=list(languages),
+                hours=hours,
+                source=source,
+            )
+        )
+
+
+async def mark_verified(
+    connection: AsyncConnection, code: str, contact_id: UUID, author: str
+) -> bool:
+    """Note that a contact was tried and works; False when there is no such contact."""
+    values = {"verified_at": datetime.now(UTC), "verified_by": author}
+    return await _mark(connection, code, contact_id, failed_at=None, failure=None, **values)
+
+
+async def mark_failed(
+    connection: AsyncConnection, code: str, contact_id: UUID, failure: str
+) -> bool:
+    """Note that a contact does not work; False when there is no such contact."""
+    return await _mark(connection, code, contact_id, failed_at=datetime.now(UTC), failure=failure)
+
+
+async def _mark(connection: AsyncConnection, code: str, contact_id: UUID, **values: object) -> bool:
+    marked = await connection.execute(
+        update(body_contact)
+        .where(body_contact.c.id == contact_id, body_contact.c.body == code)
+        .values(values)
+    )
+    return marked.rowcount > 0
+
+
+def _contact(row: Row[Any]) -> BodyContact:
+    return BodyContact(
+        method=ContactMethod(row.method),
+        value=row.value,
+        languages=tuple(row.languages),
+        hours=row.hours,
+        source=row.source,
+        id=row.id,
+        verified_at=row.verified_at,
+        verified_by=row.verified_by,
+        failed_at=row.failed_at,
+        failure=row.failure,
+    )
