@@ -13,3 +13,7 @@ class BodyAction(Action):
     CONTACT_VERIFIED = "web:body:contact_verified", N_("Contact of a state body verified")
     #: detail: contact (its id), failure
     CONTACT_FAILED = "web:body:contact_failed", N_("Contact of a state body does not work")
+    #: subject: bodies; detail: format, bodies (how many)
+    DIRECTORY_EXPORTED = "web:bodies:exported", N_("Directory of state bodies exported")
+    #: subject: bodies; detail: added, changed; beside an entry for each body
+    DIRECTORY_IMPORTED = "web:bodies:imported", N_("Directory of state bodies imported")

@@ -53,4 +53,16 @@ GUIDES = (
         ),
         troubles=(GuideLine(N_("The code stays for ever: files and links name the body by it.")),),
     ),
+    Guide(
+        "bodies/file.html",
+        N_("Here you take the directory as a file, and bring it back changed."),
+        steps=(
+            GuideLine(N_("Export first, and change the rows that are to be changed.")),
+            GuideLine(N_("Look at what would change before you store it.")),
+        ),
+        troubles=(
+            GuideLine(N_("A row that is wrong is named, and nothing is stored.")),
+            GuideLine(N_("A changed contact has to be verified anew: a file vouches for nothing.")),
+        ),
+    ),
 )

@@ -14,6 +14,7 @@ from callcenter.bodies.rules.directory import (
     ContactState,
     DirectoryFault,
 )
+from callcenter.bodies.rules.directory_table import FileFault
 from callcenter.bodies.rules.opening_hours import ALWAYS, parse_hours
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.i18n import Translator
@@ -56,6 +57,24 @@ FAULTS = {
     ),
     DirectoryFault.HOURS: N_("Hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30."),
     DirectoryFault.TWICE: N_("It is there twice: a body by its code, or a contact."),
+}
+FILE_FAULTS = {
+    FileFault.EMPTY: N_("There is no body below the first row."),
+    FileFault.COLUMNS: N_("The first row has to name the columns, as below, each once."),
+    FileFault.LONG: N_("One file has 5000 rows at most."),
+    FileFault.FORMAT: N_("This is neither XLSX nor CSV in UTF-8."),
+}
+#: What a file may change of a body.
+BODY_FIELDS = {
+    "kind": N_("Kind"),
+    "parent": N_("The body above it"),
+    "region": N_("Region"),
+    "district": N_("District"),
+    "directions": N_("Directions"),
+    "topics": N_("Topics"),
+    "names": N_("Names"),
+    "ended_on": N_("Does not exist from this day on"),
+    "contact": N_("Contacts"),
 }
 SPOKEN = {"kk": N_("Kazakh"), "ru": N_("Russian")}
 

@@ -1,5 +1,8 @@
-"""Actions on the directory: entering bodies, verifying contacts, reporting failed ones."""
+"""Actions on the directory: entering bodies, verifying contacts, files of all of it."""
 
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -7,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals.form.store import read_form
 from callcenter.bodies import store
 from callcenter.bodies.actions import BodyAction
+from callcenter.bodies.directory_files import FileFormat, write
 from callcenter.bodies.rules.directory import Body, DirectoryFault, WrongBody, check_body
-from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.bodies.rules.directory_table import DirectoryUpdate, Row, read_update, table_of
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, VersionConflict
+from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import unit_of_work
 
@@ -67,3 +73,39 @@ async def report_failure(
             raise NotFound(NO_CONTACT)
         detail = {"contact": str(contact_id), "failure": said}
         await audit_action(connection, actor, BodyAction.CONTACT_FAILED, f"body:{code}", {**detail})
+
+
+async def preview_update(engine: AsyncEngine, rows: Sequence[Row]) -> DirectoryUpdate:
+    """Changes that the rows of a file would make; nothing is stored. Raises UnreadableFile."""
+    async with unit_of_work(engine) as connection:
+        directory = await store.read_directory(connection)
+        return read_update(rows, directory, await read_form(connection))
+
+
+async def apply_update(
+    engine: AsyncEngine, actor: Actor, rows: Sequence[Row], digest: str
+) -> DirectoryUpdate:
+    """Store what the rows of a file change, exactly as it was previewed, or nothing.
+
+    Raises UnreadableFile; VersionConflict when it would change something else by now.
+    """
+    async with unit_of_work(engine) as connection:
+        directory = await store.read_directory(connection)
+        update = read_update(rows, directory, await read_form(connection))
+        if update.wrong or update.digest != digest:
+            raise VersionConflict
+        for change in update.changes:
+            await _put(connection, actor, change.body)
+        added = sum(change.is_new for change in update.changes)
+        detail: dict[str, int] = {"added": added, "changed": len(update.changes) - added}
+        await audit_action(connection, actor, BodyAction.DIRECTORY_IMPORTED, "bodies", {**detail})
+    return update
+
+
+async def export_directory(engine: AsyncEngine, actor: Actor, form: FileFormat) -> bytes:
+    """The whole directory as a file, with an audit entry."""
+    async with unit_of_work(engine) as connection:
+        bodies = (await store.read_directory(connection)).bodies.values()
+        detail: dict[str, str | int] = {"format": form.value, "bodies": len(bodies)}
+        await audit_action(connection, actor, BodyAction.DIRECTORY_EXPORTED, "bodies", {**detail})
+    return await asyncio.to_thread(write, table_of(bodies, datetime.now(ZONE).date()), form)

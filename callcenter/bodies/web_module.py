@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from callcenter.bodies import pages
+from callcenter.bodies import file_pages, pages
 from callcenter.bodies.guides import GUIDES
 from callcenter.bodies.permissions import BodyPermission
 from callcenter.platform.core.errors import N_
@@ -14,6 +14,7 @@ WEB_MODULE = WebModule(
         pages.router,
         pages.verifying,
         pages.editing,
+        file_pages.router,
     ),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,

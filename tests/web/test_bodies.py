@@ -199,3 +199,4 @@ async def test_the_list_has_the_names_of_the_readers_language(enter: Enter, lang
         page = (await consultant.get("/bodies")).text
     assert [each for each, name in names.items() if name in page] == [language]
     assert "/new-body" not in page
+    assert "/bodies-file" not in page
