@@ -65,4 +65,20 @@ GUIDES = (
             GuideLine(N_("A changed contact has to be verified anew: a file vouches for nothing.")),
         ),
     ),
+    Guide(
+        "bodies/competence.html",
+        N_("Which body is competent for a topic or direction at a place, and what is not covered."),
+        steps=(
+            GuideLine(N_("Choose a topic or a direction, and the place.")),
+            GuideLine(
+                N_("Fill the holes: enter contacts, and verify them."),
+                BodyPermission.VERIFY_CONTACTS,
+            ),
+        ),
+        troubles=(
+            GuideLine(
+                N_("A body without a contact that works is passed over: the page says which.")
+            ),
+        ),
+    ),
 )

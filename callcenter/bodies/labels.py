@@ -6,6 +6,7 @@ from datetime import date
 from typing import ClassVar
 
 from callcenter.appeals.rules.fields import Form
+from callcenter.bodies.rules.competence import Competence, Coverage, Place, Subject
 from callcenter.bodies.rules.directory import (
     Body,
     BodyContact,
@@ -76,6 +77,27 @@ BODY_FIELDS = {
     "ended_on": N_("Does not exist from this day on"),
     "contact": N_("Contacts"),
 }
+COVERAGE = {
+    Coverage.COVERED: N_("has a verified contact"),
+    Coverage.UNVERIFIED: N_("has contacts that are to be verified"),
+    Coverage.FALLEN: N_("has no contact that works: it falls to another body"),
+    Coverage.NO_CONTACT: N_("has no contact that works, nor has the body above"),
+    Coverage.NOBODY: N_("no body is competent"),
+}
+#: How a cell of the table shows it.
+SIGNS = {
+    Coverage.COVERED: "✓",
+    Coverage.UNVERIFIED: "?",
+    Coverage.FALLEN: "↑",
+    Coverage.NO_CONTACT: "✗",
+    Coverage.NOBODY: "∅",
+}
+SUBJECTS = {Subject.TOPIC: N_("Topic"), Subject.DIRECTION: N_("Direction")}
+REASONS = {
+    Place.DISTRICT: N_("competent in the district"),
+    Place.REGION: N_("competent in the region"),
+    Place.COUNTRY: N_("competent in the whole country"),
+}
 SPOKEN = {"kk": N_("Kazakh"), "ru": N_("Russian")}
 
 
@@ -90,6 +112,9 @@ class BodyLabels:
     kinds: ClassVar[Mapping[BodyKind, str]] = BODY_KINDS
     methods: ClassVar[Mapping[ContactMethod, str]] = METHODS
     states: ClassVar[Mapping[ContactState, str]] = STATES
+    coverage: ClassVar[Mapping[Coverage, str]] = COVERAGE
+    signs: ClassVar[Mapping[Coverage, str]] = SIGNS
+    reasons: ClassVar[Mapping[Place, str]] = REASONS
 
     def name(self, body: Body) -> str:
         """The name of a body today."""
@@ -101,6 +126,14 @@ class BodyLabels:
         if option is None:
             return code
         return {"kk": option.kk, "ru": option.ru}.get(self.words.language, option.en)
+
+    def subject(self, competence: Competence) -> str:
+        """The topic or direction that is asked for, and the wider one that decided, if any."""
+        matter = competence.matter
+        name = self.option(matter.subject.value, matter.code)
+        if competence.code not in ("", matter.code):
+            name = f"{name} → {self.option(matter.subject.value, competence.code)}"
+        return f"{self.words.plain(SUBJECTS[matter.subject])}: {name}"
 
     def place(self, body: Body) -> str:
         """The place where a body is competent."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from callcenter.bodies import file_pages, pages
+from callcenter.bodies import competence_pages, file_pages, pages
 from callcenter.bodies.guides import GUIDES
 from callcenter.bodies.permissions import BodyPermission
 from callcenter.platform.core.errors import N_
@@ -15,6 +15,7 @@ WEB_MODULE = WebModule(
         pages.verifying,
         pages.editing,
         file_pages.router,
+        competence_pages.router,
     ),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,
@@ -24,6 +25,7 @@ WEB_MODULE = WebModule(
             "/bodies",
             N_("State bodies"),
             BodyPermission.VIEW_BODIES,
+            beside="/competence",
             more=True,
         ),
     ),

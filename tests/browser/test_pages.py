@@ -89,6 +89,7 @@ MORE = (
     ("/work?list=overdue", Role.HEAD),
     ("/work?list=drafts", Role.CONSULTANT),
     ("/bodies/child_rights_71", Role.CONSULTANT),  # without a contact
+    ("/competence?f.topics=bullying&f.topics=violence&f.region=710000000", Role.CONSULTANT),
 )
 
 

@@ -129,6 +129,7 @@ EXPECTED = {
     ("POST", "/bodies-file"): BodyPermission.EDIT_BODIES,
     ("POST", "/bodies-file/preview"): BodyPermission.EDIT_BODIES,
     ("POST", "/bodies-file/export"): BodyPermission.EDIT_BODIES,
+    ("GET", "/competence"): BodyPermission.VIEW_BODIES,
     ("GET", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table/preview"): UserPermission.MANAGE_USERS,

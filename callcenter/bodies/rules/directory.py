@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from uuid import UUID
 
 from callcenter.appeals.rules.fields import Form
@@ -157,6 +158,10 @@ class Body:
         """The contacts that have not failed."""
         return tuple(each for each in self.contacts if each.state(now) is not ContactState.FAILED)
 
+    def public(self, now: datetime) -> tuple[BodyContact, ...]:
+        """The contacts that callers are given: public ones that have not failed."""
+        return tuple(each for each in self.usable(now) if each.method in PUBLIC)
+
     def needs_verification(self, now: datetime) -> bool:
         """Whether a contact of it is unverified, stale or failed."""
         return any(each.state(now) is not ContactState.VERIFIED for each in self.contacts)
@@ -167,6 +172,14 @@ class Directory:
 
     def __init__(self, bodies: Iterable[Body]) -> None:
         self.bodies = {body.code: body for body in bodies}
+
+    @cached_property
+    def by_place(self) -> dict[tuple[str, str], list[Body]]:
+        """Bodies by region and district, both empty for the country."""
+        found: dict[tuple[str, str], list[Body]] = {}
+        for body in self.bodies.values():
+            found.setdefault((body.region, body.district), []).append(body)
+        return found
 
     def parents(self, body: Body) -> Iterator[Body]:
         """The bodies above one, the nearest first."""
