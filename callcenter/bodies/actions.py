@@ -17,3 +17,5 @@ class BodyAction(Action):
     DIRECTORY_EXPORTED = "web:bodies:exported", N_("Directory of state bodies exported")
     #: subject: bodies; detail: added, changed; beside an entry for each body
     DIRECTORY_IMPORTED = "web:bodies:imported", N_("Directory of state bodies imported")
+    #: to the caller (R16); subject: the appeal's number; detail: body, contact (its id)
+    CALLER_REFERRED = "web:appeal:referred", N_("State body named to the caller")

@@ -68,4 +68,5 @@ async def competence(
         table=table,
         holes=list_holes(table),
         topics=topics_without_body(view.directory, view.form, view.at),
+        reading=None,
     )

@@ -163,3 +163,10 @@ class BodyLabels:
             )
             for rule in parse_hours(contact.hours)
         )
+
+    def spoken_text(self, body: Body, contact: BodyContact | None) -> str:
+        """Text to read out to a caller: the body and, where there is one, its contact."""
+        if contact is None:
+            return self.name(body)
+        hours = self.hours(contact)
+        return f"{self.name(body)}: {contact.value}{f' ({hours})' if hours else ''}"

@@ -1,8 +1,12 @@
 """The room of state bodies: what it registers."""
 
+from callcenter.appeals.extensions import AppealSection, MovesWithAppeal, TimelineSource
+from callcenter.appeals.permissions import AppealPermission
+from callcenter.bodies import referrals, store
 from callcenter.bodies.actions import BodyAction
 from callcenter.bodies.permissions import BodyPermission
-from callcenter.bodies.tables import body, body_contact, body_name
+from callcenter.bodies.tables import body, body_contact, body_name, body_referral
+from callcenter.platform.core.errors import N_
 from callcenter.platform.core.personal_data import Permanent, PersonalData
 from callcenter.platform.core.registry import Room
 from callcenter.platform.storage.table_rights import TableRights
@@ -13,6 +17,15 @@ ROOM = Room(
     offers=(
         *BodyPermission,
         *BodyAction,
+        AppealSection(
+            N_("Who is competent"),
+            "bodies/section.html",
+            BodyPermission.VIEW_BODIES,
+            referrals.read_section,
+            anchor="bodies",
+        ),
+        TimelineSource(AppealPermission.VIEW_APPEALS, referrals.read_timeline),
+        MovesWithAppeal(joined=store.move_referrals),
         PersonalData(
             body_contact,
             ("value",),
@@ -21,5 +34,6 @@ ROOM = Room(
         TableRights(body, web="siu"),
         TableRights(body_name, web="sid"),
         TableRights(body_contact, web="siud"),
+        TableRights(body_referral, web="siu"),
     ),
 )

@@ -1,5 +1,7 @@
 """The directory of state bodies in PostgreSQL."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,8 +18,18 @@ from callcenter.bodies.rules.directory import (
     ContactMethod,
     Directory,
 )
-from callcenter.bodies.tables import body, body_contact, body_name
+from callcenter.bodies.tables import body, body_contact, body_name, body_referral
 from callcenter.platform.core.errors import VersionConflict
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """A body that a caller was referred to, as it was said."""
+
+    body: str
+    said: str
+    author: str
+    at: datetime
 
 
 async def read_directory(connection: AsyncConnection) -> Directory:
@@ -139,6 +151,37 @@ async def _mark(connection: AsyncConnection, code: str, contact_id: UUID, **valu
         .values(values)
     )
     return marked.rowcount > 0
+
+
+async def insert_referral(connection: AsyncConnection, appeal_id: UUID, new: Referral) -> None:
+    """Insert a body that the caller was referred to."""
+    await connection.execute(
+        insert(body_referral).values(
+            id=uuid4(),
+            appeal_id=appeal_id,
+            body=new.body,
+            said=new.said,
+            author=new.author,
+            at=new.at,
+        )
+    )
+
+
+async def list_referrals(connection: AsyncConnection, appeal_id: UUID) -> Sequence[Referral]:
+    """Bodies that the caller of an appeal was referred to, the latest first."""
+    rows = await connection.execute(
+        select(body_referral)
+        .where(body_referral.c.appeal_id == appeal_id)
+        .order_by(body_referral.c.at.desc())
+    )
+    return [Referral(row.body, row.said, row.author, row.at) for row in rows]
+
+
+async def move_referrals(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
+    """Move the referrals of an appeal to the one that it goes on in."""
+    await connection.execute(
+        update(body_referral).where(body_referral.c.appeal_id == appeal_id).values(appeal_id=into)
+    )
 
 
 def _contact(row: Row[Any]) -> BodyContact:

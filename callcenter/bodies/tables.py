@@ -1,4 +1,4 @@
-"""Tables of the directory of state bodies."""
+"""Tables of the directory of state bodies, and of referrals to them."""
 
 from sqlalchemy import (
     CheckConstraint,
@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from callcenter.appeals.calls.tables import appeal
 from callcenter.platform.storage.metadata import metadata
 
 body = Table(
@@ -63,4 +64,16 @@ body_contact = Table(
     CheckConstraint("(verified_at IS NULL) = (verified_by IS NULL)", name="verified"),
     CheckConstraint("(failed_at IS NULL) = (failure IS NULL)", name="failed"),
     Index("ix_body_contact_body", "body", "position"),
+)
+
+body_referral = Table(
+    "body_referral",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("appeal_id", Uuid, ForeignKey(appeal.c.id), nullable=False),
+    Column("body", Text, ForeignKey("body.code"), nullable=False),
+    Column("said", Text, nullable=False, comment="as it was read out: body, hours, contact"),
+    Column("author", Text, nullable=False, comment="user:NAME"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_body_referral_appeal_id", "appeal_id", "at"),
 )

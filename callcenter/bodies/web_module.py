@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from callcenter.bodies import competence_pages, file_pages, pages
+from callcenter.bodies import competence_pages, file_pages, pages, referral_pages
 from callcenter.bodies.guides import GUIDES
 from callcenter.bodies.permissions import BodyPermission
 from callcenter.platform.core.errors import N_
@@ -16,6 +16,8 @@ WEB_MODULE = WebModule(
         pages.editing,
         file_pages.router,
         competence_pages.router,
+        referral_pages.router,
+        referral_pages.referring,
     ),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,

@@ -48,6 +48,7 @@ PARTS = {
     "/answers/{code}",
     "/appeals/{number}/panel",
     "/appeals/{number}/psychological-notes",
+    "/competence/answers",
     "/guides/{room}/{page_name}",
     "/workspace/colleagues",
     "/workspace/day",

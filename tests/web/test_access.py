@@ -130,6 +130,8 @@ EXPECTED = {
     ("POST", "/bodies-file/preview"): BodyPermission.EDIT_BODIES,
     ("POST", "/bodies-file/export"): BodyPermission.EDIT_BODIES,
     ("GET", "/competence"): BodyPermission.VIEW_BODIES,
+    ("GET", "/competence/answers"): BodyPermission.VIEW_BODIES,
+    ("POST", "/appeals/{number}/referrals"): AppealPermission.EDIT_APPEALS,
     ("GET", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table/preview"): UserPermission.MANAGE_USERS,
