@@ -5,11 +5,11 @@ import io
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-import python_calamine
 import xlsxwriter
 
 from callcenter.appeals.search.export import escape_formula
-from callcenter.bodies.rules.directory_table import FileFault, Row, UnreadableFile, text_of
+from callcenter.bodies.rules.directory_table import FileFault, Row, UnreadableFile
+from callcenter.bodies.spreadsheet import read_spreadsheet
 
 _ARCHIVE = b"PK"  # with which an XLSX begins
 
@@ -34,17 +34,12 @@ def write_csv(rows: Iterable[Row]) -> str:
 
 
 def read(content: bytes) -> list[Row]:
-    """The rows of a file. Raises UnreadableFile."""
-    if content.startswith(_ARCHIVE):
-        try:
-            book = python_calamine.load_workbook(io.BytesIO(content))
-            sheet = book.get_sheet_by_index(0).to_python(skip_empty_area=False)
-        except (OSError, ValueError, python_calamine.CalamineError) as exc:
-            raise UnreadableFile(FileFault.FORMAT) from exc
-        return [[text_of(cell) for cell in row] for row in sheet]
+    """The rows of a file. Raises UnreadableFile. Blocks."""
     try:
+        if content.startswith(_ARCHIVE):
+            return [*read_spreadsheet(content)]
         return read_csv(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as exc:
+    except ValueError as exc:
         raise UnreadableFile(FileFault.FORMAT) from exc
 
 

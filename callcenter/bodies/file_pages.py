@@ -1,5 +1,6 @@
 """Pages to export the directory, and to import it after a look at what would change."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -12,7 +13,13 @@ from callcenter.bodies import directory_files, service
 from callcenter.bodies.directory_files import FileFormat
 from callcenter.bodies.labels import BODY_FIELDS, FAULTS, FILE_FAULTS
 from callcenter.bodies.permissions import BodyPermission
-from callcenter.bodies.rules.directory_table import COLUMNS, NEEDED, DirectoryUpdate, UnreadableFile
+from callcenter.bodies.rules.directory_table import (
+    COLUMNS,
+    NEEDED,
+    DirectoryUpdate,
+    FileFault,
+    UnreadableFile,
+)
 from callcenter.platform.core.errors import N_, InvalidRequest, VersionConflict
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.web.authorization import requires
@@ -23,6 +30,7 @@ from callcenter.platform.web.page_actions import SEE_OTHER
 from callcenter.platform.web.templating import page
 
 FILE_SIZE_LIMIT = 4 * 1024**2  # bytes of a form with a file
+TABLE_LIMIT = 400_000  # characters of the rows as they are previewed
 MEDIA_TYPES = {
     FileFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     FileFormat.CSV: "text/csv; charset=utf-8",
@@ -31,7 +39,7 @@ CHANGED_SINCE = N_("Nothing was stored: the directory has changed since. Look at
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(BodyPermission.EDIT_BODIES)])
 
-TableText = Annotated[str, Form(alias="table", max_length=400_000, pattern=NO_NUL)]
+TableText = Annotated[str, Form(alias="table", max_length=TABLE_LIMIT, pattern=NO_NUL)]
 
 
 @router.get("/bodies-file")
@@ -61,7 +69,10 @@ async def preview(
     """Show what the file, or the pasted rows, would change; nothing is stored."""
     try:
         if file and not isinstance(file, str) and (content := await file.read()):
-            table = directory_files.write_csv(directory_files.read(content))
+            rows = await asyncio.to_thread(directory_files.read, content)
+            if len(written := directory_files.write_csv(rows)) > TABLE_LIMIT:
+                raise UnreadableFile(FileFault.LONG)
+            table = written
         update = await service.preview_update(site.engine, directory_files.read_csv(table))
     except UnreadableFile as refusal:
         return _page(request, table=table, refusal=refusal)

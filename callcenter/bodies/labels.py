@@ -62,7 +62,7 @@ FAULTS = {
 FILE_FAULTS = {
     FileFault.EMPTY: N_("There is no body below the first row."),
     FileFault.COLUMNS: N_("The first row has to name the columns, as below, each once."),
-    FileFault.LONG: N_("One file has 5000 rows at most."),
+    FileFault.LONG: N_("One file has 5000 rows and 400 000 letters at most."),
     FileFault.FORMAT: N_("This is neither XLSX nor CSV in UTF-8."),
 }
 #: What a file may change of a body.

@@ -17,7 +17,8 @@ from callcenter.bodies.rules.directory import (
     Directory,
     DirectoryFault,
 )
-from callcenter.bodies.rules.directory_table import read_update, table_of, text_of
+from callcenter.bodies.rules.directory_table import read_update, table_of
+from callcenter.bodies.spreadsheet import text_of
 from tests.rules.test_bodies import FORM, NAME, NUMBER, TODAY, VERIFIED, body
 
 words = st.text("абвқ ә-", min_size=1, max_size=12).map(str.strip).filter(bool)

@@ -53,12 +53,14 @@ def sheet_of(content: bytes, form: str) -> list[list[Any]]:
     return python_calamine.load_workbook(io.BytesIO(content)).get_sheet_by_index(0).to_python()
 
 
-def xlsx(table: list[list[object]]) -> bytes:
+def xlsx(table: list[list[object]], far: tuple[int, int] | None = None) -> bytes:
     file = io.BytesIO()
     book = xlsxwriter.Workbook(file)
     sheet = book.add_worksheet()
     for number, row in enumerate(table):
         sheet.write_row(number, 0, row)
+    if far is not None:
+        sheet.write(*far, "far")
     book.close()
     return file.getvalue()
 
@@ -161,7 +163,10 @@ async def test_one_wrong_row_stores_nothing_and_is_named(
         (b"code,kind\nx,y", "has to name the columns"),
         (b"PK\x03\x04 broken", "neither XLSX nor CSV"),
         ("код".encode("cp1251"), "neither XLSX nor CSV"),
+        (xlsx([["code"]], (1_048_575, 16_383)), "neither XLSX nor CSV"),
+        (b"code," + b"x," * 200_000, "400 000 letters"),
     ],
+    ids=["empty", "columns", "archive", "letters", "cells far from each other", "long"],
 )
 async def test_what_is_no_directory_is_refused(
     head: httpx.AsyncClient, content: bytes, words: str

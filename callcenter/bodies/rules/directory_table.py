@@ -6,7 +6,7 @@ A file has whole bodies: a contact that it lacks is removed, a body that it lack
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 
 from callcenter.appeals.rules.fields import Form
@@ -239,12 +239,3 @@ def _fields(body: Body | None) -> dict[str, str]:
         "names": format_names(body.names),
         "ended_on": body.ended_on.isoformat() if body.ended_on else "",
     }
-
-
-def text_of(cell: object) -> str:
-    """A cell as text: a spreadsheet may have made a number or a day of it."""
-    if isinstance(cell, datetime):
-        return cell.date().isoformat()
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return "" if cell is None else str(cell)
