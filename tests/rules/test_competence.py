@@ -92,11 +92,19 @@ def test_a_commissioner_is_named_beside_and_never_instead() -> None:
         region="north",
         kind=BodyKind.COMMISSIONER,
     )
-    assert competence(commissioner, code="children").coverage is Coverage.NOBODY
+    alone = competence(commissioner, code="children")
+    assert (alone.coverage, codes(alone.commissioners)) == (Coverage.NOBODY, ["commissioner"])
     ministry = body("ministry", NUMBER, directions=("children",))
     found = competence(commissioner, ministry, code="children")
     assert (codes(found.bodies), codes(found.commissioners)) == (["ministry"], ["commissioner"])
     assert found.coverage is Coverage.UNVERIFIED
+
+
+def test_a_commissioner_for_a_topic_is_named_beside_its_parts() -> None:
+    police = body("police", VERIFIED, topics=("beating",))
+    advising = body("advising", VERIFIED, topics=("violence",), kind=BodyKind.COMMISSIONER)
+    found = competence(police, advising, code="beating")
+    assert (codes(found.bodies), codes(found.commissioners)) == (["police"], ["advising"])
 
 
 def test_every_cell_is_covered_or_on_the_list_of_holes() -> None:

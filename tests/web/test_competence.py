@@ -55,3 +55,12 @@ async def test_the_page_says_where_a_hole_falls_to(head: httpx.AsyncClient, ente
     assert "Children's Rights Department, Astana : competent in the region" in page
     assert "Without a contact that works: Children's Rights Department, Astana." in page
     assert "So it falls to the next body: Akimat, Astana Telephone: 109" in page
+
+
+async def test_who_is_passed_over_beside_another_is_named(head: httpx.AsyncClient) -> None:
+    head.headers["accept-language"] = "en"
+    names = "2026-11-24 | Ғылым | Наука | Science"
+    science = {"kind": "central", "direction": ["children"], "names": names, "version": "1"}
+    await send(head, "/bodies/higher_education", **science, contacts="telephone | 109")
+    page = visible((await head.get("/competence", params={"f.direction": "children"})).text)
+    assert "Without a contact that works: Ministry of Enlightenment. Science Telephone: 109" in page

@@ -80,17 +80,20 @@ class Hole:
 
 def find_competence(directory: Directory, form: Form, matter: Matter, now: datetime) -> Competence:
     """The bodies that are competent for a matter today."""
-    for code in _codes(form, matter):
-        places = list(_places(directory, matter, code, now))
-        commissioners = [body for _, found in places for body in found if _advises(body)]
+    found = {code: list(_places(directory, matter, code, now)) for code in _codes(form, matter)}
+    advising = [
+        body for places in found.values() for _, there in places for body in there if _advises(body)
+    ]
+    commissioners = tuple(dict.fromkeys(advising))
+    for code, places in found.items():
         competent = [
             (place, bodies)
-            for place, found in places
-            if (bodies := [body for body in found if not _advises(body)])
+            for place, there in places
+            if (bodies := [body for body in there if not _advises(body)])
         ]
         if competent:
             return _resolve(directory, matter, code, competent, commissioners, now)
-    return Competence(matter, Coverage.NOBODY)
+    return Competence(matter, Coverage.NOBODY, commissioners=commissioners)
 
 
 def matters_of(
@@ -187,7 +190,7 @@ def _resolve(
     matter: Matter,
     code: str,
     competent: Sequence[tuple[Place, list[Body]]],
-    commissioners: Sequence[Body],
+    commissioners: tuple[Body, ...],
     now: datetime,
 ) -> Competence:
     place, bodies = competent[0]
@@ -207,7 +210,7 @@ def _resolve(
         tuple(bodies),
         tuple(passed.values()),
         tuple(named),
-        tuple(commissioners),
+        commissioners,
     )
 
 
