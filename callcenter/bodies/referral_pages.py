@@ -30,7 +30,7 @@ referring = APIRouter(
 class AppealMatterForm(MatterForm):
     """The matter of an appeal, or words to find a body by, and in which language to answer."""
 
-    number: Annotated[str, Field(max_length=20)]
+    number: Annotated[str, Field(max_length=20, pattern="^[0-9]+$")]
     language: Annotated[str, Field(max_length=2)] = ""
     q: Annotated[str, Field(max_length=200)] = ""
 

@@ -78,6 +78,11 @@ async def test_a_kazakh_caller_hears_the_kazakh_name_without_a_contact(
     assert await rows(engine, "SELECT said FROM body_referral") == [("Көлік министрлігі",)]
 
 
+async def test_no_link_has_the_panel_send_elsewhere(head: httpx.AsyncClient) -> None:
+    query = {"number": "../users?", "f.topics": "violence"}
+    assert (await head.get("/competence/answers", params=query)).status_code in (400, 422)
+
+
 async def test_a_body_is_found_by_typing(head: httpx.AsyncClient, call: Call) -> None:
     head.headers["accept-language"] = "en"
     found = await answers(head, call.number, q="внутренних", topics="bullying", region=ASTANA)
