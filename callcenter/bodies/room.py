@@ -7,7 +7,7 @@ from callcenter.bodies.actions import BodyAction
 from callcenter.bodies.permissions import BodyPermission
 from callcenter.bodies.tables import body, body_contact, body_name, body_referral
 from callcenter.platform.core.errors import N_
-from callcenter.platform.core.personal_data import Permanent, PersonalData
+from callcenter.platform.core.personal_data import Erasure, Permanent, PersonalData
 from callcenter.platform.core.registry import Room
 from callcenter.platform.storage.table_rights import TableRights
 
@@ -28,8 +28,14 @@ ROOM = Room(
         MovesWithAppeal(joined=store.move_referrals),
         PersonalData(
             body_contact,
-            ("value",),
-            Permanent("a number by which an official is reached in office, until it is changed"),
+            ("value", "failure"),  # a commissioner's may be the own number of a person
+            Erasure(
+                "when who edits the directory takes the contact out of it",
+                "callcenter.bodies.service:save_body",
+            ),
+        ),
+        PersonalData(
+            body_referral, ("said",), Permanent("the proof of what a caller was told (R16)")
         ),
         TableRights(body, web="siu"),
         TableRights(body_name, web="sid"),
