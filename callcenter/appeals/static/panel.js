@@ -1,6 +1,7 @@
 // The panel of an appeal, wherever a page puts it: what is typed is kept unsaved every few seconds,
 // and what is open or being typed stays so when the server sends the panel anew.
 const PANEL = "appeal-panel";
+const OF_RECORD = `#${PANEL} :is([data-draft], [data-discard], #disposition)`;
 const AFTER = 1500; // milliseconds without a key after which what is typed is kept
 const AGAIN = 5000; // milliseconds before the next try
 let waits = null; // the timer of what is not kept yet
@@ -85,15 +86,18 @@ function keepNow() {
 document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 document.addEventListener("appeal-closes", keepNow); // the page that shows it takes it away
 document.addEventListener("submit", ({ target }) => {
-  if (target.matches(`#${PANEL} :is([data-draft], [data-discard], #disposition)`)) {
+  if (target.matches(OF_RECORD)) {
     clearTimeout(waits);
     waits = null; // or it would be kept once more as the page goes
   }
 });
 
-// A draft that is on its way would come after the record, and stand beside it as unsaved.
+// A draft that is on its way would come after the record, and stand beside it as unsaved. What puts
+// the panel anew without the record gets it with what was typed.
 document.addEventListener("htmx:confirm", (event) => {
-  if (!keeping || !event.target.closest(`#${PANEL}`)) return;
+  if (!event.target.closest(`#${PANEL}`)) return;
+  if (event.detail.target.id === PANEL && !event.target.closest(OF_RECORD)) keepNow();
+  if (!keeping) return;
   event.preventDefault();
   keeping.finally(() => event.detail.issueRequest(true));
 });
