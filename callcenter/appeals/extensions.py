@@ -74,7 +74,8 @@ class AppealSection:
     is not shown. A refusal at its `anchor` (`web.record_actions`) is its `fault`, an edit conflict
     its `conflict`. Its forms are sent by htmx (`sends` of appeals/sends.html). A `summary`, a
     template too, stands above the form: what of it nobody may overlook. One that only some appeals
-    have takes no digit (`has_digit`), so that those of the others stay the same.
+    have takes no digit (`has_digit`), so that those of the others stay the same. In the
+    consultant's workspace a fold that `helps` during a call stands open in the column of help.
     """
 
     title: str
@@ -84,6 +85,7 @@ class AppealSection:
     anchor: str | None = None
     summary: str | None = None
     has_digit: bool = True
+    helps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ ROOM = Room(
             BodyPermission.VIEW_BODIES,
             referrals.read_section,
             anchor="bodies",
+            helps=True,
         ),
         TimelineSource(AppealPermission.VIEW_APPEALS, referrals.read_timeline),
         MovesWithAppeal(joined=store.move_referrals),

@@ -1,6 +1,7 @@
 // The panel of an appeal, wherever a page puts it: what is typed is kept unsaved every few seconds,
 // and what is open or being typed stays so when the server sends the panel anew.
 const PANEL = "appeal-panel";
+const PARTS = `#${PANEL}, [data-helps]`; // a page may put folds that help beside the panel
 const OF_RECORD = `#${PANEL} :is([data-draft], [data-discard], #disposition)`;
 const AFTER = 1500; // milliseconds without a key after which what is typed is kept
 const AGAIN = 5000; // milliseconds before the next try
@@ -95,7 +96,7 @@ document.addEventListener("submit", ({ target }) => {
 // A draft that is on its way would come after the record, and stand beside it as unsaved. What puts
 // the panel anew without the record gets it with what was typed.
 document.addEventListener("htmx:confirm", (event) => {
-  if (!event.target.closest(`#${PANEL}`)) return;
+  if (!event.target.closest(PARTS)) return;
   if (event.detail.target.id === PANEL && !event.target.closest(OF_RECORD)) keepNow();
   if (!keeping) return;
   event.preventDefault();
@@ -103,7 +104,7 @@ document.addEventListener("htmx:confirm", (event) => {
 });
 document.addEventListener("htmx:beforeRequest", ({ target, detail }) => {
   if (detail.target.id !== PANEL) return;
-  if (target.closest(`#${PANEL}`) && recordForm()) sent = texts(recordForm());
+  if (target.closest(PARTS) && recordForm()) sent = texts(recordForm());
   isFilled = target.matches("[name=preset_id]");
 });
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
@@ -133,8 +134,8 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   document.addEventListener("htmx:afterSwap", () => restore(left), { once: true });
 });
 document.addEventListener("htmx:sendError", ({ target }) => {
-  const line = target.closest(`#${PANEL}`)?.querySelector(".draft");
-  if (line) say(line.dataset.failed, true);
+  const line = panel()?.querySelector(".draft");
+  if (line && target.closest(PARTS)) say(line.dataset.failed, true);
 });
 
 function restore({ number, open, typed, focus }) {

@@ -3,7 +3,7 @@
 "use strict";
 
 const workspace = (() => {
-  const [call, appeal] = ["call", "appeal"].map((id) => document.getElementById(id));
+  const [call, appeal, helps] = ["call", "appeal", "helps"].map((id) => document.getElementById(id));
   const TITLE = document.title;
   const LATE = 10000; // milliseconds after which an answer is not waited for
   let notice = null; // of the desktop, while it rings
@@ -115,7 +115,19 @@ const workspace = (() => {
     const none = document.createElement("p");
     none.textContent = appeal.dataset.none;
     appeal.replaceChildren(none);
+    helps.replaceChildren();
   }
+
+  // Folds of the panel that help during a call stand open beside it, and are of no other panel.
+  document.addEventListener("htmx:load", ({ target }) => {
+    if (target.id !== "appeal-panel") return;
+    const folds = [...target.querySelectorAll("[data-helps]")];
+    for (const each of folds) {
+      each.open = true;
+      each.firstElementChild.dataset.into = `#${each.dataset.fold}`; // its digit leads there
+    }
+    helps.replaceChildren(...folds);
+  });
 
   function ring() {
     const rings = document.querySelector("[data-rings]");
