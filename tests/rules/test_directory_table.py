@@ -1,7 +1,7 @@
 """The directory of state bodies as a table: what a file changes, and what it never does."""
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 from hypothesis import given
@@ -77,9 +77,10 @@ def test_a_file_renames_a_body_and_keeps_its_former_name() -> None:
 
 
 def test_a_file_vouches_for_no_contact() -> None:
-    before = body("one", replace(VERIFIED, id=uuid4()), version=1)
+    evening = datetime(2026, 11, 29, 20, tzinfo=UTC)  # it is the next day in Almaty
+    before = body("one", replace(VERIFIED, id=uuid4(), verified_at=evening), version=1)
     rows = [list(row) for row in table_of([before], TODAY)]
-    assert rows[1][-2:] == ["2026-11-29", "user:head"]
+    assert rows[1][-2:] == ["2026-11-30", "user:head"]
     assert read_update(rows, Directory([before]), FORM).changes == ()
     rows[1] = [cell if cell != "102" else "112" for cell in rows[1]]
     [change] = read_update(rows, Directory([before]), FORM).changes

@@ -27,6 +27,7 @@ from callcenter.bodies.rules.directory_lines import (
     read_day,
 )
 from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.timezone import ZONE
 
 OF_BODY = (
     *("code", "kind", "parent", "region", "district", "directions", "topics"),
@@ -201,10 +202,10 @@ def _contact_cells(contact: BodyContact | None) -> Row:
     if contact is None:
         return ("",) * len((*OF_CONTACT, *SHOWN))
     method, value, languages, hours, source = contact.content
-    verified = contact.verified_at.date().isoformat() if contact.verified_at else ""
+    at = contact.verified_at
     return (
         *(method.value, value, " ".join(languages), hours, source),
-        *(verified, contact.verified_by or ""),
+        *(f"{at.astimezone(ZONE):%Y-%m-%d}" if at else "", contact.verified_by or ""),
     )
 
 
