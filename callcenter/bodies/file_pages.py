@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, UploadFile
 from fastapi import File as FormFile
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.bodies import directory_files, service
 from callcenter.bodies.directory_files import FileFormat
@@ -20,13 +20,13 @@ from callcenter.bodies.rules.directory_table import (
     FileFault,
     UnreadableFile,
 )
-from callcenter.platform.core.errors import N_, InvalidRequest, VersionConflict
+from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
 from callcenter.platform.web.errors import status_of
 from callcenter.platform.web.form_fields import NO_NUL
-from callcenter.platform.web.page_actions import SEE_OTHER
+from callcenter.platform.web.page_actions import action
 from callcenter.platform.web.templating import page
 
 FILE_SIZE_LIMIT = 4 * 1024**2  # bytes of a form with a file
@@ -88,12 +88,15 @@ async def import_file(
     digest: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:
     """Store what was previewed, all of it or nothing."""
-    try:
+
+    async def call() -> None:
         rows = directory_files.read_csv(table)
         await service.apply_update(site.engine, actor, rows, digest)
-    except (UnreadableFile, VersionConflict) as refusal:
+
+    async def show(refusal: InvalidRequest) -> Response:
         return _page(request, table=table, refusal=refusal)
-    return RedirectResponse("/bodies", SEE_OTHER)
+
+    return await action(call(), "/bodies", show)
 
 
 def _page(

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from callcenter.bodies import service
 from callcenter.bodies.labels import FAULTS, BodyLabels
@@ -25,7 +25,7 @@ from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
 from callcenter.platform.web.errors import status_of
 from callcenter.platform.web.form_fields import NO_NUL
-from callcenter.platform.web.page_actions import SEE_OTHER, action
+from callcenter.platform.web.page_actions import action
 from callcenter.platform.web.templating import page
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(BodyPermission.VIEW_BODIES)])
@@ -150,11 +150,18 @@ async def report_failure(
 
 @verifying.post("/bodies/{body_code}/contacts/{body_contact_id}/verified")
 async def verify(
-    site: CurrentSite, actor: CurrentActor, body_code: str, body_contact_id: UUID
+    request: Request,
+    site: CurrentSite,
+    actor: CurrentActor,
+    body_code: str,
+    body_contact_id: UUID,
 ) -> Response:
     """Vouch for a contact."""
-    await service.verify_contact(site.engine, actor, body_code, body_contact_id)
-    return RedirectResponse(f"/bodies/{body_code}", SEE_OTHER)
+    return await action(
+        service.verify_contact(site.engine, actor, body_code, body_contact_id),
+        f"/bodies/{body_code}",
+        lambda refusal: _body(request, site, body_code, refusal),
+    )
 
 
 @editing.get("/new-body")
