@@ -46,12 +46,10 @@ bodies = st.builds(
 )
 
 
-@given(st.lists(bodies, min_size=1, unique_by=lambda each: each.code), st.sampled_from(FileFormat))
-def test_an_exported_directory_changes_nothing_when_it_comes_back(
-    some: list[Body], form: FileFormat
-) -> None:
+@given(st.lists(bodies, min_size=1, unique_by=lambda each: each.code))
+def test_an_exported_directory_changes_nothing_when_it_comes_back(some: list[Body]) -> None:
     directory = Directory(some)
-    update = read_update(read(write(table_of(some, TODAY), form)), directory, FORM)
+    update = read_update(read(write(table_of(some, TODAY), FileFormat.CSV)), directory, FORM)
     assert (update.changes, update.wrong, update.unchanged) == ((), (), len(some))
 
 
