@@ -79,7 +79,8 @@ async def preview_update(engine: AsyncEngine, rows: Sequence[Row]) -> DirectoryU
     """Changes that the rows of a file would make; nothing is stored. Raises UnreadableFile."""
     async with unit_of_work(engine) as connection:
         directory = await store.read_directory(connection)
-        return read_update(rows, directory, await read_form(connection))
+        form = await read_form(connection)
+        return await asyncio.to_thread(read_update, rows, directory, form)  # a third of a second
 
 
 async def apply_update(
@@ -91,7 +92,8 @@ async def apply_update(
     """
     async with unit_of_work(engine) as connection:
         directory = await store.read_directory(connection)
-        update = read_update(rows, directory, await read_form(connection))
+        form = await read_form(connection)
+        update = await asyncio.to_thread(read_update, rows, directory, form)
         if update.wrong or update.digest != digest:
             raise VersionConflict
         for change in update.changes:
