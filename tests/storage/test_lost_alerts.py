@@ -139,7 +139,7 @@ async def test_the_job_gives_an_old_redis_what_it_missed(
     worker: WorkerResources, engine: AsyncEngine, redis: Redis
 ) -> None:
     await request_help(engine, redis, HEAD, "201")
-    snapshot = await redis.hgetall(OPEN)
+    snapshot: Any = await redis.hgetall(OPEN)
     call, journal = begin(redis, "1.1")
     await call.alert_not_recorded()
     await journal.write(engine)
