@@ -208,9 +208,11 @@ class Takeover:
         if call.leg not in call.inside:
             return state
         extensions = [extension_of(each.name) for each in call.inside if each is not call.leg]
-        known = [e for e in extensions if e is None or self._distributor.find_consultant(e)]
+        extensions_on_roster = [
+            e for e in extensions if e is None or self._distributor.find_consultant(e)
+        ]
         before = state or CallState(str(uuid4()))  # Redis was emptied, and the database is away
-        now = before.with_unrecorded_start(known, time.time())
+        now = before.with_unrecorded_start(extensions_on_roster, time.time())
         return state if now is before else now
 
     async def _end(self, call: OrphanedCall) -> None:
