@@ -153,6 +153,10 @@ async def test_a_talk_with_1414_survives_a_killed_controller(
         assert await call_center.recordings(appeal) == []
 
 
+async def has_no_calls(call_center: CallCenter) -> bool:
+    return "0 active channels" in await call_center.switch.cli("core show channels count")
+
+
 async def test_calls_of_a_dead_controller_get_outcomes_from_another(
     call_center: CallCenter, line: ControllerProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,9 +164,11 @@ async def test_calls_of_a_dead_controller_get_outcomes_from_another(
     await no_check_is_due(call_center)
     async with call_center.caller("+77020000050") as caller:
         await has_happened(call_center, "+77020000050", CallEvent.GREETING)
+        line.pause()  # so that no controller sees the call end
+        await caller.hang_up()
+        await until(lambda: has_no_calls(call_center), "the call has ended")
         async with running_controller(call_center.settings, "line-2"):
             await line.kill()
-            await caller.hang_up()
             appeal = await call_center.appeal("+77020000050")
     assert appeal.outcome == Outcome.LOST_TO_A_FAULT
     await a_check_is_due(call_center)
