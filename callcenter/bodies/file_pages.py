@@ -112,7 +112,7 @@ def _page(
         request,
         "bodies/file.html",
         status=status_of(refusal) if refusal is not None else 400 if is_wrong else 200,
-        table=table,
+        typed={"table": table},
         update=update,
         problem=problem if refusal is not None else None,
         faults=FAULTS,

@@ -1,4 +1,4 @@
-"""Jobs of the wallboard: alerts that no caller is answered, or none comes, and lost alerts."""
+"""Jobs of the wallboard: alerts of calls that nobody answers or that do not come."""
 
 import asyncio
 import logging
@@ -70,7 +70,7 @@ async def alert_of_silence(tools: WorkerResources, redis: Redis, now: datetime) 
 
 
 async def restore_alerts(tools: WorkerResources, redis: Redis, now: datetime) -> None:
-    """Raise again, with their old times, the alerts that nobody acknowledged and Redis has lost.
+    """Raise again, dated as before, the unacknowledged alerts that Redis has lost.
 
     It was emptied, came back old, or did not answer when they were raised. It is read before the
     log, which knows what was acknowledged and closed by then. Raises as `alert_of_unanswered` does.

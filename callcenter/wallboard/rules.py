@@ -108,7 +108,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class RaisedAlert:
-    """An alert that the register or the audit log keeps; its id begins with the key of its kind."""
+    """An alert of the register or the audit log; its id begins with the key of its kind."""
 
     id: str
     language: str

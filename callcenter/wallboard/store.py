@@ -116,7 +116,7 @@ async def read_open_alerts(redis: Redis) -> list[AlertGroup]:
 async def list_unacknowledged(
     connection: AsyncConnection, since: datetime, now: datetime
 ) -> list[RaisedAlert]:
-    """The alerts raised since then, by the register or the audit log, that nobody acknowledged.
+    """The alerts since then, by the register or the audit log, that nobody acknowledged.
 
     The log is read last: it has what was acknowledged meanwhile. What is dated in the future is
     not raised yet, and covers nothing.

@@ -89,7 +89,7 @@ def test_callers_whose_call_nobody_can_restore_fall_back() -> None:
     assert "ALERT call not restored" in "\n".join(result.trace)
 
 
-def test_calls_taken_by_halves_are_tried_again_before_they_fall_back(
+def test_calls_taken_by_halves_are_tried_again_before_falling_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However long the first attempt took: who takes over may be late itself."""
