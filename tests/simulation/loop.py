@@ -13,7 +13,8 @@ import heapq
 import itertools
 from asyncio import _set_running_loop
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
@@ -196,8 +197,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_until(self, end: float) -> None:
         """Run until the clock shows `end`. Raises whatever the outside world raises."""
-        _set_running_loop(self)
-        try:
+        with self.is_running_now():
             while True:
                 self._run_ready()
                 if not self._timers or self._timers[0][0] > end:
@@ -206,6 +206,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 while self._timers and self._timers[0][0] <= self.now:
                     self._admit(heapq.heappop(self._timers)[2])
             self.now = max(self.now, end)
+
+    @contextmanager
+    def is_running_now(self) -> Iterator[None]:
+        """Within the block what is begun belongs to this loop."""
+        _set_running_loop(self)
+        try:
+            yield
         finally:
             _set_running_loop(None)
 

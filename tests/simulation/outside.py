@@ -163,12 +163,16 @@ def discard(loop: VirtualLoop) -> None:
     loop.is_over = True
     level = logging.root.manager.disable
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    ended: set[asyncio.Task[object]] = set()
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for task in [*loop.graveyard, *asyncio.all_tasks(loop)]:
-                _close(task.get_coro())
+            with loop.is_running_now():  # what they begin on their way out is not for another loop
+                while left := {*loop.graveyard, *asyncio.all_tasks(loop)} - ended:
+                    for task in left:
+                        _close(task.get_coro())
+                    ended |= left
             loop.discard()
             gc.collect()
     finally:

@@ -53,6 +53,32 @@ def test_a_killed_process_runs_nothing_any_more(host: Host, process: SimulatedPr
     assert ticks == [1001.0, 1002.0]
 
 
+def test_the_end_of_a_world_leaves_nothing_to_another_loop() -> None:
+    async def leave() -> None:
+        pytest.fail("nothing runs any more")
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60.0)
+        finally:
+            await asyncio.shield(leave())
+
+    before, other = asyncio.get_event_loop_policy(), asyncio.new_event_loop()
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        asyncio.set_event_loop(other)
+        with without_collection():
+            loop = VirtualLoop()
+            host = Host(loop, Kernel(), SeededRandom("host"))
+            SimulatedProcess(host, "line-1", 0.0).start(work())
+            loop.run_until(1010.0)
+            discard(loop)
+        assert asyncio.all_tasks(other) == set()
+    finally:
+        asyncio.set_event_loop_policy(before)
+        other.close()
+
+
 def test_a_stopped_process_goes_on_where_it_was(host: Host, process: SimulatedProcess) -> None:
     ticks: list[float] = []
     process.start(ticking(ticks))
