@@ -69,6 +69,12 @@ FOLLOWED_UP = (
     "INSERT INTO follow_up_call (id, appeal_id, user_name, due_at, booked_by, booked_at)"
     " SELECT id, id, 'a', now(), 'user:b', now() FROM appeal"
 )
+#: Was read out from the directory, and stays.
+REFERRED = (
+    "INSERT INTO body_referral (id, appeal_id, body, said, author, at)"
+    " SELECT appeal.id, appeal.id, code, 'Көлік министрлігі', 'user:a', now() FROM appeal, body"
+    " WHERE code = 'transport'"
+)
 
 
 @pytest.fixture
@@ -86,6 +92,7 @@ async def whole(head: httpx.AsyncClient, engine: AsyncEngine, call: Call, closed
     await put(engine, NOTED)
     await put(engine, BOOKED)
     await put(engine, FOLLOWED_UP)
+    await put(engine, REFERRED)
     assert (await note(head, closed, at=at(timedelta()))).status_code == 303
     token = await form_token(head, f"/appeals/{closed}")
     said = {"form_token": token, "allowed": "false", "other": "8 701 999 88 77"}
