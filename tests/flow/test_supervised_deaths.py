@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import pytest
@@ -396,6 +396,19 @@ async def test_a_refused_hand_over_leaves_a_listening_supervisor_there() -> None
         await talk.happens(CallEvent.THIRD_PARTY_FAILED)
         talk.legs[0].leaves(LegHungUp("hung up"))
     assert_heard_no_loss(talk)
+
+
+async def test_an_unproved_recording_lets_nobody_be_handed_outside_later() -> None:
+    async with supervised(STAYS, recording_stops=False) as talk:
+        outsider = await begin_outside(talk, "join")
+        await talk.command("hand_over")
+        await talk.happens(CallEvent.TRANSFERRED)
+        talk.telephony.story = replace(talk.telephony.story, recording_stops=True)
+        with pytest.raises(CommandRefused, match="recording is unconfirmed"):
+            await talk.command("hand_over", whose="412")
+        outsider.leaves(LegHungUp("hung up"))
+        await talk.happens(CallEvent.THIRD_PARTY_FAILED)
+        talk.legs[1].leaves(LegHungUp("hung up"))
 
 
 async def leave_outside(talk: SupervisedCall, outsider: FakeLeg) -> None:

@@ -67,6 +67,8 @@ class RecordingSession:
         """
         if self._is_over:
             return not self._call.recording_unconfirmed
+        if not is_final and self._call.recording_unconfirmed:
+            return False  # an earlier one may be running yet: this one goes on
         self._call.on_recording_lost = None
         is_confirmed = await self._stop_recorder()
         if is_confirmed or is_final:
