@@ -192,9 +192,12 @@ class Call:
 
     async def alert_urgent_waiting(self) -> None:
         """Alert supervisors, not too often, that this urgent caller waits for too long."""
-        is_new = await self.queue.alert_urgent_waiting(self.leg.id, self.consultant_language)
-        if is_new is not False:
-            self._record_alert(CallAlert.URGENT_WAITS)
+        is_new: bool | None = None  # not known, also where an answer to the caller cancels this
+        try:
+            is_new = await self.queue.alert_urgent_waiting(self.leg.id, self.consultant_language)
+        finally:
+            if is_new is not False:
+                self._record_alert(CallAlert.URGENT_WAITS)
 
     async def alert_not_recorded(self) -> None:
         """Alert supervisors that this conversation is perhaps not recorded."""
