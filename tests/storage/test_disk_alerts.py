@@ -1,4 +1,4 @@
-"""A disk that is nearly full is one alert, again where Redis has lost it."""
+"""A disk that is nearly full is one alert, again where Redis lost it, and one log line."""
 
 import asyncio
 from pathlib import Path
@@ -31,3 +31,19 @@ async def test_a_disk_that_stays_full_alerts_an_emptied_redis(
     await until(is_open, "they are alerted again")
     running.cancel()
     await asyncio.wait((running,))
+
+
+async def test_a_redis_that_is_away_fills_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: list[Path] = []
+    monkeypatch.setattr(disk_monitor, "disk_usage", lambda _: DiskUsage(100, used=85, free=15))
+    monkeypatch.setattr(disk_monitor, "has_room", lambda spool: looks.append(spool) or True)
+    monkeypatch.setattr(disk_monitor, "IDLE_INTERVAL", 0.05)
+    stopped = Redis(unix_socket_path="/nowhere/redis.sock")
+    running = asyncio.create_task(DiskMonitor(stopped, tmp_path, (), ActiveCalls()).run())
+    await until(lambda: len(looks) > 3, "the disk is looked at again and again")
+    running.cancel()
+    await asyncio.wait((running,))
+    assert caplog.text.count("alert not raised") == 1
+    await stopped.aclose()

@@ -40,16 +40,17 @@ class DiskMonitor:
         self._folders = (spool, *others)
         self._calls = calls
         self._level: dict[Path, float] = dict.fromkeys(self._folders, 0.0)
+        self._untaken: set[Path] = set()  # whose alert Redis did not take
 
     async def run(self) -> None:
         """Check until cancelled: when a call comes, and every second while there are calls."""
         while True:
             try:
                 shares, has_room_left = await asyncio.to_thread(self._look)
+                if not has_room_left:
+                    self._mark_unrecorded()
                 for folder, share in shares.items():
                     await self._alert(folder, share)
-                if not has_room_left:
-                    await self._mark_unrecorded()
             except OSError as exc:
                 log.critical("disk check failed: %s", exc)
             if self._calls.any.is_set():
@@ -77,9 +78,13 @@ class DiskMonitor:
             async with asyncio.timeout(REDIS_TIMEOUT):
                 await raise_alert_once(self._redis, LEVELS[level], "", about, ALERT_INTERVAL)
         except (RedisError, OSError, TimeoutError) as exc:
-            log.error("alert not raised: %s", str(exc) or "no answer")
+            if folder not in self._untaken:  # this is tried again with each check
+                log.error("alert not raised: %s", str(exc) or "no answer")
+            self._untaken.add(folder)
+        else:
+            self._untaken.discard(folder)
 
-    async def _mark_unrecorded(self) -> None:
+    def _mark_unrecorded(self) -> None:
         for call in list(self._calls):
             if call.on_recording_lost is not None:
                 call.on_recording_lost("no room on the disk")
