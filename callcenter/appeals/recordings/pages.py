@@ -215,12 +215,12 @@ async def _refused(
 
     That of erasures, when the recording is erased.
     """
-    if not isinstance(refusal, NotFound):
-        return await _recording(request, site, actor, recording_id, form, words)
     try:
+        if not isinstance(refusal, NotFound):
+            return await _recording(request, site, actor, recording_id, form, words)
         return await _recording(request, site, actor, recording_id, problem=DECIDED_MEANWHILE)
-    except NotFound:
-        return await show_erasures(request, site, words_for(refusal, REFUSALS))
+    except NotFound as gone:
+        return await show_erasures(request, site, words_for(gone, REFUSALS))
 
 
 async def _recording(

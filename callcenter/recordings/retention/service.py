@@ -56,10 +56,10 @@ async def release(
 
     Raises NotFound when it is not held for this order, InvalidRequest without a reason.
     """
-    why = _order(reason)
     async with unit_of_work(engine) as connection:
         if not await store.release_one(connection, recording_id, BY_ORDER.reason(_order(order))):
             raise NotFound("the recording is not held for this order")
+        why = _order(reason)
         await audit_action(
             connection,
             actor,
