@@ -44,7 +44,8 @@ async def acknowledge_alert(
     between they are open still.
     """
     group, alerts = await _find_own(redis, actor, group_id, seen)
-    covers = {"covers": COVERS_SEPARATOR.join(alerts)} if group.is_critical else {}
+    is_kept = group.is_critical or not group.label  # a kind of another version may be kept
+    covers = {"covers": COVERS_SEPARATOR.join(alerts)} if is_kept else {}
     async with unit_of_work(engine) as connection:
         await _audit(connection, actor, WallboardAction.ALARM_ACKNOWLEDGED, group, alerts, **covers)
     async with _redis_answers():
@@ -71,7 +72,8 @@ async def _find_own(
 ) -> tuple[AlertGroup, dict[str, float]]:
     groups = {each.id: each for each in await list_open_alerts(redis)}
     group = groups.get(group_id)
-    alerts = {each: at for each, at in group.alerts.items() if at <= seen} if group else {}
+    opened = group.alerts.items() if group else ()
+    alerts = {each: at for each, at in opened if group and group.added[each] <= seen}
     if group is None or not alerts:
         raise AlertNotOpen
     if not group.is_acknowledged_by(actor.grantee):

@@ -22,12 +22,12 @@ def group_alerts(
     Those that a version before raised pass too: it kept none but critical ones open.
     """
     kinds = {kind.key: kind for kind in offers(AlertKind)}
-    found: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    found: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
     takers: dict[tuple[str, str], set[str]] = {}
     for alert_id, alert in opened.items():
         fields = json.loads(alert)
         same = found.setdefault((fields["kind"], fields["language"]), [])
-        same.append((float(fields["at"]), alert_id))
+        same.append((float(fields["at"]), float(fields.get("added", fields["at"])), alert_id))
         takers.setdefault((fields["kind"], fields["language"]), set()).add(
             _taker(taken.get(alert_id), float(fields["at"]))
         )
@@ -36,7 +36,7 @@ def group_alerts(
         fields = json.loads(alert)
         key, at = (fields["kind"], fields["language"]), float(fields["at"])
         if key not in opened_keys and now - at <= PASSING_SHOWN:
-            found.setdefault(key, []).append((at, ""))
+            found.setdefault(key, []).append((at, at, ""))
     groups = [
         _group(kinds.get(key), key, language, same, takers.get((key, language), set()))
         for (key, language), same in found.items()
@@ -54,11 +54,11 @@ def _group(
     kind: AlertKind | None,
     key: str,
     language: str,
-    alerts: Sequence[tuple[float, str]],
+    alerts: Sequence[tuple[float, float, str]],
     takers: Collection[str],
 ) -> AlertGroup:
     offered = kind or AlertKind(key, "")  # another version raised it: no room of this one offers it
-    opened = {alert_id: at for at, alert_id in alerts if alert_id}
+    opened = {alert_id: at for at, _, alert_id in alerts if alert_id}
     subjects = {each.partition(":")[2] for each in opened} if offered.has_subject else set()
     return AlertGroup(
         id=f"{key}:{language}" if opened else "",
@@ -68,12 +68,13 @@ def _group(
         owner=offered.owner,
         path=offered.path,
         count=len(alerts),
-        at=max(at for at, _ in alerts),
-        since=min(at for at, _ in alerts),
+        at=max(added for _, added, _ in alerts),
+        since=min(at for at, _, _ in alerts),
         label=offered.label,
         subjects=sorted(subjects)[:SUBJECTS_SHOWN],
         is_subject_public=offered.is_subject_public,
         alerts=opened,
+        added={alert_id: added for _, added, alert_id in alerts if alert_id},
         taken_by=sorted(filter(None, takers)),
         is_taken=bool(takers) and "" not in takers,
     )

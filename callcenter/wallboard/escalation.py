@@ -82,15 +82,17 @@ def ways(settings: Settings) -> list[EscalationWay]:
 def is_due(group: AlertGroup, sent: float | None, now: float) -> bool:
     """Whether a group is to be sent, whose newest message was taken on at `sent`.
 
-    A danger that came after that message is sent as the first one was; others wait for the repeat.
+    A danger that came after that message is sent as the first one was, one that Redis had lost at
+    once; others wait for the repeat.
     """
     after = ESCALATE_AFTER[group.severity]
-    waited = [at for at in group.alerts.values() if now - at >= after]
+    due_since = [max(at + after, group.added[each]) for each, at in group.alerts.items()]
+    waited = [each for each in due_since if each <= now]
     if not waited:
         return False
     if sent is None or now - sent >= REPEAT_AFTER[group.severity]:
         return True
-    return group.is_critical and max(waited) > sent - after
+    return group.is_critical and max(waited) > sent
 
 
 async def escalate(settings: Settings, redis: Redis, now: float) -> None:

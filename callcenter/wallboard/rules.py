@@ -63,11 +63,12 @@ class WaitingCall:
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """Alerts of one kind and language; `at` is the newest, `since` the oldest (epoch seconds).
+    """Alerts of one kind and language, from `since` (the oldest) to `at`, when the newest came.
 
-    `taken_by` are those who see to it (as in the audit log), to all of it when it `is_taken`. One
-    without an `id` passes by itself. `path` is where its owner acts; `alerts` are when each
-    was raised, by its id.
+    Both in epoch seconds. `taken_by` are those who see to it (as in the audit log), to all of it
+    when it `is_taken`. One without an `id` passes by itself. `path` is where its owner acts;
+    `alerts` are when each was raised, by its id; `added`, when it came to the board: later, where
+    Redis had lost it.
     """
 
     id: str
@@ -83,6 +84,7 @@ class AlertGroup:
     subjects: Sequence[str] = ()
     is_subject_public: Annotated[bool, Field(exclude=True)] = False
     alerts: Annotated[Mapping[str, float], Field(exclude=True)] = field(default_factory=dict)
+    added: Annotated[Mapping[str, float], Field(exclude=True)] = field(default_factory=dict)
     taken_by: Sequence[str] = ()
     is_taken: bool = False
 

@@ -29,8 +29,10 @@ from callcenter.telephony.calls.journal.events import CallOpened, Entry, EventRe
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.controller.journal_writer import JournalWriter
 from callcenter.wallboard.alert_actions import acknowledge_alert
+from callcenter.wallboard.alert_groups import group_alerts
+from callcenter.wallboard.escalation import is_due
 from callcenter.wallboard.jobs import RESTORED_WITHIN, alert_job, restore_alerts
-from callcenter.wallboard.store import list_unacknowledged
+from callcenter.wallboard.store import list_unacknowledged, read_open_alerts
 from callcenter.workspace.service import request_help
 
 MINUTE = timedelta(minutes=1)
@@ -163,6 +165,50 @@ async def test_an_alert_that_redis_did_not_take_is_raised_later(
     await restore_alerts(worker, ours, datetime.now(UTC))
     assert set(await read_open(redis)) == {"not_recorded:1.1", "urgent_waits:1.1"}
     await stopped.aclose()
+
+
+async def test_a_restored_alert_is_acknowledged_by_who_saw_it_alone(
+    worker: WorkerResources, engine: AsyncEngine, redis: Redis, ours: Redis
+) -> None:
+    stopped = Redis(unix_socket_path="/nowhere/redis.sock")
+    call, journal = begin(stopped, "1.1")
+    await call.alert_not_recorded()
+    await journal.write(engine)
+    other, _ = begin(redis, "2.2")
+    await other.alert_not_recorded()
+    [seen] = await read_open_alerts(redis)
+    await restore_alerts(worker, ours, datetime.now(UTC))
+    await acknowledge_alert(engine, redis, HEAD, seen.id, seen=seen.at)
+    assert set(await read_open(redis)) == {"not_recorded:1.1"}
+    await acknowledge(engine, redis, seen.id)
+    await restore_alerts(worker, ours, datetime.now(UTC))
+    assert await read_open(redis) == {}
+    await stopped.aclose()
+
+
+async def test_a_restored_alert_is_escalated_once_though_others_were_already() -> None:
+    late = {"kind": "not_recorded", "language": "kk", "at": 100.0, "added": 900.0}
+    early = {"kind": "not_recorded", "language": "kk", "at": 90.0}
+    opened = {"not_recorded:1.1": json.dumps(late), "not_recorded:2.2": json.dumps(early)}
+    [group] = group_alerts((), opened, {}, 901.0)
+    assert is_due(group, 800.0, 901.0)
+    assert not is_due(group, 905.0, 906.0)
+
+
+async def test_an_alert_of_another_versions_kind_is_acknowledged_for_good(
+    worker: WorkerResources, engine: AsyncEngine, redis: Redis, ours: Redis
+) -> None:
+    call, journal = begin(redis, "1.1")
+    await call.alert_not_recorded()
+    [alert] = journal.alerts()
+    journal.entries[-1] = replace(alert, detail={"raises": "newer_kind:1.1", "language": "kk"})
+    await journal.write(engine)
+    await redis.flushdb()
+    await restore_alerts(worker, ours, datetime.now(UTC))
+    assert set(await read_open(redis)) == {"newer_kind:1.1"}
+    await acknowledge(engine, redis, "newer_kind:kk")
+    await restore_alerts(worker, ours, datetime.now(UTC))
+    assert await read_open(redis) == {}
 
 
 async def test_alerts_of_a_month_ago_are_not_raised_again(

@@ -41,13 +41,16 @@ async def raise_alert(
 ) -> None:
     """Add an alert, raised at that time or now; the language is empty where it is about none.
 
+    One of an earlier time has also `added`, when it came: nobody saw it before.
+
     It is open, in `desk:alarms:open`, until it is acknowledged: one more `about` the same (none,
     unless it is critical: of the same kind and language) is only counted. `desk:alarms` is a list
     of the newest as JSON objects: kind, language, and at, in epoch seconds. `desk:alarm_counts` is
     a hash of all so far, by kind.
     """
-    raised_at = round(time.time() if at is None else at, 3)
-    alert = json.dumps({"kind": kind.key, "language": language, "at": raised_at})
+    now = round(time.time(), 3)
+    raised = {"at": now} if at is None else {"at": round(at, 3), "added": now}
+    alert = json.dumps({"kind": kind.key, "language": language, **raised})
     is_critical, is_new = kind.severity is AlertSeverity.CRITICAL, True
     if not kind.passes:
         alert_id = about or (uuid4().hex if is_critical else "")
