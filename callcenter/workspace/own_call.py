@@ -64,10 +64,6 @@ class OwnCall:
         return (self.place or "").startswith(CALLBACK)
 
     @property
-    def is_outbound(self) -> bool:
-        return (self.place or "").startswith(OUTBOUND)
-
-    @property
     def awaits_third_party(self) -> bool:
         """Whether somebody is being called to the conversation."""
         return (self.state or {}).get("guest") == "called"

@@ -18,7 +18,6 @@ from callcenter.platform.storage.table_rights import (
     Right,
     TableRights,
     apply_rights,
-    decided_tables,
     rights,
 )
 from tests.services import opened_as
@@ -135,7 +134,8 @@ def as_owner(database: str) -> Iterator[psycopg.Connection]:
 
 
 def test_each_table_has_a_decision(as_owner: psycopg.Connection) -> None:
-    assert {name for (name,) in as_owner.execute(TABLES)} == decided_tables()
+    decided = {each.key for each in offers(TableRights)}
+    assert {name for (name,) in as_owner.execute(TABLES)} == decided
 
 
 def test_the_database_has_exactly_the_decided_rights(as_owner: psycopg.Connection) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from sqlalchemy import Table
 
 from callcenter.platform.core.errors import OperationFailed
-from callcenter.platform.core.registry import offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +50,3 @@ class PersonalData:
             raise OperationFailed(
                 f"personal data of {self.table.name}: name columns that it has, not {missing}"
             )
-
-
-def registered_columns() -> frozenset[tuple[str, str]]:
-    """Return (table, column) of all personal data that rooms registered."""
-    return frozenset(
-        (data.table.name, column) for data in offers(PersonalData) for column in data.columns
-    )

@@ -21,7 +21,6 @@ class Invitation:
     """An open invitation; `name` None: the first administrator chooses one too."""
 
     name: str | None
-    expires_at: datetime
 
 
 async def put(connection: AsyncConnection, user_id: UUID | None, token: str) -> datetime:
@@ -45,12 +44,12 @@ async def find(connection: AsyncConnection, token: str) -> Invitation | None:
     """The open invitation of this token; None when there is none, or the user is disabled."""
     row = (
         await connection.execute(
-            select(invitation.c.user_id, invitation.c.created_at, web_user.c.name)
-            .outerjoin(web_user, web_user.c.id == invitation.c.user_id)
+            select(web_user.c.name)
+            .select_from(invitation.outerjoin(web_user, web_user.c.id == invitation.c.user_id))
             .where(_open(token), web_user.c.active.is_not(False))
         )
     ).one_or_none()
-    return None if row is None else Invitation(row.name, row.created_at + INVITATION_TIMEOUT)
+    return None if row is None else Invitation(row.name)
 
 
 async def use(connection: AsyncConnection, token: str) -> bool:

@@ -54,11 +54,6 @@ class TableRights:
                     yield Right(role.value, self.key, PRIVILEGES[letter], column)
 
 
-def decided_tables() -> frozenset[str]:
-    """The tables for which it is decided what each process may do."""
-    return frozenset(each.key for each in offers(TableRights))
-
-
 def rights() -> frozenset[Right]:
     """All rights on tables."""
     return frozenset(right for each in offers(TableRights) for right in each.rights())
