@@ -13,9 +13,8 @@ from callcenter.audit_log.actions import AuditLogAction
 from callcenter.audit_log.permissions import AuditLogPermission
 from callcenter.platform.audit.queries import AuditFilter, EntryOrder, count_entries, find_entries
 from callcenter.platform.audit.rules.hash_chain import Detail, Entry
-from callcenter.platform.audit.store import record_once
 from callcenter.platform.core.errors import InvalidRequest
-from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.identity.actor import Actor, audit_action, audit_action_once
 from callcenter.platform.storage.engine import unit_of_work
 
 SUBJECT = "audit_log"
@@ -38,14 +37,13 @@ async def read_log(
     actor.require(AuditLogPermission.READ_AUDIT_LOG)
     async with unit_of_work(engine) as connection:
         entries = await find_entries(connection, chosen, order=order, after=after, limit=PAGE + 1)
-        await record_once(
+        await audit_action_once(
             connection,
+            actor,
+            AuditLogAction.LOG_READ,
+            SUBJECT,
+            _described(chosen),
             within=READING_INTERVAL,
-            who=actor.who,
-            action=AuditLogAction.LOG_READ,
-            subject=SUBJECT,
-            detail=_described(chosen),
-            from_address=actor.address or None,
         )
     return entries
 

@@ -12,8 +12,7 @@ from callcenter.appeals.calls.queries import are_calls_unwanted, read_caller_det
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.rules.states import ENDED, AppealState
 from callcenter.appeals.search.query import SearchHit, find_of_same_person
-from callcenter.platform.audit.store import record_once
-from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.actor import Actor, audit_action_once
 
 CONTACTS = 5  #: earlier appeals that are shown
 AUDIT_INTERVAL = timedelta(hours=1)  # the stream of a page begins anew every few minutes
@@ -47,13 +46,12 @@ async def read_brief(connection: AsyncConnection, actor: Actor, number: str) -> 
         contacts=contacts[:CONTACTS],
         open_count=sum(AppealState(each.stage) not in ENDED for each in contacts),
     )
-    await record_once(
+    await audit_action_once(
         connection,
+        actor,
+        AppealAction.APPEAL_VIEWED,
+        f"appeal:{number}",
+        {"by": "workspace"},
         within=AUDIT_INTERVAL,
-        who=actor.who,
-        action=AppealAction.APPEAL_VIEWED,
-        subject=f"appeal:{number}",
-        detail={"by": "workspace"},
-        from_address=actor.address,
     )
     return brief

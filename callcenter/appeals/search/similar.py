@@ -14,8 +14,7 @@ from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.text_analysis import words
 from callcenter.appeals.search import query
 from callcenter.appeals.search.query import SearchFilter, SearchHit
-from callcenter.platform.audit.store import record_once
-from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.actor import Actor, audit_action_once
 from callcenter.platform.storage.engine import unit_of_work
 
 HIT_LIMIT = 5
@@ -64,14 +63,13 @@ async def similar(
         numbers = {this.number, *(each.number for each in same)}
         alike = await first(_distinctive_words(visible), numbers)
         if same or alike:
-            await record_once(
+            await audit_action_once(
                 connection,
+                actor,
+                AppealAction.APPEALS_SEARCHED,
+                f"appeal:{number}",
+                {"by": "typing"},
                 within=AUDIT_INTERVAL,
-                who=actor.who,
-                action=AppealAction.APPEALS_SEARCHED,
-                subject=f"appeal:{number}",
-                detail={"by": "typing"},
-                from_address=actor.address,
             )
     return Similar(same, alike)
 

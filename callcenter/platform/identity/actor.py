@@ -6,6 +6,7 @@ line all make one (`callcenter.platform.web.context` of a request).
 
 import getpass
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -93,6 +94,27 @@ async def audit_action(
     """Add the actor's entry to the audit log in this transaction; see `audit.store.record`."""
     await audit.record(
         connection,
+        who=actor.who,
+        action=action,
+        subject=subject,
+        detail=detail,
+        from_address=actor.address or None,
+    )
+
+
+async def audit_action_once(
+    connection: AsyncConnection,
+    actor: Actor,
+    action: Action,
+    subject: str,
+    detail: Detail | None = None,
+    *,
+    within: timedelta,
+) -> None:
+    """Add the actor's entry, but no second like it within that time; see `audit.store`."""
+    await audit.record_once(
+        connection,
+        within=within,
         who=actor.who,
         action=action,
         subject=subject,
