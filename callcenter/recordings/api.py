@@ -7,24 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
 
-from callcenter.platform.audit.store import record_once
-from callcenter.platform.core.errors import NotFound
-from callcenter.platform.identity.actor import Actor
-from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
-from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite
+from callcenter.platform.web.context import CurrentActor, CurrentSite
 from callcenter.platform.web.form_fields import NO_NUL
 from callcenter.platform.web.http_ranges import read_range
-from callcenter.recordings.actions import RecordingAction
 from callcenter.recordings.formats import Format
 from callcenter.recordings.permissions import RecordingPermission
-from callcenter.recordings.playback.access import (
-    LISTENING_INTERVAL,
-    PlaybackReason,
-    audit_detail,
-    find_audible,
-)
-from callcenter.recordings.sealing.reader import NotStored, OpenRecording, open_recording
+from callcenter.recordings.playback.access import PlaybackReason
+from callcenter.recordings.playback.service import open_audible
 from callcenter.recordings.sealing.sealed_store import SealedStore
 
 PIECE = 256 * 1024
@@ -52,9 +42,8 @@ async def audio(
     reason (for `other` in words) are in the audit log before the first byte is sent. Who may hear
     which recordings: oneself, the own team, or all (`playback.access`).
     """
-    why = audit_detail(reason, words)
-    await find_audible(site.engine, actor, recording_id)
-    opened = await _open(site, actor, recording_id, why)
+    sealed = SealedStore(site.settings)
+    opened = await open_audible(site.engine, sealed, actor, recording_id, reason, words)
     size = opened.recording.audio_bytes or 0
     part = read_range(range_header, size)
     audio_format = opened.recording.audio_format
@@ -71,27 +60,6 @@ async def audio(
         media_type=audio_format.media_type,
         headers=headers,
     )
-
-
-async def _open(
-    site: AppContext, actor: Actor, recording_id: UUID, why: dict[str, str]
-) -> OpenRecording:
-    """Open the recording and add the playback to the audit log. Raises NotFound."""
-    async with unit_of_work(site.engine) as connection:
-        try:
-            opened = await open_recording(connection, SealedStore(site.settings), recording_id)
-        except NotStored as exc:
-            raise NotFound("there is no stored recording with this id") from exc
-        await record_once(
-            connection,
-            within=LISTENING_INTERVAL,
-            who=actor.who,
-            action=RecordingAction.RECORDING_LISTENED,
-            subject=f"recording:{recording_id}",
-            detail={"appeal": str(opened.recording.appeal_id)} | why,
-            from_address=actor.address,
-        )
-    return opened
 
 
 def _pieces(audio: BinaryIO, part: range) -> Iterator[bytes]:

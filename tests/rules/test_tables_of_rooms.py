@@ -1,4 +1,7 @@
-"""SQL names its own room's tables, which no import contract sees; and services have none."""
+"""SQL names its own room's tables, which no import contract sees; services have none of it.
+
+And what speaks HTTP leaves the audit log to services.
+"""
 
 import ast
 import re
@@ -76,6 +79,17 @@ def test_services_have_no_sql() -> None:
         and names & {f"sqlalchemy.{each}" for each in _BUILDERS}
     }
     assert mixed == _OF_IDENTITY
+
+
+def test_pages_and_apis_leave_audit_entries_to_services() -> None:
+    writing = {
+        (file.relative_to(PACKAGE).as_posix(), name)
+        for file in PACKAGE.rglob("*.py")
+        if file.stem.endswith(("api", "pages"))
+        for name in imports(file)
+        if re.fullmatch(r"callcenter\.(audit_\w+|record_once)", name)
+    }
+    assert writing == set()
 
 
 def test_sql_names_only_tables_of_its_own_room() -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.contact import service, store
 from callcenter.appeals.contact.rules import (
     AppealNumbers,
@@ -12,9 +15,12 @@ from callcenter.appeals.contact.rules import (
     ContactWish,
     judge,
 )
+from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading
 from callcenter.platform.core.caller_id import mask
 from callcenter.platform.core.errors import N_
+from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.storage.engine import unit_of_work
 
 MEANS: Mapping[str, str] = {
     ContactMeans.CALL: N_("By telephone"),
@@ -76,3 +82,15 @@ async def read_section(reading: AppealReading) -> ContactSection:
         for each in ContactMeans
     }
     return ContactSection(list(reversed(wishes)), verdicts, numbers, MEANS)
+
+
+async def view_wishes(
+    engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str
+) -> ContactSection:
+    """View the wishes about an appeal, with an entry in the audit log. Raises NotFound."""
+    async with unit_of_work(engine) as connection:
+        row = await service.find_appeal(connection, number)
+        found = await read_section(AppealReading(connection, keys, actor, row.id))
+        subject, detail = f"appeal:{row.number}", {"by": "contact"}
+        await audit_action(connection, actor, AppealAction.APPEAL_VIEWED, subject, detail)
+    return found

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.contact import store
 from callcenter.appeals.contact.rules import (
     FIELD,
@@ -102,6 +103,14 @@ async def override(
     await audit_action(connection, actor, AppealAction.WISH_OVERRIDDEN, subject, detail)
 
 
+async def find_appeal(connection: AsyncConnection, number: str) -> AppealRow:
+    """Find the appeal with this number. Raises NotFound."""
+    row = await appeals.find(connection, number)
+    if row is None:
+        raise NotFound("there is no appeal with this number")
+    return row
+
+
 async def record_wish(
     engine: AsyncEngine, actor: Actor, number: str, wish: ContactWish, reason: str = ""
 ) -> None:
@@ -111,9 +120,7 @@ async def record_wish(
     InvalidRequest.
     """
     async with unit_of_work(engine) as connection:
-        row = await appeals.find(connection, parse(number))
-        if row is None:
-            raise NotFound("there is no appeal with this number")
+        row = await find_appeal(connection, parse(number))
         numbers = await store.find_numbers(connection, row.id)
         wish = check_wish(replace(wish, author=actor.who), numbers)
         is_lifting = lifts(wish, await _list_of_wish(connection, row.id, numbers, wish))
@@ -140,9 +147,7 @@ async def set_calls_unwanted(
     InvalidRequest without a reason or when its caller gave no number.
     """
     async with unit_of_work(engine) as connection:
-        row = await appeals.find(connection, parse(number))
-        if row is None:
-            raise NotFound("there is no appeal with this number")
+        row = await find_appeal(connection, parse(number))
         if row.caller_number is None:
             raise InvalidRequest(NO_CALLER)
         said = ContactWish(

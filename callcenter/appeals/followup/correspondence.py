@@ -29,6 +29,7 @@ from callcenter.appeals.rules.letters import (
 )
 from callcenter.appeals.rules.states import ENDED, AppealState
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.core.pagination import Place
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
@@ -45,6 +46,21 @@ class LetterService:
 
     engine: AsyncEngine
     keys: RecordKeys
+
+    async def view(
+        self, actor: Actor, number: str, after: Place | None, limit: int
+    ) -> list[StoredLetter]:
+        """View letters of an appeal, the latest first, with an entry in the audit log.
+
+        Raises NotFound.
+        """
+        async with unit_of_work(self.engine) as connection:
+            row = await get_appeal(connection, number)
+            letters = await letters_store.list_of_appeal(
+                connection, self.keys, row.id, after=after, limit=limit
+            )
+            await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="letters")
+        return letters
 
     async def add(
         self, actor: Actor, number: str, letter: Letter, despite: str = ""

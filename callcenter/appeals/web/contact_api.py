@@ -6,15 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.contact import sections, service
 from callcenter.appeals.contact.rules import EVERY, ContactMeans, ContactWish, make_wish
 from callcenter.appeals.contact.service import REASON_LIMIT
-from callcenter.appeals.extensions import AppealReading
 from callcenter.appeals.permissions import AppealPermission
-from callcenter.appeals.record.service import audit_appeal, get_appeal
 from callcenter.appeals.web.record_keys import record_keys
-from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
 from callcenter.platform.web.form_fields import NO_NUL
@@ -85,12 +81,7 @@ class RecordedWish(BaseModel):
 @router.get("/api/v1/appeals/{number}/contact-wishes")
 async def list_wishes(site: CurrentSite, actor: CurrentActor, number: str) -> Wishes:
     """List what was said about being reached, with an entry in the audit log."""
-    async with unit_of_work(site.engine) as connection:
-        row = await get_appeal(connection, number)
-        read = await sections.read_section(
-            AppealReading(connection, record_keys(site), actor, row.id)
-        )
-        await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="contact")
+    read = await sections.view_wishes(site.engine, record_keys(site), actor, number)
     return Wishes(wishes=[_model(read, each) for each in read.wishes])
 
 

@@ -6,22 +6,18 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import letters_store
-from callcenter.appeals.record.service import audit_appeal, get_appeal
 from callcenter.appeals.rules.letters import (
     Letter,
 )
 from callcenter.appeals.search import service
 from callcenter.appeals.web.letter_requests import CurrentLetters, LetterContent, NewLetter
 from callcenter.appeals.web.record_api import CurrentStep
-from callcenter.appeals.web.record_keys import record_keys
 from callcenter.appeals.web.search_query import Cursor, Limit
 from callcenter.platform.core import pagination as cursors
-from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import requires
-from callcenter.platform.web.context import CurrentActor, CurrentSite
+from callcenter.platform.web.context import CurrentActor
 from callcenter.platform.web.idempotency import CurrentOnce
 
 router = APIRouter(tags=["letters"], dependencies=[requires(AppealPermission.SEE_PERSONAL)])
@@ -50,20 +46,15 @@ class Letters(BaseModel):
 
 @router.get("/api/v1/appeals/{number}/letters")
 async def list_letters(
-    site: CurrentSite,
+    letters: CurrentLetters,
     actor: CurrentActor,
     number: str,
     cursor: Cursor = "",
     limit: Limit = service.PAGE,
 ) -> Letters:
     """List the letters of an appeal, the latest first, with an entry in the audit log."""
-    after, keys = cursors.read(cursor) if cursor else None, record_keys(site)
-    async with unit_of_work(site.engine) as connection:
-        row = await get_appeal(connection, number)
-        some = await letters_store.list_of_appeal(
-            connection, keys, row.id, after=after, limit=limit + 1
-        )
-        await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="letters")
+    after = cursors.read(cursor) if cursor else None
+    some = await letters.view(actor, number, after, limit + 1)
     shown = some[:limit]
     following = cursors.write((shown[-1].at, shown[-1].id)) if len(some) > limit else None
     return Letters(letters=[_letter_model(each) for each in shown], next=following)

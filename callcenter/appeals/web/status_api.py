@@ -6,15 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.labels import STAGES
 from callcenter.appeals.permissions import AppealPermission
-from callcenter.appeals.record.service import audit_appeal
 from callcenter.appeals.rules.number import parse
 from callcenter.appeals.rules.states import AppealState
-from callcenter.appeals.status import lookup
-from callcenter.platform.core.errors import NotFound
-from callcenter.platform.storage.engine import unit_of_work
+from callcenter.appeals.status.service import tell_status
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
 
@@ -69,20 +65,15 @@ async def ask_status(site: CurrentSite, actor: CurrentActor, query: StatusQuery)
 
     A number with a wrong check digit is refused at once (400), and is no attempt.
     """
-    number, machine = parse(query.number), actor.machine or ""
-    async with unit_of_work(site.engine) as connection:
-        status = await lookup.look_up_for_client(
-            connection,
-            machine,
-            query.visitor,
-            number,
-            query.proof,
-            client_attempt_limit=site.settings.status_tries,
-        )
-        if status is not None:
-            await audit_appeal(connection, actor, AppealAction.STATUS_TOLD, number)
-    if status is None:
-        raise NotFound("nothing is known by this number and this code, or it was tried too often")
+    number = parse(query.number)
+    status = await tell_status(
+        site.engine,
+        actor,
+        query.visitor,
+        number,
+        query.proof,
+        client_attempt_limit=site.settings.status_tries,
+    )
     return Status(
         number=number,
         stage=status.stage,
