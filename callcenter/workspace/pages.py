@@ -278,7 +278,7 @@ async def events(
     limit = site.settings.wrap_up_limit
     call, shown = OwnCall(), None
     doing: tuple[str | None, str | None] | None = None
-    reported_at = polled_at = sent_at = float("-inf")
+    reported_at = polled_at = sent_at = shown_at = float("-inf")
     async with aclosing(feed.listen()) as readings:
         async for reading in readings:
             now = time.monotonic()
@@ -307,9 +307,9 @@ async def events(
                 await _hold_wrap_up(presence, reading, extension, limit)
             view = make_view(reading, extension, call, limit)
             is_own = shown is None or view.is_other_for_its_consultant(shown)
-            if view != shown and (is_own or now - sent_at >= FIGURES_INTERVAL):
+            if view != shown and (is_own or now - shown_at >= FIGURES_INTERVAL):
                 yield template.render(_=words, view=view, **labels)
-                shown = view
+                shown, shown_at = view, time.monotonic()
             elif now - sent_at >= HEARTBEAT_INTERVAL:
                 yield UNCHANGED
             else:
