@@ -1,4 +1,4 @@
-"""Read model of a consultant's own day: calls, marks, hours, and work that waits."""
+"""Read model of a consultant's own day: calls, marks, hours, reminders, and work that waits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.calls import statistics
+from callcenter.appeals.followup import reminders_store
+from callcenter.appeals.followup.reminders_store import DueReminder
 from callcenter.appeals.search import worklists
 from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.consultants import state_history
@@ -33,6 +35,7 @@ class OwnDay:
     average_mark: float | None
     times: Mapping[str, timedelta]
     recovery: timedelta
+    reminders: Sequence[DueReminder]  #: due until midnight, and not done
     work: Sequence[tuple[WorkList, int]]  #: lists that are not empty
 
 
@@ -44,6 +47,7 @@ async def read_own_day(engine: AsyncEngine, actor: Actor, extension: str) -> Own
     async with unit_of_work(engine) as connection:
         calls, marks, marked = await statistics.count_own_calls(connection, extension, midnight)
         spent = await state_history.time_in_states(connection, extension, midnight, now)
+        due = await reminders_store.list_due(connection, actor.name, midnight + timedelta(days=1))
         counted = await worklists.counts(connection, reader)
     times, recovery = dict.fromkeys(_GROUPS.values(), timedelta()), timedelta()
     for (state, reason), length in spent.items():
@@ -57,5 +61,6 @@ async def read_own_day(engine: AsyncEngine, actor: Actor, extension: str) -> Own
         average_mark=round(marked / marks, 1) if marks else None,
         times=times,
         recovery=recovery,
+        reminders=due,
         work=[(which, count) for which, count in counted.items() if count],
     )

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -180,6 +181,7 @@ async def own_day(request: Request, site: CurrentSite, actor: CurrentActor) -> R
         request,
         "workspace/day.html",
         day=await read_own_day(site.engine, actor, extension),
+        now=datetime.now(UTC),
         say=WallboardLabels(site.words[language_of(request)]),
     )
 

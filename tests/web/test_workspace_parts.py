@@ -1,31 +1,39 @@
-"""Parts of the workspace: figures of the bar as they are pushed."""
+"""Parts of the workspace: figures of the bar as they are pushed, and the own day."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
 from redis.asyncio import Redis
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.tables import record_reminder
 from callcenter.consultants import store
 from callcenter.consultants.presence import PresenceService
 from callcenter.consultants.rules.states import PresenceState
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity import store as users
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.tables import web_user
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.workspace import pages
 from tests.web.browser import visible
+from tests.web.conftest import open_call
 from tests.web.live import line, sign_in, waiting
 from tests.web.test_presence import consultant, distributor
 
 __all__ = ["consultant", "distributor"]  # fixtures
 
 PATIENCE = 30  # seconds
+#: Whether it is late, its moment, and the number of the appeal.
+REMINDER = re.compile(r'<span( class="badge bad")?>([^<]+)</span> <a href="/appeals/(\d+)">')
 
 
 async def own_name(engine: AsyncEngine) -> str:
@@ -85,3 +93,31 @@ async def test_the_bar_tells_who_waits_and_who_is_free(
             assert "Waiting: 2 urgent: 1" in opened
             assert "Free: 1 of 2" in opened
         assert "urgent:" not in await sees(heard, "Waiting: 1", "Free: 1 of 2")
+
+
+async def test_the_own_day_has_ones_reminders_until_midnight(
+    consultant: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    now, name = datetime.now(UTC), await own_name(engine)
+    midnight = now.astimezone(ZONE).replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    moments = {
+        "late": (name, now - timedelta(hours=30), None),
+        "in time": (name, midnight - timedelta(seconds=2), None),
+        "of tomorrow": (name, midnight + timedelta(hours=12), None),
+        "done": (name, now - timedelta(minutes=1), now),
+        "another's": ("somebody", now - timedelta(minutes=1), None),
+    }
+    numbers = {}
+    for which, (user, due_at, done_at) in moments.items():
+        appeal_id, numbers[which] = await open_call(engine, f"call-{which}", now)
+        reminder = {"id": uuid4(), "appeal_id": appeal_id, "user_name": user, "due_at": due_at}
+        done = {"done_at": done_at, "done_by": done_at and f"user:{user}"}
+        async with unit_of_work(engine) as connection:
+            await connection.execute(
+                insert(record_reminder).values(**reminder, **done, sealed=b"-")
+            )
+    day = (await consultant.get("/workspace/day")).text
+    shown = REMINDER.findall(day)
+    assert [number for _, _, number in shown] == [numbers["late"], numbers["in time"]]
+    assert [bool(is_late) for is_late, _, _ in shown] == [True, False]
+    assert shown[1][1] == f"{midnight - timedelta(seconds=2):%d.%m.%Y, %H:%M:%S}"

@@ -8,9 +8,12 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.tables import record_reminder
 from callcenter.platform.core.errors import NotFound
+
+SHOWN_LIMIT = 20  # of what one is reminded of in a day: the work list has the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,14 @@ class Reminder:
     user: str
     due_at: datetime
     about: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueReminder:
+    """When somebody is to be reminded, and of which appeal; it tells not about what."""
+
+    due_at: datetime
+    number: str
 
 
 async def insert_new(
@@ -75,3 +86,19 @@ async def list_of_appeal(
         Reminder(row.id, row.user_name, row.due_at, keys.open(row.id, row.sealed)["about"])
         for row in await connection.execute(query)
     ]
+
+
+async def list_due(connection: AsyncConnection, user: str, before: datetime) -> list[DueReminder]:
+    """Return a user's reminders that are due by then and not done, the next due first."""
+    query = (
+        select(record_reminder.c.due_at, appeal.c.number)
+        .join(appeal, appeal.c.id == record_reminder.c.appeal_id)
+        .where(
+            record_reminder.c.user_name == user,
+            record_reminder.c.done_at.is_(None),
+            record_reminder.c.due_at < before,
+        )
+        .order_by(record_reminder.c.due_at)
+        .limit(SHOWN_LIMIT)
+    )
+    return [DueReminder(*row) for row in await connection.execute(query)]
