@@ -14,7 +14,10 @@ from callcenter.platform.storage.jobs import WorkerResources
 @pytest.fixture
 def offline_key(tmp_path: Path) -> Path:
     """The file of the private key, as age-keygen writes it."""
-    file = tmp_path / "offline.key"
+    return new_key(tmp_path / "offline.key")
+
+
+def new_key(file: Path) -> Path:
     file.touch(mode=0o600)
     file.write_text(f"{x25519.Identity.generate()}\n")
     return file

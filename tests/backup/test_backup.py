@@ -224,6 +224,23 @@ def test_an_altered_or_cut_archive_is_damaged(tmp_path: Path) -> None:
             archive.verify(tar)
 
 
+def test_an_archive_that_lacks_a_file_is_damaged(tmp_path: Path) -> None:
+    members = [Member.of_bytes(name, name.encode()) for name in "ab"]
+    key = sealed(members, tmp_path / "place")
+    file, less = tmp_path / "place" / "one", io.BytesIO()
+    whole = io.BytesIO(pyrage.decrypt(file.read_bytes(), [key]))
+    with tarfile.open(fileobj=whole) as before, tarfile.open(fileobj=less, mode="w") as after:
+        for each in before:
+            if each.name != "a":
+                after.addfile(each, before.extractfile(each))
+    file.write_bytes(pyrage.encrypt(less.getvalue(), [key.to_public()]))
+    with (
+        pytest.raises(DamagedBackup),
+        archive.decrypted(Objects(tmp_path / "place"), "one", [key]) as tar,
+    ):
+        archive.verify(tar)
+
+
 def test_a_file_that_shrinks_fails_the_backup(tmp_path: Path) -> None:
     with pytest.raises(OperationFailed, match="became shorter"):
         sealed([Member.of_file("a", io.BytesIO(b"12"), 3, 0)], tmp_path / "place")

@@ -37,6 +37,7 @@ from callcenter.appeals.rules.masking import RuleScope
 from callcenter.appeals.rules.states import AppealState, Disposition
 from callcenter.backup import continuity
 from callcenter.backup.actions import BackupAction
+from callcenter.backup.archive import WrongIdentity
 from callcenter.backup.continuity import NumberMark, Trust, write_notes
 from callcenter.backup.place import open_place
 from callcenter.backup.rules import SPARE_NUMBERS, numbers_to_skip
@@ -68,6 +69,7 @@ from callcenter.telephony.calls.journal.events import CallOpened
 from callcenter.telephony.calls.journal.spool import JournalSpool
 from callcenter.telephony.reconciliation import jobs
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
+from tests.backup.conftest import new_key
 from tests.backup.test_backup import made
 from tests.recordings.test_sealing_worker import keep, recorded, row_of
 from tests.s3 import S3Server
@@ -563,6 +565,19 @@ async def test_another_secret_on_the_machine_refuses_the_restore(
     refused = await restored(empty, offline_key)
     assert f"{empty.secrets_folder / 'register'}" in str(refused.exception)
     here = again(empty)
+    assert await rows(here, "SELECT to_regclass('appeal')") == [(None,)]
+    await here.engine.dispose()
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+async def test_another_key_restores_nothing(
+    site: WorkerResources, empty: Settings, tmp_path: Path, check: tuple[str, ...]
+) -> None:
+    await made(site)
+    refused = await restored(empty, new_key(tmp_path / "another.key"), *check)
+    assert isinstance(refused.exception, WrongIdentity)
+    assert not empty.secrets_folder.exists()
+    here = again(empty)  # nobody is refused: it has not begun
     assert await rows(here, "SELECT to_regclass('appeal')") == [(None,)]
     await here.engine.dispose()
 
