@@ -1,4 +1,4 @@
-"""Parts of the workspace: figures of the bar as they are pushed, and the own day."""
+"""Parts of the workspace: figures of the bar as they are pushed, colleagues, and the own day."""
 
 import asyncio
 import re
@@ -24,6 +24,7 @@ from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.tables import web_user
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.workspace import pages
+from tests.polling import until
 from tests.web.browser import visible
 from tests.web.conftest import open_call
 from tests.web.live import line, sign_in, waiting
@@ -93,6 +94,28 @@ async def test_the_bar_tells_who_waits_and_who_is_free(
             assert "Waiting: 2 urgent: 1" in opened
             assert "Free: 1 of 2" in opened
         assert "urgent:" not in await sees(heard, "Waiting: 1", "Free: 1 of 2")
+
+
+async def test_whom_a_call_may_be_given_to_is_listed_free_first(
+    settings: Settings, redis: Redis, engine: AsyncEngine, consultant: httpx.AsyncClient
+) -> None:
+    consultant.headers["accept-language"] = "en"
+    async with unit_of_work(engine) as connection:
+        await store.add(connection, extension="203", name="AAA", languages=["ru"], digest="-")
+        await store.set_skills(connection, "202", {"psychologist": 3})
+        crew = await store.active(connection)
+
+    async def are_listed() -> bool:
+        listed = visible((await consultant.get("/workspace/colleagues")).text)
+        psychologist = r"free: 1 .*A 202 \S* Free · Kazakh · \w+"
+        return re.search(rf"{psychologist} AAA 203 \S* On a pause · Russian", listed) is not None
+
+    rules = settings.model_copy(update={"sign_in_required": True})
+    async with line(redis, rules, "line-1", *crew):
+        await sign_in(redis, settings, "201", "202", "203")
+        presence = PresenceService(redis, settings)
+        await presence.ask("203", PresenceState.PAUSED, by="self", reason="lunch")
+        await until(are_listed, "both are listed, who is free first", PATIENCE)
 
 
 async def test_the_own_day_has_ones_reminders_until_midnight(
