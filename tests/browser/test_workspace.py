@@ -1,5 +1,6 @@
 """The workspace in a browser: what a consultant sees from the first ring on, and does by keys."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -131,7 +132,10 @@ async def test_a_call_is_on_the_page_from_its_first_ring(
             assert LANGUAGES[language] in notice
             assert "705" not in notice
             await expect(page.locator("#caller")).to_contain_text(call.shown)
-            await expect(page.locator("#state .badge.bad").first).to_be_visible()
+            bar = page.locator("#state")
+            await expect(bar.locator(".badge.bad").first).to_be_visible()
+            await expect(bar.locator("[data-language=ru]")).to_have_text(LANGUAGES[language])
+            await expect(bar.locator("[role=timer]")).to_have_text(re.compile(r"0:\d\d"))
             earlier = page.locator(f"#help a[href='/appeals/{call.earlier}']")
             await expect(earlier).to_be_visible()
             await expect(page.locator("#help .contacts")).to_contain_text(ALIMONY[language])
