@@ -29,7 +29,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.sipphone.call import SipCall
 from callcenter.telephony.callbacks.rules import CallbackState
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
-from tests.browser.chromium import actor
+from tests.browser.chromium import actor, serious_faults
 from tests.browser.page_checks import WIDE
 from tests.browser.softphone import Workplace, hear_each_other, is_in, open_workplace, page_hears
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE
@@ -361,6 +361,7 @@ async def take_silent(shift: Shift) -> None:
         await expect(page.locator("#state .badge.bad", has_text="cannot speak")).to_be_visible()
         await caller.press("12", gap=0.3)
         await expect(page.locator("[data-keys] kbd")).to_have_text(["1", "2"])
+        assert await serious_faults(page) == []
         await shift.fill_in(DANGER)
         await shift.close_urgent()
         await shift.hang_up(caller)

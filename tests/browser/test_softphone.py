@@ -121,6 +121,7 @@ async def test_both_hear_each_other_and_the_recording_has_both(
         await page.keyboard.press("Alt+1")
         await hears_no_tone(caller, CONSULTANT_TONE)
         await expect(page.locator("#caller")).to_contain_text("The caller hears music")
+        assert await serious_faults(page) == []
         await page.keyboard.press("Alt+1")
         await hear_each_other(page, caller)
         await page.keyboard.press("Alt+9")
@@ -215,6 +216,7 @@ async def test_a_key_alone_types_and_with_alt_acts(workplace: Workplace) -> None
         await page.keyboard.press("Alt+2")  # also while something is typed
         await expect(muted).to_have_attribute("aria-pressed", "true")
         await expect(page.locator("[data-call]")).to_contain_text("Your microphone is off.")
+        assert await serious_faults(page) == []
         await expect(held).to_have_attribute("aria-pressed", "false")
         await hears_no_tone(caller, CONSULTANT_TONE)
         await page.keyboard.press("Alt+2")
@@ -268,6 +270,7 @@ async def test_an_emergency_service_joins_by_one_press(
         await hears_tone(caller, THIRD_PARTY_TONE)  # without a press more
         await hears_tone(caller, CONSULTANT_TONE)
         await expect(page.locator("#caller")).to_contain_text("All three are connected.")
+        assert await serious_faults(page) == []
         await page.keyboard.press("Alt+9")
         await is_in(page, "ready")
 
