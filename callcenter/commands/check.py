@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
@@ -25,7 +26,12 @@ from callcenter.bootstrap.softphone_provisioning import sip_accounts
 from callcenter.consultants import store as consultants
 from callcenter.launcher.redis_rights import has_rules
 from callcenter.launcher.sandbox import can_confine
-from callcenter.platform.core.errors import CallcenterError, InvalidRequest, OperationFailed
+from callcenter.platform.core.errors import (
+    CallcenterError,
+    DependencyUnavailable,
+    InvalidRequest,
+    OperationFailed,
+)
 from callcenter.platform.core.settings import Settings, read_settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.core.working_calendar import WARN_BEFORE, Calendar
@@ -43,6 +49,7 @@ from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
 from callcenter.platform.storage.secret_fingerprints import verify
 from callcenter.platform.storage.table_rights import find_differences
 from callcenter.recordings.sealing import keys
+from callcenter.recordings.store import daily_growth
 from callcenter.telephony.asterisk.config.access import permitted_networks, unknown_hosts
 from callcenter.telephony.asterisk.config.binary import find_asterisk
 from callcenter.telephony.asterisk.config.private_tree import unpacked_at
@@ -63,8 +70,10 @@ from callcenter.working_calendar.store import read_calendar
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # before any call of ours
-# Bytes: at 6 000 calls a day recordings take 8 to 13 GiB (2 GiB in 3.6 to 5.8 hours).
-ENOUGH, ONE_DAY = 2 * 1024**3, 14 * 1024**3
+GIB = 1024**3  # bytes
+# At 6 000 calls a day recordings take 8 to 13 GiB (2 GiB in 3.6 to 5.8 hours).
+ENOUGH, ONE_DAY = 2 * GIB, 14 * GIB
+ROOM_WARNING = 14  #: days
 CERTIFICATE_WARNING = timedelta(days=30)
 #: Of the private Asterisk, which apt does not update: as PCI DSS (6.3.3) gives for grave holes.
 RENEW_AFTER = timedelta(days=30)
@@ -152,16 +161,38 @@ def _local(at: datetime) -> str:
 
 def _disk(settings: Settings) -> str:
     folder = _existing(settings.spool if settings.recordings_url else settings.recordings)
+    growth = None if settings.recordings_url else _growth(settings)  # that is on no disk of ours
+    return look_at_room(folder, growth)
+
+
+def _growth(settings: Settings) -> float | None:
+    """The bytes a day of last week's recordings; None when the database says nothing of them."""
+    now = datetime.now(UTC)
+    with suppress(DependencyUnavailable):  # the database has a line of its own
+        return asyncio.run(run_once_in_transaction(settings, lambda c: daily_growth(c, now)))
+    return None
+
+
+def look_at_room(folder: Path, growth: float | None) -> str:
+    """The room for recordings in words, and for how many days at this growth (bytes a day).
+
+    Raises Caution when it is for less than 14 of them, or, without a growth, than for a full day of
+    6 000 calls; OperationFailed below 2 GiB.
+    """
     free = shutil.disk_usage(folder).free
+    words = f"{free / GIB:.1f} GiB free for recordings in {folder}"
     if free < ENOUGH:
-        raise OperationFailed(
-            f"{free / 1024**3:.1f} GiB free for recordings in {folder}: make room"
-        )
-    if free < ONE_DAY:
-        raise Caution(
-            f"{free / 1024**3:.1f} GiB free in {folder}: a day of 6 000 calls takes up to 13"
-        )
-    return f"{free / 1024**3:.0f} GiB free for recordings"
+        raise OperationFailed(f"{words}: make room")
+    if growth is None:
+        if free < ONE_DAY:
+            raise Caution(f"{words}: a day of 6 000 calls takes up to 13")
+        return words
+    days = free / growth
+    span = f"{days:.0f} days" if days < 365 else "over a year"
+    words = f"{words}, for {span} as last week"
+    if days < ROOM_WARNING:
+        raise Caution(f"{words}: make room")
+    return words
 
 
 def _stores(settings: Settings) -> str:

@@ -116,6 +116,7 @@ class SealResult:
     fault: str | None = None
 
 
+GROWTH_SPAN = timedelta(weeks=1)
 CHANNEL = "closed_recordings"  #: of PostgreSQL's NOTIFY, by a trigger: one is to be sealed
 _columns = [recording.c[name] for name in RecordingRow.__slots__]
 _query = select(*_columns)
@@ -398,6 +399,19 @@ async def count_stored(connection: AsyncConnection) -> int:
     """The number of stored recordings."""
     query = select(func.count()).select_from(recording).where(recording.c.state == "stored")
     return int((await connection.execute(query)).scalar_one())
+
+
+async def daily_growth(connection: AsyncConnection, now: datetime) -> float | None:
+    """Bytes a day that recordings of the last week take in the store; None for none.
+
+    A line that is younger than a week is measured since its first one, and for a day at least.
+    """
+    recent = recording.c.started_at > now - GROWTH_SPAN
+    query = select(func.sum(recording.c.bytes), func.min(recording.c.started_at))
+    total, since = (
+        await connection.execute(query.where(recording.c.state == "stored", recent))
+    ).one()
+    return float(total) / max((now - since) / timedelta(days=1), 1.0) if total else None
 
 
 async def find_hashes(connection: AsyncConnection, names: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from callcenter.cli import callcenter
-from callcenter.commands.check import CHECKS, examine, look_at_calendar
+from callcenter.commands.check import CHECKS, GIB, examine, look_at_calendar, look_at_room
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings, read_settings
 from callcenter.platform.core.working_calendar import parse
@@ -52,9 +52,33 @@ def test_a_file_of_settings_that_cannot_be_read_is_named(monkeypatch: pytest.Mon
 def test_a_disk_that_is_full_within_a_day_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str
 ) -> None:
-    usage = shutil.disk_usage(settings.var)._replace(free=free * 1024**3)
+    usage = shutil.disk_usage(settings.var)._replace(free=free * GIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert examine(CHECKS["recordings"]["disk"], settings)[0] == state
+
+
+@pytest.mark.parametrize(
+    ("growth", "state", "words"),
+    [
+        (1.0, "ok", "30.0 GiB free for recordings in {}, for 30 days as last week"),
+        (2.0, "ok", "30.0 GiB free for recordings in {}, for 15 days as last week"),
+        (3.0, "warn", "30.0 GiB free for recordings in {}, for 10 days as last week: make room"),
+        (0.01, "ok", "30.0 GiB free for recordings in {}, for over a year as last week"),
+        (None, "ok", "30.0 GiB free for recordings in {}"),
+    ],
+)
+def test_a_disk_lasts_as_long_as_last_weeks_growth_says(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    growth: float | None,
+    state: str,
+    words: str,
+) -> None:
+    usage = shutil.disk_usage(settings.var)._replace(free=30 * GIB)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    bytes_a_day = growth and growth * GIB
+    found = examine(lambda each: look_at_room(each.var, bytes_a_day), settings)
+    assert found == (state, words.format(settings.var))
 
 
 def test_numbers_that_nobody_could_open_are_reported(tmp_path: Path) -> None:
