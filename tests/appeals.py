@@ -3,14 +3,15 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls import store
 from callcenter.appeals.calls.outbound_calls import OutboundCallRow
 from callcenter.appeals.calls.tables import appeal_counter, outgoing_call
 from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.storage.engine import unit_of_work
 
 
 async def opened(
@@ -55,3 +56,22 @@ async def numbers_given(connection: AsyncConnection, last: int, at: datetime) ->
     values = {"year": at.astimezone(ZONE).year % 100, "last": last}
     put = upsert(appeal_counter).values(values)
     await connection.execute(put.on_conflict_do_update(index_elements=["year"], set_=values))
+
+
+async def read_all_rows(engine: AsyncEngine) -> str:
+    """All rows of the register, as they stand in the database.
+
+    As tuples: rows of SQLAlchemy say of long values that they were truncated.
+    """
+    async with unit_of_work(engine) as connection:
+        names = await connection.execute(
+            text(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+                " AND table_name !~ 'procrastinate|^masking|record_field|status_attempt'"
+            )
+        )
+        tables = [
+            [tuple(row) for row in await connection.execute(text(f'TABLE "{name}"'))]
+            for name in names.scalars().all()
+        ]
+    return str(tables)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.calls.tables import appeal
@@ -20,6 +20,7 @@ from callcenter.telephony.asterisk.resource_ids import ORIGINATED_PREFIX
 from callcenter.telephony.callers.sealed_numbers.opening import open_number
 from callcenter.telephony.callers.sealed_numbers.tables import sealed_number
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
+from tests.appeals import read_all_rows
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, kinds
 from tests.calls.disposable_stack import has_happened
 from tests.calls.stall_meter import Stalls
@@ -435,17 +436,16 @@ async def test_a_withheld_number_is_nowhere_but_sealed(
         call = await phone.call("111", headers=headers)
         await call.answered()
         await call_center.hears(call, "kk", "greeting")
-    query = text("SELECT appeal::text, caller_kind FROM appeal WHERE received_at >= :began_at")
-    rows: list[tuple[str, str]] = []
+    query = select(appeal.c.caller_kind).where(appeal.c.received_at >= began_at)
+    found: list[str] = []
 
     async def is_stored() -> bool:
         async with unit_of_work(call_center.engine) as connection:
-            found = await connection.execute(query, {"began_at": began_at})
-            rows[:] = [(row[0], row[1]) for row in found]
-        return bool(rows)
+            found[:] = (await connection.execute(query)).scalars()
+        return bool(found)
 
     await until(is_stored, "the appeal is in the register")
-    assert [kind for _, kind in rows] == ["withheld"]
+    assert found == ["withheld"]
     sealed: list[tuple[UUID, bytes]] = []
 
     async def is_sealed() -> bool:
@@ -462,7 +462,7 @@ async def test_a_withheld_number_is_nowhere_but_sealed(
     assert number == WITHHELD
     await call_center.assert_no_resources_left()
     digits = WITHHELD.removeprefix("+")
-    assert digits not in rows[0][0]
+    assert digits not in await read_all_rows(call_center.engine)
     assert digits not in caplog.text
     var = call_center.settings.var
     files = [path for path in var.rglob("*") if path.is_file() and path.suffix != ".alaw"]

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.followup.attachment_scanning import remove_erased
@@ -23,6 +22,7 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.recordings.retention import store as retention
+from tests.appeals import read_all_rows
 from tests.demands.conftest import OFFICER, demand_form
 from tests.web.browser import form_token
 from tests.web.callback_factories import owe
@@ -89,26 +89,6 @@ async def decide(client: httpx.AsyncClient, engine: AsyncEngine, **values: Any) 
     return await client.post(f"/masking/{identity}/decision", data=sent)
 
 
-async def everything(engine: AsyncEngine) -> str:
-    """All rows of the register, as they stand in the database.
-
-    As tuples: rows of SQLAlchemy say of long values that they were truncated.
-    """
-    async with unit_of_work(engine) as connection:
-        names = await connection.execute(
-            text(
-                "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
-                " AND table_name !~ 'procrastinate|^masking|record_field|status_attempt'"
-            )
-        )
-        reported = ""
-        for name in names.scalars().all():
-            reported += str(
-                [tuple(row) for row in await connection.execute(text(f'TABLE "{name}"'))]
-            )
-    return reported
-
-
 async def test_two_people_mask_a_persons_data_and_no_more(
     head: httpx.AsyncClient,
     officer: httpx.AsyncClient,
@@ -116,7 +96,7 @@ async def test_two_people_mask_a_persons_data_and_no_more(
     settings: Settings,
     closed: str,
 ) -> None:
-    before = await everything(engine)
+    before = await read_all_rows(engine)
     assert all(each in before for each in ("Сейтов", "seitov", CALLER))
     assert (await ask(officer, closed)).status_code == 303
     page = (await head.get("/masking")).text
@@ -125,7 +105,7 @@ async def test_two_people_mask_a_persons_data_and_no_more(
     assert (await decide(officer, engine)).status_code == 400  # who asked does not decide
     assert await found(head, "алименты") == [closed]
     assert (await decide(head, engine)).status_code == 303
-    after = await everything(engine)
+    after = await read_all_rows(engine)
     assert [each for each in PERSONAL if each in after] == []
     # What is counted, the number, the days, the steps and the log are there.
     [(content, sealed, stage, kind)] = await rows(
@@ -303,7 +283,7 @@ async def test_a_rule_is_previewed_decided_by_another_and_run_nightly(
     assert await rows(engine, "SELECT days FROM masking WHERE state = 'approved'") == [(365,)]
     assert await mask_by_rules(tools, now) == 1
     assert await mask_by_rules(tools, now) == 0
-    after = await everything(engine)
+    after = await read_all_rows(engine)
     assert [each for each in PERSONAL if each in after] == []
     [(who, detail)] = await rows(
         engine, "SELECT who, detail->>'days' FROM audit_entry WHERE action = 'web:record:masked'"

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.core.timezone import ZONE
+from tests.appeals import read_all_rows
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, open_call
-from tests.web.test_masking import everything
 from tests.web.test_records import rows, send
 from tests.web.test_search import found
 
@@ -46,7 +46,7 @@ async def test_an_oral_contact_is_noted_found_and_encrypted(
     assert "State body: Управление полиции, Серикбаев, дежурный инспектор." in page
     assert "An oral contact: Управление полиции, Серикбаев" in page
     assert await found(head, "Серикбаев") == [call.number]
-    stored = await everything(engine)
+    stored = await read_all_rows(engine)
     assert call.number in stored
     assert "Серикбаев" not in stored
     assert "инспектор" not in stored

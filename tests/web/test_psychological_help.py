@@ -16,10 +16,10 @@ from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
+from tests.appeals import read_all_rows
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_listening import work_in
-from tests.web.test_masking import everything
 from tests.web.test_records import rows, send
 from tests.web.test_work_lists import alerts, listed
 
@@ -75,7 +75,7 @@ async def test_notes_are_opened_by_psychologists_alone(
     noted, *refused, opened = await audited(engine)
     assert (noted, opened) == ("web:psychology:noted", "web:psychology:opened")
     assert refused == ["web:psychology:refused"] * 2
-    assert "сестре" not in await everything(engine)
+    assert "сестре" not in await read_all_rows(engine)
 
 
 async def test_the_next_talk_is_with_the_same_psychologist(

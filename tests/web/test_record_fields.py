@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.rules.iin import check_digit
+from tests.appeals import read_all_rows
 from tests.web.conftest import Call
-from tests.web.test_masking import everything
 from tests.web.test_record_api import api, authorized, change
 from tests.web.test_records import IDENTIFIER, rows, send
 from tests.web.test_search import found
@@ -80,7 +80,7 @@ async def test_a_record_holds_every_answer_and_hides_sensitive_ones(
     assert saved.status_code == 200, saved.text
     read = (await api.get(f"/api/v1/appeals/{call.number}/record")).json()
     assert (read["content"], read["kind"]) == (whole, "danger")
-    stored = await everything(engine)
+    stored = await read_all_rows(engine)
     assert "Ким Сауле" in stored  # what is read here would be found
     for said in SENSITIVE:
         assert said not in stored
