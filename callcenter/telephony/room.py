@@ -25,6 +25,13 @@ async def _watch_open_files(tools: WorkerResources, redis: Redis) -> None:
     await watch_open_files(tools.settings, redis)
 
 
+async def _watch_sip(tools: WorkerResources, redis: Redis) -> None:
+    """Alert when Asterisk does not answer SIP."""
+    from callcenter.telephony.controller.sip_monitor import watch_sip
+
+    await watch_sip(tools.settings, redis)
+
+
 async def _watch_trunks(tools: WorkerResources, redis: Redis) -> None:
     """Alert when a trunk is not registered with its operator."""
     from callcenter.telephony.controller.trunk_monitor import watch_trunks
@@ -37,6 +44,7 @@ ROOM = Room(
     offers=(
         WorkerLoop("orphaned_journals", _replay_journals),
         WorkerLoop("open_files", _watch_open_files),
+        WorkerLoop("sip", _watch_sip),
         WorkerLoop("trunks", _watch_trunks),
         *OrderAction,
         CEL_LOG,

@@ -1,6 +1,8 @@
 """A real Asterisk hears SIP from the networks that are named, and refuses the rest at once."""
 
+import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from callcenter.commands import check
 from callcenter.platform.core.settings import Settings
 from callcenter.sipphone.errors import Refused
 from callcenter.sipphone.phone import Phone
+from callcenter.telephony.asterisk import sip_probe
 from callcenter.telephony.asterisk.config.renderer import SipAccount, apply
 from tests.asterisk.switch import (
     CONSULTANTS,
@@ -22,6 +25,7 @@ from tests.asterisk.switch import (
     account,
     with_free_ports,
 )
+from tests.polling import LIMIT
 from tests.services import new_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -75,6 +79,21 @@ async def test_a_password_is_worth_nothing_elsewhere_on_the_trunks(switch: Switc
 async def test_operators_call_and_strangers_are_refused(switch: Switch) -> None:
     assert await called(switch, OPERATOR) == 200
     assert await called(switch, STRANGER) == 403
+
+
+async def test_this_machine_is_answered_unless_asterisk_hangs(
+    switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sip_probe, "REPEAT_AFTER", (LIMIT,))
+    assert await sip_probe.answers_sip(switch.settings)
+    os.kill(switch.pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(sip_probe, "REPEAT_AFTER", (0.1,))
+            assert not await sip_probe.answers_sip(switch.settings)
+    finally:
+        os.kill(switch.pid, signal.SIGCONT)
+    assert await sip_probe.answers_sip(switch.settings)
 
 
 async def test_a_changed_list_needs_no_restart(switch: Switch) -> None:

@@ -1,4 +1,4 @@
-"""Alerts about disks with recordings and journals, open files of Asterisk, and trunks."""
+"""Alerts about disks, trunks, and open files and SIP of Asterisk."""
 
 from callcenter.platform.core.errors import N_
 from callcenter.platform.monitoring.alerts import AlertKind
@@ -22,6 +22,16 @@ OPEN_FILES_RUN_OUT = AlertKind(
         "The telephone exchange has almost used up its open files, soon calls are refused: "
         "tell the administrator."
     ),
+    owner=AlertOwner.ADMINISTRATOR,
+)
+
+SIP_UNANSWERED = AlertKind(
+    "sip_unanswered",
+    N_(
+        "The telephone exchange does not answer, nobody can call 111 now: "
+        "tell the administrator at once."
+    ),
+    AlertSeverity.CRITICAL,
     owner=AlertOwner.ADMINISTRATOR,
 )
 
@@ -55,6 +65,7 @@ ALERTS = (
     DISK_FILLS,
     DISK_ALMOST_FULL,
     OPEN_FILES_RUN_OUT,
+    SIP_UNANSWERED,
     TRUNK_UNREGISTERED,
     TRUNK_UNREACHABLE,
 )
