@@ -57,19 +57,11 @@ SMALL = """() => [...document.querySelectorAll("body *")]
   .filter((each) => each.checkVisibility() && parseFloat(getComputedStyle(each).fontSize) < 16)
   .filter((each) => [...each.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
   .map((each) => each.outerHTML.slice(0, 200))"""
-#: A page with what it loads has 200 KB at most, the telephone and the tool of disclosures apart.
-HEAVY = r"""() => {
-  const bytes = performance.getEntries()
-    .filter(({ name }) => !/\/(jssip|telephone|age)\b/.test(name))
-    .reduce((sum, { decodedBodySize = 0 }) => sum + decodedBodySize, 0);
-  return bytes > 200_000 ? [`${bytes} bytes`] : [];
-}"""
 
 WIDE_CHECKS = {
     "wider than its place": SCROLLED,
     "broken within the word": BROKEN,
     "smaller than 16 pixels": SMALL,
-    "heavier than 200 KB": HEAVY,
 }
 
 
