@@ -44,8 +44,8 @@ async def acknowledge_alert(
     between they are open still.
     """
     group, alerts = await _find_own(redis, actor, group_id, seen)
-    is_kept = group.is_critical or not group.label  # a kind of another version may be kept
-    covers = {"covers": COVERS_SEPARATOR.join(alerts)} if is_kept else {}
+    is_restorable = group.is_critical or not group.label  # a kind of another version may be
+    covers = {"covers": COVERS_SEPARATOR.join(alerts)} if is_restorable else {}
     async with unit_of_work(engine) as connection:
         await _audit(connection, actor, WallboardAction.ALARM_ACKNOWLEDGED, group, alerts, **covers)
     async with _redis_answers():

@@ -63,7 +63,7 @@ class WaitingCall:
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """Alerts of one kind and language, from `since` (the oldest) to `at`, when the newest came.
+    """Alerts of one kind and language; the oldest is of `since`, the newest came at `at`.
 
     Both in epoch seconds. `taken_by` are those who see to it (as in the audit log), to all of it
     when it `is_taken`. One without an `id` passes by itself. `path` is where its owner acts;

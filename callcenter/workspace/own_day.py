@@ -1,4 +1,4 @@
-"""Read model of a consultant's own day: calls, marks, hours, reminders, and work that waits."""
+"""Read model of a consultant's own day: calls, marks, hours, reminders and waiting work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -96,7 +96,7 @@ async def test_the_bar_tells_who_waits_and_who_is_free(
         assert "urgent:" not in await sees(heard, "Waiting: 1", "Free: 1 of 2")
 
 
-async def test_whom_a_call_may_be_given_to_is_listed_free_first(
+async def test_colleagues_for_a_transfer_are_listed_free_first(
     settings: Settings, redis: Redis, engine: AsyncEngine, consultant: httpx.AsyncClient
 ) -> None:
     consultant.headers["accept-language"] = "en"

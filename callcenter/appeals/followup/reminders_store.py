@@ -28,7 +28,7 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True)
 class DueReminder:
-    """When somebody is to be reminded, and of which appeal; it tells not about what."""
+    """A moment at which somebody is to be reminded, and of which appeal; without the text."""
 
     due_at: datetime
     number: str

@@ -48,7 +48,7 @@ class DiskMonitor:
             try:
                 shares, has_room_left = await asyncio.to_thread(self._look)
                 if not has_room_left:
-                    self._mark_unrecorded()
+                    await self._mark_unrecorded()
                 for folder, share in shares.items():
                     await self._alert(folder, share)
             except OSError as exc:
@@ -84,7 +84,7 @@ class DiskMonitor:
         else:
             self._untaken.discard(folder)
 
-    def _mark_unrecorded(self) -> None:
+    async def _mark_unrecorded(self) -> None:
         for call in list(self._calls):
             if call.on_recording_lost is not None:
                 call.on_recording_lost("no room on the disk")
