@@ -21,6 +21,7 @@ from pathlib import Path
 import psycopg
 from pydantic import SecretStr
 
+import callcenter.bootstrap.rooms  # noqa: F401 - registers them: whose rights are in the fingerprint
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.storage import database_roles, table_rights
 from callcenter.platform.storage.database_roles import make_roles
