@@ -97,6 +97,19 @@ async def test_this_machine_is_answered_unless_asterisk_hangs(
     finally:
         os.kill(switch.pid, signal.SIGCONT)
     assert not await is_silent()
+    assert "'OPTIONS'" not in switch.log()
+
+
+@pytest.mark.parametrize(("address", "status"), [("127.0.0.1", 404), (CONSULTANTS, 401)])
+async def test_who_asks_whether_sip_is_answered_calls_nobody(
+    switch: Switch, address: str, status: int
+) -> None:
+    async with Phone(server=switch.sip, address=address, user="probe") as phone:
+        for number in ("111", TELEPHONE):
+            with pytest.raises(Refused, match=f"{status}"):
+                await (await phone.call(number)).answered()
+        with pytest.raises(Refused):
+            await phone.register()
 
 
 async def test_a_changed_list_needs_no_restart(switch: Switch) -> None:

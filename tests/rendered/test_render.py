@@ -37,12 +37,13 @@ def test_the_order_of_accounts_does_not_matter() -> None:
     )
 
 
-def test_without_consultants_only_the_trunks_are_left() -> None:
+def test_without_consultants_only_trunks_and_probe_are_left() -> None:
     files = compose(settings(), (), PROGRAM, SECRETS)
     assert re.findall(r"^\[([^]]+)\]\((?:leg|trunk)\)", files["pjsip.conf"], re.MULTILINE) == [
         "operator",
         "unified-center",
         "network",
+        "probe",
     ]
     assert "(" not in files["accounts/pjsip.conf"]
     assert "member =>" not in files["accounts/queues.conf"]

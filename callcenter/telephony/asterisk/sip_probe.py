@@ -55,7 +55,7 @@ def _options(settings: Settings, port: int) -> bytes:
         f"OPTIONS sip:111@{OURSELVES}:{settings.sip_port} SIP/2.0",
         f"Via: SIP/2.0/UDP {here};rport;branch=z9hG4bK{name}",
         "Max-Forwards: 1",
-        f"From: <sip:probe@{here}>;tag={name}",
+        f"From: <sip:probe@{here}>;tag={name}",  # as pjsip.conf has it
         f"To: <sip:111@{OURSELVES}>",
         f"Call-ID: {name}",
         "CSeq: 1 OPTIONS",
