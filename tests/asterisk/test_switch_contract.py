@@ -9,7 +9,7 @@ import pytest
 
 from callcenter.telephony.asterisk.ami import Ami
 from tests.asterisk.connected_node import place_call
-from tests.protocol.bare_asterisk import SECRET, BareAsterisk
+from tests.protocol.bare_asterisk import CLAIM_TIMEOUT, SECRET, BareAsterisk
 from tests.switch_contract import CONTRACTS, Contract, connected
 
 SILENCE, LENGTH = b"\xd5", 60  # a sample of A-law; seconds, of 8000 each
@@ -21,6 +21,7 @@ class AsteriskSite:
     """A bare Asterisk, whose callers are Local channels."""
 
     endpoint = "Local/silence@line/n"
+    claim_timeout = CLAIM_TIMEOUT
 
     def __init__(self, asterisk: BareAsterisk, ami: Ami) -> None:
         self.port = asterisk.ari_port

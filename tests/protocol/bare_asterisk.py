@@ -17,6 +17,7 @@ from callcenter.telephony.asterisk.resource_ids import ASTERISK_USER
 TREE = ROOT / "var" / "asterisk-tree"
 SECRET = "a secret of the tests"
 LIMIT = 20.0  # seconds for anything that is polled
+CLAIM_TIMEOUT = 3.0  # seconds that a call is offered: what a busy machine claims it within
 
 MODULES = """\
 pbx_config res_sorcery_config res_websocket_client res_timing_timerfd bridge_simple
@@ -29,7 +30,7 @@ res_ari_bridges res_ari_channels res_ari_device_states res_ari_endpoints res_ari
 res_ari_playbacks res_ari_recordings res_ari_sounds
 """
 
-EXTENSIONS = """\
+EXTENSIONS = f"""\
 [general]
 [line]
 exten => milliwatt,1,Answer()
@@ -40,8 +41,8 @@ exten => ringing,1,Ringing()
  same => n,Wait(60)
 exten => busy,1,Hangup(17)
 exten => declines,1,Hangup(21)
-exten => offer,1,StasisBroadcast(500,^line-.*)
- same => n,UserEvent(AfterStasis,Status:${STASISSTATUS})
+exten => offer,1,StasisBroadcast({CLAIM_TIMEOUT * 1000:.0f},^line-.*)
+ same => n,UserEvent(AfterStasis,Status:${{STASISSTATUS}})
  same => n,Wait(60)
 [fallback]
 exten => s,1,Wait(60)

@@ -14,7 +14,7 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network, SessionFactory
 from tests.simulation.outside import discard, replaced, without_collection
 from tests.simulation.servers import Database
-from tests.simulation.switch import SimulatedSwitch, SwitchChannel
+from tests.simulation.switch import CLAIM_TIMEOUT, SimulatedSwitch, SwitchChannel
 from tests.switch_contract import CONTRACTS, Contract, connected
 
 LIMIT = 60.0  # seconds of virtual time
@@ -45,6 +45,7 @@ class SimulatedSite:
 
     port = 0
     endpoint = "Local/silence@line/n"
+    claim_timeout = CLAIM_TIMEOUT
     sound = "tone:busy"
 
     def __init__(self, switch: SimulatedSwitch) -> None:
