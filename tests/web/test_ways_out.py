@@ -243,6 +243,13 @@ async def test_every_way_out_keeps_to_the_rule(center: Center) -> None:
     await asyncio.to_thread(holds)
 
 
+async def test_a_number_that_was_opened_alone_gets_the_receipt(center: Center) -> None:
+    await center.say(word(False, age=2), word(True, number=CALLER))
+    assert await receipt_sms(center)
+    await center.say(word(False, age=2, number=CALLER), word(True))
+    assert not await receipt_sms(center), "a word about all numbers opens none that was closed"
+
+
 @pytest.mark.parametrize("name", WAYS)
 async def test_a_record_without_contact_closes_every_way(center: Center, name: str) -> None:
     assert await WAYS[name](center)

@@ -206,12 +206,16 @@ async def issue_receipt(
 
 
 async def _ask(connection: AsyncConnection, way: WayOut, opened: RecordView) -> None:
-    """Ask whether the applicant may be reached so, a text message at any number of theirs."""
-    await contact.ask(connection, way, appeal_id=opened.row.id, person="applicant")
-    if way.channel != ContactMeans.SMS:
-        return
+    """Ask whether the applicant may be reached so, a text message at any number of theirs.
+
+    Words about a number count the person's words about all numbers, and may lift them.
+    """
     on_appeal = AppealNumbers.of(opened.row.caller_number, opened.record.content)
-    for each in {on_appeal.phones.get("applicant"), on_appeal.caller} - {None}:
+    numbers = {on_appeal.phones.get("applicant"), on_appeal.caller} - {None}
+    if way.channel != ContactMeans.SMS or not numbers:
+        await contact.ask(connection, way, appeal_id=opened.row.id, person="applicant")
+        return
+    for each in numbers:
         await contact.ask(connection, way, number=each)
 
 
