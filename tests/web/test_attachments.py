@@ -277,6 +277,21 @@ async def test_a_crash_between_file_and_row_loses_nothing(
     assert "lost.txt" in page
 
 
+async def test_the_same_bytes_complete_an_interrupted_upload(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(settings: Settings, identity: UUID, content: bytes) -> None:
+        raise ObjectStoreUnavailable("killed before")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attachments, "store_content", die)
+        assert (await attach(head, call.number, "a.pdf", PDF)).status_code == 500
+    assert await states(engine) == ["arriving"]
+    sent = (await attach(head, call.number, "a.pdf", PDF)).json()
+    assert await states(engine) == ["kept"]
+    assert (await head.get(f"/appeals/{call.number}/attachments/{sent['id']}")).content == PDF
+
+
 @pytest.fixture(scope="session")
 def virus_scanner(short_folder: Path) -> Iterator[str]:
     """The address of Debian's clamd, with one signature of its own: nothing is downloaded."""

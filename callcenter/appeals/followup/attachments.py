@@ -45,45 +45,53 @@ async def add(
 ) -> Attachment:
     """Attach a file to an appeal; returns the existing one if the bytes are the same.
 
-    Raises InvalidRequest that says what is wrong with it; NotFound; NoKey and
-    ObjectStoreUnavailable: then it is not attached.
+    An upload that was interrupted is completed by the same bytes. Raises InvalidRequest that says
+    what is wrong with it; NotFound; NoKey and ObjectStoreUnavailable: then it is not attached.
     """
-    if not content:
-        raise InvalidRequest(EMPTY)
-    if len(content) > settings.attachment_limit * 1024**2:
-        raise InvalidRequest(TOO_LARGE)
-    ending = await asyncio.to_thread(filetypes.recognize, content)
+    ending = await check_file(settings, content)
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
         await require_request(connection, row.id)
         sha256 = hashlib.sha256(content).hexdigest()
         existing = await store.find_same(connection, keys, row.id, sha256)
-        if existing is not None:
+        if existing is not None and existing.state is not ScanState.ARRIVING:
             return existing
-        if await store.count_present(connection, row.id) >= FILE_LIMIT:
+        if existing is not None:
+            identity = existing.id
+        elif await store.count_present(connection, row.id) >= FILE_LIMIT:
             raise InvalidRequest(TOO_MANY)
-        identity = await store.insert_new(
-            connection,
-            keys,
-            row.id,
-            name=filetypes.clean_name(name, ending),
-            ending=ending,
-            size=len(content),
-            sha256=sha256,
-            author=actor.who,
-        )
-        await audit_appeal(
-            connection,
-            actor,
-            AppealAction.ATTACHMENT_ADDED,
-            number,
-            attachment=str(identity),
-            sha=sha256,
-        )
+        else:
+            identity = await store.insert_new(
+                connection,
+                keys,
+                row.id,
+                name=filetypes.clean_name(name, ending),
+                ending=ending,
+                size=len(content),
+                sha256=sha256,
+                author=actor.who,
+            )
+            await audit_appeal(
+                connection,
+                actor,
+                AppealAction.ATTACHMENT_ADDED,
+                number,
+                attachment=str(identity),
+                sha=sha256,
+            )
     await asyncio.to_thread(store_content, settings, identity, content)
     async with unit_of_work(engine) as connection:
         await finish_upload(connection, settings, identity)
         return await store.find(connection, keys, identity)
+
+
+async def check_file(settings: Settings, content: bytes) -> str:
+    """The type of a file that may be attached. Raises InvalidRequest that says what is wrong."""
+    if not content:
+        raise InvalidRequest(EMPTY)
+    if len(content) > settings.attachment_limit * 1024**2:
+        raise InvalidRequest(TOO_LARGE)
+    return await asyncio.to_thread(filetypes.recognize, content)
 
 
 async def finish_upload(connection: AsyncConnection, settings: Settings, identity: UUID) -> None:
