@@ -31,7 +31,8 @@ from callcenter.appeals.masking import store as masking_store
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
 from callcenter.appeals.record import no_request
 from callcenter.appeals.record import service as records
-from callcenter.appeals.record.manual_intake import ContactChannel, register_contact
+from callcenter.appeals.record.manual_intake import NewContact, register_contact
+from callcenter.appeals.rules.channels import ContactChannel
 from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.masking import RuleScope
 from callcenter.appeals.rules.states import AppealState, Disposition
@@ -161,13 +162,8 @@ async def erase(tools: WorkerResources, recording_id: UUID) -> None:
 
 async def enter(tools: WorkerResources) -> str:
     """Somebody enters an appeal that came on paper; returns its number."""
-    return await register_contact(
-        *(tools.engine, person("a")),
-        channel=ContactChannel.PAPER,
-        language="kk",
-        received_at=datetime.now(UTC),
-        phone="+77010000001",
-    )
+    contact = NewContact(ContactChannel.PAPER, "kk", datetime.now(UTC), "+77010000001")
+    return await register_contact(tools.engine, person("a"), contact)
 
 
 async def save(tools: WorkerResources, call_id: str, version: int, content: Content) -> None:

@@ -1,9 +1,9 @@
 """Intake of appeals without a call, splitting and merging of appeals (R7)."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -21,9 +21,10 @@ from callcenter.appeals.record.service import (
     guards_of,
     lock_record,
 )
+from callcenter.appeals.rules.channels import ContactChannel
 from callcenter.appeals.rules.states import ENDED, AppealState, check_move
 from callcenter.platform.core.caller_id import WITHHELD, parse_caller_id
-from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.core.registry import offers
 from callcenter.platform.core.timezone import ZONE
@@ -35,52 +36,58 @@ from callcenter.platform.storage.engine import unit_of_work, within
 EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
 
 
-class ContactChannel(StrEnum):
-    """The channel of an appeal that no call opened."""
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A contact without a call; `received_at` is not in the future."""
 
-    PORTAL = "portal"
-    EMAIL = "email"
-    PAPER = "paper"
-    WALK_IN = "walk_in"
-    VIDEO = "video"  #: a video conference
-    MESSENGER = "messenger"
+    channel: ContactChannel
+    language: str
+    received_at: datetime
+    phone: str = ""
 
 
-async def register_contact(
-    engine: AsyncEngine,
-    actor: Actor,
-    *,
-    channel: ContactChannel,
-    language: str,
-    received_at: datetime,
-    phone: str = "",
-) -> str:
-    """Open the appeal of a contact; returns its number.
+async def register_contact(engine: AsyncEngine, actor: Actor, contact: NewContact) -> str:
+    """Open the appeal of a contact; returns its number. The actor owns it.
 
-    `received_at` is not in the future. The actor owns the appeal, which is due for registration on
-    its legal date (APPC, 64(3)). Raises InvalidRequest.
+    Raises InvalidRequest.
     """
-    now = datetime.now(UTC)
-    if language not in CALLER_LANGUAGES:
-        raise InvalidRequest("the applicant's language is kk or ru")
-    if received_at.tzinfo is None or not EARLIEST <= received_at <= now:
-        raise InvalidRequest("an appeal came before now: correct the day and time")
-    caller = parse_caller_id(phone) if phone.strip() else WITHHELD
-    if caller.kind == "unreadable":
-        raise InvalidRequest("this is no telephone number: correct it, or leave it out")
-    opening = NewAppeal(uuid4(), None, channel.value, caller.kind, caller.number, received_at)
     async with unit_of_work(engine) as connection:
-        [number] = await appeals.open_appeals(within(connection), [opening])
-        await appeals.set_language(connection, appeal_id=opening.appeal_id, language=language)
-        await appeals.close_appeal(
-            connection, appeal_id=opening.appeal_id, outcome="received", ended_at=now
-        )
-        begun = await _initial_values(connection, actor, received_at)
-        await store.change_row(connection, store.Record(opening.appeal_id), **begun)
+        _, number = await open_contact(connection, contact, owner=actor.name)
         await audit_appeal(
-            connection, actor, AppealAction.APPEAL_OPENED, number, channel=channel.value
+            connection,
+            actor,
+            AppealAction.APPEAL_OPENED,
+            number,
+            channel=contact.channel.value,
         )
     return number
+
+
+async def open_contact(
+    connection: AsyncConnection, contact: NewContact, *, owner: str | None
+) -> tuple[UUID, str]:
+    """Open the appeal of a contact in this transaction; returns its id and number.
+
+    It is due for registration on its legal date (APPC, 64(3)). Raises InvalidRequest.
+    """
+    now = datetime.now(UTC)
+    if contact.language not in CALLER_LANGUAGES:
+        raise InvalidRequest(N_("the applicant's language is kk or ru"))
+    if contact.received_at.tzinfo is None or not EARLIEST <= contact.received_at <= now:
+        raise InvalidRequest(N_("an appeal came before now: correct the day and time"))
+    caller = parse_caller_id(contact.phone) if contact.phone.strip() else WITHHELD
+    if caller.kind == "unreadable":
+        raise InvalidRequest(N_("this is no telephone number: correct it, or leave it out"))
+    opening = NewAppeal(
+        uuid4(), None, contact.channel.value, caller.kind, caller.number, contact.received_at
+    )
+    [number] = await appeals.open_appeals(within(connection), [opening])
+    appeal_id = opening.appeal_id
+    await appeals.set_language(connection, appeal_id=appeal_id, language=contact.language)
+    await appeals.close_appeal(connection, appeal_id=appeal_id, outcome="received", ended_at=now)
+    begun = await _initial_values(connection, owner, contact.received_at)
+    await store.change_row(connection, store.Record(appeal_id), **begun)
+    return appeal_id, number
 
 
 async def split(
@@ -123,7 +130,7 @@ async def split(
             previous=content,
         )
         made = await store.save(connection, keys, form, update)
-        begun = await _initial_values(connection, actor, row.received_at)
+        begun = await _initial_values(connection, actor.name, row.received_at)
         version = made.version + 1
         await store.change_row(connection, made, version=version, part_of=row.id, **begun)
         for each in offers(MovesWithAppeal):
@@ -173,7 +180,7 @@ async def merge(
 
 
 async def _initial_values(
-    connection: AsyncConnection, actor: Actor, received_at: datetime
+    connection: AsyncConnection, owner: str | None, received_at: datetime
 ) -> dict[str, object]:
     """Owner and first deadline of an appeal that no call opened."""
     law = await form_store.read_law(connection)
@@ -181,7 +188,7 @@ async def _initial_values(
         due = law.registered_on(received_at)
     except YearNotEntered:  # of years ago, or the next one
         due = received_at.astimezone(ZONE).date()
-    return {"owner": actor.name, "forward_due_on": due}
+    return {"owner": owner, "forward_due_on": due}
 
 
 async def _transfer_terms(

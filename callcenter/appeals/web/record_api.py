@@ -21,7 +21,8 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.followup.sections import LetterEntry
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import manual_intake, service, store
-from callcenter.appeals.record.manual_intake import ContactChannel
+from callcenter.appeals.record.manual_intake import NewContact
+from callcenter.appeals.rules.channels import ContactChannel
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition, moves_from
 from callcenter.appeals.web import record_details
 from callcenter.appeals.web.downloads import receipt_file
@@ -243,14 +244,8 @@ async def open_appeal(
     """Open the appeal of a contact without a call. Its record is empty."""
 
     async def call() -> OpenedRecord:
-        number = await manual_intake.register_contact(
-            site.engine,
-            actor,
-            channel=new.channel,
-            language=new.language,
-            received_at=new.received_at,
-            phone=new.phone,
-        )
+        contact = NewContact(new.channel, new.language, new.received_at, new.phone)
+        number = await manual_intake.register_contact(site.engine, actor, contact)
         return OpenedRecord(number=number)
 
     opened = await once(OpenedRecord, call)

@@ -18,8 +18,9 @@ from callcenter.appeals.labels import CHANNELS, STAGES, RecordLabels
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import assignment, manual_intake
 from callcenter.appeals.record import service as record_service
-from callcenter.appeals.record.manual_intake import ContactChannel
+from callcenter.appeals.record.manual_intake import NewContact
 from callcenter.appeals.record.store import Record
+from callcenter.appeals.rules.channels import ContactChannel
 from callcenter.appeals.rules.fields import WITHIN, Section, Value
 from callcenter.appeals.rules.risk import proposes_urgency
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
@@ -381,14 +382,9 @@ async def new(
     async def show(refusal: InvalidRequest) -> Response:
         return _new(request, refusal)
 
-    call = manual_intake.register_contact(
-        site.engine,
-        actor,
-        channel=form.channel,
-        language=form.language,
-        received_at=form.received_at.replace(tzinfo=form.received_at.tzinfo or ZONE),
-        phone=form.phone,
-    )
+    received_at = form.received_at.replace(tzinfo=form.received_at.tzinfo or ZONE)
+    contact = NewContact(form.channel, form.language, received_at, form.phone)
+    call = manual_intake.register_contact(site.engine, actor, contact)
     return await action(call, appeal_path, show, reraise=())
 
 
