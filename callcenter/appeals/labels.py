@@ -145,6 +145,10 @@ class RecordLabels:
         """A name that the center gave, in the language of the page."""
         return {"kk": named.kk, "ru": named.ru}.get(self.words.language, named.en)
 
+    def channel(self, code: str) -> str:
+        """The label of the way by which an appeal came."""
+        return self.words.plain(CHANNELS.get(code, code))
+
     def person(self, key: str) -> str:
         """The label of a person by key, such as `affected2`."""
         part = key.rstrip("123456789")

@@ -7,6 +7,7 @@ from callcenter.bodies.room import ROOM as BODIES
 from callcenter.configuration.room import ROOM as CONFIGURATION
 from callcenter.consultants.room import ROOM as CONSULTANTS
 from callcenter.demands.room import ROOM as DEMANDS
+from callcenter.intake.room import ROOM as INTAKE
 from callcenter.platform.audit.room import ROOM as AUDIT
 from callcenter.platform.core.registry import register_rooms
 from callcenter.platform.identity.room import ROOM as IDENTITY
@@ -46,6 +47,7 @@ ROOMS = (
     DEMANDS,
     BODIES,
     AUDIT_LOG,
+    INTAKE,
     WORKER,
     WALLBOARD,
     BACKUP,

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
+from tests.intake.messages import message, receive
 from tests.web.browser import form_token
 from tests.web.callback_factories import owe
 from tests.web.conftest import CALLER, Call
@@ -44,6 +46,7 @@ TABLES = {
     "closed_numbers": "contact_wish",
     "changes": "record_change",
     "sealed_numbers": "sealed_number",
+    "written": "intake_message",
 }
 #: Where it is kept that somebody masked; by what an appeal is found.
 NOT_COUNTED = {"masking", "masked", "audit_entry", "web_session", "record_search", "search_word"}
@@ -77,8 +80,14 @@ REFERRED = (
 )
 
 
+#: Who read what was written stays.
+READ = "UPDATE written_contact SET done_at = now(), done_by = 'user:a'"
+
+
 @pytest.fixture
-async def whole(head: httpx.AsyncClient, engine: AsyncEngine, call: Call, closed: str) -> str:
+async def whole(
+    head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call, closed: str
+) -> str:
     """An appeal that has a row in each table that an appeal can have one in."""
     [letter] = await letters(head, closed)
     changed = REQUESTED | {"whom": "Сейтова", "letter": letter["id"], "version": "1"}
@@ -93,6 +102,8 @@ async def whole(head: httpx.AsyncClient, engine: AsyncEngine, call: Call, closed
     await put(engine, BOOKED)
     await put(engine, FOLLOWED_UP)
     await put(engine, REFERRED)
+    await receive(engine, settings, message(joins=closed))
+    await put(engine, READ)
     assert (await note(head, closed, at=at(timedelta()))).status_code == 303
     token = await form_token(head, f"/appeals/{closed}")
     said = {"form_token": token, "allowed": "false", "other": "8 701 999 88 77"}

@@ -429,6 +429,25 @@ class Settings(BaseSettings):
         60, ge=0, le=1440, description="Minutes in which who rings back gets the same consultant"
     )
 
+    written_offer_timeout: Seconds = Field(
+        120,
+        description="Seconds for which something written is offered to one consultant; what is "
+        "not read by then goes back to the queue",
+    )
+    written_capacity: int = Field(
+        3,
+        ge=1,
+        le=50,
+        description="Written contacts that a consultant has in hand at most, beside calls",
+    )
+    written_goal: float = Field(
+        3600,
+        ge=60,
+        le=86_400,
+        description="Seconds within which what is written is to be read: then supervisors are "
+        "alerted; in danger they are at once",
+    )
+
     service_level_seconds: int = Field(
         20, ge=1, le=3600, description="A call answered after at most so long is within the goal"
     )

@@ -1,0 +1,310 @@
+"""The queue of written contacts in PostgreSQL; an offer ends by its time alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.rules.states import AppealState
+from callcenter.appeals.tables import record
+from callcenter.intake.rules.queue import (
+    HEAD_START_INTERVAL,
+    NOT_AGAIN_INTERVAL,
+    ContactReader,
+    WrittenContact,
+    WrittenQueue,
+)
+from callcenter.intake.tables import written_contact
+
+HELD_LIMIT = 500  # contacts that are offered or in hand, as pages show them
+
+#: In which somebody works on an appeal here: what was read of one is in somebody's hand.
+_WORKED_ON = [each.value for each in (AppealState.CONTACT, AppealState.REGISTERED)]
+_WORKED_ON.append(AppealState.IN_WORK.value)
+#: In which nothing is to be read: it was no request, or goes on elsewhere.
+_PASSED = [each.value for each in (AppealState.NO_REQUEST, AppealState.JOINED)]
+
+_IS_OPEN = written_contact.c.done_at.is_(None)
+#: Condition on a contact and its record: somebody is to read it.
+_IS_UNREAD = and_(_IS_OPEN, written_contact.c.read_at.is_(None), record.c.stage.not_in(_PASSED))
+_IS_IN_HAND = and_(_IS_OPEN, written_contact.c.read_at.is_not(None), record.c.stage.in_(_WORKED_ON))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenContact:
+    """The contact of an appeal that is not done."""
+
+    id: UUID
+    holder: str | None
+    read_at: datetime | None
+
+
+def _is_waiting(now: datetime) -> ColumnElement[bool]:
+    """Whether a contact is to be read, and is offered to nobody."""
+    until = written_contact.c.offered_until
+    return and_(_IS_UNREAD, or_(until.is_(None), until <= now))
+
+
+def is_unread() -> ColumnElement[bool]:
+    """Condition on `appeal` and its record: something written there is to be read."""
+    contact = written_contact
+    unread = and_(_IS_OPEN, contact.c.read_at.is_(None), contact.c.appeal_id == appeal.c.id)
+    return and_(select(contact.c.id).where(unread).exists(), record.c.stage.not_in(_PASSED))
+
+
+def is_in_hand_of(user: str) -> ColumnElement[bool]:
+    """Condition on `appeal` and its record: this user has it in hand."""
+    held = (
+        select(written_contact.c.id)
+        .where(
+            written_contact.c.appeal_id == appeal.c.id,
+            written_contact.c.holder == user,
+            _IS_OPEN,
+            written_contact.c.read_at.is_not(None),
+        )
+        .exists()
+    )
+    return and_(held, record.c.stage.in_(_WORKED_ON))
+
+
+async def enqueue(
+    connection: AsyncConnection,
+    appeal_id: UUID,
+    *,
+    language: str,
+    is_urgent: bool,
+    due_at: datetime,
+    now: datetime,
+    offered_to: str | None,
+    offered_until: datetime,
+) -> None:
+    """Queue an appeal of which something is to be read, with an offer to a user, or to nobody.
+
+    One that is queued or in hand already is to be read again: by its holder first, but for danger,
+    which waits for nobody.
+    """
+    holder = null() if is_urgent else offered_to
+    until = null() if is_urgent or offered_to is None else offered_until
+    new = insert(written_contact).values(
+        id=uuid4(),
+        appeal_id=appeal_id,
+        language=language,
+        urgent=is_urgent,
+        queued_at=now,
+        due_at=due_at,
+        holder=holder,
+        offered_until=until,
+    )
+    was_read = written_contact.c.read_at.is_not(None)
+    again: dict[str, Any] = {
+        "urgent": or_(written_contact.c.urgent, new.excluded.urgent),
+        "queued_at": case((was_read, new.excluded.queued_at), else_=written_contact.c.queued_at),
+        "due_at": case(
+            (was_read, new.excluded.due_at),
+            else_=func.least(written_contact.c.due_at, new.excluded.due_at),
+        ),
+        "read_at": None,
+    }
+    if is_urgent:
+        again |= {"holder": None, "offered_until": None}
+    else:
+        again["offered_until"] = case(
+            (was_read, offered_until), else_=written_contact.c.offered_until
+        )
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["appeal_id"],
+            index_where=written_contact.c.done_at.is_(None),
+            set_=again,
+        )
+    )
+
+
+async def offer_next(
+    connection: AsyncConnection,
+    reader: ContactReader,
+    *,
+    now: datetime,
+    timeout: timedelta,
+    capacity: int,
+) -> str | None:
+    """Offer the first contact that this user can read; returns the number of its appeal.
+
+    None: there is none, or the user has as many as may be.
+
+    Of two who ask at once each gets another one.
+    """
+    await connection.execute(
+        select(func.pg_advisory_xact_lock(func.hashtext(f"written_contact:{reader.user}")))
+    )
+    held = await list_held(connection, now, of=reader.user)
+    if len(held) >= capacity or not all(each.is_in_hand for each in held):
+        return None
+    contact = written_contact
+    first = (
+        select(contact.c.id)
+        .join(record, record.c.appeal_id == contact.c.appeal_id)
+        .where(
+            _is_waiting(now),
+            contact.c.language.in_(reader.languages),
+            or_(contact.c.skill.is_(None), contact.c.skill.in_(reader.skills)),
+            contact.c.queued_at <= now - len(held) * HEAD_START_INTERVAL,
+            or_(
+                contact.c.holder.is_distinct_from(reader.user),
+                contact.c.offered_until <= now - NOT_AGAIN_INTERVAL,
+            ),
+        )
+        .order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=contact)
+    )
+    offered = (
+        update(contact)
+        .where(contact.c.id == first.scalar_subquery(), appeal.c.id == contact.c.appeal_id)
+        .values(
+            holder=reader.user,
+            offered_until=now + timeout,
+            returns=contact.c.returns + case((contact.c.holder.is_not(None), 1), else_=0),
+        )
+        .returning(appeal.c.number)
+    )
+    number: str | None = (await connection.execute(offered)).scalar_one_or_none()
+    return number
+
+
+async def withdraw_offers(connection: AsyncConnection, user: str, now: datetime) -> None:
+    """Have what is offered to this user, and not read, wait for anybody."""
+    await connection.execute(
+        update(written_contact)
+        .where(
+            written_contact.c.holder == user,
+            _IS_OPEN,
+            written_contact.c.read_at.is_(None),
+            written_contact.c.offered_until > now,
+        )
+        .values(offered_until=now)
+    )
+
+
+async def find_open(connection: AsyncConnection, appeal_id: UUID) -> OpenContact | None:
+    """The contact of an appeal that is not done, locked."""
+    query = select(written_contact.c.id, written_contact.c.holder, written_contact.c.read_at).where(
+        written_contact.c.appeal_id == appeal_id, _IS_OPEN
+    )
+    row = (await connection.execute(query.with_for_update())).one_or_none()
+    return None if row is None else OpenContact(*row)
+
+
+async def mark_read(
+    connection: AsyncConnection, contact_id: UUID, user: str, now: datetime
+) -> None:
+    """Put a contact into the hand of a user, who has read it."""
+    await _change(connection, contact_id, holder=user, read_at=now, offered_until=None)
+
+
+async def put_back(
+    connection: AsyncConnection, contact_id: UUID, skill: str | None, now: datetime
+) -> None:
+    """Have a contact wait for anybody with this skill (None: anybody), its holder last."""
+    values = {"read_at": None, "offered_until": now, "queued_at": now, "skill": skill}
+    await _change(connection, contact_id, **values)
+
+
+async def mark_done(
+    connection: AsyncConnection, contact_id: UUID, author: str, now: datetime
+) -> None:
+    """End a contact; what is written later is another one."""
+    await _change(connection, contact_id, done_at=now, done_by=author)
+
+
+async def read_queue(connection: AsyncConnection, now: datetime) -> WrittenQueue:
+    """The queue at this moment."""
+    contact = written_contact
+    counts = (
+        func.count(),
+        func.count().filter(contact.c.urgent),
+        func.count().filter(contact.c.due_at < now),
+        func.min(contact.c.queued_at),
+    )
+    waiting = _join().where(_is_waiting(now)).with_only_columns(*counts)
+    row = (await connection.execute(waiting)).one()
+    return WrittenQueue(row[0], row[1], row[2], row[3], await list_held(connection, now))
+
+
+async def list_held(
+    connection: AsyncConnection, now: datetime, *, of: str | None = None
+) -> Sequence[WrittenContact]:
+    """The contacts that are offered or in hand, of one user or of all: 500 at most."""
+    held = or_(_IS_IN_HAND, and_(_IS_UNREAD, written_contact.c.offered_until > now))
+    query = _join().where(held, written_contact.c.holder.is_not(None))
+    if of is not None:
+        query = query.where(written_contact.c.holder == of)
+    return await _read(connection, query.limit(HELD_LIMIT))
+
+
+async def list_unread(connection: AsyncConnection) -> Sequence[WrittenContact]:
+    """The contacts that somebody is to read, offered or not, the first to be read first."""
+    return await _read(connection, _join().where(_IS_UNREAD))
+
+
+async def find_contact(connection: AsyncConnection, appeal_id: UUID) -> WrittenContact | None:
+    """The contact of an appeal that is to be read, or in hand."""
+    is_shown = or_(_IS_UNREAD, _IS_IN_HAND)
+    found = await _read(connection, _join().where(is_shown, appeal.c.id == appeal_id))
+    return found[0] if found else None
+
+
+async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
+    """Move the open contact of an appeal to the one that it goes on in, unless that has one."""
+    other = written_contact.alias()
+    has_own = select(other.c.id).where(other.c.appeal_id == into, other.c.done_at.is_(None))
+    of_it = (written_contact.c.appeal_id == appeal_id, _IS_OPEN)
+    moved = update(written_contact).where(*of_it, ~has_own.exists()).values(appeal_id=into)
+    await connection.execute(moved)
+    ended = update(written_contact).where(*of_it)
+    await connection.execute(ended.values(done_at=func.now(), done_by="system:joined"))
+
+
+def _join() -> Select[tuple[UUID]]:
+    """Select contacts with their appeals and records."""
+    contact = written_contact
+    return (
+        select(contact.c.id)
+        .join(appeal, appeal.c.id == contact.c.appeal_id)
+        .join(record, record.c.appeal_id == contact.c.appeal_id)
+    )
+
+
+async def _read(
+    connection: AsyncConnection, query: Select[tuple[UUID]]
+) -> Sequence[WrittenContact]:
+    """The contacts of a query, the first to be read first."""
+    contact = written_contact
+    columns = (
+        appeal.c.number,
+        appeal.c.channel,
+        contact.c.language,
+        contact.c.skill,
+        contact.c.urgent,
+        contact.c.queued_at,
+        contact.c.due_at,
+        contact.c.holder,
+        contact.c.offered_until,
+        contact.c.read_at,
+        contact.c.returns,
+    )
+    first = query.order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
+    rows = await connection.execute(first.with_only_columns(*columns))
+    return [WrittenContact(*row) for row in rows]
+
+
+async def _change(connection: AsyncConnection, contact_id: UUID, **values: object) -> None:
+    await connection.execute(
+        update(written_contact).where(written_contact.c.id == contact_id).values(values)
+    )

@@ -1,0 +1,78 @@
+"""The room of intake: what it registers."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement
+
+from callcenter.appeals.extensions import (
+    AppealSection,
+    MovesWithAppeal,
+    SearchableText,
+    TimelineSource,
+)
+from callcenter.appeals.masking.retention import RetentionReason
+from callcenter.appeals.permissions import AppealPermission
+from callcenter.appeals.record.personal_data import PersonalDataPart
+from callcenter.appeals.search.worklists import WorkList, WorkListReader
+from callcenter.intake import queue_store, service, store
+from callcenter.intake.actions import IntakeAction
+from callcenter.intake.alerts import ALERTS
+from callcenter.intake.tables import intake_message, written_contact
+from callcenter.platform.core.errors import N_
+from callcenter.platform.core.registry import Room
+from callcenter.platform.storage.table_rights import TableRights
+
+
+def _is_unread(_reader: WorkListReader) -> ColumnElement[bool]:
+    """Something written there is to be read, by whomever it is offered to."""
+    return queue_store.is_unread()
+
+
+def _is_in_own_hand(reader: WorkListReader) -> ColumnElement[bool]:
+    """The reader has what was written in hand."""
+    return queue_store.is_in_hand_of(reader.user)
+
+
+def _is_to_be_read(_now: datetime) -> ColumnElement[bool]:
+    return queue_store.is_unread()
+
+
+ROOM = Room(
+    name="intake",
+    web="callcenter.intake.web_module",
+    jobs=("callcenter.intake.jobs",),
+    offers=(
+        *IntakeAction,
+        AppealSection(
+            N_("Written messages"),
+            "intake/messages.html",
+            AppealPermission.SEE_SENSITIVE,
+            service.read_section,
+            anchor="written",
+            summary="intake/messages_summary.html",
+            has_digit=False,
+            helps=True,
+        ),
+        TimelineSource(AppealPermission.SEE_SENSITIVE, service.read_timeline),
+        SearchableText(service.searchable),
+        MovesWithAppeal(joined=store.move),
+        MovesWithAppeal(joined=queue_store.move),
+        WorkList(25, "written", N_("Written, to be read"), _is_unread, is_pressing=True),
+        WorkList(54, "written_mine", N_("Written, in my hand"), _is_in_own_hand),
+        RetentionReason(
+            "written", N_("They stay: what was written is still to be read."), _is_to_be_read
+        ),
+        *ALERTS,
+        PersonalDataPart(
+            intake_message,
+            ("sealed",),
+            key="written",
+            label=N_("Written messages: %(count)s"),
+            of=intake_message.c.appeal_id.in_,
+            is_personal=intake_message.c.sealed.is_not(None),
+            erased={"sealed": None},
+        ),
+        TableRights(intake_message, worker="su", web="siu"),
+        TableRights(written_contact, worker="s", web="siu"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Rules of intake: what a written message is, and who gets it."""

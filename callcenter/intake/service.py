@@ -1,0 +1,197 @@
+"""Intake of written messages: each opens an appeal or joins one, once (R7, R12)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.extensions import AppealReading, TimelineEntry
+from callcenter.appeals.form.store import read_form
+from callcenter.appeals.record import search_index
+from callcenter.appeals.record import store as records
+from callcenter.appeals.record.manual_intake import NewContact, open_contact
+from callcenter.appeals.record.service import audit_appeal, get_appeal
+from callcenter.appeals.rules.states import AppealState
+from callcenter.consultants.labels import name_of
+from callcenter.consultants.permissions import ConsultantPermission
+from callcenter.consultants.reference_lists import ListEntry, ListKind, list_entries
+from callcenter.intake import queue, queue_store, store
+from callcenter.intake.actions import IntakeAction
+from callcenter.intake.rules.messages import WrittenMessage, normalize
+from callcenter.intake.rules.queue import WrittenContact
+from callcenter.intake.store import MessageHashes, StoredMessage
+from callcenter.platform.core.errors import N_, InvalidRequest
+from callcenter.platform.core.i18n import Translator
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.telephony.calls.outcomes import Urgency
+
+SEARCHED_LIMIT = 20_000  # characters: their stems take a tenth of a second
+
+
+class PersonalDataErased(InvalidRequest):
+    """Personal data of this appeal were erased: what is written now is a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeReceipt:
+    """The appeal of a message; not `is_new` where the very same message came before."""
+
+    number: str
+    is_new: bool
+
+
+async def receive(
+    engine: AsyncEngine,
+    keys: RecordKeys,
+    settings: Settings,
+    actor: Actor,
+    message: WrittenMessage,
+    *,
+    is_own: bool = False,
+) -> IntakeReceipt:
+    """Store a message with the appeal that it opens or joins: all of it, or nothing.
+
+    It waits in the queue until somebody has read it, unless `is_own`: the actor has, and deals with
+    the appeal that it opens.
+
+    It may be handed over again and by several at once: its own id and its words say whether it is
+    the same. One that is edited is stored beside its earlier wording. It joins the appeal of its
+    conversation, or the one that a person says it `joins`; what the writer `names` is for a person
+    to decide. Raises InvalidRequest that says what is wrong with it, NotFound.
+    """
+    now = datetime.now(UTC)
+    message = normalize(message, now)
+    hashes = MessageHashes.of(keys, message)
+    async with unit_of_work(engine) as connection:
+        await store.lock(connection, hashes)
+        before = await store.find_same(connection, hashes)
+        if before is not None:
+            return IntakeReceipt(await store.number_of(connection, before), is_new=False)
+        owner = actor.name if is_own else None
+        joined = await _find_joined(connection, keys, message, hashes)
+        appeal_id = joined or await _open(connection, message, owner)
+        number = await store.number_of(connection, appeal_id)
+        identity = await store.insert_message(
+            connection, keys, hashes, appeal_id, message, author=actor.who, at=now
+        )
+        if message.is_urgent:
+            await _mark_urgent(connection, appeal_id)
+        record = await records.find(connection, keys, appeal_id)
+        if not is_own:
+            await queue.enqueue(
+                *(connection, settings, appeal_id, record.owner, message.language),
+                received_at=message.received_at,
+                now=now,
+                is_urgent=message.is_urgent,
+            )
+        form = await read_form(connection)
+        await search_index.index(connection, keys, form, appeal_id, record.content)
+        await audit_appeal(
+            connection,
+            actor,
+            IntakeAction.MESSAGE_RECEIVED,
+            number,
+            message=str(identity),
+            channel=message.channel.value,
+            opened=joined is None,
+        )
+    return IntakeReceipt(number, is_new=True)
+
+
+async def searchable(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
+) -> Sequence[str]:
+    """Words of messages, by which the appeal is found: of the newest, up to a limit."""
+    messages = await store.list_messages(connection, keys, [appeal_id])
+    texts = " ".join(text for each in messages for text in (each.sender, each.text))
+    return [texts[:SEARCHED_LIMIT]]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSection:
+    """The messages of an appeal, the latest first, and its contact, unless that is done.
+
+    `skills` are those that a contact may be given back for; whoever `supervises` may for another.
+    """
+
+    messages: Sequence[StoredMessage]
+    contact: WrittenContact | None
+    skills: Sequence[ListEntry]
+    supervises: bool
+
+    def skill_name(self, words: Translator, skill: ListEntry) -> str:
+        """The name of a skill in the language of the page."""
+        return name_of(words, skill.code, {"kk": skill.name_kk, "ru": skill.name_ru})
+
+
+async def read_section(reading: AppealReading) -> WrittenSection | None:
+    """Messages for the page of the appeal, and of what it is a part of; None: there are none."""
+    connection, continued = reading.connection, records.select_continued(reading.appeal_id)
+    messages = await store.list_messages(connection, reading.keys, continued)
+    if not messages:
+        return None
+    entries = await list_entries(connection, ListKind.SKILL)
+    return WrittenSection(
+        messages,
+        await queue_store.find_contact(connection, reading.appeal_id),
+        [each for each in entries if each.active],
+        reading.actor.may(ConsultantPermission.SUPERVISE),
+    )
+
+
+async def read_timeline(reading: AppealReading) -> Sequence[TimelineEntry]:
+    """Messages in what was done about the appeal."""
+    section = await reading.once(read_section)
+    return [
+        TimelineEntry(each.received_at, each.author, N_("A written message came"))
+        for each in (section.messages if section else ())
+    ]
+
+
+async def _find_joined(
+    connection: AsyncConnection, keys: RecordKeys, message: WrittenMessage, hashes: MessageHashes
+) -> UUID | None:
+    """The appeal that a message joins; None: it opens one. Raises NotFound, InvalidRequest."""
+    if message.joins:
+        return await _follow(connection, keys, (await get_appeal(connection, message.joins)).id)
+    found = await store.find_conversation(connection, hashes)
+    if found is None:
+        return None
+    try:
+        return await _follow(connection, keys, found)
+    except PersonalDataErased:
+        return None
+
+
+async def _follow(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID) -> UUID:
+    """The appeal in which this one goes on, locked, with a record. Raises PersonalDataErased."""
+    record = await records.find(connection, keys, appeal_id, alone=True)
+    while record.joined_to is not None:
+        record = await records.find(connection, keys, record.joined_to, alone=True)
+    is_erased = record.stage is AppealState.NO_REQUEST
+    if is_erased or await store.is_masked(connection, record.appeal_id):
+        raise PersonalDataErased
+    if record.version == 0:
+        await records.change_row(connection, record)
+    return record.appeal_id
+
+
+async def _open(connection: AsyncConnection, message: WrittenMessage, owner: str | None) -> UUID:
+    contact = NewContact(message.channel, message.language, message.received_at, message.phone)
+    appeal_id, _ = await open_contact(connection, contact, owner=owner)
+    return appeal_id
+
+
+async def _mark_urgent(connection: AsyncConnection, appeal_id: UUID) -> None:
+    """Add danger to what makes the appeal urgent."""
+    row = await appeals.find_by_id(connection, appeal_id)
+    urgent = list(row.urgent) if row else []
+    if Urgency.DANGER.value not in urgent:
+        urgent.append(Urgency.DANGER.value)
+        await appeals.set_urgent(connection, appeal_id=appeal_id, urgent=urgent)

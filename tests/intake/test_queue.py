@@ -1,0 +1,284 @@
+"""Written contacts stand beside calls: who gets which, when, and what nobody reads goes back."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.record import manual_intake
+from callcenter.appeals.record import service as records
+from callcenter.appeals.rules.states import AppealKind, AppealState
+from callcenter.intake import queue, queue_store
+from callcenter.intake.jobs import alert_of_unread
+from callcenter.intake.rules.queue import WrittenQueue
+from callcenter.platform.core.errors import Conflict, InvalidRequest
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
+from tests.intake.messages import add_consultant, change, message, receive, rows
+from tests.services import changed
+
+EXPIRE = "UPDATE written_contact SET offered_until = now() - interval '1 second'"
+
+
+async def written(
+    engine: AsyncEngine, settings: Settings, *names: str, **said: object
+) -> list[str]:
+    """Numbers of the appeals of these messages, each in a conversation of its own."""
+    return [
+        (await receive(engine, settings, message(each, thread=each, **said))).number
+        for each in names
+    ]
+
+
+async def offered(
+    engine: AsyncEngine, settings: Settings, actor: Actor, extension: str
+) -> str | None:
+    return await queue.offer_next(engine, settings, actor, extension)
+
+
+async def take(engine: AsyncEngine, settings: Settings, actor: Actor, number: str) -> None:
+    await queue.take(engine, RecordKeys.read(settings), actor, number)
+
+
+async def seen(engine: AsyncEngine) -> WrittenQueue:
+    async with unit_of_work(engine) as connection:
+        return await queue_store.read_queue(connection, datetime.now(UTC))
+
+
+async def test_danger_heads_the_queue_above_all_that_came_before(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    await written(web_engine, settings, *map(str, range(20)), received_at=long_ago)
+    [urgent] = await written(web_engine, settings, "danger", is_urgent=True)
+    reader = await add_consultant(engine, "2001")
+    assert await offered(web_engine, settings, reader, "2001") == urgent
+    waiting = await seen(engine)
+    assert (waiting.waiting, waiting.urgent, waiting.overdue) == (20, 0, 20)
+    assert [each.number for each in waiting.held_by(reader.name)] == [urgent]
+
+
+async def test_a_contact_waits_for_its_language_and_skill(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    [number] = await written(web_engine, settings, "1", language="kk")
+    russian = await add_consultant(engine, "2001", "ru")
+    both = await add_consultant(engine, "2002")
+    lawyer = await add_consultant(engine, "2003", "kk", skills={"lawyer": 1})
+    assert await offered(web_engine, settings, russian, "2001") is None
+    assert await offered(web_engine, settings, both, "2002") == number
+    with pytest.raises(InvalidRequest):
+        await queue.give_back(web_engine, both, number, "astronaut")
+    await queue.give_back(web_engine, both, number, "lawyer")
+    senior = await add_consultant(engine, "2004")
+    assert await offered(web_engine, settings, senior, "2004") is None
+    assert await offered(web_engine, settings, lawyer, "2003") == number
+
+
+async def test_what_nobody_reads_goes_back_after_the_set_time(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    short = changed(settings, written_offer_timeout=30)
+    [number] = await written(web_engine, short, "1")
+    first, second = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    assert await offered(web_engine, short, first, "2001") == number
+    assert await offered(web_engine, short, second, "2002") is None  # it is offered to one
+    [(left,)] = await rows(engine, "SELECT offered_until - now() FROM written_contact")
+    assert timedelta() < left <= timedelta(seconds=30)
+    await change(engine, EXPIRE)
+    assert (await seen(engine)).waiting == 1
+    assert await offered(web_engine, short, first, "2001") is None  # not to the same again
+    assert await offered(web_engine, short, second, "2002") == number
+    assert await rows(engine, "SELECT holder, returns FROM written_contact") == [(second.name, 1)]
+
+
+async def test_somebody_alone_is_offered_it_again_in_the_end(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    [number] = await written(web_engine, settings, "1")
+    alone = await add_consultant(engine, "2001")
+    assert await offered(web_engine, settings, alone, "2001") == number
+    await change(engine, "UPDATE written_contact SET offered_until = now() - interval '10 minutes'")
+    assert await offered(web_engine, settings, alone, "2001") == number
+
+
+async def test_all_who_ask_at_once_get_different_contacts(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    numbers = await written(web_engine, settings, *"abcd")
+    people = {f"200{each}": await add_consultant(engine, f"200{each}") for each in range(6)}
+    found = await asyncio.gather(
+        *(
+            offered(web_engine, settings, actor, each)
+            for each, actor in people.items()
+            for _ in "12"
+        )
+    )
+    assert sorted(each for each in found if each) == sorted(numbers)
+
+
+async def test_a_consultant_has_one_unread_and_the_capacity_at_most(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    two = changed(settings, written_capacity=2)
+    await written(web_engine, two, *"abcd")
+    await change(engine, "UPDATE written_contact SET queued_at = now() - interval '1 minute'")
+    reader = await add_consultant(engine, "2001")
+    first = await offered(web_engine, two, reader, "2001")
+    assert first is not None
+    assert await offered(web_engine, two, reader, "2001") is None  # the first is not read yet
+    await take(web_engine, two, reader, first)
+    second = await offered(web_engine, two, reader, "2001")
+    assert second is not None
+    await take(web_engine, two, reader, second)
+    assert await offered(web_engine, two, reader, "2001") is None
+    # What was closed, or put out of hand, makes room.
+    keys = RecordKeys.read(two)
+    record = await records.save(
+        *(web_engine, keys, reader, first, 1, AppealKind.CONSULTATION),
+        {"content": "-", "help": ["information"], "decision": "-", "decision_reason": "-"},
+    )
+    await records.move(web_engine, keys, reader, first, record.version, AppealState.CLOSED)
+    third = await offered(web_engine, two, reader, "2001")
+    assert third is not None
+    await queue.finish(web_engine, reader, second)
+    await take(web_engine, two, reader, third)
+    assert await offered(web_engine, two, reader, "2001") is not None
+
+
+async def test_fewer_in_hand_is_first(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    [number] = await written(web_engine, settings, "a")
+    busy, idle = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    assert await offered(web_engine, settings, busy, "2001") == number
+    await take(web_engine, settings, busy, number)
+    [later] = await written(web_engine, settings, "b")
+    assert await offered(web_engine, settings, busy, "2001") is None
+    assert await offered(web_engine, settings, idle, "2002") == later
+    [last] = await written(web_engine, settings, "c")
+    await change(engine, "UPDATE written_contact SET queued_at = now() - interval '2 seconds'")
+    assert await offered(web_engine, settings, busy, "2001") == last
+
+
+async def test_a_call_takes_unread_contacts_from_its_consultant(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    reader, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    [read] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, read)
+    [unread] = await written(web_engine, settings, "b")
+    await change(engine, "UPDATE written_contact SET queued_at = now() - interval '1 minute'")
+    assert await offered(web_engine, settings, reader, "2001") == unread
+    await queue.withdraw_offers(web_engine, reader)
+    assert [each.number for each in (await seen(engine)).held_by(reader.name)] == [read]
+    assert await offered(web_engine, settings, other, "2002") == unread
+
+
+async def test_who_takes_a_contact_has_its_appeal_alone(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    [number] = await written(web_engine, settings, "a")
+    reader, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    await take(web_engine, settings, reader, number)
+    assert await rows(engine, "SELECT owner FROM record") == [(reader.name,)]
+    with pytest.raises(Conflict):
+        await take(web_engine, settings, other, number)
+    for refused in (queue.give_back, queue.finish):
+        with pytest.raises(Conflict):
+            await refused(web_engine, other, number)
+    senior = await add_consultant(engine, "2003", role=Role.SENIOR)
+    await queue.give_back(web_engine, senior, number)
+    await take(web_engine, settings, other, number)
+    await queue.finish(web_engine, other, number)
+    with pytest.raises(Conflict):
+        await take(web_engine, settings, reader, number)
+    audited = await rows(
+        engine, "SELECT action, who FROM audit_entry WHERE action ~ 'intake' ORDER BY id OFFSET 1"
+    )
+    assert audited == [
+        ("web:intake:taken", reader.who),
+        ("web:intake:given_back", senior.who),
+        ("web:intake:taken", other.who),
+        ("web:intake:done", other.who),
+    ]
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_a_further_message_is_offered_to_its_reader_first(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, *, is_done: bool
+) -> None:
+    reader, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, number)
+    if is_done:
+        await queue.finish(web_engine, reader, number)
+    await receive(web_engine, settings, message("2", thread="a", text="Ещё"))
+    [contact] = (await seen(engine)).held_by(reader.name)
+    assert not contact.is_in_hand
+    assert await offered(web_engine, settings, other, "2002") is None
+    await change(engine, EXPIRE)
+    assert await offered(web_engine, settings, other, "2002") == number
+
+
+async def test_danger_in_a_conversation_waits_for_no_reader(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    reader, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, number)
+    await receive(web_engine, settings, message("2", thread="a", is_urgent=True))
+    waiting = await seen(engine)
+    assert (waiting.urgent, waiting.held) == (1, [])
+    assert await offered(web_engine, settings, other, "2002") == number
+
+
+async def test_a_contact_goes_on_in_the_joined_appeal(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    keys, reader = RecordKeys.read(settings), await add_consultant(engine, "2001")
+    first, second = await written(web_engine, settings, "a", "b")
+    await manual_intake.merge(web_engine, keys, reader, first, 1, second, "одно и то же")
+    assert (await seen(engine)).waiting == 1
+    assert await offered(web_engine, settings, reader, "2001") == second
+    await take(web_engine, settings, reader, second)
+    [third] = await written(web_engine, settings, "c")
+    await queue.finish(web_engine, reader, second)
+    await manual_intake.merge(web_engine, keys, reader, third, 1, second, "одно и то же")
+    assert await offered(web_engine, settings, reader, "2001") == second
+
+
+async def test_unread_danger_and_what_is_late_alert_until_read(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    redis: Redis,
+    settings: Settings,
+) -> None:
+    tools, reader = WorkerResources(settings, worker_engine), await add_consultant(engine, "2001")
+
+    async def alerts() -> list[str]:
+        await alert_of_unread(tools, redis, datetime.now(UTC))
+        return sorted(str(each).rpartition(":")[0] for each in await redis.hkeys(OPEN))
+
+    [urgent] = await written(web_engine, settings, "a", is_urgent=True)
+    jobs = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'intake.alert'"
+    assert await rows(engine, jobs) == [(1,)]  # it alerts at once, whatever becomes of the web
+    [late] = await written(
+        web_engine, settings, "b", received_at=datetime.now(UTC) - timedelta(hours=2)
+    )
+    await written(web_engine, settings, "c")
+    assert await rows(engine, jobs) == [(1,)]
+    assert await alerts() == [f"written_overdue:{late}", f"written_urgent:{urgent}"]
+    for number in (urgent, late):
+        await take(web_engine, settings, reader, number)
+    assert await alerts() == []
+    await queue.give_back(web_engine, reader, urgent)  # a new cause
+    assert await alerts() == [f"written_urgent:{urgent}"]
