@@ -122,31 +122,6 @@ GUIDES = (
         has_picture=True,
     ),
     Guide(
-        "appeals/new.html",
-        N_(
-            "Here you open an appeal that did not come by telephone: a letter, a visit, "
-            "another channel."
-        ),
-        steps=(
-            GuideLine(
-                N_(
-                    "Choose how it came, the language of the applicant, and the day and time "
-                    "when it came, not when you enter it."
-                )
-            ),
-            GuideLine(N_("The record opens next. There you write what it is about.")),
-        ),
-        troubles=(
-            GuideLine(
-                N_(
-                    "Look first whether the same letter was entered before: search by the name "
-                    "or the telephone."
-                )
-            ),
-            GuideLine(N_("A day in the future is refused, for deadlines are counted from it.")),
-        ),
-    ),
-    Guide(
         "appeals/work.html",
         N_("These lists show what waits for somebody: overdue, due today, urgent, unfinished."),
         steps=(

@@ -1,12 +1,15 @@
-"""Routers and templates of the room of intake."""
+"""Routers, templates and guides of the room of intake."""
 
 from pathlib import Path
 
 from callcenter.intake import contact_pages
+from callcenter.intake.drivers.manual import pages as manual_pages
+from callcenter.intake.guides import GUIDES
 from callcenter.platform.web.context import WebModule
 
 WEB_MODULE = WebModule(
     name="intake",
-    routers=(contact_pages.router,),
+    routers=(contact_pages.router, manual_pages.router),
     templates=Path(__file__).parent / "templates",
+    guides=GUIDES,
 )

@@ -1,4 +1,4 @@
-"""Pages of a record: its form, its transitions, its receipt, and manual intake."""
+"""Pages of a record: its form, its transitions and its receipt."""
 
 from datetime import date, datetime
 from functools import partial
@@ -14,13 +14,11 @@ from callcenter.appeals.contact.service import REASON_LIMIT
 from callcenter.appeals.contact.ways import RECEIPT_PRINT, RECEIPT_SMS
 from callcenter.appeals.followup import reminders
 from callcenter.appeals.form import service as form_service
-from callcenter.appeals.labels import CHANNELS, STAGES, RecordLabels
+from callcenter.appeals.labels import STAGES, RecordLabels
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import assignment, manual_intake
 from callcenter.appeals.record import service as record_service
-from callcenter.appeals.record.manual_intake import NewContact
 from callcenter.appeals.record.store import Record
-from callcenter.appeals.rules.channels import ContactChannel
 from callcenter.appeals.rules.fields import WITHIN, Section, Value
 from callcenter.appeals.rules.risk import proposes_urgency
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
@@ -28,7 +26,7 @@ from callcenter.appeals.search import similar
 from callcenter.appeals.web import record_details
 from callcenter.appeals.web.appeal_view import PanelState, panel
 from callcenter.appeals.web.downloads import receipt_file
-from callcenter.appeals.web.record_actions import CurrentRecord, appeal_path
+from callcenter.appeals.web.record_actions import CurrentRecord
 from callcenter.appeals.web.record_details import IssuedReceipt
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.platform.core.errors import InvalidRequest
@@ -36,7 +34,7 @@ from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import AppContext, CurrentActor, CurrentSite, language_of
-from callcenter.platform.web.page_actions import action, run_action
+from callcenter.platform.web.page_actions import run_action
 from callcenter.platform.web.templating import page
 
 CONTENT_PREFIX = "f."  # how the names of a form's fields begin that are the record's content
@@ -115,15 +113,6 @@ class ReminderForm(BaseModel):
 
     at: datetime
     about: Reason = ""
-
-
-class NewAppealForm(BaseModel):
-    """An appeal that came otherwise than by telephone."""
-
-    channel: ContactChannel
-    language: Annotated[str, Field(max_length=2)]
-    received_at: datetime
-    phone: Annotated[str, Field(max_length=40)] = ""
 
 
 @router.get("/appeals/{number}/panel")
@@ -361,39 +350,4 @@ async def receipt_pdf_despite_wish(
         record_details.issue_receipt(site, actor, number, only=RECEIPT_PRINT, despite=reason),
         send,
         partial(_show_receipt_again, request, site, actor, number),
-    )
-
-
-@router.get("/new-appeal")
-async def new_form(request: Request) -> Response:
-    """Show the form of manual intake."""
-    return _new(request)
-
-
-@router.post("/new-appeal")
-async def new(
-    request: Request,
-    site: CurrentSite,
-    actor: CurrentActor,
-    form: Annotated[NewAppealForm, Form()],
-) -> Response:
-    """Open an appeal by hand, and go to its record."""
-
-    async def show(refusal: InvalidRequest) -> Response:
-        return _new(request, refusal)
-
-    received_at = form.received_at.replace(tzinfo=form.received_at.tzinfo or ZONE)
-    contact = NewContact(form.channel, form.language, received_at, form.phone)
-    call = manual_intake.register_contact(site.engine, actor, contact)
-    return await action(call, appeal_path, show, reraise=())
-
-
-def _new(request: Request, refusal: InvalidRequest | None = None) -> Response:
-    return page(
-        request,
-        "appeals/new.html",
-        status=200 if refusal is None else 400,
-        channels={each: CHANNELS[each.value] for each in ContactChannel},
-        now=datetime.now(ZONE),
-        refusal=None if refusal is None else str(refusal),
     )

@@ -1,0 +1,1 @@
+"""Drivers of intake: a folder for each way on which written messages come."""

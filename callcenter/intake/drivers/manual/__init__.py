@@ -1,0 +1,1 @@
+"""The driver for what people of the center enter: letters on paper, and visits."""

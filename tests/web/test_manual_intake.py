@@ -1,0 +1,142 @@
+"""What came on paper is entered on a page, with its scans, and waits for whoever is to read it."""
+
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.followup import attachments
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.objects import ObjectStoreUnavailable
+from tests.intake.messages import message, receive, rows
+from tests.web.browser import form_token, visible
+from tests.web.conftest import Enter
+from tests.web.test_attachments import PDF
+from tests.web.test_search import found
+
+LETTER = {
+    "channel": "paper",
+    "language": "kk",
+    "received_at": "2026-11-20T10:15",
+    "message_id": "form-1",
+    "text": "Көршім баласын ұрады",
+    "sender": "Асқар Серікұлы, Абай көшесі 1",
+}
+SCAN = {"file": ("scan.pdf", PDF, "application/pdf")}
+
+
+async def enter_letter(
+    client: httpx.AsyncClient, files: dict[str, Any] | None = None, **typed: str
+) -> httpx.Response:
+    token = await form_token(client, "/new-appeal")
+    sent = LETTER | typed | {"form_token": token}
+    return await client.post("/new-appeal", data=sent, files=files)
+
+
+async def test_a_letter_with_its_scan_waits_to_be_read_once(
+    head: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    head.headers["accept-language"] = "en"
+    for _ in range(2):  # pressed twice
+        entered = await enter_letter(head, SCAN)
+        assert entered.status_code == 303
+    assert await rows(engine, "SELECT channel, language FROM appeal") == [("paper", "kk")]
+    assert await rows(engine, "SELECT state, type FROM record_attachment") == [("kept", "pdf")]
+    assert await rows(engine, "SELECT holder, read_at FROM written_contact") == [(None, None)]
+    page = visible((await head.get(entered.headers["location"])).text)
+    for said in ("On paper: Асқар Серікұлы", LETTER["text"], "It is to be read by:"):
+        assert said in page
+    number = entered.headers["location"].removeprefix("/appeals/")
+    assert number in (await head.get("/work", params={"list": "written"})).text
+    assert await found(head, "Көршім") == [number]
+    assert await found(head, "Серікұлы") == [number]
+
+
+async def test_who_deals_with_a_letter_has_its_appeal_at_once(
+    head: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    assert (await enter_letter(head, dealt="me")).status_code == 303
+    [(owner,)] = await rows(engine, "SELECT owner FROM record")
+    assert owner.startswith("head-")
+    assert await rows(engine, "SELECT 1 FROM written_contact") == []
+
+
+async def test_a_letter_joins_the_appeal_that_is_named_for_sure(
+    head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    first = await receive(web_engine, settings, message())
+    joined = await enter_letter(head, joins=f" {first.number} ", urgent="yes")
+    assert joined.headers["location"] == f"/appeals/{first.number}"
+    assert await rows(engine, "SELECT urgent FROM written_contact") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "file", "said"),
+    [
+        ({"joins": "2600000000"}, None, "there is no appeal with this number"),
+        ({"received_at": "2099-01-01T00:00"}, None, "an appeal came before now"),
+        ({"text": "а" * 50_001}, None, "this message is too long"),
+        ({}, ("virus.exe", b"MZ\x90\0" * 100, "application/pdf"), "files of this type"),
+        ({}, ("empty.pdf", b"", "application/pdf"), "this file is empty"),
+    ],
+)
+async def test_a_refusal_is_said_and_nothing_is_stored(
+    head: httpx.AsyncClient,
+    engine: AsyncEngine,
+    typed: dict[str, str],
+    file: tuple[str, bytes, str] | None,
+    said: str,
+) -> None:
+    head.headers["accept-language"] = "en"
+    refused = await enter_letter(head, {"file": file} if file else None, **typed)
+    assert refused.status_code == 400
+    assert said in visible(refused.text)
+    assert LETTER["sender"] in refused.text  # nothing typed is lost
+    assert await rows(engine, "SELECT 1 FROM appeal") == []
+
+
+async def test_a_letter_killed_before_its_scan_is_completed(
+    head: httpx.AsyncClient,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kill(*_: object) -> None:
+        raise ObjectStoreUnavailable("killed before")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attachments, "store_content", kill)
+        assert (await enter_letter(head, SCAN)).status_code == 500
+    assert await rows(engine, "SELECT state FROM record_attachment") == [("arriving",)]
+    assert (await enter_letter(head, SCAN)).status_code == 303
+    assert await rows(engine, "SELECT state FROM record_attachment") == [("kept",)]
+    assert await rows(engine, "SELECT count(*) FROM intake_message") == [(1,)]
+    assert len(list(settings.recordings.rglob("*.age"))) == 1
+
+
+async def test_a_letter_is_taken_given_back_and_done(
+    enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    path = (await enter_letter(head)).headers["location"]
+    async with enter(Role.CONSULTANT) as consultant:
+        consultant.headers["accept-language"] = "en"
+
+        async def press(action: str, **typed: str) -> httpx.Response:
+            token = await form_token(consultant, path)
+            data = {"form_token": token} | typed
+            return await consultant.post(f"{path}/written/{action}", data=data)
+
+        taken = await press("take")
+        assert taken.headers["location"] == f"{path}#written"
+        number = path.removeprefix("/appeals/")
+        mine = await consultant.get("/work", params={"list": "written_mine"})
+        assert number in mine.text
+        refused = await press("give-back", skill="astronaut")
+        assert "there is no such skill" in visible(refused.text)
+        assert (await press("give-back")).status_code == 303
+        assert (await press("take")).status_code == 303
+        assert (await press("done")).status_code == 303
+        gone = await press("take")
+        assert "nothing written waits here any more" in visible(gone.text)
