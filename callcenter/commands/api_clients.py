@@ -6,13 +6,22 @@ from datetime import datetime
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import callcenter.bootstrap.rooms  # noqa: F401 - registers them: they say what a token may be for
 from callcenter.platform.audit.actions import Action
 from callcenter.platform.core.settings import read_settings
 from callcenter.platform.identity import api_clients
 from callcenter.platform.identity.actions import IdentityAction
 from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.identity.permissions import (
+    NonUser,
+    SessionPermission,
+    permissions_of,
+)
 from callcenter.platform.identity.sessions import new_token
 from callcenter.platform.storage.engine import run_once_in_transaction
+
+#: What a token may be good for, by the key of the permission.
+SCOPES = {str(each): each for each in permissions_of(NonUser.MACHINE) - {SessionPermission.OPEN}}
 
 
 @click.group(name="api-clients")
@@ -22,13 +31,21 @@ def command() -> None:
 
 @command.command()
 @click.argument("name")
-def add(name: str) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    required=True,
+    multiple=True,
+    type=click.Choice(sorted(SCOPES)),
+    help="What the token is good for; may be given again.",
+)
+def add(name: str, scopes: tuple[str, ...]) -> None:
     """Add the API client NAME. Its token is shown only now; only its hash is stored."""
     token = new_token()
 
     async def work(connection: AsyncConnection) -> None:
-        await api_clients.add(connection, name, token)
-        await _audit(connection, IdentityAction.MACHINE_ADDED, name)
+        await api_clients.add(connection, name, token, [SCOPES[each] for each in scopes])
+        await _audit(connection, IdentityAction.MACHINE_ADDED, name, scopes=",".join(scopes))
 
     asyncio.run(run_once_in_transaction(read_settings(), work))
     click.echo(f"added {name}; it sends with each request\nAuthorization: Bearer {token}")
@@ -49,15 +66,18 @@ def revoke(name: str) -> None:
 
 @command.command("list")
 def list_clients() -> None:
-    """Show all: name, whether active, since when, and the last request (UTC)."""
+    """Show all: name, whether active, since when, the last request (UTC), and scopes."""
     for each in asyncio.run(run_once_in_transaction(read_settings(), api_clients.list_all)):
         state = "active" if each.revoked_at is None else "revoked"
-        click.echo(f"{each.name:<40} {state:<8} {_day(each.created_at)} {_day(each.seen_at)}")
+        click.echo(
+            f"{each.name:<40} {state:<8} {_day(each.created_at)} {_day(each.seen_at):<16}"
+            f" {' '.join(each.scopes)}"
+        )
 
 
 def _day(at: datetime | None) -> str:
     return "never" if at is None else f"{at:%Y-%m-%d %H:%M}"
 
 
-async def _audit(connection: AsyncConnection, action: Action, name: str) -> None:
-    await audit_action(connection, Actor.of_command(), action, f"machine:{name}")
+async def _audit(connection: AsyncConnection, action: Action, name: str, **detail: str) -> None:
+    await audit_action(connection, Actor.of_command(), action, f"machine:{name}", detail)

@@ -17,6 +17,7 @@ from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.intake import queue_store, service, store
 from callcenter.intake.actions import IntakeAction
 from callcenter.intake.alerts import ALERTS
+from callcenter.intake.permissions import IntakePermission
 from callcenter.intake.tables import intake_message, written_contact
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.registry import Room
@@ -42,6 +43,7 @@ ROOM = Room(
     web="callcenter.intake.web_module",
     jobs=("callcenter.intake.jobs",),
     offers=(
+        *IntakePermission,
         *IntakeAction,
         AppealSection(
             N_("Written messages"),

@@ -1,5 +1,6 @@
 """Intake of written messages: each opens an appeal or joins one, once (R7, R12)."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading, TimelineEntry
+from callcenter.appeals.followup import attachments, attachments_store
+from callcenter.appeals.followup.attachments_store import Attachment
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.record import search_index
 from callcenter.appeals.record import store as records
@@ -24,14 +27,15 @@ from callcenter.intake.actions import IntakeAction
 from callcenter.intake.rules.messages import WrittenMessage, normalize
 from callcenter.intake.rules.queue import WrittenContact
 from callcenter.intake.store import MessageHashes, StoredMessage
-from callcenter.platform.core.errors import N_, InvalidRequest
-from callcenter.platform.core.i18n import Translator
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.core.i18n import DEFAULT, Translator
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.calls.outcomes import Urgency
 
 SEARCHED_LIMIT = 20_000  # characters: their stems take a tenth of a second
+NO_MESSAGE = "there is no message of yours with this id: send the message first"
 
 
 class PersonalDataErased(InvalidRequest):
@@ -102,6 +106,41 @@ async def receive(
             opened=joined is None,
         )
     return IntakeReceipt(number, is_new=True)
+
+
+async def attach(
+    engine: AsyncEngine,
+    keys: RecordKeys,
+    settings: Settings,
+    actor: Actor,
+    source: str,
+    message_id: str,
+    name: str,
+    content: bytes,
+) -> Attachment:
+    """Attach a file to the appeal of a message of this source, once; it is to be read there.
+
+    Raises NotFound without the message, InvalidRequest that says what is wrong with the file, and
+    as `attachments.add` does.
+    """
+    await attachments.check_file(settings, content)
+    now, sha256 = datetime.now(UTC), hashlib.sha256(content).hexdigest()
+    async with unit_of_work(engine) as connection:
+        found = await store.find_by_id(connection, MessageHashes.of_id(keys, source, message_id))
+        if found is None:
+            raise NotFound(NO_MESSAGE)
+        goes_on = await _follow(connection, keys, found)
+        row = await appeals.find_by_id(connection, goes_on)
+        number = await store.number_of(connection, goes_on)
+        before = await attachments_store.find_same(connection, keys, goes_on, sha256)
+        if before is None and row is not None:  # before the file: it is read too early, or again
+            record = await records.find(connection, keys, goes_on)
+            await queue.enqueue(
+                *(connection, settings, goes_on, record.owner, row.language or DEFAULT),
+                received_at=now,
+                now=now,
+            )
+    return await attachments.add(engine, keys, settings, actor, number, name, content)
 
 
 async def searchable(

@@ -88,6 +88,14 @@ async def find_conversation(connection: AsyncConnection, hashes: MessageHashes) 
     return found
 
 
+async def find_by_id(connection: AsyncConnection, message_hash: bytes) -> UUID | None:
+    """The appeal of the newest wording of a message, by the hash of its id."""
+    query = select(intake_message.c.appeal_id).where(intake_message.c.message_hash == message_hash)
+    newest = query.order_by(intake_message.c.stored_at.desc()).limit(1)
+    found: UUID | None = (await connection.execute(newest)).scalar_one_or_none()
+    return found
+
+
 async def is_masked(connection: AsyncConnection, appeal_id: UUID) -> bool:
     """Whether personal data of an appeal were masked once."""
     query = select(exists().where(masked.c.appeal_id == appeal_id))

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from callcenter.intake import contact_pages
 from callcenter.intake.drivers.manual import pages as manual_pages
+from callcenter.intake.drivers.programs import api
 from callcenter.intake.guides import GUIDES
 from callcenter.platform.web.context import WebModule
 
 WEB_MODULE = WebModule(
     name="intake",
-    routers=(contact_pages.router, manual_pages.router),
+    routers=(contact_pages.router, manual_pages.router, api.router),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,
 )

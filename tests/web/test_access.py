@@ -21,9 +21,15 @@ from callcenter.consultants.permissions import ConsultantPermission
 from callcenter.demands import service
 from callcenter.demands.permissions import DemandPermission
 from callcenter.demands.rules.matching import SearchCriteria
+from callcenter.intake.permissions import IntakePermission
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity import api_clients, invitations
-from callcenter.platform.identity.permissions import NonUser, Role, SessionPermission
+from callcenter.platform.identity.permissions import (
+    NonUser,
+    Role,
+    SessionPermission,
+    permissions_of,
+)
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import READING, route_permissions
 from callcenter.recordings.permissions import RecordingPermission
@@ -271,6 +277,8 @@ EXPECTED = {
     ("POST", "/appeals/{number}/written/take"): AppealPermission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/written/give-back"): AppealPermission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/written/done"): AppealPermission.EDIT_APPEALS,
+    ("POST", "/api/v1/intake/messages"): IntakePermission.SEND,
+    ("POST", "/api/v1/intake/messages/{message_id}/files"): IntakePermission.SEND,
     ("GET", "/new-appeal"): AppealPermission.EDIT_APPEALS,
     ("POST", "/new-appeal"): AppealPermission.EDIT_APPEALS,
     ("GET", "/promises"): ConsultantPermission.SUPERVISE,
@@ -515,7 +523,7 @@ async def test_a_machine_goes_nowhere_but_where_it_may(
     app: FastAPI, engine: AsyncEngine, call: Call
 ) -> None:
     async with unit_of_work(engine) as connection:
-        await api_clients.add(connection, "portal", "token")
+        await api_clients.add(connection, "portal", "token", permissions_of(NonUser.MACHINE))
     async with browse(app, headers={"Authorization": "Bearer token"}) as client:
         for (method, route), permission in EXPECTED.items():
             path = re.sub(r"{\w+}", call.number, route)

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.identity import api_clients
-from callcenter.platform.identity.permissions import Role, permissions_of
+from callcenter.platform.identity.permissions import NonUser, Role, permissions_of
 from callcenter.platform.storage.engine import unit_of_work
 from tests.web.conftest import Call, Enter, add_user, browse
 from tests.web.test_record_api import authorized
@@ -73,7 +73,7 @@ async def test_whatever_the_description_permits_is_sent_and_nothing_breaks(
     app: FastAPI, engine: AsyncEngine, enter: Enter, call: Call, at_length: bool
 ) -> None:
     async with unit_of_work(engine) as connection:
-        await api_clients.add(connection, "portal", "token")
+        await api_clients.add(connection, "portal", "token", permissions_of(NonUser.MACHINE))
     await add_user(engine, SOMEBODY, Role.CONSULTANT)
     async with (
         enter(Role.HEAD) as head,

@@ -16,7 +16,7 @@ from callcenter.appeals.rules.number import make
 from callcenter.appeals.status import lookup
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity import api_clients
-from callcenter.platform.identity.permissions import Role
+from callcenter.platform.identity.permissions import NonUser, Role, permissions_of
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from tests.services import changed
@@ -30,7 +30,7 @@ UNKNOWN = make(26, 4_000_000)
 @pytest.fixture
 async def portal(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
     async with unit_of_work(engine) as connection:
-        await api_clients.add(connection, "portal", TOKEN)
+        await api_clients.add(connection, "portal", TOKEN, permissions_of(NonUser.MACHINE))
     async with browse(app, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         yield client
 

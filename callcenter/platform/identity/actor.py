@@ -5,6 +5,7 @@ line all make one (`callcenter.platform.web.context` of a request).
 """
 
 import getpass
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,14 +24,16 @@ class Actor:
     """A user, an API client or a command; `user` is None for an anonymous visitor.
 
     `pending` is the user of a sign-in that waits for the second factor. `machine` is the name of
-    an API client. `command` is the account of the operating system that runs `callcenter ...`, or
-    the name of a process that acts by itself. `address` is an IP address, "" at the command line.
+    an API client, and `scopes` are the permissions of its token. `command` is the account of the
+    operating system that runs `callcenter ...`, or the name of a process that acts by itself.
+    `address` is an IP address, "" at the command line.
     """
 
     user: User | None
     address: str = ""
     pending: User | None = None
     machine: str | None = None
+    scopes: Collection[str] = ()
     command: str | None = None
 
     @classmethod
@@ -67,10 +70,12 @@ class Actor:
         return self.user.role
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role of the person, or the API client, has this permission.
+        """Whether the role of the person, or the token of the API client, has this permission.
 
         A command is granted nothing: what it may do is decided by who may run it.
         """
+        if self.machine is not None and permission.value not in self.scopes:
+            return False
         return self.grantee in permission.granted_to
 
     def require(self, permission: Permission) -> None:

@@ -1,6 +1,7 @@
 """Users, their second factors, sessions and sign-in attempts; API clients."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -171,6 +172,13 @@ machine = Table(
     metadata,
     Column("name", Text, primary_key=True, comment="of a program that may ask, as the portal"),
     Column("token_hash", LargeBinary, nullable=False, unique=True, comment="SHA-256 of its token"),
+    Column(
+        "scopes",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{status.ask}",
+        comment="permissions that the token has, of those of programs",
+    ),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("seen_at", DateTime(timezone=True), comment="to the minute"),
     Column("revoked_at", DateTime(timezone=True), comment="never deleted: it is in the audit log"),

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -166,16 +166,18 @@ async def read_actor(request: Request) -> Actor:
     if cached is not None:
         return cached
     bearer, token = bearer_of(request), request.cookies.get(token_cookie(request))
-    user = pending = machine = None
+    user = pending = client = None
     if bearer is not None:
         async with unit_of_work(site_of(request).engine) as connection:
-            machine = await api_clients.of_token(connection, bearer)
+            client = await api_clients.of_token(connection, bearer)
     elif token:
         async with unit_of_work(site_of(request).engine) as connection:
             user = await store.user_of_session(connection, token)
             if user is None:
                 pending = await store.user_of_entrance(connection, token)
-    actor = Actor(user, address_of(request), pending, machine)
+    actor = Actor(user, address_of(request), pending)
+    if client is not None:
+        actor = replace(actor, machine=client.name, scopes=client.scopes)
     request.state.actor = actor
     return actor
 

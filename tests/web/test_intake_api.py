@@ -1,0 +1,128 @@
+"""A program hands messages and files over by a token that is good for that alone."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.permissions import AppealPermission
+from callcenter.intake.permissions import IntakePermission
+from callcenter.platform.identity import api_clients
+from callcenter.platform.identity.permissions import Permission
+from callcenter.platform.storage.engine import unit_of_work
+from tests.intake.messages import TEXT, rows
+from tests.web.conftest import browse
+from tests.web.test_attachments import PDF
+
+MESSAGES = "/api/v1/intake/messages"
+SENT: dict[str, Any] = {
+    "id": "m-1",
+    "channel": "portal",
+    "language": "kk",
+    "received_at": datetime.now(UTC).isoformat(),
+    "text": TEXT,
+}
+
+
+async def program(
+    app: FastAPI, engine: AsyncEngine, name: str, *scopes: Permission
+) -> httpx.AsyncClient:
+    async with unit_of_work(engine) as connection:
+        await api_clients.add(connection, name, f"token-{name}", scopes)
+    return browse(app, headers={"Authorization": f"Bearer token-{name}"})
+
+
+@pytest.fixture
+async def portal(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
+    async with await program(app, engine, "portal", IntakePermission.SEND) as client:
+        yield client
+
+
+async def test_a_program_has_the_number_and_the_same_again(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    first = await portal.post(MESSAGES, json=SENT)
+    assert (first.status_code, first.json()["is_new"]) == (201, True)
+    again = await portal.post(MESSAGES, json=SENT)
+    assert (again.status_code, again.json()) == (200, first.json() | {"is_new": False})
+    further = SENT | {"id": "m-2", "text": "И ещё", "danger": True, "names": first.json()["number"]}
+    assert (await portal.post(MESSAGES, json=further)).json()["number"] != first.json()["number"]
+    assert (
+        await rows(engine, "SELECT source, author FROM intake_message")
+        == [("machine:portal", "machine:portal")] * 2
+    )
+    assert await rows(engine, "SELECT urgent FROM written_contact ORDER BY 1") == [
+        (False,),
+        (True,),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "a/b"},
+        {"id": ""},
+        {"id": "а"},
+        {"channel": "paper"},
+        {"language": "en"},
+        {"text": "а" * 50_001},
+        {"received_at": "2026-11-24T10:00:00"},
+        {"received_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()},
+        {"thread": "\0"},
+    ],
+)
+async def test_a_wrong_message_is_refused_and_leaves_nothing(
+    portal: httpx.AsyncClient, engine: AsyncEngine, wrong: dict[str, str]
+) -> None:
+    assert (await portal.post(MESSAGES, json=SENT | wrong)).status_code == 400
+    assert await rows(engine, "SELECT 1 FROM appeal") == []
+
+
+async def test_half_a_surrogate_pair_is_stored_as_what_it_is(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    body = b'{"id": "m-1", "channel": "email", "language": "ru", "text": "a\\ud83d"'
+    body += b', "received_at": "2026-11-24T10:00:00Z"}'
+    headers = {"content-type": "application/json"}
+    answer = await portal.post(MESSAGES, content=body, headers=headers)
+    assert answer.status_code in (201, 400)
+    assert len(await rows(engine, "SELECT 1 FROM appeal")) == (answer.status_code == 201)
+
+
+async def test_files_are_stored_once_and_read_again_by_somebody(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    files = {"file": ("a.pdf", PDF, "application/pdf")}
+    assert (await portal.post(f"{MESSAGES}/m-1/files", files=files)).status_code == 404
+    await portal.post(MESSAGES, json=SENT)
+    read = "UPDATE written_contact SET holder = 'a', read_at = now()"
+    async with unit_of_work(engine) as connection:
+        await connection.exec_driver_sql(read)
+    for _ in range(2):
+        stored = await portal.post(f"{MESSAGES}/m-1/files", files=files)
+        assert (stored.status_code, stored.json()["type"]) == (200, "pdf")
+        assert await rows(engine, "SELECT read_at FROM written_contact") == [(None,)]
+    assert await rows(engine, "SELECT state, author FROM record_attachment") == [
+        ("kept", "machine:portal")
+    ]
+    wrong = {"file": ("a.pdf", b"MZ\x90\0" * 100, "application/pdf")}
+    assert (await portal.post(f"{MESSAGES}/m-1/files", files=wrong)).status_code == 400
+
+
+async def test_a_token_is_good_for_its_scopes_and_messages(
+    app: FastAPI, portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    await portal.post(MESSAGES, json=SENT)
+    files = {"file": ("a.pdf", PDF, "application/pdf")}
+    query = {"number": "2600000014", "proof": "0000", "language": "ru", "visitor": "a"}
+    assert (await portal.post("/api/v1/status", json=query)).status_code == 403
+    async with await program(app, engine, "status", AppealPermission.ASK_STATUS) as asking:
+        assert (await asking.post(MESSAGES, json=SENT)).status_code == 403
+    async with await program(app, engine, "other", IntakePermission.SEND) as other:
+        assert (await other.post(f"{MESSAGES}/m-1/files", files=files)).status_code == 404
+        assert (await other.post(MESSAGES, json=SENT)).status_code == 201  # an id of its own
+    assert await rows(engine, "SELECT count(*) FROM appeal") == [(2,)]
