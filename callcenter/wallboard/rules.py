@@ -14,11 +14,13 @@ from typing import Annotated
 from pydantic import Field
 
 from callcenter.consultants.rules.states import PresenceState, PresenceStatus, why_no_calls
+from callcenter.intake.rules.queue import WrittenQueue
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.identity.permissions import Grantee
 from callcenter.platform.monitoring.severity import AlertOwner, AlertSeverity
 from callcenter.telephony.acd.paused_queues import QueuePause
 
+NOTHING_WRITTEN = WrittenQueue()
 ABANDONED = ("left_waiting", "left_ringing")  #: outcomes of callers who gave up waiting
 #: A line without calls is silent at the earliest after this, by as many weeks and calls at least.
 LEAST_SILENCE, LEAST_WEEKS, USUAL_CALLS = timedelta(minutes=15), 4, 20
@@ -164,8 +166,8 @@ class TodayNow:
     work spoke, `other_language` those of them who agreed to another and talked in it; `refused` are
     those that the switch could not serve, also without an appeal; `names` are those of consultants,
     by extension; `reasons` are those of pauses, from the center's list: names by language, by code.
-    `calls` are those in progress, by Asterisk's id. `marks` callers gave marks with the sum
-    `marked`.
+    `written` is the queue of written contacts, of any day. `calls` are those in progress, by
+    Asterisk's id. `marks` callers gave marks with the sum `marked`.
     """
 
     outcomes: Mapping[str | None, int]
@@ -182,6 +184,7 @@ class TodayNow:
     marks: int = 0
     marked: int = 0
     calls: Mapping[str, AppealSummary] = field(default_factory=dict)
+    written: WrittenQueue = NOTHING_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +259,11 @@ class TodayFigures:
     callbacks: int  #: open callbacks and voicemail, of any day
     callbacks_overdue: int  #: of these, due for half an hour and more
     cut_off: int  #: callers whom a fault cut off: somebody has to decide whether to call back
+    written: int  #: written contacts that nobody has read, of any day
+    written_urgent: int  #: of these, of writers in danger
+    written_overdue: int  #: of these, that should have been read by now
+    written_longest: int | None  #: seconds for which one of these waits at most; none: nobody does
+    written_in_hand: int  #: written contacts that somebody has read and works on
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +295,7 @@ def figures(
     return Figures(
         at=at,
         acd=None if acd is None else _distributor_figures(acd, names, today.calls if today else {}),
-        today=None if today is None else _today(today),
+        today=None if today is None else _today(today, at),
         history=history,
         reasons=today.reasons if today else {},
         answer_goal=answer_goal,
@@ -358,7 +366,8 @@ def _consultant_figures(
     )
 
 
-def _today(today: TodayNow) -> TodayFigures:
+def _today(today: TodayNow, at: float) -> TodayFigures:
+    written = today.written
     outcomes = {outcome: n for outcome, n in today.outcomes.items() if outcome is not None}
     return TodayFigures(
         calls=sum(today.outcomes.values()),
@@ -375,6 +384,11 @@ def _today(today: TodayNow) -> TodayFigures:
         outcomes=dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))),
         marks=today.marks,
         average_mark=round(today.marked / today.marks, 2) if today.marks else None,
+        written=written.waiting,
+        written_urgent=written.urgent,
+        written_overdue=written.overdue,
+        written_longest=written.oldest and max(0, math.floor(at - written.oldest.timestamp())),
+        written_in_hand=sum(each.is_in_hand for each in written.held),
     )
 
 

@@ -12,6 +12,7 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.consultants import store as consultants
 from callcenter.consultants.presence import PresenceService
 from callcenter.consultants.state_history import pause_reasons
+from callcenter.intake.queue_store import read_queue
 from callcenter.platform.audit.queries import list_of_alerts
 from callcenter.platform.audit.rules.hash_chain import Entry
 from callcenter.platform.core.caller_id import mask
@@ -198,4 +199,5 @@ async def read_today(connection: AsyncConnection, now: datetime, goal: timedelta
             )
             for each in await statistics.list_live_calls(connection)
         },
+        written=await read_queue(connection, now),
     )

@@ -19,6 +19,7 @@ from callcenter.appeals.calls.labels import AppealLabels
 from callcenter.appeals.form.service import read_form
 from callcenter.appeals.labels import KINDS, STAGES, RecordLabels
 from callcenter.appeals.rules.fields import Form as RecordForm
+from callcenter.appeals.web.record_keys import record_keys
 from callcenter.consultants import store as consultants
 from callcenter.consultants.dependencies import CurrentPresenceService, ReasonCode
 from callcenter.consultants.labels import name_of
@@ -33,6 +34,7 @@ from callcenter.consultants.service import (
     find_own_extension,
     prolong_own_wrap_up,
 )
+from callcenter.intake import queue
 from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.identity.actor import Actor
@@ -50,9 +52,15 @@ from callcenter.wallboard.live_feed import LiveFeed, LiveSnapshot
 from callcenter.workspace.dependencies import ToWhom, What, WhichLanguage
 from callcenter.workspace.own_call import OwnCall, OwnCallReader
 from callcenter.workspace.own_day import read_own_day
-from callcenter.workspace.service import control_own_call, list_colleagues, request_help
+from callcenter.workspace.service import (
+    control_own_call,
+    list_colleagues,
+    request_help,
+    request_next,
+)
 from callcenter.workspace.softphone_pages import allow_softphone
 from callcenter.workspace.view import RUNG, WRAP_UP, find_own, make_view
+from callcenter.workspace.written_offers import WrittenOffers
 
 PAGE_OPEN_INTERVAL = 10.0  # seconds between two reports to the ACD that the page is open
 CALL_POLLING_INTERVAL = 2.0  # seconds between two readings of a conversation
@@ -158,6 +166,32 @@ async def change_call(
     )
 
 
+@router.post("/workspace/written/next")
+async def offer_written(
+    request: Request, site: CurrentSite, actor: CurrentActor, feed: CurrentFeed
+) -> Response:
+    """Have the next written contact offered to you."""
+    extension = await find_own_extension(site.engine, actor)
+    return await _answer(
+        request,
+        request_next(site.engine, site.settings, actor, extension),
+        lambda _: _page(request, site, actor, extension, feed, wrong="written"),
+    )
+
+
+@router.post("/workspace/written/{number}/take")
+async def take_written(
+    request: Request, site: CurrentSite, actor: CurrentActor, feed: CurrentFeed, number: str
+) -> Response:
+    """Take a written contact into your hand, and read it; the page opens its appeal."""
+    extension = await find_own_extension(site.engine, actor)
+    return await _answer(
+        request,
+        queue.take(site.engine, record_keys(site), actor, number),
+        lambda _: _page(request, site, actor, extension, feed, wrong="written"),
+    )
+
+
 @router.get("/workspace/colleagues")
 async def colleagues(
     request: Request, site: CurrentSite, actor: CurrentActor, feed: CurrentFeed
@@ -250,7 +284,7 @@ async def _page(
         "workspace/workspace.html",
         name_of=name_of,
         status=400 if wrong else 200,
-        view=make_view(now, extension, call, site.settings.wrap_up_limit),
+        view=make_view(now, extension, actor.name, call, site.settings.wrap_up_limit),
         **_labels(site.words[language_of(request)], await read_form(site.engine)),
         reasons=[each for each in reasons if each.active],
         wrong=wrong,
@@ -277,11 +311,12 @@ async def events(
     labels = _labels(words, await read_form(site.engine))
     template = site.templates.get_template("workspace/parts.html")
     reader = OwnCallReader(site.engine, commands, actor, extension)
+    offers = WrittenOffers(site.engine, site.settings, actor, extension)
     limit = site.settings.wrap_up_limit
     call, shown = OwnCall(), None
     doing: tuple[str | None, str | None] | None = None
     reported_at = polled_at = sent_at = shown_at = float("-inf")
-    async with aclosing(feed.listen()) as readings:
+    async with aclosing(offers), aclosing(feed.listen()) as readings:
         async for reading in readings:
             now = time.monotonic()
             if now - reported_at >= PAGE_OPEN_INTERVAL:
@@ -307,7 +342,8 @@ async def events(
                 polled_at = time.monotonic()
             if is_wrap_up and call.is_unsaved:
                 await _hold_wrap_up(presence, reading, extension, limit)
-            view = make_view(reading, extension, call, limit)
+            view = make_view(reading, extension, actor.name, call, limit)
+            offers.follow(view)
             is_own = shown is None or view.is_other_for_its_consultant(shown)
             if view != shown and (is_own or now - shown_at >= FIGURES_INTERVAL):
                 yield template.render(_=words, view=view, **labels)

@@ -16,7 +16,9 @@ from callcenter.consultants.redis_script import REDIS_TIMEOUT, DistributorUnavai
 from callcenter.consultants.reference_lists import ListEntry, ListKind, list_entries
 from callcenter.consultants.service import find_own_extension
 from callcenter.consultants.store import Consultant
-from callcenter.platform.core.errors import InvalidRequest, OperationFailed
+from callcenter.intake import queue
+from callcenter.platform.core.errors import Conflict, InvalidRequest, OperationFailed
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.monitoring.alerts import raise_alert
 from callcenter.platform.storage.engine import unit_of_work
@@ -57,6 +59,10 @@ class NoSuchTarget(InvalidRequest):
     """There is no such consultant, or no such skill."""
 
 
+class NothingToRead(Conflict):
+    """Nothing that is written waits for this consultant, who may have too many in hand."""
+
+
 async def control_own_call(
     engine: AsyncEngine,
     commands: CommandClient,
@@ -91,6 +97,14 @@ async def request_help(engine: AsyncEngine, redis: Redis, actor: Actor, extensio
                 await raise_alert(redis, HELP_REQUESTED, about=alert_id)
         except (RedisError, OSError, TimeoutError) as exc:
             raise DistributorUnavailable(f"help not requested: {exc or 'no answer'}") from exc
+
+
+async def request_next(
+    engine: AsyncEngine, settings: Settings, actor: Actor, extension: str
+) -> None:
+    """Have the next written contact offered to the actor. Raises NothingToRead."""
+    if await queue.offer_next(engine, settings, actor, extension) is None:
+        raise NothingToRead
 
 
 async def list_colleagues(engine: AsyncEngine, figures: Figures, own: str) -> Colleagues:

@@ -1,11 +1,14 @@
 """View of the workspace at one moment: own presence, own call, queue, colleagues."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import TypedDict
 
+from callcenter.intake.rules.queue import WrittenContact
 from callcenter.wallboard.live_feed import LiveSnapshot
-from callcenter.wallboard.rules import ConsultantFigures, Figures
+from callcenter.wallboard.rules import NOTHING_WRITTEN, ConsultantFigures, Figures
 from callcenter.workspace.own_call import OwnCall
 
 RUNG = "ringing"  #: the group of a consultant to whom a call is offered
@@ -27,6 +30,9 @@ class WorkspaceView:
     free: int = 0
     at_work: int = 0
     cut_off: int = 0  #: callers whom a fault cut off, undecided
+    written: Sequence[WrittenContact] = ()  #: offered to the consultant, or in hand
+    written_waiting: int = 0  #: that nobody has read, for anybody
+    written_urgent: int = 0  #: of these
     wrap_up_ends: float | None = None  #: in epoch seconds; not while it is held
     is_wrap_up_held: bool = False  #: up to its limit: the record is not saved
     for_seconds: int = field(default=0, compare=False)
@@ -35,7 +41,7 @@ class WorkspaceView:
 
     def is_other_for_its_consultant(self, shown: "WorkspaceView") -> bool:
         """Whether more differs than how many wait and are free."""
-        mine = attrgetter("own", "call", "wrap_up_ends", "is_wrap_up_held", "cut_off")
+        mine = attrgetter("own", "call", "wrap_up_ends", "is_wrap_up_held", "cut_off", "written")
         return mine(self) != mine(shown)
 
     @property
@@ -43,15 +49,36 @@ class WorkspaceView:
         """Whether a call is offered, and not answered yet."""
         return self.own is not None and self.own.group == RUNG
 
+    def seconds_left(self, contact: WrittenContact) -> int:
+        """Seconds until an offered contact goes back to the queue."""
+        if contact.offered_until is None or self.figures is None:
+            return 0
+        return max(0, math.ceil(contact.offered_until.timestamp() - self.figures.at))
+
+
+class _OfAnyPresence(TypedDict):
+    """The part of a view that does not depend on the ACD."""
+
+    cut_off: int
+    written: Sequence[WrittenContact]
+    written_waiting: int
+    written_urgent: int
+
 
 def make_view(
-    now: LiveSnapshot, extension: str, call: OwnCall, wrap_up_limit: float
+    now: LiveSnapshot, extension: str, user: str, call: OwnCall, wrap_up_limit: float
 ) -> WorkspaceView:
     """The view of this consultant; without presence when it is unknown, or who was removed."""
     figures = now.figures
-    cut_off = figures.today.cut_off if figures.today else 0
+    queue = now.today.written if now.today else NOTHING_WRITTEN
+    always = _OfAnyPresence(
+        cut_off=figures.today.cut_off if figures.today else 0,
+        written=queue.held_by(user),
+        written_waiting=queue.waiting,
+        written_urgent=queue.urgent,
+    )
     if figures.acd is None:
-        return WorkspaceView(None, call, cut_off=cut_off, figures=figures)
+        return WorkspaceView(None, call, figures=figures, **always)
     own = find_own(figures, extension)
     ends, left = now.wrap_up_of(extension) or (None, 0)
     is_held = own is not None and own.group == WRAP_UP and call.is_unsaved
@@ -64,7 +91,7 @@ def make_view(
         urgent=figures.acd.waiting.urgent,
         free=figures.acd.groups["free"],
         at_work=len(figures.acd.consultants) - figures.acd.groups["signed_out"],
-        cut_off=cut_off,
+        **always,
         wrap_up_ends=ends,
         is_wrap_up_held=is_held,
         for_seconds=0 if own is None else own.for_s,

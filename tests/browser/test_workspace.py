@@ -27,6 +27,7 @@ from tests.browser.conftest import Open
 from tests.browser.page_checks import LARGE, WIDE, foreign_words, look_at
 from tests.browser.site import Served
 from tests.browser.test_keyboard import COVERED
+from tests.intake.messages import change, message, receive
 from tests.web.conftest import open_call
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -203,6 +204,41 @@ async def test_an_unsaved_record_holds_the_next_call_back(
         await expect(page.locator("#caller .message")).to_have_count(0)
         await give_to(site, call.appeal_id, None)  # other tests count the calls of the day
         await leave(site, "201")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_what_is_written_is_offered_and_read_by_one_key(
+    open_page: Open, site: Served, show: Show, language: str
+) -> None:
+    async with open_page(Role.CONSULTANT, language, extension="202") as page:
+        await page.set_viewport_size(WIDE)
+        await actor(page, "/workspace")
+        await page.keyboard.press("Alt+t")
+        await expect(page.locator("[data-group=free]")).to_be_visible()
+        sent = message(str(uuid4()), is_urgent=True, text="Меня запирают дома")
+        number = (await receive(site.engine, site.settings, sent)).number
+        await expect(page.locator(f"[data-opens='{number}']")).to_be_visible()
+        assert (await page.title()).startswith("✉")
+        await show(page, f"written-offered-{language}")
+        await page.keyboard.press("Alt+m")
+        panel = page.locator(f"#appeal-panel[data-number='{number}']")
+        await expect(panel).to_be_visible()
+        await expect(page.locator("#helps .as-written")).to_have_text("Меня запирают дома")
+        await expect(page.locator("#written [data-offered]")).to_have_count(0)
+        await show(page, f"written-read-{language}")
+        await look_at(page, language)
+        await page.set_viewport_size(WIDE)
+        async with rung(site, "202") as call:  # a call wins: its appeal alone is open
+            call.place.mark_answered()
+            await expect(
+                page.locator(f"#appeal-panel[data-number='{call.appeal}']")
+            ).to_be_visible()
+            await expect(page.locator("#written button")).to_have_count(0)
+        await leave(site, "202")
+        await expect(page.locator("[data-group=signed_out]")).to_be_visible()
+        await page.keyboard.press("Alt+m")
+        await expect(panel).to_be_visible()
+    await change(site.engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
 
 
 #: Left edges of the areas, each once: as many as stand side by side.

@@ -62,6 +62,14 @@ const workspace = (() => {
     ask(to, new URLSearchParams(new FormData(form, button)));
   });
 
+  // What is live has no form: its buttons say what is asked, and which appeal is to be read then.
+  document.addEventListener("click", async ({ target }) => {
+    const button = target.closest("button[data-ask]");
+    if (!button) return;
+    const { ask: address, opens } = button.dataset;
+    if ((await ask(address, token())) && opens) openAppeal(opens);
+  });
+
   // What was saved after a call may free the next one; during a call nothing live is other for it.
   document.addEventListener("appeal-changed", () => {
     if (document.querySelector("[data-over]")) document.dispatchEvent(new Event("outdated"));
@@ -104,9 +112,21 @@ const workspace = (() => {
     if (!own || own === loading || own === opened?.dataset.number) return;
     // What is open is still written when the call is over; the register may know of one before only.
     if (opened && document.querySelector("[data-appeal][data-over]")) return;
-    loading = own;
+    load(own);
+  }
+
+  /** An appeal that is written, between calls: what was typed in another is kept as a draft. */
+  function openAppeal(number) {
+    if (document.querySelector("[data-rings]")) return;
+    document.dispatchEvent(new Event("appeal-closes"));
+    load(number);
+  }
+
+  function load(number) {
+    const opened = document.getElementById("appeal-panel");
+    loading = number;
     const place = opened ? { target: opened, swap: "outerHTML" } : { target: appeal };
-    htmx.ajax("GET", `/appeals/${own}/panel`, place).finally(() => (loading = null));
+    htmx.ajax("GET", `/appeals/${number}/panel`, place).finally(() => (loading = null));
   }
 
   /** What was typed there is kept as a draft. */
@@ -131,7 +151,8 @@ const workspace = (() => {
 
   function ring() {
     const rings = document.querySelector("[data-rings]");
-    document.title = rings ? `☎ ${TITLE}` : TITLE;
+    const sign = rings ? "☎ " : document.querySelector("[data-offered]") ? "✉ " : "";
+    document.title = `${sign}${TITLE}`;
     if (!rings) {
       notice?.close();
       notice = null;
