@@ -14,6 +14,7 @@ from callcenter.platform.identity.room import ROOM as IDENTITY
 from callcenter.platform.storage.room import ROOM as STORAGE
 from callcenter.recordings.room import ROOM as RECORDINGS
 from callcenter.reports.room import ROOM as REPORTS
+from callcenter.requests.room import ROOM as REQUESTS
 from callcenter.telephony.callbacks.room import ROOM as CALLBACKS
 from callcenter.telephony.callers.blocklist.room import ROOM as BLOCKLIST
 from callcenter.telephony.callers.care_plans.room import ROOM as CARE_PLANS
@@ -46,6 +47,7 @@ ROOMS = (
     RECONCILIATION,
     DEMANDS,
     BODIES,
+    REQUESTS,
     AUDIT_LOG,
     INTAKE,
     WORKER,

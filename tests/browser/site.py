@@ -1,6 +1,7 @@
 """The whole site as a process of its own, with people, appeals and a running distributor."""
 
 import json
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -30,6 +32,7 @@ from callcenter.launcher.process_plan import sandbox_of
 from callcenter.launcher.sandbox import can_confine
 from callcenter.platform.audit import store as audit
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity import store
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.sessions import new_token
@@ -75,6 +78,8 @@ class Served:
     registered: str  #: number of an appeal whose record is registered
     extended: str  #: of one whose term was put off; the applicant is to be told
     demand: str  #: number of a demand
+    composed: str = ""  #: id of a request of `registered` that is being composed
+    handed_over: str = ""  #: of another one, which a body has
 
 
 async def session_of(engine: AsyncEngine, role: Role, extension: str | None = None) -> str:
@@ -181,6 +186,34 @@ async def _work(site: Served) -> None:
             files={"file": ("Справка о составе семьи.txt", b"word")},
         )
         assert answer.status_code == 303, answer.text
+        site.composed = await _request(client, site.registered, "internal_affairs")
+        site.handed_over = await _request(client, site.registered, "justice")
+        path = f"/appeals/{site.registered}/requests/{site.handed_over}"
+        page = (await client.get(path)).text
+        sha256 = re.findall(r'name="sha256" value="(\w+)"', page)
+        await _answer(client, f"{path}/ready", version=2, sha256=sha256)
+        proof = {"reference": "ЗТ-2026-0117", "dated": f"{datetime.now(ZONE):%Y-%m-%d}"}
+        await _answer(client, f"{path}/steps", version=4, step="sent", **proof)
+
+
+async def _request(client: httpx.AsyncClient, number: str, body: str) -> str:
+    """Begin and compose a request to a body, with something to be cleared; returns its id."""
+    path = f"/appeals/{number}/requests"
+    begun = await _answer(client, path, body=body, direction="order", language="ru")
+    address = begun.headers["location"]
+    words = "Просим проверить. Телефон школы 8 7172 27 15 40."
+    cleared = ["telephone:8 7172 27 15 40"] if body == "justice" else []
+    chosen = {"field": ["content", "applicant.name"], "cleared": cleared}
+    await _answer(client, address, version=1, words=words, **chosen)
+    return str(address.rpartition("/")[2])
+
+
+async def _answer(client: httpx.AsyncClient, path: str, **values: Any) -> httpx.Response:
+    """Send a form that is not refused."""
+    token = await form_token(client, "/search")
+    answer = await client.post(path, data={"form_token": token, **values})
+    assert answer.status_code == 303, (path, answer.text)
+    return answer
 
 
 async def _extend(client: httpx.AsyncClient, number: str) -> None:

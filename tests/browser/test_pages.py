@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 NO_PAGES = {
     "/appeals/{number}/attachments/{attachment_id}",
     "/appeals/{number}/receipt.pdf",
+    "/appeals/{number}/requests/{request_id}/released/{file_name}",
+    "/appeals/{number}/requests/{request_id}/text",
     "/authority/center.pem",
     "/authority/demands/{demand_number}/letter",
     "/authority/verify_bundle.py",
@@ -56,9 +58,11 @@ PARTS = {
 #: Pages that say that there is nothing.
 NOWHERE = {"/nowhere", "/invitations/{token}"}
 #: How the addresses of files end, which are no pages either.
-FILES = (".pdf", ".pem", ".py", "/attachments/*", "/letter", "/receipt", "/scan")
+FILES = (".pdf", ".pem", ".py", ".txt", "/attachments/*", "/letter", "/receipt", "/scan", "/text")
 #: It is in the language of the applicant, whoever prints it.
 RECEIPT = "/appeals/{number}/receipt"
+#: Pages of what the registered appeal alone has.
+OF_REGISTERED = (RECEIPT, "/appeals/{number}/requests")
 #: Who looks at a page, of those who may: whoever sees most of it first.
 WHO = (
     Role.HEAD,
@@ -76,6 +80,7 @@ MORE = (
     ("/appeals/{number}", Role.CONSULTANT),
     ("/appeals/{number}", Role.SENIOR),  # a psychologist
     ("/appeals/{registered}", Role.HEAD),
+    ("/appeals/{registered}/requests/{handed_over}", Role.CONSULTANT),
     ("/appeals/{extended}", Role.HEAD),  # a notice is owed, and letters wait
     ("/search?q=2600000001", Role.AUDITOR),
     ("/demands/{demand_number}", Role.RECORDS_OFFICER),
@@ -121,7 +126,10 @@ def own_of(role: Role | None) -> str | None:
 def values_of(site: Served, path: str) -> dict[str, str]:
     """What stands in the addresses; a new name needs its value here."""
     return {
-        "number": site.registered if path.startswith(RECEIPT) else site.call.number,
+        "number": site.registered if path.startswith(OF_REGISTERED) else site.call.number,
+        "request_id": site.composed,
+        "handed_over": site.handed_over,
+        "file_name": "1.txt",
         "registered": site.registered,
         "extended": site.extended,
         "attachment_id": str(site.call.recording),  # nobody's

@@ -34,6 +34,7 @@ _COMMENT = re.compile(r"personal|E\.164|encrypted|caller|surname|IIN|ИИН|БИ
 NOT_PERSONAL = {
     ("answered_request", "answer"),  # nothing personal: see its comment
     ("answered_request", "key_hash"),
+    ("body_request", "number"),  # that a body gave it
     ("calendar_year", "off"),  # days of the state
     ("calendar_year", "worked"),
     ("appeal", "number"),  # of the appeal, as are the numbers of demands

@@ -7,13 +7,16 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.followup import follow_up_calls_store
+from callcenter.appeals.followup import attachments_store, follow_up_calls_store
 from callcenter.appeals.tables import psychological_talk, record_reminder
 from callcenter.bodies import store as bodies
 from callcenter.demands import disclosures
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.requests import store as requests
+from callcenter.requests.rules.composition import ReleasedFile, RequestPackage
+from callcenter.requests.rules.states import RequestState, RequestStep, StepFacts
 from callcenter.telephony.callers.blocklist import store as blocks
 from callcenter.telephony.callers.blocklist.rules import BlockReason
 from callcenter.telephony.callers.care_plans import store as plans
@@ -64,6 +67,36 @@ async def attached(enter: Enter, number: str) -> str:
     async with enter(Role.HEAD) as client:
         sent = await attach(client, number, "note.txt", b"word")
         return str(sent.json()["id"])
+
+
+async def request_that_is_ready(
+    settings: Settings, engine: AsyncEngine, call: Call, file: UUID
+) -> UUID:
+    """A request to a state body that waits to leave, with this file."""
+    keys = RecordKeys.read(settings)
+    async with unit_of_work(engine) as connection:
+        stored = await attachments_store.find(connection, keys, file)
+        released = ReleasedFile(file, "1.txt", stored.bytes, stored.sha256, "needed", "user:test")
+        identity = await requests.insert_new(
+            connection,
+            keys,
+            call.id,
+            body="internal_affairs",
+            direction="order",
+            language="ru",
+            author="user:test",
+        )
+        package = RequestPackage("Просим проверить\n", (released,))
+        await requests.put_package(connection, keys, identity, package)
+        await requests.add_step(
+            connection,
+            identity,
+            RequestStep.READIED,
+            RequestState.WAITING,
+            StepFacts(),
+            author="user:test",
+        )
+    return identity
 
 
 async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:

@@ -34,6 +34,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.web.authorization import READING, route_permissions
 from callcenter.recordings.permissions import RecordingPermission
 from callcenter.reports.permissions import ReportPermission
+from callcenter.requests.permissions import RequestPermission
 from callcenter.telephony.callers.blocklist.permissions import BlocklistPermission
 from callcenter.telephony.callers.care_plans.permissions import CarePlanPermission
 from callcenter.telephony.callers.sealed_numbers.permissions import SealedNumberPermission
@@ -54,6 +55,7 @@ from tests.web.factories import (
     key_of_somebody,
     plan_for_somebody,
     reminder,
+    request_that_is_ready,
 )
 
 #: A caller's number in full: masked ones have points within.
@@ -138,6 +140,25 @@ EXPECTED = {
     ("GET", "/competence"): BodyPermission.VIEW_BODIES,
     ("GET", "/competence/answers"): BodyPermission.VIEW_BODIES,
     ("POST", "/appeals/{number}/referrals"): AppealPermission.EDIT_APPEALS,
+    ("GET", "/appeals/{number}/requests"): RequestPermission.MAKE_REQUESTS,
+    ("POST", "/appeals/{number}/requests"): RequestPermission.MAKE_REQUESTS,
+    ("GET", "/appeals/{number}/requests/{request_id}"): RequestPermission.MAKE_REQUESTS,
+    ("POST", "/appeals/{number}/requests/{request_id}"): RequestPermission.MAKE_REQUESTS,
+    (
+        "POST",
+        "/appeals/{number}/requests/{request_id}/files/{attachment_id}",
+    ): RequestPermission.MAKE_REQUESTS,
+    (
+        "POST",
+        "/appeals/{number}/requests/{request_id}/files/{attachment_id}/out",
+    ): RequestPermission.MAKE_REQUESTS,
+    ("POST", "/appeals/{number}/requests/{request_id}/ready"): RequestPermission.MAKE_REQUESTS,
+    ("POST", "/appeals/{number}/requests/{request_id}/steps"): RequestPermission.MAKE_REQUESTS,
+    ("GET", "/appeals/{number}/requests/{request_id}/text"): RequestPermission.MAKE_REQUESTS,
+    (
+        "GET",
+        "/appeals/{number}/requests/{request_id}/released/{file_name}",
+    ): RequestPermission.MAKE_REQUESTS,
     ("GET", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table"): UserPermission.MANAGE_USERS,
     ("POST", "/people-table/preview"): UserPermission.MANAGE_USERS,
@@ -478,13 +499,16 @@ async def filled_in(
     enter: Enter, engine: AsyncEngine, settings: Settings, call: Call
 ) -> dict[str, str]:
     """Something that is there for every name in a route."""
+    file = await attached(enter, call.number)
     return {
         "user": (await add_user(engine, "somebody", Role.CONSULTANT)).name,
         "action": "enable",
         "year": "2027",
         "token": await invite_somebody(engine),
         "number": call.number,
-        "attachment_id": await attached(enter, call.number),
+        "attachment_id": file,
+        "request_id": str(await request_that_is_ready(settings, engine, call, UUID(file))),
+        "file_name": "1.txt",
         "reminder_id": await reminder(settings, engine, call),
         "recording_id": str(call.recording),
         "preset_id": "00000000-0000-4000-8000-000000000001",

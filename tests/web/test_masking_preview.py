@@ -7,15 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.tables import record_attachment
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
 from tests.intake.messages import message, receive
 from tests.web.browser import form_token
 from tests.web.callback_factories import owe
 from tests.web.conftest import CALLER, Call
+from tests.web.factories import request_that_is_ready
 from tests.web.test_letters import REQUESTED, enter_letter, letters
 from tests.web.test_masking import ask, closed, decide, officer
 from tests.web.test_oral_contacts import at, note
@@ -47,6 +49,8 @@ TABLES = {
     "changes": "record_change",
     "sealed_numbers": "sealed_number",
     "written": "intake_message",
+    "requests": "body_request",
+    "request_steps": "body_request_step",
 }
 #: Where it is kept that somebody masked; by what an appeal is found.
 NOT_COUNTED = {"masking", "masked", "audit_entry", "web_session", "record_search", "search_word"}
@@ -78,6 +82,9 @@ REFERRED = (
     " SELECT appeal.id, appeal.id, code, 'Көлік министрлігі', 'user:a', now() FROM appeal, body"
     " WHERE code = 'transport'"
 )
+#: A body has nothing of it any more.
+WITHDRAWN = "UPDATE body_request SET state = 'withdrawn'"
+REASONED = "UPDATE body_request_step SET sealed = (SELECT sealed FROM body_request)"
 
 
 #: Who read what was written stays.
@@ -104,6 +111,11 @@ async def whole(
     await put(engine, REFERRED)
     await receive(engine, settings, message(joins=closed))
     await put(engine, READ)
+    async with unit_of_work(engine) as connection:
+        file = (await connection.execute(select(record_attachment.c.id))).scalar_one()
+    await request_that_is_ready(settings, engine, call, file)
+    await put(engine, WITHDRAWN)
+    await put(engine, REASONED)
     assert (await note(head, closed, at=at(timedelta()))).status_code == 303
     token = await form_token(head, f"/appeals/{closed}")
     said = {"form_token": token, "allowed": "false", "other": "8 701 999 88 77"}

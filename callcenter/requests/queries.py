@@ -1,0 +1,148 @@
+"""Read models of requests: one with its preview, and the bodies that a new one may go to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import chain
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals.calls.store import AppealRow
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.followup import attachments_store
+from callcenter.appeals.followup.attachments_store import Attachment, ScanState
+from callcenter.appeals.form.store import read_form
+from callcenter.appeals.labels import RecordLabels
+from callcenter.appeals.record import store as records
+from callcenter.appeals.record.service import guards_of
+from callcenter.appeals.rules.fields import Content, Form
+from callcenter.bodies import store as bodies
+from callcenter.bodies.rules.competence import find_competence, matters_of
+from callcenter.bodies.rules.directory import Body, Directory
+from callcenter.platform.core.i18n import Translator
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.actor import Actor
+from callcenter.requests import store
+from callcenter.requests.request_text import compose
+from callcenter.requests.rules.composition import (
+    RequestPackage,
+    find_in_draft,
+    list_obstacles,
+)
+from callcenter.requests.rules.states import RequestState
+from callcenter.requests.rules.text_scan import TextFinding
+from callcenter.requests.store import BodyRequest, StoredStep
+
+#: Names that are nobody's, beside those of places and bodies.
+_PUBLIC = ("Республика Казахстан", "Қазақстан Республикасы", "Контакт-центр", "Байланыс орталығы")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request with all that its page shows; `package` is none once it is masked."""
+
+    row: AppealRow
+    request: BodyRequest
+    form: Form
+    content: Content  #: as far as the reader sees it
+    directory: Directory
+    findings: Sequence[TextFinding]
+    obstacles: Sequence[str]
+    package: RequestPackage | None
+    attachments: Sequence[Attachment]  #: that can be opened
+    steps: Sequence[StoredStep]
+
+    @property
+    def body(self) -> Body:
+        return self.directory.bodies[self.request.body]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyChoice:
+    """The bodies that a request of an appeal may go to.
+
+    `competent` are those of its topics, directions and place, and the commissioners beside them;
+    `others` exist today too.
+    """
+
+    row: AppealRow
+    form: Form
+    competent: Sequence[Body]
+    others: Sequence[Body]
+    direction: str  #: the first of the appeal; empty while there is none
+    today: date
+
+
+async def read_view(
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    words: Mapping[str, Translator],
+    actor: Actor,
+    row: AppealRow,
+    request: BodyRequest,
+) -> RequestView:
+    """A request as it is, with what would leave while it is composed. Raises DecryptionFailed."""
+    content = (await records.find(connection, keys, row.id)).content
+    form, directory = await read_form(connection), await bodies.read_directory(connection)
+    findings: list[TextFinding] = []
+    obstacles: list[str] = []
+    package = request.package
+    if request.state is RequestState.DRAFTED:
+        draft = request.draft
+        findings = find_in_draft(draft, form, content, public_names(form, directory))
+        obstacles = list_obstacles(draft, findings, content)
+        say = RecordLabels(words[request.language], form)
+        body, today = directory.bodies[request.body], datetime.now(ZONE).date()
+        package = compose(say, body, row.number, row.received_at, draft, content, today)
+    files = await attachments_store.list_of_appeal(connection, keys, row.id)
+    return RequestView(
+        row=row,
+        request=request,
+        form=form,
+        content=form.visible(content, guards_of(actor)),
+        directory=directory,
+        findings=findings,
+        obstacles=obstacles,
+        package=package,
+        attachments=[each for each in files if each.state is ScanState.AVAILABLE],
+        steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
+    )
+
+
+async def read_choice(connection: AsyncConnection, keys: RecordKeys, row: AppealRow) -> BodyChoice:
+    """The bodies that a request may go to, the competent ones first. Raises DecryptionFailed."""
+    content = (await records.find(connection, keys, row.id)).content
+    form, directory = await read_form(connection), await bodies.read_directory(connection)
+    now = datetime.now(ZONE)
+    topics, directions = _chosen(content, "topics"), _chosen(content, "direction")
+    place = [str(content.get(each, "")) for each in ("region", "district")]
+    matters = matters_of(form, topics, directions, *place)
+    found = [find_competence(directory, form, matter, now) for matter in matters]
+    competent = dict.fromkeys(
+        body for each in found for body in (*each.bodies, *each.named, *each.commissioners)
+    )
+    in_force = [body for body in directory.bodies.values() if body.is_in_force(now.date())]
+    return BodyChoice(
+        row,
+        form,
+        list(competent),
+        [body for body in in_force if body not in competent],
+        next(iter(directions), ""),
+        now.date(),
+    )
+
+
+def public_names(form: Form, directory: Directory) -> list[str]:
+    """Names of places and bodies, which are nobody's."""
+    places = [*form.options("region"), *form.options("district")]
+    names = [name for body in directory.bodies.values() for name in body.names]
+    return [
+        *_PUBLIC,
+        *chain.from_iterable((each.kk, each.ru) for each in places),
+        *chain.from_iterable((each.kk, each.ru) for each in names),
+    ]
+
+
+def _chosen(content: Content, key: str) -> list[str]:
+    value = content.get(key, [])
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,434 @@
+"""Actions on requests to state bodies: each is one transaction with one audit entry."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from callcenter.appeals.actions import AppealAction
+from callcenter.appeals.calls.store import AppealRow
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.followup import attachments_store
+from callcenter.appeals.followup.attachments_store import Attachment, ScanState
+from callcenter.appeals.form.store import read_form, read_law
+from callcenter.appeals.record import search_index
+from callcenter.appeals.record import store as records
+from callcenter.appeals.record.service import audit_appeal, get_appeal, guards_of
+from callcenter.appeals.record.store import Record
+from callcenter.appeals.rules.states import ENDED, AppealKind, AppealState
+from callcenter.bodies import store as bodies
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, VersionConflict
+from callcenter.platform.core.i18n import Translator
+from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.requests import store
+from callcenter.requests.actions import RequestAction
+from callcenter.requests.queries import (
+    BodyChoice,
+    RequestView,
+    public_names,
+    read_choice,
+    read_view,
+)
+from callcenter.requests.rules.composition import (
+    REASON_LIMIT,
+    ReleasedFile,
+    RequestPackage,
+    check_choice,
+    find_in_draft,
+)
+from callcenter.requests.rules.states import (
+    NOT_NOW,
+    OF_THE_CLOCK,
+    IllegalRequestStep,
+    RequestState,
+    RequestStep,
+    StepFacts,
+    check_facts,
+    late_step,
+    move_request,
+)
+from callcenter.requests.store import BodyRequest
+from callcenter.working_calendar.store import read_calendar
+
+#: The actor of what the clock does.
+CLOCK = Actor(None, command="requests")
+NOT_WRITTEN = N_("save the record first: a request is composed from it")
+NO_BODY = N_("choose a body of the directory that exists today, and a direction of the form")
+NOT_READY = N_("Something stands in the way of this request still: it stands above the preview.")
+NO_FILE = N_("this file cannot leave: it is not of this appeal, or cannot be opened")
+NO_FILE_REASON = N_("say why the body needs this file, in up to 300 characters")
+HAS_ENDED = N_("this appeal has ended: open it again before you send a request")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestService:
+    """Service of requests: `words` has the languages of bodies."""
+
+    engine: AsyncEngine
+    keys: RecordKeys
+    words: Mapping[str, Translator]
+
+    async def begin(
+        self, actor: Actor, number: str, *, body: str, direction: str, language: str
+    ) -> UUID:
+        """Begin an empty request to a body. Raises NotFound, InvalidRequest."""
+        async with unit_of_work(self.engine) as connection:
+            row, record = await self._lock_record(connection, number)
+            _require_open(record)
+            directory, form = await bodies.read_directory(connection), await read_form(connection)
+            if (
+                body not in directory.bodies
+                or not directory.bodies[body].is_in_force(_today())
+                or form.option("direction", direction) is None
+                or language not in CALLER_LANGUAGES
+            ):
+                raise InvalidRequest(NO_BODY)
+            identity = await store.insert_new(
+                connection,
+                self.keys,
+                record.appeal_id,
+                body=body,
+                direction=direction,
+                language=language,
+                author=actor.who,
+            )
+            await audit_appeal(
+                connection,
+                actor,
+                RequestAction.REQUEST_BEGUN,
+                row.number,
+                request=str(identity),
+                body=body,
+                direction=direction,
+            )
+        return identity
+
+    async def choose_body(self, actor: Actor, number: str) -> BodyChoice:
+        """The bodies that a new request of an appeal may go to, audited. Raises NotFound."""
+        async with unit_of_work(self.engine) as connection:
+            row = await get_appeal(connection, number)
+            choice = await read_choice(connection, self.keys, row)
+            await audit_appeal(
+                connection, actor, AppealAction.APPEAL_VIEWED, number, by="new request"
+            )
+        return choice
+
+    async def view(self, actor: Actor, number: str, identity: UUID) -> RequestView:
+        """Open a request for reading, audited. Raises NotFound, DecryptionFailed."""
+        async with unit_of_work(self.engine) as connection:
+            row = await get_appeal(connection, number)
+            found = await store.find(connection, self.keys, row.id, identity)
+            view = await read_view(connection, self.keys, self.words, actor, row, found)
+            await audit_appeal(
+                connection, actor, RequestAction.REQUEST_VIEWED, number, request=str(identity)
+            )
+        return view
+
+    async def compose(
+        self,
+        actor: Actor,
+        number: str,
+        identity: UUID,
+        version: int,
+        *,
+        words: str,
+        reasons: Mapping[str, str],
+        cleared: Collection[str],
+    ) -> None:
+        """Store what was chosen: own words, fields with their reasons, findings that may leave.
+
+        What may identify somebody and was found only now is not cleared yet. Raises NotFound,
+        InvalidRequest, VersionConflict.
+        """
+        async with unit_of_work(self.engine) as connection:
+            row, record = await self._lock_record(connection, number)
+            request = await self._lock_draft(connection, row.id, identity, version)
+            form = await read_form(connection)
+            seen = form.visible(record.content, guards_of(actor))
+            text, chosen = check_choice(request.direction, words, reasons, seen)
+            draft = replace(request.draft, words=text, fields=chosen)
+            public = public_names(form, await bodies.read_directory(connection))
+            findings = find_in_draft(draft, form, record.content, public)
+            draft = replace(
+                draft, cleared=frozenset(each for each in findings if each.key in cleared)
+            )
+            await store.put_draft(connection, self.keys, identity, draft)
+            await audit_appeal(
+                connection,
+                actor,
+                RequestAction.REQUEST_COMPOSED,
+                number,
+                request=str(identity),
+                fields=" ".join(sorted(chosen)),
+                cleared=len(draft.cleared),
+            )
+
+    async def release_file(
+        self,
+        actor: Actor,
+        number: str,
+        identity: UUID,
+        version: int,
+        attachment_id: UUID,
+        reason: str,
+    ) -> None:
+        """Release one file of the appeal into a request, for a reason: no other goes along.
+
+        Raises NotFound, InvalidRequest, VersionConflict.
+        """
+        said = reason.strip()
+        if not 0 < len(said) <= REASON_LIMIT or not said.isprintable():
+            raise InvalidRequest(NO_FILE_REASON)
+        async with unit_of_work(self.engine) as connection:
+            row = await get_appeal(connection, number)
+            request = await self._lock_draft(connection, row.id, identity, version)
+            file = await self._open_file(connection, row.id, attachment_id)
+            files = request.draft.files
+            if any(each.id == file.id for each in files):
+                return
+            last = max((int(each.name.partition(".")[0]) for each in files), default=0)
+            released = ReleasedFile(
+                file.id, f"{last + 1}.{file.type}", file.bytes, file.sha256, said, actor.who
+            )
+            draft = replace(request.draft, files=(*files, released))
+            await store.put_draft(connection, self.keys, identity, draft)
+            await audit_appeal(
+                connection,
+                actor,
+                RequestAction.FILE_RELEASED,
+                number,
+                request=str(identity),
+                attachment=str(file.id),
+                sha256=file.sha256,
+            )
+
+    async def take_out_file(
+        self, actor: Actor, number: str, identity: UUID, version: int, attachment_id: UUID
+    ) -> None:
+        """Take a file out of a request again. Raises NotFound, VersionConflict."""
+        async with unit_of_work(self.engine) as connection:
+            row = await get_appeal(connection, number)
+            request = await self._lock_draft(connection, row.id, identity, version)
+            files = tuple(each for each in request.draft.files if each.id != attachment_id)
+            draft = replace(request.draft, files=files)
+            await store.put_draft(connection, self.keys, identity, draft)
+            await audit_appeal(
+                connection,
+                actor,
+                RequestAction.FILE_TAKEN_OUT,
+                number,
+                request=str(identity),
+                attachment=str(attachment_id),
+            )
+
+    async def make_ready(
+        self, actor: Actor, number: str, identity: UUID, version: int, sha256: str
+    ) -> None:
+        """Store a request as it was previewed, with its hash: it waits to leave from then on.
+
+        Raises NotFound, InvalidRequest while something stands in the way, VersionConflict when it
+        would be another by now than what was previewed.
+        """
+        async with unit_of_work(self.engine) as connection:
+            row, record = await self._lock_record(connection, number)
+            _require_open(record)
+            request = await self._lock_draft(connection, row.id, identity, version)
+            view = await read_view(connection, self.keys, self.words, actor, row, request)
+            if view.obstacles:
+                raise InvalidRequest(NOT_READY)
+            for each in request.draft.files:
+                if (await self._open_file(connection, row.id, each.id)).sha256 != each.sha256:
+                    raise InvalidRequest(NO_FILE)
+            if view.package is None or view.package.sha256 != sha256:
+                raise VersionConflict
+            await store.put_package(connection, self.keys, identity, view.package)
+            await self._step(connection, actor, row, request, RequestStep.READIED, StepFacts())
+
+    async def take_step(
+        self,
+        actor: Actor,
+        number: str,
+        identity: UUID,
+        version: int,
+        step: RequestStep,
+        facts: StepFacts,
+    ) -> None:
+        """Note a step of a request that is ready, or that a body has.
+
+        Raises NotFound, InvalidRequest, VersionConflict; YearNotEntered when the term of its
+        answer cannot be counted.
+        """
+        async with unit_of_work(self.engine) as connection:
+            row, record = await self._lock_record(connection, number)
+            request = await store.lock(connection, self.keys, row.id, identity, version)
+            if step is RequestStep.READIED or step in OF_THE_CLOCK:
+                raise IllegalRequestStep(NOT_NOW)
+            begun_on = request.begun_at.astimezone(ZONE).date()
+            facts = check_facts(step, facts, request.body, begun_on, _today())
+            if facts.competent:
+                directory = await bodies.read_directory(connection)
+                if facts.competent not in directory.bodies:
+                    raise InvalidRequest(NO_BODY)
+            if step is RequestStep.RETURNED:
+                await store.put_package(connection, self.keys, identity, None)
+            due_on = None
+            if facts.dated is not None:
+                _require_open(record)
+                law = await read_law(connection)
+                due_on = law.answer_due(record.kind or AppealKind.STATEMENT, facts.dated).on
+            await self._step(connection, actor, row, request, step, facts, due_on)
+            if facts.number:
+                form = await read_form(connection)
+                await search_index.index(connection, self.keys, form, row.id, record.content)
+
+    async def take_text(self, actor: Actor, number: str, identity: UUID) -> str:
+        """The text of a ready request to hand it over, audited. Raises NotFound."""
+        async with unit_of_work(self.engine) as connection:
+            package = await self._take(connection, actor, number, identity)
+        return package.text
+
+    async def take_file(self, actor: Actor, number: str, identity: UUID, name: str) -> ReleasedFile:
+        """The file of this name of a ready request, audited. Raises NotFound."""
+        async with unit_of_work(self.engine) as connection:
+            package = await self._take(connection, actor, number, identity, name)
+        return next(each for each in package.files if each.name == name)
+
+    async def _take(
+        self,
+        connection: AsyncConnection,
+        actor: Actor,
+        number: str,
+        identity: UUID,
+        name: str = "",
+    ) -> RequestPackage:
+        row = await get_appeal(connection, number)
+        request = await store.find(connection, self.keys, row.id, identity)
+        package = request.package
+        if package is None or (name and name not in {each.name for each in package.files}):
+            raise NotFound(store.NOT_THERE)
+        await audit_appeal(
+            connection,
+            actor,
+            RequestAction.REQUEST_TAKEN,
+            number,
+            request=str(identity),
+            body=request.body,
+            sha256=package.sha256,
+            **({"file": name} if name else {}),
+        )
+        return package
+
+    async def _lock_record(
+        self, connection: AsyncConnection, number: str
+    ) -> tuple[AppealRow, Record]:
+        """The appeal and its record, locked until this transaction ends.
+
+        Raises NotFound, and InvalidRequest: nothing is written of it, or there was no request.
+        """
+        row = await get_appeal(connection, number)
+        found = await records.find(connection, self.keys, row.id, alone=True)
+        if found.version == 0 or found.stage is AppealState.NO_REQUEST:
+            raise InvalidRequest(NOT_WRITTEN)
+        return row, found
+
+    async def _lock_draft(
+        self, connection: AsyncConnection, appeal_id: UUID, identity: UUID, version: int
+    ) -> BodyRequest:
+        """A request that is composed still, locked. Raises as `store.lock`, IllegalRequestStep."""
+        request = await store.lock(connection, self.keys, appeal_id, identity, version)
+        if request.state is not RequestState.DRAFTED:
+            raise IllegalRequestStep(NOT_NOW)
+        return request
+
+    async def _open_file(
+        self, connection: AsyncConnection, appeal_id: UUID, identity: UUID
+    ) -> Attachment:
+        """A file of this appeal that can be opened. Raises InvalidRequest."""
+        files = await attachments_store.list_of_appeal(connection, self.keys, appeal_id)
+        for each in files:
+            if each.id == identity and each.state is ScanState.AVAILABLE:
+                return each
+        raise InvalidRequest(NO_FILE)
+
+    async def _step(
+        self,
+        connection: AsyncConnection,
+        actor: Actor,
+        row: AppealRow,
+        request: BodyRequest,
+        step: RequestStep,
+        facts: StepFacts,
+        due_on: date | None = None,
+    ) -> None:
+        """Move a locked request, with the audit entry. Raises IllegalRequestStep."""
+        after = move_request(request.state, step)
+        sealed = self.keys.seal(request.id, {"reason": facts.reason} if facts.reason else {})
+        await store.add_step(
+            connection,
+            request.id,
+            step,
+            after,
+            facts,
+            author=actor.who,
+            sealed=sealed,
+            due_on=due_on,
+        )
+        moved = await store.find(connection, self.keys, row.id, request.id)
+        detail = {
+            "number": facts.number,
+            "competent": facts.competent,
+            "sha256": moved.sha256 or "",
+        }
+        await audit_appeal(
+            connection,
+            actor,
+            RequestAction.REQUEST_MOVED,
+            row.number,
+            request=str(request.id),
+            body=request.body,
+            step=step.value,
+            **{name: value for name, value in detail.items() if value},
+        )
+
+
+async def mark_late(engine: AsyncEngine, today: date) -> int:
+    """Mark requests whose answer is late by now; returns how many. Raises YearNotEntered."""
+    async with unit_of_work(engine) as connection:
+        calendar = await read_calendar(connection)
+        late = [
+            (row, step)
+            for row in await store.lock_due(connection, today)
+            if (step := late_step(RequestState(row.state), row.due_on, today, calendar))
+        ]
+        for row, step in late:
+            after = move_request(RequestState(row.state), step)
+            await store.add_step(connection, row.id, step, after, StepFacts(), author=CLOCK.who)
+            await audit_action(
+                connection,
+                CLOCK,
+                RequestAction.REQUEST_MOVED,
+                f"appeal:{row.number}",
+                {"request": str(row.id), "step": step.value},
+            )
+    return len(late)
+
+
+async def searchable(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID) -> list[str]:
+    """Numbers that bodies gave the requests of an appeal: it is found by them."""
+    requests = await store.list_of_appeal(connection, keys, appeal_id)
+    return [each.number for each in requests if each.number]
+
+
+def _require_open(record: Record) -> None:
+    """Refuse to send something of an appeal that has ended. Raises InvalidRequest."""
+    if record.stage in ENDED:
+        raise InvalidRequest(HAS_ENDED)
+
+
+def _today() -> date:
+    return datetime.now(UTC).astimezone(ZONE).date()

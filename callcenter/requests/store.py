@@ -1,0 +1,285 @@
+"""Requests to state bodies in PostgreSQL: what was chosen, and what leaves, are encrypted."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.platform.core.errors import NotFound, VersionConflict
+from callcenter.requests.rules.composition import (
+    EMPTY,
+    ReleasedFile,
+    RequestDraft,
+    RequestPackage,
+)
+from callcenter.requests.rules.states import RequestState, RequestStep, StepFacts
+from callcenter.requests.rules.text_scan import FindingKind, TextFinding
+from callcenter.requests.tables import IS_WITH_BODY, body_request, body_request_step
+
+NOT_THERE = "there is no such request of this appeal"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRequest:
+    """A request to a body. `package` is what leaves, from when it is ready until masking."""
+
+    id: UUID
+    appeal_id: UUID
+    body: str
+    direction: str
+    language: str
+    state: RequestState
+    version: int
+    begun_at: datetime
+    author: str
+    sha256: str | None
+    number: str | None
+    dated: date | None
+    due_on: date | None
+    competent: str | None
+    draft: RequestDraft
+    package: RequestPackage | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """A step that was taken, by whom and why; the reason is empty once it is masked."""
+
+    step: RequestStep
+    state: RequestState
+    at: datetime
+    author: str
+    reason: str
+
+
+_COLUMNS = [each for each in body_request.c if each.name not in ("sealed", "package")]
+
+
+async def insert_new(
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    appeal_id: UUID,
+    *,
+    body: str,
+    direction: str,
+    language: str,
+    author: str,
+) -> UUID:
+    """Insert an empty request; returns its id."""
+    identity = uuid4()
+    await connection.execute(
+        insert(body_request).values(
+            id=identity,
+            appeal_id=appeal_id,
+            body=body,
+            direction=direction,
+            language=language,
+            state=RequestState.DRAFTED.value,
+            version=1,
+            begun_at=datetime.now(UTC),
+            author=author,
+            sealed=keys.seal(identity, _draft_values(EMPTY)),
+        )
+    )
+    return identity
+
+
+async def find(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, identity: UUID
+) -> BodyRequest:
+    """The request of this appeal with this id. Raises NotFound, DecryptionFailed."""
+    return await _find(connection, keys, appeal_id, identity, alone=False)
+
+
+async def lock(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, identity: UUID, version: int
+) -> BodyRequest:
+    """The request, locked until this transaction ends.
+
+    Raises NotFound, DecryptionFailed; VersionConflict when it was changed since.
+    """
+    found = await _find(connection, keys, appeal_id, identity, alone=True)
+    if found.version != version:
+        raise VersionConflict
+    return found
+
+
+async def list_of_appeal(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
+) -> list[BodyRequest]:
+    """Requests of an appeal, the latest first. Raises DecryptionFailed."""
+    rows = await connection.execute(
+        select(body_request)
+        .where(body_request.c.appeal_id == appeal_id)
+        .order_by(body_request.c.begun_at.desc(), body_request.c.id)
+    )
+    return [_request(keys, row) for row in rows]
+
+
+async def list_steps(
+    connection: AsyncConnection, keys: RecordKeys, requests: Sequence[UUID]
+) -> list[tuple[UUID, StoredStep]]:
+    """Steps of some requests, each with the id of its request, in order."""
+    rows = await connection.execute(
+        select(body_request_step)
+        .where(body_request_step.c.request_id.in_(requests))
+        .order_by(body_request_step.c.at, body_request_step.c.ordinal)
+    )
+    return [
+        (
+            row.request_id,
+            StoredStep(
+                RequestStep(row.step),
+                RequestState(row.state),
+                row.at,
+                row.author,
+                keys.open(row.request_id, row.sealed).get("reason", ""),
+            ),
+        )
+        for row in rows
+    ]
+
+
+async def put_draft(
+    connection: AsyncConnection, keys: RecordKeys, identity: UUID, draft: RequestDraft
+) -> None:
+    """Store what was chosen of a locked request."""
+    await _change(connection, identity, sealed=keys.seal(identity, _draft_values(draft)))
+
+
+async def put_package(
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    identity: UUID,
+    package: RequestPackage | None,
+) -> None:
+    """Store what leaves of a locked request, with its hash; none when it is composed again."""
+    values = None if package is None else asdict(package)
+    await _change(
+        connection,
+        identity,
+        package=None if values is None else keys.seal(identity, _plain(values)),
+        sha256=None if package is None else package.sha256,
+    )
+
+
+async def add_step(
+    connection: AsyncConnection,
+    identity: UUID,
+    step: RequestStep,
+    after: RequestState,
+    facts: StepFacts,
+    *,
+    author: str,
+    sealed: bytes | None = None,
+    due_on: date | None = None,
+) -> None:
+    """Move a locked request and add the step; `sealed` is the reason, encrypted."""
+    facts_of_body = {
+        "number": facts.number,
+        "dated": facts.dated,
+        "due_on": due_on,
+        "competent": facts.competent,
+    }
+    values = {name: value for name, value in facts_of_body.items() if value}
+    await _change(connection, identity, state=after.value, **values)
+    taken = select(func.count() + 1).where(body_request_step.c.request_id == identity)
+    await connection.execute(
+        insert(body_request_step).values(
+            request_id=identity,
+            ordinal=taken.scalar_subquery(),
+            step=step.value,
+            state=after.value,
+            at=datetime.now(UTC),
+            author=author,
+            sealed=sealed,
+        )
+    )
+
+
+async def lock_due(connection: AsyncConnection, before: date) -> list[Row[Any]]:
+    """Requests whose last day is over, locked: id, state, due_on and the number of the appeal."""
+    query = (
+        select(*(body_request.c[name] for name in ("id", "state", "due_on")), appeal.c.number)
+        .join(appeal, appeal.c.id == body_request.c.appeal_id)
+        .where(
+            text(IS_WITH_BODY),
+            body_request.c.due_on < before,
+            body_request.c.state != RequestState.VERY_OVERDUE.value,
+        )
+        .order_by(body_request.c.due_on, body_request.c.id)
+        .with_for_update(of=body_request, skip_locked=True)
+    )
+    return list(await connection.execute(query))
+
+
+async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
+    """Move the requests of an appeal to the one that it goes on in."""
+    await connection.execute(
+        update(body_request).where(body_request.c.appeal_id == appeal_id).values(appeal_id=into)
+    )
+
+
+async def _find(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, identity: UUID, *, alone: bool
+) -> BodyRequest:
+    query = select(body_request).where(
+        body_request.c.id == identity, body_request.c.appeal_id == appeal_id
+    )
+    if alone:
+        query = query.with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(NOT_THERE)
+    return _request(keys, row)
+
+
+async def _change(connection: AsyncConnection, identity: UUID, **values: object) -> None:
+    await connection.execute(
+        update(body_request)
+        .where(body_request.c.id == identity)
+        .values(version=body_request.c.version + 1, **values)
+    )
+
+
+def _request(keys: RecordKeys, row: Row[Any]) -> BodyRequest:
+    values = {each.name: row._mapping[each.name] for each in _COLUMNS}
+    chosen, package = keys.open(row.id, row.sealed), keys.open(row.id, row.package)
+    return BodyRequest(
+        **values | {"state": RequestState(row.state)},
+        draft=_draft(chosen) if chosen else EMPTY,
+        package=RequestPackage(package["text"], _files(package)) if package else None,
+    )
+
+
+def _draft_values(draft: RequestDraft) -> dict[str, Any]:
+    return {
+        "words": draft.words,
+        "fields": dict(draft.fields),
+        "cleared": sorted([each.kind.value, each.text] for each in draft.cleared),
+        **_plain({"files": [asdict(each) for each in draft.files]}),
+    }
+
+
+def _draft(values: dict[str, Any]) -> RequestDraft:
+    return RequestDraft(
+        values["words"],
+        values["fields"],
+        frozenset(TextFinding(FindingKind(kind), said) for kind, said in values["cleared"]),
+        _files(values),
+    )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Values with files as JSON has them."""
+    return values | {"files": [each | {"id": str(each["id"])} for each in values["files"]]}
+
+
+def _files(values: dict[str, Any]) -> tuple[ReleasedFile, ...]:
+    return tuple(ReleasedFile(**each | {"id": UUID(each["id"])}) for each in values["files"])
