@@ -110,6 +110,16 @@ class MovesWithAppeal:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldByBody:
+    """Extension point: whether a state body has something of an appeal, and has not ended it.
+
+    `read(connection, appeal)`. An appeal is with a body while one is, and does not end before.
+    """
+
+    read: Callable[[AsyncConnection, UUID], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
 class CallerDetails:
     """Details about a caller among those of the call: labels to translate, each with its text.
 

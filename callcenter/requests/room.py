@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, exists, select, text
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.extensions import (
     AppealSection,
+    HeldByBody,
     MovesWithAppeal,
     SearchableText,
     TimelineSource,
@@ -60,6 +61,7 @@ ROOM = Room(
         TimelineSource(RequestPermission.MAKE_REQUESTS, sections.read_timeline),
         SearchableText(service.searchable),
         MovesWithAppeal(joined=store.move_requests),
+        HeldByBody(store.is_with_body),
         RetentionReason(
             "requested",
             N_("They stay: a request to a state body is on its way or not answered."),

@@ -203,6 +203,14 @@ async def add_step(
     )
 
 
+async def is_with_body(connection: AsyncConnection, appeal_id: UUID) -> bool:
+    """Whether a body has a request of this appeal, and has not ended it."""
+    query = select(body_request.c.id).where(
+        body_request.c.appeal_id == appeal_id, text(IS_WITH_BODY)
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
 async def lock_due(connection: AsyncConnection, before: date) -> list[Row[Any]]:
     """Requests whose last day is over, locked: id, state, due_on and the number of the appeal."""
     query = (

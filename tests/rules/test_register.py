@@ -103,6 +103,7 @@ def test_every_state_but_ends_has_a_way_on() -> None:
         decided=st.booleans(),
         registered=st.booleans(),
         passed_on=st.booleans(),
+        with_body=st.booleans(),
     ),
     st.sampled_from(["", "  ", "asked again"]),
 )
@@ -127,6 +128,8 @@ def test_a_transition_is_legal_or_names_what_is_missing(
             position.identified and not position.registered
         )
         assert after not in (AppealState.CLOSED, AppealState.JOINED) or position.passed_on
+        assert after is not AppealState.FORWARDED or position.with_body
+        assert after not in (AppealState.CLOSED, AppealState.NO_REQUEST) or not position.with_body
 
 
 def test_nobody_anonymous_is_registered_and_everybody_anonymous_is_helped() -> None:
@@ -136,13 +139,14 @@ def test_nobody_anonymous_is_registered_and_everybody_anonymous_is_helped() -> N
     check_move(AppealState.CONTACT, AppealState.IN_WORK, anonymous, "")
     danger = TransitionFacts(AppealKind.DANGER, False, True, False, True, False)
     check_move(AppealState.CONTACT, AppealState.IN_WORK, danger, "")
-    check_move(AppealState.IN_WORK, AppealState.FORWARDED, danger, "")
+    check_move(AppealState.IN_WORK, AppealState.FORWARDED, replace(danger, with_body=True), "")
 
 
 @pytest.mark.parametrize("after", [AppealState.FORWARDED, AppealState.ANSWERED, AppealState.CLOSED])
 def test_the_decision_and_its_reason_come_first(after: AppealState) -> None:
     """R9: before it is passed on, answered or closed. Danger is told at once by another step."""
     undecided = TransitionFacts(AppealKind.STATEMENT, True, True, True, False, True)
+    undecided = replace(undecided, with_body=after is AppealState.FORWARDED)
     with pytest.raises(MissingRequirements) as refused:
         check_move(AppealState.IN_WORK, after, undecided, "-")
     assert refused.value.what == ["the decision how much help it needs, and why"]

@@ -366,6 +366,30 @@ async def test_a_body_that_refuses_names_who_is_competent(
     assert all(str(author).startswith("user:") for _, author in steps)
 
 
+async def test_an_appeal_is_with_a_body_that_has_its_request(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await ready(head, call.number)
+    await send_record(head, call.number, "move", version=1, after="in_work")
+    lacking = await send_record(head, call.number, "move", version=2, after="forwarded")
+    assert "a request that was handed over to a state body" in visible(lacking.text)
+    await hand_over(head, path)
+    moved = await send_record(head, call.number, "move", version=2, after="forwarded")
+    assert moved.status_code == 303
+    await send_record(head, call.number, "move", version=3, after="answered")
+    lacking = await send_record(head, call.number, "move", version=4, after="closed")
+    assert "the answers of the bodies that have its requests" in visible(lacking.text)
+    assert (await step(head, path, "answered", reason="Взят на учёт")).status_code == 303
+    closed = await send_record(head, call.number, "move", version=4, after="closed")
+    assert closed.status_code == 303
+    late = await post(
+        head, f"/appeals/{call.number}/requests", body="labour", direction="social", language="ru"
+    )
+    assert late.status_code == 400
+    assert "this appeal has ended" in visible(late.text)
+
+
 async def test_a_ready_request_is_taken_back_and_composed_again(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:

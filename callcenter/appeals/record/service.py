@@ -14,15 +14,24 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.contact import service as contact
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.extensions import HeldByBody
 from callcenter.appeals.form import store as form_store
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import drafts, no_request, store, transitions_store
 from callcenter.appeals.record.store import Record, RecordUpdate
 from callcenter.appeals.rules.deadlines import DeadlineKind
 from callcenter.appeals.rules.fields import AccessRule, Content, Form, Value, WrongContent
-from callcenter.appeals.rules.states import FORMAL, AppealKind, AppealState, Disposition, check_move
+from callcenter.appeals.rules.states import (
+    FORMAL,
+    AppealKind,
+    AppealState,
+    Disposition,
+    TransitionFacts,
+    check_move,
+)
 from callcenter.platform.audit.actions import Action
 from callcenter.platform.core.errors import N_, Conflict, InvalidRequest, NotFound
+from callcenter.platform.core.registry import offers
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import joined_unit_of_work, unit_of_work
@@ -183,7 +192,7 @@ async def move(
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
         before = await lock_record(connection, keys, actor, row.id, version, {})
-        check_move(before.stage, after, before.facts, reason)
+        check_move(before.stage, after, await _read_facts(connection, before), reason)
         values = await _changes_of_move(connection, actor, row, before, after)
         if after is AppealState.NO_REQUEST:
             form = await form_store.read_form(connection)
@@ -289,6 +298,12 @@ async def mark_danger_reported(
         await add_transition(connection, actor, before, before.stage, whom, values)
         await audit_appeal(connection, actor, AppealAction.DANGER_PASSED_ON, number)
         return await store.find(connection, keys, row.id)
+
+
+async def _read_facts(connection: AsyncConnection, before: Record) -> TransitionFacts:
+    """The facts of a locked record, with those of rooms above."""
+    held = [await each.read(connection, before.appeal_id) for each in offers(HeldByBody)]
+    return replace(before.facts, with_body=any(held))
 
 
 async def _changes_of_move(

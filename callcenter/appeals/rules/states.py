@@ -107,6 +107,8 @@ _BY_ENDS = {(move.before, move.after): move for move in MOVES}
 PASSED_ON = N_("to be passed on to who can help at once: it is urgent")
 DECIDED = N_("the decision how much help it needs, and why")
 NOT_AWAITED = N_("the answers that its letters wait for, or no day for them any more")
+SENT_TO_BODY = N_("a request that was handed over to a state body")
+NOT_WITH_BODY = N_("the answers of the bodies that have its requests, or their withdrawal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class TransitionFacts:
     passed_on: bool = True  #: who can help at once was told, where it is urgent (R11)
     awaits: bool = False  #: the answer to a letter, until a day
     explained: bool = True  #: what is urgent or dangerous says why
+    with_body: bool = False  #: a state body has a request of it, and has not ended it
 
 
 def moves_from(stage: AppealState) -> Iterable[AppealState]:
@@ -155,12 +158,14 @@ def _requirements(after: AppealState, facts: TransitionFacts) -> dict[str, bool]
         return {
             N_("to be of the kind without a request"): facts.kind is AppealKind.NO_REQUEST,
             NOT_AWAITED: not facts.awaits,
+            NOT_WITH_BODY: not facts.with_body,
         }
     if after in (AppealState.FORWARDED, AppealState.ANSWERED):
         return {
             N_("its kind"): facts.kind is not None,
             N_("its substance"): facts.described,
             DECIDED: facts.decided,
+            SENT_TO_BODY: facts.with_body or after is AppealState.ANSWERED,
         }
     if after is AppealState.CLOSED:
         return {
@@ -170,6 +175,7 @@ def _requirements(after: AppealState, facts: TransitionFacts) -> dict[str, bool]
             N_("what is urgent or dangerous"): facts.explained,
             PASSED_ON: facts.passed_on,
             NOT_AWAITED: not facts.awaits,
+            NOT_WITH_BODY: not facts.with_body,
         }
     if after is AppealState.JOINED:
         # Nobody looks for danger, or for an answer, in one that goes on within another.
