@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, null, or_, select, update
+from sqlalchemy import Column, ColumnElement, Select, and_, case, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -286,7 +286,7 @@ async def _read(
 ) -> Sequence[WrittenContact]:
     """The contacts of a query, the first to be read first."""
     contact = written_contact
-    columns = (
+    columns: Sequence[Column[Any]] = (
         appeal.c.number,
         appeal.c.channel,
         contact.c.language,

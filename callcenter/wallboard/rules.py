@@ -387,7 +387,9 @@ def _today(today: TodayNow, at: float) -> TodayFigures:
         written=written.waiting,
         written_urgent=written.urgent,
         written_overdue=written.overdue,
-        written_longest=written.oldest and max(0, math.floor(at - written.oldest.timestamp())),
+        written_longest=max(0, math.floor(at - written.oldest.timestamp()))
+        if written.oldest
+        else None,
         written_in_hand=sum(each.is_in_hand for each in written.held),
     )
 

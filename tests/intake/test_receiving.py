@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.record import manual_intake
+from callcenter.appeals.record import manual_intake, search_index
 from callcenter.appeals.record import service as records
 from callcenter.appeals.rules.states import Disposition
-from callcenter.intake import queue_store, service
+from callcenter.intake import queue_store, service, store
 from callcenter.intake.rules.messages import TEXT_LIMIT
 from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.core.settings import Settings
@@ -21,9 +21,9 @@ from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import User
 from callcenter.platform.storage.engine import unit_of_work
+from tests.appeals import read_all_rows
 from tests.intake.messages import PORTAL, TEXT, message, receive, rows
 from tests.web.conftest import add_user, open_call
-from tests.web.test_masking import everything
 
 STORED = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
 
@@ -50,7 +50,7 @@ async def test_a_message_opens_an_appeal_without_an_owner(
     )
     assert (subject, who) == (f"appeal:{received.number}", "machine:portal")
     assert (detail["channel"], detail["opened"]) == ("portal", True)
-    stored = await everything(engine)
+    stored = await read_all_rows(engine)
     assert received.number in stored
     for said in (TEXT, "Аружан"):  # neither in clear, nor by their bytes
         assert said not in stored
@@ -61,10 +61,10 @@ async def test_the_same_message_again_changes_nothing(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, again: dict[str, Any]
 ) -> None:
     first = await receive(web_engine, settings, message())
-    before = await everything(engine)
+    before = await read_all_rows(engine)
     second = await receive(web_engine, settings, message(**again))
     assert (second.number, second.is_new) == (first.number, False)
-    assert await everything(engine) == before
+    assert await read_all_rows(engine) == before
 
 
 async def test_messages_brought_by_many_at_once_are_stored_once(
@@ -82,8 +82,8 @@ async def test_messages_brought_by_many_at_once_are_stored_once(
     ("module", "step"),
     [
         (manual_intake, "_initial_values"),
-        (service.store, "insert_message"),
-        (service.search_index, "index"),
+        (store, "insert_message"),
+        (search_index, "index"),
         (service, "audit_appeal"),
     ],
 )
@@ -95,7 +95,7 @@ async def test_killed_at_any_step_it_leaves_nothing_and_comes_again(
     module: Any,
     step: str,
 ) -> None:
-    before = await everything(engine)
+    before = await read_all_rows(engine)
 
     async def kill(*_: object, **__: object) -> None:
         raise Killed
@@ -104,7 +104,7 @@ async def test_killed_at_any_step_it_leaves_nothing_and_comes_again(
         patched.setattr(module, step, kill)
         with pytest.raises(Killed):
             await receive(web_engine, settings, message())
-    assert await everything(engine) == before
+    assert await read_all_rows(engine) == before
     assert (await receive(web_engine, settings, message())).is_new
     assert await rows(engine, STORED) == [(1, 1)]
 
@@ -206,7 +206,7 @@ async def test_a_hostile_message_is_stored_and_can_be_read(
     keys = RecordKeys.read(settings)
     async with unit_of_work(engine) as connection:
         ids = await connection.execute(text("SELECT id FROM appeal"))
-        [stored] = await service.store.list_messages(connection, keys, list(ids.scalars()))
+        [stored] = await store.list_messages(connection, keys, list(ids.scalars()))
     assert TEXT in stored.text
     assert not set(stored.text) & set("\0\x1b\r\u202e")
 
@@ -227,10 +227,10 @@ async def test_a_hostile_message_is_stored_and_can_be_read(
 async def test_what_cannot_be_stored_whole_is_refused_whole(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, wrong: dict[str, Any]
 ) -> None:
-    before = await everything(engine)
+    before = await read_all_rows(engine)
     with pytest.raises(InvalidRequest):
         await receive(web_engine, settings, message(**wrong))
-    assert await everything(engine) == before
+    assert await read_all_rows(engine) == before
 
 
 async def test_a_clock_that_is_ahead_is_set_to_ours(
@@ -249,5 +249,5 @@ async def test_the_same_words_in_another_appeal_are_pointed_out(
     keys = RecordKeys.read(settings)
     async with unit_of_work(engine) as connection:
         ids = await connection.execute(text("SELECT id FROM appeal ORDER BY number"))
-        stored = await service.store.list_messages(connection, keys, list(ids.scalars()))
+        stored = await store.list_messages(connection, keys, list(ids.scalars()))
     assert first.number in {number for each in stored for number in each.same_in}
