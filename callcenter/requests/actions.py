@@ -26,5 +26,5 @@ class RequestAction(Action):
         N_("Request taken to be handed over"),
         OPENS_PERSONAL_DATA,
     )
-    #: detail: step, body; sha256 of what leaves, number of what left, competent body
+    #: detail: step, body; sha256 of what leaves, reference (number of the body), competent
     REQUEST_MOVED = "web:request:moved", N_("Step of a request to a state body")

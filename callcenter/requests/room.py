@@ -51,7 +51,7 @@ ROOM = Room(
         *RequestAction,
         *REQUEST_LISTS,
         AppealSection(
-            N_("Requests to state bodies"),
+            N_("Requests to bodies"),
             "requests/section.html",
             RequestPermission.MAKE_REQUESTS,
             sections.read_section,

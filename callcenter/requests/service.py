@@ -380,7 +380,7 @@ class RequestService:
         )
         moved = await store.find(connection, self.keys, row.id, request.id)
         detail = {
-            "number": facts.number,
+            "reference": facts.number,
             "competent": facts.competent,
             "sha256": moved.sha256 or "",
         }

@@ -34,7 +34,7 @@ async def test_a_request_is_handed_over_by_the_keyboard_alone(
         await page.keyboard.press("Space")
         await tab_to(page, "Save, and show the preview")
         await page.keyboard.press("Enter")
-        leaves = page.locator(".leaves")
+        leaves = page.locator("#leaves")
         await expect(leaves).to_contain_text(words)
         await expect(leaves).to_contain_text("Муж не платит алименты")
         await tab_to(page, "It is ready to leave as it stands here")

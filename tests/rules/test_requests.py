@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from callcenter.appeals.labels import RecordLabels
 from callcenter.appeals.rules.fields import (
@@ -236,6 +236,12 @@ class RequestMachine(RuleBasedStateMachine):
         self.state = move_request(self.state, step)
         assert [self.state] == legal
         self.way.append(self.state)
+
+    @precondition(lambda self: self.state not in ENDED)
+    @rule(data=st.data())
+    def go_on(self, data: st.DataObject) -> None:
+        legal = [move.step for move in MOVES if move.before is self.state]
+        self.take(data.draw(st.sampled_from(legal)))
 
     @invariant()
     def with_a_body_only_after_it_was_sent(self) -> None:

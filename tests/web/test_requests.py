@@ -25,6 +25,7 @@ from tests.appeals import read_all_rows
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_attachments import attach
+from tests.web.test_masking import ask, decide
 from tests.web.test_records import DECIDED, IDENTIFIER, rows
 from tests.web.test_records import send as send_record
 from tests.web.test_search import found
@@ -83,7 +84,7 @@ async def act(
 
 
 def preview(page: str) -> str:
-    match = re.search(r'<pre class="leaves"[^>]*><code>(.*?)</code></pre>', page, re.DOTALL)
+    match = re.search(r'<textarea id="leaves"[^>]*>(.*?)</textarea>', page, re.DOTALL)
     assert match is not None
     return unescape(match[1])
 
@@ -466,12 +467,15 @@ async def test_an_answer_that_is_late_is_marked_and_listed(
 
 
 async def test_masking_erases_what_was_chosen_and_what_left(
-    head: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, call: Call
+    head: httpx.AsyncClient, enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:
     head.headers["accept-language"] = "en"
     path = await ready(head, call.number)
     await change(engine, "UPDATE record SET stage = 'closed'")
-    refused = await send_record(head, call.number, "mask", reason="Просьба заявителя")
+    assert (await ask(head, call.number)).status_code == 303
+    async with enter(Role.RECORDS_OFFICER) as officer:
+        officer.headers["accept-language"] = "en"
+        refused = await decide(officer, engine)
     assert "on its way or not answered" in visible(refused.text)
     await change(engine, "UPDATE record SET stage = 'contact'")
     await step(head, path, "withdrawn", reason="Не нужно Сейтовой")
