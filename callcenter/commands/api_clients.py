@@ -7,6 +7,7 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import callcenter.bootstrap.rooms  # noqa: F401 - registers them: they say what a token may be for
+from callcenter.appeals.permissions import AppealPermission
 from callcenter.platform.audit.actions import Action
 from callcenter.platform.core.settings import read_settings
 from callcenter.platform.identity import api_clients
@@ -34,7 +35,8 @@ def command() -> None:
 @click.option(
     "--scope",
     "scopes",
-    required=True,
+    default=[AppealPermission.ASK_STATUS.value],
+    show_default=True,
     multiple=True,
     type=click.Choice(sorted(SCOPES)),
     help="What the token is good for; may be given again.",

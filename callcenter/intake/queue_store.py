@@ -271,7 +271,7 @@ async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None
     await connection.execute(ended.values(done_at=func.now(), done_by="system:joined"))
 
 
-def _join() -> Select[tuple[UUID]]:
+def _join() -> Select[Any]:
     """Select contacts with their appeals and records."""
     contact = written_contact
     return (
@@ -281,9 +281,7 @@ def _join() -> Select[tuple[UUID]]:
     )
 
 
-async def _read(
-    connection: AsyncConnection, query: Select[tuple[UUID]]
-) -> Sequence[WrittenContact]:
+async def _read(connection: AsyncConnection, query: Select[Any]) -> Sequence[WrittenContact]:
     """The contacts of a query, the first to be read first."""
     contact = written_contact
     columns: Sequence[Column[Any]] = (
@@ -300,8 +298,8 @@ async def _read(
         contact.c.returns,
     )
     first = query.order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
-    rows = await connection.execute(first.with_only_columns(*columns))
-    return [WrittenContact(*row) for row in rows]
+    shown: Select[Any] = first.with_only_columns(*columns)
+    return [WrittenContact(*row) for row in await connection.execute(shown)]
 
 
 async def _change(connection: AsyncConnection, contact_id: UUID, **values: object) -> None:

@@ -24,9 +24,7 @@ intake_message = Table(
     Column("id", Uuid, primary_key=True),
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), nullable=False),
     Column("source", Text, nullable=False, comment="the driver, and the program behind it"),
-    Column(
-        "message_hash", LargeBinary, nullable=False, comment="keyed, of its own id in the source"
-    ),
+    Column("message_hash", LargeBinary, nullable=False, comment="keyed, of its id in the source"),
     Column("text_hash", LargeBinary, nullable=False, comment="keyed, of what it says"),
     Column("thread_hash", LargeBinary, comment="keyed, of the conversation in the source"),
     Column("channel", Text, nullable=False, comment="see ContactChannel"),

@@ -29,13 +29,6 @@ GUIDES = (
             ),
             GuideLine(
                 N_(
-                    "Between calls something written may be offered: %(key)s opens it. A call "
-                    "comes first; what you do not read goes to somebody else."
-                ),
-                key="Alt+M",
-            ),
-            GuideLine(
-                N_(
                     "Before you part, say that 111 stays in the list of calls of this "
                     "telephone, and that it can be deleted there."
                 )
@@ -72,7 +65,7 @@ GUIDES = (
             GuideKey("Alt+L", N_("I need longer")),
             GuideKey("Alt+D", N_("My day")),
             GuideKey("Alt+P", N_("Pause")),
-            GuideKey("Alt+M", N_("What is written: read it, or take the next")),
+            GuideKey("Alt+M", N_("Read what is written")),
         ),
         has_picture=True,
     ),

@@ -47,7 +47,7 @@ def test_danger_is_to_be_read_at_once() -> None:
     assert due_at(NOW, goal, is_urgent=False) == NOW + goal
 
 
-def test_only_who_is_free_and_has_read_all_is_offered_more() -> None:
+def test_only_the_free_who_read_all_get_more() -> None:
     read, unread = contact(is_read=True), contact(is_read=False)
     assert may_be_offered(is_free=True, held=[read], capacity=2)
     assert not may_be_offered(is_free=False, held=[], capacity=2)

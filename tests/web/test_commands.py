@@ -73,7 +73,7 @@ def test_a_former_name_of_a_command_works(former: str) -> None:
 def test_a_clients_token_is_shown_once_and_revocable(run: Run, settings: Settings) -> None:
     token = re.search(r"Bearer ([\w-]{43})\n", run("machines", "add", "portal"))
     assert token is not None
-    assert re.fullmatch(r"portal +active +2\S+ \S+ never\n", run("machines", "list"))
+    assert re.fullmatch(r"portal +active +2\S+ \S+ never +status\.ask\n", run("machines", "list"))
     with pytest.raises(InvalidRequest, match="already"):
         run("machines", "add", "portal")
     run("machines", "revoke", "portal")

@@ -119,12 +119,21 @@ async def test_a_call_wins_over_what_is_written(
         async with distributor.place("call-9", "ru", urgent=False, target=target) as place:
             assert await place.wait_for_offer(20) is not None
             await until(lambda: parts.shows("Nobody has read yet: 1"), "it waits for others")
+            await receive(web_engine, settings, message("3", is_urgent=True))
+            await change(
+                engine, "UPDATE written_contact SET queued_at = now() - interval '1 minute'"
+            )
+            await until(lambda: parts.shows("Nobody has read yet: 2"), "no other is offered")
+            for _ in range(3):  # by what comes next neither
+                await parts.shows("")
+            offered = "SELECT count(*) FROM written_contact WHERE offered_until > now()"
+            assert await rows(engine, offered) == [(0,)]
             held = f"Go on with appeal {first.number}"
             assert "Read what is written" not in parts.written
             assert held not in parts.written  # not now
         await until(lambda: parts.shows(held), "it is in hand as before")
     unread = "SELECT count(*) FROM written_contact WHERE read_at IS NULL"
-    assert await rows(engine, unread) == [(1,)]
+    assert await rows(engine, unread) == [(2,)]
 
 
 async def test_a_paused_consultant_may_take_the_next_contact(

@@ -1,5 +1,4 @@
-// The workspace: forms are sent without leaving the page, the call is shown as it stands, the appeal
-// of the call opens beside it, and a ringing call is noticed wherever the consultant looks.
+// The workspace: forms are sent without leaving it, and the appeal of the call opens beside it.
 "use strict";
 
 const workspace = (() => {
@@ -22,23 +21,20 @@ const workspace = (() => {
     const signal = AbortSignal.timeout(LATE);
     const answer = await fetch(address, { method: "POST", body, signal });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    // Not on a page of an error, or of sign-in; what is done without a word needs no page.
+    // Not on a page of an error, or of sign-in.
     const answered = answer.status === 204 ? page.body : page.getElementById("refusal");
     tell(answered);
     document.dispatchEvent(new Event("outdated"));
     return answer.ok && answered !== null;
   }
 
-  /** Shows what was answered instead of what was said before; null: it was not done. */
+  /** Shows what was answered; null: it was not done. */
   function tell(answered) {
     const said = answered ?? document.getElementById("undone").content.cloneNode(true);
     document.getElementById("refusal").replaceChildren(...said.childNodes);
   }
 
-  /**
-   * Sends a form after those before it: what was pressed last has the last word. What the answer
-   * says is shown, and what is live is read anew. False: it was refused, or not done.
-   */
+  /** Sends a form after those before it. False: it was refused, or not done. */
   function ask(address, body) {
     sent = sent
       .then(() => send(address, body))
@@ -62,20 +58,23 @@ const workspace = (() => {
     ask(to, new URLSearchParams(new FormData(form, button)));
   });
 
-  // What is live has no form: its buttons say what is asked, and which appeal is to be read then.
+  // What is live has no form.
   document.addEventListener("click", async ({ target }) => {
     const button = target.closest("button[data-ask]");
     if (!button) return;
-    const { ask: address, opens } = button.dataset;
-    if ((await ask(address, token())) && opens) openAppeal(opens);
+    const { opens } = button.dataset;
+    if (!(await ask(button.dataset.ask, token())) || !opens) return;
+    if (document.querySelector("[data-rings]")) return;
+    document.dispatchEvent(new Event("appeal-closes"));
+    load(opens);
   });
 
-  // What was saved after a call may free the next one; during a call nothing live is other for it.
+  // What was saved after a call may free the next one.
   document.addEventListener("appeal-changed", () => {
     if (document.querySelector("[data-over]")) document.dispatchEvent(new Event("outdated"));
   });
 
-  // This page stays: what leads elsewhere opens beside it, always in the same window.
+  // What leads elsewhere opens beside this page, always in the same window.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]:not([href^='#'])");
     if (link) link.target = "beside";
@@ -83,7 +82,7 @@ const workspace = (() => {
 
   // What is live
 
-  /** What may be done with the call is there while there is one, and says how it stands. */
+  /** What may be done with the call, while there is one. */
   function showCall() {
     const state = document.querySelector("[data-call]:not([hidden] *)");
     call.hidden = state === null && document.getElementById("lost").hidden;
@@ -100,26 +99,18 @@ const workspace = (() => {
     }
   }
 
-  /** The appeal of the call opens when it is answered; from its ring on none of before is open. */
+  /** The appeal of the call opens when it is answered; from its ring on none is open. */
   function showAppeal() {
     const own = document.querySelector("[data-appeal]")?.dataset.appeal;
     const opened = document.getElementById("appeal-panel");
     if (document.querySelector("[data-rings]")) {
-      // A link is there in place of a panel that did not come.
       if (opened ? opened.dataset.number !== own : appeal.querySelector("a")) closeAppeal();
       return;
     }
     if (!own || own === loading || own === opened?.dataset.number) return;
-    // What is open is still written when the call is over; the register may know of one before only.
+    // What is open is still written when the call is over.
     if (opened && document.querySelector("[data-appeal][data-over]")) return;
     load(own);
-  }
-
-  /** An appeal that is written, between calls: what was typed in another is kept as a draft. */
-  function openAppeal(number) {
-    if (document.querySelector("[data-rings]")) return;
-    document.dispatchEvent(new Event("appeal-closes"));
-    load(number);
   }
 
   function load(number) {
@@ -138,7 +129,7 @@ const workspace = (() => {
     helps.replaceChildren();
   }
 
-  // Folds of the panel that help during a call stand open beside it, and are of no other panel.
+  // Folds of the panel that help during a call stand open beside it.
   document.addEventListener("htmx:load", ({ target }) => {
     if (target.id !== "appeal-panel") return;
     const folds = [...target.querySelectorAll("[data-helps]")];
@@ -163,7 +154,6 @@ const workspace = (() => {
     }
   }
 
-  // What is of this moment is fetched when it is opened.
   for (const each of document.querySelectorAll("details[data-loads]")) {
     each.addEventListener("toggle", async () => {
       if (!each.open) return;
@@ -172,8 +162,6 @@ const workspace = (() => {
       if (each.contains(document.activeElement)) enter(loaded); // of keys.js
     });
   }
-
-  // Times go on by themselves: the server says only from when.
 
   const began = new WeakMap();
 

@@ -25,23 +25,19 @@ function show(isLive) {
   document.dispatchEvent(new Event("live"));
 }
 
-function leadsTo(element) {
-  return element.href ?? element.dataset.ask;
-}
-
 /** Replaces what differs, so that nothing is announced again that was there before. */
 function replace(board, fresh) {
   const before = [...board.children];
   const after = [...fresh.children];
-  const at = board.contains(document.activeElement) ? leadsTo(document.activeElement) : null;
+  const at = board.contains(document.activeElement) ? document.activeElement.href : null;
   after.forEach((each, index) => {
     if (!before[index]) board.append(each);
     else if (!before[index].isEqualNode(each)) before[index].replaceWith(each);
   });
   before.slice(after.length).forEach((each) => each.remove());
-  // Whoever was on a link or button stays on it, though it may be another element now.
+  // Whoever was on a link stays on it, though it may be another element now.
   if (at && !board.contains(document.activeElement)) {
-    [...board.querySelectorAll("a, [data-ask]")].find((each) => leadsTo(each) === at)?.focus();
+    [...board.querySelectorAll("a")].find((link) => link.href === at)?.focus();
   }
 }
 
