@@ -16,7 +16,7 @@ from callcenter.appeals.followup.attachments_store import Attachment
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.record import search_index
 from callcenter.appeals.record import store as records
-from callcenter.appeals.record.manual_intake import NewContact, open_contact
+from callcenter.appeals.record.manual_intake import open_contact
 from callcenter.appeals.record.service import audit_appeal, get_appeal
 from callcenter.appeals.rules.states import AppealState
 from callcenter.consultants.labels import name_of
@@ -222,8 +222,7 @@ async def _follow(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 
 
 async def _open(connection: AsyncConnection, message: WrittenMessage, owner: str | None) -> UUID:
-    contact = NewContact(message.channel, message.language, message.received_at, message.phone)
-    appeal_id, _ = await open_contact(connection, contact, owner=owner)
+    appeal_id, _ = await open_contact(connection, message.contact, owner=owner)
     return appeal_id
 
 

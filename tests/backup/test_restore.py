@@ -31,10 +31,11 @@ from callcenter.appeals.masking import store as masking_store
 from callcenter.appeals.masking.store import MaskedAppeal, repeat_masking
 from callcenter.appeals.record import no_request
 from callcenter.appeals.record import service as records
-from callcenter.appeals.record.manual_intake import NewContact, register_contact
+from callcenter.appeals.record.manual_intake import register_contact
 from callcenter.appeals.rules.channels import ContactChannel
 from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.masking import RuleScope
+from callcenter.appeals.rules.new_contacts import NewContact
 from callcenter.appeals.rules.states import AppealState, Disposition
 from callcenter.backup import continuity
 from callcenter.backup.actions import BackupAction

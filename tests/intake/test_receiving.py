@@ -222,14 +222,17 @@ async def test_a_hostile_message_is_stored_and_can_be_read(
         {"language": "en"},
         {"received_at": datetime.now(UTC) + timedelta(hours=1)},
         {"received_at": datetime(1999, 1, 1, tzinfo=UTC)},
+        {"phone": "звонил"},
     ],
 )
 async def test_what_cannot_be_stored_whole_is_refused_whole(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, wrong: dict[str, Any]
 ) -> None:
+    first = await receive(web_engine, settings, message("first"))
     before = await read_all_rows(engine)
-    with pytest.raises(InvalidRequest):
-        await receive(web_engine, settings, message(**wrong))
+    for joins in ("", first.number):
+        with pytest.raises(InvalidRequest):
+            await receive(web_engine, settings, message(**{"joins": joins} | wrong))
     assert await read_all_rows(engine) == before
 
 

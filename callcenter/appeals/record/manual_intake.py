@@ -1,7 +1,6 @@
 """Intake of appeals without a call, splitting and merging of appeals (R7)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -21,29 +20,14 @@ from callcenter.appeals.record.service import (
     guards_of,
     lock_record,
 )
-from callcenter.appeals.rules.channels import ContactChannel
+from callcenter.appeals.rules.new_contacts import NewContact, check_contact
 from callcenter.appeals.rules.states import ENDED, AppealState, check_move
-from callcenter.platform.core.caller_id import WITHHELD, parse_caller_id
-from callcenter.platform.core.errors import N_, InvalidRequest
-from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.registry import offers
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work, within
-
-#: Of the arrival of an appeal: the search counts days from 2000.
-EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class NewContact:
-    """A contact without a call; `received_at` is not in the future."""
-
-    channel: ContactChannel
-    language: str
-    received_at: datetime
-    phone: str = ""
 
 
 async def register_contact(engine: AsyncEngine, actor: Actor, contact: NewContact) -> str:
@@ -70,14 +54,8 @@ async def open_contact(
 
     It is due for registration on its legal date (APPC, 64(3)). Raises InvalidRequest.
     """
-    now = datetime.now(UTC)
-    if contact.language not in CALLER_LANGUAGES:
-        raise InvalidRequest(N_("the applicant's language is kk or ru"))
-    if contact.received_at.tzinfo is None or not EARLIEST <= contact.received_at <= now:
-        raise InvalidRequest(N_("an appeal came before now: correct the day and time"))
-    caller = parse_caller_id(contact.phone) if contact.phone.strip() else WITHHELD
-    if caller.kind == "unreadable":
-        raise InvalidRequest(N_("this is no telephone number: correct it, or leave it out"))
+    now, caller = datetime.now(UTC), contact.caller
+    check_contact(contact, now)
     opening = NewAppeal(
         uuid4(), None, contact.channel.value, caller.kind, caller.number, contact.received_at
     )

@@ -21,8 +21,8 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.followup.sections import LetterEntry
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import manual_intake, service, store
-from callcenter.appeals.record.manual_intake import NewContact
 from callcenter.appeals.rules.channels import ContactChannel
+from callcenter.appeals.rules.new_contacts import NewContact
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition, moves_from
 from callcenter.appeals.web import record_details
 from callcenter.appeals.web.downloads import receipt_file

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from callcenter.appeals.rules.channels import ContactChannel
+from callcenter.appeals.rules.new_contacts import NewContact, check_contact
 from callcenter.platform.core.errors import N_, InvalidRequest
 
 TEXT_LIMIT = 50_000  # characters of a message: 25 pages
@@ -16,7 +17,6 @@ CLOCK_SKEW = timedelta(minutes=5)  # by which the clock of a source may be ahead
 
 TOO_LONG = N_("this message is too long: send it in parts, or as a file")
 NO_ID = N_("a message has an id of its own, of 200 characters at most")
-IN_FUTURE = N_("an appeal came before now: correct the day and time")
 
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -46,6 +46,11 @@ class WrittenMessage:
     is_urgent: bool = False
 
     @property
+    def contact(self) -> NewContact:
+        """The contact without what is written."""
+        return NewContact(self.channel, self.language, self.received_at, self.phone)
+
+    @property
     def digest(self) -> str:
         """A hash of what it says: the same message sent again has the same, an edited one not."""
         said = (self.channel.value, self.language, self.text, self.sender, self.names)
@@ -60,8 +65,7 @@ def normalize(message: WrittenMessage, now: datetime) -> WrittenMessage:
     """
     if not 0 < len(message.message_id) <= ID_LIMIT or len(message.thread) > ID_LIMIT:
         raise InvalidRequest(NO_ID)
-    if message.received_at > now + CLOCK_SKEW:
-        raise InvalidRequest(IN_FUTURE)
+    check_contact(message.contact, now + CLOCK_SKEW)
     text, sender = clean(message.text), " ".join(clean(message.sender).split())
     if len(text) > TEXT_LIMIT or len(sender) > SENDER_LIMIT:
         raise InvalidRequest(TOO_LONG)

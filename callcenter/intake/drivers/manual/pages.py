@@ -13,8 +13,9 @@ from starlette.responses import Response
 from callcenter.appeals.followup import attachments
 from callcenter.appeals.labels import CHANNELS
 from callcenter.appeals.permissions import AppealPermission
-from callcenter.appeals.record.manual_intake import NewContact, register_contact
+from callcenter.appeals.record.manual_intake import register_contact
 from callcenter.appeals.rules.channels import ContactChannel
+from callcenter.appeals.rules.new_contacts import NewContact
 from callcenter.appeals.web.record_actions import appeal_path
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.intake import service
