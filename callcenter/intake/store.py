@@ -44,7 +44,8 @@ class MessageHashes:
 class StoredMessage:
     """A message of an appeal. The words are personal data, and empty once they are erased.
 
-    `same_in` are other appeals in which the very same was written.
+    The `phone` is empty where it is the appeal's own, which pages mask. `same_in` are other appeals
+    in which the very same was written.
     """
 
     id: UUID
@@ -54,6 +55,7 @@ class StoredMessage:
     author: str
     text: str
     sender: str
+    phone: str
     names: str
     is_erased: bool
     same_in: Sequence[str]
@@ -121,7 +123,7 @@ async def insert_message(
 ) -> UUID:
     """Insert a message; returns its id."""
     identity = uuid4()
-    words = {"text": message.text, "sender": message.sender, "names": message.names}
+    words = {name: getattr(message, name) for name in ("text", "sender", "phone", "names")}
     await connection.execute(
         insert(intake_message).values(
             id=identity,
@@ -156,7 +158,8 @@ async def list_messages(
         .scalar_subquery()
     )
     query = (
-        select(intake_message, same_in.label("same_in"))
+        select(intake_message, same_in.label("same_in"), appeal.c.caller_number)
+        .join(appeal, appeal.c.id == intake_message.c.appeal_id)
         .where(intake_message.c.appeal_id.in_(of))
         .order_by(intake_message.c.received_at.desc(), intake_message.c.stored_at.desc())
     )
@@ -172,6 +175,7 @@ async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None
 
 def _stored(keys: RecordKeys, row: Row[Any]) -> StoredMessage:
     words = keys.open(row.id, row.sealed)
+    phone = words.get("phone", "")
     return StoredMessage(
         id=row.id,
         channel=row.channel,
@@ -180,6 +184,7 @@ def _stored(keys: RecordKeys, row: Row[Any]) -> StoredMessage:
         author=row.author,
         text=words.get("text", ""),
         sender=words.get("sender", ""),
+        phone=phone if phone != row.caller_number else "",
         names=words.get("names", ""),
         is_erased=row.sealed is None,
         same_in=row.same_in or (),

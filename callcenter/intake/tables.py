@@ -32,7 +32,7 @@ intake_message = Table(
     Column("received_at", DateTime(timezone=True), nullable=False, comment="at the center"),
     Column("stored_at", DateTime(timezone=True), nullable=False),
     Column("author", Text, nullable=False, comment="who handed it over, as in the audit log"),
-    Column("sealed", LargeBinary, comment="text and writer, encrypted; none: erased"),
+    Column("sealed", LargeBinary, comment="what is written and by whom, encrypted; none: erased"),
     UniqueConstraint("message_hash", "text_hash"),
     Index("ix_intake_message_appeal_id", "appeal_id", "received_at"),
     Index("ix_intake_message_text_hash", "text_hash"),

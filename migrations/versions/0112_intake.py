@@ -44,7 +44,7 @@ def upgrade() -> None:
             "sealed",
             sa.LargeBinary(),
             nullable=True,
-            comment="text and writer, encrypted; none: erased",
+            comment="what is written and by whom, encrypted; none: erased",
         ),
         sa.ForeignKeyConstraint(
             ["appeal_id"], ["appeal.id"], name=op.f("fk_intake_message_appeal_id_appeal")

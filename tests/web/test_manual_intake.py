@@ -10,6 +10,7 @@ from callcenter.appeals.followup import attachments
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.objects import ObjectStoreUnavailable
+from tests.appeals import read_all_rows
 from tests.intake.messages import message, receive, rows
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Enter
@@ -24,6 +25,7 @@ LETTER = {
     "text": "Көршім баласын ұрады",
     "sender": "Асқар Серікұлы, Абай көшесі 1",
 }
+FIRST_PHONE = "+77010000001"
 SCAN = {"file": ("scan.pdf", PDF, "application/pdf")}
 
 
@@ -66,10 +68,17 @@ async def test_who_deals_with_a_letter_has_its_appeal_at_once(
 async def test_a_letter_joins_the_appeal_that_is_named_for_sure(
     head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
 ) -> None:
-    first = await receive(web_engine, settings, message())
-    joined = await enter_letter(head, joins=f" {first.number} ", urgent="yes")
+    head.headers["accept-language"] = "en"
+    first = await receive(web_engine, settings, message(phone=FIRST_PHONE))
+    typed = {"joins": f" {first.number} ", "urgent": "yes", "phone": "8 701 234 56 78"}
+    joined = await enter_letter(head, **typed)
     assert joined.headers["location"] == f"/appeals/{first.number}"
     assert await rows(engine, "SELECT urgent FROM written_contact") == [(True,)]
+    assert await rows(engine, "SELECT caller_number FROM appeal") == [(FIRST_PHONE,)]
+    page = visible((await head.get(joined.headers["location"])).text)
+    assert "Telephone number: +77012345678" in page  # of this letter alone: it is sealed with it
+    assert FIRST_PHONE not in page
+    assert "77012345678" not in await read_all_rows(engine)
 
 
 @pytest.mark.parametrize(

@@ -53,15 +53,16 @@ class WrittenMessage:
     @property
     def digest(self) -> str:
         """A hash of what it says: the same message sent again has the same, an edited one not."""
-        said = (self.channel.value, self.language, self.text, self.sender, self.names)
-        content = json.dumps([*said, self.is_urgent], ensure_ascii=False)
+        said = (self.language, self.text, self.sender, self.phone, self.names, self.is_urgent)
+        content = json.dumps([self.channel.value, *said], ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
 def normalize(message: WrittenMessage, now: datetime) -> WrittenMessage:
-    """The message without what does harm where it is shown. Raises InvalidRequest.
+    """The message without what does harm where it is shown, its telephone in E.164.
 
-    Nothing that can be read is taken from it: what is too long is refused whole.
+    Nothing that can be read is taken from it: what is too long is refused whole. Raises
+    InvalidRequest.
     """
     if not 0 < len(message.message_id) <= ID_LIMIT or len(message.thread) > ID_LIMIT:
         raise InvalidRequest(NO_ID)
@@ -73,6 +74,7 @@ def normalize(message: WrittenMessage, now: datetime) -> WrittenMessage:
         message,
         text=text,
         sender=sender,
+        phone=message.contact.caller.number or "",
         names=clean(message.names).strip(),
         received_at=min(message.received_at, now),
     )
