@@ -12,7 +12,7 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading, TimelineEntry
 from callcenter.appeals.followup import attachments, attachments_store
-from callcenter.appeals.followup.attachments_store import Attachment
+from callcenter.appeals.followup.attachments_store import Attachment, ScanState
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.record import search_index
 from callcenter.appeals.record import store as records
@@ -117,11 +117,14 @@ async def attach(
     message_id: str,
     name: str,
     content: bytes,
+    *,
+    is_own: bool = False,
 ) -> Attachment:
     """Attach a file to the appeal of a message of this source, once; it is to be read there.
 
-    Raises NotFound without the message, InvalidRequest that says what is wrong with the file, and
-    as `attachments.add` does.
+    It waits as the message does, unless `is_own`, until all of it is there and somebody has read
+    it. Raises NotFound without the message, InvalidRequest that says what is wrong with the file,
+    and as `attachments.add` does.
     """
     await attachments.check_file(settings, content)
     now, sha256 = datetime.now(UTC), hashlib.sha256(content).hexdigest()
@@ -133,7 +136,9 @@ async def attach(
         row = await appeals.find_by_id(connection, goes_on)
         number = await store.number_of(connection, goes_on)
         before = await attachments_store.find_same(connection, keys, goes_on, sha256)
-        if before is None and row is not None:  # before the file: it is read too early, or again
+        is_whole = before is not None and before.state is not ScanState.ARRIVING
+        # Before the file: it is read too early, or again.
+        if not is_own and not is_whole and row is not None:
             record = await records.find(connection, keys, goes_on)
             await queue.enqueue(
                 *(connection, settings, goes_on, record.owner, row.language or DEFAULT),

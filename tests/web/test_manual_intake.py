@@ -11,7 +11,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.objects import ObjectStoreUnavailable
 from tests.appeals import read_all_rows
-from tests.intake.messages import message, receive, rows
+from tests.intake.messages import change, message, receive, rows
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Enter
 from tests.web.test_attachments import PDF
@@ -59,7 +59,7 @@ async def test_a_letter_with_its_scan_waits_to_be_read_once(
 async def test_who_deals_with_a_letter_has_its_appeal_at_once(
     head: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
-    assert (await enter_letter(head, dealt="me")).status_code == 303
+    assert (await enter_letter(head, SCAN, dealt="me")).status_code == 303
     [(owner,)] = await rows(engine, "SELECT owner FROM record")
     assert owner.startswith("head-")
     assert await rows(engine, "SELECT 1 FROM written_contact") == []
@@ -106,7 +106,7 @@ async def test_a_refusal_is_said_and_nothing_is_stored(
     assert await rows(engine, "SELECT 1 FROM appeal") == []
 
 
-async def test_a_letter_killed_before_its_scan_is_completed(
+async def test_a_letter_killed_before_its_scan_is_completed_and_read(
     head: httpx.AsyncClient,
     engine: AsyncEngine,
     settings: Settings,
@@ -119,8 +119,10 @@ async def test_a_letter_killed_before_its_scan_is_completed(
         patched.setattr(attachments, "store_content", kill)
         assert (await enter_letter(head, SCAN)).status_code == 500
     assert await rows(engine, "SELECT state FROM record_attachment") == [("arriving",)]
+    await change(engine, "UPDATE written_contact SET holder = 'a', read_at = now()")
     assert (await enter_letter(head, SCAN)).status_code == 303
     assert await rows(engine, "SELECT state FROM record_attachment") == [("kept",)]
+    assert await rows(engine, "SELECT read_at FROM written_contact") == [(None,)]
     assert await rows(engine, "SELECT count(*) FROM intake_message") == [(1,)]
     assert len(list(settings.recordings.rglob("*.age"))) == 1
 

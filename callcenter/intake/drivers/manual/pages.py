@@ -103,20 +103,16 @@ async def _enter(request: Request, site: AppContext, actor: Actor, form: ManualI
         await attachments.check_file(site.settings, content)
     if not form.text.strip() and not files:  # somebody was here, and nothing is to be read
         return await register_contact(site.engine, actor, form.contact)
-    keys = record_keys(site)
-    is_own = form.dealt == "me"
+    by = (site.engine, record_keys(site), site.settings, actor)
+    message, is_own = form.message, form.dealt == "me"
     try:
-        receipt = await service.receive(
-            site.engine, keys, site.settings, actor, form.message, is_own=is_own
-        )
+        receipt = await service.receive(*by, message, is_own=is_own)
+        for name, content in files:
+            await service.attach(*by, SOURCE, message.message_id, name, content, is_own=is_own)
     except NotFound as exc:
         raise InvalidRequest(NO_APPEAL) from exc
     except service.PersonalDataErased as exc:
         raise InvalidRequest(ERASED) from exc
-    for name, content in files:
-        await attachments.add(
-            site.engine, keys, site.settings, actor, receipt.number, name, content
-        )
     return receipt.number
 
 
