@@ -81,6 +81,19 @@ async def test_a_letter_joins_the_appeal_that_is_named_for_sure(
     assert "77012345678" not in await read_all_rows(engine)
 
 
+async def test_danger_a_name_or_an_appeal_without_words_waits(
+    head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    first = await receive(web_engine, settings, message())
+    await change(engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
+    for field, value in (("urgent", "yes"), ("sender", "Асқар"), ("joins", first.number)):
+        typed = {"text": " ", "sender": "", "message_id": field} | {field: value}
+        assert (await enter_letter(head, **typed)).status_code == 303
+    waiting = "SELECT urgent FROM written_contact WHERE done_at IS NULL ORDER BY urgent"
+    assert await rows(engine, waiting) == [(False,), (False,), (True,)]
+    assert await rows(engine, "SELECT count(*) FROM appeal") == [(3,)]
+
+
 @pytest.mark.parametrize(
     ("typed", "file", "said"),
     [

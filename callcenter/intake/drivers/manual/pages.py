@@ -58,6 +58,11 @@ class ManualIntakeForm(BaseModel):
         return NewContact(self.channel, self.language, received_at, self.phone)
 
     @property
+    def is_contact_alone(self) -> bool:
+        """Whether nothing is typed but that somebody was here."""
+        return not any(map(str.strip, (self.text, self.sender, self.joins, self.urgent)))
+
+    @property
     def message(self) -> WrittenMessage:
         """The message of the form; one that is sent again is the same."""
         contact = self.contact
@@ -101,7 +106,7 @@ async def _enter(request: Request, site: AppContext, actor: Actor, form: ManualI
     files = [(each.filename or "", await each.read()) for each in await _uploads(request)]
     for _, content in files:
         await attachments.check_file(site.settings, content)
-    if not form.text.strip() and not files:  # somebody was here, and nothing is to be read
+    if form.is_contact_alone and not files:
         return await register_contact(site.engine, actor, form.contact)
     by = (site.engine, record_keys(site), site.settings, actor)
     message, is_own = form.message, form.dealt == "me"
