@@ -8,12 +8,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading, TimelineEntry
 from callcenter.appeals.followup import attachments, attachments_store
 from callcenter.appeals.followup.attachments_store import Attachment, ScanState
 from callcenter.appeals.form.store import read_form
+from callcenter.appeals.labels import CHANNELS
 from callcenter.appeals.record import search_index
 from callcenter.appeals.record import store as records
 from callcenter.appeals.record.manual_intake import open_contact
@@ -26,7 +28,7 @@ from callcenter.intake import queue, queue_store, store
 from callcenter.intake.actions import IntakeAction
 from callcenter.intake.rules.messages import WrittenMessage, normalize
 from callcenter.intake.rules.queue import WrittenContact
-from callcenter.intake.store import MessageHashes, StoredMessage
+from callcenter.intake.store import MESSAGES_PAGE, MessageHashes, StoredMessage
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
 from callcenter.platform.core.i18n import DEFAULT, Translator
 from callcenter.platform.core.settings import Settings
@@ -35,6 +37,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.calls.outcomes import Urgency
 
 SEARCHED_LIMIT = 20_000  # characters: their stems take a tenth of a second
+SEARCHED_MESSAGES = 200  # newest ones, in which so many characters are looked for
 NO_MESSAGE = "there is no message of yours with this id: send the message first"
 
 
@@ -151,20 +154,33 @@ async def attach(
 async def searchable(
     connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 ) -> Sequence[str]:
-    """Words of messages, by which the appeal is found: of the newest, up to a limit."""
-    messages = await store.list_messages(connection, keys, [appeal_id])
+    """Words of messages, by which the appeal is found: of the newest, up to limits."""
+    messages = await store.list_messages(connection, keys, [appeal_id], limit=SEARCHED_MESSAGES)
     texts = " ".join(text for each in messages for text in (each.sender, each.text))
     return [texts[:SEARCHED_LIMIT]]
 
 
 @dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages of an appeal, the latest first, `after` so many; it may have older ones."""
+
+    after: int
+    messages: Sequence[StoredMessage]
+    has_older: bool
+
+    def channel_name(self, words: Translator, message: StoredMessage) -> str:
+        """The way by which a message came, in the language of the page."""
+        return words.plain(CHANNELS.get(message.channel, message.channel))
+
+
+@dataclass(frozen=True, slots=True)
 class WrittenSection:
-    """The messages of an appeal, the latest first, and its contact, unless that is done.
+    """The latest messages of an appeal, and its contact, unless that is done.
 
     `skills` are those that a contact may be given back for; whoever `supervises` may for another.
     """
 
-    messages: Sequence[StoredMessage]
+    latest: MessagePage
     contact: WrittenContact | None
     skills: Sequence[ListEntry]
     supervises: bool
@@ -176,26 +192,51 @@ class WrittenSection:
 
 async def read_section(reading: AppealReading) -> WrittenSection | None:
     """Messages for the page of the appeal, and of what it is a part of; None: there are none."""
-    connection, continued = reading.connection, records.select_continued(reading.appeal_id)
-    messages = await store.list_messages(connection, reading.keys, continued)
-    if not messages:
+    connection = reading.connection
+    latest = await _read_page(connection, reading.keys, reading.appeal_id)
+    if not latest.messages:
         return None
     entries = await list_entries(connection, ListKind.SKILL)
     return WrittenSection(
-        messages,
+        latest,
         await queue_store.find_contact(connection, reading.appeal_id),
         [each for each in entries if each.active],
         reading.actor.may(ConsultantPermission.SUPERVISE),
     )
 
 
+async def read_older(
+    engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str, after: int
+) -> MessagePage:
+    """Messages of an appeal after so many later ones, with an entry in the audit log.
+
+    Raises NotFound, DecryptionFailed.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await get_appeal(connection, number)
+        older = await _read_page(connection, keys, row.id, after)
+        await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="written")
+    return older
+
+
 async def read_timeline(reading: AppealReading) -> Sequence[TimelineEntry]:
     """Messages in what was done about the appeal."""
-    section = await reading.once(read_section)
+    continued = records.select_continued(reading.appeal_id)
     return [
-        TimelineEntry(each.received_at, each.author, N_("A written message came"))
-        for each in (section.messages if section else ())
+        TimelineEntry(at, author, N_("A written message came"))
+        for at, author in await store.list_arrivals(reading.connection, continued)
     ]
+
+
+async def _read_page(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, after: int = 0
+) -> MessagePage:
+    """Messages for the page of an appeal: its own, and those of what it is a part of."""
+    continued = records.select_continued(appeal_id)
+    some = await store.list_messages(
+        connection, keys, continued, after=after, limit=MESSAGES_PAGE + 1
+    )
+    return MessagePage(after, some[:MESSAGES_PAGE], len(some) > MESSAGES_PAGE)
 
 
 async def _find_joined(

@@ -15,6 +15,10 @@ from callcenter.appeals.tables import masked
 from callcenter.intake.rules.messages import WrittenMessage
 from callcenter.intake.tables import intake_message
 
+MESSAGES_PAGE = 50  # messages that are read and shown at once
+SAME_LIMIT = 10  # newest messages with the very same words, in whatever appeals
+ARRIVALS_LIMIT = 500  # newest messages that a timeline names
+
 
 @dataclass(frozen=True, slots=True)
 class MessageHashes:
@@ -45,7 +49,7 @@ class StoredMessage:
     """A message of an appeal. The words are personal data, and empty once they are erased.
 
     The `phone` is empty where it is the appeal's own, which pages mask. `same_in` are other appeals
-    in which the very same was written.
+    in which the very same was written, the newest first; without words nothing is the same.
     """
 
     id: UUID
@@ -144,26 +148,48 @@ async def insert_message(
 
 
 async def list_messages(
-    connection: AsyncConnection, keys: RecordKeys, of: Select[tuple[UUID]] | Sequence[UUID]
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    of: Select[tuple[UUID]] | Sequence[UUID],
+    *,
+    after: int = 0,
+    limit: int = MESSAGES_PAGE,
 ) -> list[StoredMessage]:
-    """The messages of some appeals, the latest first. Raises DecryptionFailed."""
+    """Messages of some appeals, the latest first, `after` so many. Raises DecryptionFailed."""
     same, its = intake_message.alias(), appeal.alias()
     same_in = (
-        select(func.array_agg(its.c.number.distinct()))
+        select(its.c.number)
         .join_from(same, its, its.c.id == same.c.appeal_id)
         .where(
             same.c.text_hash == intake_message.c.text_hash,
             same.c.appeal_id != intake_message.c.appeal_id,
         )
+        .order_by(same.c.stored_at.desc())
+        .limit(SAME_LIMIT)
         .scalar_subquery()
     )
     query = (
-        select(intake_message, same_in.label("same_in"), appeal.c.caller_number)
+        select(intake_message, func.array(same_in).label("same_in"), appeal.c.caller_number)
         .join(appeal, appeal.c.id == intake_message.c.appeal_id)
         .where(intake_message.c.appeal_id.in_(of))
         .order_by(intake_message.c.received_at.desc(), intake_message.c.stored_at.desc())
+        .offset(after)
+        .limit(limit)
     )
     return [_stored(keys, row) for row in await connection.execute(query)]
+
+
+async def list_arrivals(
+    connection: AsyncConnection, of: Select[tuple[UUID]]
+) -> Sequence[Row[tuple[datetime, str]]]:
+    """When the newest messages of some appeals came, and who handed each over."""
+    query = (
+        select(intake_message.c.received_at, intake_message.c.author)
+        .where(intake_message.c.appeal_id.in_(of))
+        .order_by(intake_message.c.received_at.desc())
+        .limit(ARRIVALS_LIMIT)
+    )
+    return (await connection.execute(query)).all()
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
@@ -175,17 +201,17 @@ async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None
 
 def _stored(keys: RecordKeys, row: Row[Any]) -> StoredMessage:
     words = keys.open(row.id, row.sealed)
-    phone = words.get("phone", "")
+    text, phone = words.get("text", ""), words.get("phone", "")
     return StoredMessage(
         id=row.id,
         channel=row.channel,
         is_urgent=row.urgent,
         received_at=row.received_at,
         author=row.author,
-        text=words.get("text", ""),
+        text=text,
         sender=words.get("sender", ""),
         phone=phone if phone != row.caller_number else "",
         names=words.get("names", ""),
         is_erased=row.sealed is None,
-        same_in=row.same_in or (),
+        same_in=tuple(dict.fromkeys(row.same_in)) if text else (),
     )

@@ -35,7 +35,7 @@ intake_message = Table(
     Column("sealed", LargeBinary, comment="what is written and by whom, encrypted; none: erased"),
     UniqueConstraint("message_hash", "text_hash"),
     Index("ix_intake_message_appeal_id", "appeal_id", "received_at"),
-    Index("ix_intake_message_text_hash", "text_hash"),
+    Index("ix_intake_message_text_hash", "text_hash", "stored_at"),
     Index(
         "ix_intake_message_thread_hash",
         "thread_hash",

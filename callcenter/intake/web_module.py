@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from callcenter.intake import contact_pages
+from callcenter.intake import contact_pages, message_pages
 from callcenter.intake.drivers.manual import pages as manual_pages
 from callcenter.intake.drivers.programs import api
 from callcenter.intake.guides import GUIDES
@@ -10,7 +10,7 @@ from callcenter.platform.web.context import WebModule
 
 WEB_MODULE = WebModule(
     name="intake",
-    routers=(contact_pages.router, manual_pages.router, api.router),
+    routers=(contact_pages.router, message_pages.router, manual_pages.router, api.router),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,
 )

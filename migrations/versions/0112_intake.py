@@ -55,7 +55,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_intake_message_appeal_id", "intake_message", ["appeal_id", "received_at"])
-    op.create_index("ix_intake_message_text_hash", "intake_message", ["text_hash"])
+    op.create_index("ix_intake_message_text_hash", "intake_message", ["text_hash", "stored_at"])
     op.create_index(
         "ix_intake_message_thread_hash",
         "intake_message",

@@ -50,6 +50,7 @@ PARTS = {
     "/answers/{code}",
     "/appeals/{number}/panel",
     "/appeals/{number}/psychological-notes",
+    "/appeals/{number}/written",
     "/competence/answers",
     "/guides/{room}/{page_name}",
     "/workspace/colleagues",

@@ -22,7 +22,7 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import User
 from callcenter.platform.storage.engine import unit_of_work
 from tests.appeals import read_all_rows
-from tests.intake.messages import PORTAL, TEXT, message, receive, rows
+from tests.intake.messages import TEXT, message, receive, rows
 from tests.web.conftest import add_user, open_call
 
 STORED = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
@@ -244,13 +244,24 @@ async def test_a_clock_that_is_ahead_is_set_to_ours(
     assert await rows(engine, "SELECT received_at <= now() FROM appeal") == [(True,)]
 
 
-async def test_the_same_words_in_another_appeal_are_pointed_out(
-    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+@pytest.mark.parametrize(
+    ("said", "newest"), [({}, (2, 2, 1)), ({"text": " ", "sender": ""}, (None, None, None))]
+)
+async def test_the_same_words_are_pointed_out_in_the_newest(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    said: dict[str, Any],
+    newest: tuple[int | None, ...],
 ) -> None:
-    first = await receive(web_engine, settings, message("1"))
-    await receive(web_engine, settings, message("2"), PORTAL)
+    monkeypatch.setattr(store, "SAME_LIMIT", 1)
+    numbers = [
+        (await receive(web_engine, settings, message(each, **said))).number for each in "123"
+    ]
     keys = RecordKeys.read(settings)
     async with unit_of_work(engine) as connection:
         ids = await connection.execute(text("SELECT id FROM appeal ORDER BY number"))
-        stored = await store.list_messages(connection, keys, list(ids.scalars()))
-    assert first.number in {number for each in stored for number in each.same_in}
+        found = [await store.list_messages(connection, keys, [each]) for each in ids.scalars()]
+    expected = [() if each is None else (numbers[each],) for each in newest]
+    assert [stored.same_in for [stored] in found] == expected

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.followup import attachments
+from callcenter.intake import service
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.objects import ObjectStoreUnavailable
@@ -138,6 +139,30 @@ async def test_a_letter_killed_before_its_scan_is_completed_and_read(
     assert await rows(engine, "SELECT read_at FROM written_contact") == [(None,)]
     assert await rows(engine, "SELECT count(*) FROM intake_message") == [(1,)]
     assert len(list(settings.recordings.rglob("*.age"))) == 1
+
+
+async def test_older_messages_are_shown_when_asked_for(
+    head: httpx.AsyncClient,
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "MESSAGES_PAGE", 2)
+    head.headers["accept-language"] = "en"
+    said = ["Первое", "Второе", "Третье"]
+    for each in said:
+        received = await receive(web_engine, settings, message(each, thread="a", text=each))
+    path = f"/appeals/{received.number}"
+    shown = (await head.get(path)).text
+    assert [each in shown for each in said] == [False, True, True]
+    assert shown.count("A written message came") == 3
+    assert f'hx-get="{path}/written?after=2"' in shown
+    older = (await head.get(f"{path}/written", params={"after": 2})).text
+    assert [each in older for each in said] == [True, False, False]
+    assert "hx-get" not in older
+    looks = "SELECT count(*) FROM audit_entry WHERE detail ->> 'by' = 'written'"
+    assert await rows(engine, looks) == [(1,)]
 
 
 async def test_a_letter_is_taken_given_back_and_done(
