@@ -1,5 +1,6 @@
 """A program hands messages and files over by a token that is good for that alone."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.intake.permissions import IntakePermission
+from callcenter.intake.rules.messages import SENDER_LIMIT, TEXT_LIMIT
 from callcenter.platform.identity import api_clients
 from callcenter.platform.identity.permissions import Permission
 from callcenter.platform.storage.engine import unit_of_work
@@ -19,6 +21,7 @@ from tests.web.conftest import browse
 from tests.web.test_attachments import PDF
 
 MESSAGES = "/api/v1/intake/messages"
+JSON = {"content-type": "application/json"}
 SENT: dict[str, Any] = {
     "id": "m-1",
     "channel": "portal",
@@ -59,6 +62,18 @@ async def test_a_program_has_the_number_and_the_same_again(
         (False,),
         (True,),
     ]
+
+
+async def test_the_longest_message_is_taken_however_it_is_written(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    longest = SENT | {"text": "😢" * TEXT_LIMIT, "sender": "Ә" * SENDER_LIMIT}
+    sent = await portal.post(MESSAGES, content=json.dumps(longest), headers=JSON)
+    assert sent.status_code == 201
+    again = await portal.post(MESSAGES, json=longest)
+    assert (again.status_code, again.json()["number"]) == (200, sent.json()["number"])
+    too_large = json.dumps(longest | {"text": "a" * 1024**2})
+    assert (await portal.post(MESSAGES, content=too_large, headers=JSON)).status_code == 413
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
 from callcenter.platform.web.form_fields import NO_NUL
 
+#: Of the longest message, in bytes: JSON may write each character as two halves of six letters.
+MESSAGE_SIZE_LIMIT = 1024**2
+
 router = APIRouter(tags=["intake"], dependencies=[requires(IntakePermission.SEND)])
 
 MessageId = Annotated[
@@ -85,6 +88,7 @@ class StoredFile(BaseModel):
 @router.post(
     "/api/v1/intake/messages",
     status_code=201,
+    max_body_size=MESSAGE_SIZE_LIMIT,
     responses={200: {"model": MessageReceipt, "description": "The very same came before"}},
 )
 async def send_message(
