@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 from starlette.responses import Response
 
 from callcenter.appeals.rules.channels import ContactChannel
@@ -11,7 +11,13 @@ from callcenter.appeals.web.attachments_pages import FORM_SIZE_LIMIT, Sent, read
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.intake import service
 from callcenter.intake.permissions import IntakePermission
-from callcenter.intake.rules.messages import ID_LIMIT, SENDER_LIMIT, TEXT_LIMIT, WrittenMessage
+from callcenter.intake.rules.messages import (
+    ID_LIMIT,
+    SENDER_LIMIT,
+    TEXT_LIMIT,
+    WrittenMessage,
+    clean,
+)
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.web.authorization import requires
 from callcenter.platform.web.context import CurrentActor, CurrentSite
@@ -27,6 +33,14 @@ MessageId = Annotated[
 ]
 
 
+def _clean(sent: object) -> object:
+    return clean(sent) if isinstance(sent, str) else sent
+
+
+#: What people write, before it is judged: their program may cut a character in half.
+CLEANED = BeforeValidator(_clean)
+
+
 class IncomingMessage(BaseModel):
     """A message of somebody who wrote to you, as it is."""
 
@@ -39,14 +53,14 @@ class IncomingMessage(BaseModel):
     received_at: AwareDatetime = Field(
         description="when it reached you, not when you send it: the terms of the law count from it"
     )
-    text: Annotated[str, Field(max_length=TEXT_LIMIT)]
-    sender: Annotated[str, Field(max_length=SENDER_LIMIT)] = Field(
+    text: Annotated[str, Field(max_length=TEXT_LIMIT), CLEANED]
+    sender: Annotated[str, Field(max_length=SENDER_LIMIT), CLEANED] = Field(
         "", description="who writes, as they say; nobody has to say it"
     )
     thread: Annotated[str, Field(max_length=ID_LIMIT, pattern=NO_NUL)] = Field(
         "", description="your id of the conversation: its messages are in one appeal"
     )
-    names: Annotated[str, Field(max_length=20, pattern=NO_NUL)] = Field(
+    names: Annotated[str, Field(max_length=20), CLEANED] = Field(
         "",
         description="the number of an earlier appeal, as the writer gave it: a consultant decides "
         "whether it belongs there",
