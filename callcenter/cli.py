@@ -24,7 +24,7 @@ COMMANDS = {
     "prompts": "build what callers hear",
     "consultants": "add, change and list consultants",
     "users": "add, change and list people who sign in to the pages",
-    "api-clients": "add, revoke and list programs that ask without a person",
+    "api-clients": "add, renew, revoke and list programs that ask without a person",
     "districts": "bring the list of districts up to date from the state's classifier",
     "recordings": "verify the store of recordings, list the quarantine",
     "keys": "make the keys of recordings, disclosures and orders",

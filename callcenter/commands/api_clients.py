@@ -27,7 +27,7 @@ SCOPES = {str(each): each for each in permissions_of(NonUser.MACHINE) - {Session
 
 @click.group(name="api-clients")
 def command() -> None:
-    """Add, revoke and list API clients: programs that use the API with a token of their own."""
+    """Manage API clients: programs that use the API with a token of their own."""
 
 
 @command.command()
@@ -50,13 +50,27 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
         await _audit(connection, IdentityAction.MACHINE_ADDED, name, scopes=",".join(scopes))
 
     asyncio.run(run_once_in_transaction(read_settings(), work))
-    click.echo(f"added {name}; it sends with each request\nAuthorization: Bearer {token}")
+    _show(f"added {name}", token)
+
+
+@command.command()
+@click.argument("name")
+def renew(name: str) -> None:
+    """Give NAME a new token, shown only now: no other is good any more. It goes on as before."""
+    token = new_token()
+
+    async def work(connection: AsyncConnection) -> None:
+        await api_clients.renew(connection, name, token)
+        await _audit(connection, IdentityAction.MACHINE_RENEWED, name)
+
+    asyncio.run(run_once_in_transaction(read_settings(), work))
+    _show(f"{name} has a new token", token)
 
 
 @command.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Revoke NAME's token, at once and for ever: add another client to replace it."""
+    """Revoke NAME's token, at once: NAME can do nothing until it is renewed."""
 
     async def work(connection: AsyncConnection) -> None:
         await api_clients.revoke(connection, name)
@@ -75,6 +89,10 @@ def list_clients() -> None:
             f"{each.name:<40} {state:<8} {_day(each.created_at)} {_day(each.seen_at):<16}"
             f" {' '.join(each.scopes)}"
         )
+
+
+def _show(done: str, token: str) -> None:
+    click.echo(f"{done}; it sends with each request\nAuthorization: Bearer {token}")
 
 
 def _day(at: datetime | None) -> str:

@@ -81,9 +81,12 @@ def test_a_clients_token_is_shown_once_and_revocable(run: Run, settings: Setting
     assert token[1] not in run("machines", "list")
     with pytest.raises(InvalidRequest, match="no API client"):
         run("machines", "revoke", "portal")
+    assert re.search(r"Bearer [\w-]{43}\n", run("machines", "renew", "portal"))
+    assert "active" in run("machines", "list")
+    with pytest.raises(InvalidRequest, match="no API client"):
+        run("machines", "renew", "nobody")
     assert audited(settings) == [
-        ("command:machine:added", "machine:portal"),
-        ("command:machine:revoked", "machine:portal"),
+        (f"command:machine:{each}", "machine:portal") for each in ("added", "revoked", "renewed")
     ]
 
 

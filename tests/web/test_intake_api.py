@@ -128,6 +128,19 @@ async def test_files_are_stored_once_and_read_again_by_somebody(
     assert (await portal.post(f"{MESSAGES}/m-1/files", files=wrong)).status_code == 400
 
 
+async def test_a_new_token_goes_on_with_the_messages(
+    app: FastAPI, portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    first = await portal.post(MESSAGES, json=SENT | {"thread": "a"})
+    async with unit_of_work(engine) as connection:
+        await api_clients.renew(connection, "portal", "token-new")
+    assert (await portal.post(MESSAGES, json=SENT)).status_code == 401
+    async with browse(app, headers={"Authorization": "Bearer token-new"}) as renewed:
+        for each, status in (({}, 200), ({"id": "m-2"}, 201)):
+            sent = await renewed.post(MESSAGES, json=SENT | {"thread": "a"} | each)
+            assert (sent.status_code, sent.json()["number"]) == (status, first.json()["number"])
+
+
 async def test_a_token_is_good_for_its_scopes_and_messages(
     app: FastAPI, portal: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:

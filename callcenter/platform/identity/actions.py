@@ -42,4 +42,5 @@ class IdentityAction(Action):
     RECOVERY_CODE_USED = "web:second_factor:recovery_used", N_("Recovery code used")
     #: subject: the machine
     MACHINE_ADDED = "command:machine:added", N_("API client added")
+    MACHINE_RENEWED = "command:machine:renewed", N_("API client given a new token")
     MACHINE_REVOKED = "command:machine:revoked", N_("API client revoked")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,21 +40,22 @@ async def add(
         .returning(machine.c.name)
     )
     if added.one_or_none() is None:
-        raise InvalidRequest(f"there is an API client {name} already, or was: choose another name")
+        raise InvalidRequest(
+            f"there is an API client {name} already, or was: renew it, or choose another name"
+        )
+
+
+async def renew(connection: AsyncConnection, name: str, token: str) -> None:
+    """Replace the token of an API client, also of a revoked one: it goes on under its name.
+
+    Raises InvalidRequest when there is none.
+    """
+    await _change(connection, name, token_hash=hash_of(token), revoked_at=None)
 
 
 async def revoke(connection: AsyncConnection, name: str) -> None:
-    """Revoke an API client, at once and for ever. Raises InvalidRequest when there is none."""
-    revoked = await connection.execute(
-        update(machine)
-        .where(machine.c.name == name, machine.c.revoked_at.is_(None))
-        .values(revoked_at=datetime.now(UTC))
-        .returning(machine.c.name)
-    )
-    if revoked.one_or_none() is None:
-        raise InvalidRequest(
-            f"there is no API client {name}: `callcenter api-clients list` shows all"
-        )
+    """Revoke the token of an API client, at once. Raises InvalidRequest when there is none."""
+    await _change(connection, name, machine.c.revoked_at.is_(None), revoked_at=datetime.now(UTC))
 
 
 async def list_all(connection: AsyncConnection) -> list[ApiClient]:
@@ -76,3 +77,14 @@ async def of_token(connection: AsyncConnection, token: str) -> ApiClient | None:
         long_ago = or_(machine.c.seen_at.is_(None), machine.c.seen_at < now - timedelta(minutes=1))
         await connection.execute(update(machine).where(matches, long_ago).values(seen_at=now))
     return None if row is None else ApiClient(*row)
+
+
+async def _change(
+    connection: AsyncConnection, name: str, *conditions: ColumnElement[bool], **values: object
+) -> None:
+    changing = update(machine).where(machine.c.name == name, *conditions).values(values)
+    changed = await connection.execute(changing.returning(machine.c.name))
+    if changed.one_or_none() is None:
+        raise InvalidRequest(
+            f"there is no API client {name}: `callcenter api-clients list` shows all"
+        )
