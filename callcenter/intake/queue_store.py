@@ -103,7 +103,10 @@ async def enqueue(
     )
     was_read = written_contact.c.read_at.is_not(None)
     again: dict[str, Any] = {
-        "urgent": or_(written_contact.c.urgent, new.excluded.urgent),
+        "urgent": case(
+            (was_read, new.excluded.urgent),
+            else_=or_(written_contact.c.urgent, new.excluded.urgent),
+        ),
         "queued_at": case((was_read, new.excluded.queued_at), else_=written_contact.c.queued_at),
         "due_at": case(
             (was_read, new.excluded.due_at),

@@ -10,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record import manual_intake
 from callcenter.appeals.record import service as records
-from callcenter.appeals.rules.states import AppealKind, AppealState
+from callcenter.appeals.rules.states import (
+    AppealKind,
+    AppealState,
+)
 from callcenter.intake import queue, queue_store
 from callcenter.intake.jobs import alert_of_unread
 from callcenter.intake.rules.queue import WrittenQueue
@@ -141,11 +144,11 @@ async def test_a_consultant_has_one_unread_and_the_capacity_at_most(
     assert await offered(web_engine, two, reader, "2001") is None
     # What was closed, or put out of hand, makes room.
     keys = RecordKeys.read(two)
-    record = await records.save(
+    saved = await records.save(
         *(web_engine, keys, reader, first, 1, AppealKind.CONSULTATION),
         {"content": "-", "help": ["information"], "decision": "-", "decision_reason": "-"},
     )
-    await records.move(web_engine, keys, reader, first, record.version, AppealState.CLOSED)
+    await records.move(web_engine, keys, reader, first, saved.version, AppealState.CLOSED)
     third = await offered(web_engine, two, reader, "2001")
     assert third is not None
     await queue.finish(web_engine, reader, second)
@@ -238,6 +241,19 @@ async def test_danger_in_a_conversation_waits_for_no_reader(
     waiting = await seen(engine)
     assert (waiting.urgent, waiting.held) == (1, [])
     assert await offered(web_engine, settings, other, "2002") == number
+
+
+async def test_danger_that_was_read_is_over(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    reader = await add_consultant(engine, "2001")
+    [number] = await written(web_engine, settings, "a", is_urgent=True)
+    await receive(web_engine, settings, message("2", thread="a", text="Ещё"))
+    assert (await seen(engine)).urgent == 1  # nobody has read it yet
+    await take(web_engine, settings, reader, number)
+    await receive(web_engine, settings, message("3", thread="a", text="Спасибо"))
+    [contact] = (await seen(engine)).held_by(reader.name)
+    assert (contact.is_urgent, contact.is_in_hand) == (False, False)
 
 
 async def test_a_contact_goes_on_in_the_joined_appeal(
