@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.rules.states import AppealState
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Permission
 
@@ -100,13 +101,15 @@ class SearchableText:
 
 @dataclass(frozen=True, slots=True)
 class MovesWithAppeal:
-    """Extension point: actions of a room when an appeal is joined to another, or is split.
+    """Extension point: actions of a room when an appeal moves, in its transaction.
 
-    `joined(connection, appeal, into)`; `split(connection, appeal, part)`. An error undoes it all.
+    `joined(connection, appeal, into)` to another; `split(connection, appeal, part)`;
+    `entered(connection, appeal, stage)`. An error undoes it all.
     """
 
     joined: Callable[[AsyncConnection, UUID, UUID], Awaitable[None]] | None = None
     split: Callable[[AsyncConnection, UUID, UUID], Awaitable[None]] | None = None
+    entered: Callable[[AsyncConnection, UUID, AppealState], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.rules.states import AppealState
-from callcenter.appeals.tables import record
 from callcenter.intake.rules.queue import (
     HEAD_START_INTERVAL,
     NOT_AGAIN_INTERVAL,
@@ -24,16 +23,13 @@ from callcenter.intake.tables import written_contact
 
 HELD_LIMIT = 500  # contacts that are offered or in hand, as pages show them
 
-#: In which somebody works on an appeal here: what was read of one is in somebody's hand.
-_WORKED_ON = [each.value for each in (AppealState.CONTACT, AppealState.REGISTERED)]
-_WORKED_ON.append(AppealState.IN_WORK.value)
-#: In which nothing is to be read: it was no request, or goes on elsewhere.
-_PASSED = [each.value for each in (AppealState.NO_REQUEST, AppealState.JOINED)]
+#: In which somebody works on an appeal here.
+_WORKED_ON = (AppealState.CONTACT, AppealState.REGISTERED, AppealState.IN_WORK)
 
 _IS_OPEN = written_contact.c.done_at.is_(None)
-#: Condition on a contact and its record: somebody is to read it.
-_IS_UNREAD = and_(_IS_OPEN, written_contact.c.read_at.is_(None), record.c.stage.not_in(_PASSED))
-_IS_IN_HAND = and_(_IS_OPEN, written_contact.c.read_at.is_not(None), record.c.stage.in_(_WORKED_ON))
+#: Conditions on a contact: somebody is to read it; its holder has read all of it.
+_IS_UNREAD = and_(_IS_OPEN, written_contact.c.read_at.is_(None))
+_IS_IN_HAND = and_(_IS_OPEN, written_contact.c.read_at.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +48,16 @@ def _is_waiting(now: datetime) -> ColumnElement[bool]:
 
 
 def is_unread() -> ColumnElement[bool]:
-    """Condition on `appeal` and its record: something written there is to be read."""
+    """Condition on `appeal`: something written there is to be read."""
     contact = written_contact
-    unread = and_(_IS_OPEN, contact.c.read_at.is_(None), contact.c.appeal_id == appeal.c.id)
-    return and_(select(contact.c.id).where(unread).exists(), record.c.stage.not_in(_PASSED))
+    return select(contact.c.id).where(_IS_UNREAD, contact.c.appeal_id == appeal.c.id).exists()
 
 
 def is_in_hand_of(user: str) -> ColumnElement[bool]:
-    """Condition on `appeal` and its record: this user has it in hand."""
-    held = (
-        select(written_contact.c.id)
-        .where(
-            written_contact.c.appeal_id == appeal.c.id,
-            written_contact.c.holder == user,
-            _IS_OPEN,
-            written_contact.c.read_at.is_not(None),
-        )
-        .exists()
-    )
-    return and_(held, record.c.stage.in_(_WORKED_ON))
+    """Condition on `appeal`: this user has it in hand."""
+    contact = written_contact
+    held = and_(_IS_IN_HAND, contact.c.holder == user, contact.c.appeal_id == appeal.c.id)
+    return select(contact.c.id).where(held).exists()
 
 
 async def enqueue(
@@ -152,7 +139,6 @@ async def offer_next(
     contact = written_contact
     first = (
         select(contact.c.id)
-        .join(record, record.c.appeal_id == contact.c.appeal_id)
         .where(
             _is_waiting(now),
             contact.c.language.in_(reader.languages),
@@ -165,7 +151,7 @@ async def offer_next(
         )
         .order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True, of=contact)
+        .with_for_update(skip_locked=True)
     )
     offered = (
         update(contact)
@@ -258,8 +244,7 @@ async def list_unread(connection: AsyncConnection) -> Sequence[WrittenContact]:
 
 async def find_contact(connection: AsyncConnection, appeal_id: UUID) -> WrittenContact | None:
     """The contact of an appeal that is to be read, or in hand."""
-    is_shown = or_(_IS_UNREAD, _IS_IN_HAND)
-    found = await _read(connection, _join().where(is_shown, appeal.c.id == appeal_id))
+    found = await _read(connection, _join().where(_IS_OPEN, appeal.c.id == appeal_id))
     return found[0] if found else None
 
 
@@ -274,14 +259,20 @@ async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None
     await connection.execute(ended.values(done_at=func.now(), done_by="system:joined"))
 
 
+async def end(connection: AsyncConnection, appeal_id: UUID, stage: AppealState) -> None:
+    """End what was read of an appeal that nobody works on here any more.
+
+    What is unread waits, but where there was no request: nothing is to be read there.
+    """
+    if stage in _WORKED_ON:
+        return
+    ended = _IS_OPEN if stage is AppealState.NO_REQUEST else _IS_IN_HAND
+    await _end(connection, "system:ended", ended, written_contact.c.appeal_id == appeal_id)
+
+
 def _join() -> Select[Any]:
-    """Select contacts with their appeals and records."""
-    contact = written_contact
-    return (
-        select(contact.c.id)
-        .join(appeal, appeal.c.id == contact.c.appeal_id)
-        .join(record, record.c.appeal_id == contact.c.appeal_id)
-    )
+    """Select contacts with their appeals."""
+    return select(written_contact.c.id).join(appeal, appeal.c.id == written_contact.c.appeal_id)
 
 
 async def _read(connection: AsyncConnection, query: Select[Any]) -> Sequence[WrittenContact]:
@@ -303,6 +294,11 @@ async def _read(connection: AsyncConnection, query: Select[Any]) -> Sequence[Wri
     first = query.order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
     shown: Select[Any] = first.with_only_columns(*columns)
     return [WrittenContact(*row) for row in await connection.execute(shown)]
+
+
+async def _end(connection: AsyncConnection, by: str, *which: ColumnElement[bool]) -> None:
+    ended = update(written_contact).where(_IS_OPEN, *which)
+    await connection.execute(ended.values(done_at=func.now(), done_by=by))
 
 
 async def _change(connection: AsyncConnection, contact_id: UUID, **values: object) -> None:

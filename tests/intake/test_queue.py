@@ -5,15 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.form.store import read_form
 from callcenter.appeals.record import manual_intake
 from callcenter.appeals.record import service as records
+from callcenter.appeals.record.no_request import ClosedAppeal, repeat_closing
+from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.states import (
     AppealKind,
     AppealState,
+    Disposition,
 )
+from callcenter.appeals.tables import record
 from callcenter.intake import queue, queue_store
 from callcenter.intake.jobs import alert_of_unread
 from callcenter.intake.rules.queue import WrittenQueue
@@ -21,13 +27,16 @@ from callcenter.platform.core.errors import Conflict, InvalidRequest
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
-from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.monitoring.alerts import OPEN as OPENED
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from tests.intake.messages import add_consultant, change, message, receive, rows
 from tests.services import changed
 
 EXPIRE = "UPDATE written_contact SET offered_until = now() - interval '1 second'"
+OPEN = "SELECT done_at IS NULL FROM written_contact ORDER BY 1"
+DECIDED = {"content": "-", "decision": "-", "decision_reason": "-"}
+PERSON = {"applicant.name": "Асқар Серікұлы", "applicant.address": "Абай көшесі 1"}
 
 
 async def written(
@@ -146,7 +155,7 @@ async def test_a_consultant_has_one_unread_and_the_capacity_at_most(
     keys = RecordKeys.read(two)
     saved = await records.save(
         *(web_engine, keys, reader, first, 1, AppealKind.CONSULTATION),
-        {"content": "-", "help": ["information"], "decision": "-", "decision_reason": "-"},
+        {"help": ["information"], **DECIDED},
     )
     await records.move(web_engine, keys, reader, first, saved.version, AppealState.CLOSED)
     third = await offered(web_engine, two, reader, "2001")
@@ -154,6 +163,60 @@ async def test_a_consultant_has_one_unread_and_the_capacity_at_most(
     await queue.finish(web_engine, reader, second)
     await take(web_engine, two, reader, third)
     assert await offered(web_engine, two, reader, "2001") is not None
+
+
+@pytest.mark.parametrize("after", [AppealState.CLOSED, AppealState.REGISTERED])
+async def test_what_was_read_ends_with_the_work_on_its_appeal(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, after: AppealState
+) -> None:
+    reader, keys = await add_consultant(engine, "2001"), RecordKeys.read(settings)
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, number)
+    content: Content = {"help": ["information"], **DECIDED, **PERSON}
+    statement = AppealKind.STATEMENT
+    saved = await records.save(web_engine, keys, reader, number, 1, statement, content)
+    moved = await records.move(web_engine, keys, reader, number, saved.version, after)
+    ended = after is AppealState.CLOSED
+    assert len((await seen(engine)).held) == (not ended)
+    assert await rows(engine, OPEN) == [(not ended,)]
+    if ended:  # opened again it is in nobody's hand
+        again = (moved.version, AppealState.IN_WORK, "просит ещё раз")
+        await records.move(web_engine, keys, reader, number, *again)
+        assert (await seen(engine)).held == []
+
+
+@pytest.mark.parametrize("stage", [AppealState.FORWARDED, AppealState.ANSWERED, AppealState.CLOSED])
+async def test_a_message_in_an_appeal_that_is_done_is_in_hand(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, stage: AppealState
+) -> None:
+    reader, one = await add_consultant(engine, "2001"), changed(settings, written_capacity=1)
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, number)
+    await queue.finish(web_engine, reader, number)
+    async with unit_of_work(engine) as connection:
+        await connection.execute(update(record).values(stage=stage.value))
+    await receive(web_engine, settings, message("2", thread="a", text="Ещё"))
+    await take(web_engine, settings, reader, number)
+    [contact] = (await seen(engine)).held_by(reader.name)
+    assert (contact.number, contact.is_in_hand) == (number, True)
+    await written(web_engine, settings, "b")
+    assert await offered(web_engine, one, reader, "2001") is None
+    await queue.finish(web_engine, reader, number)
+    assert await offered(web_engine, one, reader, "2001") is not None
+
+
+async def test_what_a_restore_erases_again_waits_for_nobody(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    await written(web_engine, settings, "a")
+    [(appeal_id,)] = await rows(engine, "SELECT id FROM appeal")
+    now = datetime.now(UTC)
+    done = ClosedAppeal(appeal_id, None, now, "user:a", Disposition.PRANK.value)
+    async with unit_of_work(engine) as connection:
+        form = await read_form(connection)
+        await repeat_closing(connection, RecordKeys.read(settings), form, done, now)
+    assert await rows(engine, OPEN) == [(False,)]
+    assert (await seen(engine)).waiting == 0
 
 
 async def test_fewer_in_hand_is_first(
@@ -282,7 +345,7 @@ async def test_unread_danger_and_what_is_late_alert_until_read(
 
     async def alerts() -> list[str]:
         await alert_of_unread(tools, redis, datetime.now(UTC))
-        return sorted(str(each).rpartition(":")[0] for each in await redis.hkeys(OPEN))
+        return sorted(str(each).rpartition(":")[0] for each in await redis.hkeys(OPENED))
 
     [urgent] = await written(web_engine, settings, "a", is_urgent=True)
     jobs = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'intake.alert'"

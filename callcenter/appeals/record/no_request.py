@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.extensions import MovesWithAppeal
 from callcenter.appeals.record import personal_data, store, transitions_store
 from callcenter.appeals.record.store import Record
 from callcenter.appeals.rules.fields import Form
 from callcenter.appeals.rules.states import AppealKind, AppealState
 from callcenter.appeals.tables import record, record_change, record_move
 from callcenter.platform.core.errors import Conflict
+from callcenter.platform.core.registry import offers
 
 _CLOSED = literal_column(f"'{AppealState.NO_REQUEST.value}'", Text)  # as the index has it
 # Else it is a step within the stage.
@@ -125,6 +127,9 @@ async def repeat_closing(
         "",
         at=done.closed_at,
     )
+    for each in offers(MovesWithAppeal):
+        if each.entered is not None:
+            await each.entered(connection, appeal_id, AppealState.NO_REQUEST)
     return appeal_id
 
 

@@ -14,7 +14,7 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.contact import service as contact
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.extensions import HeldByBody
+from callcenter.appeals.extensions import HeldByBody, MovesWithAppeal
 from callcenter.appeals.form import store as form_store
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import drafts, no_request, store, transitions_store
@@ -198,6 +198,9 @@ async def move(
             form = await form_store.read_form(connection)
             await no_request.erase(connection, keys, form, before)
         await add_transition(connection, actor, before, after, reason, values)
+        for each in offers(MovesWithAppeal):
+            if each.entered is not None:
+                await each.entered(connection, row.id, after)
         steps = {"before": before.stage.value, "after": after.value}
         await audit_appeal(connection, actor, AppealAction.RECORD_MOVED, number, **steps)
         return await store.find(connection, keys, row.id)
