@@ -61,12 +61,18 @@ async def enqueue(
 
 
 async def offer_next(
-    engine: AsyncEngine, settings: Settings, actor: Actor, extension: str
+    engine: AsyncEngine,
+    settings: Settings,
+    actor: Actor,
+    extension: str,
+    *,
+    is_requested: bool = False,
 ) -> str | None:
     """Offer a consultant the next contact of their languages and skills; its appeal's number.
 
-    None: there is none for them, or they have as many as they may have. Nothing of it is read yet,
-    so the offer is no look at personal data. Raises InvalidRequest for an unknown extension.
+    None: there is none for them, or they have as many as they may have; what they let go lately is
+    offered again only if they request it (`is_requested`). Nothing of it is read yet, so the offer
+    is no look at personal data. Raises InvalidRequest for an unknown extension.
     """
     async with unit_of_work(engine) as connection:
         own = await consultants.find(connection, extension)
@@ -76,6 +82,7 @@ async def offer_next(
             now=datetime.now(UTC),
             timeout=timedelta(seconds=settings.written_offer_timeout),
             capacity=settings.written_capacity,
+            is_requested=is_requested,
         )
 
 

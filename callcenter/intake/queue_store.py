@@ -6,7 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, ColumnElement, Select, and_, case, func, null, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +42,8 @@ _IS_OPEN = written_contact.c.done_at.is_(None)
 #: Conditions on a contact: somebody is to read it; its holder has read all of it.
 _IS_UNREAD = and_(_IS_OPEN, written_contact.c.read_at.is_(None))
 _IS_IN_HAND = and_(_IS_OPEN, written_contact.c.read_at.is_not(None))
+#: Danger first, then what is to be read by an earlier time.
+_BY_PRESSURE = (written_contact.c.urgent.desc(), written_contact.c.due_at, written_contact.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +137,12 @@ async def offer_next(
     now: datetime,
     timeout: timedelta,
     capacity: int,
+    is_requested: bool,
 ) -> str | None:
     """Offer the first contact that this user can read; returns the number of its appeal.
 
-    None: there is none, or the user has as many as may be.
-
-    Of two who ask at once each gets another one.
+    None: there is none, or the user has as many as may be. What the user let go lately is offered
+    again if it `is_requested`, after all others. Of two who ask at once each gets another one.
     """
     await connection.execute(
         select(func.pg_advisory_xact_lock(func.hashtext(f"written_contact:{reader.user}")))
@@ -137,22 +151,18 @@ async def offer_next(
     if len(held) >= capacity or not all(each.is_in_hand for each in held):
         return None
     contact = written_contact
-    first = (
-        select(contact.c.id)
-        .where(
-            _is_waiting(now),
-            contact.c.language.in_(reader.languages),
-            or_(contact.c.skill.is_(None), contact.c.skill.in_(reader.skills)),
-            contact.c.queued_at <= now - len(held) * HEAD_START_INTERVAL,
-            or_(
-                contact.c.holder.is_distinct_from(reader.user),
-                contact.c.offered_until <= now - NOT_AGAIN_INTERVAL,
-            ),
-        )
-        .order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
+    is_let_go = and_(
+        contact.c.holder.is_not_distinct_from(reader.user),
+        contact.c.offered_until > now - NOT_AGAIN_INTERVAL,
     )
+    waiting = select(contact.c.id).where(
+        _is_waiting(now),
+        contact.c.language.in_(reader.languages),
+        or_(contact.c.skill.is_(None), contact.c.skill.in_(reader.skills)),
+        contact.c.queued_at <= now - len(held) * HEAD_START_INTERVAL,
+    )
+    waiting = waiting.order_by(is_let_go) if is_requested else waiting.where(not_(is_let_go))
+    first = waiting.order_by(*_BY_PRESSURE).limit(1).with_for_update(skip_locked=True)
     offered = (
         update(contact)
         .where(contact.c.id == first.scalar_subquery(), appeal.c.id == contact.c.appeal_id)
@@ -168,16 +178,11 @@ async def offer_next(
 
 
 async def withdraw_offers(connection: AsyncConnection, user: str, now: datetime) -> None:
-    """Have what is offered to this user, and not read, wait for anybody."""
+    """Have what is offered to this user, and not read, wait for anybody: also for this one."""
     await connection.execute(
         update(written_contact)
-        .where(
-            written_contact.c.holder == user,
-            _IS_OPEN,
-            written_contact.c.read_at.is_(None),
-            written_contact.c.offered_until > now,
-        )
-        .values(offered_until=now)
+        .where(_IS_UNREAD, written_contact.c.holder == user, written_contact.c.offered_until > now)
+        .values(holder=None, offered_until=None)
     )
 
 
@@ -291,8 +296,7 @@ async def _read(connection: AsyncConnection, query: Select[Any]) -> Sequence[Wri
         contact.c.read_at,
         contact.c.returns,
     )
-    first = query.order_by(contact.c.urgent.desc(), contact.c.due_at, contact.c.id)
-    shown: Select[Any] = first.with_only_columns(*columns)
+    shown: Select[Any] = query.order_by(*_BY_PRESSURE).with_only_columns(*columns)
     return [WrittenContact(*row) for row in await connection.execute(shown)]
 
 

@@ -103,7 +103,7 @@ async def request_next(
     engine: AsyncEngine, settings: Settings, actor: Actor, extension: str
 ) -> None:
     """Have the next written contact offered to the actor. Raises NothingToRead."""
-    if await queue.offer_next(engine, settings, actor, extension) is None:
+    if await queue.offer_next(engine, settings, actor, extension, is_requested=True) is None:
         raise NothingToRead
 
 

@@ -121,6 +121,25 @@ async def test_somebody_alone_is_offered_it_again_in_the_end(
     assert await offered(web_engine, settings, alone, "2001") == number
 
 
+async def test_who_let_a_contact_go_may_request_it(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    [let_go] = await written(web_engine, settings, "1", is_urgent=True)
+    alone = await add_consultant(engine, "2001")
+
+    async def requested() -> str | None:
+        return await queue.offer_next(web_engine, settings, alone, "2001", is_requested=True)
+
+    assert await offered(web_engine, settings, alone, "2001") == let_go
+    await change(engine, EXPIRE)
+    assert await offered(web_engine, settings, alone, "2001") is None
+    [other] = await written(web_engine, settings, "2")
+    assert await requested() == other  # it was not let go
+    await take(web_engine, settings, alone, other)
+    await change(engine, "UPDATE written_contact SET queued_at = now() - interval '1 minute'")
+    assert await requested() == let_go
+
+
 async def test_all_who_ask_at_once_get_different_contacts(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
 ) -> None:
@@ -246,6 +265,9 @@ async def test_a_call_takes_unread_contacts_from_its_consultant(
     await queue.withdraw_offers(web_engine, reader)
     assert [each.number for each in (await seen(engine)).held_by(reader.name)] == [read]
     assert await offered(web_engine, settings, other, "2002") == unread
+    await queue.withdraw_offers(web_engine, other)
+    assert await offered(web_engine, settings, other, "2002") == unread  # after the call
+    assert await rows(engine, "SELECT sum(returns) FROM written_contact") == [(0,)]
 
 
 async def test_who_takes_a_contact_has_its_appeal_alone(
