@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callcenter.intake.rules.messages import clean
-from callcenter.intake.rules.queue import WrittenContact, due_at, may_be_offered
+from callcenter.intake.rules.queue import (
+    WrittenContact,
+    WrittenQueue,
+    due_at,
+    may_be_offered,
+)
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 READABLE = "Күйеуі ұрады 😢\n\tкөмектесіңіз"
@@ -55,3 +60,9 @@ def test_only_the_free_who_read_all_get_more() -> None:
     assert not may_be_offered(is_free=True, held=[read, read], capacity=2)
     assert unread.is_offered(NOW)
     assert not unread.is_offered(NOW + timedelta(seconds=1))
+
+
+def test_what_is_unread_stands_before_what_is_in_hand() -> None:
+    read, unread = contact(is_read=True), contact(is_read=False)
+    assert WrittenQueue(held=[read, unread, read]).held_by("a") == (unread, read, read)
+    assert WrittenQueue(held=[read, unread]).held_by("b") == ()

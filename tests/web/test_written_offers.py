@@ -143,12 +143,13 @@ async def test_a_paused_consultant_may_take_the_next_contact(
     redis: Redis,
     settings: Settings,
     parts: Parts,
+    reader: Actor,
 ) -> None:
     async with line(redis, settings, "line-1", person("2001")):
         await sign_in(redis, settings, "2001")
         presence = PresenceService(redis, settings)
         await presence.ask("2001", PresenceState.PAUSED, by="self", reason="rest")
-        await receive(web_engine, settings, message("1"))
+        number = (await receive(web_engine, settings, message("1"))).number
         await until(lambda: parts.shows("Take the next"), "it may be taken")
         token = await form_token(client, "/workspace")
         data = {"form_token": token}
@@ -158,6 +159,10 @@ async def test_a_paused_consultant_may_take_the_next_contact(
         refused = await client.post("/workspace/written/next", data=data)
         assert refused.status_code == 400
         assert "Nothing that is written waits for you now" in visible(refused.text)
+        await queue.take(web_engine, RecordKeys.read(settings), reader, number)
+        await receive(web_engine, settings, message("2"))
+        await until(lambda: parts.shows("Take the next"), "beside what is in hand")
+        assert f"Go on with appeal {number}" in parts.written
 
 
 async def test_supervisors_see_what_is_written_on_the_wallboard(

@@ -67,8 +67,9 @@ class WrittenQueue:
     held: Sequence[WrittenContact] = ()
 
     def held_by(self, user: str) -> Sequence[WrittenContact]:
-        """The contacts that are offered to somebody, and those in hand."""
-        return tuple(each for each in self.held if each.holder == user)
+        """The contacts that are offered to somebody, then those in hand."""
+        of_user = (each for each in self.held if each.holder == user)
+        return tuple(sorted(of_user, key=lambda each: each.is_in_hand))
 
 
 def due_at(received_at: datetime, goal: timedelta, *, is_urgent: bool) -> datetime:
