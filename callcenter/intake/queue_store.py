@@ -254,14 +254,21 @@ async def find_contact(connection: AsyncConnection, appeal_id: UUID) -> WrittenC
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
-    """Move the open contact of an appeal to the one that it goes on in, unless that has one."""
-    other = written_contact.alias()
-    has_own = select(other.c.id).where(other.c.appeal_id == into, other.c.done_at.is_(None))
-    of_it = (written_contact.c.appeal_id == appeal_id, _IS_OPEN)
-    moved = update(written_contact).where(*of_it, ~has_own.exists()).values(appeal_id=into)
-    await connection.execute(moved)
-    ended = update(written_contact).where(*of_it)
-    await connection.execute(ended.values(done_at=func.now(), done_by="system:joined"))
+    """Move the open contact of an appeal to the one that it goes on in.
+
+    If both have one, that which is to be read first stands for both: unread, of danger, due.
+    """
+    contact = written_contact
+    both = (
+        select(contact.c.id)
+        .where(_IS_OPEN, contact.c.appeal_id.in_((appeal_id, into)))
+        .order_by(_IS_IN_HAND, *_BY_PRESSURE)
+        .with_for_update()
+    )
+    found = (await connection.execute(both)).scalars().all()
+    await _end(connection, "system:joined", contact.c.id.in_(found[1:]))
+    for each in found[:1]:
+        await _change(connection, each, appeal_id=into)
 
 
 async def end(connection: AsyncConnection, appeal_id: UUID, stage: AppealState) -> None:

@@ -341,6 +341,36 @@ async def test_danger_that_was_read_is_over(
     assert (contact.is_urgent, contact.is_in_hand) == (False, False)
 
 
+@pytest.mark.parametrize("is_urgent", [False, True])
+@pytest.mark.parametrize("is_read", ["joined", "other"])
+async def test_of_joined_contacts_the_unread_stands(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, is_read: str, is_urgent: bool
+) -> None:
+    keys, reader = RecordKeys.read(settings), await add_consultant(engine, "2001")
+    [read] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, read)
+    [unread] = await written(web_engine, settings, "b", is_urgent=is_urgent)
+    first, second = (read, unread) if is_read == "joined" else (unread, read)
+    await manual_intake.merge(web_engine, keys, reader, first, 1, second, "одно и то же")
+    waiting = await seen(engine)
+    assert (waiting.waiting, waiting.urgent, waiting.held) == (1, is_urgent, [])
+    assert await rows(engine, OPEN) == [(False,), (True,)]
+    assert await offered(web_engine, settings, reader, "2001") == second
+
+
+async def test_of_joined_unread_contacts_danger_stands(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    keys, reader = RecordKeys.read(settings), await add_consultant(engine, "2001")
+    [urgent] = await written(web_engine, settings, "a", is_urgent=True)
+    [calm] = await written(
+        web_engine, settings, "b", received_at=datetime.now(UTC) - timedelta(days=1)
+    )
+    await manual_intake.merge(web_engine, keys, reader, urgent, 1, calm, "одно и то же")
+    waiting = await seen(engine)
+    assert (waiting.waiting, waiting.urgent) == (1, 1)
+
+
 async def test_a_contact_goes_on_in_the_joined_appeal(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
 ) -> None:
