@@ -104,12 +104,14 @@ class MovesWithAppeal:
     """Extension point: actions of a room when an appeal moves, in its transaction.
 
     `joined(connection, appeal, into)` to another; `split(connection, appeal, part)`;
-    `entered(connection, appeal, stage)`. An error undoes it all.
+    `entered(connection, appeal, stage)`; `given(connection, appeal, owner)` to a new one. An error
+    undoes it all.
     """
 
     joined: Callable[[AsyncConnection, UUID, UUID], Awaitable[None]] | None = None
     split: Callable[[AsyncConnection, UUID, UUID], Awaitable[None]] | None = None
     entered: Callable[[AsyncConnection, UUID, AppealState], Awaitable[None]] | None = None
+    given: Callable[[AsyncConnection, UUID, str], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

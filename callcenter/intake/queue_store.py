@@ -282,6 +282,12 @@ async def end(connection: AsyncConnection, appeal_id: UUID, stage: AppealState) 
     await _end(connection, "system:ended", ended, written_contact.c.appeal_id == appeal_id)
 
 
+async def give(connection: AsyncConnection, appeal_id: UUID, owner: str) -> None:
+    """Give what somebody has in hand of an appeal to its new owner."""
+    held = update(written_contact).where(_IS_IN_HAND, written_contact.c.appeal_id == appeal_id)
+    await connection.execute(held.values(holder=owner))
+
+
 def _join() -> Select[Any]:
     """Select contacts with their appeals."""
     return select(written_contact.c.id).join(appeal, appeal.c.id == written_contact.c.appeal_id)

@@ -58,7 +58,7 @@ ROOM = Room(
         TimelineSource(AppealPermission.SEE_SENSITIVE, service.read_timeline),
         SearchableText(service.searchable),
         MovesWithAppeal(joined=store.move),
-        MovesWithAppeal(joined=queue_store.move, entered=queue_store.end),
+        MovesWithAppeal(joined=queue_store.move, entered=queue_store.end, given=queue_store.give),
         WorkList(25, "written", N_("Written, to be read"), _is_unread, is_pressing=True),
         WorkList(54, "written_mine", N_("Written, in my hand"), _is_in_own_hand),
         RetentionReason(

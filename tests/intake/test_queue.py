@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.form.store import read_form
-from callcenter.appeals.record import manual_intake
+from callcenter.appeals.record import assignment, manual_intake
 from callcenter.appeals.record import service as records
 from callcenter.appeals.record.no_request import ClosedAppeal, repeat_closing
 from callcenter.appeals.rules.fields import Content
@@ -236,6 +236,23 @@ async def test_what_a_restore_erases_again_waits_for_nobody(
         await repeat_closing(connection, RecordKeys.read(settings), form, done, now)
     assert await rows(engine, OPEN) == [(False,)]
     assert (await seen(engine)).waiting == 0
+
+
+@pytest.mark.parametrize("is_of_all", [False, True])
+async def test_who_is_given_an_appeal_has_what_is_in_hand(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, *, is_of_all: bool
+) -> None:
+    before, after = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    senior = await add_consultant(engine, "2003", role=Role.SENIOR)
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, before, number)
+    given = (web_engine, RecordKeys.read(settings), senior)
+    if is_of_all:
+        await assignment.assign_all(*given, before.name, after.name, "ушёл")
+    else:
+        await assignment.assign(*given, number, 1, after.name, "болен")
+    [contact] = (await seen(engine)).held
+    assert (contact.holder, contact.is_in_hand) == (after.name, True)
 
 
 async def test_fewer_in_hand_is_first(

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.extensions import MovesWithAppeal
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import store
 from callcenter.appeals.record.service import (
@@ -17,6 +18,7 @@ from callcenter.appeals.record.service import (
 from callcenter.appeals.record.store import OwnerCount, Record
 from callcenter.appeals.rules.states import ENDED
 from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.registry import offers
 from callcenter.platform.identity import store as users
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import unit_of_work
@@ -106,3 +108,6 @@ async def _give(
 ) -> None:
     said = f"given to {owner}: {reason.strip()}"  # as labels read it
     await add_transition(connection, actor, before, before.stage, said, {"owner": owner})
+    for each in offers(MovesWithAppeal):
+        if each.given is not None:
+            await each.given(connection, before.appeal_id, owner)
