@@ -139,3 +139,13 @@ class CallsUnwanted:
     """Extension point of the register of calls: whether a caller may not be called now."""
 
     read: Callable[[AsyncConnection, str], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadBy:
+    """Extension point: whether a user has something of an appeal still to read.
+
+    `read(connection, appeal, user)`. They do not close it as no request before, which erases it.
+    """
+
+    read: Callable[[AsyncConnection, UUID, str], Awaitable[bool]]

@@ -54,6 +54,10 @@ class OpenContact:
     holder: str | None
     read_at: datetime | None
 
+    def is_in_hand_of(self, user: str) -> bool:
+        """Whether this user has read all of it."""
+        return self.read_at is not None and self.holder == user
+
 
 def _is_waiting(now: datetime) -> ColumnElement[bool]:
     """Whether a contact is to be read, and is offered to nobody."""
@@ -251,6 +255,12 @@ async def find_contact(connection: AsyncConnection, appeal_id: UUID) -> WrittenC
     """The contact of an appeal that is to be read, or in hand."""
     found = await _read(connection, _join().where(_IS_OPEN, appeal.c.id == appeal_id))
     return found[0] if found else None
+
+
+async def is_unread_by(connection: AsyncConnection, appeal_id: UUID, user: str) -> bool:
+    """Whether something written there waits to be read, or another has it in hand."""
+    contact = await find_open(connection, appeal_id)
+    return contact is not None and not contact.is_in_hand_of(user)
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:

@@ -9,6 +9,7 @@ from callcenter.appeals.extensions import (
     MovesWithAppeal,
     SearchableText,
     TimelineSource,
+    UnreadBy,
 )
 from callcenter.appeals.masking.retention import RetentionReason
 from callcenter.appeals.permissions import AppealPermission
@@ -59,6 +60,7 @@ ROOM = Room(
         SearchableText(service.searchable),
         MovesWithAppeal(joined=store.move),
         MovesWithAppeal(joined=queue_store.move, entered=queue_store.end, given=queue_store.give),
+        UnreadBy(queue_store.is_unread_by),
         WorkList(25, "written", N_("Written, to be read"), _is_unread, is_pressing=True),
         WorkList(54, "written_mine", N_("Written, in my hand"), _is_in_own_hand),
         RetentionReason(

@@ -18,6 +18,7 @@ from callcenter.appeals.rules.states import (
     AppealKind,
     AppealState,
     Disposition,
+    MissingRequirements,
 )
 from callcenter.appeals.tables import record
 from callcenter.intake import queue, queue_store
@@ -222,6 +223,29 @@ async def test_a_message_in_an_appeal_that_is_done_is_in_hand(
     assert await offered(web_engine, one, reader, "2001") is None
     await queue.finish(web_engine, reader, number)
     assert await offered(web_engine, one, reader, "2001") is not None
+
+
+async def test_nobody_erases_what_they_have_not_read(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    reader, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    keys, sealed = RecordKeys.read(settings), "SELECT count(sealed) FROM intake_message"
+    [number] = await written(web_engine, settings, "a")
+
+    async def close(actor: Actor) -> None:
+        seen_before = (number, 1, Disposition.PRANK)
+        await records.close_without_request(web_engine, keys, actor, *seen_before)
+
+    await take(web_engine, settings, reader, number)
+    await receive(web_engine, settings, message("2", thread="a", text="Меня бьют"))
+    for _ in range(2):  # first it is unread, then another has it in hand
+        with pytest.raises(MissingRequirements):
+            await close(reader)
+        assert await rows(engine, sealed) == [(2,)]
+        await take(web_engine, settings, other, number)
+    await close(other)
+    assert await rows(engine, sealed) == [(0,)]
+    assert await rows(engine, OPEN) == [(False,)]
 
 
 async def test_what_a_restore_erases_again_waits_for_nobody(

@@ -13,7 +13,7 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record import manual_intake, search_index
 from callcenter.appeals.record import service as records
 from callcenter.appeals.rules.states import Disposition
-from callcenter.intake import queue_store, service, store
+from callcenter.intake import queue, queue_store, service, store
 from callcenter.intake.rules.messages import TEXT_LIMIT
 from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.core.settings import Settings
@@ -158,6 +158,7 @@ async def test_nothing_is_written_where_personal_data_were_erased(
 ) -> None:
     keys, actor = RecordKeys.read(settings), await head(engine)
     first = await receive(web_engine, settings, message("1", thread="a"))
+    await queue.take(web_engine, keys, actor, first.number)
     prank = Disposition.PRANK
     await records.close_without_request(web_engine, keys, actor, first.number, 1, prank)
     assert await rows(engine, "SELECT sealed FROM intake_message") == [(None,)]

@@ -102,6 +102,7 @@ def test_every_state_but_ends_has_a_way_on() -> None:
         helped=st.booleans(),
         decided=st.booleans(),
         registered=st.booleans(),
+        all_read=st.booleans(),
         passed_on=st.booleans(),
         with_body=st.booleans(),
     ),
@@ -128,6 +129,7 @@ def test_a_transition_is_legal_or_names_what_is_missing(
             position.identified and not position.registered
         )
         assert after not in (AppealState.CLOSED, AppealState.JOINED) or position.passed_on
+        assert after is not AppealState.NO_REQUEST or position.all_read
         assert after is not AppealState.FORWARDED or position.with_body
         assert after not in (AppealState.CLOSED, AppealState.NO_REQUEST) or not position.with_body
 

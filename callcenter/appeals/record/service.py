@@ -14,7 +14,7 @@ from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.contact import service as contact
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.extensions import HeldByBody, MovesWithAppeal
+from callcenter.appeals.extensions import HeldByBody, MovesWithAppeal, UnreadBy
 from callcenter.appeals.form import store as form_store
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import drafts, no_request, store, transitions_store
@@ -192,7 +192,9 @@ async def move(
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
         before = await lock_record(connection, keys, actor, row.id, version, {})
-        check_move(before.stage, after, await _read_facts(connection, before), reason)
+        facts = await _read_facts(connection, before)
+        facts = replace(facts, all_read=await _has_read_all(connection, actor, row.id))
+        check_move(before.stage, after, facts, reason)
         values = await _changes_of_move(connection, actor, row, before, after)
         if after is AppealState.NO_REQUEST:
             form = await form_store.read_form(connection)
@@ -301,6 +303,13 @@ async def mark_danger_reported(
         await add_transition(connection, actor, before, before.stage, whom, values)
         await audit_appeal(connection, actor, AppealAction.DANGER_PASSED_ON, number)
         return await store.find(connection, keys, row.id)
+
+
+async def _has_read_all(connection: AsyncConnection, actor: Actor, appeal_id: UUID) -> bool:
+    """Whether nothing of a locked record is to be read by this actor."""
+    return not any(
+        [await each.read(connection, appeal_id, actor.name) for each in offers(UnreadBy)]
+    )
 
 
 async def _read_facts(connection: AsyncConnection, before: Record) -> TransitionFacts:

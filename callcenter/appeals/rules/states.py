@@ -104,6 +104,7 @@ MOVES: tuple[Transition, ...] = (
     Transition(AppealState.NO_REQUEST, AppealState.CONTACT, reasoned=True),
 )
 _BY_ENDS = {(move.before, move.after): move for move in MOVES}
+ALL_READ = N_("all that is written there, read by you and in your hand")
 PASSED_ON = N_("to be passed on to who can help at once: it is urgent")
 DECIDED = N_("the decision how much help it needs, and why")
 NOT_AWAITED = N_("the answers that its letters wait for, or no day for them any more")
@@ -122,6 +123,7 @@ class TransitionFacts:
     decided: bool  #: how much help it needs and why is on the record (R9)
     registered: bool  #: it has its legal date already
     passed_on: bool = True  #: who can help at once was told, where it is urgent (R11)
+    all_read: bool = True  #: nothing of it is to be read by whoever moves it
     awaits: bool = False  #: the answer to a letter, until a day
     explained: bool = True  #: what is urgent or dangerous says why
     with_body: bool = False  #: a state body has a request of it, and has not ended it
@@ -156,6 +158,7 @@ def _requirements(after: AppealState, facts: TransitionFacts) -> dict[str, bool]
         }
     if after is AppealState.NO_REQUEST:
         return {
+            ALL_READ: facts.all_read,
             N_("to be of the kind without a request"): facts.kind is AppealKind.NO_REQUEST,
             NOT_AWAITED: not facts.awaits,
             NOT_WITH_BODY: not facts.with_body,
