@@ -27,6 +27,7 @@ from callcenter.platform.storage.jobs import enqueue_once
 ALERT_JOB = "intake.alert"
 NOTHING_WRITTEN = N_("nothing written waits here any more: look at it as it is now")
 OF_ANOTHER = N_("somebody else has it in hand: a supervisor can give it back to the queue")
+UNREAD = N_("something there is still to be read: read it first")
 NO_SKILL = N_("there is no such skill: choose one of the list")
 
 
@@ -129,11 +130,13 @@ async def give_back(engine: AsyncEngine, actor: Actor, number: str, skill: str =
 async def finish(engine: AsyncEngine, actor: Actor, number: str) -> None:
     """Put a contact out of hand: it was read, and nothing is to be written now.
 
-    Raises as `give_back` does.
+    Raises as `give_back` does, and Conflict when something of it is unread.
     """
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
         contact = await _find_own(connection, actor, row.id)
+        if contact.read_at is None:
+            raise Conflict(UNREAD)
         await store.mark_done(connection, contact.id, actor.who, datetime.now(UTC))
         await audit_appeal(connection, actor, IntakeAction.CONTACT_DONE, number)
 

@@ -225,6 +225,21 @@ async def test_a_message_in_an_appeal_that_is_done_is_in_hand(
     assert await offered(web_engine, one, reader, "2001") is not None
 
 
+async def test_what_came_after_reading_is_not_put_out_of_hand(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    reader = await add_consultant(engine, "2001")
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, reader, number)
+    await receive(web_engine, settings, message("2", thread="a", text="Ещё"))
+    with pytest.raises(Conflict):
+        await queue.finish(web_engine, reader, number)
+    assert await rows(engine, OPEN) == [(True,)]
+    await take(web_engine, settings, reader, number)
+    await queue.finish(web_engine, reader, number)
+    assert await rows(engine, OPEN) == [(False,)]
+
+
 async def test_nobody_erases_what_they_have_not_read(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
 ) -> None:

@@ -27,6 +27,7 @@ LETTER = {
     "sender": "Асқар Серікұлы, Абай көшесі 1",
 }
 FIRST_PHONE = "+77010000001"
+DONE = "written/done"
 SCAN = {"file": ("scan.pdf", PDF, "application/pdf")}
 
 
@@ -177,8 +178,10 @@ async def test_a_letter_is_taken_given_back_and_done(
             data = {"form_token": token} | typed
             return await consultant.post(f"{path}/written/{action}", data=data)
 
+        assert DONE not in (await head.get(path)).text  # nobody has read it
         taken = await press("take")
         assert taken.headers["location"] == f"{path}#written"
+        assert DONE in (await head.get(path)).text
         number = path.removeprefix("/appeals/")
         mine = await consultant.get("/work", params={"list": "written_mine"})
         assert number in mine.text
