@@ -41,13 +41,16 @@ async def enqueue(
     received_at: datetime,
     now: datetime,
     is_urgent: bool = False,
+    read_by: str | None = None,
 ) -> None:
     """Queue an appeal in the transaction that stores what is to be read there.
 
-    Whoever answers for the appeal is the first to be offered it. Danger alerts supervisors.
+    Whoever answers for the appeal is the first to be offered it. Danger alerts supervisors. A user
+    who has read it already (`read_by`) has it in hand, unless more is to be read there.
     """
     goal = timedelta(seconds=settings.written_goal)
-    await store.enqueue(
+    before = await store.find_open(connection, appeal_id)
+    contact_id = await store.enqueue(
         connection,
         appeal_id,
         language=language,
@@ -57,7 +60,9 @@ async def enqueue(
         offered_to=owner,
         offered_until=now + timedelta(seconds=settings.written_offer_timeout),
     )
-    if is_urgent:
+    if read_by is not None and (before is None or before.read_at is not None):
+        await store.mark_read(connection, contact_id, read_by, now)
+    elif is_urgent:
         await enqueue_once(connection, ALERT_JOB)
 
 

@@ -88,11 +88,11 @@ async def enqueue(
     now: datetime,
     offered_to: str | None,
     offered_until: datetime,
-) -> None:
+) -> UUID:
     """Queue an appeal of which something is to be read, with an offer to a user, or to nobody.
 
     One that is queued or in hand already is to be read again: by its holder first, but for danger,
-    which waits for nobody.
+    which waits for nobody. Returns the id of its contact.
     """
     holder = null() if is_urgent else offered_to
     until = null() if is_urgent or offered_to is None else offered_until
@@ -125,13 +125,12 @@ async def enqueue(
         again["offered_until"] = case(
             (was_read, offered_until), else_=written_contact.c.offered_until
         )
-    await connection.execute(
-        new.on_conflict_do_update(
-            index_elements=["appeal_id"],
-            index_where=written_contact.c.done_at.is_(None),
-            set_=again,
-        )
+    queued = new.on_conflict_do_update(
+        index_elements=["appeal_id"], index_where=written_contact.c.done_at.is_(None), set_=again
     )
+    found = await connection.execute(queued.returning(written_contact.c.id))
+    contact_id: UUID = found.scalar_one()
+    return contact_id
 
 
 async def offer_next(

@@ -64,8 +64,8 @@ async def receive(
 ) -> IntakeReceipt:
     """Store a message with the appeal that it opens or joins: all of it, or nothing.
 
-    It waits in the queue until somebody has read it, unless `is_own`: the actor has, and deals with
-    the appeal that it opens.
+    It waits in the queue until somebody has read it, unless `is_own`: the actor has, and has it in
+    hand, and the appeal, if nobody has.
 
     It may be handed over again and by several at once: its own id and its words say whether it is
     the same. One that is edited is stored beside its earlier wording. It joins the appeal of its
@@ -80,9 +80,8 @@ async def receive(
         before = await store.find_same(connection, hashes)
         if before is not None:
             return IntakeReceipt(await store.number_of(connection, before), is_new=False)
-        owner = actor.name if is_own else None
         joined = await _find_joined(connection, keys, message, hashes)
-        appeal_id = joined or await _open(connection, message, owner)
+        appeal_id = joined or await _open(connection, message)
         number = await store.number_of(connection, appeal_id)
         identity = await store.insert_message(
             connection, keys, hashes, appeal_id, message, author=actor.who, at=now
@@ -90,13 +89,15 @@ async def receive(
         if message.is_urgent:
             await _mark_urgent(connection, appeal_id)
         record = await records.find(connection, keys, appeal_id)
-        if not is_own:
-            await queue.enqueue(
-                *(connection, settings, appeal_id, record.owner, message.language),
-                received_at=message.received_at,
-                now=now,
-                is_urgent=message.is_urgent,
-            )
+        if is_own and record.owner is None:
+            await records.change_row(connection, record, owner=actor.name)
+        await queue.enqueue(
+            *(connection, settings, appeal_id, record.owner, message.language),
+            received_at=message.received_at,
+            now=now,
+            is_urgent=message.is_urgent,
+            read_by=actor.name if is_own else None,
+        )
         form = await read_form(connection)
         await search_index.index(connection, keys, form, appeal_id, record.content)
         await audit_appeal(
@@ -267,8 +268,8 @@ async def _follow(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
     return record.appeal_id
 
 
-async def _open(connection: AsyncConnection, message: WrittenMessage, owner: str | None) -> UUID:
-    appeal_id, _ = await open_contact(connection, message.contact, owner=owner)
+async def _open(connection: AsyncConnection, message: WrittenMessage) -> UUID:
+    appeal_id, _ = await open_contact(connection, message.contact, owner=None)
     return appeal_id
 
 

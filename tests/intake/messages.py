@@ -43,9 +43,15 @@ def message(message_id: str = "1", **changes: Any) -> WrittenMessage:
 
 
 async def receive(
-    engine: AsyncEngine, settings: Settings, message: WrittenMessage, actor: Actor = PORTAL
+    engine: AsyncEngine,
+    settings: Settings,
+    message: WrittenMessage,
+    actor: Actor = PORTAL,
+    *,
+    is_own: bool = False,
 ) -> IntakeReceipt:
-    return await service.receive(engine, RecordKeys.read(settings), settings, actor, message)
+    keys = RecordKeys.read(settings)
+    return await service.receive(engine, keys, settings, actor, message, is_own=is_own)
 
 
 async def rows(engine: AsyncEngine, query: str) -> list[tuple[Any, ...]]:

@@ -397,6 +397,23 @@ async def test_danger_that_was_read_is_over(
     assert (contact.is_urgent, contact.is_in_hand) == (False, False)
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_who_enters_a_letter_has_it_in_hand(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, *, is_read: bool
+) -> None:
+    clerk, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    [number] = await written(web_engine, settings, "a")
+    if is_read:
+        await take(web_engine, settings, other, number)
+    letter = message("2", joins=number, text="Ещё", is_urgent=True)
+    await receive(web_engine, settings, letter, clerk, is_own=True)
+    held = [(each.number, each.is_in_hand) for each in (await seen(engine)).held_by(clerk.name)]
+    assert held == ([(number, True)] if is_read else [])
+    assert (await seen(engine)).urgent == (not is_read)  # the first letter is still to be read
+    owner = other.name if is_read else clerk.name
+    assert await rows(engine, "SELECT owner FROM record") == [(owner,)]
+
+
 @pytest.mark.parametrize("is_urgent", [False, True])
 @pytest.mark.parametrize("is_read", ["joined", "other"])
 async def test_of_joined_contacts_the_unread_stands(

@@ -64,7 +64,8 @@ async def test_who_deals_with_a_letter_has_its_appeal_at_once(
     assert (await enter_letter(head, SCAN, dealt="me")).status_code == 303
     [(owner,)] = await rows(engine, "SELECT owner FROM record")
     assert owner.startswith("head-")
-    assert await rows(engine, "SELECT 1 FROM written_contact") == []
+    held = "SELECT holder, read_at IS NOT NULL FROM written_contact"
+    assert await rows(engine, held) == [(owner, True)]
 
 
 async def test_a_letter_joins_the_appeal_that_is_named_for_sure(
