@@ -9,7 +9,13 @@ from redis.asyncio import Redis
 from callcenter.intake.alerts import CONTACT_OVERDUE, URGENT_UNREAD
 from callcenter.intake.queue import ALERT_JOB
 from callcenter.intake.queue_store import list_unread
-from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
+from callcenter.intake.rules.queue import WrittenContact
+from callcenter.platform.monitoring.alerts import (
+    DAY,
+    close_settled,
+    raise_alert_of_new,
+    raise_alert_once,
+)
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources, jobs, tools_of
 from callcenter.platform.storage.redis import open_redis
@@ -18,21 +24,31 @@ log = logging.getLogger(__name__)
 
 
 async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -> None:
-    """Raise an alert for each unread contact in danger or late; close those of the others.
+    """Raise an alert for each unread contact in danger, and one for those late in a language.
 
-    Raises DependencyUnavailable, SQLAlchemyError, RedisError: the next minute tries again.
+    Each that becomes late raises it again, and the last that is read closes it. Raises
+    DependencyUnavailable, SQLAlchemyError, RedisError: the next minute tries again.
     """
     async with unit_of_work(tools.engine) as connection:
         unread = await list_unread(connection)
-    urgent = [each for each in unread if each.is_urgent]
+    urgent = {_subject(each): each for each in unread if each.is_urgent}
+    for subject, each in urgent.items():
+        about = f"{URGENT_UNREAD.key}:{subject}"
+        if await raise_alert_once(redis, URGENT_UNREAD, each.language, about):
+            log.warning("written contact of danger unread: appeal %s", each.number)
+    await close_settled(redis, URGENT_UNREAD.key, urgent)
     late = [each for each in unread if not each.is_urgent and each.due_at < now]
-    for kind, contacts in ((URGENT_UNREAD, urgent), (CONTACT_OVERDUE, late)):
-        # One that was read and is to be read again is another alert.
-        subjects = {f"{each.number}:{each.queued_at.timestamp()}": each for each in contacts}
-        for subject, each in subjects.items():
-            if await raise_alert_once(redis, kind, each.language, f"{kind.key}:{subject}"):
-                log.warning("written contact unread: %s, appeal %s", kind.key, each.number)
-        await close_settled(redis, kind.key, subjects)
+    languages = {each.language for each in late}
+    for language in languages:
+        subjects = [_subject(each) for each in late if each.language == language]
+        for subject in await raise_alert_of_new(redis, CONTACT_OVERDUE, subjects, DAY, language):
+            log.warning("written contact overdue: appeal and time %s", subject)
+    await close_settled(redis, CONTACT_OVERDUE.key, languages)
+
+
+def _subject(contact: WrittenContact) -> str:
+    """The cause of an alert: what was read and is to be read again is another one."""
+    return f"{contact.number}:{contact.queued_at.timestamp()}"
 
 
 @jobs.periodic(cron="* * * * *")

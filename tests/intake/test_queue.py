@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -29,6 +30,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.monitoring.alerts import OPEN as OPENED
+from callcenter.platform.monitoring.alerts import close_alerts
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from tests.intake.messages import add_consultant, change, message, receive, rows
@@ -480,9 +482,29 @@ async def test_unread_danger_and_what_is_late_alert_until_read(
     )
     await written(web_engine, settings, "c")
     assert await rows(engine, jobs) == [(1,)]
-    assert await alerts() == [f"written_overdue:{late}", f"written_urgent:{urgent}"]
+    assert await alerts() == ["written_overdue", f"written_urgent:{urgent}"]
     for number in (urgent, late):
         await take(web_engine, settings, reader, number)
     assert await alerts() == []
     await queue.give_back(web_engine, reader, urgent)  # a new cause
     assert await alerts() == [f"written_urgent:{urgent}"]
+
+
+async def test_what_is_late_is_one_alert_of_its_language(
+    web_engine: AsyncEngine, worker_engine: AsyncEngine, redis: Redis, settings: Settings
+) -> None:
+    tools = WorkerResources(settings, worker_engine)
+    late: dict[str, Any] = {"received_at": datetime.now(UTC) - timedelta(hours=2)}
+
+    async def alerts() -> list[str]:
+        await alert_of_unread(tools, redis, datetime.now(UTC))
+        return sorted(map(str, await redis.hkeys(OPENED)))
+
+    await written(web_engine, settings, "a", "b", **late)
+    await written(web_engine, settings, "c", language="kk", **late)
+    both = ["written_overdue:kk", "written_overdue:ru"]
+    assert await alerts() == both
+    await close_alerts(redis, both)  # acknowledged
+    assert await alerts() == []
+    await written(web_engine, settings, "d", **late)
+    assert await alerts() == ["written_overdue:ru"]

@@ -127,7 +127,7 @@ async def raise_alert_once(
 
 
 async def raise_alert_of_new(
-    redis: Redis, kind: AlertKind, subjects: Iterable[str], within: int
+    redis: Redis, kind: AlertKind, subjects: Iterable[str], within: int, language: str = ""
 ) -> list[str]:
     """Add one alert for those without one `within` seconds; returns them.
 
@@ -136,7 +136,7 @@ async def raise_alert_of_new(
     keys = {each: f"desk:alarmed:{kind.key}:{each}" for each in subjects}
     new = [each for each, key in keys.items() if not await redis.exists(key)]
     if new:
-        await raise_alert(redis, kind)
+        await raise_alert(redis, kind, language)
         for each in new:
             await redis.set(keys[each], "1", ex=within)
     return new
