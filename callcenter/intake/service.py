@@ -108,6 +108,8 @@ async def receive(
             message=str(identity),
             channel=message.channel.value,
             opened=joined is None,
+            urgent=message.is_urgent,
+            own=is_own,
         )
     return IntakeReceipt(number, is_new=True)
 

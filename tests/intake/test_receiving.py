@@ -49,7 +49,7 @@ async def test_a_message_opens_an_appeal_without_an_owner(
         engine, "SELECT subject, who, detail FROM audit_entry WHERE action = 'web:intake:received'"
     )
     assert (subject, who) == (f"appeal:{received.number}", "machine:portal")
-    assert (detail["channel"], detail["opened"]) == ("portal", True)
+    assert (detail["channel"], detail["opened"], detail["urgent"]) == ("portal", True, False)
     stored = await read_all_rows(engine)
     assert received.number in stored
     for said in (TEXT, "Аружан"):  # neither in clear, nor by their bytes
