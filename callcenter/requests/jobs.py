@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from procrastinate import JobContext
 
 from callcenter.platform.core.timezone import ZONE
-from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.storage.jobs import jobs, tools_of
 from callcenter.requests import service
 
@@ -17,11 +16,8 @@ log = logging.getLogger(__name__)
 @jobs.task(name="requests.mark_late", pass_context=True, queueing_lock="requests.mark_late")
 async def late_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """Run `service.mark_late` every hour: what was not marked at midnight is marked then."""
-    today = datetime.now(UTC).astimezone(ZONE).date()
-    try:
-        marked = await service.mark_late(tools_of(context).engine, today)
-    except YearNotEntered as exc:
-        log.error("requests not marked as late: %s", exc)
-        return
+    marked = await service.mark_late(
+        tools_of(context).engine, datetime.now(UTC).astimezone(ZONE).date()
+    )
     if marked:
         log.warning("requests overdue: %s more", marked)

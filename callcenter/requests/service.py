@@ -23,7 +23,7 @@ from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, Versio
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.core.timezone import ZONE
-from callcenter.platform.identity.actor import Actor, audit_action
+from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.requests import store
 from callcenter.requests.actions import RequestAction
@@ -397,7 +397,7 @@ class RequestService:
 
 
 async def mark_late(engine: AsyncEngine, today: date) -> int:
-    """Mark requests whose answer is late by now; returns how many. Raises YearNotEntered."""
+    """Mark requests whose answer is late by now; returns how many."""
     async with unit_of_work(engine) as connection:
         calendar = await read_calendar(connection)
         late = [
@@ -408,12 +408,14 @@ async def mark_late(engine: AsyncEngine, today: date) -> int:
         for row, step in late:
             after = move_request(RequestState(row.state), step)
             await store.add_step(connection, row.id, step, after, StepFacts(), author=CLOCK.who)
-            await audit_action(
+            await audit_appeal(
                 connection,
                 CLOCK,
                 RequestAction.REQUEST_MOVED,
-                f"appeal:{row.number}",
-                {"request": str(row.id), "step": step.value},
+                row.number,
+                request=str(row.id),
+                body=row.body,
+                step=step.value,
             )
     return len(late)
 

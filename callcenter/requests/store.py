@@ -212,9 +212,10 @@ async def is_with_body(connection: AsyncConnection, appeal_id: UUID) -> bool:
 
 
 async def lock_due(connection: AsyncConnection, before: date) -> list[Row[Any]]:
-    """Requests whose last day is over, locked: id, state, due_on and the number of the appeal."""
+    """Requests whose last day is over, locked: id, body, state, due_on, number of the appeal."""
+    names = ("id", "body", "state", "due_on")
     query = (
-        select(*(body_request.c[name] for name in ("id", "state", "due_on")), appeal.c.number)
+        select(*(body_request.c[name] for name in names), appeal.c.number)
         .join(appeal, appeal.c.id == body_request.c.appeal_id)
         .where(
             text(IS_WITH_BODY),

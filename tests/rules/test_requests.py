@@ -323,3 +323,20 @@ def test_the_clock_makes_late_what_waits_for_a_body(state: RequestState, due_on:
         assert (step is RequestStep.VERY_OVERDUE) is (PACKAGED.add_days(due_on, 5) < TODAY)
     else:
         assert step is None
+
+
+@pytest.mark.parametrize(
+    ("due_on", "today", "after"),
+    [
+        (date(2027, 12, 29), date(2028, 1, 20), None),
+        (date(2027, 12, 20), date(2027, 12, 29), RequestStep.VERY_OVERDUE),
+        (date(2027, 12, 20), date(2028, 1, 20), RequestStep.VERY_OVERDUE),
+        (date(2028, 1, 10), date(2028, 1, 20), None),
+    ],
+)
+def test_days_of_a_year_not_entered_are_not_counted(
+    due_on: date, today: date, after: RequestStep | None
+) -> None:
+    """The packaged calendar ends with 2027."""
+    assert late_step(RequestState.OVERDUE, due_on, today, PACKAGED) is after
+    assert late_step(RequestState.SENT, due_on, today, PACKAGED) is RequestStep.OVERDUE

@@ -464,6 +464,12 @@ async def test_an_answer_that_is_late_is_marked_and_listed(
         engine, "SELECT step FROM body_request_step WHERE author = 'system:requests' ORDER BY at"
     )
     assert clock == [("overdue",), ("very_overdue",)]
+    audited = await rows(
+        engine,
+        "SELECT detail->>'body', detail->>'step' FROM audit_entry"
+        " WHERE who = 'system:requests' ORDER BY id",
+    )
+    assert audited == [("internal_affairs", "overdue"), ("internal_affairs", "very_overdue")]
 
 
 async def test_masking_erases_what_was_chosen_and_what_left(

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 
 from callcenter.platform.core.errors import N_, InvalidRequest
-from callcenter.platform.core.working_calendar import Calendar
+from callcenter.platform.core.working_calendar import DAY, Calendar
 
 REASON_LIMIT = 2000  # characters
 NUMBER_LIMIT = 100  # characters
@@ -169,9 +169,14 @@ def check_facts(
 def late_step(
     state: RequestState, due_on: date, today: date, calendar: Calendar
 ) -> RequestStep | None:
-    """The step of the clock that is due of a request, if any. Raises YearNotEntered."""
+    """The step of the clock that is due of a request, if any.
+
+    Days of a year that is not entered in the calendar are not counted yet.
+    """
     if state in PROGRESS and today > due_on:
         return RequestStep.OVERDUE
-    if state is RequestState.OVERDUE and today > calendar.add_days(due_on, VERY_LATE_AFTER):
-        return RequestStep.VERY_OVERDUE
+    if state is RequestState.OVERDUE:
+        over = min(today, calendar.entered_until(due_on) + DAY) - due_on
+        late = sum(calendar.is_working(due_on + DAY * each) for each in range(1, over.days))
+        return RequestStep.VERY_OVERDUE if late >= VERY_LATE_AFTER else None
     return None
