@@ -116,12 +116,14 @@ class MovesWithAppeal:
 
 @dataclass(frozen=True, slots=True)
 class HeldByBody:
-    """Extension point: whether a state body has something of an appeal, and has not ended it.
+    """Extension point: whether a state body has something of an appeal, or it waits to leave.
 
-    `read(connection, appeal)`. An appeal is with a body while one is, and does not end before.
+    Both are called with a connection and the appeal. It is with a body while one has something and
+    has not ended it; it ends neither then nor while something waits.
     """
 
-    read: Callable[[AsyncConnection, UUID], Awaitable[bool]]
+    is_with_body: Callable[[AsyncConnection, UUID], Awaitable[bool]]
+    is_waiting: Callable[[AsyncConnection, UUID], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ ROOM = Room(
         TimelineSource(RequestPermission.MAKE_REQUESTS, sections.read_timeline),
         SearchableText(service.searchable),
         MovesWithAppeal(joined=store.move_requests),
-        HeldByBody(store.is_with_body),
+        HeldByBody(store.is_with_body, store.is_waiting),
         RetentionReason(
             "requested",
             N_("They stay: a request to a state body is on its way or not answered."),

@@ -20,7 +20,7 @@ from callcenter.requests.rules.composition import (
 )
 from callcenter.requests.rules.states import RequestState, RequestStep, StepFacts
 from callcenter.requests.rules.text_scan import FindingKind, TextFinding
-from callcenter.requests.tables import IS_WITH_BODY, body_request, body_request_step
+from callcenter.requests.tables import IS_WAITING, IS_WITH_BODY, body_request, body_request_step
 
 NOT_THERE = "there is no such request of this appeal"
 
@@ -205,10 +205,12 @@ async def add_step(
 
 async def is_with_body(connection: AsyncConnection, appeal_id: UUID) -> bool:
     """Whether a body has a request of this appeal, and has not ended it."""
-    query = select(body_request.c.id).where(
-        body_request.c.appeal_id == appeal_id, text(IS_WITH_BODY)
-    )
-    return (await connection.execute(query.limit(1))).first() is not None
+    return await _has_one(connection, appeal_id, IS_WITH_BODY)
+
+
+async def is_waiting(connection: AsyncConnection, appeal_id: UUID) -> bool:
+    """Whether a request of this appeal is ready, and has not left."""
+    return await _has_one(connection, appeal_id, IS_WAITING)
 
 
 async def lock_due(connection: AsyncConnection, before: date) -> list[Row[Any]]:
@@ -233,6 +235,11 @@ async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID
     await connection.execute(
         update(body_request).where(body_request.c.appeal_id == appeal_id).values(appeal_id=into)
     )
+
+
+async def _has_one(connection: AsyncConnection, appeal_id: UUID, condition: str) -> bool:
+    query = select(body_request.c.id).where(body_request.c.appeal_id == appeal_id, text(condition))
+    return (await connection.execute(query.limit(1))).first() is not None
 
 
 async def _find(

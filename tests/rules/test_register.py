@@ -104,6 +104,7 @@ def test_every_state_but_ends_has_a_way_on() -> None:
         registered=st.booleans(),
         all_read=st.booleans(),
         passed_on=st.booleans(),
+        to_leave=st.booleans(),
         with_body=st.booleans(),
     ),
     st.sampled_from(["", "  ", "asked again"]),
@@ -131,7 +132,8 @@ def test_a_transition_is_legal_or_names_what_is_missing(
         assert after not in (AppealState.CLOSED, AppealState.JOINED) or position.passed_on
         assert after is not AppealState.NO_REQUEST or position.all_read
         assert after is not AppealState.FORWARDED or position.with_body
-        assert after not in (AppealState.CLOSED, AppealState.NO_REQUEST) or not position.with_body
+        ends = after in (AppealState.CLOSED, AppealState.NO_REQUEST)
+        assert not ends or not (position.with_body or position.to_leave)
 
 
 def test_nobody_anonymous_is_registered_and_everybody_anonymous_is_helped() -> None:
@@ -153,6 +155,23 @@ def test_the_decision_and_its_reason_come_first(after: AppealState) -> None:
         check_move(AppealState.IN_WORK, after, undecided, "-")
     assert refused.value.what == ["the decision how much help it needs, and why"]
     check_move(AppealState.IN_WORK, after, replace(undecided, decided=True), "-")
+
+
+@pytest.mark.parametrize("held", [{"to_leave": True}, {"with_body": True}])
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (AppealState.IN_WORK, AppealState.CLOSED, AppealKind.STATEMENT),
+        (AppealState.CONTACT, AppealState.NO_REQUEST, AppealKind.NO_REQUEST),
+    ],
+)
+def test_an_appeal_ends_after_its_requests(
+    before: AppealState, after: AppealState, kind: AppealKind, held: dict[str, bool]
+) -> None:
+    facts = TransitionFacts(kind, True, True, True, True, True)
+    check_move(before, after, facts, "-")
+    with pytest.raises(MissingRequirements):
+        check_move(before, after, replace(facts, **held), "-")
 
 
 # The days are those worked out in the law's own examples and by hand, see the domain's facts.

@@ -314,8 +314,12 @@ async def _has_read_all(connection: AsyncConnection, actor: Actor, appeal_id: UU
 
 async def _read_facts(connection: AsyncConnection, before: Record) -> TransitionFacts:
     """The facts of a locked record, with those of rooms above."""
-    held = [await each.read(connection, before.appeal_id) for each in offers(HeldByBody)]
-    return replace(before.facts, with_body=any(held))
+    held = offers(HeldByBody)
+    return replace(
+        before.facts,
+        with_body=any([await each.is_with_body(connection, before.appeal_id) for each in held]),
+        to_leave=any([await each.is_waiting(connection, before.appeal_id) for each in held]),
+    )
 
 
 async def _changes_of_move(

@@ -109,6 +109,7 @@ PASSED_ON = N_("to be passed on to who can help at once: it is urgent")
 DECIDED = N_("the decision how much help it needs, and why")
 NOT_AWAITED = N_("the answers that its letters wait for, or no day for them any more")
 SENT_TO_BODY = N_("a request that was handed over to a state body")
+NOT_TO_LEAVE = N_("the handing over of its requests that are ready, or their withdrawal")
 NOT_WITH_BODY = N_("the answers of the bodies that have its requests, or their withdrawal")
 
 
@@ -126,6 +127,7 @@ class TransitionFacts:
     all_read: bool = True  #: nothing of it is to be read by whoever moves it
     awaits: bool = False  #: the answer to a letter, until a day
     explained: bool = True  #: what is urgent or dangerous says why
+    to_leave: bool = False  #: a request to a state body is ready, and nobody has handed it over
     with_body: bool = False  #: a state body has a request of it, and has not ended it
 
 
@@ -161,6 +163,7 @@ def _requirements(after: AppealState, facts: TransitionFacts) -> dict[str, bool]
             ALL_READ: facts.all_read,
             N_("to be of the kind without a request"): facts.kind is AppealKind.NO_REQUEST,
             NOT_AWAITED: not facts.awaits,
+            NOT_TO_LEAVE: not facts.to_leave,
             NOT_WITH_BODY: not facts.with_body,
         }
     if after in (AppealState.FORWARDED, AppealState.ANSWERED):
@@ -178,6 +181,7 @@ def _requirements(after: AppealState, facts: TransitionFacts) -> dict[str, bool]
             N_("what is urgent or dangerous"): facts.explained,
             PASSED_ON: facts.passed_on,
             NOT_AWAITED: not facts.awaits,
+            NOT_TO_LEAVE: not facts.to_leave,
             NOT_WITH_BODY: not facts.with_body,
         }
     if after is AppealState.JOINED:
