@@ -39,7 +39,10 @@ _PUBLIC = ("Республика Казахстан", "Қазақстан Рес
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request with all that its page shows; `package` is none once it is masked."""
+    """A request with all that its page shows.
+
+    `package` is what leaves, or would: none once it is masked, and of what was withdrawn before.
+    """
 
     row: AppealRow
     request: BodyRequest

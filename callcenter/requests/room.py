@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, select, text
+from sqlalchemy import ColumnElement, Select, exists, or_, select, text
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.extensions import (
@@ -69,21 +69,23 @@ ROOM = Room(
         ),
         PersonalDataPart(
             body_request,
-            ("sealed", "package"),
+            ("sealed",),
             key="requests",
             label=N_("Requests to state bodies: %(count)s"),
             of=body_request.c.appeal_id.in_,
             is_personal=body_request.c.sealed.is_not(None),
-            erased={"sealed": None, "package": None},
+            erased={"sealed": None},
         ),
         PersonalDataPart(
             body_request_step,
-            ("sealed",),
+            ("sealed", "package"),
             key="request_steps",
             label=N_("Steps of requests: %(count)s"),
             of=_of_requests,
-            is_personal=body_request_step.c.sealed.is_not(None),
-            erased={"sealed": None},
+            is_personal=or_(
+                body_request_step.c.sealed.is_not(None), body_request_step.c.package.is_not(None)
+            ),
+            erased={"sealed": None, "package": None},
         ),
         TableRights(body_request, worker="su", web="siu"),
         TableRights(body_request_step, worker="siu", web="siu"),

@@ -246,8 +246,15 @@ class RequestService:
                     raise InvalidRequest(NO_FILE)
             if view.package is None or view.package.sha256 != sha256:
                 raise VersionConflict
-            await store.put_package(connection, self.keys, identity, view.package)
-            await self._step(connection, actor, row, request, RequestStep.READIED, StepFacts())
+            await self._step(
+                connection,
+                actor,
+                row,
+                request,
+                RequestStep.READIED,
+                StepFacts(),
+                package=view.package,
+            )
 
     async def take_step(
         self,
@@ -274,14 +281,14 @@ class RequestService:
                 directory = await bodies.read_directory(connection)
                 if facts.competent not in directory.bodies:
                     raise InvalidRequest(NO_BODY)
-            if step is RequestStep.RETURNED:
-                await store.put_package(connection, self.keys, identity, None)
+            if step is RequestStep.SENT and request.package is None:  # it was erased
+                raise IllegalRequestStep(NOT_NOW)
             due_on = None
             if facts.dated is not None:
                 _require_open(record)
                 law = await read_law(connection)
                 due_on = law.answer_due(record.kind or AppealKind.STATEMENT, facts.dated).on
-            await self._step(connection, actor, row, request, step, facts, due_on)
+            await self._step(connection, actor, row, request, step, facts, due_on=due_on)
             if facts.number:
                 form = await read_form(connection)
                 await search_index.index(connection, self.keys, form, row.id, record.content)
@@ -363,11 +370,12 @@ class RequestService:
         request: BodyRequest,
         step: RequestStep,
         facts: StepFacts,
+        *,
         due_on: date | None = None,
+        package: RequestPackage | None = None,
     ) -> None:
         """Move a locked request, with the audit entry. Raises IllegalRequestStep."""
         after = move_request(request.state, step)
-        sealed = self.keys.seal(request.id, {"reason": facts.reason} if facts.reason else {})
         await store.add_step(
             connection,
             request.id,
@@ -375,14 +383,13 @@ class RequestService:
             after,
             facts,
             author=actor.who,
-            sealed=sealed,
             due_on=due_on,
+            sealed=store.seal_step(self.keys, request.id, facts.reason, package),
         )
-        moved = await store.find(connection, self.keys, row.id, request.id)
         detail = {
             "reference": facts.number,
             "competent": facts.competent,
-            "sha256": moved.sha256 or "",
+            "sha256": (request.sha256 if package is None else package.sha256) or "",
         }
         await audit_appeal(
             connection,

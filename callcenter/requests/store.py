@@ -1,12 +1,13 @@
 """Requests to state bodies in PostgreSQL: what was chosen, and what leaves, are encrypted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
@@ -27,7 +28,10 @@ NOT_THERE = "there is no such request of this appeal"
 
 @dataclass(frozen=True, slots=True)
 class BodyRequest:
-    """A request to a body. `package` is what leaves, from when it is ready until masking."""
+    """A request to a body.
+
+    `package` is what leaves or has left, with its hash; it is none once it is masked.
+    """
 
     id: UUID
     appeal_id: UUID
@@ -49,16 +53,34 @@ class BodyRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredStep:
-    """A step that was taken, by whom and why; the reason is empty once it is masked."""
+    """A step that was taken, by whom and why; `package` is what was made ready by it.
+
+    The reason is empty, and the package none, once they are masked.
+    """
 
     step: RequestStep
     state: RequestState
     at: datetime
     author: str
     reason: str
+    package: RequestPackage | None
 
 
-_COLUMNS = [each for each in body_request.c if each.name not in ("sealed", "package")]
+_READIED = (
+    select(body_request_step.c.package, body_request_step.c.sha256)
+    .where(
+        body_request_step.c.request_id == body_request.c.id,
+        body_request_step.c.step == RequestStep.READIED.value,
+    )
+    .order_by(body_request_step.c.ordinal.desc())
+    .limit(1)
+    .lateral("readied")
+)
+_LEAVES = or_(
+    body_request.c.state == RequestState.WAITING.value, body_request.c.number.is_not(None)
+)
+#: Requests, with what was made ready last of those that leave or have left.
+_REQUESTS = select(body_request, _READIED).select_from(body_request.outerjoin(_READIED, _LEAVES))
 
 
 async def insert_new(
@@ -115,9 +137,9 @@ async def list_of_appeal(
 ) -> list[BodyRequest]:
     """Requests of an appeal, the latest first. Raises DecryptionFailed."""
     rows = await connection.execute(
-        select(body_request)
-        .where(body_request.c.appeal_id == appeal_id)
-        .order_by(body_request.c.begun_at.desc(), body_request.c.id)
+        _REQUESTS.where(body_request.c.appeal_id == appeal_id).order_by(
+            body_request.c.begun_at.desc(), body_request.c.id
+        )
     )
     return [_request(keys, row) for row in rows]
 
@@ -140,6 +162,7 @@ async def list_steps(
                 row.at,
                 row.author,
                 keys.open(row.request_id, row.sealed).get("reason", ""),
+                _package(keys.open(row.request_id, row.package)),
             ),
         )
         for row in rows
@@ -153,20 +176,15 @@ async def put_draft(
     await _change(connection, identity, sealed=keys.seal(identity, _draft_values(draft)))
 
 
-async def put_package(
-    connection: AsyncConnection,
-    keys: RecordKeys,
-    identity: UUID,
-    package: RequestPackage | None,
-) -> None:
-    """Store what leaves of a locked request, with its hash; none when it is composed again."""
-    values = None if package is None else asdict(package)
-    await _change(
-        connection,
-        identity,
-        package=None if values is None else keys.seal(identity, _plain(values)),
-        sha256=None if package is None else package.sha256,
-    )
+def seal_step(
+    keys: RecordKeys, identity: UUID, reason: str, package: RequestPackage | None = None
+) -> dict[str, Any]:
+    """Columns of a step: its reason and what was made ready by it, encrypted, with its hash."""
+    columns: dict[str, Any] = {"sealed": keys.seal(identity, {"reason": reason} if reason else {})}
+    if package is not None:
+        sealed = keys.seal(identity, _plain(asdict(package)))
+        columns |= {"package": sealed, "sha256": package.sha256}
+    return columns
 
 
 async def add_step(
@@ -177,10 +195,10 @@ async def add_step(
     facts: StepFacts,
     *,
     author: str,
-    sealed: bytes | None = None,
     due_on: date | None = None,
+    sealed: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Move a locked request and add the step; `sealed` is the reason, encrypted."""
+    """Move a locked request and add the step, with the columns that `seal_step` made."""
     facts_of_body = {
         "number": facts.number,
         "dated": facts.dated,
@@ -198,7 +216,7 @@ async def add_step(
             state=after.value,
             at=datetime.now(UTC),
             author=author,
-            sealed=sealed,
+            **sealed,
         )
     )
 
@@ -245,11 +263,9 @@ async def _has_one(connection: AsyncConnection, appeal_id: UUID, condition: str)
 async def _find(
     connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, identity: UUID, *, alone: bool
 ) -> BodyRequest:
-    query = select(body_request).where(
-        body_request.c.id == identity, body_request.c.appeal_id == appeal_id
-    )
+    query = _REQUESTS.where(body_request.c.id == identity, body_request.c.appeal_id == appeal_id)
     if alone:
-        query = query.with_for_update()
+        query = query.with_for_update(of=body_request)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(NOT_THERE)
@@ -265,13 +281,14 @@ async def _change(connection: AsyncConnection, identity: UUID, **values: object)
 
 
 def _request(keys: RecordKeys, row: Row[Any]) -> BodyRequest:
-    values = {each.name: row._mapping[each.name] for each in _COLUMNS}
-    chosen, package = keys.open(row.id, row.sealed), keys.open(row.id, row.package)
-    return BodyRequest(
-        **values | {"state": RequestState(row.state)},
-        draft=_draft(chosen) if chosen else EMPTY,
-        package=RequestPackage(package["text"], _files(package)) if package else None,
-    )
+    values = {each: row._mapping[each] for each in BodyRequest.__slots__ if each != "draft"}
+    chosen = keys.open(row.id, row.sealed)
+    read = {
+        "state": RequestState(row.state),
+        "draft": _draft(chosen) if chosen else EMPTY,
+        "package": _package(keys.open(row.id, row.package)),
+    }
+    return BodyRequest(**values | read)
 
 
 def _draft_values(draft: RequestDraft) -> dict[str, Any]:
@@ -290,6 +307,10 @@ def _draft(values: dict[str, Any]) -> RequestDraft:
         frozenset(TextFinding(FindingKind(kind), said) for kind, said in values["cleared"]),
         _files(values),
     )
+
+
+def _package(values: dict[str, Any]) -> RequestPackage | None:
+    return RequestPackage(values["text"], _files(values)) if values else None
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

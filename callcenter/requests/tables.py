@@ -36,8 +36,6 @@ body_request = Table(
     Column("begun_at", DateTime(timezone=True), nullable=False),
     Column("author", Text, nullable=False, comment="user:NAME, who began it"),
     Column("sealed", LargeBinary, comment="what was chosen, encrypted; none: erased"),
-    Column("package", LargeBinary, comment="text and files as they leave, encrypted"),
-    Column("sha256", Text, comment="of all that leaves, hexadecimal"),
     Column("number", Text, comment="that the body gave it: the proof that it left"),
     Column("dated", Date, comment="the day of that number"),
     Column("due_on", Date, comment="last day of the answer"),
@@ -61,4 +59,7 @@ body_request_step = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("author", Text, nullable=False, comment="user:NAME, or system:requests"),
     Column("sealed", LargeBinary, comment="the reason, encrypted; none: erased, or a proof"),
+    Column("package", LargeBinary, comment="of readied: text and files as they leave, encrypted"),
+    Column("sha256", Text, comment="of all that leaves, hexadecimal"),
+    CheckConstraint("(step = 'readied') = (sha256 IS NOT NULL)", name="readied"),
 )

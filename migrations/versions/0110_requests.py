@@ -38,13 +38,6 @@ def upgrade() -> None:
             comment="what was chosen, encrypted; none: erased",
         ),
         sa.Column(
-            "package",
-            sa.LargeBinary(),
-            nullable=True,
-            comment="text and files as they leave, encrypted",
-        ),
-        sa.Column("sha256", sa.Text(), nullable=True, comment="of all that leaves, hexadecimal"),
-        sa.Column(
             "number",
             sa.Text(),
             nullable=True,
@@ -98,6 +91,16 @@ def upgrade() -> None:
             sa.LargeBinary(),
             nullable=True,
             comment="the reason, encrypted; none: erased, or a proof",
+        ),
+        sa.Column(
+            "package",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="of readied: text and files as they leave, encrypted",
+        ),
+        sa.Column("sha256", sa.Text(), nullable=True, comment="of all that leaves, hexadecimal"),
+        sa.CheckConstraint(
+            "(step = 'readied') = (sha256 IS NOT NULL)", name=op.f("ck_body_request_step_readied")
         ),
         sa.ForeignKeyConstraint(
             ["request_id"],

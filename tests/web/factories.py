@@ -87,7 +87,6 @@ async def request_that_is_ready(
             author="user:test",
         )
         package = RequestPackage("Просим проверить\n", (released,))
-        await requests.put_package(connection, keys, identity, package)
         await requests.add_step(
             connection,
             identity,
@@ -95,6 +94,7 @@ async def request_that_is_ready(
             RequestState.WAITING,
             StepFacts(),
             author="user:test",
+            sealed=requests.seal_step(keys, identity, "", package),
         )
     return identity
 

@@ -50,6 +50,11 @@ async def post(client: httpx.AsyncClient, path: str, **values: Any) -> httpx.Res
     return await client.post(path, data={"form_token": token, **values})
 
 
+async def scalar(engine: AsyncEngine, query: str) -> Any:
+    [(value,)] = await rows(engine, query)
+    return value
+
+
 async def change(engine: AsyncEngine, statement: str) -> None:
     async with unit_of_work(engine) as connection:
         await connection.exec_driver_sql(statement)
@@ -85,6 +90,13 @@ async def act(
 
 def preview(page: str) -> str:
     match = re.search(r'<textarea id="leaves"[^>]*>(.*?)</textarea>', page, re.DOTALL)
+    assert match is not None
+    return unescape(match[1])
+
+
+def was_ready(page: str) -> str:
+    """The text that was made ready by a step of the history, and is not what leaves."""
+    match = re.search(r"<details>.*?<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
     assert match is not None
     return unescape(match[1])
 
@@ -156,7 +168,7 @@ async def test_a_request_is_composed_previewed_and_handed_over(
         "SELECT action, detail->>'step', detail->>'sha256' FROM audit_entry"
         " WHERE action LIKE 'web:request:%' AND action <> 'web:request:viewed' ORDER BY id",
     )
-    [(sha256,)] = await rows(engine, "SELECT sha256 FROM body_request")
+    sha256 = await scalar(engine, "SELECT sha256 FROM body_request_step WHERE step = 'readied'")
     assert audited == [
         ("web:request:begun", None, None),
         ("web:request:composed", None, None),
@@ -242,7 +254,8 @@ async def test_what_was_not_previewed_does_not_leave(
     assert late.status_code == 412
     assert "Nothing was stored" in visible(late.text)
     assert "Муж ушёл" in preview(late.text)
-    assert await rows(engine, "SELECT state, sha256 FROM body_request") == [("drafted", None)]
+    assert await rows(engine, "SELECT state FROM body_request") == [("drafted",)]
+    assert await rows(engine, "SELECT 1 FROM body_request_step") == []
     assert (await make_ready(head, path)).status_code == 303
 
 
@@ -394,15 +407,62 @@ async def test_an_appeal_is_with_a_body_that_has_its_request(
 async def test_a_ready_request_is_taken_back_and_composed_again(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
+    head.headers["accept-language"] = "en"
     path = await ready(head, call.number)
+    taken = (await head.get(f"{path}/text")).text
     assert (await act(head, path, words="Иное")).status_code == 400
     assert (await step(head, path, "returned")).status_code == 303
-    assert await rows(engine, "SELECT package, sha256 FROM body_request") == [(None, None)]
     assert (await head.get(f"{path}/text")).status_code == 404
     await act(head, path, words="Иное")
-    assert "Иное" in preview((await head.get(path)).text)
+    page = (await head.get(path)).text
+    assert "Иное" in preview(page)
+    # Somebody may have taken it: what was ready stays with the step.
+    assert was_ready(page) == taken
+    assert (await make_ready(head, path)).status_code == 303
+    await hand_over(head, path)
+    page = (await head.get(path)).text
+    assert "Иное" in preview(page)
+    assert was_ready(page) == taken
+
+
+async def test_what_was_withdrawn_before_it_left_is_not_taken(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await begin_written(head, call.number)
+    file = (await attach(head, call.number, "a.txt", b"a")).json()["id"]
+    assert (await act(head, path, f"/files/{file}", reason="Видно")).status_code == 303
+    await act(head, path, words=WORDS)
+    assert (await make_ready(head, path)).status_code == 303
+    for taken in ("text", "released/1.txt"):
+        assert (await head.get(f"{path}/{taken}")).status_code == 200
     assert (await step(head, path, "withdrawn")).status_code == 303
-    assert await rows(engine, "SELECT state FROM body_request") == [("withdrawn",)]
+    for taken in ("text", "released/1.txt"):
+        assert (await head.get(f"{path}/{taken}")).status_code == 404
+    page = (await head.get(path)).text
+    assert "It was withdrawn before it left." in visible(page)
+    assert WORDS in was_ready(page)
+
+
+async def test_a_draft_is_withdrawn_and_nothing_of_it_was_erased(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await begin_written(head, call.number)
+    assert (await step(head, path, "withdrawn")).status_code == 303
+    page = visible((await head.get(path)).text)
+    assert "It was withdrawn before it left." in page
+    assert "Erased" not in page
+
+
+async def test_what_was_erased_is_not_handed_over(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    path = await ready(head, call.number)
+    await change(engine, "UPDATE body_request_step SET package = NULL")
+    proof = {"reference": "ЗТ-1", "dated": f"{datetime.now(ZONE):%Y-%m-%d}"}
+    assert (await step(head, path, "sent", **proof)).status_code == 400
+    assert (await step(head, path, "withdrawn")).status_code == 303
 
 
 async def test_two_people_compose_one_request_without_loss(
@@ -477,6 +537,7 @@ async def test_masking_erases_what_was_chosen_and_what_left(
 ) -> None:
     head.headers["accept-language"] = "en"
     path = await ready(head, call.number)
+    await hand_over(head, path)
     await change(engine, "UPDATE record SET stage = 'closed'")
     assert (await ask(head, call.number)).status_code == 303
     async with enter(Role.RECORDS_OFFICER) as officer:
@@ -486,8 +547,9 @@ async def test_masking_erases_what_was_chosen_and_what_left(
     await change(engine, "UPDATE record SET stage = 'contact'")
     await step(head, path, "withdrawn", reason="Не нужно Сейтовой")
     await send_record(head, call.number, "no-request", version=1, disposition="test")
-    assert await rows(engine, "SELECT sealed, package FROM body_request") == [(None, None)]
-    assert set(await rows(engine, "SELECT sealed FROM body_request_step")) == {(None,)}
+    assert await rows(engine, "SELECT sealed FROM body_request") == [(None,)]
+    stored = await rows(engine, "SELECT sealed, package FROM body_request_step")
+    assert set(stored) == {(None, None)}
     page = visible((await head.get(path)).text)
     assert "Erased with the personal data of the appeal." in page
     assert "Withdrawn" in page
