@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, text
+from sqlalchemy import ColumnElement, Select, case, exists, or_, select, text
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.extensions import (
@@ -21,6 +21,7 @@ from callcenter.platform.storage.table_rights import TableRights
 from callcenter.requests import sections, service, store
 from callcenter.requests.actions import RequestAction
 from callcenter.requests.permissions import RequestPermission
+from callcenter.requests.rules.states import AT_THE_CENTER, RequestState
 from callcenter.requests.tables import (
     IS_WAITING,
     IS_WITH_BODY,
@@ -41,6 +42,14 @@ def _of_requests(appeals: Select[tuple[UUID]]) -> ColumnElement[bool]:
     requests = select(body_request.c.id).where(body_request.c.appeal_id.in_(appeals))
     return body_request_step.c.request_id.in_(requests)
 
+
+_STATE_ONCE_ERASED = case(
+    (
+        body_request.c.state.in_([each.value for each in AT_THE_CENTER]),
+        RequestState.WITHDRAWN.value,
+    ),
+    else_=body_request.c.state,
+)
 
 ROOM = Room(
     name="requests",
@@ -74,7 +83,8 @@ ROOM = Room(
             label=N_("Requests to state bodies: %(count)s"),
             of=body_request.c.appeal_id.in_,
             is_personal=body_request.c.sealed.is_not(None),
-            erased={"sealed": None},
+            # What is erased and has not left never will.
+            erased={"sealed": None, "state": _STATE_ONCE_ERASED},
         ),
         PersonalDataPart(
             body_request_step,

@@ -555,6 +555,22 @@ async def test_masking_erases_what_was_chosen_and_what_left(
     assert "Withdrawn" in page
 
 
+async def test_no_appeal_ends_while_a_request_waits_to_leave(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await ready(head, call.number)
+    draft = await begin(head, call.number)
+    ending = {"version": 1, "disposition": "test"}
+    refused = await send_record(head, call.number, "no-request", **ending)
+    assert "the handing over of its requests that are ready" in visible(refused.text)
+    assert (await step(head, path, "withdrawn")).status_code == 303
+    assert (await send_record(head, call.number, "no-request", **ending)).status_code == 303
+    # A draft is gone with the record that it chose from.
+    assert await rows(engine, "SELECT DISTINCT state FROM body_request") == [("withdrawn",)]
+    assert "It was withdrawn before it left." in visible((await head.get(draft)).text)
+
+
 async def test_requests_go_on_in_the_appeal_that_goes_on(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:

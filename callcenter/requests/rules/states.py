@@ -76,6 +76,8 @@ PROGRESS = (
 LATE = (RequestState.OVERDUE, RequestState.VERY_OVERDUE)
 #: With the body: the term of its answer runs, or is over.
 WITH_BODY = (*PROGRESS, *LATE)
+#: Nothing has left.
+AT_THE_CENTER = (RequestState.DRAFTED, RequestState.WAITING)
 ENDED = frozenset({RequestState.ANSWERED, RequestState.REFUSED, RequestState.WITHDRAWN})
 #: What a person notes of a body's news, which moves nothing that is late.
 _NEWS = {
@@ -106,7 +108,7 @@ MOVES: tuple[RequestMove, ...] = (
     RequestMove(RequestStep.VERY_OVERDUE, RequestState.OVERDUE, RequestState.VERY_OVERDUE),
     *(
         RequestMove(RequestStep.WITHDRAWN, each, RequestState.WITHDRAWN)
-        for each in (RequestState.DRAFTED, RequestState.WAITING, *WITH_BODY)
+        for each in (*AT_THE_CENTER, *WITH_BODY)
     ),
 )
 _BY_STEP = {(move.step, move.before): move.after for move in MOVES}
