@@ -250,10 +250,10 @@ async def text(shown: CurrentPage) -> Response:
 @router.get("/appeals/{number}/requests/{request_id}/released/{file_name}")
 async def released(shown: CurrentPage, file_name: str) -> Response:
     """A released file as it leaves, byte for byte; audited."""
-    file = await shown.service.take_file(*shown.scope, file_name)
+    file, number = await shown.service.take_file(*shown.scope, file_name)
     site = shown.site
     stored, content = await attachments.read(
-        site.engine, record_keys(site), site.settings, shown.actor, shown.number, file.id
+        site.engine, record_keys(site), site.settings, shown.actor, number, file.id
     )
     if stored.sha256 != file.sha256:
         raise NotFound("this file is another one by now")

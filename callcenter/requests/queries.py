@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -53,6 +54,7 @@ class RequestView:
     obstacles: Sequence[str]
     package: RequestPackage | None
     attachments: Sequence[Attachment]  #: that can be opened
+    numbers: Mapping[UUID, str]  #: of appeals, by released file: it may be of one that was joined
     steps: Sequence[StoredStep]
 
     @property
@@ -98,6 +100,7 @@ async def read_view(
         body, today = directory.bodies[request.body], datetime.now(ZONE).date()
         package = compose(say, body, row.number, row.received_at, draft, content, today)
     files = await attachments_store.list_of_appeal(connection, keys, row.id)
+    released = [each.id for each in request.draft.files]
     return RequestView(
         row=row,
         request=request,
@@ -108,6 +111,7 @@ async def read_view(
         obstacles=obstacles,
         package=package,
         attachments=[each for each in files if each.state is ScanState.AVAILABLE],
+        numbers=await attachments_store.list_numbers(connection, released),
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
     )
 

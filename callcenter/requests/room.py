@@ -78,13 +78,13 @@ ROOM = Room(
         ),
         PersonalDataPart(
             body_request,
-            ("sealed",),
+            ("sealed", "chosen"),
             key="requests",
             label=N_("Requests to state bodies: %(count)s"),
             of=body_request.c.appeal_id.in_,
             is_personal=body_request.c.sealed.is_not(None),
             # What is erased and has not left never will.
-            erased={"sealed": None, "state": _STATE_ONCE_ERASED},
+            erased={"sealed": None, "chosen": None, "state": _STATE_ONCE_ERASED},
         ),
         PersonalDataPart(
             body_request_step,

@@ -242,7 +242,8 @@ class RequestService:
             if view.obstacles:
                 raise InvalidRequest(NOT_READY)
             for each in request.draft.files:
-                if (await self._open_file(connection, row.id, each.id)).sha256 != each.sha256:
+                file = await attachments_store.find(connection, self.keys, each.id)
+                if file.state is not ScanState.AVAILABLE or file.sha256 != each.sha256:
                     raise InvalidRequest(NO_FILE)
             if view.package is None or view.package.sha256 != sha256:
                 raise VersionConflict
@@ -299,11 +300,18 @@ class RequestService:
             package = await self._take(connection, actor, number, identity)
         return package.text
 
-    async def take_file(self, actor: Actor, number: str, identity: UUID, name: str) -> ReleasedFile:
-        """The file of this name of a ready request, audited. Raises NotFound."""
+    async def take_file(
+        self, actor: Actor, number: str, identity: UUID, name: str
+    ) -> tuple[ReleasedFile, str]:
+        """The file of this name of a ready request, audited, and the number of its own appeal.
+
+        Raises NotFound.
+        """
         async with unit_of_work(self.engine) as connection:
             package = await self._take(connection, actor, number, identity, name)
-        return next(each for each in package.files if each.name == name)
+            file = next(each for each in package.files if each.name == name)
+            numbers = await attachments_store.list_numbers(connection, [file.id])
+        return file, numbers[file.id]
 
     async def _take(
         self,

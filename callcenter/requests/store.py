@@ -1,7 +1,7 @@
 """Requests to state bodies in PostgreSQL: what was chosen, and what leaves, are encrypted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -76,11 +76,12 @@ _READIED = (
     .limit(1)
     .lateral("readied")
 )
-_LEAVES = or_(
-    body_request.c.state == RequestState.WAITING.value, body_request.c.number.is_not(None)
-)
+_HAS_LEFT = body_request.c.number.is_not(None)
+_IS_WAITING = body_request.c.state == RequestState.WAITING.value
 #: Requests, with what was made ready last of those that leave or have left.
-_REQUESTS = select(body_request, _READIED).select_from(body_request.outerjoin(_READIED, _LEAVES))
+_REQUESTS = select(body_request, _READIED).select_from(
+    body_request.outerjoin(_READIED, or_(_IS_WAITING, _HAS_LEFT))
+)
 
 
 async def insert_new(
@@ -106,7 +107,7 @@ async def insert_new(
             version=1,
             begun_at=datetime.now(UTC),
             author=author,
-            sealed=keys.seal(identity, _draft_values(EMPTY)),
+            **_draft_columns(keys, identity, EMPTY),
         )
     )
     return identity
@@ -173,7 +174,7 @@ async def put_draft(
     connection: AsyncConnection, keys: RecordKeys, identity: UUID, draft: RequestDraft
 ) -> None:
     """Store what was chosen of a locked request."""
-    await _change(connection, identity, sealed=keys.seal(identity, _draft_values(draft)))
+    await _change(connection, identity, **_draft_columns(keys, identity, draft))
 
 
 def seal_step(
@@ -249,10 +250,13 @@ async def lock_due(connection: AsyncConnection, before: date) -> list[Row[Any]]:
 
 
 async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
-    """Move the requests of an appeal to the one that it goes on in."""
-    await connection.execute(
-        update(body_request).where(body_request.c.appeal_id == appeal_id).values(appeal_id=into)
-    )
+    """Move the requests of an appeal to the one that it goes on in.
+
+    What was chosen of its record is chosen anew, unless it has left: the other has its own people.
+    """
+    requests = update(body_request).where(body_request.c.appeal_id == appeal_id)
+    await connection.execute(requests.where(~_HAS_LEFT).values(chosen=None))
+    await connection.execute(requests.values(appeal_id=into))
 
 
 async def _has_one(connection: AsyncConnection, appeal_id: UUID, condition: str) -> bool:
@@ -282,31 +286,29 @@ async def _change(connection: AsyncConnection, identity: UUID, **values: object)
 
 def _request(keys: RecordKeys, row: Row[Any]) -> BodyRequest:
     values = {each: row._mapping[each] for each in BodyRequest.__slots__ if each != "draft"}
-    chosen = keys.open(row.id, row.sealed)
     read = {
         "state": RequestState(row.state),
-        "draft": _draft(chosen) if chosen else EMPTY,
+        "draft": _draft(keys.open(row.id, row.sealed), keys.open(row.id, row.chosen)),
         "package": _package(keys.open(row.id, row.package)),
     }
     return BodyRequest(**values | read)
 
 
-def _draft_values(draft: RequestDraft) -> dict[str, Any]:
-    return {
-        "words": draft.words,
+def _draft_columns(keys: RecordKeys, identity: UUID, draft: RequestDraft) -> dict[str, Any]:
+    own = {"words": draft.words} | _plain({"files": [asdict(each) for each in draft.files]})
+    chosen = {
         "fields": dict(draft.fields),
         "cleared": sorted([each.kind.value, each.text] for each in draft.cleared),
-        **_plain({"files": [asdict(each) for each in draft.files]}),
     }
+    return {"sealed": keys.seal(identity, own), "chosen": keys.seal(identity, chosen)}
 
 
-def _draft(values: dict[str, Any]) -> RequestDraft:
-    return RequestDraft(
-        values["words"],
-        values["fields"],
-        frozenset(TextFinding(FindingKind(kind), said) for kind, said in values["cleared"]),
-        _files(values),
-    )
+def _draft(own: dict[str, Any], chosen: dict[str, Any]) -> RequestDraft:
+    draft = RequestDraft(own["words"], files=_files(own)) if own else EMPTY
+    if not chosen:
+        return draft
+    cleared = (TextFinding(FindingKind(kind), said) for kind, said in chosen["cleared"])
+    return replace(draft, fields=chosen["fields"], cleared=frozenset(cleared))
 
 
 def _package(values: dict[str, Any]) -> RequestPackage | None:

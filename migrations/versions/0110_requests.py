@@ -35,7 +35,13 @@ def upgrade() -> None:
             "sealed",
             sa.LargeBinary(),
             nullable=True,
-            comment="what was chosen, encrypted; none: erased",
+            comment="own words and files, encrypted; none: erased",
+        ),
+        sa.Column(
+            "chosen",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="fields of the record, what was cleared; encrypted",
         ),
         sa.Column(
             "number",

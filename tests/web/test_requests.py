@@ -584,6 +584,48 @@ async def test_requests_go_on_in_the_appeal_that_goes_on(
     assert moved in (await head.get(f"/appeals/{call.number}")).text
 
 
+async def test_a_draft_chooses_anew_in_the_appeal_that_goes_on(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    _, again = await open_call(engine, "call-2", datetime.now(UTC))
+    other = RECORD | {"f.applicant.name": "Оспанова Жанар"}
+    assert (await send_record(head, call.number, version=0, **other)).status_code == 303
+    draft, waiting = await begin_written(head, again), await begin(head, again)
+    for path in (draft, waiting):
+        await act(head, path, words=WORDS, field=["applicant.name"])
+    assert (await make_ready(head, waiting)).status_code == 303
+    await send_record(head, again, "join", version=1, into=call.number, reason="Об одном")
+    draft, waiting = (path.replace(again, call.number) for path in (draft, waiting))
+    assert "Сейтова Айгүл" in (await head.get(f"{waiting}/text")).text  # it was previewed so
+    assert (await step(head, waiting, "returned")).status_code == 303
+    for path in (draft, waiting):
+        page = (await head.get(path)).text
+        assert WORDS in preview(page)
+        assert "Оспанова" not in preview(page)
+        assert "checked" not in page
+
+
+async def test_released_files_leave_from_their_own_appeal(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    _, again = await open_call(engine, "call-2", datetime.now(UTC))
+    assert (await send_record(head, call.number, version=0, **RECORD)).status_code == 303
+    waiting, draft = await begin_written(head, again), await begin(head, again)
+    file = (await attach(head, again, "ушиб.txt", b"a")).json()["id"]
+    for path in (waiting, draft):
+        await act(head, path, words=WORDS)
+        assert (await act(head, path, f"/files/{file}", reason="Видно")).status_code == 303
+    assert (await make_ready(head, waiting)).status_code == 303
+    await send_record(head, again, "join", version=1, into=call.number, reason="Об одном")
+    draft, waiting = (path.replace(again, call.number) for path in (draft, waiting))
+    link = f"/appeals/{again}/attachments/{file}"
+    assert link in (await head.get(draft)).text
+    assert (await head.get(link)).content == b"a"
+    assert (await make_ready(head, draft)).status_code == 303
+    for path in (waiting, draft):
+        assert (await head.get(f"{path}/released/1.txt")).content == b"a"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"body": "nowhere"}, {"direction": "violence"}, {"language": "en"}, {"body": ""}],

@@ -1,5 +1,6 @@
 """Attachments of appeals in PostgreSQL: their names are sealed, their bytes are elsewhere."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.tables import record_attachment
 from callcenter.platform.core.errors import NotFound
@@ -96,6 +98,18 @@ async def find(connection: AsyncConnection, keys: RecordKeys, identity: UUID) ->
     if row is None:
         raise NotFound("there is no file with this id")
     return _attachment(keys, row)
+
+
+async def list_numbers(
+    connection: AsyncConnection, identities: Collection[UUID]
+) -> dict[UUID, str]:
+    """Return the number of the appeal that each of these attachments is of."""
+    query = (
+        select(record_attachment.c.id, appeal.c.number)
+        .join(appeal, appeal.c.id == record_attachment.c.appeal_id)
+        .where(record_attachment.c.id.in_(identities))
+    )
+    return {row.id: row.number for row in await connection.execute(query)}
 
 
 async def find_same(
