@@ -121,7 +121,7 @@ async def read_choice(connection: AsyncConnection, keys: RecordKeys, row: Appeal
     content = (await records.find(connection, keys, row.id)).content
     form, directory = await read_form(connection), await bodies.read_directory(connection)
     now = datetime.now(ZONE)
-    topics, directions = _chosen(content, "topics"), _chosen(content, "direction")
+    topics, directions = chosen_codes(content, "topics"), chosen_codes(content, "direction")
     place = [str(content.get(each, "")) for each in ("region", "district")]
     matters = matters_of(form, topics, directions, *place)
     found = [find_competence(directory, form, matter, now) for matter in matters]
@@ -150,6 +150,7 @@ def public_names(form: Form, directory: Directory) -> list[str]:
     ]
 
 
-def _chosen(content: Content, key: str) -> list[str]:
+def chosen_codes(content: Content, key: str) -> list[str]:
+    """The codes that a field of choices has in a record."""
     value = content.get(key, [])
     return [value] if isinstance(value, str) else value

@@ -30,6 +30,7 @@ from callcenter.requests.actions import RequestAction
 from callcenter.requests.queries import (
     BodyChoice,
     RequestView,
+    chosen_codes,
     public_names,
     read_choice,
     read_view,
@@ -42,6 +43,7 @@ from callcenter.requests.rules.composition import (
     find_in_draft,
 )
 from callcenter.requests.rules.states import (
+    NO_OTHER_BODY,
     NOT_NOW,
     OF_THE_CLOCK,
     IllegalRequestStep,
@@ -58,7 +60,9 @@ from callcenter.working_calendar.store import read_calendar
 #: The actor of what the clock does.
 CLOCK = Actor(None, command="requests")
 NOT_WRITTEN = N_("save the record first: a request is composed from it")
-NO_BODY = N_("choose a body of the directory that exists today, and a direction of the form")
+NO_BODY = N_(
+    "choose a body of the directory that exists today, and a direction of the appeal or the body"
+)
 NOT_READY = N_("Something stands in the way of this request still: it stands above the preview.")
 NO_FILE = N_("this file cannot leave: it is not of this appeal, or cannot be opened")
 NO_FILE_REASON = N_("say why the body needs this file, in up to 300 characters")
@@ -76,15 +80,18 @@ class RequestService:
     async def begin(
         self, actor: Actor, number: str, *, body: str, direction: str, language: str
     ) -> UUID:
-        """Begin an empty request to a body. Raises NotFound, InvalidRequest."""
+        """Begin an empty request to a body, in a direction of the appeal or of the body.
+
+        The direction decides which fields need no reason (R23). Raises NotFound, InvalidRequest.
+        """
         async with unit_of_work(self.engine) as connection:
             row, record = await self._lock_record(connection, number)
             _require_open(record)
-            directory, form = await bodies.read_directory(connection), await read_form(connection)
+            found = (await bodies.read_directory(connection)).bodies.get(body)
             if (
-                body not in directory.bodies
-                or not directory.bodies[body].is_in_force(_today())
-                or form.option("direction", direction) is None
+                found is None
+                or not found.is_in_force(_today())
+                or direction not in {*chosen_codes(record.content, "direction"), *found.directions}
                 or language not in CALLER_LANGUAGES
             ):
                 raise InvalidRequest(NO_BODY)
@@ -281,7 +288,7 @@ class RequestService:
             if facts.competent:
                 directory = await bodies.read_directory(connection)
                 if facts.competent not in directory.bodies:
-                    raise InvalidRequest(NO_BODY)
+                    raise InvalidRequest(NO_OTHER_BODY)
             if step is RequestStep.SENT and request.package is None:  # it was erased
                 raise IllegalRequestStep(NOT_NOW)
             due_on = None

@@ -628,7 +628,13 @@ async def test_released_files_leave_from_their_own_appeal(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"body": "nowhere"}, {"direction": "violence"}, {"language": "en"}, {"body": ""}],
+    [
+        {"body": "nowhere"},
+        {"body": ""},
+        {"direction": "violence"},
+        {"direction": "health_care"},
+        {"language": "en"},
+    ],
 )
 async def test_a_request_begins_with_a_body_and_a_direction(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call, wrong: dict[str, str]
@@ -639,6 +645,8 @@ async def test_a_request_begins_with_a_body_and_a_direction(
     await send_record(head, call.number, version=0, **RECORD)
     assert (await post(head, path, **chosen | wrong)).status_code == 400
     assert await rows(engine, "SELECT 1 FROM body_request") == []
+    for direction in ("order", "social"):  # of the record, and of the body
+        assert (await post(head, path, **chosen | {"direction": direction})).status_code == 303
 
 
 async def test_competent_bodies_are_offered_first(head: httpx.AsyncClient, call: Call) -> None:
