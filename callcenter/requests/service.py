@@ -63,7 +63,7 @@ NOT_WRITTEN = N_("save the record first: a request is composed from it")
 NO_BODY = N_(
     "choose a body of the directory that exists today, and a direction of the appeal or the body"
 )
-NOT_READY = N_("Something stands in the way of this request still: it stands above the preview.")
+NOT_READY = N_("Something stands in the way of this request still: it stands below the preview.")
 NO_FILE = N_("this file cannot leave: it is not of this appeal, or cannot be opened")
 NO_FILE_REASON = N_("say why the body needs this file, in up to 300 characters")
 HAS_ENDED = N_("this appeal has ended: open it again before you send a request")
