@@ -14,7 +14,7 @@ from callcenter.appeals.rules.fields import Field, FieldType, Form, Option, Valu
 from callcenter.appeals.rules.follow_up_calls import FollowUpResult
 from callcenter.appeals.rules.letters import Direction, Letter, LetterParty
 from callcenter.appeals.rules.masking import RuleScope
-from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
+from callcenter.appeals.rules.states import NO_BODY_HAS_IT, AppealKind, AppealState, Disposition
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.i18n import Translator
 
@@ -166,7 +166,9 @@ class RecordLabels:
         return f"{self.person(person)}: {name}" if dot else name
 
     def noted(self, reason: str) -> str:
-        """The reason of a step within a stage: in a person's words, or in ours."""
+        """The reason of a move or a step within a stage: in a person's words, or in ours."""
+        if reason == NO_BODY_HAS_IT:
+            return self.words.plain(N_("no state body has a request of it any more"))
         if given := _GIVEN.fullmatch(reason):
             return self.words(N_("Given to %(name)s: %(reason)s"), name=given[1], reason=given[2])
         ours = _NOTED.fullmatch(reason)

@@ -15,7 +15,12 @@ from callcenter.appeals.followup.attachments_store import Attachment, ScanState
 from callcenter.appeals.form.store import read_form, read_law
 from callcenter.appeals.record import search_index
 from callcenter.appeals.record import store as records
-from callcenter.appeals.record.service import audit_appeal, get_appeal, guards_of
+from callcenter.appeals.record.service import (
+    audit_appeal,
+    get_appeal,
+    guards_of,
+    take_from_bodies,
+)
 from callcenter.appeals.record.store import Record
 from callcenter.appeals.rules.states import ENDED, AppealKind, AppealState
 from callcenter.bodies import store as bodies
@@ -24,7 +29,7 @@ from callcenter.platform.core.i18n import Translator
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
-from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.engine import joined_unit_of_work, unit_of_work
 from callcenter.requests import store
 from callcenter.requests.actions import RequestAction
 from callcenter.requests.queries import (
@@ -54,7 +59,7 @@ from callcenter.requests.rules.states import (
     late_step,
     move_request,
 )
-from callcenter.requests.store import BodyRequest
+from callcenter.requests.store import BodyRequest, LateRequest
 from callcenter.working_calendar.store import read_calendar
 
 #: The actor of what the clock does.
@@ -254,15 +259,9 @@ class RequestService:
                     raise InvalidRequest(NO_FILE)
             if view.package is None or view.package.sha256 != sha256:
                 raise VersionConflict
-            await self._step(
-                connection,
-                actor,
-                row,
-                request,
-                RequestStep.READIED,
-                StepFacts(),
-                package=view.package,
-            )
+            step = RequestStep.READIED
+            await self._move(connection, actor, request, step, StepFacts(), package=view.package)
+            await _audit_step(connection, actor, number, request, step, sha256=sha256)
 
     async def take_step(
         self,
@@ -278,7 +277,7 @@ class RequestService:
         Raises NotFound, InvalidRequest, VersionConflict; YearNotEntered when the term of its
         answer cannot be counted.
         """
-        async with unit_of_work(self.engine) as connection:
+        async with joined_unit_of_work(self.engine) as connection:
             row, record = await self._lock_record(connection, number)
             request = await store.lock(connection, self.keys, row.id, identity, version)
             if step is RequestStep.READIED or step in OF_THE_CLOCK:
@@ -296,10 +295,17 @@ class RequestService:
                 _require_open(record)
                 law = await read_law(connection)
                 due_on = law.answer_due(record.kind or AppealKind.STATEMENT, facts.dated).on
-            await self._step(connection, actor, row, request, step, facts, due_on=due_on)
+            await self._move(connection, actor, request, step, facts, due_on=due_on)
             if facts.number:
                 form = await read_form(connection)
                 await search_index.index(connection, self.keys, form, row.id, record.content)
+            await take_from_bodies(self.engine, self.keys, actor, number)
+            detail = {
+                "reference": facts.number,
+                "competent": facts.competent,
+                "sha256": request.sha256 or "",
+            }
+            await _audit_step(connection, actor, number, request, step, **detail)
 
     async def take_text(self, actor: Actor, number: str, identity: UUID) -> str:
         """The text of a ready request to hand it over, audited. Raises NotFound."""
@@ -377,11 +383,10 @@ class RequestService:
                 return each
         raise InvalidRequest(NO_FILE)
 
-    async def _step(
+    async def _move(
         self,
         connection: AsyncConnection,
         actor: Actor,
-        row: AppealRow,
         request: BodyRequest,
         step: RequestStep,
         facts: StepFacts,
@@ -389,7 +394,7 @@ class RequestService:
         due_on: date | None = None,
         package: RequestPackage | None = None,
     ) -> None:
-        """Move a locked request, with the audit entry. Raises IllegalRequestStep."""
+        """Move a locked request. Raises IllegalRequestStep."""
         after = move_request(request.state, step)
         await store.add_step(
             connection,
@@ -401,21 +406,6 @@ class RequestService:
             due_on=due_on,
             sealed=store.seal_step(self.keys, request.id, facts.reason, package),
         )
-        detail = {
-            "reference": facts.number,
-            "competent": facts.competent,
-            "sha256": (request.sha256 if package is None else package.sha256) or "",
-        }
-        await audit_appeal(
-            connection,
-            actor,
-            RequestAction.REQUEST_MOVED,
-            row.number,
-            request=str(request.id),
-            body=request.body,
-            step=step.value,
-            **{name: value for name, value in detail.items() if value},
-        )
 
 
 async def mark_late(engine: AsyncEngine, today: date) -> int:
@@ -423,22 +413,14 @@ async def mark_late(engine: AsyncEngine, today: date) -> int:
     async with unit_of_work(engine) as connection:
         calendar = await read_calendar(connection)
         late = [
-            (row, step)
-            for row in await store.lock_due(connection, today)
-            if (step := late_step(RequestState(row.state), row.due_on, today, calendar))
+            (each, step)
+            for each in await store.lock_late(connection, today)
+            if (step := late_step(each.state, each.due_on, today, calendar))
         ]
-        for row, step in late:
-            after = move_request(RequestState(row.state), step)
-            await store.add_step(connection, row.id, step, after, StepFacts(), author=CLOCK.who)
-            await audit_appeal(
-                connection,
-                CLOCK,
-                RequestAction.REQUEST_MOVED,
-                row.number,
-                request=str(row.id),
-                body=row.body,
-                step=step.value,
-            )
+        for each, step in late:
+            after = move_request(each.state, step)
+            await store.add_step(connection, each.id, step, after, StepFacts(), author=CLOCK.who)
+            await _audit_step(connection, CLOCK, each.number, each, step)
     return len(late)
 
 
@@ -446,6 +428,27 @@ async def searchable(connection: AsyncConnection, keys: RecordKeys, appeal_id: U
     """Numbers that bodies gave the requests of an appeal: it is found by them."""
     requests = await store.list_of_appeal(connection, keys, appeal_id)
     return [each.number for each in requests if each.number]
+
+
+async def _audit_step(
+    connection: AsyncConnection,
+    actor: Actor,
+    number: str,
+    request: BodyRequest | LateRequest,
+    step: RequestStep,
+    **detail: str,
+) -> None:
+    """Add the audit entry of a step of a request; what is empty in the detail is left out."""
+    await audit_appeal(
+        connection,
+        actor,
+        RequestAction.REQUEST_MOVED,
+        number,
+        request=str(request.id),
+        body=request.body,
+        step=step.value,
+        **{name: value for name, value in detail.items() if value},
+    )
 
 
 def _require_open(record: Record) -> None:

@@ -66,6 +66,17 @@ class StoredStep:
     package: RequestPackage | None
 
 
+@dataclass(frozen=True, slots=True)
+class LateRequest:
+    """A request whose last day is over, with the number of its appeal."""
+
+    id: UUID
+    body: str
+    state: RequestState
+    due_on: date
+    number: str
+
+
 _READIED = (
     select(body_request_step.c.package, body_request_step.c.sha256)
     .where(
@@ -232,21 +243,24 @@ async def is_waiting(connection: AsyncConnection, appeal_id: UUID) -> bool:
     return await _has_one(connection, appeal_id, IS_WAITING)
 
 
-async def lock_due(connection: AsyncConnection, before: date) -> list[Row[Any]]:
-    """Requests whose last day is over, locked: id, body, state, due_on, number of the appeal."""
+async def lock_late(connection: AsyncConnection, today: date) -> list[LateRequest]:
+    """Requests whose last day is over, locked; without those that are marked as very overdue."""
     names = ("id", "body", "state", "due_on")
     query = (
         select(*(body_request.c[name] for name in names), appeal.c.number)
         .join(appeal, appeal.c.id == body_request.c.appeal_id)
         .where(
             text(IS_WITH_BODY),
-            body_request.c.due_on < before,
+            body_request.c.due_on < today,
             body_request.c.state != RequestState.VERY_OVERDUE.value,
         )
         .order_by(body_request.c.due_on, body_request.c.id)
         .with_for_update(of=body_request, skip_locked=True)
     )
-    return list(await connection.execute(query))
+    return [
+        LateRequest(row.id, row.body, RequestState(row.state), row.due_on, row.number)
+        for row in await connection.execute(query)
+    ]
 
 
 async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:

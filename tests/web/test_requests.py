@@ -391,6 +391,7 @@ async def test_an_appeal_is_with_a_body_that_has_its_request(
     await hand_over(head, path)
     moved = await send_record(head, call.number, "move", version=2, after="forwarded")
     assert moved.status_code == 303
+    assert (await step(head, path, "accepted")).status_code == 303
     await send_record(head, call.number, "move", version=3, after="answered")
     lacking = await send_record(head, call.number, "move", version=4, after="closed")
     assert "the answers of the bodies that have its requests" in visible(lacking.text)
@@ -402,6 +403,34 @@ async def test_an_appeal_is_with_a_body_that_has_its_request(
     )
     assert late.status_code == 400
     assert "this appeal has ended" in visible(late.text)
+
+
+@pytest.mark.parametrize(
+    ("last", "values"),
+    [("answered", {}), ("refused", {"competent": "justice"}), ("withdrawn", {})],
+)
+async def test_an_appeal_is_in_work_again_once_no_body_has_it(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, last: str, values: dict[str, str]
+) -> None:
+    """R22: the body is no source of news any more."""
+    head.headers["accept-language"] = "en"
+    first = await ready(head, call.number)
+    second = await begin(head, call.number, body="labour", direction="social")
+    await act(head, second, words=WORDS)
+    assert (await make_ready(head, second)).status_code == 303
+    await send_record(head, call.number, "move", version=1, after="in_work")
+    for path in (first, second):
+        await hand_over(head, path)
+    await send_record(head, call.number, "move", version=2, after="forwarded")
+    for path, stage in ((first, "forwarded"), (second, "in_work")):
+        assert (await step(head, path, last, **values)).status_code == 303
+        assert await scalar(engine, "SELECT stage FROM record") == stage
+    page = visible((await head.get(f"/appeals/{call.number}")).text)
+    assert "With a state body → In work no state body has a request of it any more" in page
+    audited = await rows(
+        engine, "SELECT action, detail->>'step' FROM audit_entry ORDER BY id DESC LIMIT 3"
+    )
+    assert audited[1:] == [("web:request:moved", last), ("web:record:moved", None)]
 
 
 async def test_a_ready_request_is_taken_back_and_composed_again(

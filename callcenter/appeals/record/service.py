@@ -23,6 +23,7 @@ from callcenter.appeals.rules.deadlines import DeadlineKind
 from callcenter.appeals.rules.fields import AccessRule, Content, Form, Value, WrongContent
 from callcenter.appeals.rules.states import (
     FORMAL,
+    NO_BODY_HAS_IT,
     AppealKind,
     AppealState,
     Disposition,
@@ -206,6 +207,22 @@ async def move(
         steps = {"before": before.stage.value, "after": after.value}
         await audit_appeal(connection, actor, AppealAction.RECORD_MOVED, number, **steps)
         return await store.find(connection, keys, row.id)
+
+
+async def take_from_bodies(
+    engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str
+) -> None:
+    """Move an appeal that is with a state body back into work once no body has it any more (R22).
+
+    Raises NotFound.
+    """
+    async with joined_unit_of_work(engine) as connection:
+        row = await get_appeal(connection, number)
+        before = await store.find(connection, keys, row.id, alone=True)
+        facts = await _read_facts(connection, before)
+        if before.stage is AppealState.FORWARDED and not facts.with_body:
+            after = AppealState.IN_WORK
+            await move(engine, keys, actor, number, before.version, after, NO_BODY_HAS_IT)
 
 
 async def close_without_request(

@@ -51,6 +51,8 @@ class AppealState(StrEnum):
     JOINED = "joined"  #: goes on within another appeal
 
 
+#: The reason, as it is stored, for which an appeal goes back into work by itself.
+NO_BODY_HAS_IT = "no body has it"
 ENDED = frozenset({AppealState.CLOSED, AppealState.NO_REQUEST, AppealState.JOINED})
 
 
