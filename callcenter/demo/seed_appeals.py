@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -19,13 +18,16 @@ from sqlalchemy import Table, exists, select
 from callcenter.appeals.calls.tables import appeal, appeal_counter
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.form import store
-from callcenter.appeals.record.search_index import build_terms
+from callcenter.appeals.record.search_index import build_terms, secrets_of
 from callcenter.appeals.rules.fields import AccessRule, Content, Field, Form, Value
 from callcenter.appeals.rules.iin import check_digit
 from callcenter.appeals.rules.number import LAST_SEQUENCE, make
 from callcenter.appeals.rules.text_analysis import grams
 from callcenter.appeals.tables import record, record_identifier, record_search, search_word
+from callcenter.bodies import store as bodies
+from callcenter.bodies.rules.directory import Directory
 from callcenter.bootstrap.data_secrets import ensure_secrets
+from callcenter.demo.seed_requests import REQUEST_COLUMNS, RequestGenerator, Row, Rows
 from callcenter.platform.core.errors import InvalidRequest, OperationFailed
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.core.settings import Settings
@@ -38,8 +40,6 @@ OPEN_FOR = timedelta(days=40)  # what is older is closed
 SAMPLES = Path(__file__).with_suffix(".json")
 KINDS = ("consultation", "consultation", "consultation", "statement", "complaint", "danger")
 
-Row = tuple[Any, ...]
-Rows = dict[Table, list[Row]]  #: of an appeal
 #: Columns that are filled, of the tables of one appeal and then of all; KeyError: there is none.
 COLUMNS = {
     table: table.c[tuple(names.split())].keys()
@@ -51,6 +51,7 @@ COLUMNS = {
         record_search: "appeal_id terms received_at",
         record_identifier: "appeal_id person hash",
         search_word: "word grams",
+        **REQUEST_COLUMNS,
         appeal_counter: "year last",
     }.items()
 }
@@ -68,9 +69,11 @@ async def load(
             if (await reading.execute(select(exists().select_from(appeal)))).scalar_one():
                 raise InvalidRequest("there are appeals already: use an empty register")
             form = await store.read_form(reading)
+            directory = await bodies.read_directory(reading)
         await ensure_secrets(settings, engine, ("register", "register_search"))
     keys = RecordKeys.read(settings)
-    inventor = AppealGenerator(form, keys, random.Random(seed))  # noqa: S311 - nothing here is secret
+    chance = random.Random(seed)  # noqa: S311 - nothing here is secret
+    inventor = AppealGenerator(form, directory, keys, chance)
     async with await psycopg.AsyncConnection.connect(settings.database) as connection:
         appeals = _batches(inventor.appeals(count, now), BATCH)
         batch = next(appeals, None)
@@ -111,7 +114,9 @@ def _batches(appeals: Iterator[Rows], size: int) -> Iterator[list[Rows]]:
 class AppealGenerator:
     """Generates rows of appeals, by table. The same seed gives the same appeals."""
 
-    def __init__(self, form: Form, keys: RecordKeys, chance: random.Random) -> None:
+    def __init__(
+        self, form: Form, directory: Directory, keys: RecordKeys, chance: random.Random
+    ) -> None:
         self.words: set[str] = set()
         self.last: dict[int, int] = {}
         self._form = form
@@ -120,6 +125,7 @@ class AppealGenerator:
         self._samples = json.loads(SAMPLES.read_text(encoding="utf-8"))
         self._regions = [each.code for each in _field(form, "region").options]
         self._topics = [each.code for each in _field(form, "topics").options]
+        self._requests = RequestGenerator(form, directory, keys, chance)
 
     def appeals(self, count: int, now: datetime) -> Iterator[Rows]:
         """`count` appeals, spread evenly over three years that end now, the oldest first."""
@@ -140,17 +146,30 @@ class AppealGenerator:
         stage = chance.choice(("registered", "in_work", "forwarded")) if is_open else "closed"
         registered = received_at.astimezone(ZONE).date()
         due = registered + timedelta(days=21) if is_open else None
+        owner = f"consultant{chance.randrange(1, 40)}"
+        number = self._number(registered.year % 100)
         terms, plain = build_terms(self._keys, self._form, content, phone)
         self.words |= plain
+        requests: Rows = {table: [] for table in REQUEST_COLUMNS}
+        if due is not None and stage == "forwarded":
+            reference, requests = self._requests.request(
+                identity,
+                number,
+                language,
+                content,
+                received_at=received_at,
+                due_on=due,
+                author=f"user:{owner}",
+                now=now,
+            )
+            terms |= secrets_of(self._keys, [reference])
         secret = {
             key: value
             for key, value in content.items()
             if self._form.guard(key, content) is AccessRule.SENSITIVE
         }
         shown = {key: value for key, value in content.items() if key not in secret}
-        number = self._number(registered.year % 100)
         sealed = self._keys.seal(identity, secret)
-        owner = f"consultant{chance.randrange(1, 40)}"
         rows: Rows = {
             appeal: [(identity, number, "call", language, "number", phone, received_at, ended,
                         "talked", True)],
@@ -162,7 +181,7 @@ class AppealGenerator:
                 (identity, "applicant", self._keys.hash("identifier", identifier))
             ],
         }  # fmt: skip
-        return rows
+        return rows | requests
 
     def _number(self, year: int) -> str:
         self.last[year] = self.last.get(year, 0) + 1

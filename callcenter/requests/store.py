@@ -118,7 +118,7 @@ async def insert_new(
             version=1,
             begun_at=datetime.now(UTC),
             author=author,
-            **_draft_columns(keys, identity, EMPTY),
+            **seal_draft(keys, identity, EMPTY),
         )
     )
     return identity
@@ -185,7 +185,17 @@ async def put_draft(
     connection: AsyncConnection, keys: RecordKeys, identity: UUID, draft: RequestDraft
 ) -> None:
     """Store what was chosen of a locked request."""
-    await _change(connection, identity, **_draft_columns(keys, identity, draft))
+    await _change(connection, identity, **seal_draft(keys, identity, draft))
+
+
+def seal_draft(keys: RecordKeys, identity: UUID, draft: RequestDraft) -> dict[str, Any]:
+    """Columns of a request: what was chosen of it so far, encrypted."""
+    own = {"words": draft.words} | _plain({"files": [asdict(each) for each in draft.files]})
+    chosen = {
+        "fields": dict(draft.fields),
+        "cleared": sorted([each.kind.value, each.text] for each in draft.cleared),
+    }
+    return {"sealed": keys.seal(identity, own), "chosen": keys.seal(identity, chosen)}
 
 
 def seal_step(
@@ -306,15 +316,6 @@ def _request(keys: RecordKeys, row: Row[Any]) -> BodyRequest:
         "package": _package(keys.open(row.id, row.package)),
     }
     return BodyRequest(**values | read)
-
-
-def _draft_columns(keys: RecordKeys, identity: UUID, draft: RequestDraft) -> dict[str, Any]:
-    own = {"words": draft.words} | _plain({"files": [asdict(each) for each in draft.files]})
-    chosen = {
-        "fields": dict(draft.fields),
-        "cleared": sorted([each.kind.value, each.text] for each in draft.cleared),
-    }
-    return {"sealed": keys.seal(identity, own), "chosen": keys.seal(identity, chosen)}
 
 
 def _draft(own: dict[str, Any], chosen: dict[str, Any]) -> RequestDraft:

@@ -20,6 +20,7 @@ from callcenter.demo.seed_appeals import load
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.requests import store as requests
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -44,6 +45,30 @@ async def test_invented_appeals_are_whole_and_found(
         assert len(found) > 0
         last = await connection.execute(text("SELECT sum(last) FROM appeal_counter"))
         assert last.scalar_one() == 300
+
+
+async def test_bodies_have_requests_of_what_is_with_them(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    await load(settings, 1500, 7, NOW, lambda _: None)
+    keys = RecordKeys.read(settings)
+    async with unit_of_work(engine) as connection:
+        forwarded = text("SELECT appeal_id FROM record WHERE stage = 'forwarded'")
+        with_bodies = list((await connection.execute(forwarded)).scalars())
+        assert len(with_bodies) > 5
+        assert await connection.scalar(text("SELECT count(*) FROM body_request")) == len(
+            with_bodies
+        )
+        for appeal_id in with_bodies:
+            assert await requests.is_with_body(connection, appeal_id)
+            [request] = await requests.list_of_appeal(connection, keys, appeal_id)
+            assert request.package is not None
+            assert request.package.sha256 == request.sha256
+            assert request.number is not None
+            found = await query.find(
+                connection, keys, SearchFilter(request.number), set(AccessRule)
+            )
+            assert appeal_id in [each.id for each in found]
 
 
 QUESTIONS = (
