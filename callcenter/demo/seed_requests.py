@@ -1,4 +1,4 @@
-"""Generates invented requests to state bodies, each handed over soon after its appeal came."""
+"""Generates invented requests to state bodies, handed over soon after they were begun."""
 
 import json
 import random

@@ -181,15 +181,15 @@ async def list_messages(
 
 async def list_arrivals(
     connection: AsyncConnection, of: Select[tuple[UUID]]
-) -> Sequence[Row[tuple[datetime, str]]]:
-    """When the newest messages of some appeals came, and who handed each over."""
+) -> Sequence[tuple[datetime, str]]:
+    """The newest messages of some appeals: when each came, and who handed it over."""
     query = (
         select(intake_message.c.received_at, intake_message.c.author)
         .where(intake_message.c.appeal_id.in_(of))
         .order_by(intake_message.c.received_at.desc())
         .limit(ARRIVALS_LIMIT)
     )
-    return (await connection.execute(query)).all()
+    return [(row.received_at, row.author) for row in await connection.execute(query)]
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:

@@ -208,7 +208,7 @@ async def test_what_was_read_ends_with_the_work_on_its_appeal(
 
 
 @pytest.mark.parametrize("stage", [AppealState.FORWARDED, AppealState.ANSWERED, AppealState.CLOSED])
-async def test_a_message_in_an_appeal_that_is_done_is_in_hand(
+async def test_a_message_in_a_done_appeal_is_in_hand(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, stage: AppealState
 ) -> None:
     reader, one = await add_consultant(engine, "2001"), changed(settings, written_capacity=1)

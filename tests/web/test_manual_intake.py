@@ -74,7 +74,7 @@ async def test_a_letter_joins_the_appeal_that_is_named_for_sure(
     head.headers["accept-language"] = "en"
     first = await receive(web_engine, settings, message(phone=FIRST_PHONE))
     typed = {"joins": f" {first.number} ", "urgent": "yes", "phone": "8 701 234 56 78"}
-    joined = await enter_letter(head, **typed)
+    joined = await enter_letter(head, None, **typed)
     assert joined.headers["location"] == f"/appeals/{first.number}"
     assert await rows(engine, "SELECT urgent FROM written_contact") == [(True,)]
     assert await rows(engine, "SELECT caller_number FROM appeal") == [(FIRST_PHONE,)]
@@ -91,7 +91,7 @@ async def test_danger_a_name_or_an_appeal_without_words_waits(
     await change(engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
     for field, value in (("urgent", "yes"), ("sender", "Асқар"), ("joins", first.number)):
         typed = {"text": " ", "sender": "", "message_id": field} | {field: value}
-        assert (await enter_letter(head, **typed)).status_code == 303
+        assert (await enter_letter(head, None, **typed)).status_code == 303
     waiting = "SELECT urgent FROM written_contact WHERE done_at IS NULL ORDER BY urgent"
     assert await rows(engine, waiting) == [(False,), (False,), (True,)]
     assert await rows(engine, "SELECT count(*) FROM appeal") == [(3,)]
@@ -143,7 +143,7 @@ async def test_a_letter_killed_before_its_scan_is_completed_and_read(
     assert len(list(settings.recordings.rglob("*.age"))) == 1
 
 
-async def test_older_messages_are_shown_when_asked_for(
+async def test_older_messages_are_shown_on_request(
     head: httpx.AsyncClient,
     web_engine: AsyncEngine,
     engine: AsyncEngine,

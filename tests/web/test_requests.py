@@ -409,7 +409,7 @@ async def test_an_appeal_is_with_a_body_that_has_its_request(
     ("last", "values"),
     [("answered", {}), ("refused", {"competent": "justice"}), ("withdrawn", {})],
 )
-async def test_an_appeal_is_in_work_again_once_no_body_has_it(
+async def test_an_appeal_without_a_body_is_in_work_again(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call, last: str, values: dict[str, str]
 ) -> None:
     """R22: the body is no source of news any more."""

@@ -212,7 +212,7 @@ async def move(
 async def take_from_bodies(
     engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str
 ) -> None:
-    """Move an appeal that is with a state body back into work once no body has it any more (R22).
+    """Move an appeal back into work once no state body has it any more (R22).
 
     Raises NotFound.
     """
