@@ -35,7 +35,11 @@ from callcenter.requests.rules.text_scan import TextFinding
 from callcenter.requests.store import BodyRequest, StoredStep
 
 #: Names that are nobody's, beside those of places and bodies.
-_PUBLIC = ("Республика Казахстан", "Қазақстан Республикасы", "Контакт-центр", "Байланыс орталығы")
+_PUBLIC = (
+    *("Республика Казахстан", "Қазақстан Республикасы", "Контакт-центр", "Байланыс орталығы"),
+    *("Конституция", "Кодекс", "Закон", "Правила", "Заң", "Ереже", "Акимат", "Әкімдік", "Интернет"),
+    *("Министерство", "Министрлік", "Департамент", "Управление", "Басқарма", "Полиция", "Суд"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,22 @@ def test_a_request_leaves_when_nothing_stands_in_the_way() -> None:
     assert list_obstacles(draft, [], {}) == [ERASED]
 
 
+@pytest.mark.parametrize(
+    ("key", "said", "others"),
+    [
+        ("applicant.name", "Сейтова Айгүл (муж Серик Сейтов)", "Серик Сейтов"),
+        ("applicant.name", "Сейтова Айгүл, 8 701 234 56 68", "8 701 234 56 68"),
+        ("applicant.phone", "8 701 234 56 67, сосед Тимур", "Тимур"),
+        ("applicant.address", "ул. Абая 12; спросить Тимура", "Тимура"),
+        ("applicant.email", "a@b.kz, мужа 8 701 234 56 68", "8 701 234 56 68"),
+    ],
+)
+def test_what_else_a_field_of_somebody_says_is_found(key: str, said: str, others: str) -> None:
+    draft = RequestDraft("Проверить", {key: ""})
+    findings = find_in_draft(draft, FORM, {key: said, "accused1.name": "Сейтов Серик"}, ())
+    assert [each.text for each in findings] == [others]
+
+
 def test_a_telephone_leaves_with_how_it_may_safely_be_called() -> None:
     content: dict[str, Value] = {
         "affected1.phone": "+77012345667",

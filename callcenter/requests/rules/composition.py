@@ -13,7 +13,7 @@ from uuid import UUID
 from callcenter.appeals.rules.fields import Content, FieldType, Form
 from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.requests.rules.allowed_fields import is_allowed
-from callcenter.requests.rules.text_scan import IDENTIFYING, TextFinding, scan_text
+from callcenter.requests.rules.text_scan import TextFinding, scan_text
 
 WORDS_LIMIT = 10_000  # characters
 REASON_LIMIT = 300  # characters
@@ -102,7 +102,10 @@ def check_choice(
 def find_in_draft(
     draft: RequestDraft, form: Form, content: Content, public: Collection[str]
 ) -> list[TextFinding]:
-    """Findings in the words and in the typed fields of a request, each once."""
+    """Findings in the words and in the typed fields of a request, each once.
+
+    What a field is for was chosen with it; what else it says is found.
+    """
     typed = [
         value
         for key, value in draft.values(content).items()
@@ -140,8 +143,6 @@ def _lacks_safe_ways(draft: RequestDraft, content: Content) -> bool:
 
 
 def _is_typed(form: Form, key: str) -> bool:
-    """Whether a field has words of its own; what a person is named by is chosen as such."""
+    """Whether somebody may have written anything into a field."""
     found = form.field(key)
-    _, dot, code = key.partition(".")
-    is_text = found is None or found.type in (FieldType.TEXT, FieldType.LONG_TEXT)
-    return is_text and not (dot and code in IDENTIFYING)
+    return found is None or found.type in (FieldType.TEXT, FieldType.LONG_TEXT)

@@ -1,8 +1,10 @@
 """Scan of words for what may identify somebody; a person clears each finding.
 
-Found are identifiers, telephones, e-mails, addresses and names. What a field of the request says of
-somebody may be said in words too; what another field of the record says is found by its value, in
-any case and spelling. A name that is in no record and without a capital letter is not found.
+Found are identifiers, telephones, numbers of documents, e-mails, addresses and names. What a chosen
+name, telephone, e-mail or address says may be said in words too; what another one of the record
+says is found by its value, in any case and spelling. A sentence begins with a capital letter
+anyhow: a name is found there by its look, and elsewhere by the letter. A name that is in no record
+and without a capital letter is not found.
 """
 
 import re
@@ -12,10 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from callcenter.appeals.rules.fields import Content, Value
+from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.iin import check_digit
 from callcenter.appeals.rules.text_analysis import fold_name, stems
 from callcenter.platform.core.caller_id import parse_caller_id
+from callcenter.requests.rules.name_words import is_name, is_no_name, name_spellings
 
 
 class FindingKind(StrEnum):
@@ -42,34 +45,42 @@ class TextFinding:
         return f"{self.kind.value}:{self.text}"
 
 
-#: Fields of a person that identify: their values are found in words, and not scanned themselves.
-IDENTIFYING = frozenset({"name", "identifier", "address", "phone", "email"})
-
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 #: Days and times are no numbers of anybody.
 _MOMENT = re.compile(
     r"(?<!\d)(?:\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}-\d\d-\d\d|\d{1,2}:\d\d(?::\d\d)?)(?!\d)"
 )
 _NUMBER = re.compile(r"\+?\d(?:[\s()./-]{0,3}\d){5,}")
-_LOCAL = re.compile(r"\d{2,3}-\d{2}-\d{2}")  #: a number within a town
+#: With commas in it: without one it is found as a number.
+_TELEPHONE = re.compile(r"(?<!\d)(?:\+?7|8)[\s(),./-]{0,3}7(?:[\s(),./-]{0,3}\d){9}(?!\d)")
+#: A number within a town; sums have other groups.
+_LOCAL = re.compile(r"(?<![\d-])(?:\d{3}([\s-])\d\d\1\d\d|\d\d-\d\d-\d\d)(?![\d-])")
+#: Of a passport or a case, by its letters; "№" is read as "No".
+_DOCUMENT = re.compile(r"(?<!\w)(?:[A-Za-z]{1,3}|[А-Я]{1,3}|No?\.?\s)\d{6,8}(?!\d)")
 _SHORTEST_NUMBER = 5  # digits beside a day and a time
 _LONG = 9  # digits from which a number is somebody's, whatever it is of
 
 _UPPER = "A-ZА-ЯЁӘҒҚҢӨҰҮҺІ"
 _LOWER = "a-zа-яёәғқңөұүһі"
-_CAPITAL = rf"[{_UPPER}][{_LOWER}]+(?:-[{_UPPER}][{_LOWER}]+)?"
 _INITIALS = rf"[{_UPPER}]\.\s?(?:[{_UPPER}]\.)?"
-_PATRONYMIC = r"\w{2,}(?:вич|вна|ична|ұлы|қызы|улы|кызы)\w{0,3}"
-#: Surname and initials, a patronymic, or words with a capital that begin no sentence.
-_NAMES = (
-    re.compile(rf"\b{_CAPITAL}\s{_INITIALS}"),
-    re.compile(rf"\b{_INITIALS}\s?{_CAPITAL}"),
-    re.compile(rf"\b(?:\w+\s)?(?:\w+\s)?{_PATRONYMIC}\b", re.IGNORECASE),
-    re.compile(rf"\b{_CAPITAL}(?:\s{_CAPITAL})+"),
-    re.compile(rf"\b[{_UPPER}]{{3,}}(?:\s[{_UPPER}]{{3,}})+\b"),
-    re.compile(rf"(?<=[{_LOWER}\d,;:»)\"-]\s){_CAPITAL}"),
+#: Surname and initials.
+_WITH_INITIALS = (
+    re.compile(rf"\b[{_UPPER}][{_LOWER}]+(?:-[{_UPPER}][{_LOWER}]+)?\s?{_INITIALS}"),
+    re.compile(rf"\b[{_UPPER}]{{3,}}\s{_INITIALS}"),
+    re.compile(rf"\b{_INITIALS}\s?[{_UPPER}][{_UPPER}{_LOWER}]+"),
 )
-
+#: Written small too, with the words before it.
+_PATRONYMIC = re.compile(
+    r"\b(?:\w+ ){0,2}"
+    r"(\w{2,}(?:[ое]вич(?:а|у|ем|е)?|[ое]вна|инична|(?:ұлы|қызы|кызы)\w{0,4}))\b",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+#: What stands before the first word of a sentence; direct speech and items of a list begin one.
+_BEFORE_SENTENCE = re.compile(
+    r"""(?:^|(?<!\bгр)(?<!\bтов)\.|[!?\n]|:\s?(?=["«“„])|(?:^|\n)\s*\d{1,2}\))[\s"«“„'(\[*•-]*$"""
+)
+_BEFORE = 30  # characters that are looked at before a word
 _STREET = (
     r"(?:ул|улиц\w*|пр|пр-т|проспект\w*|мкр|микрорайон\w*|пер|переул\w*|бульвар\w*|шоссе"
     r"|көш|көше\w*|даңғыл\w*|ықшамаудан\w*|тұйы\w*)"
@@ -78,12 +89,14 @@ _HOUSE = r"(?:д|дом\w{0,2}|кв|квартир\w*|үй\w*|пәтер\w*|ко
 _ADDRESSES = (
     re.compile(rf"\b{_STREET}\b\.?[^\n.;]{{0,40}}?\d+\w?", re.IGNORECASE),
     re.compile(rf"(?<![\w-])[\w-]+\s{_STREET}\b[^\n.;\d]{{0,20}}\d+\w?", re.IGNORECASE),
-    re.compile(rf"\b{_HOUSE}\b\.?\s?№?\s?\d+\w?", re.IGNORECASE),
+    re.compile(rf"\b{_HOUSE}\b\.?\s?(?:No)?\.?\s?\d+\w?", re.IGNORECASE),
     re.compile(r"\b\d+\w?\s?-?\s?(?:үй|пәтер|кв)\w*", re.IGNORECASE),
 )
 _OF_ADDRESSES = re.compile(rf"{_STREET}|{_HOUSE}", re.IGNORECASE)
 _WORD = re.compile(r"[\w-]+")
-_ENDS = ("", ".", "!", "?", "\n")  #: of a sentence
+#: What is added to a name or an address, and is text: "Сапарова Айгүл (муж Серик)".
+_ADDED_TO_NAME, _ADDED_TO_ADDRESS = re.compile(r"[,;(/\n]"), re.compile(r"[;(\n]")
+_ADDRESSES_OF = (".place", ".address")
 _SHORTEST_NAME = 3  # letters
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—−"), "-")
 
@@ -103,16 +116,51 @@ def scan_text(
         *_addresses(plain, record, chosen),
         *_names(plain, record, chosen, public),
     }
-    numbers = _digits_of(record, chosen)
-    values = [_folded(value) for key in chosen for value in _values(record.get(key, ""))]
+    chosen_values = _ChosenValues.of(record, chosen)
+    found = (
+        TextFinding(each.kind, " ".join(plain[each.start : each.end].split()))
+        for each in _whole(spans)
+    )
+    return [each for each in dict.fromkeys(found) if not chosen_values.has(each)]
 
-    def is_in_field(finding: TextFinding) -> bool:
-        if finding.kind in (FindingKind.ADDRESS, FindingKind.EMAIL):
-            return any(_folded(finding.text) in value for value in values)
-        return finding.kind is not FindingKind.NAME and _last_digits(finding.text) in numbers
 
-    found = (TextFinding(each.kind, plain[each.start : each.end].strip()) for each in _whole(spans))
-    return [each for each in dict.fromkeys(found) if not is_in_field(each)]
+@dataclass(frozen=True, slots=True)
+class _ChosenValues:
+    """What the chosen fields say that are for it: a number, an e-mail, an address as words."""
+
+    numbers: Collection[str]
+    emails: Collection[str]
+    addresses: Collection[list[str]]
+
+    @classmethod
+    def of(cls, record: Content, chosen: Collection[str]) -> "_ChosenValues":
+        numbers = _said(record, chosen, (".phone", ".identifier"))
+        emails = map(_plain, _said(record, chosen, ".email"))
+        return cls(
+            {
+                _own_digits(each)
+                for value in numbers
+                for each in (value, *_NUMBER.findall(_plain(value)))
+            },
+            {each.lower() for value in emails for each in _EMAIL.findall(value)},
+            [_tokens(value) for value in _said(record, chosen, _ADDRESSES_OF)],
+        )
+
+    def has(self, finding: TextFinding) -> bool:
+        match finding.kind:
+            case FindingKind.NAME:
+                return False
+            case FindingKind.EMAIL:
+                return finding.text.lower() in self.emails
+            case FindingKind.ADDRESS:
+                words = _tokens(finding.text)
+                return any(
+                    words == address[at : at + len(words)]
+                    for address in self.addresses
+                    for at in range(len(address))
+                )
+            case _:
+                return _own_digits(finding.text) in self.numbers
 
 
 class _Span(NamedTuple):
@@ -124,10 +172,14 @@ class _Span(NamedTuple):
 
 
 def _whole(spans: Iterable[_Span]) -> Iterator[_Span]:
-    """The spans that are no part of another one of their kind, in order."""
-    ends: dict[FindingKind, int] = {}
-    for each in sorted(spans, key=lambda span: (span.start, -span.end)):
-        if each.end > ends.get(each.kind, 0):
+    """The spans that are no part of another one of their kind, in order.
+
+    Nor is the name in an address or e-mail a name of its own.
+    """
+    ends = dict.fromkeys(FindingKind, 0)
+    for each in sorted(spans, key=lambda span: (span.start, -span.end, span.kind == "name")):
+        of_name = (FindingKind.ADDRESS, FindingKind.EMAIL) if each.kind == "name" else ()
+        if each.end > max(ends[kind] for kind in (each.kind, *of_name)):
             ends[each.kind] = each.end
             yield each
 
@@ -160,12 +212,16 @@ def _numbers(text: str) -> Iterator[_Span]:
             yield _span(match, FindingKind.IDENTIFIER)
         elif len(rest) < _SHORTEST_NUMBER:
             continue
-        elif _LOCAL.fullmatch(match[0]) or (
-            len(digits) >= _LONG and parse_caller_id(match[0]).kind == "number"
-        ):
-            yield _span(match, FindingKind.TELEPHONE)
         elif len(digits) >= _LONG:
-            yield _span(match, FindingKind.NUMBER)
+            is_telephone = parse_caller_id(match[0]).kind == "number"
+            yield _span(match, FindingKind.TELEPHONE if is_telephone else FindingKind.NUMBER)
+        elif _LOCAL.search(match[0]):
+            yield _span(match, FindingKind.TELEPHONE)
+    for match in _TELEPHONE.finditer(text):
+        if "," in match[0]:
+            yield _span(match, FindingKind.TELEPHONE)
+    for match in _DOCUMENT.finditer(text):
+        yield _span(match, FindingKind.NUMBER)
 
 
 def _is_identifier(digits: str) -> bool:
@@ -179,9 +235,7 @@ def _addresses(text: str, record: Content, chosen: Collection[str]) -> Iterator[
     # "Абая 12" of an address that the request does not have, without the word for a street.
     others = {
         pair
-        for key, value in record.items()
-        if key not in chosen and (key == "place" or key.endswith(".address"))
-        for each in _values(value)
+        for each in _said(record, record.keys() - set(chosen), _ADDRESSES_OF)
         for pair, _ in _pairs(each)
     }
     for pair, span in _pairs(text):
@@ -204,62 +258,87 @@ def _pairs(text: str) -> Iterator[tuple[tuple[str, str], _Span]]:
 def _names(
     text: str, record: Content, chosen: Collection[str], public: Collection[str]
 ) -> Iterator[_Span]:
-    of_request, of_others = set[str](), set[str]()
-    for key, value in record.items():
-        if key.endswith(".name"):
-            words = [word.lower() for each in _values(value) for word in _WORD.findall(each)]
-            (of_request if key in chosen else of_others).update(words)
-    hidden = _all_spellings(word for word in of_others if len(word) >= _SHORTEST_NAME)
+    own = _words_of(_ADDED_TO_NAME.split(each)[0] for each in _said(record, chosen, ".name"))
+    others = _words_of(_said(record, record.keys() - set(chosen), ".name"))
+    places = (_ADDED_TO_ADDRESS.split(each)[0] for each in _said(record, chosen, ".address"))
+    yield from _names_of_others(text, own, others)
+    yield from _names_by_look(text, _all_spellings(own | _words_of(places) | _words_of(public)))
+
+
+def _names_of_others(text: str, own: set[str], others: set[str]) -> Iterator[_Span]:
+    """Words of names that the record has and the request has not, however they are written."""
+    hidden = _all_spellings(word for word in others if len(word) >= _SHORTEST_NAME)
     for match in _WORD.finditer(text):
         word = match[0].lower()
-        if word not in of_request and not hidden.isdisjoint(_spellings(word)):
+        if word not in own and not hidden.isdisjoint(name_spellings(word)):
             yield _span(match, FindingKind.NAME)
-    nobodys = (word.lower() for name in public for word in _WORD.findall(name))
-    open_names = _all_spellings((*of_request, *nobodys))
-    for pattern in _NAMES:
+
+
+def _names_by_look(text: str, open_names: set[str]) -> Iterator[_Span]:
+    """Words that are written as names are, but for `open_names` as they are spelt."""
+
+    def is_nobodys(word: str) -> bool:
+        said = word.lower()
+        return (
+            len(said) < _SHORTEST_NAME
+            or is_no_name(said)
+            or not open_names.isdisjoint(name_spellings(said))
+        )
+
+    for pattern in _WITH_INITIALS:
         for match in pattern.finditer(text):
-            words = [each.lower() for each in _WORD.findall(match[0])]
-            # The first word of a sentence has a capital letter too.
-            before = text[max(0, match.start() - 5) : match.start()].rstrip(" ")
-            if len(words) > 1 and before[-1:] in _ENDS:
-                words = words[1:]
-            if any(
-                len(word) >= _SHORTEST_NAME and open_names.isdisjoint(_spellings(word))
-                for word in words
-            ):
+            if not all(map(is_nobodys, _WORD.findall(match[0]))):
                 yield _span(match, FindingKind.NAME)
+    for match in _PATRONYMIC.finditer(text):
+        if not is_nobodys(match[1]):
+            yield _span(match, FindingKind.NAME)
+    for run in _capitals(text):
+        first, last = run[0], run[-1]
+        begins = _BEFORE_SENTENCE.search(text, max(0, first.start() - _BEFORE), first.start())
+        if any(
+            is_name(each[0], begins_sentence=each is first and begins is not None)
+            for each in run
+            if not is_nobodys(each[0])
+        ):
+            yield _Span(first.start(), last.end(), FindingKind.NAME)
+
+
+def _capitals(text: str) -> Iterator[list[re.Match[str]]]:
+    """Words with a capital letter, or in capitals, that follow each other."""
+    run: list[re.Match[str]] = []
+    for match in _LETTERS.finditer(text):
+        word = match[0]
+        if not (word.isupper() or word.istitle() or (word[0].isupper() and word[1:].islower())):
+            continue
+        if run and text[run[-1].end() : match.start()] != " ":
+            yield run
+            run = []
+        run.append(match)
+    if run:
+        yield run
 
 
 def _all_spellings(words: Iterable[str]) -> set[str]:
-    return {spelling for word in words for spelling in _spellings(word)}
+    return {spelling for word in words for spelling in name_spellings(word)}
 
 
-def _spellings(word: str) -> set[str]:
-    """The forms of a word that people take for the same name."""
-    return {fold_name(each) for each in (word, *stems(word))}
-
-
-def _digits_of(record: Content, chosen: Collection[str]) -> set[str]:
-    """The digits of numbers that the request has in its fields, as `_last_digits` has them."""
-    return {
-        digits
-        for key in chosen
-        if key.endswith((".phone", ".identifier"))
-        for value in _values(record.get(key, ""))
-        for each in (value, *_NUMBER.findall(value))
-        if (digits := _last_digits(each))
-    }
-
-
-def _last_digits(text: str) -> str:
-    """The digits of a number without the prefix of the country; empty for a short one."""
+def _own_digits(text: str) -> str:
+    """The digits of a number without the prefix of the country."""
     digits = re.sub(r"\D", "", text)
-    return digits[-10:] if len(digits) in (10, 11) else digits if len(digits) >= _LONG else ""
+    return digits[-10:] if len(digits) == 11 else digits
 
 
-def _folded(text: str) -> str:
-    return " ".join(text.lower().split())
+def _said(record: Content, keys: Iterable[str], ends: str | tuple[str, ...]) -> Iterator[str]:
+    """What the fields of these keys say whose codes end so."""
+    for key in keys:
+        value = record.get(key, "")
+        if f".{key}".endswith(ends):
+            yield from [value] if isinstance(value, str) else value
 
 
-def _values(value: Value) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _words_of(texts: Iterable[str]) -> set[str]:
+    return {word.lower() for text in texts for word in _WORD.findall(text)}
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"\w+", _plain(text).lower())
