@@ -157,7 +157,7 @@ CurrentPage = Annotated[RequestPage, Depends()]
 
 def service_of(site: CurrentSite) -> RequestService:
     """The service of requests of this site."""
-    return RequestService(site.engine, record_keys(site), site.words)
+    return RequestService(site.engine, record_keys(site), site.words, site.settings)
 
 
 @router.get("/appeals/{number}/requests")

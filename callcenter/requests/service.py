@@ -1,5 +1,6 @@
 """Actions on requests to state bodies: each is one transaction with one audit entry."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.calls.store import AppealRow
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.followup import attachments_store
+from callcenter.appeals.followup import attachments, attachments_store
 from callcenter.appeals.followup.attachments_store import Attachment, ScanState
 from callcenter.appeals.form.store import read_form, read_law
 from callcenter.appeals.record import search_index
@@ -27,11 +28,13 @@ from callcenter.bodies import store as bodies
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, VersionConflict
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import joined_unit_of_work, unit_of_work
 from callcenter.requests import store
 from callcenter.requests.actions import RequestAction
+from callcenter.requests.picture_copy import PICTURES, copy_picture
 from callcenter.requests.queries import (
     BodyChoice,
     RequestView,
@@ -70,6 +73,7 @@ NO_BODY = N_(
 )
 NOT_READY = N_("Something stands in the way of this request still: it stands below the preview.")
 NO_FILE = N_("this file cannot leave: it is not of this appeal, or cannot be opened")
+NO_COPY = N_("this picture cannot be read: save it anew and attach that")
 NO_FILE_REASON = N_("say why the body needs this file, in up to 300 characters")
 HAS_ENDED = N_("this appeal has ended: open it again before you send a request")
 
@@ -81,6 +85,7 @@ class RequestService:
     engine: AsyncEngine
     keys: RecordKeys
     words: Mapping[str, Translator]
+    settings: Settings
 
     async def begin(
         self, actor: Actor, number: str, *, body: str, direction: str, language: str
@@ -191,21 +196,31 @@ class RequestService:
     ) -> None:
         """Release one file of the appeal into a request, for a reason: no other goes along.
 
-        Raises NotFound, InvalidRequest, VersionConflict.
+        Of a picture a copy is attached to the appeal, and released. Raises NotFound,
+        InvalidRequest, VersionConflict; NoKey and ObjectStoreUnavailable for a picture.
         """
         said = reason.strip()
         if not 0 < len(said) <= REASON_LIMIT or not said.isprintable():
             raise InvalidRequest(NO_FILE_REASON)
         async with unit_of_work(self.engine) as connection:
             row = await get_appeal(connection, number)
+            await self._lock_draft(connection, row.id, identity, version)
+            original = await self._open_file(connection, row.id, attachment_id)
+        file = await self._copy(actor, number, original)
+        async with unit_of_work(self.engine) as connection:
             request = await self._lock_draft(connection, row.id, identity, version)
-            file = await self._open_file(connection, row.id, attachment_id)
             files = request.draft.files
             if any(each.id == file.id for each in files):
                 return
             last = max((int(each.name.partition(".")[0]) for each in files), default=0)
             released = ReleasedFile(
-                file.id, f"{last + 1}.{file.type}", file.bytes, file.sha256, said, actor.who
+                file.id,
+                f"{last + 1}.{file.type}",
+                file.bytes,
+                file.sha256,
+                said,
+                actor.who,
+                None if file.id == original.id else original.id,
             )
             draft = replace(request.draft, files=(*files, released))
             await store.put_draft(connection, self.keys, identity, draft)
@@ -215,7 +230,7 @@ class RequestService:
                 RequestAction.FILE_RELEASED,
                 number,
                 request=str(identity),
-                attachment=str(file.id),
+                attachment=str(original.id),
                 sha256=file.sha256,
             )
 
@@ -372,6 +387,22 @@ class RequestService:
         if request.state is not RequestState.DRAFTED:
             raise IllegalRequestStep(NOT_NOW)
         return request
+
+    async def _copy(self, actor: Actor, number: str, file: Attachment) -> Attachment:
+        """The copy of a picture, attached beside it; any other file itself. Raises InvalidRequest.
+
+        The same picture has one copy. It leaves when clamd has checked it too.
+        """
+        if file.type not in PICTURES:
+            return file
+        of_appeal = (self.engine, self.keys, self.settings, actor, number)
+        _, content = await attachments.read(*of_appeal, file.id)
+        try:
+            copy = await asyncio.to_thread(copy_picture, content, file.type)
+        except ValueError:
+            raise InvalidRequest(NO_COPY) from None
+        name = file.name.removesuffix(f".{file.type}")
+        return await attachments.add(*of_appeal, f"{name} (no EXIF).{file.type}", copy)
 
     async def _open_file(
         self, connection: AsyncConnection, appeal_id: UUID, identity: UUID

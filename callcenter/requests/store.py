@@ -332,8 +332,18 @@ def _package(values: dict[str, Any]) -> RequestPackage | None:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Values with files as JSON has them."""
-    return values | {"files": [each | {"id": str(each["id"])} for each in values["files"]]}
+    files = [
+        each | {"id": str(each["id"]), "original": each["original"] and str(each["original"])}
+        for each in values["files"]
+    ]
+    return values | {"files": files}
 
 
 def _files(values: dict[str, Any]) -> tuple[ReleasedFile, ...]:
-    return tuple(ReleasedFile(**each | {"id": UUID(each["id"])}) for each in values["files"])
+    return tuple(
+        ReleasedFile(
+            **each
+            | {"id": UUID(each["id"]), "original": each["original"] and UUID(each["original"])}
+        )
+        for each in values["files"]
+    )

@@ -22,6 +22,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.requests import store
 from callcenter.requests.service import mark_late
 from tests.appeals import read_all_rows
+from tests.rules.test_picture_copies import PLACE, photograph
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_attachments import attach
@@ -339,6 +340,33 @@ async def test_a_file_leaves_only_when_it_was_released_alone(
         " WHERE action = 'web:request:file_released' ORDER BY id",
     )
     assert audited == [(first,), (second,)]
+
+
+async def test_a_picture_leaves_as_a_copy_without_its_place(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await begin_written(head, call.number)
+    original = photograph("jpg")
+    file, broken = [
+        (await attach(head, call.number, "ушиб.jpg", content)).json()["id"]
+        for content in (original, original[:300])
+    ]
+    await act(head, path, words=WORDS)
+    for _ in range(2):  # it has one copy
+        released = await act(head, path, f"/files/{file}", reason="Видны следы побоев")
+        assert released.status_code == 303
+    refused = await act(head, path, f"/files/{broken}", reason="Видны следы побоев")
+    assert "this picture cannot be read" in visible(refused.text)
+    page = (await head.get(path)).text
+    assert f"{path}/files/{file}" not in page  # nor is it offered again
+    looked_at = re.search(r'href="(/appeals/\d+/attachments/[\w-]+)">1\.jpg<', page)
+    assert looked_at is not None
+    assert (await make_ready(head, path)).status_code == 303
+    taken = (await head.get(f"{path}/released/1.jpg")).content
+    assert taken == (await head.get(looked_at[1])).content
+    assert PLACE.encode() not in taken
+    assert (await head.get(f"/appeals/{call.number}/attachments/{file}")).content == original
 
 
 async def test_parts_of_an_appeal_go_to_several_bodies(

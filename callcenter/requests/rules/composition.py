@@ -32,7 +32,8 @@ NEEDS_REASON = N_(
 class ReleasedFile:
     """A file that somebody released into a request, alone and for a reason.
 
-    `name` is the one that it leaves with: that of the record may say whose it is.
+    `name` is the one that it leaves with: that of the record may say whose it is. Of a picture a
+    copy leaves, without what it says of itself.
     """
 
     id: UUID
@@ -41,6 +42,7 @@ class ReleasedFile:
     sha256: str
     reason: str
     author: str  #: user:NAME
+    original: UUID | None = None  #: the file of which it is a copy
 
 
 @dataclass(frozen=True, slots=True)
