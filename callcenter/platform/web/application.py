@@ -36,7 +36,7 @@ from callcenter.platform.identity.refusals import record_refusal
 from callcenter.platform.identity.second_factor import SecondFactors, demanding_roles
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.notify_listener import NotifyListener
-from callcenter.platform.web import guide_pages, health
+from callcenter.platform.web import guide_pages, health, static_files
 from callcenter.platform.web.authorization import FormRefused, route_permissions
 from callcenter.platform.web.context import AppContext, WebModule, read_actor, site_of
 from callcenter.platform.web.errors import status_of
@@ -50,9 +50,9 @@ from callcenter.platform.web.sign_in import (
     pages_password,
     pages_second_factor,
 )
+from callcenter.platform.web.static_files import load_assets
 from callcenter.platform.web.templating import (
     guides_of,
-    load_assets,
     make_templates,
     menu_of,
     page,
@@ -82,6 +82,7 @@ OWN = WebModule(
         pages_invitation.router,
         pages_password.router,
         guide_pages.router,
+        static_files.router,
         health.router,
         health.session_router,
     ),

@@ -1,9 +1,7 @@
 """Renders templates in the visitor's language."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,29 +30,6 @@ from callcenter.platform.web.context import (
 from callcenter.platform.web.guides import Guide
 
 HERE = Path(__file__).parent
-BUILT = HERE / "packages" / "built"  # by scripts/setup
-MEDIA_TYPES = {
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-    ".webp": "image/webp",
-}
-
-
-def load_assets(rooms: Sequence[WebModule]) -> dict[str, Asset]:
-    """The files served below /static/, by name; no other path is served.
-
-    Raises OperationFailed when two have one name.
-    """
-    found: dict[str, Asset] = {}
-    folders = [HERE / "static", *(room.static for room in rooms if room.static is not None)]
-    for file in sorted(chain(*(folder.iterdir() for folder in folders), BUILT.glob("*.js"))):
-        if file.name in found:
-            raise OperationFailed(f"two static files have the name {file.name}")
-        content = file.read_bytes()
-        version = hashlib.sha256(content).hexdigest()[:12]
-        found[file.name] = Asset(content, MEDIA_TYPES[file.suffix], version)
-    return found
 
 
 def menu_of(rooms: Sequence[WebModule]) -> tuple[MenuEntry, ...]:

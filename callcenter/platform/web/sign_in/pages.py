@@ -1,4 +1,4 @@
-"""Pages of sign-in and sign-out, language, start page, examples and static files."""
+"""Pages of sign-in and sign-out, language, start page and examples."""
 
 import re
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from callcenter.platform.core.errors import NotFound, RateLimited, SignInRefused
+from callcenter.platform.core.errors import RateLimited, SignInRefused
 from callcenter.platform.identity import sign_in as rule
 from callcenter.platform.identity.passwords import LONGEST
 from callcenter.platform.identity.permissions import SessionPermission
@@ -149,15 +149,3 @@ async def set_language(
 async def examples(request: Request) -> Response:
     """Examples of the design's tokens and components, for whoever adds a page."""
     return page(request, "web/examples.html")
-
-
-@router.get("/static/{name}", dependencies=[requires(SessionPermission.OPEN)])
-async def static(site: CurrentSite, name: str) -> Response:
-    asset = site.assets.get(name)
-    if asset is None:
-        raise NotFound
-    return Response(
-        asset.content,
-        media_type=asset.media_type,
-        headers={"Cache-Control": f"public, max-age={A_YEAR}, immutable"},
-    )
