@@ -1,9 +1,11 @@
 """The application context and the actor of a request."""
 
+import gzip
 import hashlib
 import hmac
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +82,11 @@ class Asset:
     content: bytes
     media_type: str
     version: str
+
+    @cached_property
+    def gzipped(self) -> bytes:
+        """The content compressed by gzip (RFC 1952), when it is first asked for."""
+        return gzip.compress(self.content, mtime=0)
 
 
 @dataclass(frozen=True)
