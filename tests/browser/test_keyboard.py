@@ -79,6 +79,20 @@ async def test_a_record_is_filled_in_and_saved(open_page: Open, site: Served) ->
         await page.wait_for_url("**/search")
 
 
+async def test_a_further_person_is_written_down(open_page: Open, site: Served) -> None:
+    _, number = await open_call(site.engine, "further-person", RECEIVED)
+    async with open_page(Role.CONSULTANT, "en") as page:
+        await actor(page, f"/appeals/{number}")
+        await page.locator("[data-fold=people] > summary").press("Enter")
+        who = page.locator("[data-fold=people] details", has_text="Representative")
+        for _ in range(3):  # opened again, its questions stay as they are
+            await who.locator("summary").press("Enter")
+        await page.locator("#f-representative-name").press_sequentially("Ким Сауле")
+        await page.keyboard.press("Control+s")
+        fold = page.locator("[data-fold=person-representative] > summary")
+        await expect(fold).to_contain_text("Ким Сауле")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_what_was_no_request_is_opened_again(
     open_page: Open, site: Served, language: str

@@ -53,6 +53,7 @@ PARTS = {
     "/appeals/{number}/written",
     "/competence/answers",
     "/guides/{room}/{page_name}",
+    "/questions/{person}",
     "/workspace/colleagues",
     "/workspace/day",
 }

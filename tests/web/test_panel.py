@@ -104,6 +104,31 @@ async def test_a_conflict_is_shown_in_the_panel(enter: Enter, call: Call) -> Non
         assert 'data-stage="closed"' in again.text
 
 
+async def test_whom_somebody_else_added_is_shown_in_a_conflict(enter: Enter, call: Call) -> None:
+    async with enter(Role.CONSULTANT) as first, enter(Role.CONSULTANT) as second:
+        added = {"f.affected2.name": "Арман"}
+        await press(first, call.number, version=0, **CONSULTATION | added)
+        refused = await press(second, call.number, version=0, **CONSULTATION)
+        assert refused.status_code == 409
+        [fold] = re.findall(r'data-fold="person-affected2".*?</details>', refused.text, re.S)
+        assert 'name="f.affected2.name"' in fold
+        assert "Арман" in fold
+
+
+async def test_further_people_are_asked_about_when_opened(enter: Enter, call: Call) -> None:
+    async with enter(Role.CONSULTANT) as client:
+        panel = (await client.get(f"/appeals/{call.number}/panel")).text
+        loaded = re.findall(r'hx-get="/questions/(\w+)"', panel)
+        assert loaded == ["representative", "reporter", "affected2", "accused1"]
+        asked = re.findall(r'name="f\.applicant\.(\w+)"', panel)
+        for person in loaded:
+            assert f'name="f.{person}.' not in panel
+            questions = (await client.get(f"/questions/{person}")).text
+            assert re.findall(rf'name="f\.{person}\.(\w+)"', questions) == asked
+        for nobody in ("nobody", "affected10", "affected1.name", "applicant1"):
+            assert (await client.get(f"/questions/{nobody}")).status_code == 404, nobody
+
+
 async def test_a_late_step_is_refused_in_the_panel(enter: Enter, call: Call) -> None:
     async with enter(Role.CONSULTANT) as client:
         silent: dict[str, Any] = {

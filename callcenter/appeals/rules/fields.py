@@ -5,7 +5,7 @@ person. So two people's changes can be compared, and a draft is kept as it is ty
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -234,9 +234,9 @@ def is_within(field: Field) -> bool:
     return field.section is Section.APPEAL and field.code in WITHIN
 
 
-def people_of(content: Content) -> list[str]:
-    """The people in a record, as their keys begin: applicant, affected1, ..."""
-    found = {match[1] for match in map(_PERSON.fullmatch, content) if match}
+def people_of(keys: Iterable[str]) -> list[str]:
+    """The people whom keys of a record are of, as these begin: applicant, affected1, ..."""
+    found = {match[1] for match in map(_PERSON.fullmatch, keys) if match}
     return sorted(found, key=lambda each: (PEOPLE.index(each.rstrip("123456789")), each))
 
 

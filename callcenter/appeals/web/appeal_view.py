@@ -1,6 +1,6 @@
 """Rendering of the page of an appeal and of its panel, with refusals at their places."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,16 @@ from callcenter.appeals.calls.labels import NO_CALLBACK_REASONS, AppealLabels
 from callcenter.appeals.labels import DISPOSITIONS, FILES, KINDS, STAGES, STEPS, RecordLabels
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.rules.edit_conflict import EditConflict
-from callcenter.appeals.rules.fields import PEOPLE, WITHIN, Section, Value, WrongContent, people_of
+from callcenter.appeals.rules.fields import (
+    WITHIN,
+    AccessRule,
+    Field,
+    Form,
+    Section,
+    Value,
+    WrongContent,
+    people_of,
+)
 from callcenter.appeals.rules.risk import proposes_urgency
 from callcenter.appeals.rules.states import (
     ENDED,
@@ -135,6 +144,11 @@ def labels_for(request: Request, site: AppContext) -> AppealLabels:
     return AppealLabels(site.words[language_of(request)])
 
 
+def visible_questions(form: Form, guards: Collection[AccessRule]) -> list[Field]:
+    """Return the questions in use that may be seen with these guards, in their order."""
+    return [each for each in form.fields if each.active and each.guard in guards]
+
+
 def _panel_values(
     request: Request, site: AppContext, read: record_details.RecordDetails, state: PanelState
 ) -> dict[str, Any]:
@@ -143,9 +157,10 @@ def _panel_values(
     draft = opened.draft if state.typed is None else None
     content = state.typed or (draft.content if draft else opened.visible)
     kind = record.kind if state.typed is None else state.kind
-    people = dict.fromkeys((*people_of(content), "applicant", "affected1"), True)
+    theirs = state.refusal.theirs if isinstance(state.refusal, EditConflict) else {}
+    people = people_of((*content, *theirs, "applicant.name", "affected1.name"))
     steps = {each: STEPS[each] for each in moves_from(record.stage) if each in STEPS}
-    questions = [each for each in opened.form.fields if each.active and each.guard in opened.guards]
+    questions = visible_questions(opened.form, opened.guards)
     return {
         "row": opened.row,
         "record": record,
@@ -169,9 +184,9 @@ def _panel_values(
         "WITHIN": WITHIN,
         "content": content,
         "kind": kind,
-        "people": sorted(people, key=lambda each: (PEOPLE.index(each.rstrip("123456789")), each)),
+        "people": people,
         "people_of_kind": PEOPLE_OF_KIND,
-        "more": [each for each in record_details.next_people(people) if each not in people],
+        "more": list(record_details.next_people(people)),
         "draft": draft,
         "kinds": KINDS,
         "stages": STAGES,

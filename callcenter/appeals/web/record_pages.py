@@ -19,17 +19,17 @@ from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record import assignment, manual_intake
 from callcenter.appeals.record import service as record_service
 from callcenter.appeals.record.store import Record
-from callcenter.appeals.rules.fields import WITHIN, Section, Value
+from callcenter.appeals.rules.fields import WITHIN, Section, Value, people_of
 from callcenter.appeals.rules.risk import proposes_urgency
 from callcenter.appeals.rules.states import AppealKind, AppealState, Disposition
 from callcenter.appeals.search import similar
 from callcenter.appeals.web import record_details
-from callcenter.appeals.web.appeal_view import PanelState, panel
+from callcenter.appeals.web.appeal_view import PanelState, panel, visible_questions
 from callcenter.appeals.web.downloads import receipt_file
 from callcenter.appeals.web.record_actions import CurrentRecord
 from callcenter.appeals.web.record_details import IssuedReceipt
 from callcenter.appeals.web.record_keys import record_keys
-from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.web.authorization import requires
@@ -196,6 +196,25 @@ async def list_answers(request: Request, site: CurrentSite, code: str) -> Respon
     field = form_service.find_field(form, Section.APPEAL, code)
     say = RecordLabels(site.words[language_of(request)], form)
     return page(request, "appeals/answers.html", key=code, field=field, say=say, WITHIN=WITHIN)
+
+
+@router.get("/questions/{person}")
+async def list_questions(
+    request: Request, site: CurrentSite, actor: CurrentActor, person: str
+) -> Response:
+    """A fragment of the panel: the questions about a person of whom nothing is written yet."""
+    if people_of([f"{person}.name"]) != [person]:
+        raise NotFound("a record has no such person")
+    form = await form_service.read_form(site.engine)
+    visible = visible_questions(form, record_service.guards_of(actor))
+    return page(
+        request,
+        "appeals/person_questions.html",
+        person=person,
+        questions=[each for each in visible if each.section is Section.PERSON],
+        say=RecordLabels(site.words[language_of(request)], form),
+        WITHIN=WITHIN,
+    )
 
 
 @router.post("/appeals/{number}/record/move")
