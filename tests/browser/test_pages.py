@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from callcenter.bootstrap.web import web_modules
 from callcenter.platform.core.i18n import LANGUAGES
-from callcenter.platform.identity.permissions import Permission, Role, SessionPermission
+from callcenter.platform.identity.permissions import Role
 from callcenter.platform.web.application import OWN
 from callcenter.platform.web.authorization import route_permissions
 from callcenter.platform.web.templating import HERE
@@ -22,6 +22,7 @@ from tests.browser.conftest import Open
 from tests.browser.page_checks import look_at
 from tests.browser.site import BUSY, SOMEBODY, WAITS, Served, session_of
 from tests.browser.test_actions import BY_ACTIONS
+from tests.web.browser import looker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -65,15 +66,6 @@ FILES = (".pdf", ".pem", ".py", ".txt", "/attachments/*", "/letter", "/receipt",
 RECEIPT = "/appeals/{number}/receipt"
 #: Pages of what the registered appeal alone has.
 OF_REGISTERED = (RECEIPT, "/appeals/{number}/requests")
-#: Who looks at a page, of those who may: whoever sees most of it first.
-WHO = (
-    Role.HEAD,
-    Role.SENIOR,
-    Role.CONSULTANT,
-    Role.ADMINISTRATOR,
-    Role.AUTHORITY,
-    Role.RECORDS_OFFICER,
-)
 #: What pages show to others, and when they are asked for something.
 MORE = (
     ("/", Role.KNOWLEDGE_EDITOR),
@@ -108,16 +100,10 @@ def routes() -> list[tuple[str, Role | None]]:
         for router in room.routers:
             app.include_router(router)
     return [
-        (path, who(permission))
+        (path, looker(permission))
         for path, methods, permission in route_permissions(app)
         if "GET" in methods and not path.startswith(("/api/", "/health/", "/static/"))
     ]
-
-
-def who(permission: Permission) -> Role | None:
-    if permission is SessionPermission.OPEN:
-        return None
-    return next(role for role in WHO if role in permission.granted_to)
 
 
 def own_of(role: Role | None) -> str | None:

@@ -5,7 +5,26 @@ from html import unescape
 
 import httpx
 
+from callcenter.platform.identity.permissions import Permission, Role, SessionPermission
+
 FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
+
+#: Who looks at a page, of those who may: whoever sees most of it first.
+LOOKERS = (
+    Role.HEAD,
+    Role.SENIOR,
+    Role.CONSULTANT,
+    Role.ADMINISTRATOR,
+    Role.AUTHORITY,
+    Role.RECORDS_OFFICER,
+)
+
+
+def looker(permission: Permission) -> Role | None:
+    """Who looks at a page of this permission; nobody signed in, where that is enough."""
+    if permission is SessionPermission.OPEN:
+        return None
+    return next(role for role in LOOKERS if role in permission.granted_to)
 
 
 async def form_token(client: httpx.AsyncClient, page: str = "/sign-in") -> str:

@@ -1,7 +1,7 @@
 """What the pages show, and what is in the audit log for having shown it."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -12,18 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.rules import number
 from callcenter.platform.audit.tables import audit_entry
-from callcenter.platform.core.i18n import LANGUAGES
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.recordings.tables import recording
 from tests.web.browser import form_token, visible
 from tests.web.conftest import CALLER, CONSULTANT, RECEIVED, Call, Enter, browse, open_call
-from tests.web.test_letters import REQUESTED
-from tests.web.test_listening import work_in
-from tests.web.test_record_fields import OF_PEOPLE, OF_THE_APPEAL
-from tests.web.test_records import send
 
 
 async def entries(engine: AsyncEngine, action: str) -> list[tuple[str, dict[str, object]]]:
@@ -313,62 +307,3 @@ async def test_files_are_served_by_name_and_only_those(visitor: httpx.AsyncClien
         assert answer.headers["content-type"].startswith(kind)
     for name in ("../words.py", "..%2fwords.py", "%2e%2e%2fwords.py", "nothing.css", ""):
         assert (await visitor.get(f"/static/{name}")).status_code == 404
-
-
-#: Cached, and loaded by few pages: the telephone of the browser.
-APART = ("jssip", "telephone")
-HEAVIEST = 200_000  # bytes of a page with all that it loads
-
-
-async def test_no_page_weighs_more_than_200_kb(
-    enter: Enter, engine: AsyncEngine, call: Call
-) -> None:
-    weighed = 0
-    async with enter(Role.SENIOR) as client:
-        await work_in(engine, Role.SENIOR, None)
-        for path in ("/workspace", f"/appeals/{call.number}", "/live", "/search", "/work"):
-            page = await client.get(path)
-            assert page.status_code == 200, path
-            files = set(
-                re.findall(r'(?:src|href)="(/[^"]*\.(?:js|css|svg|woff2)[^"]*)"', page.text)
-            )
-            files = {each for each in files if not any(apart in each for apart in APART)}
-            sizes = [len((await client.get(each)).content) for each in files]
-            weighed += len(sizes)
-            weight = len(page.content) + sum(sizes)
-            if path == "/workspace":
-                weight += await heaviest_panel(client, call.number)
-            assert weight < HEAVIEST, path
-    assert weighed > len(APART)
-
-
-async def heaviest_panel(client: httpx.AsyncClient, number: str) -> int:
-    """What the panel of a full record weighs, as the page of work loads it."""
-    content = {f"f.{key}": value for key, value in (OF_THE_APPEAL | OF_PEOPLE).items()}
-    made = [
-        await send(client, number, version=0, kind="statement", **content),
-        await send(client, number, "danger", version=1, reason="102, дежурный Омаров"),
-        await send(client, number, "move", version=2, after="registered"),
-    ]
-    token = await form_token(client, f"/appeals/{number}")
-    now = datetime.now(ZONE)
-    reminder = {"at": f"{now + timedelta(days=1):%Y-%m-%dT%H:%M}", "about": "Позвонить"}
-    said = {"party": "state_body", "whom": "Отдел полиции", "at": f"{now:%Y-%m-%dT%H:%M}"}
-    for path, values in (
-        ("contact-wishes", {"allowed": "false"}),
-        ("oral-contacts", said | {"said": "Выехали"}),
-        ("letters", REQUESTED),
-        ("record/remind", reminder),
-    ):
-        form = {"form_token": token} | values
-        made.append(await client.post(f"/appeals/{number}/{path}", data=form))
-    file = {"file": ("Справка.txt", b"word")}
-    path = f"/appeals/{number}/attachments"
-    made.append(await client.post(path, data={"form_token": token}, files=file))
-    assert [each.status_code for each in made] == [303] * len(made)
-    return max(
-        [
-            len((await client.get(f"/appeals/{number}/panel", headers=language)).content)
-            for language in ({"accept-language": each} for each in LANGUAGES)
-        ]
-    )
