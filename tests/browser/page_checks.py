@@ -57,11 +57,19 @@ SMALL = """() => [...document.querySelectorAll("body *")]
   .filter((each) => each.checkVisibility() && parseFloat(getComputedStyle(each).fontSize) < 16)
   .filter((each) => [...each.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
   .map((each) => each.outerHTML.slice(0, 200))"""
+#: More than 200 KB were sent of the page and its files; not what it loads while somebody works.
+HEAVY = """() => {
+  const bytes = performance.getEntries()
+    .filter(({ initiatorType }) => !["fetch", "xmlhttprequest"].includes(initiatorType))
+    .reduce((sum, { encodedBodySize = 0 }) => sum + encodedBodySize, 0);
+  return bytes > 200_000 ? [`${bytes} bytes`] : [];
+}"""
 
 WIDE_CHECKS = {
     "wider than its place": SCROLLED,
     "broken within the word": BROKEN,
     "smaller than 16 pixels": SMALL,
+    "heavier than 200 KB": HEAVY,
 }
 
 
