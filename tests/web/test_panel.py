@@ -115,16 +115,16 @@ async def test_whom_somebody_else_added_is_shown_in_a_conflict(enter: Enter, cal
         assert "Арман" in fold
 
 
-async def test_further_people_are_asked_about_when_opened(enter: Enter, call: Call) -> None:
+async def test_questions_about_further_people_load_when_opened(enter: Enter, call: Call) -> None:
     async with enter(Role.CONSULTANT) as client:
         panel = (await client.get(f"/appeals/{call.number}/panel")).text
         loaded = re.findall(r'hx-get="/questions/(\w+)"', panel)
         assert loaded == ["representative", "reporter", "affected2", "accused1"]
-        asked = re.findall(r'name="f\.applicant\.(\w+)"', panel)
+        questions_of_all = re.findall(r'name="f\.applicant\.(\w+)"', panel)
         for person in loaded:
             assert f'name="f.{person}.' not in panel
             questions = (await client.get(f"/questions/{person}")).text
-            assert re.findall(rf'name="f\.{person}\.(\w+)"', questions) == asked
+            assert re.findall(rf'name="f\.{person}\.(\w+)"', questions) == questions_of_all
         for nobody in ("nobody", "affected10", "affected1.name", "applicant1"):
             assert (await client.get(f"/questions/{nobody}")).status_code == 404, nobody
 
