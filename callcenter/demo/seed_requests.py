@@ -1,4 +1,4 @@
-"""Generates invented requests to state bodies, handed over soon after they were begun."""
+"""Generates invented requests to state bodies, handed over soon after the appeal."""
 
 import json
 import random

@@ -22,7 +22,10 @@ _SEEN = ("icc_profile", "transparency")  # what belongs to the look of a picture
 
 
 def copy_picture(content: bytes, ending: str) -> bytes:
-    """The first picture of a file anew, upright. Raises ValueError if it cannot be read. Blocks."""
+    """The first picture of a file anew, upright.
+
+    Raises ValueError if it cannot be read. Blocks.
+    """
     copier = subprocess.run(
         (sys.executable, "-I", __file__, PICTURES[ending]),
         input=content,

@@ -186,20 +186,20 @@ async def _work(site: Served) -> None:
             files={"file": ("Справка о составе семьи.txt", b"word")},
         )
         assert answer.status_code == 303, answer.text
-        site.composed = await _request(client, site.registered, "internal_affairs")
-        site.handed_over = await _request(client, site.registered, "justice")
+        site.composed = await _request(client, site.registered, "internal_affairs", "order")
+        site.handed_over = await _request(client, site.registered, "justice", "legal")
         path = f"/appeals/{site.registered}/requests/{site.handed_over}"
         page = (await client.get(path)).text
         sha256 = re.findall(r'name="sha256" value="(\w+)"', page)
         await _answer(client, f"{path}/ready", version=2, sha256=sha256)
         proof = {"reference": "ЗТ-2026-0117", "dated": f"{datetime.now(ZONE):%Y-%m-%d}"}
-        await _answer(client, f"{path}/steps", version=4, step="sent", **proof)
+        await _answer(client, f"{path}/steps", version=3, step="sent", **proof)
 
 
-async def _request(client: httpx.AsyncClient, number: str, body: str) -> str:
+async def _request(client: httpx.AsyncClient, number: str, body: str, direction: str) -> str:
     """Begin and compose a request to a body, with something to be cleared; returns its id."""
     path = f"/appeals/{number}/requests"
-    begun = await _answer(client, path, body=body, direction="order", language="ru")
+    begun = await _answer(client, path, body=body, direction=direction, language="ru")
     address = begun.headers["location"]
     words = "Просим проверить. Телефон школы 8 7172 27 15 40."
     cleared = ["telephone:8 7172 27 15 40"] if body == "justice" else []

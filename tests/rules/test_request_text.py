@@ -232,7 +232,7 @@ def test_what_identifies_is_found_in_any_surroundings(before: str, secret: str, 
 
 
 @pytest.mark.parametrize("key", ["applicant.phone", "applicant.email", "applicant.address"])
-def test_what_a_chosen_field_is_for_is_no_finding_in_it(key: str) -> None:
+def test_what_a_chosen_field_is_for_is_no_finding(key: str) -> None:
     assert found(RECORD[key], key) == []
     for other in RECORD.keys() - {key, "applicant.identifier"}:
         assert found(f"{RECORD[key]} ({RECORD[other]})", key) != [], other

@@ -212,7 +212,7 @@ async def move(
 async def take_from_bodies(
     engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str
 ) -> None:
-    """Move an appeal back into work once no state body has it any more (R22).
+    """Move an appeal with a state body back into work, unless a body has it still (R22).
 
     Raises NotFound.
     """

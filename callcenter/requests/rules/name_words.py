@@ -46,7 +46,7 @@ _GIVEN_NAMES = """
 
 
 def is_no_name(word: str) -> bool:
-    """Whether a word in small letters is none, though it has a capital letter or such an ending."""
+    """Whether a word, in small letters here, is no name though it looks like one."""
     return word in _other_words() or _POLITE.fullmatch(word) is not None
 
 

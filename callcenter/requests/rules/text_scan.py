@@ -126,7 +126,7 @@ def scan_text(
 
 @dataclass(frozen=True, slots=True)
 class _ChosenValues:
-    """What the chosen fields say that are for it: a number, an e-mail, an address as words."""
+    """The numbers, e-mails and words of addresses that the chosen fields say."""
 
     numbers: Collection[str]
     emails: Collection[str]
@@ -329,7 +329,7 @@ def _own_digits(text: str) -> str:
 
 
 def _said(record: Content, keys: Iterable[str], ends: str | tuple[str, ...]) -> Iterator[str]:
-    """What the fields of these keys say whose codes end so."""
+    """Values of the fields whose keys end so."""
     for key in keys:
         value = record.get(key, "")
         if f".{key}".endswith(ends):
