@@ -256,7 +256,8 @@ async def test_lists_show_of_an_appeal_what_the_role_may_see(
 ) -> None:
     await send(head, call.number, version=0, **WHOLE | {"f.region": "710000000"})
     await send(head, call.number, "move", version=1, after="registered")
-    await put(engine, CHANGED.format("due_on = current_date - 1"))
+    yesterday = datetime.now(ZONE).date() - timedelta(days=1)
+    await put(engine, CHANGED.format("due_on = :day"), day=yesterday)
     opens = role in AppealPermission.EDIT_APPEALS.granted_to
     shown, hidden = (OPENED, CLOSED) if opens else (CLOSED, OPENED)
     async with enter(role) as client:
@@ -266,7 +267,6 @@ async def test_lists_show_of_an_appeal_what_the_role_may_see(
             for column, cell in (LISTED | shown).items():
                 assert row[column].startswith(cell), path
             assert not row.keys() & hidden.keys(), path
-            yesterday = datetime.now(ZONE) - timedelta(days=1)
             assert row["Answer due on"] == f"{yesterday:%d.%m.%Y}", path
             assert row["Number, received"].startswith(call.number), path
 
