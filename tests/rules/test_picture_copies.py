@@ -3,7 +3,7 @@
 from io import BytesIO
 
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from callcenter.requests.picture_copy import PICTURES, copy_picture
 
@@ -21,7 +21,8 @@ def photograph(ending: str, orientation: int = 6) -> bytes:
     said.add_text("Comment", PLACE)
     ways = {"xmp": f"<x>{PLACE}</x>".encode(), "comment": PLACE} if ending != "png" else {}
     made = BytesIO()
-    picture.save(made, PICTURES[ending], exif=exif, pnginfo=said, **ways)
+    colours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture.save(made, PICTURES[ending], exif=exif, pnginfo=said, icc_profile=colours, **ways)
     return made.getvalue() + PLACE.encode()  # as telephones put films behind pictures
 
 
