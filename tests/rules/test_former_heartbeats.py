@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from callcenter.telephony.asterisk.ari import Ari, AriRequestFailed
-from callcenter.telephony.asterisk.cluster import former_heartbeats
+from callcenter.telephony.asterisk.cluster import former_heartbeats, member_files
 from callcenter.telephony.asterisk.cluster.admission import AdmissionControl
 from callcenter.telephony.asterisk.cluster.former_heartbeats import (
     FormerMembers,
@@ -177,3 +177,6 @@ async def test_a_member_listed_before_its_file_is_alive(
     file.close(remove=False)
     it.turn()
     assert (it.alive, it.dead) == (set(), {OLD})
+    member_files.forget(tmp_path, OLD)  # as another does who has taken over from it
+    it.turn()
+    assert it.dead == set()

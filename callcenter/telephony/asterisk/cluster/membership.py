@@ -351,9 +351,11 @@ class ClusterMembership:
         """Read the files of all members."""
         others: dict[str, MemberRecord] = {}
         frozen: dict[str, MemberRecord] = {}
+        members = [*member_files.read_members(self._folder, self.me)]
+        for instance, _, _ in members:
+            self._former.forget(instance)  # it had no file yet when Asterisk was asked
         gone: dict[str, bool] = dict.fromkeys(self._former.dead(now), False)
-        for instance, record, is_alive in member_files.read_members(self._folder, self.me):
-            gone.pop(instance, None)  # with a file it is no former member, listed before it had one
+        for instance, record, is_alive in members:
             has_left = bool(record.flags & MemberFlag.LEFT)
             if is_alive and self._is_frozen(instance, record, now):
                 frozen[instance] = record
