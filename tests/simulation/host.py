@@ -45,7 +45,7 @@ class SimulatedProcess:
         self.context = copy_context()
         self.context.run(PROCESS.set, self)
         self.member_file = ""  #: path of its member file, once it is one
-        self.began_at = host.loop.now
+        self.runs_since = host.loop.now  #: since it began, or went on
         self.is_dead = False
         self.turned_at = 0.0  #: when it had the processor last
         self.was_pressed_at = float("-inf")  #: when it had to wait for it last
@@ -135,6 +135,7 @@ class SimulatedProcess:
     def go_on(self) -> None:
         """Let it run again, if it is alive."""
         self.is_stopped = self.is_frozen = False
+        self.runs_since = self.host.loop.now
         if self._inbox and not self._is_due and not self.is_dead:
             self._become_due(0.0)
 

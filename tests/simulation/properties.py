@@ -179,13 +179,14 @@ class Monitor:
         owner = world.process_of(instance)
         if instance in self._frozen_takers:
             unserved -= UNSERVED_LIMIT
+        controllers = [each for each in able if each.name != WATCHDOG]
         if (owner is not None and owner.was_frozen) or instance in self._frozen_takers:
-            controllers = [each for each in able if each.name != WATCHDOG] or able
-            looked = max(now - each.began_at for each in controllers) - START_TIME
+            looked = max(now - each.runs_since for each in controllers or able) - START_TIME
             calm = min([now - each.ends for each in world.host.pressures], default=unserved)
-            return min(unserved, looked, calm) - FROZEN_LIMIT
+            watchdog = 0.0 if controllers else UNCLAIMED_LIMIT
+            return min(unserved, looked, calm) - FROZEN_LIMIT - watchdog
         others = [each for each in world.processes.values() if each not in able]
-        if all(each.name == WATCHDOG for each in able) and any(each.is_stopped for each in others):
+        if not controllers and any(each.is_stopped for each in others):
             return unserved - UNCLAIMED_LIMIT
         if owner is not None and self._is_troubled(owner):
             return unserved - CUT_OFF_LIMIT
@@ -281,9 +282,10 @@ class Monitor:
         if channel.application == request.application or "move" in request.path:
             return
         owner = self._world.process_of(channel.application)
-        is_alive = owner is not None and owner.is_able
+        programs = self._world.programs
+        has_it = owner is not None and owner.is_able and not programs[owner].is_fenced
         is_late = request.sent_at <= channel.changed_hands_at and not request.is_given_up
-        if is_alive and not is_late:
+        if has_it and not is_late:
             self.report(
                 f"{request.process.name} acted on call {channel.id} of {channel.application}: "
                 f"{request.method} {'/'.join(request.path[2:])}"

@@ -241,7 +241,9 @@ class World:
     def _look(self) -> None:
         self.monitor.look()
         for channel in self.callers_in_switch():
-            if channel.claimed_by:
+            owner = self.process_of(channel.application)
+            # Of whom a frozen one alone could tell, reconciliation tells, which is not here.
+            if channel.claimed_by and not (owner is not None and owner.is_frozen):
                 self.claimed[channel.id] = None
         self.loop.outside_after(INTERVAL, self._look)
 
