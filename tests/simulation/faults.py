@@ -131,7 +131,8 @@ class FaultInjector:
     def _delay_and_terminate(self, fault: Fault, ends: float) -> None:
         """Have somebody call whom one alone hears, late, and tell it to end while it claims."""
         (name,) = fault.victims
-        self._world.network.troubles.append(Trouble(self._loop.now, ends, name, fault.strength))
+        trouble = Trouble(self._loop.now, ends, name, fault.strength, is_at_server=True)
+        self._world.network.troubles.append(trouble)
         for each in self._world.processes:
             if each not in (name, WATCHDOG):
                 self._deafen(each)

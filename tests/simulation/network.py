@@ -31,6 +31,7 @@ class Trouble:
     process: str  #: its name
     delay: float  #: seconds; 0: the way is cut
     server: str = "switch"
+    is_at_server: bool = False  #: what was sent is there, and the server takes it in late
 
 
 class Network:
@@ -70,15 +71,26 @@ class Network:
 
     def arrival(self, process: SimulatedProcess, server: str) -> float:
         """When what is sent now between these two arrives."""
+        now, trouble = self.loop.now, self._trouble(process, server)
+        if trouble is None:
+            return now + LATENCY * self._random.uniform(0.5, 1.5)
+        if trouble.delay:
+            return now + self._random.uniform(0, 2 * trouble.delay)
+        return trouble.ends + self._random.uniform(0, RETRANSMISSION)
+
+    def is_passed_on(self, process: SimulatedProcess, server: str) -> bool:
+        """Whether what is sent now is out of the sender's hands at once, however late it is."""
+        trouble = self._trouble(process, server)
+        return trouble is not None and trouble.is_at_server
+
+    def _trouble(self, process: SimulatedProcess, server: str) -> Trouble | None:
         now = self.loop.now
         for each in self.troubles:
             if (each.process, each.server) == (process.name, server) and (
                 each.begins <= now < each.ends
             ):
-                if each.delay:
-                    return now + self._random.uniform(0, 2 * each.delay)
-                return each.ends + self._random.uniform(0, RETRANSMISSION)
-        return now + LATENCY * self._random.uniform(0.5, 1.5)
+                return each
+        return None
 
     async def call(self, server: str, work: Callable[[], Any]) -> Any:
         """Have a server do something; return the result. Raises what it raises."""
@@ -148,10 +160,11 @@ class Link:
     def send_to_server(self, text: str) -> None:
         now = self._network.loop.now
         self._to_server = max(self._to_server, self._network.arrival(self.process, self._server))
-        self._network.loop.outside_at(self._to_server, self._at_server, text, now)
+        is_passed_on = self._network.is_passed_on(self.process, self._server)
+        self._network.loop.outside_at(self._to_server, self._at_server, text, now, is_passed_on)
 
-    def _at_server(self, text: str, sent_at: float) -> None:
-        is_unsent = self._network.loop.now > self._closed_at + 2 * LATENCY
+    def _at_server(self, text: str, sent_at: float, is_passed_on: bool) -> None:
+        is_unsent = not is_passed_on and self._network.loop.now > self._closed_at + 2 * LATENCY
         if self.session is None or (not self.is_open and self.drops_unsent and is_unsent):
             return
         if text == "ping":
