@@ -3,19 +3,19 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 
 import click
 
-from tests.simulation.ablation import RARE, SAFEGUARDS
-from tests.simulation.scenario import draw
+from tests.simulation.ablation import SAFEGUARDS
+from tests.simulation.scenario import FaultKind, draw
 from tests.simulation.world import Result, run
 
 PROGRESS = 100  # seeds between two lines
-BY_NAME = {each.name: each for each in (*SAFEGUARDS, *RARE)}
+BY_NAME = {each.name: each for each in SAFEGUARDS}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,6 +26,13 @@ BY_NAME = {each.name: each for each in (*SAFEGUARDS, *RARE)}
 @click.option("--trace", "shows_trace", is_flag=True, help="Show the trace of each seed.")
 @click.option("--digest", is_flag=True, help="Show a hash of each trace.")
 @click.option("--without", type=click.Choice(sorted(BY_NAME)), help="Take out a safeguard.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([each.value for each in FaultKind]),
+    help="Draw faults of this kind alone (repeatable); else those that the safeguard is for.",
+)
 def main(
     seeds: int,
     start: int,
@@ -34,11 +41,14 @@ def main(
     shows_trace: bool,
     digest: bool,
     without: str | None,
+    kinds: tuple[str, ...],
 ) -> None:
     """Run SEEDS worlds, each with the faults of its seed; a seed repeats byte for byte."""
     began = time.perf_counter()
     calls = 0
-    for count, result in enumerate(_results(range(start, start + seeds), length, jobs, without), 1):
+    drawn = [FaultKind(each) for each in kinds] or (BY_NAME[without].kinds if without else ())
+    work = partial(run_seed, length=length, kinds=drawn, without=without)
+    for count, result in enumerate(_results(range(start, start + seeds), jobs, work), 1):
         calls += result.calls
         if digest:
             click.echo(f"{result.scenario.seed} {result.digest}")
@@ -55,8 +65,7 @@ def main(
     click.echo(f"{seeds} seeds, {calls} calls, {seconds:.1f} s: all properties hold")
 
 
-def _results(seeds: range, length: float, jobs: int, without: str | None) -> Iterator[Result]:
-    work = partial(run_seed, length=length, without=without)
+def _results(seeds: range, jobs: int, work: Callable[[int], Result]) -> Iterator[Result]:
     if jobs == 1 or len(seeds) == 1:
         yield from map(work, seeds)
         return
@@ -67,10 +76,12 @@ def _results(seeds: range, length: float, jobs: int, without: str | None) -> Ite
         pool.shutdown(cancel_futures=True)
 
 
-def run_seed(seed: int, *, length: float, without: str | None = None) -> Result:
-    """Run one seed, perhaps without one safeguard."""
+def run_seed(
+    seed: int, *, length: float, kinds: Sequence[FaultKind] = (), without: str | None = None
+) -> Result:
+    """Run one seed, perhaps with faults of some kinds alone, or without one safeguard."""
     with nullcontext() if without is None else BY_NAME[without].without():
-        return run(draw(seed, length))
+        return run(draw(seed, length, kinds))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from callcenter.appeals.calls.store import EventRow
 from tests.simulation.host import Pressure, SimulatedProcess
 from tests.simulation.network import LATENCY, Trouble
-from tests.simulation.properties import OVERLOAD, OVERLOAD_SEEN, WATCHDOG
+from tests.simulation.properties import OVERLOAD, OVERLOAD_SEEN, WATCHDOG, is_conversation
 from tests.simulation.scenario import Fault, FaultKind
+from tests.simulation.switch import SwitchChannel
 
 if TYPE_CHECKING:
     from tests.simulation.world import Program, World
@@ -29,6 +30,8 @@ class FaultInjector:
         self.held: dict[str, float] = {}  #: until when a process is not started again, by its name
         self.unreadable: set[str] = set()  #: calls that nobody can restore
         self._at_next_claim: list[Fault] = []
+        self._at_next_connection: list[Fault] = []
+        self._is_move_deadly = False  # the next by which a conversation has legs of two
         self._world = world
         self._loop = world.loop
         self._injectors: Mapping[FaultKind, Callable[[Fault, float], None]] = {
@@ -47,6 +50,9 @@ class FaultInjector:
             FaultKind.DEATH_IN_CUT: self._kill_in_cut,
             FaultKind.DEATH_AT_CLAIM: self._await_claim,
             FaultKind.CUT_AT_CLAIM: self._await_claim,
+            FaultKind.DEATH_AT_CONNECT: self._await_connection,
+            FaultKind.DEATH_IN_MOVE: self._kill_and_await_move,
+            FaultKind.LEFT_IN_HANDOVER: self._terminate_and_hang_up,
             FaultKind.STOPPED_TAKER: self._stop_taker,
             FaultKind.FROZEN_TAKER: self._stop_taker,
             FaultKind.UNREADABLE: self._kill_unreadable,
@@ -169,6 +175,27 @@ class FaultInjector:
         self._at_next_claim.append(fault)
         self._world.call()
 
+    def take_connection(self, connector: SimulatedProcess) -> None:
+        """Take in that this process has connected two parties."""
+        faults, self._at_next_connection = self._at_next_connection, []
+        for each in faults:
+            self._loop.outside_after(each.strength, connector.end, "killed")
+
+    def _await_connection(self, fault: Fault, _ends: float) -> None:
+        self._at_next_connection.append(fault)
+
+    def take_move(self, channel: SwitchChannel) -> None:
+        """Take in that this channel was moved to another application."""
+        legs = channel.bridge.channels if channel.bridge is not None else [channel]
+        taker = self._world.process_of(channel.application)
+        if self._is_move_deadly and len({each.application for each in legs}) > 1 and taker:
+            self._is_move_deadly = False
+            taker.end("killed")
+
+    def _kill_and_await_move(self, fault: Fault, _ends: float) -> None:
+        self._is_move_deadly = True
+        self._kill(fault.victims[0])
+
     def _stop_taker(self, fault: Fault, ends: float) -> None:
         program = self._program_of(fault.victims[0])
         if program is None:
@@ -227,6 +254,18 @@ class FaultInjector:
         if program is not None:
             process = self._world.processes[fault.victims[0]]
             process.context.run(self._loop.call_soon, program.stop.set)
+
+    def _terminate_and_hang_up(self, fault: Fault, ends: float) -> None:
+        """Have who talks hang up when nobody has the conversation, and another is to get it."""
+        program = self._program_of(fault.victims[0])
+        if program is not None:
+            self._terminate(fault, ends)
+            self._when(lambda: program.is_fenced, self._hang_up_all, program.instance)
+
+    def _hang_up_all(self, instance: str) -> None:
+        mine = [e for e in self._world.switch.channels.values() if e.application == instance]
+        for each in [e for e in mine if is_conversation(e)]:
+            self._world.switch.hang_up(each)
 
     def _deafen_one(self, fault: Fault, _ends: float) -> None:
         self._deafen(fault.victims[0])

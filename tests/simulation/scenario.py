@@ -1,5 +1,6 @@
 """What happens in one run, drawn from its seed: controllers, calls, and faults."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,6 +29,9 @@ class FaultKind(StrEnum):
     DEATH_IN_CUT = "death in cut"  #: while another, who may take over, cannot reach Asterisk
     DEATH_AT_CLAIM = "death at claim"  #: of who has just begun to serve a caller
     CUT_AT_CLAIM = "cut at claim"  #: a short one, between Asterisk and who claims a call
+    DEATH_AT_CONNECT = "death at connect"  #: of who has just connected a caller with somebody
+    DEATH_IN_MOVE = "death in move"  #: of who takes over and has one leg of a conversation
+    LEFT_IN_HANDOVER = "left in handover"  #: in order, and who talks hangs up at this moment
     STOPPED_TAKER = "stopped taker"  #: one dies, and SIGSTOP comes to who takes over
     FROZEN_TAKER = "frozen taker"  #: as the last, with its sentinel
     UNREADABLE = "unreadable"  #: one dies, and nobody can read what is recorded of its calls
@@ -86,6 +90,7 @@ _EXTENT: dict[FaultKind, tuple[tuple[float, float], tuple[float, ...]]] = {
     FaultKind.SHORT_CUT: ((1.0, 3.4), (0.0,)),
     FaultKind.DEATH_IN_CUT: ((0.5, 8.0), (0.0,)),
     FaultKind.DEATH_AT_CLAIM: ((0.0, 0.0), (0.02, 0.05, 0.09)),
+    FaultKind.DEATH_AT_CONNECT: ((0.0, 0.0), (0.0, 0.01, 0.02)),
     FaultKind.CUT_AT_CLAIM: ((1.0, 3.4), (0.0,)),
     FaultKind.STOPPED_TAKER: ((0.5, 6.0), (0.0, 0.03)),
     FaultKind.FROZEN_TAKER: ((8.0, 25.0), (0.0, 0.01, 0.03)),
@@ -124,8 +129,12 @@ class Scenario:
     faults: tuple[Fault, ...]
 
 
-def draw(seed: int, length: float) -> Scenario:
-    """Return the scenario of a seed: of this length, with a fault in each half minute or so."""
+def draw(seed: int, length: float, kinds: Sequence[FaultKind] = ()) -> Scenario:
+    """Return the scenario of a seed: of this length, with a fault in each half minute or so.
+
+    `kinds` are those that its faults are of, each as often as the others; empty: of all that
+    have a weight, by it.
+    """
     random = SeededRandom(f"{seed} scenario")
     controllers = random.randint(2, 4)
     names = [f"line-{number}" for number in range(1, controllers + 1)]
@@ -141,12 +150,15 @@ def draw(seed: int, length: float) -> Scenario:
         consultants=random.randint(3, 8),
         call_interval=random.choice((0.5, 1.5, 3.0, 6.0)),
         restart_delay=random.choice((0.5, 1.0, 4.0)),
-        faults=tuple(_draw_fault(random, each, names) for each in times),
+        faults=tuple(_draw_fault(random, each, names, kinds) for each in times),
     )
 
 
-def _draw_fault(random: SeededRandom, at: float, names: list[str]) -> Fault:
-    kind = random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+def _draw_fault(
+    random: SeededRandom, at: float, names: list[str], kinds: Sequence[FaultKind]
+) -> Fault:
+    weights = dict.fromkeys(kinds, 1) or _WEIGHTS
+    kind = random.choices(list(weights), weights=list(weights.values()))[0]
     count = len(names) if kind is FaultKind.ALL_DEAD else 2 if kind in _OF_TWO else 1
     victims = tuple(random.sample(names, count))
     length, strengths = _EXTENT.get(kind, ((0.3, 8.0), (0.0,)))

@@ -178,7 +178,11 @@ class AriSession:
 
 
 class SimulatedSwitch:
-    """The switch. `on_request` sees each request, `on_claim` who has claimed a call."""
+    """The switch. `on_request` sees each request.
+
+    `on_claim` sees who has claimed a call, `on_connect` who has connected two channels, `on_move`
+    which channel came from one application into another.
+    """
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
@@ -189,6 +193,8 @@ class SimulatedSwitch:
         self.telephones: dict[str, Telephone] = {}
         self.on_request: Callable[[Request, SwitchChannel | None], None] | None = None
         self.on_claim: Callable[[SimulatedProcess], None] | None = None
+        self.on_connect: Callable[[SimulatedProcess], None] | None = None
+        self.on_move: Callable[[SwitchChannel], None] | None = None
         self._offers: dict[str, SwitchChannel] = {}
         self._playbacks: dict[str, tuple[SwitchChannel, Playback]] = {}
         self._numbers = itertools.count(1)
@@ -637,6 +643,8 @@ class SimulatedSwitch:
         self._leave_stasis(channel)
         channel.place = "dialplan"
         self._enter_stasis(channel, application)
+        if self.on_move is not None:
+            self.on_move(channel)
 
     def _playbacks_get(self, request: Request, playback: str) -> Json:
         self._find_playback(playback)
@@ -667,6 +675,8 @@ class SimulatedSwitch:
         if what == "addChannel":
             for channel in [self._to_bridge(each) for each in ids]:
                 self._put_in(channel, bridge)
+            if len(bridge.channels) > 1 and self.on_connect is not None:
+                self.on_connect(request.process)
         else:
             for each in ids:
                 channel = self._to_bridge(each)

@@ -131,6 +131,8 @@ class World:
         self.switch.telephones["unified-center"] = center
         self.switch.on_request = self.monitor.look_at_request
         self.switch.on_claim = self.faults.take_claim
+        self.switch.on_connect = self.faults.take_connection
+        self.switch.on_move = self.faults.take_move
         self.host.on_end(self._take_end)
         self.loop.set_exception_handler(self._take_fault)
 
