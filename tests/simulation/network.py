@@ -127,7 +127,7 @@ def running_process() -> SimulatedProcess:
 class Session(Protocol):
     """The server's side of a WebSocket."""
 
-    def receive(self, text: str, sent_at: float) -> None: ...
+    def receive(self, text: str, sent_at: float, *, is_given_up: bool) -> None: ...
 
     def close(self) -> None: ...
 
@@ -164,13 +164,14 @@ class Link:
         self._network.loop.outside_at(self._to_server, self._at_server, text, now, is_passed_on)
 
     def _at_server(self, text: str, sent_at: float, is_passed_on: bool) -> None:
-        is_unsent = not is_passed_on and self._network.loop.now > self._closed_at + 2 * LATENCY
-        if self.session is None or (not self.is_open and self.drops_unsent and is_unsent):
+        is_given_up = not self.is_open and not is_passed_on
+        is_unsent = is_given_up and self._network.loop.now > self._closed_at + 2 * LATENCY
+        if self.session is None or (self.drops_unsent and is_unsent):
             return
         if text == "ping":
             self.send_to_client("pong")
         else:
-            self.session.receive(text, sent_at)
+            self.session.receive(text, sent_at, is_given_up=is_given_up)
 
     def send_to_client(self, text: str) -> None:
         self._to_client = max(self._to_client, self._network.arrival(self.process, self._server))

@@ -132,7 +132,7 @@ class Request:
     query: Mapping[str, str]
     body: Json
     sent_at: float
-    is_given_up: bool  #: its application closed the connection before it came here
+    is_given_up: bool  #: its application closed the connection before it left
 
 
 class AriSession:
@@ -148,7 +148,7 @@ class AriSession:
         if not self.is_deaf or event["type"] == "RESTResponse":
             self.link.send_to_client(json.dumps(event))
 
-    def receive(self, text: str, sent_at: float) -> None:
+    def receive(self, text: str, sent_at: float, *, is_given_up: bool) -> None:
         if self._switch.applications.get(self.application.name) is not self.application:
             return  # of a connection that was replaced before the switch ended
         message = json.loads(text)
@@ -158,7 +158,6 @@ class AriSession:
         body = json.loads(message["message_body"]) if message.get("message_body") else {}
         process = self.link.process
         name, parts = self.application.name, tuple(path.split("/"))
-        is_given_up = not self.link.is_open
         request = Request(
             name, process, message["method"], parts, query, body, sent_at, is_given_up
         )
