@@ -286,7 +286,7 @@ SAFEGUARDS = (
         "claims are settled",
         32,
         _replaced(AsteriskNode, "settle_claims", _nothing),
-        found_at=7,
+        found_at=40,
         kinds=(FaultKind.LATE_RESTART,),
     ),
     Safeguard(

@@ -137,12 +137,14 @@ class FaultInjector:
     def _delay_and_terminate(self, fault: Fault, ends: float) -> None:
         """Have somebody call whom one alone hears, late, and tell it to end while it claims."""
         (name,) = fault.victims
+        program = self._program_of(name)
+        if program is None:
+            return
         trouble = Trouble(self._loop.now, ends, name, fault.strength, is_at_server=True)
         self._world.network.troubles.append(trouble)
-        for each in self._world.processes:
-            if each not in (name, WATCHDOG):
-                self._deafen(each)
+        self._world.switch.offers_to = program.instance
         self._world.call()
+        self._world.switch.offers_to = ""
         self._when(lambda: self._is_claiming(name), self._terminate, fault, ends)
 
     def _is_claiming(self, name: str) -> bool:

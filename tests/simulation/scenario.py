@@ -24,7 +24,7 @@ class FaultKind(StrEnum):
     LATE = "late"  #: what one sends to Asterisk, and hears from it, is late
     CUT = "cut"  #: one cannot reach Asterisk
     SHORT_CUT = "short cut"  #: not long enough for it to give its calls up
-    LATE_RESTART = "late restart"  #: in order, while a claim is on its way, and others hear nothing
+    LATE_RESTART = "late restart"  #: in order, while a claim is on its way
     DEATH_IN_DEAFNESS = "death in deafness"  #: while another, who may take over, hears no events
     DEATH_IN_CUT = "death in cut"  #: while another, who may take over, cannot reach Asterisk
     DEATH_AT_CLAIM = "death at claim"  #: of who has just begun to serve a caller

@@ -190,6 +190,7 @@ class SimulatedSwitch:
         self.applications: dict[str, Application] = {}
         self.variables: dict[str, str] = {}
         self.telephones: dict[str, Telephone] = {}
+        self.offers_to = ""  #: the application that alone hears of new calls; empty: all do
         self.on_request: Callable[[Request, SwitchChannel | None], None] | None = None
         self.on_claim: Callable[[SimulatedProcess], None] | None = None
         self.on_connect: Callable[[SimulatedProcess], None] | None = None
@@ -345,7 +346,7 @@ class SimulatedSwitch:
             "channel": self.snapshot(channel),
         }
         for app in [*self.applications.values()]:
-            if app.name.startswith("line-"):
+            if app.name.startswith("line-") and self.offers_to in ("", app.name):
                 self._send(app, {**event, "application": app.name})
         self.loop.outside_after(claim_timeout, self._end_offer, channel)
         return channel
