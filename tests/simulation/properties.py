@@ -93,7 +93,7 @@ class Monitor:
             if channel.place != "stasis":
                 self._unserved.pop(channel.id, None)
                 self._silent.pop(channel.id, None)
-            elif could := controllers if is_conversation(channel) else able:
+            elif could := able if self._may_fall_back(channel) else controllers:
                 self._look_at_service(channel, calls.get(channel.id), could)
                 self._look_at_silence(channel)
         for process in world.processes.values():
@@ -112,6 +112,15 @@ class Monitor:
             and not world.host.is_pressed(process)
             and not world.network.is_troubled(process, since=world.loop.now - 5.0)
         )
+
+    def _may_fall_back(self, channel: SwitchChannel) -> bool:
+        """Whether the watchdog may give this caller to the fallback, should no controller be there.
+
+        Not while its own is cut off: that one keeps its calls until another takes them.
+        """
+        owner = self._world.process_of(channel.application)
+        is_cut_off = owner is not None and owner.is_able and self._world.network.is_cut(owner)
+        return not (is_cut_off or is_conversation(channel))
 
     def _is_being_taken_late(self, instance: str) -> bool:
         """Whether one that is late itself, or cut off, takes over from this instance.
