@@ -239,7 +239,7 @@ SAFEGUARDS = (
         "a conversation goes with its caller",
         117,
         _replaced(orphaned_calls, "_with_caller", lambda orphans, *_: orphans),
-        found_at=4,
+        found_at=26,
         kinds=(FaultKind.DEATH_IN_MOVE,),
     ),
     Safeguard(

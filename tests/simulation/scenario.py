@@ -45,6 +45,7 @@ class FaultKind(StrEnum):
     WATCHDOG_DEATH = "watchdog death"
 
 
+#: How often the kinds are drawn; the others are drawn alone, for a safeguard (`ablation.py`).
 _WEIGHTS = {
     FaultKind.KILL: 4,
     FaultKind.TWO_DEATHS: 3,
