@@ -39,7 +39,9 @@ WRITE_TIME = 3.0  # seconds in which controllers write what they know of the las
 #: Seconds in which journals on disk are written, and then leaks and lost calls are found: twice,
 #: 15 s apart.
 SWEEP_TIME = 75.0
-_SETTINGS = Settings(_env_file=None, var=Path("/nonexistent"))
+#: The product's own limit, whatever tests with telephones have in the environment.
+_ADMISSION_LIMIT = Settings.model_fields["admission_limit"].default
+_SETTINGS = Settings(_env_file=None, var=Path("/nonexistent"), admission_limit=_ADMISSION_LIMIT)
 
 Program = SimulatedController | SimulatedWatchdog
 
