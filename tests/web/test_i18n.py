@@ -92,6 +92,14 @@ async def test_an_appeal_has_one_word_in_kazakh(engine: AsyncEngine) -> None:
     assert [message for message in found if "statement" not in message.lower()] == []
 
 
+def test_kazakh_has_one_word_for_a_record_and_a_supervisor() -> None:
+    """Those of docs/glossary.md: жазба is a recording or a note, аға кеңесші one role of two."""
+    texts = {str(each.id): str(each.string) for each in catalog("kk") if each.id}
+    of_record, of_supervisor = re.compile(r"\b[Tt]h(?:e|is) record\b|^Record (?!what)"), "upervisor"
+    assert [each for each in texts if of_record.search(each) and "арточка" not in texts[each]] == []
+    assert [each for each in texts if of_supervisor in each and "жетекші" not in texts[each]] == []
+
+
 def strip(text: str) -> str:
     return PLACEHOLDER.sub("", text)
 
