@@ -276,7 +276,7 @@ async def _open(connection: AsyncConnection, message: WrittenMessage) -> UUID:
 
 
 async def _mark_urgent(connection: AsyncConnection, appeal_id: UUID) -> None:
-    """Add danger to what makes the appeal urgent."""
+    """Add danger to what makes the appeal urgent, which is locked, or opened by this."""
     row = await appeals.find_by_id(connection, appeal_id)
     urgent = list(row.urgent) if row else []
     if Urgency.DANGER.value not in urgent:

@@ -59,6 +59,15 @@ async def rows(engine: AsyncEngine, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await connection.execute(text(query))]
 
 
+async def is_lock_awaited(engine: AsyncEngine) -> bool:
+    """Whether a transaction of this database waits for a lock of another one."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return await rows(engine, waiting) != [(0,)]
+
+
 async def change(engine: AsyncEngine, statement: str) -> None:
     async with unit_of_work(engine) as connection:
         await connection.execute(text(statement))

@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record import manual_intake, search_index
 from callcenter.appeals.record import service as records
+from callcenter.appeals.record import store as record_store
 from callcenter.appeals.rules.states import Disposition
 from callcenter.intake import queue, queue_store, service, store
 from callcenter.intake.rules.messages import TEXT_LIMIT
@@ -22,7 +24,8 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import User
 from callcenter.platform.storage.engine import unit_of_work
 from tests.appeals import read_all_rows
-from tests.intake.messages import TEXT, message, receive, rows
+from tests.intake.messages import TEXT, is_lock_awaited, message, receive, rows
+from tests.polling import until
 from tests.web.conftest import add_user, open_call
 
 STORED = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
@@ -178,6 +181,22 @@ async def test_a_message_joins_a_call_that_nobody_wrote_down(
     async with unit_of_work(engine) as connection:
         waiting = await queue_store.list_unread(connection)
     assert [each.number for each in waiting] == [number]
+
+
+async def test_a_message_waits_for_whoever_changes_its_appeal(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    """As masking and the journal of a call do: the appeal is locked before its record."""
+    keys = RecordKeys.read(settings)
+    await receive(web_engine, settings, message("1", thread="a"))
+    [(appeal_id,)] = await rows(engine, "SELECT id FROM appeal")
+    urgent = message("2", thread="a", is_urgent=True)
+    async with asyncio.TaskGroup() as group, unit_of_work(web_engine) as connection:
+        await appeals.set_urgent(connection, appeal_id=appeal_id, urgent=["silent"])
+        group.create_task(receive(web_engine, settings, urgent))
+        await until(lambda: is_lock_awaited(engine), "the message waits")
+        await record_store.find(connection, keys, appeal_id, alone=True)
+    assert await rows(engine, "SELECT urgent FROM appeal") == [(["silent", "danger"],)]
 
 
 async def test_danger_in_a_later_message_makes_the_appeal_urgent(

@@ -142,7 +142,6 @@ async def mask(
 
     Raises RetentionRequired. An edit of the record meanwhile becomes an edit conflict.
     """
-    await appeals.lock_appeal(connection, appeal_id)
     before = await store.find(connection, keys, appeal_id, alone=True)
     reasons = await find_reasons(connection, appeal_id, now)
     if reasons:

@@ -96,7 +96,6 @@ async def repeat_closing(
     neither, ChangedSinceRestore when somebody has worked on it since.
     """
     appeal_id = await appeals.find_again(connection, done.appeal_id, done.call_id)
-    await appeals.lock_appeal(connection, appeal_id)
     before = await store.find(connection, keys, appeal_id, alone=True)
     # What was entered after it was opened again stays.
     if before.stage is AppealState.NO_REQUEST or await _has_moved(
@@ -141,7 +140,6 @@ async def repeat_reopening(
     Raises NotFound as `repeat_closing` does.
     """
     appeal_id = await appeals.find_again(connection, done.appeal_id, done.call_id)
-    await appeals.lock_appeal(connection, appeal_id)
     before = await store.find(connection, keys, appeal_id, alone=True)
     if before.stage is not AppealState.NO_REQUEST or await _has_moved(
         connection, appeal_id, done.reopened_at

@@ -104,10 +104,13 @@ async def find(
 ) -> Record:
     """The record of an appeal, of version 0 when none is saved. Raises DecryptionFailed.
 
-    `alone` locks it: nobody else changes it or its letters until this transaction ends.
+    `alone` locks it: nobody else changes it or its letters until this transaction ends. The appeal
+    is locked before, which is there without a record too: so one order holds for whoever locks
+    both.
     """
     query = select(record).where(record.c.appeal_id == appeal_id)
     if alone:
+        await appeals.lock_appeal(connection, appeal_id)
         query = query.with_for_update(key_share=True)
     row = (await connection.execute(query)).mappings().one_or_none()
     return Record(appeal_id) if row is None else _record(keys, row)
