@@ -22,7 +22,7 @@ from callcenter.appeals.rules.states import (
     MissingRequirements,
 )
 from callcenter.appeals.tables import record
-from callcenter.intake import queue, queue_store
+from callcenter.intake import queue, queue_store, service
 from callcenter.intake.jobs import alert_of_unread
 from callcenter.intake.rules.queue import WrittenQueue
 from callcenter.platform.core.errors import Conflict, InvalidRequest
@@ -33,7 +33,15 @@ from callcenter.platform.monitoring.alerts import OPEN as OPENED
 from callcenter.platform.monitoring.alerts import close_alerts
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
-from tests.intake.messages import add_consultant, change, message, receive, rows
+from tests.intake.messages import (
+    add_consultant,
+    change,
+    is_lock_awaited,
+    message,
+    receive,
+    rows,
+)
+from tests.polling import until
 from tests.services import changed
 
 EXPIRE = "UPDATE written_contact SET offered_until = now() - interval '1 second'"
@@ -444,6 +452,38 @@ async def test_of_joined_unread_contacts_danger_stands(
     await manual_intake.merge(web_engine, keys, reader, urgent, 1, calm, "одно и то же")
     waiting = await seen(engine)
     assert (waiting.waiting, waiting.urgent) == (1, 1)
+
+
+async def test_a_merge_waits_for_a_message_to_its_target(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys, reader = RecordKeys.read(settings), await add_consultant(engine, "2001")
+    merged, target = await written(web_engine, settings, "a", "b")
+    await take(web_engine, settings, reader, target)
+    await queue.finish(web_engine, reader, target)
+    is_stored, goes_on = asyncio.Event(), asyncio.Event()
+    audit = service.audit_appeal
+
+    async def pause(*args: Any, **detail: Any) -> None:
+        is_stored.set()
+        await goes_on.wait()
+        await audit(*args, **detail)
+
+    monkeypatch.setattr(service, "audit_appeal", pause)
+    later = message("2", thread="b", is_urgent=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(receive(web_engine, settings, later))
+        await is_stored.wait()
+        by = (web_engine, keys, reader)
+        group.create_task(manual_intake.merge(*by, merged, 1, target, "одно и то же"))
+        await until(lambda: is_lock_awaited(engine), "the merge waits")
+        goes_on.set()
+    assert await rows(engine, OPEN) == [(False,), (False,), (True,)]
+    assert await offered(web_engine, settings, reader, "2001") == target
+    assert (await seen(engine)).waiting == 0
 
 
 async def test_a_contact_goes_on_in_the_joined_appeal(

@@ -132,8 +132,12 @@ async def merge(
     """Merge an appeal into another one. Raises as `move` does, and InvalidRequest."""
     async with unit_of_work(engine) as connection:
         row, other = await get_appeal(connection, number), await get_appeal(connection, into)
+        locked = {  # in one order, whichever is merged into the other
+            each: await store.find(connection, keys, each, alone=True)
+            for each in sorted({row.id, other.id})
+        }
         record = await lock_record(connection, keys, actor, row.id, version, {})
-        target = await store.find(connection, keys, other.id)
+        target = locked[other.id]
         if other.id == row.id or target.stage in ENDED:
             raise InvalidRequest("an appeal is joined to another one that goes on")
         check_move(record.stage, AppealState.JOINED, record.facts, reason)
