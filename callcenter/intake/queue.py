@@ -27,6 +27,9 @@ from callcenter.platform.storage.jobs import enqueue_once
 ALERT_JOB = "intake.alert"
 NOTHING_WRITTEN = N_("nothing written waits here any more: look at it as it is now")
 OF_ANOTHER = N_("somebody else has it in hand: a supervisor can give it back to the queue")
+DEALT_BY_ANOTHER = N_(
+    "somebody else has this appeal in hand: choose the next consultant, and it goes to them first"
+)
 UNREAD = N_("something there is still to be read: read it first")
 NO_SKILL = N_("there is no such skill: choose one of the list")
 
@@ -46,10 +49,14 @@ async def enqueue(
     """Queue an appeal in the transaction that stores what is to be read there.
 
     Whoever answers for the appeal is the first to be offered it. Danger alerts supervisors. A user
-    who has read it already (`read_by`) has it in hand, unless more is to be read there.
+    who has read it already (`read_by`) has it in hand, unless more is to be read there. Raises
+    Conflict when another has.
     """
     goal = timedelta(seconds=settings.written_goal)
     before = await store.find_open(connection, appeal_id)
+    is_read = before is None or before.read_at is not None
+    if read_by is not None and is_read and before is not None and before.holder != read_by:
+        raise Conflict(DEALT_BY_ANOTHER)
     contact_id = await store.enqueue(
         connection,
         appeal_id,
@@ -60,7 +67,7 @@ async def enqueue(
         offered_to=owner,
         offered_until=now + timedelta(seconds=settings.written_offer_timeout),
     )
-    if read_by is not None and (before is None or before.read_at is not None):
+    if read_by is not None and is_read:
         await store.mark_read(connection, contact_id, read_by, now)
     elif is_urgent:
         await enqueue_once(connection, ALERT_JOB)

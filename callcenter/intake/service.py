@@ -65,7 +65,7 @@ async def receive(
     """Store a message with the appeal that it opens or joins: all of it, or nothing.
 
     It waits in the queue until somebody has read it, unless `is_own`: the actor has, and has it in
-    hand, and the appeal, if nobody has.
+    hand, and the appeal, if nobody has. Raises Conflict when another has what is written there.
 
     It may be handed over again and by several at once: its own id and its words say whether it is
     the same. One that is edited is stored beside its earlier wording. It joins the appeal of its

@@ -411,17 +411,33 @@ async def test_danger_that_was_read_is_over(
 async def test_who_enters_a_letter_has_it_in_hand(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings, *, is_read: bool
 ) -> None:
-    clerk, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    clerk = await add_consultant(engine, "2001")
     [number] = await written(web_engine, settings, "a")
     if is_read:
-        await take(web_engine, settings, other, number)
+        await take(web_engine, settings, clerk, number)
     letter = message("2", joins=number, text="Ещё", is_urgent=True)
     await receive(web_engine, settings, letter, clerk, is_own=True)
     held = [(each.number, each.is_in_hand) for each in (await seen(engine)).held_by(clerk.name)]
     assert held == ([(number, True)] if is_read else [])
     assert (await seen(engine)).urgent == (not is_read)  # the first letter is still to be read
-    owner = other.name if is_read else clerk.name
-    assert await rows(engine, "SELECT owner FROM record") == [(owner,)]
+    assert await rows(engine, "SELECT owner FROM record") == [(clerk.name,)]
+
+
+async def test_an_own_letter_takes_nothing_out_of_anothers_hand(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    clerk, other = [await add_consultant(engine, each) for each in ("2001", "2002")]
+    [number] = await written(web_engine, settings, "a")
+    await take(web_engine, settings, other, number)
+    letter = message("2", joins=number, text="Ещё")
+    with pytest.raises(Conflict):
+        await receive(web_engine, settings, letter, clerk, is_own=True)
+    assert await rows(engine, "SELECT count(*) FROM intake_message") == [(1,)]
+    [contact] = (await seen(engine)).held
+    assert (contact.holder, contact.is_in_hand) == (other.name, True)
+    await receive(web_engine, settings, letter, clerk)  # it goes to the other first
+    [contact] = (await seen(engine)).held_by(other.name)
+    assert not contact.is_in_hand
 
 
 @pytest.mark.parametrize("is_urgent", [False, True])
