@@ -1,6 +1,6 @@
 """Intake of written messages: each opens an appeal or joins one, once (R7, R12)."""
 
-import hashlib
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -129,29 +129,29 @@ async def attach(
     """Attach a file to the appeal of a message of this source, once; it is to be read there.
 
     It waits as the message does, unless `is_own`, until all of it is there and somebody has read
-    it. Raises NotFound without the message, InvalidRequest that says what is wrong with the file,
-    and as `attachments.add` does.
+    it. What is refused, or comes again, changes nothing. Raises NotFound without the message,
+    InvalidRequest that says what is wrong with the file, and as `attachments.add` does.
     """
-    await attachments.check_file(settings, content)
-    now, sha256 = datetime.now(UTC), hashlib.sha256(content).hexdigest()
+    ending = await attachments.check_file(settings, content)
     async with unit_of_work(engine) as connection:
         found = await store.find_by_id(connection, MessageHashes.of_id(keys, source, message_id))
         if found is None:
             raise NotFound(NO_MESSAGE)
         goes_on = await _follow(connection, keys, found)
-        row = await appeals.find_by_id(connection, goes_on)
         number = await store.number_of(connection, goes_on)
-        before = await attachments_store.find_same(connection, keys, goes_on, sha256)
-        is_whole = before is not None and before.state is not ScanState.ARRIVING
-        # Before the file: it is read too early, or again.
-        if not is_own and not is_whole and row is not None:
-            record = await records.find(connection, keys, goes_on)
-            await queue.enqueue(
-                *(connection, settings, goes_on, record.owner, row.language or DEFAULT),
-                received_at=now,
-                now=now,
-            )
-    return await attachments.add(engine, keys, settings, actor, number, name, content)
+        file, is_new = await attachments.begin_upload(
+            *(connection, keys, actor, number, name, ending, content)
+        )
+        if is_new and not is_own:  # whoever completes it: it is read too early, or again
+            await _have_read(connection, keys, settings, goes_on)
+    if file.state is not ScanState.ARRIVING:
+        return file
+    await asyncio.to_thread(attachments.store_content, settings, file.id, content)
+    async with unit_of_work(engine) as connection:
+        await attachments.finish_upload(connection, settings, file.id)
+        if not is_own:
+            await _have_read(connection, keys, settings, await _follow(connection, keys, goes_on))
+        return await attachments_store.find(connection, keys, file.id)
 
 
 async def searchable(
@@ -273,6 +273,18 @@ async def _follow(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 async def _open(connection: AsyncConnection, message: WrittenMessage) -> UUID:
     appeal_id, _ = await open_contact(connection, message.contact, owner=None)
     return appeal_id
+
+
+async def _have_read(
+    connection: AsyncConnection, keys: RecordKeys, settings: Settings, appeal_id: UUID
+) -> None:
+    """Have a file of the appeal, which is locked, be read."""
+    now, row = datetime.now(UTC), await appeals.find_by_id(connection, appeal_id)
+    record = await records.find(connection, keys, appeal_id)
+    language = row.language if row and row.language else DEFAULT
+    await queue.enqueue(
+        *(connection, settings, appeal_id, record.owner, language), received_at=now, now=now
+    )
 
 
 async def _mark_urgent(connection: AsyncConnection, appeal_id: UUID) -> None:

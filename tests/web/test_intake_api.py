@@ -10,18 +10,21 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.followup import attachments
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.intake.permissions import IntakePermission
 from callcenter.intake.rules.messages import SENDER_LIMIT, TEXT_LIMIT
 from callcenter.platform.identity import api_clients
 from callcenter.platform.identity.permissions import Permission
 from callcenter.platform.storage.engine import unit_of_work
-from tests.intake.messages import TEXT, rows
+from callcenter.platform.storage.objects import ObjectStoreUnavailable
+from tests.intake.messages import TEXT, change, rows
 from tests.web.conftest import browse
 from tests.web.test_attachments import PDF
 
 MESSAGES = "/api/v1/intake/messages"
 JSON = {"content-type": "application/json"}
+READ = "UPDATE written_contact SET holder = 'a', read_at = now()"
 SENT: dict[str, Any] = {
     "id": "m-1",
     "channel": "portal",
@@ -114,9 +117,7 @@ async def test_files_are_stored_once_and_read_again_by_somebody(
     files = {"file": ("a.pdf", PDF, "application/pdf")}
     assert (await portal.post(f"{MESSAGES}/m-1/files", files=files)).status_code == 404
     await portal.post(MESSAGES, json=SENT)
-    read = "UPDATE written_contact SET holder = 'a', read_at = now()"
-    async with unit_of_work(engine) as connection:
-        await connection.exec_driver_sql(read)
+    await change(engine, READ)
     for _ in range(2):
         stored = await portal.post(f"{MESSAGES}/m-1/files", files=files)
         assert (stored.status_code, stored.json()["type"]) == (200, "pdf")
@@ -126,6 +127,31 @@ async def test_files_are_stored_once_and_read_again_by_somebody(
     ]
     wrong = {"file": ("a.pdf", b"MZ\x90\0" * 100, "application/pdf")}
     assert (await portal.post(f"{MESSAGES}/m-1/files", files=wrong)).status_code == 400
+
+
+async def test_a_file_that_is_not_stored_leaves_what_was_read(
+    portal: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ObjectStoreUnavailable("away")
+
+    async def send() -> tuple[int, bool]:
+        files = {"file": ("a.pdf", PDF, "application/pdf")}
+        status = (await portal.post(f"{MESSAGES}/m-1/files", files=files)).status_code
+        [(is_read,)] = await rows(engine, "SELECT read_at IS NOT NULL FROM written_contact")
+        return status, is_read
+
+    await portal.post(MESSAGES, json=SENT)
+    await change(engine, READ)
+    with monkeypatch.context() as patched:
+        patched.setattr(attachments, "FILE_LIMIT", 0)
+        assert await send() == (400, True)
+    with monkeypatch.context() as patched:
+        patched.setattr(attachments, "store_content", fail)
+        assert await send() == (500, False)  # it is on the page, as arriving
+        await change(engine, READ)
+        assert await send() == (500, True)
+    assert await send() == (200, False)  # all of it is there now
 
 
 async def test_a_new_token_goes_on_with_the_messages(

@@ -50,39 +50,49 @@ async def add(
     """
     ending = await check_file(settings, content)
     async with unit_of_work(engine) as connection:
-        row = await get_appeal(connection, number)
-        await require_request(connection, row.id)
-        sha256 = hashlib.sha256(content).hexdigest()
-        existing = await store.find_same(connection, keys, row.id, sha256)
-        if existing is not None and existing.state is not ScanState.ARRIVING:
-            return existing
-        if existing is not None:
-            identity = existing.id
-        elif await store.count_present(connection, row.id) >= FILE_LIMIT:
-            raise InvalidRequest(TOO_MANY)
-        else:
-            identity = await store.insert_new(
-                connection,
-                keys,
-                row.id,
-                name=filetypes.clean_name(name, ending),
-                ending=ending,
-                size=len(content),
-                sha256=sha256,
-                author=actor.who,
-            )
-            await audit_appeal(
-                connection,
-                actor,
-                AppealAction.ATTACHMENT_ADDED,
-                number,
-                attachment=str(identity),
-                sha=sha256,
-            )
-    await asyncio.to_thread(store_content, settings, identity, content)
+        file, _ = await begin_upload(connection, keys, actor, number, name, ending, content)
+    if file.state is not ScanState.ARRIVING:
+        return file
+    await asyncio.to_thread(store_content, settings, file.id, content)
     async with unit_of_work(engine) as connection:
-        await finish_upload(connection, settings, identity)
-        return await store.find(connection, keys, identity)
+        await finish_upload(connection, settings, file.id)
+        return await store.find(connection, keys, file.id)
+
+
+async def begin_upload(
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    actor: Actor,
+    number: str,
+    name: str,
+    ending: str,
+    content: bytes,
+) -> tuple[Attachment, bool]:
+    """Enter a file that was checked, before its bytes are stored; whether it is new.
+
+    Returns the one with the same bytes, if there is one. Raises InvalidRequest, NotFound.
+    """
+    row = await get_appeal(connection, number)
+    await require_request(connection, row.id)
+    sha256 = hashlib.sha256(content).hexdigest()
+    existing = await store.find_same(connection, keys, row.id, sha256)
+    if existing is not None:
+        return existing, False
+    if await store.count_present(connection, row.id) >= FILE_LIMIT:
+        raise InvalidRequest(TOO_MANY)
+    identity = await store.insert_new(
+        connection,
+        keys,
+        row.id,
+        name=filetypes.clean_name(name, ending),
+        ending=ending,
+        size=len(content),
+        sha256=sha256,
+        author=actor.who,
+    )
+    action, which = AppealAction.ATTACHMENT_ADDED, str(identity)
+    await audit_appeal(connection, actor, action, number, attachment=which, sha=sha256)
+    return await store.find(connection, keys, identity), True
 
 
 async def check_file(settings: Settings, content: bytes) -> str:
