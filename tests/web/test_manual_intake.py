@@ -167,6 +167,23 @@ async def test_older_messages_are_shown_on_request(
     assert await rows(engine, looks) == [(1,)]
 
 
+async def test_danger_stands_above_the_form_while_in_hand(
+    head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    head.headers["accept-language"] = "en"
+    number = (await receive(web_engine, settings, message(is_urgent=True))).number
+
+    async def is_said() -> bool:
+        page = visible((await head.get(f"/appeals/{number}")).text)
+        return "The writer says: I am in danger now." in page
+
+    assert await is_said()
+    await change(engine, "UPDATE written_contact SET holder = 'a', read_at = now()")
+    assert await is_said()
+    await change(engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
+    assert not await is_said()
+
+
 async def test_a_letter_is_taken_given_back_and_done(
     enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
