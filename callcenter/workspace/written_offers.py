@@ -15,6 +15,7 @@ from callcenter.workspace.own_call import UNAVAILABLE
 from callcenter.workspace.view import RUNG, WorkspaceView
 
 OFFER_INTERVAL = 1.0  # seconds between two looks for a contact that this consultant can read
+LONGEST_INTERVAL = 8.0  # seconds, while the same queue has none for this consultant
 QUEUE_TIMEOUT = 5.0  # seconds for the database to answer; else it is tried again
 FREE = "free"  #: the group of a consultant to whom a call is offered as soon as there is one
 IN_CALL = (RUNG, "talking")  #: groups of consultants who have a call
@@ -34,6 +35,8 @@ class WrittenOffers:
         self._extension = extension
         self._tasks = BackgroundTasks()
         self._looked_at = float("-inf")
+        self._interval = OFFER_INTERVAL
+        self._seen: object = None  # what was in the queue at the last look
 
     def follow(self, view: WorkspaceView) -> None:
         """Offer the next contact between calls; have what is unread wait for others in a call.
@@ -46,7 +49,10 @@ class WrittenOffers:
         is_next = view.written_waiting > 0 and may_be_offered(
             is_free=group == FREE, held=view.written, capacity=capacity
         )
-        is_due = time.monotonic() - self._looked_at >= OFFER_INTERVAL and not self._tasks
+        seen = (group, view.written_waiting, view.written_urgent, view.written)
+        if seen != self._seen:
+            self._seen, self._interval = seen, OFFER_INTERVAL
+        is_due = time.monotonic() - self._looked_at >= self._interval and not self._tasks
         if is_due and (is_next or (is_unread and group in IN_CALL)):
             self._looked_at = time.monotonic()
             self._tasks.spawn(self._offer_next() if is_next else self._withdraw())
@@ -58,7 +64,11 @@ class WrittenOffers:
     async def _offer_next(self) -> None:
         try:
             async with asyncio.timeout(QUEUE_TIMEOUT):
-                await queue.offer_next(self._engine, self._settings, self._actor, self._extension)
+                found = await queue.offer_next(
+                    self._engine, self._settings, self._actor, self._extension
+                )
+            if found is None:  # another language or skill, let go, or others are first
+                self._interval = min(2 * self._interval, LONGEST_INTERVAL)
         except UNAVAILABLE as exc:
             log.error("written contact not offered, consultant %s: %s", self._extension, exc)
 

@@ -1,8 +1,12 @@
 """Between calls something written is offered on the consultant's page; a call always wins."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +25,12 @@ from callcenter.platform.identity.sessions import new_token
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.acd.rules.transfer_target import TransferTarget
 from callcenter.wallboard.live_feed import LiveFeed
+from callcenter.wallboard.rules import ConsultantFigures
+from callcenter.workspace import written_offers
+from callcenter.workspace.own_call import OwnCall
 from callcenter.workspace.pages import events
+from callcenter.workspace.view import WorkspaceView
+from callcenter.workspace.written_offers import FREE, WrittenOffers
 from tests.intake.messages import add_consultant, change, message, receive, rows
 from tests.polling import until
 from tests.web.browser import form_token, visible
@@ -134,6 +143,36 @@ async def test_a_call_wins_over_what_is_written(
         await until(lambda: parts.shows(held), "it is in hand as before")
     unread = "SELECT count(*) FROM written_contact WHERE read_at IS NULL"
     assert await rows(engine, unread) == [(2,)]
+
+
+async def test_what_nobody_free_can_read_is_looked_for_seldom(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each open page of a free consultant looks, and the database serves all of them."""
+    russian = await add_consultant(engine, "2002", "ru")
+    await receive(web_engine, settings, message(language="kk"))
+    own = ConsultantFigures("2002", None, FREE, None, None, 0)
+    view = WorkspaceView(own, OwnCall(), written_waiting=1)
+    now, looks = 0.0, []
+    look = queue.offer_next
+
+    async def count(*args: Any) -> str | None:
+        looks.append(now)
+        return await look(*args)
+
+    monkeypatch.setattr(queue, "offer_next", count)
+    monkeypatch.setattr(written_offers, "time", SimpleNamespace(monotonic=lambda: now))
+    before = asyncio.all_tasks()
+    async with aclosing(WrittenOffers(web_engine, settings, russian, "2002")) as offers:
+        for second in range(60):
+            now = float(second)
+            offers.follow(view if now < 50 else replace(view, written_waiting=2))
+            while looking := asyncio.all_tasks() - before:
+                await asyncio.wait(looking)
+    assert looks == [0, 2, 6, 14, 22, 30, 38, 46, 50, 52, 56]  # something came after 50 seconds
 
 
 async def test_a_paused_consultant_may_take_the_next_contact(
