@@ -1,6 +1,7 @@
 """Older messages on the page of an appeal."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -15,9 +16,7 @@ router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermiss
 
 
 @router.get("/appeals/{number}/written")
-async def read_older(
-    record: CurrentRecord, after: Annotated[int, Query(ge=0, le=1_000_000)] = 0
-) -> Response:
-    """A part of the page: messages after so many later ones; audited."""
+async def read_older(record: CurrentRecord, after: Annotated[UUID, Query()]) -> Response:
+    """A part of the page: messages older than this one; audited."""
     written = await service.read_older(*record.scope, after)
     return page(record.request, "intake/message_items.html", written=written, number=record.number)

@@ -165,9 +165,9 @@ async def searchable(
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """Messages of an appeal, the latest first, `after` so many; it may have older ones."""
+    """Messages of an appeal, the latest first, of all or `after` one; it may have older ones."""
 
-    after: int
+    after: UUID | None
     messages: Sequence[StoredMessage]
     has_older: bool
 
@@ -209,9 +209,9 @@ async def read_section(reading: AppealReading) -> WrittenSection | None:
 
 
 async def read_older(
-    engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str, after: int
+    engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str, after: UUID
 ) -> MessagePage:
-    """Messages of an appeal after so many later ones, with an entry in the audit log.
+    """Messages of an appeal that are older than this one, with an entry in the audit log.
 
     Raises NotFound, DecryptionFailed.
     """
@@ -232,7 +232,7 @@ async def read_timeline(reading: AppealReading) -> Sequence[TimelineEntry]:
 
 
 async def _read_page(
-    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, after: int = 0
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID, after: UUID | None = None
 ) -> MessagePage:
     """Messages for the page of an appeal: its own, and those of what it is a part of."""
     continued = records.select_continued(appeal_id)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, Select, exists, func, insert, or_, select, update
+from sqlalchemy import Row, Select, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
@@ -18,6 +18,9 @@ from callcenter.intake.tables import intake_message
 MESSAGES_PAGE = 50  # messages that are read and shown at once
 SAME_LIMIT = 10  # newest messages with the very same words, in whatever appeals
 ARRIVALS_LIMIT = 500  # newest messages that a timeline names
+
+#: Of messages, the latest of which is shown first.
+_ORDER = (intake_message.c.received_at, intake_message.c.stored_at, intake_message.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +155,20 @@ async def list_messages(
     keys: RecordKeys,
     of: Select[tuple[UUID]] | Sequence[UUID],
     *,
-    after: int = 0,
+    after: UUID | None = None,
     limit: int = MESSAGES_PAGE,
 ) -> list[StoredMessage]:
-    """Messages of some appeals, the latest first, `after` so many. Raises DecryptionFailed."""
+    """Messages of some appeals, the latest first, `after` this one. Raises DecryptionFailed."""
+    query = _select(of).order_by(*(each.desc() for each in _ORDER)).limit(limit)
+    if after is not None:  # by its place, not by a count: others may come meanwhile
+        last = intake_message.alias()
+        place = tuple_(*(last.c[each.name] for each in _ORDER))
+        query = query.join(last, last.c.id == after).where(tuple_(*_ORDER) < place)
+    return [_stored(keys, row) for row in await connection.execute(query)]
+
+
+def _select(of: Select[tuple[UUID]] | Sequence[UUID]) -> Select[Any]:
+    """Messages of some appeals, with what each is shown with."""
     same, its = intake_message.alias(), appeal.alias()
     same_in = (
         select(its.c.number)
@@ -168,15 +181,11 @@ async def list_messages(
         .limit(SAME_LIMIT)
         .scalar_subquery()
     )
-    query = (
+    return (
         select(intake_message, func.array(same_in).label("same_in"), appeal.c.caller_number)
         .join(appeal, appeal.c.id == intake_message.c.appeal_id)
         .where(intake_message.c.appeal_id.in_(of))
-        .order_by(intake_message.c.received_at.desc(), intake_message.c.stored_at.desc())
-        .offset(after)
-        .limit(limit)
     )
-    return [_stored(keys, row) for row in await connection.execute(query)]
 
 
 async def list_arrivals(
