@@ -100,6 +100,17 @@ class SearchableText:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherNumbers:
+    """Telephones on an appeal beside its caller's and those of its record, in E.164 or short.
+
+    They are masked as a caller's, and indexed as it is, in clear: so the appeal is found by them,
+    and what was said of safe contact there counts for them. Whoever changes them indexes it anew.
+    """
+
+    read: Callable[[AsyncConnection, RecordKeys, UUID], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
 class MovesWithAppeal:
     """Extension point: actions of a room when an appeal moves, in its transaction.
 

@@ -1,15 +1,19 @@
-"""Older messages on the page of an appeal."""
+"""Parts of the page of an appeal: its older messages, and the telephone of a message whole."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Form, Query
 from starlette.responses import Response
 
+from callcenter.appeals.calls.service import REASON_LIMIT
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.web.record_actions import CurrentRecord
 from callcenter.intake import service
+from callcenter.platform.core.caller_id import mask
+from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.web.authorization import requires
+from callcenter.platform.web.page_actions import run_action
 from callcenter.platform.web.templating import page
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermission.SEE_SENSITIVE)])
@@ -17,6 +21,33 @@ router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermiss
 
 @router.get("/appeals/{number}/written")
 async def read_older(record: CurrentRecord, after: Annotated[UUID, Query()]) -> Response:
-    """A part of the page: messages older than this one; audited."""
+    """Messages older than this one; audited."""
     written = await service.read_older(*record.scope, after)
     return page(record.request, "intake/message_items.html", written=written, number=record.number)
+
+
+@router.post(
+    "/appeals/{number}/written/{message_id}/phone",
+    dependencies=[requires(AppealPermission.SEE_CALLER_NUMBER)],
+)
+async def show_phone(
+    record: CurrentRecord,
+    message_id: UUID,
+    reason: Annotated[str, Form(max_length=REASON_LIMIT)],
+) -> Response:
+    """The telephone of a message, whole; the reason is in the audit log."""
+
+    async def show(phone: str, refusal: InvalidRequest | None = None) -> Response:
+        return page(
+            record.request,
+            "intake/phone.html",
+            status=200 if refusal is None else 400,
+            number=record.number,
+            message_id=message_id,
+            phone=phone,
+            is_whole=refusal is None,
+            fault=None if refusal is None else str(refusal),
+        )
+
+    shown = service.show_phone(*record.scope, message_id, reason)
+    return await run_action(shown, show, lambda refusal: show(mask(""), refusal))

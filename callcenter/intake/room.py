@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement
 
 from callcenter.appeals.extensions import (
     AppealSection,
+    FurtherNumbers,
     MovesWithAppeal,
     SearchableText,
     TimelineSource,
@@ -58,6 +59,7 @@ ROOM = Room(
         ),
         TimelineSource(AppealPermission.SEE_SENSITIVE, service.read_timeline),
         SearchableText(service.searchable),
+        FurtherNumbers(service.list_numbers),
         MovesWithAppeal(joined=store.move),
         MovesWithAppeal(joined=queue_store.move, entered=queue_store.end, given=queue_store.give),
         UnreadBy(queue_store.is_unread_by),

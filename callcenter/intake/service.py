@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.actions import AppealAction
 from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.calls.service import audit_shown_number
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading, TimelineEntry
 from callcenter.appeals.followup import attachments, attachments_store
@@ -154,6 +155,14 @@ async def attach(
         return await attachments_store.find(connection, keys, file.id)
 
 
+async def list_numbers(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
+) -> Sequence[str]:
+    """Telephones of messages, by which the appeal is found: of the newest, up to a limit."""
+    messages = await store.list_messages(connection, keys, [appeal_id], limit=SEARCHED_MESSAGES)
+    return [each.phone for each in messages if each.phone]
+
+
 async def searchable(
     connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 ) -> Sequence[str]:
@@ -220,6 +229,28 @@ async def read_older(
         older = await _read_page(connection, keys, row.id, after)
         await audit_appeal(connection, actor, AppealAction.APPEAL_VIEWED, number, by="written")
     return older
+
+
+async def show_phone(
+    engine: AsyncEngine,
+    keys: RecordKeys,
+    actor: Actor,
+    number: str,
+    message_id: UUID,
+    reason: str,
+) -> str:
+    """The telephone that a message came with, whole; audited with the reason.
+
+    Raises NotFound, InvalidRequest without a reason, DecryptionFailed.
+    """
+    async with unit_of_work(engine) as connection:
+        row = await get_appeal(connection, number)
+        continued = records.select_continued(row.id)
+        message = await store.find_message(connection, keys, continued, message_id)
+        if message is None or not message.phone:
+            raise NotFound("there is no telephone of a message to show here")
+        await audit_shown_number(connection, actor, f"appeal:{number}", reason)
+    return message.phone
 
 
 async def read_timeline(reading: AppealReading) -> Sequence[TimelineEntry]:

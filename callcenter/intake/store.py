@@ -14,6 +14,7 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.tables import masked
 from callcenter.intake.rules.messages import WrittenMessage
 from callcenter.intake.tables import intake_message
+from callcenter.platform.core.caller_id import mask
 
 MESSAGES_PAGE = 50  # messages that are read and shown at once
 SAME_LIMIT = 10  # newest messages with the very same words, in whatever appeals
@@ -51,8 +52,8 @@ class MessageHashes:
 class StoredMessage:
     """A message of an appeal. The words are personal data, and empty once they are erased.
 
-    The `phone` is empty where it is the appeal's own, which pages mask. `same_in` are other appeals
-    in which the very same was written, the newest first; without words nothing is the same.
+    The `phone` is empty where it is that of the appeal, which its page has. `same_in` are other
+    appeals in which the very same was written, the newest first; without words nothing is the same.
     """
 
     id: UUID
@@ -66,6 +67,11 @@ class StoredMessage:
     names: str
     is_erased: bool
     same_in: Sequence[str]
+
+    @property
+    def masked_phone(self) -> str:
+        """The telephone as readers see it: as that of a caller."""
+        return mask(self.phone)
 
 
 async def lock(connection: AsyncConnection, hashes: MessageHashes) -> None:
@@ -165,6 +171,18 @@ async def list_messages(
         place = tuple_(*(last.c[each.name] for each in _ORDER))
         query = query.join(last, last.c.id == after).where(tuple_(*_ORDER) < place)
     return [_stored(keys, row) for row in await connection.execute(query)]
+
+
+async def find_message(
+    connection: AsyncConnection,
+    keys: RecordKeys,
+    of: Select[tuple[UUID]] | Sequence[UUID],
+    message_id: UUID,
+) -> StoredMessage | None:
+    """A message of one of these appeals. Raises DecryptionFailed."""
+    query = _select(of).where(intake_message.c.id == message_id)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _stored(keys, row)
 
 
 def _select(of: Select[tuple[UUID]] | Sequence[UUID]) -> Select[Any]:

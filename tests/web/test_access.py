@@ -299,6 +299,7 @@ EXPECTED = {
     ("POST", "/appeals/{number}/record/assign"): AppealPermission.ASSIGN_APPEALS,
     ("GET", "/work"): AppealPermission.EDIT_APPEALS,
     ("GET", "/appeals/{number}/written"): AppealPermission.SEE_SENSITIVE,
+    ("POST", "/appeals/{number}/written/{message_id}/phone"): AppealPermission.SEE_CALLER_NUMBER,
     ("POST", "/appeals/{number}/written/take"): AppealPermission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/written/give-back"): AppealPermission.EDIT_APPEALS,
     ("POST", "/appeals/{number}/written/done"): AppealPermission.EDIT_APPEALS,

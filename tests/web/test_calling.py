@@ -13,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.audit.tables import audit_entry
 from callcenter.platform.core.caller_id import mask
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand
+from tests.intake.messages import message, receive
 from tests.orders import command_server
 from tests.web.browser import form_token, visible
 from tests.web.conftest import CALLER, Call, Enter
@@ -120,6 +122,26 @@ async def test_people_of_the_record_are_called_by_its_id(
         }
         for number in ("+77019999998", "109")
     ]
+
+
+async def test_the_number_of_a_letter_is_called_masked(
+    enter: Enter,
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    call: Call,
+    orders: list[CallCommand],
+) -> None:
+    await receive(web_engine, settings, message(joins=call.number, phone="+77019999998"))
+    async with enter(Role.CONSULTANT) as client:
+        client.headers["accept-language"] = "en"
+        await link(engine, Role.CONSULTANT, "2001")
+        masked, page = "+7 701 *** ** 98", f"/appeals/{call.number}"
+        shown = (await client.get(page)).text
+        assert f"Call: Number of a letter, {masked}" in visible(shown)
+        assert "+77019999998" not in shown
+        assert (await post(client, f"{page}/call", page, person=masked)).status_code == 303
+    assert [order.detail["number"] for order in orders] == ["+77019999998"]
 
 
 async def test_the_caller_is_called_about_the_same_appeal(

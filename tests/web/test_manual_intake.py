@@ -1,19 +1,24 @@
 """What came on paper is entered on a page, with its scans, and waits for whoever is to read it."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.contact import service as contact
+from callcenter.appeals.contact.rules import EVERY, SOMEBODY, ContactWish
+from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.followup import attachments
+from callcenter.appeals.record import manual_intake
 from callcenter.intake import service
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.permissions import Role
+from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.objects import ObjectStoreUnavailable
-from tests.appeals import read_all_rows
-from tests.intake.messages import change, message, receive, rows
+from tests.intake.messages import add_consultant, change, message, receive, rows
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Enter
 from tests.web.test_attachments import PDF
@@ -27,7 +32,7 @@ LETTER = {
     "text": "Көршім баласын ұрады",
     "sender": "Асқар Серікұлы, Абай көшесі 1",
 }
-FIRST_PHONE = "+77010000001"
+FIRST_PHONE, PHONE = "+77010000001", "+77012345678"
 DONE = "written/done"
 SCAN = {"file": ("scan.pdf", PDF, "application/pdf")}
 
@@ -79,10 +84,47 @@ async def test_a_letter_joins_the_appeal_that_is_named_for_sure(
     assert joined.headers["location"] == f"/appeals/{first.number}"
     assert await rows(engine, "SELECT urgent FROM written_contact") == [(True,)]
     assert await rows(engine, "SELECT caller_number FROM appeal") == [(FIRST_PHONE,)]
-    page = visible((await head.get(joined.headers["location"])).text)
-    assert "Telephone number: +77012345678" in page  # of this letter alone: it is sealed with it
-    assert FIRST_PHONE not in page
-    assert "77012345678" not in await read_all_rows(engine)
+
+
+async def test_the_telephone_of_a_letter_is_masked_as_a_callers(
+    enter: Enter,
+    head: httpx.AsyncClient,
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+) -> None:
+    first = await receive(web_engine, settings, message(phone=FIRST_PHONE))
+    path = f"/appeals/{first.number}"
+    await enter_letter(head, None, joins=first.number, phone="8 701 234 56 78")
+    [(message_id,)] = await rows(engine, "SELECT id FROM intake_message WHERE source = 'manual'")
+    show = f"{path}/written/{message_id}/phone"
+    for role in (Role.CONSULTANT, Role.SENIOR):
+        async with enter(role) as reader:
+            page = (await reader.get(path)).text
+            assert "+7 701 *** ** 78" in page
+            assert PHONE not in page
+            assert (f'hx-post="{show}"' in page) is (role is Role.SENIOR)
+            token = await form_token(reader, path)
+            for reason in (" ", "перезвонить"):
+                shown = await reader.post(show, data={"form_token": token, "reason": reason})
+                assert (PHONE in shown.text) is (role is Role.SENIOR and reason != " ")
+    looks = "SELECT detail ->> 'reason' FROM audit_entry WHERE action = 'web:number:shown'"
+    assert await rows(engine, looks) == [("перезвонить",)]
+
+
+async def test_the_telephone_of_a_letter_is_one_of_its_appeal(
+    head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    keys, actor = RecordKeys.read(settings), await add_consultant(engine, "2001")
+    merged = await receive(web_engine, settings, message(phone=PHONE))
+    target = await receive(web_engine, settings, message("2", phone=FIRST_PHONE))
+    by = (web_engine, keys, actor)
+    await manual_intake.merge(*by, merged.number, 1, target.number, "одно и то же")
+    assert set(await found(head, "8 701 234 56 78")) == {target.number, merged.number}
+    unsafe = ContactWish(SOMEBODY, None, EVERY, False, datetime.now(UTC))
+    await contact.record_wish(web_engine, actor, target.number, unsafe)
+    async with unit_of_work(engine) as connection:
+        assert await contact.are_calls_unwanted(connection, PHONE)
 
 
 async def test_danger_a_name_or_an_appeal_without_words_waits(

@@ -13,7 +13,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 
 from callcenter.appeals.rules.fields import Value
-from callcenter.platform.core.caller_id import parse_caller_id
+from callcenter.platform.core.caller_id import mask, parse_caller_id
 from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.timezone import ZONE
 
@@ -92,22 +92,35 @@ class ContactVerdict:
 
 @dataclass(frozen=True, slots=True)
 class AppealNumbers:
-    """Numbers on an appeal: the caller's, and the telephones of the people in its record."""
+    """Numbers on an appeal: the caller's, and the telephones of the people in its record.
+
+    The `others` are everybody's, such as those of letters.
+    """
 
     caller: str | None
     phones: Mapping[str, str] = field(default_factory=dict)
     people: Collection[str] = ()
+    others: Collection[str] = ()
 
     @classmethod
-    def of(cls, caller: str | None, content: Mapping[str, object]) -> "AppealNumbers":
-        """The numbers on an appeal with this caller and this content."""
+    def of(
+        cls, caller: str | None, content: Mapping[str, object], indexed: Collection[str] = ()
+    ) -> "AppealNumbers":
+        """The numbers on an appeal with this caller, this content and these terms of its index."""
         phones = {}
         for key, value in content.items():
             person, _, name = key.partition(".")
             if name == "phone" and (number := parse_caller_id(str(value)).number):
                 phones[person] = number
         people = {person for person, dot, _ in (key.partition(".") for key in content) if dot}
-        return cls(caller, phones, people)
+        others = {term for term in indexed if is_private(term)} - {caller, *phones.values()}
+        return cls(caller, phones, people, sorted(others))
+
+    @property
+    def every(self) -> list[str]:
+        """All of them, each once."""
+        numbers = dict.fromkeys([self.caller, *self.phones.values(), *self.others])
+        return [number for number in numbers if number is not None]
 
     @property
     def not_of_accused(self) -> list[str]:
@@ -115,6 +128,11 @@ class AppealNumbers:
         accused = {phone for person, phone in self.phones.items() if person.startswith("accused")}
         every = dict.fromkeys([self.caller, *self.phones.values()])
         return [number for number in every if number is not None and number not in accused]
+
+    def find(self, person: str) -> str | None:
+        """The telephone of a person, or the only one of the others that is masked so."""
+        found = [each for each in self.others if mask(each) == person]
+        return self.phones.get(person, found[0] if len(found) == 1 else None)
 
     def concern(self, person: str, number: str) -> bool:
         """Whether a word of this person about all their numbers is about this number.

@@ -55,11 +55,7 @@ async def read_numbers(reading: AppealReading) -> AppealNumbers:
 async def read_wishes(reading: AppealReading) -> Mapping[str, Sequence[ContactWish]]:
     """Read what was said about each number on an appeal, on other appeals too."""
     numbers = await reading.once(read_numbers)
-    return {
-        each: await service.list_of_number(reading.connection, each)
-        for each in {numbers.caller, *numbers.phones.values()}
-        if each is not None
-    }
+    return {each: await service.list_of_number(reading.connection, each) for each in numbers.every}
 
 
 async def read_call_verdicts(reading: AppealReading) -> Mapping[str, ContactVerdict]:

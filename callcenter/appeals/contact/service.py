@@ -212,9 +212,9 @@ async def _list_of_wish(
     connection: AsyncConnection, appeal_id: UUID, numbers: AppealNumbers, wish: ContactWish
 ) -> list[ContactWish]:
     """The words about the person or number that a wish is about, each once."""
-    about = {numbers.caller, *numbers.phones.values()} if wish.number is None else {wish.number}
+    about = numbers.every if wish.number is None else [wish.number]
     said = [] if wish.number else await store.list_of_appeal(connection, appeal_id)
-    for each in filter(None, about):
+    for each in about:
         said += await list_of_number(connection, each)
     return list({each.id: each for each in said}.values())
 

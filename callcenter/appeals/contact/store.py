@@ -123,12 +123,13 @@ def of_person(wishes: Sequence[ContactWish], person: str) -> list[ContactWish]:
 async def find_numbers(connection: AsyncConnection, appeal_id: UUID) -> AppealNumbers:
     """The numbers on an appeal."""
     query = (
-        select(appeal.c.caller_number, record.c.content)
+        select(appeal.c.caller_number, record.c.content, record_search.c.terms)
         .outerjoin(record, record.c.appeal_id == appeal.c.id)
+        .outerjoin(record_search, record_search.c.appeal_id == appeal.c.id)
         .where(appeal.c.id == appeal_id)
     )
     row = (await connection.execute(query)).one()
-    return AppealNumbers.of(row.caller_number, row.content or {})
+    return AppealNumbers.of(row.caller_number, row.content or {}, row.terms or ())
 
 
 async def copy(connection: AsyncConnection, appeal_id: UUID, to: UUID) -> None:

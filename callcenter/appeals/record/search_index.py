@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.extensions import SearchableText
+from callcenter.appeals.extensions import FurtherNumbers, SearchableText
 from callcenter.appeals.rules.fields import AccessRule, Content, Form
 from callcenter.appeals.rules.text_analysis import fold_name, grams, russified_stems, stems, words
 from callcenter.appeals.tables import record_search, search_word
@@ -66,6 +66,8 @@ async def index(
     terms, plain = build_terms(keys, form, content, row.caller_number)
     for source in offers(SearchableText):
         terms |= secrets_of(keys, await source.read(connection, keys, appeal_id))
+    for further in offers(FurtherNumbers):
+        terms.update(await further.read(connection, keys, appeal_id))
     values = {"terms": sorted(terms), "received_at": row.received_at}
     await connection.execute(
         upsert(record_search)

@@ -35,7 +35,8 @@ class RingBack:
 class CallSomebody:
     """People on an appeal with a telephone: their numbers, and whether they may be called.
 
-    By their key in the record; CALLER is whoever got in touch, whose number is masked.
+    By their key in the record; CALLER is whoever got in touch, whose number is masked, and so are
+    others, such as those of letters: their keys are the masked numbers.
     """
 
     phones: Mapping[str, tuple[str, ContactVerdict]]
@@ -45,14 +46,10 @@ async def read_numbers(reading: AppealReading) -> CallSomebody:
     """Read who of an appeal has a number to be called at."""
     numbers = await reading.once(sections.read_numbers)
     verdicts = await reading.once(sections.read_call_verdicts)
-    called = [(CALLER, numbers.caller), *sorted(numbers.phones.items())]
-    return CallSomebody(
-        {
-            person: (mask(phone) if person == CALLER else phone, verdicts[phone])
-            for person, phone in called
-            if phone is not None
-        }
-    )
+    masked = [(CALLER, numbers.caller), *((mask(each), each) for each in numbers.others)]
+    shown = [(person, mask(phone), phone) for person, phone in masked if phone is not None]
+    shown += [(person, phone, phone) for person, phone in sorted(numbers.phones.items())]
+    return CallSomebody({person: (seen, verdicts[phone]) for person, seen, phone in shown})
 
 
 async def read_ring_back(connection: AsyncConnection, row: store.AppealRow) -> RingBack | None:
@@ -76,10 +73,11 @@ async def start_call(
     """Ring the consultant's own softphone, then the number, or the caller of the appeal.
 
     A `person` of the appeal's record is called at the number that the record has, CALLER at the one
-    that called. The call is that appeal's, by its id in the order. `despite_wish` with a `reason`:
-    also one who asked not to be called, see `contact.override`. Returns at once with the id of the
-    call and the number of its appeal. Raises NotFound without such an appeal, InvalidRequest when
-    the call is refused, DistributorUnavailable and OperationFailed when a part is unavailable.
+    that called, another number of the appeal by its masked form. The call is that appeal's, by its
+    id in the order. `despite_wish` with a `reason`: also one who asked not to be called, see
+    `contact.override`. Returns at once with the id of the call and the number of its appeal. Raises
+    NotFound without such an appeal, InvalidRequest when the call is refused, DistributorUnavailable
+    and OperationFailed when a part is unavailable.
     """
     if number is None and appeal is None:
         raise InvalidRequest("say which number to call, or whose appeal it is about")
@@ -91,7 +89,7 @@ async def start_call(
             if row is None:
                 raise NotFound("there is no appeal with this number")
             if person and person != CALLER:
-                number = (await find_numbers(connection, row.id)).phones.get(person)
+                number = (await find_numbers(connection, row.id)).find(person)
                 if number is None:
                     raise InvalidRequest("nobody of the record has this telephone")
         # The number is for controllers of the version before, which know no id.
