@@ -19,7 +19,6 @@ from callcenter.appeals.calls.labels import AppealLabels
 from callcenter.appeals.form.service import read_form
 from callcenter.appeals.labels import KINDS, STAGES, RecordLabels
 from callcenter.appeals.rules.fields import Form as RecordForm
-from callcenter.appeals.web.record_keys import record_keys
 from callcenter.consultants import store as consultants
 from callcenter.consultants.dependencies import CurrentPresenceService, ReasonCode
 from callcenter.consultants.labels import name_of
@@ -34,7 +33,6 @@ from callcenter.consultants.service import (
     find_own_extension,
     prolong_own_wrap_up,
 )
-from callcenter.intake import queue
 from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.identity.actor import Actor
@@ -175,19 +173,6 @@ async def offer_written(
     return await _answer(
         request,
         request_next(site.engine, site.settings, actor, extension),
-        lambda _: _page(request, site, actor, extension, feed, wrong="written"),
-    )
-
-
-@router.post("/workspace/written/{number}/take")
-async def take_written(
-    request: Request, site: CurrentSite, actor: CurrentActor, feed: CurrentFeed, number: str
-) -> Response:
-    """Take a written contact into your hand, and read it; the page opens its appeal."""
-    extension = await find_own_extension(site.engine, actor)
-    return await _answer(
-        request,
-        queue.take(site.engine, record_keys(site), actor, number),
         lambda _: _page(request, site, actor, extension, feed, wrong="written"),
     )
 

@@ -1,5 +1,6 @@
 """The workspace in a browser: what a consultant sees from the first ring on, and does by keys."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from sqlalchemy import insert, select, update
 
 from callcenter.appeals.calls.tables import appeal
@@ -27,7 +28,7 @@ from tests.browser.conftest import Open
 from tests.browser.page_checks import LARGE, WIDE, foreign_words, look_at
 from tests.browser.site import Served
 from tests.browser.test_keyboard import COVERED
-from tests.intake.messages import change, message, receive
+from tests.intake.messages import change, message, receive, rows
 from tests.web.conftest import open_call
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -238,6 +239,50 @@ async def test_what_is_written_is_offered_and_read_by_one_key(
         await expect(page.locator("[data-group=signed_out]")).to_be_visible()
         await page.keyboard.press("Alt+m")
         await expect(panel).to_be_visible()
+    await change(site.engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
+
+
+async def test_what_is_written_is_read_once_it_is_shown(open_page: Open, site: Served) -> None:
+    read = (
+        "SELECT count(*) FROM written_contact WHERE urgent AND done_at IS NULL AND read_at < now()"
+    )
+    held, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        held.set()
+        await released.wait()
+        await route.continue_()
+
+    async with open_page(Role.CONSULTANT, "ru", extension="202", forgiven="502") as page:
+        await actor(page, "/workspace")
+        await page.keyboard.press("Alt+t")
+        sent = message(str(uuid4()), is_urgent=True)
+        number = (await receive(site.engine, site.settings, sent)).number
+        panel = page.locator(f"#appeal-panel[data-number='{number}']")
+        offered = page.locator(f"[data-offered] [data-opens='{number}']")
+        await expect(offered).to_be_visible()
+        await page.route("**/panel", lambda route: route.fulfill(status=502))
+        await page.keyboard.press("Alt+m")
+        await expect(page.locator("#refusal [role=alert]")).to_contain_text("Не выполнено")
+        assert await rows(site.engine, read) == [(0,)]
+        await page.unroute("**/panel")
+        await page.route(f"**/{number}/panel", hold)
+        await page.keyboard.press("Alt+m")
+        await held.wait()
+        async with rung(site, "202"):
+            await expect(page.locator("[data-rings]")).to_be_visible()
+            async with page.expect_response(f"**/{number}/panel"):
+                released.set()
+            await expect(page.locator("[data-offered]")).to_have_count(0)
+            await expect(panel).to_have_count(0)
+            assert await rows(site.engine, read) == [(0,)]
+        await expect(offered).to_be_visible()  # as before
+        await page.keyboard.press("Alt+m")
+        await expect(panel).to_be_visible()
+        await expect(page.locator("#helps form[action$='/written/done']")).to_be_visible()
+        assert await rows(site.engine, read) == [(1,)]
+        await expect(page.locator("#appeal-panel")).to_have_count(1)
+        await leave(site, "202")
     await change(site.engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
 
 

@@ -186,7 +186,6 @@ EXPECTED = {
     ("GET", "/workspace/day"): ConsultantPermission.OWN_DUTY,
     ("POST", "/workspace/help"): ConsultantPermission.OWN_DUTY,
     ("POST", "/workspace/written/next"): ConsultantPermission.OWN_DUTY,
-    ("POST", "/workspace/written/{number}/take"): ConsultantPermission.OWN_DUTY,
     ("POST", "/workspace/longer"): ConsultantPermission.OWN_DUTY,
     ("POST", "/workspace"): ConsultantPermission.OWN_DUTY,
     ("POST", "/workspace/call/{what}"): ConsultantPermission.OWN_DUTY,

@@ -100,10 +100,10 @@ async def test_a_free_consultant_is_offered_and_reads_a_contact(
         await until(lambda: parts.shows("Read what is written"), "it is offered")
         assert "in danger" in parts.written
         page = await client.get("/workspace")
-        assert f'data-ask="/workspace/written/{number}/take"' in page.text
+        assert f'data-opens="{number}"' in page.text
         token = await form_token(client, "/workspace")
         data = {"form_token": token}
-        taken = await client.post(f"/workspace/written/{number}/take", data=data)
+        taken = await client.post(f"/appeals/{number}/written/take", data=data)
         assert taken.status_code == 303
         await until(lambda: parts.shows(f"Go on with appeal {number}"), "it is in hand")
     assert await rows(engine, "SELECT holder FROM written_contact") == [(reader.name,)]

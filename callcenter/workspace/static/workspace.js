@@ -59,15 +59,21 @@ const workspace = (() => {
   });
 
   // What is live has no form.
-  document.addEventListener("click", async ({ target }) => {
-    const button = target.closest("button[data-ask]");
-    if (!button) return;
-    const { opens } = button.dataset;
-    if (!(await ask(button.dataset.ask, token())) || !opens) return;
-    if (document.querySelector("[data-rings]")) return;
-    document.dispatchEvent(new Event("appeal-closes"));
-    load(opens);
+  document.addEventListener("click", ({ target }) => {
+    const { ask: address, opens } = target.closest("button")?.dataset ?? {};
+    if (address) ask(address, token());
+    if (opens) read(opens);
   });
+
+  /** What is written counts as read, and alerts nobody any more, once it is shown: not before. */
+  async function read(number) {
+    document.dispatchEvent(new Event("appeal-closes"));
+    const isShown = await load(number);
+    if (document.querySelector("[data-rings]")) return showAppeal();
+    tell(isShown ? new DocumentFragment() : null);
+    const take = document.querySelector(`form[action="/appeals/${number}/written/take"]`);
+    if (isShown) take?.requestSubmit();
+  }
 
   // What was saved after a call may free the next one.
   document.addEventListener("appeal-changed", () => {
@@ -113,11 +119,15 @@ const workspace = (() => {
     load(own);
   }
 
-  function load(number) {
+  /** Whether the panel of this appeal has come. */
+  async function load(number) {
     const opened = document.getElementById("appeal-panel");
-    loading = number;
     const place = opened ? { target: opened, swap: "outerHTML" } : { target: appeal };
-    htmx.ajax("GET", `/appeals/${number}/panel`, place).finally(() => (loading = null));
+    loading = number;
+    await htmx.ajax("GET", `/appeals/${number}/panel`, place).catch(() => {}); // none has come
+    loading = null;
+    const shown = document.getElementById("appeal-panel");
+    return shown !== opened && shown?.dataset.number === number;
   }
 
   /** What was typed there is kept as a draft. */
