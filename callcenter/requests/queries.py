@@ -34,11 +34,15 @@ from callcenter.requests.rules.states import RequestState
 from callcenter.requests.rules.text_scan import TextFinding
 from callcenter.requests.store import BodyRequest, StoredStep
 
-#: Names that are nobody's, beside those of places and bodies.
+#: Names that are nobody's, beside those of places and bodies, which are so where they stand whole.
 _PUBLIC = (
     *("Республика Казахстан", "Қазақстан Республикасы", "Контакт-центр", "Байланыс орталығы"),
     *("Конституция", "Кодекс", "Закон", "Правила", "Заң", "Ереже", "Акимат", "Әкімдік", "Интернет"),
     *("Министерство", "Министрлік", "Департамент", "Управление", "Басқарма", "Полиция", "Суд"),
+    *("Комитет", "Прокуратура", "Уполномоченный", "Уәкіл", "Фонд", "Казахстан", "Қазақстан"),
+    *("Астана", "Алматы", "Шымкент", "Актау", "Актобе", "Атырау", "Жезказган", "Караганда"),
+    *("Кокшетау", "Костанай", "Кызылорда", "Павлодар", "Петропавловск", "Петропавл"),
+    *("Талдыкорган", "Туркестан", "Түркістан", "Уральск", "Усть-Каменогорск", "Өскемен"),
 )
 
 
@@ -144,7 +148,7 @@ async def read_choice(connection: AsyncConnection, keys: RecordKeys, row: Appeal
 
 
 def public_names(form: Form, directory: Directory) -> list[str]:
-    """Names of places and bodies, which are nobody's."""
+    """Names of places and bodies, which are nobody's where they stand whole."""
     places = [*form.options("region"), *form.options("district")]
     names = [name for body in directory.bodies.values() for name in body.names]
     return [

@@ -2,11 +2,12 @@
 
 A sentence begins with a capital letter anyhow, so a name is recognised there by its ending or from
 a list: of given names that are no other words in Kazakh or Russian, also not when they are folded
-(Анна is as Ана, "mother"; Жанна as жаңа, "new").
+(Анна is as Ана, "mother"; Жанна as жаңа, "new"). In capitals short words are mostly abbreviations,
+so a short name is recognised there from a list too.
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from callcenter.appeals.rules.text_analysis import fold_name, stems
 
@@ -38,11 +39,16 @@ _GIVEN_NAMES = """
 рустам сабина сакен самат санжар сауле серик сымбат талгат тимур толганай томирис фатима шолпан
 эльвира эльмира
 александр александра алексей алена анастасия анатолий андрей антон артем валентина василий виктор
-виктория владимир вова вячеслав галина григорий денис дима дмитрий евгений евгения егор екатерина
-елена иван игорь ирина кирилл коля константин ксения лариса лена людмила максим маргарита
+виктория владимир вова вячеслав галина глеб григорий денис дима дмитрий евгений евгения егор
+екатерина елена иван игорь ирина кирилл коля константин ксения лариса лена людмила максим маргарита
 марина мария маша миша михаил настя наталья наташа никита николай нина оксана олег ольга павел
 петр полина саша светлана сергей софья станислав степан тамара татьяна федор юлия юрий яна
 """
+#: In capitals alone: small, some are other words.
+_SHORT_NAMES = """
+али аня ару аян ева зоя ира ким лев лия марк мия нур оля пак рая тая тен цой шах юра
+"""
+_REMEMBERED = 10_000  # words: texts use the same ones
 
 
 def is_no_name(word: str) -> bool:
@@ -53,24 +59,28 @@ def is_no_name(word: str) -> bool:
 def is_name(word: str, *, begins_sentence: bool) -> bool:
     """Whether a word with a capital letter, or in capitals, is somebody's name by its look."""
     said = word.lower()
+    is_given = not _given_names().isdisjoint(name_spellings(said))
     if len(word) > 1 and word.isupper():
         vowels = sum(letter in _VOWELS for letter in said)
-        return len(word) > _ABBREVIATION or (len(word) == _ABBREVIATION and vowels > 1)
-    return (
-        not begins_sentence
-        or _ENDINGS.fullmatch(said) is not None
-        or not _given_names().isdisjoint(name_spellings(said))
-    )
+        is_long = len(word) > _ABBREVIATION or (len(word) == _ABBREVIATION and vowels > 1)
+        return is_long or is_given or not _short_names().isdisjoint(name_spellings(said))
+    return not begins_sentence or is_given or _ENDINGS.fullmatch(said) is not None
 
 
-def name_spellings(word: str) -> set[str]:
+@lru_cache(_REMEMBERED)
+def name_spellings(word: str) -> frozenset[str]:
     """The forms of a word that people take for the same name."""
-    return {fold_name(each) for each in (word, *stems(word))}
+    return frozenset(fold_name(each) for each in (word, *stems(word)))
 
 
 @cache
 def _other_words() -> frozenset[str]:
     return frozenset(_OTHER_WORDS.split())
+
+
+@cache
+def _short_names() -> frozenset[str]:
+    return frozenset(map(fold_name, _SHORT_NAMES.split()))
 
 
 @cache

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple
 
 from callcenter.appeals.rules.fields import Content
@@ -80,6 +81,8 @@ _LETTERS = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _BEFORE_SENTENCE = re.compile(
     r"""(?:^|(?<!\bгр)(?<!\bтов)\.|[!?\n]|:\s?(?=["«“„])|(?:^|\n)\s*\d{1,2}\))[\s"«“„'(\[*•-]*$"""
 )
+_BETWEEN_NAMES = re.compile(r"[.,:;!?()/\n]")
+_WHOLE = 5  # letters of a word that no other one begins with
 _BEFORE = 30  # characters that are looked at before a word
 _STREET = (
     r"(?:ул|улиц\w*|пр|пр-т|проспект\w*|мкр|микрорайон\w*|пер|переул\w*|бульвар\w*|шоссе"
@@ -107,7 +110,7 @@ def scan_text(
     """Findings in a text, each once, in their order.
 
     `record` is the content of the record, `chosen` the keys of it that the request has; `public`
-    are names of places and bodies, which are nobody's.
+    are names of places and bodies, which are nobody's where they stand whole.
     """
     plain = _plain(text)
     spans = {
@@ -262,7 +265,9 @@ def _names(
     others = _words_of(_said(record, record.keys() - set(chosen), ".name"))
     places = (_ADDED_TO_ADDRESS.split(each)[0] for each in _said(record, chosen, ".address"))
     yield from _names_of_others(text, own, others)
-    yield from _names_by_look(text, _all_spellings(own | _words_of(places) | _words_of(public)))
+    yield from _names_by_look(
+        text, _all_spellings(own | _words_of(places)), _public_words(text, public)
+    )
 
 
 def _names_of_others(text: str, own: set[str], others: set[str]) -> Iterator[_Span]:
@@ -274,23 +279,61 @@ def _names_of_others(text: str, own: set[str], others: set[str]) -> Iterator[_Sp
             yield _span(match, FindingKind.NAME)
 
 
-def _names_by_look(text: str, open_names: set[str]) -> Iterator[_Span]:
-    """Words that are written as names are, but for `open_names` as they are spelt."""
+def _public_words(text: str, public: Collection[str]) -> set[int]:
+    """Where the words of public names begin in a text that has such a name whole.
 
-    def is_nobodys(word: str) -> bool:
+    A part of it may be somebody's: districts are named after people.
+    """
+    names: dict[str, list[list[frozenset[str]]]] = {}
+    for name in public:
+        phrase = [name_spellings(word.lower()) for word in _LETTERS.findall(name)]
+        for spelling in phrase[0]:
+            names.setdefault(spelling, []).append(phrase)
+    words = list(_LETTERS.finditer(text))
+    spelt = [name_spellings(each[0].lower()) for each in words]
+    found = set()
+    for at, spellings in enumerate(spelt):
+        for phrase in chain.from_iterable(names.get(each, ()) for each in spellings):
+            here = slice(at, at + len(phrase))
+            starts = [each.start() for each in words[here]]
+            if (
+                len(starts) == len(phrase)
+                and all(map(_is_form, spelt[here], phrase))
+                and not _BETWEEN_NAMES.search(text, starts[0], starts[-1])
+            ):
+                found.update(starts)
+    return found
+
+
+def _is_form(spellings: frozenset[str], of: frozenset[str]) -> bool:
+    """Whether a word is a form of another one, by their spellings; Kazakh adds endings."""
+    return not spellings.isdisjoint(of) or any(
+        each.startswith(whole) for whole in of if len(whole) >= _WHOLE for each in spellings
+    )
+
+
+def _names_by_look(text: str, open_names: set[str], public: set[int]) -> Iterator[_Span]:
+    """Words that are written as names are, but for `open_names` as they are spelt.
+
+    Nor those that begin at `public` places.
+    """
+
+    def is_nobodys(word: str, start: int) -> bool:
         said = word.lower()
         return (
             len(said) < _SHORTEST_NAME
             or is_no_name(said)
+            or start in public
             or not open_names.isdisjoint(name_spellings(said))
         )
 
     for pattern in _WITH_INITIALS:
         for match in pattern.finditer(text):
-            if not all(map(is_nobodys, _WORD.findall(match[0]))):
+            words = _WORD.finditer(text, *match.span())
+            if not all(is_nobodys(each[0], each.start()) for each in words):
                 yield _span(match, FindingKind.NAME)
     for match in _PATRONYMIC.finditer(text):
-        if not is_nobodys(match[1]):
+        if not is_nobodys(match[1], match.start(1)):
             yield _span(match, FindingKind.NAME)
     for run in _capitals(text):
         first, last = run[0], run[-1]
@@ -298,7 +341,7 @@ def _names_by_look(text: str, open_names: set[str]) -> Iterator[_Span]:
         if any(
             is_name(each[0], begins_sentence=each is first and begins is not None)
             for each in run
-            if not is_nobodys(each[0])
+            if not is_nobodys(each[0], each.start())
         ):
             yield _Span(first.start(), last.end(), FindingKind.NAME)
 
