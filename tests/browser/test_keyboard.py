@@ -1,9 +1,10 @@
 """What people do all day, done by the keyboard alone."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 
 from callcenter.platform.core.i18n import LANGUAGES
 from callcenter.platform.identity.permissions import Role
@@ -91,6 +92,58 @@ async def test_a_further_person_is_written_down(open_page: Open, site: Served) -
         await page.keyboard.press("Control+s")
         fold = page.locator("[data-fold=person-representative] > summary")
         await expect(fold).to_contain_text("Ким Сауле")
+
+
+async def test_what_is_typed_of_a_further_person_outlives_an_answer(
+    open_page: Open, site: Served
+) -> None:
+    _, number = await open_call(site.engine, "typed-meanwhile", RECEIVED)
+    async with open_page(Role.CONSULTANT, "en") as page:
+        await actor(page, f"/appeals/{number}")
+        await page.locator("#f-content").fill("Спросила о пособии")
+        for fold in ("people", "person-representative"):
+            await page.locator(f"[data-fold={fold}] > summary").press("Enter")
+        name = page.locator("#f-representative-name")
+        await name.focus()
+        typed = asyncio.Event()
+
+        async def answer_once_typed(route: Route) -> None:
+            await typed.wait()
+            await route.continue_()
+
+        await page.route("**/record", answer_once_typed)
+        async with page.expect_request("**/record"):
+            await page.keyboard.press("Control+s")
+        await name.press_sequentially("Ким Сауле")
+        typed.set()
+        await expect(page.locator("#appeal-panel [name=version][value='1']").first).to_be_attached()
+        await expect(name).to_have_value("Ким Сауле")
+        await expect(name).to_be_focused()
+
+
+async def test_questions_that_did_not_come_are_asked_for_again(
+    open_page: Open, site: Served
+) -> None:
+    _, number = await open_call(site.engine, "no-questions", RECEIVED)
+    async with open_page(Role.CONSULTANT, "en", forgiven="403") as page:
+        await actor(page, f"/appeals/{number}")
+        fold = page.locator("[data-fold=person-representative]")
+        again = fold.get_by_role("button", name="Try again")
+        statuses = iter((200, 403))  # of the page of sign-in, and of an error
+
+        async def refuse(route: Route) -> None:
+            await route.fulfill(status=next(statuses))
+
+        await page.route("**/questions/*", refuse)
+        for each in ("people", "person-representative"):
+            await page.locator(f"[data-fold={each}] > summary").press("Enter")
+        await expect(fold.get_by_role("alert")).to_contain_text("The questions did not come")
+        async with page.expect_response("**/questions/*"):
+            await again.press("Enter")
+        await expect(fold.get_by_role("alert")).to_be_visible()
+        await page.unroute("**/questions/*")
+        await again.press("Enter")
+        await expect(page.locator("#f-representative-name")).to_be_visible()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

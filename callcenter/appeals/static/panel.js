@@ -2,6 +2,7 @@
 // and what is open or being typed stays so when the server sends the panel anew.
 const PANEL = "appeal-panel";
 const PARTS = `#${PANEL}, [data-helps]`; // a page may put folds that help beside the panel
+const LATE = "[hx-get^='/questions/']"; // questions about a person, loaded when they are opened
 const OF_RECORD = `#${PANEL} :is([data-draft], [data-discard], #disposition)`;
 const AFTER = 1500; // milliseconds without a key after which what is typed is kept
 const AGAIN = 5000; // milliseconds before the next try
@@ -9,6 +10,7 @@ let waits = null; // the timer of what is not kept yet
 let keeping = null; // what is on its way
 let sent = null; // the texts of the form as they went to the server
 let isFilled = false; // by a preset, in what is on its way
+let later = { typed: [], focus: null }; // what was at questions that are not loaded yet
 
 const panel = () => document.getElementById(PANEL);
 const recordForm = () => panel()?.querySelector("form[data-draft]");
@@ -108,6 +110,10 @@ document.addEventListener("htmx:beforeRequest", ({ target, detail }) => {
   isFilled = target.matches("[name=preset_id]");
 });
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.target.matches(LATE) && !detail.serverResponse.includes("data-key")) {
+    detail.shouldSwap = false;
+    failLate(detail.target);
+  }
   if (detail.target.id !== PANEL) return;
   if (!detail.serverResponse.includes(`id="${PANEL}"`)) {
     // The page of sign-in, or of an error.
@@ -120,40 +126,66 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const isOther = !detail.serverResponse.includes(`data-number="${panel().dataset.number}"`);
   if (isOther && form && waits !== null) begin(form);
   const { id, selectionStart } = document.activeElement;
+  const typed = later.typed;
+  if (form && sent) {
+    // Typed since: the answer does not have it.
+    typed.push(...[...texts(form)].filter(([name, value]) => (sent.get(name) ?? "") !== value));
+  }
+  const folds = [
+    ...panel().querySelectorAll("[data-fold][open]"),
+    ...typed.map(([name]) => form?.elements[name]?.closest?.("[data-fold]") ?? panel()),
+  ];
   const left = {
     number: panel().dataset.number,
     focus: { id, at: selectionStart ?? null },
-    open: [...panel().querySelectorAll("[data-fold][open]")].map((each) => each.dataset.fold),
-    typed: [],
+    open: folds.map((each) => each.dataset.fold),
+    typed,
   };
-  if (form && sent) {
-    // Typed since: the answer does not have it.
-    left.typed = [...texts(form)].filter(([name, value]) => sent.has(name) && sent.get(name) !== value);
-  }
   sent = null;
   document.addEventListener("htmx:afterSwap", () => restore(left), { once: true });
 });
 document.addEventListener("htmx:sendError", ({ target }) => {
+  if (target.matches(LATE)) return failLate(target);
   const line = panel()?.querySelector(".draft");
   if (line && target.closest(PARTS)) say(line.dataset.failed, true);
 });
 
+/** What happened, and a button to load it again. */
+function failLate(place) {
+  place.firstElementChild.hidden = false;
+}
+
 function restore({ number, open, typed, focus }) {
+  later = { typed: [], focus: null };
   if (panel()?.dataset.number !== number) return;
   for (const each of panel().querySelectorAll("[data-fold]")) {
-    if (open.includes(each.dataset.fold)) each.open = true;
+    if (open.includes(each.dataset.fold)) each.open = true; // its questions are loaded then
   }
-  const form = recordForm();
-  for (const [name, value] of typed) {
-    const field = form?.elements[name];
-    if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement)) continue;
-    field.value = value;
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-  const next = nextField(form);
-  const field = next ?? (focus.id ? document.getElementById(focus.id) : null);
-  field?.focus({ preventScroll: next === undefined });
-  if (!next && focus.at !== null) field?.setSelectionRange(focus.at, focus.at);
+  later.typed = putBack(typed);
+  const next = nextField(recordForm());
+  if (next) next.focus();
+  else if (!focusAgain(focus)) later.focus = focus;
+}
+
+/** Puts texts back into their fields; returns those whose fields are not there. */
+function putBack(typed) {
+  const fields = recordForm()?.elements;
+  return typed.filter(([name, value]) => {
+    const field = fields?.[name];
+    if (!field) return true;
+    if (field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement) {
+      field.value = value;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    return false;
+  });
+}
+
+function focusAgain({ id, at }) {
+  const field = id ? document.getElementById(id) : null;
+  field?.focus({ preventScroll: true });
+  if (at !== null) field?.setSelectionRange(at, at);
+  return field !== null;
 }
 
 /** What is lacking is filled in next, or the first that a preset left empty. */
@@ -166,7 +198,11 @@ function nextField(form) {
 // The panel is there from the beginning, or comes later.
 document.addEventListener("htmx:load", () => {
   const form = recordForm();
-  if (form) narrow(form);
+  if (!form) return;
+  narrow(form);
+  later.typed = putBack(later.typed);
+  const { focus } = later;
+  if (focus && document.activeElement === document.body && focusAgain(focus)) later.focus = null;
 });
 /** Nothing beside the panel has the focus. */
 function isAtWork() {
