@@ -1,15 +1,16 @@
 """Copies of pictures without what they say of themselves, made by a process of its own.
 
 A camera writes place, time and device into a picture (Exif, XMP), programs names, and previews of
-what was cut off; a colour profile has a day and a device too. A copy has what is seen, in sRGB. A
-hostile picture ends that process alone.
+what was cut off; a colour profile has a day and a device too. A copy has what is seen, in sRGB, and
+is scaled down where it would be too large. A hostile picture ends that process alone, which has no
+secrets: its environment is empty.
 """
 
 import resource
 import subprocess
 import sys
-import warnings
 from io import BytesIO
+from typing import Any
 
 from PIL import Image, ImageCms, ImageOps
 
@@ -18,21 +19,28 @@ from PIL import Image, ImageCms, ImageOps
 PICTURES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 MEMORY_LIMIT = 1024**3  # bytes
 CPU_LIMIT = 20  # seconds
+TIME_LIMIT = 60  # seconds, as the clock has them
+SIDE_LIMIT = 6000  # pixels
 QUALITY = 95  # of 100, for what JPEG and WebP lose
 _SEEN = ("transparency",)  # what belongs to the look of a picture
 
 
-def copy_picture(content: bytes, ending: str) -> bytes:
-    """The first picture of a file anew, upright.
+def copy_picture(content: bytes, ending: str, size_limit: int) -> bytes:
+    """The first picture of a file anew, upright, in up to so many bytes.
 
     Raises ValueError if it cannot be read. Blocks.
     """
-    copier = subprocess.run(
-        (sys.executable, "-I", __file__, PICTURES[ending]),
-        input=content,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        copier = subprocess.run(
+            (sys.executable, "-I", __file__, PICTURES[ending], str(size_limit)),
+            input=content,
+            capture_output=True,
+            check=False,
+            env={},
+            timeout=TIME_LIMIT,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise ValueError("the picture cannot be read in time") from exc
     if copier.returncode:
         raise ValueError(f"the picture cannot be read: exit status {copier.returncode}")
     return copier.stdout
@@ -56,18 +64,34 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     return converted
 
 
-def _main(kind: str) -> None:
+def _scale_down(picture: Image.Image, side: int) -> None:
+    """Scale a picture in place until no side is longer."""
+    longest = max(picture.size)
+    if longest > side:
+        size = (picture.width * side // longest or 1, picture.height * side // longest or 1)
+        picture.draft(None, size)  # a JPEG is decoded smaller
+        picture.thumbnail(size)
+
+
+def _write(picture: Image.Image, kind: str, seen: dict[str, Any]) -> bytes:
+    made = BytesIO()
+    picture.save(made, kind, quality=QUALITY, **seen)
+    return made.getvalue()
+
+
+def _main(kind: str, size_limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    Image.MAX_IMAGE_PIXELS = None  # of JPEG fewer are decoded; memory is limited
     with Image.open(BytesIO(sys.stdin.buffer.read()), formats=[kind]) as picture:
+        _scale_down(picture, SIDE_LIMIT)
         upright = _in_srgb(ImageOps.exif_transpose(picture))
         seen = {name: upright.info[name] for name in _SEEN if name in upright.info}
         upright.info = {}
-        made = BytesIO()
-        upright.save(made, kind, quality=QUALITY, **seen)
-    sys.stdout.buffer.write(made.getvalue())
+        while len(made := _write(upright, kind, seen)) > size_limit:
+            _scale_down(upright, max(upright.size) * 3 // 4)
+    sys.stdout.buffer.write(made)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(sys.argv[1], int(sys.argv[2]))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from uuid import UUID
@@ -76,6 +77,8 @@ NO_FILE = N_("this file cannot leave: it is not of this appeal, or cannot be ope
 NO_COPY = N_("this picture cannot be read: save it anew and attach that")
 NO_FILE_REASON = N_("say why the body needs this file, in up to 300 characters")
 HAS_ENDED = N_("this appeal has ended: open it again before you send a request")
+#: Each waits for a process of its own; so many pictures are copied at once.
+_COPIERS = ThreadPoolExecutor(2, "picture-copier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +207,9 @@ class RequestService:
             raise InvalidRequest(NO_FILE_REASON)
         async with unit_of_work(self.engine) as connection:
             row = await get_appeal(connection, number)
-            await self._lock_draft(connection, row.id, identity, version)
+            request = await self._lock_draft(connection, row.id, identity, version)
             original = await self._open_file(connection, row.id, attachment_id)
-        file = await self._copy(actor, number, original)
+        file = await self._copy(actor, number, original, request.language)
         async with unit_of_work(self.engine) as connection:
             request = await self._lock_draft(connection, row.id, identity, version)
             files = request.draft.files
@@ -388,7 +391,7 @@ class RequestService:
             raise IllegalRequestStep(NOT_NOW)
         return request
 
-    async def _copy(self, actor: Actor, number: str, file: Attachment) -> Attachment:
+    async def _copy(self, actor: Actor, number: str, file: Attachment, language: str) -> Attachment:
         """The copy of a picture, attached beside it; any other file itself. Raises InvalidRequest.
 
         The same picture has one copy. It leaves when clamd has checked it too.
@@ -397,12 +400,15 @@ class RequestService:
             return file
         of_appeal = (self.engine, self.keys, self.settings, actor, number)
         _, content = await attachments.read(*of_appeal, file.id)
+        limit = self.settings.attachment_limit * 1024**2
+        loop = asyncio.get_running_loop()
         try:
-            copy = await asyncio.to_thread(copy_picture, content, file.type)
+            copy = await loop.run_in_executor(_COPIERS, copy_picture, content, file.type, limit)
         except ValueError:
             raise InvalidRequest(NO_COPY) from None
         name = file.name.removesuffix(f".{file.type}")
-        return await attachments.add(*of_appeal, f"{name} (no EXIF).{file.type}", copy)
+        said = self.words[language].plain(N_("copy without EXIF"))
+        return await attachments.add(*of_appeal, f"{name} ({said}).{file.type}", copy)
 
     async def _open_file(
         self, connection: AsyncConnection, appeal_id: UUID, identity: UUID

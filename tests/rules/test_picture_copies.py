@@ -1,14 +1,20 @@
 """What leaves of a picture is what is seen: not where, when, with what and by whom it was made."""
 
+import struct
+import sys
+import zlib
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from callcenter.requests.picture_copy import PICTURES, copy_picture
+from callcenter.requests.picture_copy import PICTURES, SIDE_LIMIT, copy_picture
+from tests.seeds import SeededRandom
 
 PLACE = "51.1694N"  # as any of them may write it
 GPS, DEVICE, ORIENTATION = 0x8825, 0x0110, 0x0112
+LIMIT = 20 * 1024**2  # bytes
 
 
 def photograph(ending: str, orientation: int = 6) -> bytes:
@@ -30,7 +36,7 @@ def photograph(ending: str, orientation: int = 6) -> bytes:
 def test_a_copy_has_what_is_seen_alone(ending: str) -> None:
     original = photograph(ending)
     assert original.count(PLACE.encode()) > 3
-    copy = copy_picture(original, ending)
+    copy = copy_picture(original, ending, LIMIT)
     assert PLACE.encode() not in copy
     with Image.open(BytesIO(copy)) as seen:
         assert seen.format == PICTURES[ending]
@@ -46,18 +52,54 @@ def test_a_copy_has_what_is_seen_alone(ending: str) -> None:
 
 def test_the_same_picture_has_the_same_copy() -> None:
     """It is attached once, however often it is released."""
-    assert copy_picture(photograph("jpg"), "jpg") == copy_picture(photograph("jpg"), "jpg")
+    one, other = (copy_picture(photograph("jpg"), "jpg", LIMIT) for _ in range(2))
+    assert one == other
+
+
+@pytest.mark.parametrize("ending", PICTURES)
+def test_a_copy_is_as_small_as_a_file_must_be(ending: str) -> None:
+    """A copy in high quality may be larger than what was sent."""
+    noise = Image.frombytes("RGB", (300, 200), SeededRandom("noise").randbytes(300 * 200 * 3))
+    made = BytesIO()
+    noise.save(made, PICTURES[ending], quality=50)
+    limit = len(made.getvalue()) * 2 // 3
+    copy = copy_picture(made.getvalue(), ending, limit)
+    assert len(copy) <= limit
+    with Image.open(BytesIO(copy)) as seen:
+        assert seen.width < 300
+        assert abs(seen.width / seen.height - 1.5) < 0.05
+
+
+def test_a_picture_of_many_pixels_is_scaled_down() -> None:
+    """Telephones make 108 and 200 million, more than Pillow takes by itself."""
+    made = BytesIO()
+    Image.new("L", (12_000, 9_000), 200).save(made, "JPEG")
+    with Image.open(BytesIO(copy_picture(made.getvalue(), "jpg", LIMIT))) as seen:
+        assert seen.size == (SIDE_LIMIT, SIDE_LIMIT * 3 // 4)
+
+
+def test_whoever_decodes_a_picture_has_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec /usr/bin/env\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setenv("CALLCENTER_SECRET", "123")
+    environment = copy_picture(b"", "jpg", LIMIT)
+    assert b"PWD" in environment
+    assert b"CALLCENTER" not in environment
 
 
 def test_a_picture_that_cannot_be_read_has_no_copy() -> None:
     whole = photograph("jpg")
-    huge = BytesIO()
-    Image.new("1", (10_000, 10_000)).save(huge, "PNG")
-    for content, ending in (
-        (whole[:300], "jpg"),
-        (whole, "png"),
-        (huge.getvalue(), "png"),
-        (b"", "webp"),
-    ):
+    size = b"IHDR" + struct.pack(">2I", 100_000, 100_000) + bytes([8, 2, 0, 0, 0])
+    huge = photograph("png").replace(photograph("png")[12:33], size + checksum(size))
+    for content, ending in ((whole[:300], "jpg"), (whole, "png"), (huge, "png"), (b"", "webp")):
         with pytest.raises(ValueError, match="cannot be read"):
-            copy_picture(content, ending)
+            copy_picture(content, ending, LIMIT)
+
+
+def checksum(chunk: bytes) -> bytes:
+    """The sum at the end of a chunk of PNG."""
+    return struct.pack(">I", zlib.crc32(chunk))
