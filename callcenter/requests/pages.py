@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from callcenter.appeals.followup import attachments
-from callcenter.appeals.labels import RecordLabels
+from callcenter.appeals.labels import FILES, RecordLabels
 from callcenter.appeals.rules.filetypes import TYPES
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, VersionConflict
@@ -142,6 +142,7 @@ class RequestPage:
             states=REQUEST_STATES,
             steps=REQUEST_STEPS,
             finding_kinds=FINDINGS,
+            file_states=FILES,
             composed=typed or ComposedForm.of_draft(view.request.draft),
             is_composed=stage is RequestState.DRAFTED,
             noted=[each for each in steps_from(stage) if each not in OF_THE_CENTER],

@@ -20,6 +20,7 @@ from callcenter.appeals.rules.fields import Content, Form
 from callcenter.bodies import store as bodies
 from callcenter.bodies.rules.competence import find_competence, matters_of
 from callcenter.bodies.rules.directory import Body, Directory
+from callcenter.platform.core.errors import N_
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.actor import Actor
@@ -44,6 +45,9 @@ _PUBLIC = (
     *("Кокшетау", "Костанай", "Кызылорда", "Павлодар", "Петропавловск", "Петропавл"),
     *("Талдыкорган", "Туркестан", "Түркістан", "Уральск", "Усть-Каменогорск", "Өскемен"),
 )
+_ON_ITS_WAY = {ScanState.ARRIVING, ScanState.WAITING}
+NOT_CHECKED = N_("A file is being checked for viruses: look again in a minute.")
+NOT_OPENED = N_("A released file cannot be opened: take it out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class RequestView:
     findings: Sequence[TextFinding]
     obstacles: Sequence[str]
     package: RequestPackage | None
-    attachments: Sequence[Attachment]  #: that can be opened
+    attachments: Sequence[Attachment]  #: that can be opened, without copies
+    released: Mapping[UUID, Attachment]  #: by id
     numbers: Mapping[UUID, str]  #: of appeals, by released file: it may be of one that was joined
     steps: Sequence[StoredStep]
 
@@ -100,15 +105,18 @@ async def read_view(
     findings: list[TextFinding] = []
     obstacles: list[str] = []
     package = request.package
+    draft = request.draft
+    released = {
+        each.id: await attachments_store.find(connection, keys, each.id) for each in draft.files
+    }
     if request.state is RequestState.DRAFTED:
-        draft = request.draft
         findings = find_in_draft(draft, form, content, public_names(form, directory))
-        obstacles = list_obstacles(draft, findings, content)
+        obstacles = list_obstacles(draft, findings, content) + _obstacles_of_files(released)
         say = RecordLabels(words[request.language], form)
         body, today = directory.bodies[request.body], datetime.now(ZONE).date()
         package = compose(say, body, row.number, row.received_at, draft, content, today)
     files = await attachments_store.list_of_appeal(connection, keys, row.id)
-    released = [each.id for each in request.draft.files]
+    copies = await store.list_copies(connection, keys, row.id)
     return RequestView(
         row=row,
         request=request,
@@ -118,7 +126,10 @@ async def read_view(
         findings=findings,
         obstacles=obstacles,
         package=package,
-        attachments=[each for each in files if each.state is ScanState.AVAILABLE],
+        attachments=[
+            each for each in files if each.state is ScanState.AVAILABLE and each.id not in copies
+        ],
+        released=released,
         numbers=await attachments_store.list_numbers(connection, released),
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
     )
@@ -145,6 +156,14 @@ async def read_choice(connection: AsyncConnection, keys: RecordKeys, row: Appeal
         next(iter(directions), ""),
         now.date(),
     )
+
+
+def _obstacles_of_files(released: Mapping[UUID, Attachment]) -> list[str]:
+    """Obstacles of released files: all that leaves can be opened, so clamd has checked it."""
+    states = {each.state for each in released.values()} - {ScanState.AVAILABLE}
+    if not states:
+        return []
+    return [NOT_CHECKED if states <= _ON_ITS_WAY else NOT_OPENED]
 
 
 def public_names(form: Form, directory: Directory) -> list[str]:

@@ -240,13 +240,19 @@ class RequestService:
     async def take_out_file(
         self, actor: Actor, number: str, identity: UUID, version: int, attachment_id: UUID
     ) -> None:
-        """Take a file out of a request again. Raises NotFound, VersionConflict."""
+        """Take a file out of a request again; a copy that no other request has is erased.
+
+        Raises NotFound, VersionConflict.
+        """
         async with unit_of_work(self.engine) as connection:
             row = await get_appeal(connection, number)
             request = await self._lock_draft(connection, row.id, identity, version)
             files = tuple(each for each in request.draft.files if each.id != attachment_id)
+            copies = await store.list_copies(connection, self.keys, row.id)
             draft = replace(request.draft, files=files)
             await store.put_draft(connection, self.keys, identity, draft)
+            if attachment_id in copies - await store.list_copies(connection, self.keys, row.id):
+                await attachments_store.erase(connection, attachment_id)
             await audit_appeal(
                 connection,
                 actor,
@@ -271,10 +277,6 @@ class RequestService:
             view = await read_view(connection, self.keys, self.words, actor, row, request)
             if view.obstacles:
                 raise InvalidRequest(NOT_READY)
-            for each in request.draft.files:
-                file = await attachments_store.find(connection, self.keys, each.id)
-                if file.state is not ScanState.AVAILABLE or file.sha256 != each.sha256:
-                    raise InvalidRequest(NO_FILE)
             if view.package is None or view.package.sha256 != sha256:
                 raise VersionConflict
             step = RequestStep.READIED

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -88,10 +89,9 @@ _READIED = (
     .lateral("readied")
 )
 _HAS_LEFT = body_request.c.number.is_not(None)
-_IS_WAITING = body_request.c.state == RequestState.WAITING.value
 #: Requests, with what was made ready last of those that leave or have left.
 _REQUESTS = select(body_request, _READIED).select_from(
-    body_request.outerjoin(_READIED, or_(_IS_WAITING, _HAS_LEFT))
+    body_request.outerjoin(_READIED, or_(text(IS_WAITING), _HAS_LEFT))
 )
 
 
@@ -179,6 +179,18 @@ async def list_steps(
         )
         for row in rows
     ]
+
+
+async def list_copies(
+    connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
+) -> frozenset[UUID]:
+    """Copies of pictures that the requests of an appeal have, or had when they were ready."""
+    requests = await list_of_appeal(connection, keys, appeal_id)
+    steps = await list_steps(connection, keys, [each.id for each in requests])
+    drafts = (each.draft.files for each in requests)
+    packages = (step.package.files for _, step in steps if step.package is not None)
+    files = chain.from_iterable(chain(drafts, packages))
+    return frozenset(each.id for each in files if each.original is not None)
 
 
 async def put_draft(

@@ -26,10 +26,12 @@ from tests.rules.test_picture_copies import PLACE, photograph
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter, open_call
 from tests.web.test_attachments import attach
+from tests.web.test_letters import REQUESTED, enter_letter
 from tests.web.test_masking import ask, decide
 from tests.web.test_records import DECIDED, IDENTIFIER, rows
 from tests.web.test_records import send as send_record
 from tests.web.test_search import found
+from tests.web.test_work_lists import put
 
 RECORD: dict[str, Any] = {
     "kind": "statement",
@@ -367,6 +369,97 @@ async def test_a_picture_leaves_as_a_copy_without_its_place(
     assert taken == (await head.get(looked_at[1])).content
     assert PLACE.encode() not in taken
     assert (await head.get(f"/appeals/{call.number}/attachments/{file}")).content == original
+
+
+async def states_of_files(engine: AsyncEngine) -> list[str]:
+    """The states of all attachments, the oldest first."""
+    return [
+        state for (state,) in await rows(engine, "SELECT state FROM record_attachment ORDER BY at")
+    ]
+
+
+async def release_picture(
+    client: httpx.AsyncClient, engine: AsyncEngine, number: str, *requests: str
+) -> tuple[str, str]:
+    """The ids of a picture that was released into requests, and of its copy."""
+    file = (await attach(client, number, "ушиб.jpg", photograph("jpg"))).json()["id"]
+    for path in requests:
+        released = await act(client, path, f"/files/{file}", reason="Видны следы побоев")
+        assert released.status_code == 303
+    [original, copy] = await rows(engine, "SELECT id::text FROM record_attachment ORDER BY at")
+    assert original == (file,)
+    return file, str(copy[0])
+
+
+async def test_a_copy_goes_with_the_last_request_that_has_it(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    first = await begin_written(head, call.number)
+    second, third = [await begin(head, call.number) for _ in range(2)]
+    file, copy = await release_picture(head, engine, call.number, first, second)
+    assert "ушиб (копия без EXIF).jpg" in (await head.get(f"/appeals/{call.number}")).text
+    offered = (await head.get(third)).text
+    assert f"{third}/files/{file}" in offered
+    assert f"{third}/files/{copy}" not in offered
+    for path, state in ((first, "kept"), (second, "erased")):
+        assert (await act(head, path, f"/files/{copy}/out")).status_code == 303
+        assert await states_of_files(engine) == ["kept", state]
+    assert (await act(head, first, f"/files/{file}", reason="Снова")).status_code == 303
+    assert await states_of_files(engine) == ["kept", "erased", "kept"]
+
+
+async def test_a_copy_that_a_letter_has_stays(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    path = await begin_written(head, call.number)
+    _, copy = await release_picture(head, engine, call.number, path)
+    letter = await enter_letter(head, call.number, REQUESTED | {"scan": copy})
+    assert letter.status_code == 303
+    assert (await act(head, path, f"/files/{copy}/out")).status_code == 303
+    assert await states_of_files(engine) == ["kept", "kept"]
+
+
+async def test_a_request_is_not_ready_while_its_file_is_checked(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await begin_written(head, call.number)
+    await act(head, path, words=WORDS)
+    _, copy = await release_picture(head, engine, call.number, path)
+    for state, said in (
+        ("waiting", "A file is being checked for viruses"),
+        ("aside", "A released file cannot be opened: take it out."),
+    ):
+        await put(
+            engine,
+            "UPDATE record_attachment SET state = :state WHERE id = CAST(:copy AS uuid)",
+            state=state,
+            copy=copy,
+        )
+        page = (await head.get(path)).text
+        assert said in visible(page)
+        assert f"{path}/ready" not in page
+        assert f"/attachments/{copy}" not in page  # it would not be found
+        assert (await act(head, path, "/ready", sha256="0" * 64)).status_code == 400
+    await change(engine, "UPDATE record_attachment SET state = 'kept'")
+    assert (await make_ready(head, path)).status_code == 303
+
+
+async def test_files_of_what_was_taken_back_are_shown(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    path = await begin_written(head, call.number)
+    await act(head, path, words=WORDS)
+    _, copy = await release_picture(head, engine, call.number, path)
+    sha256 = await scalar(engine, "SELECT sha256 FROM record_attachment ORDER BY at DESC LIMIT 1")
+    assert (await make_ready(head, path)).status_code == 303
+    assert (await step(head, path, "returned")).status_code == 303
+    assert (await act(head, path, f"/files/{copy}/out")).status_code == 303
+    page = (await head.get(path)).text
+    [taken_back] = re.findall(r"<details>.*?</details>", page, re.DOTALL)
+    assert "Видны следы побоев" in taken_back
+    assert sha256 in taken_back
+    assert await states_of_files(engine) == ["kept", "kept"]  # somebody may have it
 
 
 async def test_parts_of_an_appeal_go_to_several_bodies(

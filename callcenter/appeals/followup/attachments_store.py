@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.tables import record_attachment
+from callcenter.appeals.tables import record_attachment, record_letter
 from callcenter.platform.core.errors import NotFound
 
 
@@ -137,6 +137,16 @@ async def change_state(
         update(record_attachment)
         .where(record_attachment.c.id == identity, record_attachment.c.state == before.value)
         .values(state=after.value, **values)
+    )
+
+
+async def erase(connection: AsyncConnection, identity: UUID) -> None:
+    """Erase an attachment, unless it is the scan of a letter. The worker removes its bytes."""
+    is_scan = exists().where(record_letter.c.scan == identity)
+    await connection.execute(
+        update(record_attachment)
+        .where(record_attachment.c.id == identity, ~is_scan)
+        .values(state=ScanState.ERASED.value, sealed_name=None, why=None)
     )
 
 
