@@ -87,7 +87,7 @@ class BodyChoice:
     form: Form
     competent: Sequence[Body]
     others: Sequence[Body]
-    direction: str  #: the first of the appeal; empty while there is none
+    directions: Sequence[str]  #: of the appeal
     today: date
 
 
@@ -153,7 +153,7 @@ async def read_choice(connection: AsyncConnection, keys: RecordKeys, row: Appeal
         form,
         list(competent),
         [body for body in in_force if body not in competent],
-        next(iter(directions), ""),
+        directions,
         now.date(),
     )
 

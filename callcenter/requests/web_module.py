@@ -1,4 +1,4 @@
-"""Routers and templates of the room of requests to state bodies."""
+"""Routers, templates and scripts of the room of requests to state bodies."""
 
 from pathlib import Path
 
@@ -11,4 +11,5 @@ WEB_MODULE = WebModule(
     routers=(pages.router,),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,
+    static=Path(__file__).parent / "static",
 )

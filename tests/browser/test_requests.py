@@ -23,6 +23,10 @@ async def test_a_request_is_handed_over_by_the_keyboard_alone(
         await actor(page, f"/appeals/{site.registered}/requests")
         await tab_to(page, "State body")
         await type_into(page, "Ministry of Labour")
+        offered = await page.locator("#direction option:enabled").evaluate_all(
+            "(all) => all.map((each) => each.value)"
+        )
+        assert offered == ["", "social"]  # that of the body: the appeal has none
         await tab_to(page, "Direction: it decides what the body may be told without a reason")
         await type_into(page, "Social")
         await tab_to(page, "Begin")

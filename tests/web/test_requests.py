@@ -807,7 +807,9 @@ async def test_competent_bodies_are_offered_first(head: httpx.AsyncClient, call:
     assert competent is not None
     assert 'value="internal_affairs"' in competent[1]
     assert 'value="tourism_sport"' not in competent[1]
-    assert re.search(r'value="order" selected', page)
+    assert re.findall(r'value="(\w+)" data-of-appeal selected', page) == ["order"]
+    assert re.findall(r'value="(\w+)" data-of-appeal', page) == ["order"]
+    assert 'value="labour" data-directions="social"' in page
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
