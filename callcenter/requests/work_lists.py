@@ -1,9 +1,11 @@
-"""Work lists of requests: those that wait to leave, and those whose answer is late."""
+"""Work lists of requests: those that wait to leave, that are late, and that are lacking."""
 
-from sqlalchemy import ColumnElement, exists, text
+from sqlalchemy import ColumnElement, and_, exists, text
 
 from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.search.worklists import WorkList, WorkListReader
+from callcenter.appeals.tables import record
 from callcenter.platform.core.errors import N_
 from callcenter.requests.tables import IS_WAITING, IS_WITH_BODY, body_request
 
@@ -22,7 +24,14 @@ def _is_late(reader: WorkListReader) -> ColumnElement[bool]:
     )
 
 
+def _lacks_request(_reader: WorkListReader) -> ColumnElement[bool]:
+    """Noted as with a body, which callers hear, before that needed a request (R22)."""
+    with_body = exists().where(body_request.c.appeal_id == appeal.c.id, text(IS_WITH_BODY))
+    return and_(record.c.stage == AppealState.FORWARDED.value, ~with_body)
+
+
 REQUEST_LISTS = (
     WorkList(32, "requests_ready", N_("Requests to hand over"), _waits, is_pressing=True),
     WorkList(34, "requests_late", N_("Bodies that owe an answer"), _is_late, is_pressing=True),
+    WorkList(36, "requests_lacking", N_("With a state body, without a request"), _lacks_request),
 )

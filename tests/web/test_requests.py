@@ -682,6 +682,19 @@ async def test_an_answer_that_is_late_is_marked_and_listed(
     assert audited == [("internal_affairs", "overdue"), ("internal_affairs", "very_overdue")]
 
 
+async def test_an_appeal_with_a_body_without_a_request_is_listed(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    """The version before noted that a body has it without any."""
+    path = await ready(head, call.number)
+    lacking = "/work?list=requests_lacking"
+    assert call.number not in (await head.get(lacking)).text
+    await change(engine, "UPDATE record SET stage = 'forwarded'")
+    assert call.number in (await head.get(lacking)).text
+    await hand_over(head, path)
+    assert call.number not in (await head.get(lacking)).text
+
+
 async def test_masking_erases_what_was_chosen_and_what_left(
     head: httpx.AsyncClient, enter: Enter, engine: AsyncEngine, call: Call
 ) -> None:
