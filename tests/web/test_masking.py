@@ -161,6 +161,23 @@ async def keep_target(engine: AsyncEngine, call: Call) -> None:
     await put(engine, "UPDATE record SET stage = 'joined', joined_to = :id", id=other)
 
 
+async def keep_last_target(engine: AsyncEngine, call: Call) -> None:
+    """It was joined to another one, and that to one that goes on."""
+    other, last = [(await open_call(engine, each, datetime.now(UTC)))[0] for each in ("b", "c")]
+    written = (
+        "INSERT INTO record (appeal_id, version, stage, content, joined_to, changed_at)"
+        " VALUES (:id, 1, :stage, '{}', :joined_to, now())"
+    )
+    await put(engine, written, id=last, stage="in_work", joined_to=None)
+    await put(engine, written, id=other, stage="joined", joined_to=last)
+    await put(
+        engine,
+        "UPDATE record SET stage = 'joined', joined_to = :other WHERE appeal_id = :id",
+        other=other,
+        id=call.id,
+    )
+
+
 async def keep_held(engine: AsyncEngine, call: Call) -> None:
     async with unit_of_work(engine) as connection:
         await retention.hold(connection, [call.recording], "demand:26-0001")
@@ -187,6 +204,7 @@ async def keep_demanded_caller(engine: AsyncEngine, call: Call) -> None:
 KEEPING = {
     "goes_on": keep_going,
     "joined": keep_target,
+    "joined_on": keep_last_target,
     "held": keep_held,
     "owed": keep_callback,
     "demanded": keep_demanded,
@@ -212,6 +230,20 @@ async def test_legally_retained_data_are_never_masked(
     later = datetime.now(UTC) + timedelta(days=40)
     assert await mask_by_rules(WorkerResources(settings, engine), later) == 0
     assert "Сейтова" in (await head.get(f"/appeals/{closed}")).text
+
+
+async def test_a_joined_appeal_is_masked_once_the_last_has_ended(
+    head: httpx.AsyncClient,
+    officer: httpx.AsyncClient,
+    engine: AsyncEngine,
+    call: Call,
+    closed: str,
+) -> None:
+    await keep_last_target(engine, call)
+    assert (await ask(officer, closed)).status_code == 303
+    assert (await decide(head, engine)).status_code == 400
+    await put(engine, "UPDATE record SET stage = 'closed' WHERE stage = 'in_work'")
+    assert (await decide(head, engine)).status_code == 303
 
 
 @pytest.mark.parametrize("by_caller", [False, True])

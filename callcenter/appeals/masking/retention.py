@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, or_
+from sqlalchemy import CTE, ColumnElement, and_, exists, or_, select
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.rules.states import ENDED
@@ -28,18 +28,35 @@ class RetentionReason:
 
 
 def _is_open(now: datetime) -> ColumnElement[bool]:
-    """The appeal, or the one that it was joined to, has not ended."""
-    target = record.alias("target")
-    joined_to = target.c.appeal_id == record.c.joined_to
+    """The appeal, or one in which it goes on, has not ended."""
     ended = [stage.value for stage in ENDED]
+    goes_on_in = _goes_on_in()
+    target = record.alias("target")
+    of_target = goes_on_in.outerjoin(target, target.c.appeal_id == goes_on_in.c.id)
     return or_(
         record.c.stage.not_in(ended),
-        exists().where(joined_to, target.c.stage.not_in(ended)),
-        and_(record.c.joined_to.is_not(None), ~exists().where(joined_to)),
+        and_(
+            record.c.joined_to.is_not(None),
+            exists()
+            .select_from(of_target)
+            .where(or_(target.c.appeal_id.is_(None), target.c.stage.not_in(ended))),
+        ),
         and_(
             record.c.appeal_id.is_(None),
             or_(appeal.c.outcome.is_(None), appeal.c.received_at > now - WRITE_DOWN_LIMIT),
         ),
+    )
+
+
+def _goes_on_in() -> CTE:
+    """The appeal that the one of `record` was joined to, that which it was joined to, and so on."""
+    first = select(record.c.joined_to.label("id")).correlate(record)
+    goes_on_in = first.cte("goes_on_in", recursive=True, nesting=True)
+    further = record.alias("further")
+    return goes_on_in.union(
+        select(further.c.joined_to)
+        .join(goes_on_in, goes_on_in.c.id == further.c.appeal_id)
+        .where(further.c.joined_to.is_not(None))
     )
 
 
