@@ -1,4 +1,4 @@
-"""Parts of the page of an appeal: its older messages, and the telephone of a message whole."""
+"""Parts of an appeal's page: its older messages, and the whole telephone of one."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +17,9 @@ from callcenter.platform.web.page_actions import run_action
 from callcenter.platform.web.templating import page
 
 router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermission.SEE_SENSITIVE)])
+showing = APIRouter(
+    include_in_schema=False, dependencies=[requires(AppealPermission.SEE_CALLER_NUMBER)]
+)
 
 
 @router.get("/appeals/{number}/written")
@@ -26,10 +29,7 @@ async def read_older(record: CurrentRecord, after: Annotated[UUID, Query()]) -> 
     return page(record.request, "intake/message_items.html", written=written, number=record.number)
 
 
-@router.post(
-    "/appeals/{number}/written/{message_id}/phone",
-    dependencies=[requires(AppealPermission.SEE_CALLER_NUMBER)],
-)
+@showing.post("/appeals/{number}/written/{message_id}/phone")
 async def show_phone(
     record: CurrentRecord,
     message_id: UUID,

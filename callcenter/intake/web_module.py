@@ -10,7 +10,13 @@ from callcenter.platform.web.context import WebModule
 
 WEB_MODULE = WebModule(
     name="intake",
-    routers=(contact_pages.router, message_pages.router, manual_pages.router, api.router),
+    routers=(
+        contact_pages.router,
+        message_pages.router,
+        message_pages.showing,
+        manual_pages.router,
+        api.router,
+    ),
     templates=Path(__file__).parent / "templates",
     guides=GUIDES,
 )

@@ -481,7 +481,7 @@ async def test_a_merge_waits_for_a_message_to_its_target(
     await take(web_engine, settings, reader, target)
     await queue.finish(web_engine, reader, target)
     is_stored, goes_on = asyncio.Event(), asyncio.Event()
-    audit = service.audit_appeal
+    audit = records.audit_appeal
 
     async def pause(*args: Any, **detail: Any) -> None:
         is_stored.set()
