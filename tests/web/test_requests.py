@@ -804,6 +804,7 @@ async def test_a_request_begins_with_a_body_and_a_direction(
 ) -> None:
     chosen = {"body": "labour", "direction": "social", "language": "ru"}
     path = f"/appeals/{call.number}/requests"
+    assert 'value="labour"' in (await head.get(path)).text  # its appeal has no direction yet
     assert (await post(head, path, **chosen)).status_code == 400  # nothing is written yet
     await send_record(head, call.number, version=0, **RECORD)
     assert (await post(head, path, **chosen | wrong)).status_code == 400
