@@ -183,7 +183,7 @@ async def test_a_message_joins_a_call_that_nobody_wrote_down(
     assert [each.number for each in waiting] == [number]
 
 
-async def test_a_message_waits_for_whoever_changes_its_appeal(
+async def test_a_message_locks_its_appeal_before_the_record(
     web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
 ) -> None:
     """As masking and the journal of a call do: the appeal is locked before its record."""

@@ -156,7 +156,8 @@ async def test_what_nobody_free_can_read_is_looked_for_seldom(
     await receive(web_engine, settings, message(language="kk"))
     own = ConsultantFigures("2002", None, FREE, None, None, 0)
     view = WorkspaceView(own, OwnCall(), written_waiting=1)
-    now, looks = 0.0, []
+    now = 0.0
+    looks: list[float] = []
     look = queue.offer_next
 
     async def count(*args: Any) -> str | None:
