@@ -121,7 +121,7 @@ async def test_what_is_typed_of_a_further_person_outlives_an_answer(
         await expect(name).to_be_focused()
 
 
-async def test_questions_that_did_not_come_are_asked_for_again(
+async def test_questions_that_failed_to_load_are_loaded_again(
     open_page: Open, site: Served
 ) -> None:
     _, number = await open_call(site.engine, "no-questions", RECEIVED)

@@ -78,7 +78,7 @@ def test_a_picture_of_many_pixels_is_scaled_down() -> None:
         assert seen.size == (SIDE_LIMIT, SIDE_LIMIT * 3 // 4)
 
 
-def test_whoever_decodes_a_picture_has_no_secrets(
+def test_the_process_that_decodes_a_picture_has_no_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "python"

@@ -49,7 +49,7 @@ def _is_open(now: datetime) -> ColumnElement[bool]:
 
 
 def _goes_on_in() -> CTE:
-    """The appeal that the one of `record` was joined to, that which it was joined to, and so on."""
+    """The appeal that the one of `record` was joined to, and those in which that goes on."""
     first = select(record.c.joined_to.label("id")).correlate(record)
     goes_on_in = first.cte("goes_on_in", recursive=True, nesting=True)
     further = record.alias("further")

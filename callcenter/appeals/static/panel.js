@@ -161,6 +161,10 @@ function restore({ number, open, typed, focus }) {
   for (const each of panel().querySelectorAll("[data-fold]")) {
     if (open.includes(each.dataset.fold)) each.open = true; // its questions are loaded then
   }
+  if (typed.length) {
+    clearTimeout(waits); // of the form that is gone; they are kept once they are back
+    waits = null;
+  }
   later.typed = putBack(typed);
   const next = nextField(recordForm());
   if (next) next.focus();

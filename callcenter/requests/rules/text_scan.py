@@ -291,7 +291,7 @@ def _public_words(text: str, public: Collection[str]) -> set[int]:
             names.setdefault(spelling, []).append(phrase)
     words = list(_LETTERS.finditer(text))
     spelt = [name_spellings(each[0].lower()) for each in words]
-    found = set()
+    found: set[int] = set()
     for at, spellings in enumerate(spelt):
         for phrase in chain.from_iterable(names.get(each, ()) for each in spellings):
             here = slice(at, at + len(phrase))
