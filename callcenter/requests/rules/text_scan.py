@@ -287,7 +287,7 @@ def _public_words(text: str, public: Collection[str]) -> set[int]:
     names: dict[str, list[list[frozenset[str]]]] = {}
     for name in public:
         phrase = [name_spellings(word.lower()) for word in _LETTERS.findall(name)]
-        for spelling in phrase[0]:
+        for spelling in phrase[0] if phrase else ():  # "112" has no words
             names.setdefault(spelling, []).append(phrase)
     words = list(_LETTERS.finditer(text))
     spelt = [name_spellings(each[0].lower()) for each in words]
