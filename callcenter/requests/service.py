@@ -200,7 +200,8 @@ class RequestService:
         """Release one file of the appeal into a request, for a reason: no other goes along.
 
         Of a picture a copy is attached to the appeal, and released. Raises NotFound,
-        InvalidRequest, VersionConflict; NoKey and ObjectStoreUnavailable for a picture.
+        InvalidRequest, VersionConflict, also when another request gave that copy back meanwhile;
+        NoKey and ObjectStoreUnavailable for a picture.
         """
         said = reason.strip()
         if not 0 < len(said) <= REASON_LIMIT or not said.isprintable():
@@ -211,7 +212,11 @@ class RequestService:
             original = await self._open_file(connection, row.id, attachment_id)
         file = await self._copy(actor, number, original, request.language)
         async with unit_of_work(self.engine) as connection:
+            row, _ = await self._lock_record(connection, number)
             request = await self._lock_draft(connection, row.id, identity, version)
+            file = await attachments_store.find(connection, self.keys, file.id)
+            if file.state is ScanState.ERASED:
+                raise VersionConflict
             files = request.draft.files
             if any(each.id == file.id for each in files):
                 return
@@ -242,17 +247,16 @@ class RequestService:
     ) -> None:
         """Take a file out of a request again; a copy that no other request has is erased.
 
-        Raises NotFound, VersionConflict.
+        Raises NotFound, InvalidRequest, VersionConflict.
         """
         async with unit_of_work(self.engine) as connection:
-            row = await get_appeal(connection, number)
+            row, _ = await self._lock_record(connection, number)
             request = await self._lock_draft(connection, row.id, identity, version)
             files = tuple(each for each in request.draft.files if each.id != attachment_id)
             copies = await store.list_copies(connection, self.keys, row.id)
             draft = replace(request.draft, files=files)
             await store.put_draft(connection, self.keys, identity, draft)
-            if attachment_id in copies - await store.list_copies(connection, self.keys, row.id):
-                await attachments_store.erase(connection, attachment_id)
+            await self._erase_unused(connection, row.id, copies)
             await audit_appeal(
                 connection,
                 actor,
@@ -315,7 +319,9 @@ class RequestService:
                 _require_open(record)
                 law = await read_law(connection)
                 due_on = law.answer_due(record.kind or AppealKind.STATEMENT, facts.dated).on
+            copies = await store.list_copies(connection, self.keys, row.id)
             await self._move(connection, actor, request, step, facts, due_on=due_on)
+            await self._erase_unused(connection, row.id, copies)
             if facts.number:
                 form = await read_form(connection)
                 await search_index.index(connection, self.keys, form, row.id, record.content)
@@ -411,6 +417,15 @@ class RequestService:
         name = file.name.removesuffix(f".{file.type}")
         said = self.words[language].plain(N_("copy without EXIF"))
         return await attachments.add(*of_appeal, f"{name} ({said}).{file.type}", copy)
+
+    async def _erase_unused(
+        self, connection: AsyncConnection, appeal_id: UUID, copies: Collection[UUID]
+    ) -> None:
+        """Erase those of the copies that no request of the appeal has any more."""
+        used = await store.list_copies(connection, self.keys, appeal_id)
+        for each in copies:
+            if each not in used:
+                await attachments_store.erase(connection, each)
 
     async def _open_file(
         self, connection: AsyncConnection, appeal_id: UUID, identity: UUID

@@ -184,10 +184,13 @@ async def list_steps(
 async def list_copies(
     connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 ) -> frozenset[UUID]:
-    """Copies of pictures that the requests of an appeal have, or had when they were ready."""
+    """Copies of pictures that the requests of an appeal have, or had when they were ready.
+
+    What was withdrawn has no others.
+    """
     requests = await list_of_appeal(connection, keys, appeal_id)
     steps = await list_steps(connection, keys, [each.id for each in requests])
-    drafts = (each.draft.files for each in requests)
+    drafts = (each.draft.files for each in requests if each.state is not RequestState.WITHDRAWN)
     packages = (step.package.files for _, step in steps if step.package is not None)
     files = chain.from_iterable(chain(drafts, packages))
     return frozenset(each.id for each in files if each.original is not None)

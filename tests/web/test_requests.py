@@ -1,5 +1,6 @@
 """A request to a state body: composed from the record, previewed, handed over, followed (R23)."""
 
+import asyncio
 import hashlib
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.followup import attachments
+from callcenter.appeals.followup.attachments_store import Attachment
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.rules.fields import FieldType, Form, Section
 from callcenter.platform.core.i18n import LANGUAGES
@@ -22,6 +25,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.requests import store
 from callcenter.requests.service import mark_late
 from tests.appeals import read_all_rows
+from tests.polling import until
 from tests.rules.test_picture_copies import PLACE, photograph
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter, open_call
@@ -408,6 +412,65 @@ async def test_a_copy_goes_with_the_last_request_that_has_it(
     assert await states_of_files(engine) == ["kept", "erased", "kept"]
 
 
+async def test_a_copy_goes_with_the_last_draft_that_is_withdrawn(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    first = await begin_written(head, call.number)
+    second = await begin(head, call.number)
+    await release_picture(head, engine, call.number, first, second)
+    for path, state in ((first, "kept"), (second, "erased")):
+        assert (await step(head, path, "withdrawn")).status_code == 303
+        assert await states_of_files(engine) == ["kept", state]
+
+
+async def test_a_copy_goes_when_two_take_it_out_at_once(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    first = await begin_written(head, call.number)
+    second = await begin(head, call.number)
+    _, copy = await release_picture(head, engine, call.number, first, second)
+    versions = {path: version_in((await head.get(path)).text) for path in (first, second)}
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    async def are_both_waiting() -> bool:
+        return await rows(engine, waiting) == [(2,)]
+
+    async with asyncio.TaskGroup() as group, unit_of_work(engine) as connection:
+        await connection.exec_driver_sql("LOCK TABLE audit_entry IN EXCLUSIVE MODE")
+        taking = [
+            group.create_task(post(head, f"{path}/files/{copy}/out", version=version))
+            for path, version in versions.items()
+        ]
+        await until(are_both_waiting, "both take it out")
+    assert [each.result().status_code for each in taking] == [303, 303]
+    assert await states_of_files(engine) == ["kept", "erased"]
+
+
+async def test_a_copy_that_was_given_back_is_not_released(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await begin_written(head, call.number)
+    second = await begin(head, call.number)
+    file, copy = await release_picture(head, engine, call.number, first)
+    add = attachments.add
+
+    async def add_as_another_gives_it_back(*arguments: Any) -> Attachment:
+        found = await add(*arguments)
+        assert (await act(head, first, f"/files/{copy}/out")).status_code == 303
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(attachments, "add", add_as_another_gives_it_back)
+        refused = await act(head, second, f"/files/{file}", reason="Видны следы побоев")
+    assert refused.status_code == 412
+    assert "Видны следы побоев" in refused.text  # what was typed stays
+    assert (await act(head, second, f"/files/{file}", reason="Снова")).status_code == 303
+    assert await states_of_files(engine) == ["kept", "erased", "kept"]
+
+
 async def test_a_copy_that_a_letter_has_stays(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
@@ -459,6 +522,7 @@ async def test_files_of_what_was_taken_back_are_shown(
     [taken_back] = re.findall(r"<details>.*?</details>", page, re.DOTALL)
     assert "Видны следы побоев" in taken_back
     assert sha256 in taken_back
+    assert (await step(head, path, "withdrawn")).status_code == 303
     assert await states_of_files(engine) == ["kept", "kept"]  # somebody may have it
 
 
