@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from io import BytesIO
+from math import sqrt
 from typing import Any
 
 from PIL import Image, ImageCms, ImageOps
@@ -20,7 +21,7 @@ PICTURES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 MEMORY_LIMIT = 1024**3  # bytes
 CPU_LIMIT = 20  # seconds
 TIME_LIMIT = 60  # seconds, as the clock has them
-SIDE_LIMIT = 6000  # pixels
+PIXEL_LIMIT = 6000 * 4500  # of a whole picture: a conversation is narrow and long
 QUALITY = 95  # of 100, for what JPEG and WebP lose
 _SEEN = ("transparency",)  # what belongs to the look of a picture
 
@@ -64,11 +65,10 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
     return converted
 
 
-def _scale_down(picture: Image.Image, side: int) -> None:
-    """Scale a picture in place until no side is longer."""
-    longest = max(picture.size)
-    if longest > side:
-        size = (picture.width * side // longest or 1, picture.height * side // longest or 1)
+def _scale_down(picture: Image.Image, factor: float) -> None:
+    """Scale a picture in place, unless that makes it no smaller."""
+    if factor < 1:
+        size = (int(picture.width * factor) or 1, int(picture.height * factor) or 1)
         picture.draft(None, size)  # a JPEG is decoded smaller
         picture.thumbnail(size)
 
@@ -84,12 +84,12 @@ def _main(kind: str, size_limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
     Image.MAX_IMAGE_PIXELS = None  # of JPEG fewer are decoded; memory is limited
     with Image.open(BytesIO(sys.stdin.buffer.read()), formats=[kind]) as picture:
-        _scale_down(picture, SIDE_LIMIT)
+        _scale_down(picture, sqrt(PIXEL_LIMIT / (picture.width * picture.height)))
         upright = _in_srgb(ImageOps.exif_transpose(picture))
         seen = {name: upright.info[name] for name in _SEEN if name in upright.info}
         upright.info = {}
         while len(made := _write(upright, kind, seen)) > size_limit:
-            _scale_down(upright, max(upright.size) * 3 // 4)
+            _scale_down(upright, 3 / 4)
     sys.stdout.buffer.write(made)
 
 

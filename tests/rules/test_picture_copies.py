@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from callcenter.requests.picture_copy import PICTURES, SIDE_LIMIT, copy_picture
+from callcenter.requests.picture_copy import PICTURES, copy_picture
 from tests.seeds import SeededRandom
 
 PLACE = "51.1694N"  # as any of them may write it
@@ -75,7 +75,15 @@ def test_a_picture_of_many_pixels_is_scaled_down() -> None:
     made = BytesIO()
     Image.new("L", (12_000, 9_000), 200).save(made, "JPEG")
     with Image.open(BytesIO(copy_picture(made.getvalue(), "jpg", LIMIT))) as seen:
-        assert seen.size == (SIDE_LIMIT, SIDE_LIMIT * 3 // 4)
+        assert seen.size == (6000, 4500)
+
+
+def test_a_picture_of_a_long_conversation_stays_readable() -> None:
+    """A page that is scrolled makes one picture: its words are as wide as the screen."""
+    made = BytesIO()
+    Image.new("L", (1080, 20_000), 200).save(made, "PNG")
+    with Image.open(BytesIO(copy_picture(made.getvalue(), "png", LIMIT))) as seen:
+        assert seen.size == (1080, 20_000)
 
 
 def test_the_process_that_decodes_a_picture_has_no_secrets(
