@@ -64,7 +64,12 @@ def is_name(word: str, *, begins_sentence: bool) -> bool:
         vowels = sum(letter in _VOWELS for letter in said)
         is_long = len(word) > _ABBREVIATION or (len(word) == _ABBREVIATION and vowels > 1)
         return is_long or is_given or not _short_names().isdisjoint(name_spellings(said))
-    return not begins_sentence or is_given or _ENDINGS.fullmatch(said) is not None
+    return not begins_sentence or is_given or has_surname_ending(said)
+
+
+def has_surname_ending(word: str) -> bool:
+    """Whether a word, in small letters here, ends as surnames do."""
+    return _ENDINGS.fullmatch(word) is not None
 
 
 @lru_cache(_REMEMBERED)

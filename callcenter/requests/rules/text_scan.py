@@ -19,7 +19,12 @@ from callcenter.appeals.rules.fields import Content
 from callcenter.appeals.rules.iin import check_digit
 from callcenter.appeals.rules.text_analysis import fold_name, stems
 from callcenter.platform.core.caller_id import parse_caller_id
-from callcenter.requests.rules.name_words import is_name, is_no_name, name_spellings
+from callcenter.requests.rules.name_words import (
+    has_surname_ending,
+    is_name,
+    is_no_name,
+    name_spellings,
+)
 
 
 class FindingKind(StrEnum):
@@ -284,31 +289,34 @@ def _public_words(text: str, public: Collection[str]) -> set[int]:
 
     A part of it may be somebody's: districts are named after people.
     """
-    names: dict[str, list[list[frozenset[str]]]] = {}
+    names: dict[str, list[list[str]]] = {}
     for name in public:
-        phrase = [name_spellings(word.lower()) for word in _LETTERS.findall(name)]
-        for spelling in phrase[0] if phrase else ():  # "112" has no words
+        phrase = _LETTERS.findall(name.lower())
+        for spelling in name_spellings(phrase[0]) if phrase else ():  # "112" has no words
             names.setdefault(spelling, []).append(phrase)
     words = list(_LETTERS.finditer(text))
-    spelt = [name_spellings(each[0].lower()) for each in words]
+    said = [each[0].lower() for each in words]
     found: set[int] = set()
-    for at, spellings in enumerate(spelt):
-        for phrase in chain.from_iterable(names.get(each, ()) for each in spellings):
+    for at, word in enumerate(said):
+        for phrase in chain.from_iterable(names.get(each, ()) for each in name_spellings(word)):
             here = slice(at, at + len(phrase))
             starts = [each.start() for each in words[here]]
             if (
                 len(starts) == len(phrase)
-                and all(map(_is_form, spelt[here], phrase))
+                and all(map(_is_form, said[here], phrase))
                 and not _BETWEEN_NAMES.search(text, starts[0], starts[-1])
             ):
                 found.update(starts)
     return found
 
 
-def _is_form(spellings: frozenset[str], of: frozenset[str]) -> bool:
-    """Whether a word is a form of another one, by their spellings; Kazakh adds endings."""
-    return not spellings.isdisjoint(of) or any(
-        each.startswith(whole) for whole in of if len(whole) >= _WHOLE for each in spellings
+def _is_form(word: str, of: str) -> bool:
+    """Whether a word is a form of another one; Kazakh adds endings, and so do surnames."""
+    if has_surname_ending(word) and not has_surname_ending(of):  # Алматов is no form of Алматы
+        return False
+    spellings, wholes = name_spellings(word), name_spellings(of)
+    return not spellings.isdisjoint(wholes) or any(
+        each.startswith(whole) for whole in wholes if len(whole) >= _WHOLE for each in spellings
     )
 
 
