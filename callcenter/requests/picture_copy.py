@@ -2,8 +2,9 @@
 
 A camera writes place, time and device into a picture (Exif, XMP), programs names, and previews of
 what was cut off; a colour profile has a day and a device too. A copy has what is seen, in sRGB, and
-is scaled down where it would be too large. A hostile picture ends that process alone, which has no
-secrets: its environment is empty.
+is scaled down where it would be too large. A picture that breaks or floods the decoder ends that
+process alone. One that takes it over finds no secret in its environment, which is empty; it may
+read what the user of the pages may.
 """
 
 import resource

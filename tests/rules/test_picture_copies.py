@@ -86,7 +86,7 @@ def test_a_picture_of_a_long_conversation_stays_readable() -> None:
         assert seen.size == (1080, 20_000)
 
 
-def test_the_process_that_decodes_a_picture_has_no_secrets(
+def test_the_process_that_decodes_a_picture_has_no_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "python"
