@@ -126,6 +126,23 @@ async def test_an_empty_recording_is_entered_however_entries_are_cut(engine: Asy
     await writing.close()
 
 
+async def test_an_urgency_of_a_letter_stays_when_its_call_has_another(
+    engine: AsyncEngine,
+) -> None:
+    """A call says what was urgent in it, and does not know what joins its appeal."""
+    entries, writing = story(1, await hire(engine)), JournalWriter(engine)
+    await writing.write(entries[:1])
+    async with unit_of_work(engine) as connection:
+        await appeals.set_urgent(connection, appeal_id=appeal_of(entries), urgent=["danger"])
+    for _ in range(2):
+        await writing.write([BecameUrgent(appeal_of(entries), (Urgency.SILENT,))])
+    await writing.close()
+    async with unit_of_work(engine) as connection:
+        row = await appeals.find_by_id(connection, appeal_of(entries))
+    assert row is not None
+    assert row.urgent == ["danger", "silent"]
+
+
 async def test_however_entries_are_cut_and_repeated_the_same_is_stored(engine: AsyncEngine) -> None:
     consultant = await hire(engine)
     loop = asyncio.get_running_loop()

@@ -88,12 +88,15 @@ class NewAppeal:
 
 @dataclass(frozen=True, slots=True)
 class AppealUpdate:
-    """Changed values of an appeal; None leaves a value as it is."""
+    """Changed values of an appeal; None leaves a value as it is.
+
+    Urgencies are added to those that it has, in the order of telling: `silent`, `danger` or both.
+    """
 
     appeal_id: UUID
     language: str | None = None
     consultant_id: UUID | None = None
-    urgent: Sequence[str] | None = None  #: in the order of telling: `silent`, `danger` or both
+    urgent: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,9 @@ _CHANGE = """
     UPDATE appeal SET
         language = coalesce(new.language, appeal.language),
         consultant_id = coalesce(new.consultant_id, appeal.consultant_id),
-        urgent = coalesce(new.urgent, appeal.urgent)
+        urgent = appeal.urgent || ARRAY(
+            SELECT urgency FROM unnest(new.urgent) WITH ORDINALITY AS added (urgency, place)
+            WHERE urgency <> ALL (appeal.urgent) ORDER BY place)
     FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb))
         AS new (appeal_id uuid, language text, consultant_id uuid, urgent text[])
     WHERE appeal.id = new.appeal_id
@@ -212,7 +217,7 @@ async def skip_numbers(connection: AsyncConnection, last: Mapping[int, int]) -> 
 
 
 async def change_appeals(transaction: Transaction, changes: Sequence[AppealUpdate]) -> None:
-    """Set the given values; of several changes of one appeal the later ones win."""
+    """Set the given values, and add urgencies; of several changes of one appeal the last wins."""
     together: dict[UUID, dict[str, object]] = {}
     for change in changes:
         given = {name: value for name, value in _columns(change).items() if value is not None}
@@ -315,7 +320,7 @@ async def set_consultant(
 async def set_urgent(
     connection: AsyncConnection, *, appeal_id: UUID, urgent: Sequence[str]
 ) -> None:
-    """Set all urgencies of the appeal, in the order of telling."""
+    """Add urgencies to those of the appeal, in the order of telling."""
     await change_appeals(within(connection), [AppealUpdate(appeal_id, urgent=urgent)])
 
 
