@@ -57,6 +57,7 @@ class Violation:
 
     at: float  #: seconds from the beginning
     what: str
+    is_exception: bool = False  #: of ours, and no more than that
 
     def __str__(self) -> str:
         return f"{self.at:.3f} {self.what}"
@@ -76,12 +77,12 @@ class Monitor:
         self._seen: set[str] = set()
         self._frozen_takers: set[str] = set()  # instances that a frozen one took over from
 
-    def report(self, what: str) -> None:
+    def report(self, what: str, *, is_exception: bool = False) -> None:
         """Note that a property did not hold, once for each text."""
         if what not in self._seen:
             self._seen.add(what)
             self._world.trace(f"VIOLATION {what}")
-            self.violations.append(Violation(self._world.elapsed, what))
+            self.violations.append(Violation(self._world.elapsed, what, is_exception))
 
     def look(self) -> None:
         """Look at all that is to be seen now."""

@@ -81,7 +81,8 @@ class _TraceHandler(logging.Handler):
         if process is not None:
             self._world.monitor.look_at_log(process, message)
         if fault is not None and UNREADABLE_EVENT not in str(fault):
-            self._world.monitor.report(f"exception of ours: {message}: {fault!r}")
+            what = f"exception of ours: {message}: {fault!r}"
+            self._world.monitor.report(what, is_exception=True)
 
 
 class World:
@@ -306,10 +307,10 @@ class World:
         except ExceptionGroup as exc:
             _, others = exc.split(DependencyUnavailable)
             if others is not None:
-                self.monitor.report(f"process ended by {others!r}")
+                self.monitor.report(f"process ended by {others!r}", is_exception=True)
             return "not ready"
         except Exception as exc:
-            self.monitor.report(f"process ended by {exc!r}")
+            self.monitor.report(f"process ended by {exc!r}", is_exception=True)
             return repr(exc)
         return "left"
 
@@ -326,7 +327,8 @@ class World:
             self.loop.outside_at(again_at, self._start, process.name)
 
     def _take_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self.monitor.report(f"{context['message']}: {context.get('exception')!r}")
+        what = f"{context['message']}: {context.get('exception')!r}"
+        self.monitor.report(what, is_exception=True)
 
 
 def run(scenario: Scenario) -> Result:
