@@ -84,13 +84,15 @@ class Network:
         return trouble is not None and trouble.is_at_server
 
     def _trouble(self, process: SimulatedProcess, server: str) -> Trouble | None:
+        """What befalls their way now: a cut before delays, the one that ends last."""
         now = self.loop.now
-        for each in self.troubles:
-            if (each.process, each.server) == (process.name, server) and (
-                each.begins <= now < each.ends
-            ):
-                return each
-        return None
+        troubles = [
+            each
+            for each in self.troubles
+            if (each.process, each.server) == (process.name, server)
+            and each.begins <= now < each.ends
+        ]
+        return max(troubles, key=lambda each: (not each.delay, each.ends), default=None)
 
     async def call(self, server: str, work: Callable[[], Any]) -> Any:
         """Have a server do something; return the result. Raises what it raises."""
