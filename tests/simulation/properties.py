@@ -117,10 +117,12 @@ class Monitor:
     def _may_fall_back(self, channel: SwitchChannel) -> bool:
         """Whether the watchdog may give this caller to the fallback, should no controller be there.
 
-        Not while its own is cut off: that one keeps its calls until another takes them.
+        Not while all controllers are cut off: this one's keeps it until another takes it.
         """
-        owner = self._world.process_of(channel.application)
-        is_cut_off = owner is not None and owner.is_able and self._world.network.is_cut(owner)
+        world = self._world
+        controllers = [e for e in world.processes.values() if e.name != WATCHDOG and e.is_able]
+        are_cut_off = all(map(world.network.is_cut, controllers))
+        is_cut_off = are_cut_off and world.process_of(channel.application) in controllers
         return not (is_cut_off or is_conversation(channel))
 
     def _is_being_taken_late(self, instance: str) -> bool:
