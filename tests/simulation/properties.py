@@ -32,6 +32,7 @@ UNSERVED_LIMIT = 6.0  # seconds, while somebody is there who could serve
 CUT_OFF_LIMIT = 10.0  # seconds, if it could not reach the switch
 UNCLAIMED_LIMIT = 15.0  # seconds, if only the watchdog is left and another looks alive
 FROZEN_LIMIT = 16.0  # seconds, if the controller was frozen with its sentinel
+FOUND_FROZEN = 10.0  # seconds of them until the others find it so
 UNRESTORED_LIMIT = 11.0  # seconds, if nobody can restore the call: the fallback serves the caller
 SILENCE_LIMIT = 12.0  # seconds: a question waits for a key for five
 GHOST_LIMIT = 15.0  # seconds for which a call outlives its channel
@@ -192,13 +193,14 @@ class Monitor:
         if instance in self._frozen_takers:
             unserved -= UNSERVED_LIMIT
         controllers = [each for each in able if each.name != WATCHDOG]
+        others = [each for each in world.processes.values() if each not in able]
+        is_watchdog_waiting = not controllers and any(each.is_stopped for each in others)
         if (owner is not None and owner.was_frozen) or instance in self._frozen_takers:
             looked = max(now - each.runs_since for each in controllers or able) - START_TIME
             calm = min([now - each.ends for each in world.host.pressures], default=unserved)
-            watchdog = 0.0 if controllers else UNCLAIMED_LIMIT
-            return min(unserved, looked, calm) - FROZEN_LIMIT - watchdog
-        others = [each for each in world.processes.values() if each not in able]
-        if not controllers and any(each.is_stopped for each in others):
+            limit = FOUND_FROZEN + UNCLAIMED_LIMIT if is_watchdog_waiting else FROZEN_LIMIT
+            return min(unserved, looked, calm) - limit
+        if is_watchdog_waiting:
             return unserved - UNCLAIMED_LIMIT
         if owner is not None and self._is_troubled(owner):
             return unserved - CUT_OFF_LIMIT
