@@ -176,9 +176,10 @@ class Monitor:
             self.report(f"call {channel.id} served by nobody, was {channel.application}'s")
 
     def note_end(self, process: SimulatedProcess) -> None:
-        """Note whom a process that has ended served until now."""
+        """Note whom a process that has ended served until now, or was to while it was frozen."""
         program = self._world.programs.get(process)
-        if program is not None and not self._world.network.is_cut(process):
+        was_cut = self._world.network.is_cut(process) and not process.is_frozen
+        if program is not None and not was_cut:
             self._unserved |= dict.fromkeys(program.call_ids, 0.0)
 
     def _excess(self, unserved: float, instance: str, able: Sequence[SimulatedProcess]) -> float:
