@@ -100,9 +100,9 @@ hunt: ## repeat tests with new seeds beside two busy loops, to find races (T="te
 SEEDS ?= 300
 START ?= 0
 
-simulate: ## run the controllers' cluster in virtual time, with faults from each seed (SEEDS=10000: 20 minutes; START=4711)
+simulate: ## run the controllers' cluster in virtual time, with faults from each seed (SEEDS=10000: 20 minutes; START=4711; KIND=all: each as often as the others)
 	@scripts/setup tests
-	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --start $(START)
+	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --start $(START) $(if $(KIND),--kind "$(KIND)")
 
 STORMS ?= 5
 

@@ -16,6 +16,7 @@ from tests.simulation.world import Result, run
 
 PROGRESS = 100  # seeds between two lines
 BY_NAME = {each.name: each for each in SAFEGUARDS}
+ALL_KINDS = "all"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,8 +31,9 @@ BY_NAME = {each.name: each for each in SAFEGUARDS}
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice([each.value for each in FaultKind]),
-    help="Draw faults of this kind alone (repeatable); else those that the safeguard is for.",
+    type=click.Choice([ALL_KINDS, *(each.value for each in FaultKind)]),
+    help="Draw faults of this kind alone (repeatable), or of all, each as often as the others; "
+    "else those that the safeguard is for, or all that have a weight.",
 )
 def main(
     seeds: int,
@@ -46,7 +48,9 @@ def main(
     """Run SEEDS worlds, each with the faults of its seed; a seed repeats byte for byte."""
     began = time.perf_counter()
     calls = 0
-    drawn = [FaultKind(each) for each in kinds] or (BY_NAME[without].kinds if without else ())
+    drawn = tuple(FaultKind if ALL_KINDS in kinds else map(FaultKind, kinds))
+    if without and not drawn:
+        drawn = BY_NAME[without].kinds
     work = partial(run_seed, length=length, kinds=drawn, without=without)
     for count, result in enumerate(_results(range(start, start + seeds), jobs, work), 1):
         calls += result.calls

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.simulation.scenario import Fault, FaultKind, Scenario, draw
 from tests.simulation.world import Result, run
 
 SEEDS, AT_ONCE = 100, 20  # in all, and in one test
+EVEN_SEEDS = 200  # besides, with each kind of fault as often as the others
 LENGTH = 60.0  # seconds of calls and faults, besides the time until all callers have gone
 HASH_SEEDS = ("1", "4711")
 REPEATED = 6  # seeds that are run in two processes
@@ -39,18 +41,29 @@ UNREADABLE = Scenario(
 )
 
 
-def summary(result: Result) -> str:
-    """What is printed of a run that breaks a property."""
+def summary(result: Result, more: str = "") -> str:
+    """What is printed of a run that breaks a property; `more` the command takes beside the seed."""
     found = "\n".join(map(str, result.violations))
-    return f"seed {result.scenario.seed}: make simulate START={result.scenario.seed}\n{found}"
+    seed = result.scenario.seed
+    return f"seed {seed}: make simulate START={seed}{more}\n{found}"
+
+
+def assert_holds(seeds: Iterable[int], kinds: Sequence[FaultKind] = ()) -> None:
+    for seed in seeds:
+        result = run(draw(seed, LENGTH, kinds))
+        assert not result.violations, summary(result, " KIND=all" if kinds else "")
+        assert result.calls
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_every_property_holds_in_these_seeds(first: int) -> None:
-    for seed in range(first, first + AT_ONCE):
-        result = run(draw(seed, LENGTH))
-        assert not result.violations, summary(result)
-        assert result.calls
+    assert_holds(range(first, first + AT_ONCE))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, EVEN_SEEDS, AT_ONCE))
+def test_every_property_holds_with_rare_faults_as_often(first: int) -> None:
+    assert_holds(range(first, first + AT_ONCE), tuple(FaultKind))
 
 
 def test_a_seed_repeats_byte_for_byte_in_another_process() -> None:
