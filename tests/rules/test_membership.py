@@ -516,12 +516,32 @@ async def test_a_deaf_member_gives_calls_up_if_another_hears(
     monkeypatch.setattr(membership, "ECHO_INTERVAL", 0.1)
     monkeypatch.setattr(membership, "LATE_AFTER", 60.0)
     async with member_of(folder, "line-1.a") as (deaf, asterisk, _):
+        deaf.heard()
         asterisk.is_deaf = True
         await until(lambda: deaf.seconds_since_heard > 2.0, limit=LIMIT)
         deaf.fence.check()  # alone it goes on trying
         async with member_of(folder, "line-2.b") as (_, _, taken):
             await deaf.fence.wait_fenced()
             assert taken == []  # not before its process has ended
+
+
+async def test_who_never_heard_asterisk_gives_nothing_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "CUT_OFF_AFTER", 0.0)
+    monkeypatch.setattr(membership, "MISSED_AFTER", -LIMIT)
+    other = MemberFile(folder, "line-2.b")
+    async with member_of(folder, "line-1.a") as (it, asterisk, _):
+        asterisk.is_deaf = True
+        await until(lambda: it.path.exists(), limit=LIMIT)
+        for has_heard in (False, True):
+            if has_heard:
+                it.heard()
+            hears = MemberRecord(flags=MemberFlag.SERVES, heard_at=time.monotonic())
+            other.publish(hears)
+            it.turn()
+            assert it.fence.is_fenced == has_heard
+    other.close(remove=True)
 
 
 # Admission

@@ -112,6 +112,7 @@ class ClusterMembership:
         self._frozen: dict[str, MemberRecord] = {}
         self._former = FormerMembers(ari)
         self._served_at = self._late_at = self._heard_at = time.monotonic()
+        self._has_heard = False  # Asterisk, ever: else no call can be ours
         self._missed_since = float("inf")  # that another hears Asterisk, and we do not
         self._serials = itertools.count(1)
         self._echoes: dict[int, _Echo] = {}  # that are to come, by serial
@@ -235,6 +236,7 @@ class ClusterMembership:
     def heard(self) -> None:
         """Take in that an event of Asterisk came, whichever: it may be late, and is not deaf."""
         self._heard_at = time.monotonic()
+        self._has_heard = True
         self._is_deaf = False
         self._news += 1
 
@@ -342,6 +344,7 @@ class ClusterMembership:
         self._missed_since = min(self._missed_since, *later) if later else float("inf")
         return (
             self._serves
+            and self._has_heard
             and not self.fence.is_fenced
             and min(now - self._heard_at, now - self._late_at) > CUT_OFF_AFTER
             and now - self._missed_since > MISSED_AFTER
