@@ -156,6 +156,28 @@ async def test_a_member_waits_while_the_former_version_takes_over(
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_names_of_dead_leave_what_the_former_version_took_over(
+    tmp_path: Path, asterisk: SharedAsterisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its watchdog would hang up what is named with two dead controllers once this one leaves."""
+    monkeypatch.setattr(former_heartbeats, "SILENCE_LIMIT", 3600.0)  # this test may be late
+    taken: list[str] = []
+
+    async def take_over(dead: str, in_order: bool) -> None:
+        taken.append(dead)
+
+    asterisk.named = {ME: set(), OLD: {"consultant"}, DEAD: {"consultant", "not-taken-over"}}
+    ari, fence = cast(Ari, asterisk), Fence(lambda: False)
+    it = ClusterMembership(ari, fence, tmp_path, take_over, AdmissionControl(ADMITTED))
+    it.on_event(heartbeat(OLD))
+    it.on_event(heartbeat(DEAD, leaves=True))
+    running = asyncio.create_task(it.run())
+    await until(lambda: asterisk.named[DEAD] == {"not-taken-over"}, limit=LIMIT)
+    assert (taken, asterisk.named[OLD]) == ([], {"consultant"})
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_member_listed_before_its_file_is_alive(
     tmp_path: Path, asterisk: SharedAsterisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,8 @@
 They send a user event to each application three times a second, take whoever sends them none for
 dead, and have no member file. They are answered, and are dead when they are silent. Who of them
 takes over makes a bridge first, so while they are there we do so too. One that finds several dead
-members takes a channel for that of any it is named with, so we remove the names of the dead.
+members takes a channel for that of any it is named with, and leaves them their names, so we remove
+the names of the dead: from what they took over too, before another of them dies.
 """
 
 import logging
@@ -94,7 +95,7 @@ class FormerMembers:
                 await self._ari.send_request(path, "DELETE", path, {}, None, HEARTBEAT_LIMIT)
 
     async def remove_names_of_dead(self, alive: Collection[str]) -> None:
-        """Have Asterisk name our channels with none but us and the `alive`.
+        """Have Asterisk name the channels of us and the `alive` with none but us and them.
 
         It names a channel with the application that originated it as long as the channel exists.
         Raises OperationFailed.
@@ -103,9 +104,10 @@ class FormerMembers:
             each["name"]: set(each["channel_ids"])
             for each in await self._ari.request("GET", "applications")
         }
-        ours = named.pop(self._ari.application, set())
-        for name in sorted(named.keys() - alive):
-            for channel in sorted(named[name] & ours) if name.startswith("line-") else ():
+        holders = {self._ari.application, *alive}
+        held = set[str]().union(*(named.get(each, ()) for each in holders))
+        for name in sorted(named.keys() - holders):
+            for channel in sorted(named[name] & held) if name.startswith("line-") else ():
                 await self._remove_name(name, channel)
 
     async def _remove_name(self, application: str, channel: str) -> None:

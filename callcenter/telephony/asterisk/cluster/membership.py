@@ -410,8 +410,12 @@ class ClusterMembership:
         """
         try:
             with member_files.claimed(self._folder, instance) as is_ours:
+                if not is_ours:
+                    return
                 is_there = (self._folder / instance).exists()
-                if not is_ours or not (is_there or self._former.may_take_over(instance)):
+                if not (is_there or self._former.may_take_over(instance)):
+                    if self._former.serving:  # and leaves this name on what it took over
+                        await self._former.remove_names_of_dead(self.alive)
                     return
                 self._publish(claims=(*self._record.claims, instance))
                 try:
