@@ -145,13 +145,15 @@ async def attach(
         )
         if is_new and not is_own:  # whoever completes it: it is read too early, or again
             await _have_read(connection, keys, settings, goes_on)
+        if is_new:
+            await attachments.audit_upload(connection, actor, number, file)
     if file.state is not ScanState.ARRIVING:
         return file
     await asyncio.to_thread(attachments.store_content, settings, file.id, content)
     async with unit_of_work(engine) as connection:
-        await attachments.finish_upload(connection, settings, file.id)
-        if not is_own:
+        if not is_own:  # first: whoever erases a file has locked its appeal before
             await _have_read(connection, keys, settings, await _follow(connection, keys, goes_on))
+        await attachments.finish_upload(connection, settings, file.id)
         return await attachments_store.find(connection, keys, file.id)
 
 

@@ -1,6 +1,7 @@
 """A written message opens an appeal or joins one: once, whole, whatever it is and who fails."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.calls import store as appeals
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.followup import attachments
 from callcenter.appeals.record import manual_intake, search_index
 from callcenter.appeals.record import service as records
 from callcenter.appeals.record import store as record_store
 from callcenter.appeals.rules.states import Disposition
 from callcenter.intake import queue, queue_store, service, store
+from callcenter.intake.actions import IntakeAction
 from callcenter.intake.rules.messages import TEXT_LIMIT
 from callcenter.platform.core.errors import InvalidRequest, NotFound
 from callcenter.platform.core.settings import Settings
@@ -24,9 +27,10 @@ from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.store import User
 from callcenter.platform.storage.engine import unit_of_work
 from tests.appeals import read_all_rows
-from tests.intake.messages import TEXT, is_lock_awaited, message, receive, rows
+from tests.intake.messages import PORTAL, TEXT, is_lock_awaited, message, receive, rows
 from tests.polling import until
 from tests.web.conftest import add_user, open_call
+from tests.web.test_attachments import PDF
 
 STORED = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
 
@@ -38,6 +42,13 @@ class Killed(BaseException):
 async def head(engine: AsyncEngine) -> Actor:
     user: User = await add_user(engine, "head", Role.HEAD)
     return Actor(user)
+
+
+async def attach(engine: AsyncEngine, settings: Settings) -> None:
+    """Attach a file to the first message of the portal."""
+    keys, sent = RecordKeys.read(settings), message()
+    by = (PORTAL, sent.source, sent.message_id)
+    await service.attach(engine, keys, settings, *by, "scan.pdf", PDF)
 
 
 async def test_a_message_opens_an_appeal_without_an_owner(
@@ -197,6 +208,52 @@ async def test_a_message_locks_its_appeal_before_the_record(
         await until(lambda: is_lock_awaited(engine), "the message waits")
         await record_store.find(connection, keys, appeal_id, alone=True)
     assert await rows(engine, "SELECT urgent FROM appeal") == [(["silent", "danger"],)]
+
+
+async def test_a_file_locks_its_contact_before_the_audit_log(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As whoever puts a contact out of hand does: what is audited waits for nothing else."""
+    monkeypatch.setattr(attachments, "store_content", lambda *_: None)
+    number = (await receive(web_engine, settings, message())).number
+    [(appeal_id,)] = await rows(engine, "SELECT id FROM appeal")
+    async with asyncio.TaskGroup() as group, unit_of_work(web_engine) as connection:
+        await queue_store.find_open(connection, appeal_id)
+        group.create_task(attach(web_engine, settings))
+        await until(lambda: is_lock_awaited(engine), "the file waits")
+        await records.audit_appeal(connection, PORTAL, IntakeAction.CONTACT_DONE, number)
+    assert await rows(engine, "SELECT state FROM record_attachment") == [("kept",)]
+
+
+async def test_a_file_locks_its_appeal_before_itself(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As whoever erases personal data does: the appeal is locked before its files."""
+    keys, loop = RecordKeys.read(settings), asyncio.get_running_loop()
+    begun, is_locked = asyncio.Event(), threading.Event()
+
+    def pause(*_: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        is_locked.wait()
+
+    monkeypatch.setattr(attachments, "store_content", pause)
+    await receive(web_engine, settings, message())
+    [(appeal_id,)] = await rows(engine, "SELECT id FROM appeal")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(attach(web_engine, settings))
+        await begun.wait()
+        async with unit_of_work(web_engine) as connection:
+            await record_store.find(connection, keys, appeal_id, alone=True)
+            is_locked.set()
+            await until(lambda: is_lock_awaited(engine), "the file waits")
+            await connection.execute(text("UPDATE record_attachment SET why = NULL"))
+    assert await rows(engine, "SELECT state FROM record_attachment") == [("kept",)]
 
 
 async def test_danger_in_a_later_message_makes_the_appeal_urgent(

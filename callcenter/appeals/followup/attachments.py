@@ -50,7 +50,9 @@ async def add(
     """
     ending = await check_file(settings, content)
     async with unit_of_work(engine) as connection:
-        file, _ = await begin_upload(connection, keys, actor, number, name, ending, content)
+        file, is_new = await begin_upload(connection, keys, actor, number, name, ending, content)
+        if is_new:
+            await audit_upload(connection, actor, number, file)
     if file.state is not ScanState.ARRIVING:
         return file
     await asyncio.to_thread(store_content, settings, file.id, content)
@@ -70,7 +72,8 @@ async def begin_upload(
 ) -> tuple[Attachment, bool]:
     """Enter a file that was checked, before its bytes are stored; whether it is new.
 
-    Returns the one with the same bytes, if there is one. Raises InvalidRequest, NotFound.
+    Whoever calls this audits a new one, last in the transaction (`audit_upload`). Returns the one
+    with the same bytes, if there is one. Raises InvalidRequest, NotFound.
     """
     row = await get_appeal(connection, number)
     await require_request(connection, row.id)
@@ -90,9 +93,15 @@ async def begin_upload(
         sha256=sha256,
         author=actor.who,
     )
-    action, which = AppealAction.ATTACHMENT_ADDED, str(identity)
-    await audit_appeal(connection, actor, action, number, attachment=which, sha=sha256)
     return await store.find(connection, keys, identity), True
+
+
+async def audit_upload(
+    connection: AsyncConnection, actor: Actor, number: str, file: Attachment
+) -> None:
+    """Add the audit entry of a file that is new, last in its transaction."""
+    action, which = AppealAction.ATTACHMENT_ADDED, str(file.id)
+    await audit_appeal(connection, actor, action, number, attachment=which, sha=file.sha256)
 
 
 async def check_file(settings: Settings, content: bytes) -> str:
