@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.calls.store import NewAppeal
 from callcenter.appeals.permissions import AppealPermission
 from callcenter.appeals.record.service import guards_of
 from callcenter.appeals.rules.fields import AccessRule
@@ -18,7 +20,9 @@ from callcenter.appeals.rules.iin import check_digit
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role, permissions_of
 from callcenter.platform.identity.store import User
-from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.engine import unit_of_work, within
+from tests.intake.messages import is_lock_awaited
+from tests.polling import until
 from tests.web.browser import form_token, visible
 from tests.web.conftest import Call, Enter
 
@@ -276,6 +280,20 @@ async def test_an_appeal_is_split_and_the_part_is_joined_again(
         ("contact", "contact", f"joined: {part}"),
     ]
     assert all(step[0].startswith("user:head-") for step in steps)
+
+
+async def test_a_split_takes_its_number_before_it_locks_its_appeal(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    """As the journal of calls does, which opens appeals and then changes others."""
+    await send(head, call.number, version=0, **WHOLE)
+    opening = NewAppeal(uuid4(), None, "call", "withheld", None, datetime.now(UTC))
+    async with asyncio.TaskGroup() as group, unit_of_work(engine) as connection:
+        await appeals.open_appeals(within(connection), [opening])
+        split = group.create_task(send(head, call.number, "split", version=1, key="content"))
+        await until(lambda: is_lock_awaited(engine), "the split waits")
+        await appeals.set_urgent(connection, appeal_id=call.id, urgent=["silent"])
+    assert split.result().status_code == 303
 
 
 #: What an appeal says of its part, and the part of it.

@@ -165,7 +165,8 @@ async def open_appeals(transaction: Transaction, openings: Sequence[NewAppeal]) 
 
     The year of a number is that of `received_at` in Asia/Almaty. Numbers of a year are
     consecutive. A call that already has an appeal keeps it: its number is returned and none is
-    used up. Others who open appeals wait until this transaction ends: keep it short. Raises
+    used up. Others who open appeals wait until this transaction ends, calls among them: keep it
+    short, and lock no other appeal before, which the journal of calls does after. Raises
     NumbersExhausted.
     """
     if not openings:

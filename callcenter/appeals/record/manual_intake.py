@@ -82,6 +82,10 @@ async def split(
     """
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
+        part = NewAppeal(
+            uuid4(), None, row.channel, row.caller_kind, row.caller_number, row.received_at
+        )
+        [new] = await appeals.open_appeals(within(connection), [part])  # before any is locked
         record = await lock_record(connection, keys, actor, row.id, version, {})
         if record.stage in ENDED or record.version == 0:
             raise InvalidRequest("only an appeal that is saved and goes on can be split")
@@ -90,10 +94,6 @@ async def split(
         content = {key: visible[key] for key in keys_of_part if key in visible}
         if not content:
             raise InvalidRequest("choose what of the appeal the part is to have")
-        part = NewAppeal(
-            uuid4(), None, row.channel, row.caller_kind, row.caller_number, row.received_at
-        )
-        [new] = await appeals.open_appeals(within(connection), [part])
         if row.language:
             await appeals.set_language(connection, appeal_id=part.appeal_id, language=row.language)
         await appeals.close_appeal(
