@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     func,
     not_,
     null,
@@ -31,9 +32,10 @@ from callcenter.intake.rules.queue import (
     WrittenContact,
     WrittenQueue,
 )
-from callcenter.intake.tables import written_contact
+from callcenter.intake.tables import intake_message, written_contact
 
 HELD_LIMIT = 500  # contacts that are offered or in hand, as pages show them
+JOINED = "system:joined"  #: ended a contact which another one stands for
 
 #: In which somebody works on an appeal here.
 _WORKED_ON = (AppealState.CONTACT, AppealState.REGISTERED, AppealState.IN_WORK)
@@ -256,6 +258,18 @@ async def find_contact(connection: AsyncConnection, appeal_id: UUID) -> WrittenC
     return found[0] if found else None
 
 
+async def has_danger_since_done(connection: AsyncConnection, appeal_id: UUID) -> bool:
+    """Whether a writer was in danger, and no contact of the appeal was done since."""
+    contact, message = written_contact, intake_message
+    is_done = exists().where(
+        contact.c.appeal_id == message.c.appeal_id,
+        contact.c.done_by != JOINED,
+        contact.c.done_at >= message.c.stored_at,
+    )
+    said = exists().where(message.c.appeal_id == appeal_id, message.c.urgent, not_(is_done))
+    return bool((await connection.execute(select(said))).scalar_one())
+
+
 async def is_unread_by(connection: AsyncConnection, appeal_id: UUID, user: str) -> bool:
     """Whether something written there waits to be read, or another has it in hand."""
     contact = await find_open(connection, appeal_id)
@@ -275,7 +289,7 @@ async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None
         .with_for_update()
     )
     found = (await connection.execute(both)).scalars().all()
-    await _end(connection, "system:joined", contact.c.id.in_(found[1:]))
+    await _end(connection, JOINED, contact.c.id.in_(found[1:]))
     for each in found[:1]:
         await _change(connection, each, appeal_id=into)
 

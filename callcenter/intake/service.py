@@ -191,11 +191,14 @@ class MessagePage:
 class WrittenSection:
     """The latest messages of an appeal, and its contact, unless that is done.
 
-    `skills` are those that a contact may be given back for; whoever `supervises` may for another.
+    `is_danger_open` from a message of danger on until the contact is done, whatever is read or
+    comes meanwhile. `skills` are those that a contact may be given back for; whoever `supervises`
+    may for another.
     """
 
     latest: MessagePage
     contact: WrittenContact | None
+    is_danger_open: bool
     skills: Sequence[ListEntry]
     supervises: bool
 
@@ -211,9 +214,15 @@ async def read_section(reading: AppealReading) -> WrittenSection | None:
     if not latest.messages:
         return None
     entries = await list_entries(connection, ListKind.SKILL)
+    contact = await queue_store.find_contact(connection, reading.appeal_id)
     return WrittenSection(
         latest,
-        await queue_store.find_contact(connection, reading.appeal_id),
+        contact,
+        contact is not None
+        and (
+            contact.is_urgent  # also of an appeal that was joined to one whose contact was done
+            or await queue_store.has_danger_since_done(connection, reading.appeal_id)
+        ),
         [each for each in entries if each.active],
         reading.actor.may(ConsultantPermission.SUPERVISE),
     )

@@ -215,7 +215,8 @@ async def test_danger_stands_above_the_form_while_in_hand(
     head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
 ) -> None:
     head.headers["accept-language"] = "en"
-    number = (await receive(web_engine, settings, message(is_urgent=True))).number
+    urgent = message("1", thread="a", is_urgent=True)
+    number = (await receive(web_engine, settings, urgent)).number
 
     async def is_said() -> bool:
         page = visible((await head.get(f"/appeals/{number}")).text)
@@ -224,8 +225,15 @@ async def test_danger_stands_above_the_form_while_in_hand(
     assert await is_said()
     await change(engine, "UPDATE written_contact SET holder = 'a', read_at = now()")
     assert await is_said()
-    await change(engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
+    await receive(web_engine, settings, message("2", thread="a", text="Скорее"))
+    assert await is_said()
+    done = "UPDATE written_contact SET done_at = now(), done_by = 'user:a' WHERE done_at IS NULL"
+    await change(engine, done)
     assert not await is_said()
+    await receive(web_engine, settings, message("3", thread="a", text="Спасибо"))
+    assert not await is_said()
+    await receive(web_engine, settings, message("4", thread="a", is_urgent=True))
+    assert await is_said()
 
 
 async def test_a_letter_is_taken_given_back_and_done(
