@@ -301,9 +301,12 @@ async def _find_joined(
 
 async def _follow(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID) -> UUID:
     """The appeal in which this one goes on, locked, with a record. Raises PersonalDataErased."""
-    record = await records.find(connection, keys, appeal_id, alone=True)
-    while record.joined_to is not None:
-        record = await records.find(connection, keys, record.joined_to, alone=True)
+    record = await records.find(connection, keys, appeal_id)
+    while record.joined_to is not None:  # not locked: a merge has its own order
+        record = await records.find(connection, keys, record.joined_to)
+    record = await records.find(connection, keys, record.appeal_id, alone=True)
+    if record.joined_to is not None:  # meanwhile
+        return await _follow(connection, keys, record.joined_to)
     is_erased = record.stage is AppealState.NO_REQUEST
     if is_erased or await store.is_masked(connection, record.appeal_id):
         raise PersonalDataErased

@@ -210,6 +210,25 @@ async def test_a_message_locks_its_appeal_before_the_record(
     assert await rows(engine, "SELECT urgent FROM appeal") == [(["silent", "danger"],)]
 
 
+async def test_a_message_locks_only_the_appeal_it_goes_on_in(
+    web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    """A merge that comes again locks both in an order of its own."""
+    keys, actor = RecordKeys.read(settings), await head(engine)
+    number, into = [
+        (await receive(web_engine, settings, message(each, thread=each))).number for each in "ab"
+    ]
+    await manual_intake.merge(web_engine, keys, actor, number, 1, into, "одно и то же")
+    [(joined,), (target,)] = await rows(engine, "SELECT id FROM appeal ORDER BY number")
+    later = message("3", joins=number)
+    async with asyncio.TaskGroup() as group, unit_of_work(web_engine) as connection:
+        await record_store.find(connection, keys, target, alone=True)
+        received = group.create_task(receive(web_engine, settings, later))
+        await until(lambda: is_lock_awaited(engine), "the message waits")
+        await record_store.find(connection, keys, joined, alone=True)
+    assert received.result().number == into
+
+
 async def test_a_file_locks_its_contact_before_the_audit_log(
     web_engine: AsyncEngine,
     engine: AsyncEngine,
