@@ -253,7 +253,8 @@ async def test_what_is_written_is_read_once_it_is_shown(open_page: Open, site: S
         await released.wait()
         await route.continue_()
 
-    async with open_page(Role.CONSULTANT, "ru", extension="202", forgiven="502") as page:
+    async with open_page(Role.CONSULTANT, "ru", extension="202", forgiven="the console") as page:
+        # It says there that a panel is wanted no more, too.
         await actor(page, "/workspace")
         await page.keyboard.press("Alt+t")
         sent = message(str(uuid4()), is_urgent=True)
@@ -277,11 +278,32 @@ async def test_what_is_written_is_read_once_it_is_shown(open_page: Open, site: S
             await expect(panel).to_have_count(0)
             assert await rows(site.engine, read) == [(0,)]
         await expect(offered).to_be_visible()  # as before
+        for event in (held, released):
+            event.clear()
         await page.keyboard.press("Alt+m")
+        await held.wait()
+        await page.keyboard.press("Alt+m")  # pressed twice
+        released.set()
         await expect(panel).to_be_visible()
+        await expect(page.locator("#refusal [role=alert]")).to_have_count(0)
         await expect(page.locator("#helps form[action$='/written/done']")).to_be_visible()
         assert await rows(site.engine, read) == [(1,)]
         await expect(page.locator("#appeal-panel")).to_have_count(1)
+        further = message(str(uuid4()), is_urgent=True, joins=number, text="Скорее")
+        await receive(site.engine, site.settings, further)
+        await expect(offered).to_be_visible()
+        for event in (held, released):
+            event.clear()
+        await page.keyboard.press("Alt+m")
+        await held.wait()
+        async with rung(site, "202") as call:
+            call.place.mark_answered()
+            own = page.locator(f"#appeal-panel[data-number='{call.appeal}']")
+            await expect(own).to_be_visible()  # it waits for nothing else
+            released.set()
+            await expect(page.locator("[data-offered]")).to_have_count(0)
+            await expect(own).to_be_visible()
+            assert await rows(site.engine, read) == [(0,)]
         await leave(site, "202")
     await change(site.engine, "UPDATE written_contact SET done_at = now(), done_by = 'user:a'")
 

@@ -4,6 +4,7 @@
 const workspace = (() => {
   const [call, appeal, helps] = ["call", "appeal", "helps"].map((id) => document.getElementById(id));
   const TITLE = document.title;
+  const IN_CALL = "[data-rings], [data-appeal]:not([data-over])";
   const LATE = 10000; // milliseconds after which an answer is not waited for
   let notice = null; // of the desktop, while it rings
   let then = null; // what is done when whoever is called is there
@@ -67,9 +68,11 @@ const workspace = (() => {
 
   /** What is written counts as read, and alerts nobody any more, once it is shown: not before. */
   async function read(number) {
+    if (number === loading) return; // pressed twice
     document.dispatchEvent(new Event("appeal-closes"));
     const isShown = await load(number);
-    if (document.querySelector("[data-rings]")) return showAppeal();
+    if (document.querySelector(IN_CALL)) return showAppeal();
+    if (loading) return; // another one was opened meanwhile
     tell(isShown ? new DocumentFragment() : null);
     const take = document.querySelector(`form[action="/appeals/${number}/written/take"]`);
     if (isShown) take?.requestSubmit();
@@ -119,12 +122,15 @@ const workspace = (() => {
     load(own);
   }
 
-  /** Whether the panel of this appeal has come. */
+  /** Whether the panel of this appeal has come; another one that is on its way never does. */
   async function load(number) {
+    htmx.trigger(appeal, "htmx:abort");
     const opened = document.getElementById("appeal-panel");
     const place = opened ? { target: opened, swap: "outerHTML" } : { target: appeal };
+    const from = { source: appeal, ...place };
     loading = number;
-    await htmx.ajax("GET", `/appeals/${number}/panel`, place).catch(() => {}); // none has come
+    await htmx.ajax("GET", `/appeals/${number}/panel`, from).catch(() => {}); // none has come
+    if (loading !== number) return false;
     loading = null;
     const shown = document.getElementById("appeal-panel");
     return shown !== opened && shown?.dataset.number === number;
