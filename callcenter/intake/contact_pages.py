@@ -1,6 +1,7 @@
 """The written contact on the page of an appeal: taken, given back, done."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Form
 from starlette.responses import Response
@@ -17,9 +18,9 @@ router = APIRouter(include_in_schema=False, dependencies=[requires(AppealPermiss
 
 
 @router.post("/appeals/{number}/written/take")
-async def take(record: CurrentRecord) -> Response:
-    """Take the contact into the own hand."""
-    return await record.run(queue.take(*record.scope), place=PLACE)
+async def take(record: CurrentRecord, newest: Annotated[UUID | None, Form()] = None) -> Response:
+    """Take the contact into the own hand, as far as it was shown."""
+    return await record.run(queue.take(*record.scope, newest), place=PLACE)
 
 
 @router.post("/appeals/{number}/written/give-back")

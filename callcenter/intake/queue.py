@@ -18,6 +18,7 @@ from callcenter.intake import queue_store as store
 from callcenter.intake.actions import IntakeAction
 from callcenter.intake.queue_store import OpenContact
 from callcenter.intake.rules.queue import ContactReader, due_at
+from callcenter.intake.store import find_newest
 from callcenter.platform.core.errors import N_, Conflict, InvalidRequest
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor
@@ -105,11 +106,18 @@ async def withdraw_offers(engine: AsyncEngine, actor: Actor) -> None:
         await store.withdraw_offers(connection, actor.name, datetime.now(UTC))
 
 
-async def take(engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str) -> None:
+async def take(
+    engine: AsyncEngine,
+    keys: RecordKeys,
+    actor: Actor,
+    number: str,
+    newest: UUID | None = None,
+) -> None:
     """Take a contact into the own hand, as read; whoever does has an appeal that nobody has.
 
-    Again by its holder: what came meanwhile is read, too. Raises NotFound; Conflict when nothing
-    is to be read there, or somebody else has read it.
+    Again by its holder: what came meanwhile is read, too, up to the `newest` message that was
+    shown. Raises NotFound; Conflict when a newer one has come, nothing is to be read there, or
+    somebody else has read it.
     """
     now = datetime.now(UTC)
     async with unit_of_work(engine) as connection:
@@ -118,6 +126,8 @@ async def take(engine: AsyncEngine, keys: RecordKeys, actor: Actor, number: str)
         contact = await _find_open(connection, row.id)
         if contact.read_at is not None and contact.holder != actor.name:
             raise Conflict(OF_ANOTHER)
+        if newest is not None and newest != await find_newest(connection, row.id):
+            raise Conflict(UNREAD)
         await store.mark_read(connection, contact.id, actor.name, now)
         if before.owner is None:
             await records.change_row(connection, before, owner=actor.name)

@@ -197,6 +197,7 @@ class WrittenSection:
     """
 
     latest: MessagePage
+    newest: UUID | None  #: the message stored last, which whoever takes the contact has seen
     contact: WrittenContact | None
     is_danger_open: bool
     skills: Sequence[ListEntry]
@@ -210,6 +211,7 @@ class WrittenSection:
 async def read_section(reading: AppealReading) -> WrittenSection | None:
     """Messages for the page of the appeal, and of what it is a part of; None: there are none."""
     connection = reading.connection
+    newest = await store.find_newest(connection, reading.appeal_id)  # first: it is shown
     latest = await _read_page(connection, reading.keys, reading.appeal_id)
     if not latest.messages:
         return None
@@ -217,6 +219,7 @@ async def read_section(reading: AppealReading) -> WrittenSection | None:
     contact = await queue_store.find_contact(connection, reading.appeal_id)
     return WrittenSection(
         latest,
+        newest,
         contact,
         contact is not None
         and (

@@ -111,6 +111,14 @@ async def find_by_id(connection: AsyncConnection, message_hash: bytes) -> UUID |
     return found
 
 
+async def find_newest(connection: AsyncConnection, appeal_id: UUID) -> UUID | None:
+    """The message of an appeal that was stored last, whenever it was received."""
+    query = select(intake_message.c.id).where(intake_message.c.appeal_id == appeal_id)
+    newest = query.order_by(intake_message.c.stored_at.desc(), intake_message.c.id).limit(1)
+    found: UUID | None = (await connection.execute(newest)).scalar_one_or_none()
+    return found
+
+
 async def is_masked(connection: AsyncConnection, appeal_id: UUID) -> bool:
     """Whether personal data of an appeal were masked once."""
     query = select(exists().where(masked.c.appeal_id == appeal_id))

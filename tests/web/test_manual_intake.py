@@ -236,6 +236,26 @@ async def test_danger_stands_above_the_form_while_in_hand(
     assert await is_said()
 
 
+async def test_only_what_was_shown_is_taken_as_read(
+    head: httpx.AsyncClient, web_engine: AsyncEngine, engine: AsyncEngine, settings: Settings
+) -> None:
+    head.headers["accept-language"] = "en"
+    number = (await receive(web_engine, settings, message("1", thread="a"))).number
+    path = f"/appeals/{number}"
+
+    async def read() -> dict[str, str]:
+        page = (await head.get(path)).text
+        return dict(re.findall(r'name="(form_token|newest)" value="([^"]+)"', page))
+
+    seen = await read()
+    await receive(web_engine, settings, message("2", thread="a", is_urgent=True, text="Скорее"))
+    refused = await head.post(f"{path}/written/take", data=seen)
+    assert "something there is still to be read" in visible(refused.text)
+    assert "Скорее" in refused.text
+    assert await rows(engine, "SELECT read_at FROM written_contact") == [(None,)]
+    assert (await head.post(f"{path}/written/take", data=await read())).status_code == 303
+
+
 async def test_a_letter_is_taken_given_back_and_done(
     enter: Enter, head: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
