@@ -126,7 +126,7 @@ async def test_an_empty_recording_is_entered_however_entries_are_cut(engine: Asy
     await writing.close()
 
 
-async def test_an_urgency_of_a_letter_stays_when_its_call_has_another(
+async def test_a_letters_urgency_stays_when_its_call_has_another(
     engine: AsyncEngine,
 ) -> None:
     """A call says what was urgent in it, and does not know what joins its appeal."""
