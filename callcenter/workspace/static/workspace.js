@@ -208,6 +208,7 @@ const workspace = (() => {
   });
   setInterval(tick, 1000);
   tick();
+  document.addEventListener("DOMContentLoaded", showAppeal); // of a call that was there before
 
   return { ask, closeAppeal, token };
 })();
