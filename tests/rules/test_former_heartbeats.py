@@ -1,6 +1,8 @@
 """Side by side with the version before: what it is told, and who of the two takes over."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,6 +63,32 @@ class SharedAsterisk(HeardAsterisk):
         return []
 
 
+class Member(ClusterMembership):
+    """One of this version; `taken` are whom it took over from, and whether they left in order."""
+
+    def __init__(self, asterisk: SharedAsterisk, folder: Path) -> None:
+        self.taken: list[tuple[str, bool]] = []
+        ari, admission = cast(Ari, asterisk), AdmissionControl(ADMITTED)
+        super().__init__(ari, Fence(lambda: False), folder, self._take, admission)
+
+    async def _take(self, instance: str, in_order: bool) -> None:
+        self.taken.append((instance, in_order))
+
+
+@asynccontextmanager
+async def running(member: Member) -> AsyncIterator[None]:
+    task = asyncio.create_task(member.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def nobody_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late a test is."""
+    monkeypatch.setattr(former_heartbeats, "SILENCE_LIMIT", 3600.0)
+
+
 @pytest.fixture
 def asterisk() -> SharedAsterisk:
     return SharedAsterisk()
@@ -69,6 +97,11 @@ def asterisk() -> SharedAsterisk:
 @pytest.fixture
 def former(asterisk: SharedAsterisk) -> FormerMembers:
     return FormerMembers(cast(Ari, asterisk))
+
+
+@pytest.fixture
+def member(asterisk: SharedAsterisk, tmp_path: Path) -> Member:
+    return Member(asterisk, tmp_path)
 
 
 def heartbeat(instance: str, *, serves: bool = True, leaves: bool = False) -> dict[str, Any]:
@@ -132,73 +165,57 @@ async def test_channels_we_hold_lose_the_names_of_the_dead(
 
 
 async def test_a_member_waits_while_the_former_version_takes_over(
-    tmp_path: Path, asterisk: SharedAsterisk, monkeypatch: pytest.MonkeyPatch
+    member: Member, asterisk: SharedAsterisk, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(former_heartbeats, "SILENCE_LIMIT", 3600.0)  # this test may be late
-    taken: list[str] = []
-
-    async def take_over(dead: str, in_order: bool) -> None:
-        taken.append(dead)
-
     asterisk.named = {ME: {"consultant"}, DEAD: {"consultant"}}
     asterisk.bridges = {f"estate-{DEAD}"}
     MemberFile(tmp_path, DEAD).close(remove=False)
-    ari, fence = cast(Ari, asterisk), Fence(lambda: False)
-    it = ClusterMembership(ari, fence, tmp_path, take_over, AdmissionControl(ADMITTED))
-    it.on_event(heartbeat(OLD))
-    running = asyncio.create_task(it.run())
-    await until(lambda: asterisk.refused > 1, limit=LIMIT)
-    assert taken == []
-    asterisk.bridges.clear()
-    await until(lambda: not it.dead, limit=LIMIT)
-    assert (taken, asterisk.named[DEAD], asterisk.bridges) == ([DEAD], set(), set())
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    member.on_event(heartbeat(OLD))
+    async with running(member):
+        await until(lambda: asterisk.refused > 1, limit=LIMIT)
+        assert member.taken == []
+        asterisk.bridges.clear()
+        await until(lambda: not member.dead, limit=LIMIT)
+    assert member.taken == [(DEAD, False)]
+    assert (asterisk.named[DEAD], asterisk.bridges) == (set(), set())
 
 
 async def test_names_of_dead_leave_what_the_former_version_took_over(
-    tmp_path: Path, asterisk: SharedAsterisk, monkeypatch: pytest.MonkeyPatch
+    member: Member, asterisk: SharedAsterisk
 ) -> None:
     """Its watchdog would hang up what is named with two dead controllers once this one leaves."""
-    monkeypatch.setattr(former_heartbeats, "SILENCE_LIMIT", 3600.0)  # this test may be late
-    taken: list[str] = []
-
-    async def take_over(dead: str, in_order: bool) -> None:
-        taken.append(dead)
-
     asterisk.named = {ME: set(), OLD: {"consultant"}, DEAD: {"consultant", "not-taken-over"}}
-    ari, fence = cast(Ari, asterisk), Fence(lambda: False)
-    it = ClusterMembership(ari, fence, tmp_path, take_over, AdmissionControl(ADMITTED))
-    it.on_event(heartbeat(OLD))
-    it.on_event(heartbeat(DEAD, leaves=True))
-    running = asyncio.create_task(it.run())
-    await until(lambda: asterisk.named[DEAD] == {"not-taken-over"}, limit=LIMIT)
-    assert (taken, asterisk.named[OLD]) == ([], {"consultant"})
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    member.on_event(heartbeat(OLD))
+    member.on_event(heartbeat(DEAD, leaves=True))
+    async with running(member):
+        await until(lambda: asterisk.named[DEAD] == {"not-taken-over"}, limit=LIMIT)
+    assert (member.taken, asterisk.named[OLD]) == ([], {"consultant"})
+
+
+async def test_who_left_in_the_former_version_left_in_order(
+    member: Member, asterisk: SharedAsterisk
+) -> None:
+    """Its callers hear no apology."""
+    member.on_event(heartbeat(OLD, leaves=True))
+    async with running(member):
+        await until(lambda: bool(member.taken), limit=LIMIT)
+    assert member.taken == [(OLD, True)]
 
 
 async def test_a_member_listed_before_its_file_is_alive(
-    tmp_path: Path, asterisk: SharedAsterisk, monkeypatch: pytest.MonkeyPatch
+    member: Member, asterisk: SharedAsterisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asterisk lists a controller that has just started before its first turn is seen."""
     monkeypatch.setattr(former_heartbeats, "SILENCE_LIMIT", -1.0)
-    taken: list[str] = []
-
-    async def take_over(dead: str, in_order: bool) -> None:
-        taken.append(dead)
-
     asterisk.named = {ME: set(), OLD: {"caller"}}
-    ari, fence = cast(Ari, asterisk), Fence(lambda: False)
-    it = ClusterMembership(ari, fence, tmp_path, take_over, AdmissionControl(ADMITTED))
-    await it.look_for_former()
+    await member.look_for_former()
     file = MemberFile(tmp_path, OLD)
-    it.turn()
+    member.turn()
     await asyncio.sleep(0)
-    assert (it.alive, it.dead, taken) == ({OLD}, set(), [])
+    assert (member.alive, member.dead, member.taken) == ({OLD}, set(), [])
     file.close(remove=False)
-    it.turn()
-    assert (it.alive, it.dead) == (set(), {OLD})
+    member.turn()
+    assert (member.alive, member.dead) == (set(), {OLD})
     member_files.forget(tmp_path, OLD)  # as another does who has taken over from it
-    it.turn()
-    assert it.dead == set()
+    member.turn()
+    assert member.dead == set()

@@ -62,9 +62,9 @@ class FormerMembers:
         """Members that are heard, and take over from others."""
         return self.alive & self._serving
 
-    def dead(self, now: float) -> set[str]:
-        """Controllers that are silent, or have left."""
-        return {each for each in self._gone(now) if each.startswith("line-")}
+    def dead(self, now: float) -> dict[str, bool]:
+        """Controllers that are silent, or have left; the flag: it left in order."""
+        return {each: each in self._left for each in self._gone(now) if each.startswith("line-")}
 
     def _gone(self, now: float) -> set[str]:
         heard_at = self._listed_at | self._heard_at

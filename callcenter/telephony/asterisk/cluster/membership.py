@@ -357,7 +357,7 @@ class ClusterMembership:
         members = [*member_files.read_members(self._folder, self.me)]
         for instance, _, _ in members:
             self._former.forget(instance)  # it had no file yet when Asterisk was asked
-        gone: dict[str, bool] = dict.fromkeys(self._former.dead(now), False)
+        gone = self._former.dead(now)
         for instance, record, is_alive in members:
             has_left = bool(record.flags & MemberFlag.LEFT)
             if is_alive and self._is_frozen(instance, record, now):
