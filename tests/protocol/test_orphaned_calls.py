@@ -84,6 +84,17 @@ async def test_one_taken_over_in_part_goes_with_its_caller() -> None:
     assert (await left_by(FIRST, a=(CONSULTANT,), b=(CALLER,))).orphans == set()
 
 
+async def test_one_taken_by_halves_is_torn_by_no_second_takeover() -> None:
+    """Its caller came to us from the second; the consultant's leg is to follow, named with both."""
+    switch = Switch(a=(CONSULTANT,), b=(CONSULTANT,), c=(CALLER,))
+    half = {SECOND: (CALLER, CONSULTANT)}
+    assert (await find_orphans(switch, FIRST, [THIRD], half)).orphans == set()  # type: ignore[arg-type]
+    found = await find_orphans(switch, SECOND, [THIRD], half)  # type: ignore[arg-type]
+    assert found.conversations == {TALK: {CALLER, CONSULTANT}}
+    assert found.orphans == {CALLER, CONSULTANT}
+    assert found.ours == {CALLER}
+
+
 async def test_what_is_taken_over_at_this_moment_is_no_leak() -> None:
     found = await find_orphans(Switch(b=(CONSULTANT,), c=(CALLER,)), THIRD, [])  # type: ignore[arg-type]
     assert found.orphans == {CALLER}

@@ -152,9 +152,8 @@ class Takeover:
             self._recovery.request_reconciliation()
 
     async def _find_orphans(self, instance: str) -> OrphanedChannels:
-        half = self._half.get(instance, frozenset())
         living = self._node.living_instances()
-        return await orphaned_calls.find_orphans(self._node.ari, instance, living, half)
+        return await orphaned_calls.find_orphans(self._node.ari, instance, living, self._half)
 
     async def _leave_to_fallback(self, instance: str) -> None:
         """Leave callers to the fallback whose calls cannot be restored. Raises Fenced."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from callcenter.platform.core.errors import OperationFailed
@@ -120,12 +121,16 @@ class TakeoverResult:
 
 
 async def find_orphans(
-    ari: Ari, instance: str, alive: Collection[str], half: Collection[str] = ()
+    ari: Ari,
+    instance: str,
+    alive: Collection[str],
+    half: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> OrphanedChannels:
     """Find what Asterisk still has of an instance, and none of the `alive` has taken over.
 
-    Except those that were taken by `half`. Asterisk names a channel that was moved with the
-    application of its dead controller too, as long as the channel exists.
+    `half` are channels that we took over by halves, by the instance from which: they are that one's
+    yet, and no other's. Asterisk names a channel that was moved with the application of its dead
+    controller too, as long as the channel exists.
     """
     # In this order: who comes meanwhile is nobody's yet, who leaves is not there any more.
     applications = await ari.request("GET", "applications")
@@ -136,8 +141,10 @@ async def find_orphans(
         for each in application["channel_ids"]:
             named.setdefault(each, []).append(application["name"])
     holders = {each: _holder(names, instance, alive) for each, names in named.items()}
-    ours = {each for each in half if holders.get(each) == ari.application}
+    ours = {each for each in half.get(instance, ()) if holders.get(each) == ari.application}
     holders |= dict.fromkeys(ours, instance)
+    for other in half.keys() - {instance}:
+        holders |= dict.fromkeys(half[other], other)
     channels = {each["id"]: each for each in present}
     orphans = {
         each
