@@ -381,9 +381,12 @@ async def invite_without_any_description(server: Place, *, address: str = OPERAT
     return await invite(server, body=b"", address=address, mangle=_without(b"Content-Type"))
 
 
-async def stranger_calls(server: Place, number: str = "111") -> int | None:
-    """Somebody unknown calls, and has no password when asked."""
-    return await _call(Phone(address=STRANGER, server=server, user="1001"), number)
+async def stranger_calls(server: Place, number: str = "111") -> int:
+    """Somebody unknown calls, and has no password when asked. Raises NoAnswer after PATIENCE."""
+    status = await _call(Phone(address=STRANGER, server=server, user="1001"), number)
+    if status is None:
+        raise NoAnswer("a stranger's call was not answered")
+    return status
 
 
 async def stranger_registers(server: Place, user: str = "1001") -> int | None:
