@@ -36,6 +36,10 @@ GUIDES = (
                 N_("When a body is renamed, add a line with the day: older papers keep its name."),
                 BodyPermission.EDIT_BODIES,
             ),
+            GuideLine(
+                N_("Enter its working hours: what is not urgent leaves for it while it works."),
+                BodyPermission.EDIT_BODIES,
+            ),
         ),
         troubles=(
             GuideLine(N_("The number of the officer on duty is for the center, not for callers.")),

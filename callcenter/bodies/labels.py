@@ -1,6 +1,6 @@
 """Labels of the directory for pages: kinds, methods, states, faults, places and hours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
@@ -16,7 +16,8 @@ from callcenter.bodies.rules.directory import (
     DirectoryFault,
 )
 from callcenter.bodies.rules.directory_table import FileFault
-from callcenter.bodies.rules.opening_hours import ALWAYS, parse_hours
+from callcenter.bodies.rules.opening_hours import ALWAYS, DayTimes, OpeningRule, parse_hours
+from callcenter.bodies.rules.working_hours import USUAL_WEEK
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.i18n import Translator
 
@@ -57,6 +58,9 @@ FAULTS = {
         "The languages of a contact are Kazakh and Russian, by their codes."
     ),
     DirectoryFault.HOURS: N_("Hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30."),
+    DirectoryFault.WORKING_HOURS: N_(
+        "Working hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30, then days of its own."
+    ),
     DirectoryFault.TWICE: N_("It is there twice: a body by its code, or a contact."),
 }
 FILE_FAULTS = {
@@ -75,6 +79,7 @@ BODY_FIELDS = {
     "topics": N_("Topics"),
     "names": N_("Names"),
     "ended_on": N_("Does not exist from this day on"),
+    "working_hours": N_("Working hours"),
     "contact": N_("Contacts"),
 }
 COVERAGE = {
@@ -150,7 +155,22 @@ class BodyLabels:
 
     def hours(self, contact: BodyContact) -> str:
         """Opening hours in words; empty when nobody has entered them."""
-        if contact.hours == ALWAYS:
+        return self._week(parse_hours(contact.hours))
+
+    def working_hours(self, body: Body) -> str:
+        """The hours in which a body works, in words: as most do when nobody has entered them."""
+        hours = body.hours
+        off = self.words.plain(N_("closed"))
+        days = (
+            f"{day:%d.%m.%Y}: {_times(times) or off}"
+            for day, times in hours.own_days.items()
+            if day >= self.today
+        )
+        return "; ".join((self._week(hours.week or USUAL_WEEK), *days))
+
+    def _week(self, week: Sequence[OpeningRule]) -> str:
+        """The hours of a week in words; empty when there are none."""
+        if week == parse_hours(ALWAYS):
             return self.words.plain(N_("around the clock"))
         day = self.words.weekday
         return "; ".join(
@@ -159,9 +179,9 @@ class BodyLabels:
                     day(first) if first == last else f"{day(first)}–{day(last)}"
                     for first, last in rule.spans
                 ),
-                ", ".join(f"{begin}–{end}" for begin, end in rule.times),
+                _times(rule.times),
             )
-            for rule in parse_hours(contact.hours)
+            for rule in week
         )
 
     def spoken_text(self, body: Body, contact: BodyContact | None) -> str:
@@ -170,3 +190,8 @@ class BodyLabels:
             return self.name(body)
         hours = self.hours(contact)
         return f"{self.name(body)}: {contact.value}{f' ({hours})' if hours else ''}"
+
+
+def _times(times: DayTimes) -> str:
+    """The times of a day in words; empty when it has none."""
+    return ", ".join(f"{begin}–{end}" for begin, end in times)

@@ -67,6 +67,7 @@ class BodyForm(BaseModel):
     topic: list[Code] = []
     names: Lines
     contacts: Lines = ""
+    working_hours: Annotated[str, Field(max_length=4000, pattern=NO_NUL)] = ""
     ended_on: date | Literal[""] = ""
 
     @classmethod
@@ -82,6 +83,7 @@ class BodyForm(BaseModel):
             topic=list(body.topics),
             names=format_names(body.names),
             contacts=format_contacts(body.contacts),
+            working_hours=body.working_hours,
             ended_on=body.ended_on or "",
         )
 
@@ -97,6 +99,7 @@ class BodyForm(BaseModel):
             directions=tuple(self.direction),
             topics=tuple(self.topic),
             contacts=parse_contacts(self.contacts),
+            working_hours=self.working_hours,
             ended_on=self.ended_on or None,
             version=self.version,
         )

@@ -1,6 +1,6 @@
 """The directory of state bodies in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from callcenter.bodies.rules.directory import (
     ContactMethod,
     Directory,
 )
+from callcenter.bodies.rules.working_hours import BodyHours, parse_working_hours
 from callcenter.bodies.tables import body, body_contact, body_name, body_referral
 from callcenter.platform.core.errors import VersionConflict
 
@@ -55,11 +56,21 @@ async def read_directory(connection: AsyncConnection) -> Directory:
             directions=tuple(row.directions),
             topics=tuple(row.topics),
             contacts=tuple(contacts.get(row.code, ())),
+            working_hours=row.working_hours,
             ended_on=row.ended_on,
             version=row.version,
         )
         for row in rows
     )
+
+
+async def read_working_hours(
+    connection: AsyncConnection, codes: Collection[str]
+) -> dict[str, BodyHours]:
+    """Working hours of these bodies, by code."""
+    query = select(body.c.code, body.c.working_hours).where(body.c.code.in_(codes))
+    rows = await connection.execute(query)
+    return {row.code: parse_working_hours(row.working_hours) for row in rows}
 
 
 async def put(connection: AsyncConnection, new: Body, author: str) -> int:
@@ -74,6 +85,7 @@ async def put(connection: AsyncConnection, new: Body, author: str) -> int:
         "district": new.district,
         "directions": list(new.directions),
         "topics": list(new.topics),
+        "working_hours": new.working_hours,
         "ended_on": new.ended_on,
         "version": new.version + 1,
         "author": author,

@@ -28,6 +28,13 @@ body = Table(
     Column("district", Text, nullable=False, comment="КАТО; empty: all of the region"),
     Column("directions", ARRAY(Text), nullable=False, comment="of point 10 of the Rules"),
     Column("topics", ARRAY(Text), nullable=False),
+    Column(
+        "working_hours",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="as OpenStreetMap writes opening hours, then days of its own; empty: unknown",
+    ),
     Column("ended_on", Date, comment="the first day without it"),
     Column("version", Integer, nullable=False, comment="1 is the first; counts saved changes"),
     Column("author", Text, nullable=False, comment="user:NAME"),

@@ -140,6 +140,7 @@ def test_a_contact_is_stale_after_ninety_days_or_failed() -> None:
         (body("one", replace(NUMBER, languages=("en",))), DirectoryFault.LANGUAGES),
         (body("one", replace(NUMBER, hours="daily")), DirectoryFault.HOURS),
         (body("one", NUMBER, replace(NUMBER, source="else")), DirectoryFault.TWICE),
+        (body("one", working_hours="2026-12-31 closed"), DirectoryFault.WORKING_HOURS),
     ],
 )
 def test_what_cannot_be_a_body_is_refused_with_its_fault(
@@ -148,6 +149,14 @@ def test_what_cannot_be_a_body_is_refused_with_its_fault(
     with pytest.raises(WrongBody) as refused:
         check_body(wrong, Directory(()), FORM)
     assert refused.value.fault is fault
+
+
+def test_callers_are_given_a_verified_telephone_before_others() -> None:
+    other = replace(VERIFIED, value="112")
+    duty = replace(VERIFIED, method=ContactMethod.DUTY)
+    assert body("one", duty, NUMBER, other).telephone(NOW) == other
+    assert body("one", duty, NUMBER).telephone(NOW) == NUMBER
+    assert body("one", duty, FAILED).telephone(NOW) is None
 
 
 def test_no_body_is_above_itself_in_a_circle() -> None:

@@ -97,6 +97,7 @@ async def test_a_body_is_entered_renamed_and_found(
         ({"contacts": "fax | 1"}, "no way to reach"),
         ({"contacts": "email | noreply@gov.kz"}, "Nobody reads"),
         ({"contacts": "telephone | 102 | kk | daily"}, "Hours are"),
+        ({"working_hours": "Mo-Fr 9-18"}, "Working hours are"),
     ],
 )
 async def test_a_wrong_body_is_explained_and_what_was_typed_stays(
@@ -111,6 +112,23 @@ async def test_a_wrong_body_is_explained_and_what_was_typed_stays(
         assert f'value="{typed}"' in refused.text
     assert len(re.findall(r'value="(?:violence|missing)" checked', refused.text)) == 2
     assert "web:body:saved" not in await actions(engine)
+
+
+async def test_working_hours_are_entered_with_days_of_its_own(
+    engine: AsyncEngine, head: httpx.AsyncClient
+) -> None:
+    head.headers["accept-language"] = "en"
+    await send(head, "/new-body", **POLICE)
+    page = visible((await head.get("/bodies/police_71")).text)
+    assert "Mon–Fri 09:00–13:00, 14:30–18:30 as most state bodies" in page
+    hours = "Mo-Th 08:00-13:00,14:00-17:00; Fr 08:00-13:00"
+    ahead = "2099-12-30 08:00-12:00; 2099-12-31 off"
+    values = POLICE | {"version": "1", "working_hours": f"2020-01-01 off;{hours};{ahead}"}
+    assert (await send(head, "/bodies/police_71", **values)).status_code == 303
+    assert (await find(engine, "police_71")).working_hours == f"{hours}; 2020-01-01 off; {ahead}"
+    page = visible((await head.get("/bodies/police_71")).text)
+    assert "Fri 08:00–13:00; 30.12.2099: 08:00–12:00; 31.12.2099: closed" in page
+    assert "01.01.2020" not in page
 
 
 async def test_two_people_do_not_overwrite_each_other(

@@ -124,6 +124,23 @@ async def test_a_file_changes_exactly_what_was_previewed(
     assert log[-4:] == [*["web:body:saved"] * 3, "web:bodies:imported"]
 
 
+async def test_a_file_without_working_hours_leaves_them_as_they_are(
+    engine: AsyncEngine, head: httpx.AsyncClient
+) -> None:
+    table = await rows(head)
+    place = table[0].index("working_hours")
+    row = next(each for each in table if each[0] == "transport")
+    row[place] = "Mo-Fr 08:00-17:00; 2026-12-31 off"
+    assert (await store(head, await preview(head, write_csv(table).encode()))).status_code == 303
+    assert (await find(engine, "transport")).working_hours == row[place]
+    older = [[*each[:place], *each[place + 1 :]] for each in table]
+    older[table.index(row)][table[0].index("name_ru")] = "Министерство путей"
+    assert (await store(head, await preview(head, write_csv(older).encode()))).status_code == 303
+    changed = await find(engine, "transport")
+    assert changed.names[-1].ru == "Министерство путей"
+    assert changed.working_hours == row[place]
+
+
 async def test_a_preview_of_before_is_not_stored(
     engine: AsyncEngine, head: httpx.AsyncClient
 ) -> None:

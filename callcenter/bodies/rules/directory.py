@@ -10,6 +10,11 @@ from uuid import UUID
 
 from callcenter.appeals.rules.fields import Form
 from callcenter.bodies.rules.opening_hours import format_hours, parse_hours
+from callcenter.bodies.rules.working_hours import (
+    BodyHours,
+    format_working_hours,
+    parse_working_hours,
+)
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.languages import CALLER_LANGUAGES
@@ -75,6 +80,7 @@ class DirectoryFault(StrEnum):
     NO_REPLY = "no_reply"
     LANGUAGES = "languages"
     HOURS = "hours"
+    WORKING_HOURS = "working_hours"
     TWICE = "twice"  #: a contact, or a body
 
 
@@ -143,6 +149,7 @@ class Body:
     directions: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     contacts: tuple[BodyContact, ...] = ()
+    working_hours: str = ""  #: as `working_hours` reads them; empty: nobody has said
     ended_on: date | None = None  #: the first day without it
     version: int = 0
 
@@ -150,6 +157,11 @@ class Body:
         """The name that it has on a day: ministries are renamed."""
         begun = [name for name in self.names if name.valid_from <= day]
         return begun[-1] if begun else self.names[0]
+
+    @property
+    def hours(self) -> BodyHours:
+        """The hours in which it works, and in which what is not urgent is passed on to it."""
+        return parse_working_hours(self.working_hours)
 
     def is_in_force(self, day: date) -> bool:
         return self.ended_on is None or day < self.ended_on
@@ -161,6 +173,15 @@ class Body:
     def public(self, now: datetime) -> tuple[BodyContact, ...]:
         """The contacts that callers are given: public ones that have not failed."""
         return tuple(each for each in self.usable(now) if each.method in PUBLIC)
+
+    def telephone(self, now: datetime) -> BodyContact | None:
+        """The telephone that callers are given: one that somebody vouches for goes first."""
+        of_callers = [each for each in self.public(now) if each.method is ContactMethod.TELEPHONE]
+        return min(
+            of_callers,
+            key=lambda each: each.state(now) is not ContactState.VERIFIED,
+            default=None,
+        )
 
     def needs_verification(self, now: datetime) -> bool:
         """Whether a contact of it is unverified, stale or failed."""
@@ -217,8 +238,13 @@ def check_body(body: Body, directory: Directory, form: Form) -> Body:
     contacts = tuple(_contact(each) for each in body.contacts)
     if len({each.content[:2] for each in contacts}) < len(contacts):
         raise WrongBody(DirectoryFault.TWICE)
+    try:
+        working_hours = format_working_hours(body.hours)
+    except InvalidRequest as exc:
+        raise WrongBody(DirectoryFault.WORKING_HOURS) from exc
     return replace(
         body,
+        working_hours=working_hours,
         names=_names(body.names),
         directions=tuple(dict.fromkeys(body.directions)),
         topics=tuple(dict.fromkeys(body.topics)),

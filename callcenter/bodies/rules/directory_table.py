@@ -33,10 +33,12 @@ OF_BODY = (
     *("code", "kind", "parent", "region", "district", "directions", "topics"),
     *("name_from", "name_kk", "name_ru", "name_en", "ended_on"),
 )
+#: Those of a body that a file may leave out: then they stay as they are.
+OPTIONAL = ("working_hours",)
 OF_CONTACT = ("method", "contact", "languages", "hours", "source")
 #: Only shown: nobody vouches for a contact by a file.
 SHOWN = ("verified_on", "verified_by")
-COLUMNS = (*OF_BODY, *OF_CONTACT, *SHOWN)
+COLUMNS = (*OF_BODY, *OPTIONAL, *OF_CONTACT, *SHOWN)
 NEEDED = frozenset((*OF_BODY, *OF_CONTACT))
 LONGEST_DIRECTORY = 5000  # rows
 
@@ -114,7 +116,7 @@ def table_of(bodies: Iterable[Body], today: date) -> Iterator[Row]:
             *(body.code, body.kind.value, body.parent or "", body.region, body.district),
             *(" ".join(body.directions), " ".join(body.topics)),
             *(name.valid_from.isoformat(), name.kk, name.ru, name.en),
-            body.ended_on.isoformat() if body.ended_on else "",
+            *(body.ended_on.isoformat() if body.ended_on else "", body.working_hours),
         )
         for contact in body.contacts or (None,):
             yield (*cells, *_contact_cells(contact))
@@ -193,6 +195,7 @@ def _read_body(cells: Mapping[str, str], before: Body | None) -> Body:
         district=cells["district"],
         directions=tuple(cells["directions"].split()),
         topics=tuple(cells["topics"].split()),
+        working_hours=cells.get("working_hours", before.working_hours if before else ""),
         ended_on=read_day(cells["ended_on"]) if cells["ended_on"] else None,
         version=before.version if before is not None else 0,
     )
@@ -239,4 +242,5 @@ def _fields(body: Body | None) -> dict[str, str]:
         "topics": " ".join(body.topics),
         "names": format_names(body.names),
         "ended_on": body.ended_on.isoformat() if body.ended_on else "",
+        "working_hours": body.working_hours,
     }

@@ -15,10 +15,12 @@ DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
 _DAY = "(?:Mo|Tu|We|Th|Fr|Sa|Su)"
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
-_RULE = re.compile(
-    rf"(?P<days>{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*)"
-    rf" +(?P<times>{_TIME}-(?:{_TIME}|24:00)(?: *, *{_TIME}-(?:{_TIME}|24:00))*)"
-)
+_SPAN = rf"{_TIME}-(?:{_TIME}|24:00)"
+TIMES = rf"{_SPAN}(?: *, *{_SPAN})*"
+_RULE = re.compile(rf"(?P<days>{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*) +(?P<times>{TIMES})")
+
+#: The times of a day, as `09:00`; what lies between two of them is the break.
+DayTimes = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class OpeningRule:
     """Days of the week, Monday is 0, and their times, as `09:00`."""
 
     days: tuple[int, ...]
-    times: tuple[tuple[str, str], ...]
+    times: DayTimes
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
@@ -54,10 +56,26 @@ def format_hours(rules: tuple[OpeningRule, ...]) -> str:
     if rules == parse_hours(ALWAYS):
         return ALWAYS
     return "; ".join(
-        f"{','.join(_span(*span) for span in rule.spans)}"
-        f" {','.join('-'.join(times) for times in rule.times)}"
+        f"{','.join(_span(*span) for span in rule.spans)} {format_times(rule.times)}"
         for rule in rules
     )
+
+
+def parse_times(text: str) -> DayTimes:
+    """Parse what matches TIMES: the times of a day. Raises InvalidRequest."""
+    times = tuple(
+        (begin.strip(), end.strip())
+        for begin, _, end in (each.partition("-") for each in text.split(","))
+    )
+    moments = [*chain.from_iterable(times)]
+    if any(before >= after for before, after in pairwise(moments)):
+        raise InvalidRequest("the times of a day follow each other")
+    return times
+
+
+def format_times(times: DayTimes) -> str:
+    """The times of a day as they are stored."""
+    return ",".join("-".join(span) for span in times)
 
 
 def _rule(text: str) -> OpeningRule:
@@ -65,14 +83,7 @@ def _rule(text: str) -> OpeningRule:
     if found is None:
         raise InvalidRequest("opening hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30")
     days = sorted({day for part in found["days"].split(",") for day in _days(part)})
-    times = tuple(
-        (begin.strip(), end.strip())
-        for begin, _, end in (each.partition("-") for each in found["times"].split(","))
-    )
-    moments = [*chain.from_iterable(times)]
-    if any(before >= after for before, after in pairwise(moments)):
-        raise InvalidRequest("the times of a day follow each other")
-    return OpeningRule(tuple(days), times)
+    return OpeningRule(tuple(days), parse_times(found["times"]))
 
 
 def _days(part: str) -> range:

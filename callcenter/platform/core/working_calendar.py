@@ -6,14 +6,14 @@ Saturdays and Sundays are off, but for those that a decision made working days; 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.timezone import ZONE
@@ -47,9 +47,19 @@ class DayKind(StrEnum):
     ESTIMATED = "estimated"  #: Kurban Ait before its day is announced; may move by a day
 
 
+class WorkingHours(Protocol):
+    """Working hours that days of a calendar have."""
+
+    def spans_on(self, day: date, calendar: "Calendar") -> Iterable[tuple[datetime, datetime]]:
+        """The working spans of a day in UTC, in order; none when nobody works.
+
+        Raises YearNotEntered.
+        """
+
+
 @dataclass(frozen=True)
 class Hours:
-    """Working hours of a working day: times in Asia/Almaty, in order and apart.
+    """Working hours that each working day has: times in Asia/Almaty, in order and apart.
 
     Raises ValueError when they are not, or there are none.
     """
@@ -60,6 +70,11 @@ class Hours:
         edges = [edge for span in self.spans for edge in span]
         if not edges or any(one >= other for one, other in pairwise(edges)):
             raise ValueError("working hours must be in order and apart")
+
+    def spans_on(self, day: date, calendar: "Calendar") -> list[tuple[datetime, datetime]]:
+        """The spans of a working day; as `WorkingHours` has it."""
+        spans = self.spans if calendar.is_working(day) else ()
+        return [(_moment(day, first), _moment(day, last)) for first, last in spans]
 
 
 #: What most state bodies have; many have others, so hours are asked for everywhere.
@@ -78,6 +93,16 @@ class Calendar:
         """Whether terms in working days count this day."""
         self._check(day)
         return day in self._worked or (day.weekday() < SATURDAY and day not in self._off)
+
+    def is_holiday(self, day: date) -> bool:
+        """Whether a day is off that no weekend explains."""
+        self._check(day)
+        return day in self._off
+
+    def is_worked_weekend(self, day: date) -> bool:
+        """Whether a decision made a Saturday or Sunday a working day."""
+        self._check(day)
+        return day in self._worked
 
     def working_from(self, day: date) -> date:
         """The day itself, or else the next working day (Administrative Code, 76(5))."""
@@ -106,12 +131,12 @@ class Calendar:
         """The moment (UTC) when working hours of a day end: until then a term in days is kept."""
         return _moment(day, hours.spans[-1][1])
 
-    def next_working_moment(self, moment: datetime, hours: Hours) -> datetime:
+    def next_working_moment(self, moment: datetime, hours: WorkingHours) -> datetime:
         """The moment itself (UTC) when people work then, else the next at which they do."""
         begin, _ = next(self._spans(moment, hours))
         return begin
 
-    def add_hours(self, moment: datetime, length: timedelta, hours: Hours) -> datetime:
+    def add_hours(self, moment: datetime, length: timedelta, hours: WorkingHours) -> datetime:
         """The end (UTC) of a term of working time that begins at `moment`."""
         if length <= timedelta(0):
             raise ValueError("a term has a length")
@@ -121,7 +146,7 @@ class Calendar:
             length -= end - begin
         raise AssertionError("the calendar goes on until a year is not entered")
 
-    def working_time(self, start: datetime, end: datetime, hours: Hours) -> timedelta:
+    def working_time(self, start: datetime, end: datetime, hours: WorkingHours) -> timedelta:
         """The working time between two moments; zero when `end` is not later."""
         total = timedelta(0)
         end = _utc(end)
@@ -131,16 +156,16 @@ class Calendar:
             total += min(over, end) - begin
         return total
 
-    def _spans(self, moment: datetime, hours: Hours) -> Iterator[tuple[datetime, datetime]]:
+    def _spans(self, moment: datetime, hours: WorkingHours) -> Iterator[tuple[datetime, datetime]]:
         """The working spans from `moment` on, in UTC, day after day."""
         start = _utc(moment)
-        day = self.working_from(start.astimezone(ZONE).date())
+        day = start.astimezone(ZONE).date()
         while True:
-            for first, last in hours.spans:
-                begin, end = max(start, _moment(day, first)), _moment(day, last)
+            for first, end in hours.spans_on(day, self):
+                begin = max(start, first)
                 if begin < end:
                     yield begin, end
-            day = self.working_from(day + DAY)
+            day += DAY
 
     def entered_until(self, day: date) -> date:
         """The last day before the first year, from that of `day` on, that is not entered."""
