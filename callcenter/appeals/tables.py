@@ -22,6 +22,7 @@ from sqlalchemy import (
     Uuid,
     func,
     literal_column,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -84,6 +85,13 @@ record = Table(
     Index("ix_record_urgent", "appeal_id", postgresql_where="not_passed_on"),
     Index("ix_record_part_of", "part_of", postgresql_where="part_of IS NOT NULL"),
     Index("ix_record_joined_to", "joined_to", postgresql_where="joined_to IS NOT NULL"),
+)
+
+#: What `Record.urgent` says (R11); null without a record.
+IS_URGENT = or_(
+    record.c.kind == "danger",
+    record.c.content["danger"].astext == "yes",
+    record.c.content["urgency"].astext == "urgent",
 )
 
 record_change = Table(

@@ -38,7 +38,7 @@ ROOM = Room(
         PersonalData(
             body_referral, ("said",), Permanent("the proof of what a caller was told (R16)")
         ),
-        TableRights(body, web="siu"),
+        TableRights(body, worker="s", web="siu"),
         TableRights(body_name, web="sid"),
         TableRights(body_contact, web="siud"),
         TableRights(body_referral, web="siu"),

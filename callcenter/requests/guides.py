@@ -21,7 +21,10 @@ GUIDES = (
         steps=(
             GuideLine(N_("Write what the body is to do, and choose the fields that it needs.")),
             GuideLine(N_("Read the preview to the end: exactly that leaves.")),
-            GuideLine(N_("Hand it over, and enter the number that the body gave it.")),
+            GuideLine(
+                N_("Hand it over when it leaves, and enter the number that the body gave it.")
+            ),
+            GuideLine(N_("Then tell the applicant which body has it, and note how.")),
         ),
         troubles=(
             GuideLine(

@@ -21,6 +21,7 @@ REQUEST_STATES = {
 #: What somebody notes, or the clock.
 REQUEST_STEPS = {
     RequestStep.READIED: N_("Made ready to leave"),
+    RequestStep.NOTIFIED: N_("The applicant was notified which body has it"),
     RequestStep.RETURNED: N_("Taken back to be composed again"),
     RequestStep.SENT: N_("Handed over by hand"),
     RequestStep.DELIVERED: N_("It has arrived at the body"),

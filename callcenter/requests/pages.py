@@ -15,6 +15,8 @@ from callcenter.appeals.followup import attachments
 from callcenter.appeals.labels import FILES, RecordLabels
 from callcenter.appeals.rules.filetypes import TYPES
 from callcenter.appeals.web.record_keys import record_keys
+from callcenter.bodies.labels import BodyLabels
+from callcenter.bodies.referrals import callers_language
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, VersionConflict
 from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.identity.actor import Actor
@@ -25,10 +27,17 @@ from callcenter.platform.web.form_fields import NO_NUL
 from callcenter.platform.web.page_actions import action
 from callcenter.platform.web.templating import page
 from callcenter.requests.labels import FINDINGS, REQUEST_STATES, REQUEST_STEPS
+from callcenter.requests.notice_text import compose_notice
 from callcenter.requests.permissions import RequestPermission
 from callcenter.requests.rules.allowed_fields import is_allowed
 from callcenter.requests.rules.composition import REASON_LIMIT, WORDS_LIMIT, RequestDraft
-from callcenter.requests.rules.states import RequestState, RequestStep, StepFacts, steps_from
+from callcenter.requests.rules.states import (
+    WITH_BODY,
+    RequestState,
+    RequestStep,
+    StepFacts,
+    steps_from,
+)
 from callcenter.requests.service import RequestService
 
 router = APIRouter(
@@ -44,7 +53,9 @@ CHANGED_MEANWHILE = N_(
     "Nothing was stored: it was changed meanwhile. Compare what you typed with the preview below."
 )
 #: Each has a form of its own; the others are what a body says.
-OF_THE_CENTER = frozenset({RequestStep.READIED, RequestStep.RETURNED, RequestStep.SENT})
+OF_THE_CENTER = frozenset(
+    {RequestStep.READIED, RequestStep.RETURNED, RequestStep.SENT, RequestStep.NOTIFIED}
+)
 
 
 class NewRequestForm(BaseModel):
@@ -131,12 +142,21 @@ class RequestPage:
     ) -> Response:
         """The request as it is, with a refusal and what was typed."""
         view = await self.service.view(*self.scope)
-        stage = view.request.state
+        stage, words = view.request.state, self.site.words
+        language, of_applicant = language_of(self.request), callers_language(view.row.language)
+        notice = (
+            compose_notice(words[of_applicant], self.number, view.body, view.request, view.at)
+            if stage in WITH_BODY
+            else None
+        )
         return page(
             self.request,
             "requests/request.html",
             status=200 if refusal is None else status_of(refusal),
-            say=RecordLabels(self.site.words[language_of(self.request)], view.form),
+            say=RecordLabels(words[language], view.form),
+            say_body=BodyLabels(words[language], view.form, view.at.date()),
+            notice=notice,
+            notice_language=of_applicant,
             view=view,
             path=self.path,
             states=REQUEST_STATES,

@@ -69,10 +69,18 @@ class RequestView:
     released: Mapping[UUID, Attachment]  #: by id
     numbers: Mapping[UUID, str]  #: of appeals, by released file: it may be of one that was joined
     steps: Sequence[StoredStep]
+    is_urgent: bool
+    forward_due_on: date | None  #: until when the appeal is passed on (APPC, 65(1))
+    at: datetime
 
     @property
     def body(self) -> Body:
         return self.directory.bodies[self.request.body]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be handed over by now."""
+        return self.request.leaves_at is not None and self.request.leaves_at <= self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ async def read_view(
     request: BodyRequest,
 ) -> RequestView:
     """A request as it is, with what would leave while it is composed. Raises DecryptionFailed."""
-    content = (await records.find(connection, keys, row.id)).content
+    record, now = await records.find(connection, keys, row.id), datetime.now(ZONE)
+    content = record.content
     form, directory = await read_form(connection), await bodies.read_directory(connection)
     findings: list[TextFinding] = []
     obstacles: list[str] = []
@@ -113,8 +122,8 @@ async def read_view(
         findings = find_in_draft(draft, form, content, public_names(form, directory))
         obstacles = list_obstacles(draft, findings, content) + _obstacles_of_files(released)
         say = RecordLabels(words[request.language], form)
-        body, today = directory.bodies[request.body], datetime.now(ZONE).date()
-        package = compose(say, body, row.number, row.received_at, draft, content, today)
+        body = directory.bodies[request.body]
+        package = compose(say, body, row.number, row.received_at, draft, content, now.date())
     files = await attachments_store.list_of_appeal(connection, keys, row.id)
     copies = await store.list_copies(connection, keys, row.id)
     return RequestView(
@@ -132,6 +141,9 @@ async def read_view(
         released=released,
         numbers=await attachments_store.list_numbers(connection, released),
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
+        is_urgent=record.urgent,
+        forward_due_on=record.forward_due_on,
+        at=now,
     )
 
 

@@ -20,6 +20,7 @@ from callcenter.platform.core.registry import Room
 from callcenter.platform.storage.table_rights import TableRights
 from callcenter.requests import sections, service, store
 from callcenter.requests.actions import RequestAction
+from callcenter.requests.alerts import ALERTS
 from callcenter.requests.permissions import RequestPermission
 from callcenter.requests.rules.states import AT_THE_CENTER, RequestState
 from callcenter.requests.tables import (
@@ -65,12 +66,14 @@ ROOM = Room(
             RequestPermission.MAKE_REQUESTS,
             sections.read_section,
             anchor="requests",
+            summary="requests/summary.html",
             has_digit=False,
         ),
         TimelineSource(RequestPermission.MAKE_REQUESTS, sections.read_timeline),
         SearchableText(service.searchable),
         MovesWithAppeal(joined=store.move_requests),
         HeldByBody(store.is_with_body, store.is_waiting),
+        *ALERTS,
         RetentionReason(
             "requested",
             N_("They stay: a request to a state body is on its way or not answered."),

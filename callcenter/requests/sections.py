@@ -7,24 +7,36 @@ from typing import ClassVar
 
 from callcenter.appeals.extensions import AppealReading, TimelineEntry
 from callcenter.bodies import store as bodies
-from callcenter.bodies.rules.directory import BodyName
+from callcenter.bodies.labels import STATES
+from callcenter.bodies.rules.directory import BodyContact, BodyName, ContactState
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.timezone import ZONE
 from callcenter.requests import store
 from callcenter.requests.labels import REQUEST_STATES, REQUEST_STEPS
-from callcenter.requests.rules.states import LATE, RequestState, RequestStep
+from callcenter.requests.rules.states import LATE, WITH_BODY, RequestState, RequestStep
 from callcenter.requests.store import BodyRequest, StoredStep
 
 
 @dataclass(frozen=True, slots=True)
 class RequestsSection:
-    """Requests of an appeal, the latest first, with today's names of bodies by code."""
+    """Requests of an appeal, the latest first, with today's names of bodies by code.
+
+    `telephones` are those of bodies that callers are given, by code.
+    """
 
     requests: Sequence[BodyRequest]
     names: Mapping[str, BodyName]
+    telephones: Mapping[str, BodyContact]
+    at: datetime
 
     states: ClassVar[Mapping[RequestState, str]] = REQUEST_STATES
     late: ClassVar[tuple[RequestState, ...]] = LATE
+    contact_states: ClassVar[Mapping[ContactState, str]] = STATES
+
+    @property
+    def with_body(self) -> Sequence[BodyRequest]:
+        """Requests that a body has: it is the source of news of them (R22)."""
+        return [each for each in self.requests if each.state in WITH_BODY]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +52,16 @@ class RequestStepEntry(TimelineEntry):
 async def read_section(reading: AppealReading) -> RequestsSection:
     """Requests of an appeal. Raises DecryptionFailed."""
     requests = await store.list_of_appeal(reading.connection, reading.keys, reading.appeal_id)
+    now = datetime.now(ZONE)
     if not requests:
-        return RequestsSection((), {})
-    today = datetime.now(ZONE).date()
-    directory = await bodies.read_directory(reading.connection)
+        return RequestsSection((), {}, {}, now)
+    directory = (await bodies.read_directory(reading.connection)).bodies
+    contacts = {code: body.telephone(now) for code, body in directory.items()}
     return RequestsSection(
-        requests, {code: body.name_on(today) for code, body in directory.bodies.items()}
+        requests,
+        {code: body.name_on(now.date()) for code, body in directory.items()},
+        {code: contact for code, contact in contacts.items() if contact},
+        now,
     )
 
 

@@ -51,6 +51,7 @@ from callcenter.requests.rules.composition import (
     check_choice,
     find_in_draft,
 )
+from callcenter.requests.rules.departure import plan_departure
 from callcenter.requests.rules.states import (
     NO_OTHER_BODY,
     NOT_NOW,
@@ -269,10 +270,11 @@ class RequestService:
     async def make_ready(
         self, actor: Actor, number: str, identity: UUID, version: int, sha256: str
     ) -> None:
-        """Store a request as it was previewed, with its hash: it waits to leave from then on.
+        """Store a request as it was previewed, with its hash, and plan when it leaves.
 
-        Raises NotFound, InvalidRequest while something stands in the way, VersionConflict when it
-        would be another by now than what was previewed.
+        Raises NotFound, InvalidRequest while something stands in the way, YearNotEntered when the
+        body's next working day is in such a year, VersionConflict when it would be another by now
+        than what was previewed.
         """
         async with unit_of_work(self.engine) as connection:
             row, record = await self._lock_record(connection, number)
@@ -283,6 +285,13 @@ class RequestService:
                 raise InvalidRequest(NOT_READY)
             if view.package is None or view.package.sha256 != sha256:
                 raise VersionConflict
+            leaves_at = plan_departure(
+                datetime.now(UTC),
+                is_urgent=record.urgent,
+                hours=view.body.hours,
+                calendar=await read_calendar(connection),
+            )
+            await store.put_departure(connection, identity, leaves_at)
             step = RequestStep.READIED
             await self._move(connection, actor, request, step, StepFacts(), package=view.package)
             await _audit_step(connection, actor, number, request, step, sha256=sha256)
@@ -318,7 +327,9 @@ class RequestService:
             if facts.dated is not None:
                 _require_open(record)
                 law = await read_law(connection)
-                due_on = law.answer_due(record.kind or AppealKind.STATEMENT, facts.dated).on
+                # What a body got while it was closed is registered when it works (APPC, 64(3)).
+                registered_on = law.calendar.working_from(facts.dated)
+                due_on = law.answer_due(record.kind or AppealKind.STATEMENT, registered_on).on
             copies = await store.list_copies(connection, self.keys, row.id)
             await self._move(connection, actor, request, step, facts, due_on=due_on)
             await self._erase_unused(connection, row.id, copies)

@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import Row, false, func, insert, or_, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.tables import IS_URGENT, record
 from callcenter.platform.core.errors import NotFound, VersionConflict
 from callcenter.requests.rules.composition import (
     EMPTY,
@@ -47,6 +48,8 @@ class BodyRequest:
     number: str | None
     dated: date | None
     due_on: date | None
+    leaves_at: datetime | None  #: when it is ready: not before
+    notified_at: datetime | None  #: the applicant: which body has it
     competent: str | None
     draft: RequestDraft
     package: RequestPackage | None
@@ -242,7 +245,10 @@ async def add_step(
         "due_on": due_on,
         "competent": facts.competent,
     }
-    values = {name: value for name, value in facts_of_body.items() if value}
+    values: dict[str, object] = {name: value for name, value in facts_of_body.items() if value}
+    now = datetime.now(UTC)
+    if step is RequestStep.NOTIFIED:
+        values["notified_at"] = now
     await _change(connection, identity, state=after.value, **values)
     taken = select(func.count() + 1).where(body_request_step.c.request_id == identity)
     await connection.execute(
@@ -251,7 +257,7 @@ async def add_step(
             ordinal=taken.scalar_subquery(),
             step=step.value,
             state=after.value,
-            at=datetime.now(UTC),
+            at=now,
             author=author,
             **sealed,
         )
@@ -286,6 +292,41 @@ async def lock_late(connection: AsyncConnection, today: date) -> list[LateReques
         LateRequest(row.id, row.body, RequestState(row.state), row.due_on, row.number)
         for row in await connection.execute(query)
     ]
+
+
+async def lock_waiting(connection: AsyncConnection, now: datetime) -> list[Row[Any]]:
+    """Requests that do not leave yet, locked: id, body, leaves_at, is_urgent.
+
+    A process of a version before has planned none: `leaves_at` is None.
+    """
+    columns = [body_request.c[name] for name in ("id", "body", "leaves_at")]
+    query = (
+        select(*columns, func.coalesce(IS_URGENT, false()).label("is_urgent"))
+        .outerjoin(record, record.c.appeal_id == body_request.c.appeal_id)
+        .where(text(IS_WAITING), func.coalesce(body_request.c.leaves_at > now, true()))
+        .with_for_update(of=body_request, skip_locked=True)
+    )
+    return list(await connection.execute(query))
+
+
+async def put_departure(connection: AsyncConnection, identity: UUID, leaves_at: datetime) -> None:
+    """Store when a locked request leaves; nobody who works on it is in the way of that."""
+    await connection.execute(
+        update(body_request).where(body_request.c.id == identity).values(leaves_at=leaves_at)
+    )
+
+
+async def list_due(connection: AsyncConnection, now: datetime) -> list[Row[Any]]:
+    """Requests to be handed over by now: id, leaves_at, is_urgent, number of the appeal."""
+    columns = [body_request.c.id, body_request.c.leaves_at, appeal.c.number]
+    query = (
+        select(*columns, func.coalesce(IS_URGENT, false()).label("is_urgent"))
+        .join(appeal, appeal.c.id == body_request.c.appeal_id)
+        .outerjoin(record, record.c.appeal_id == appeal.c.id)
+        .where(text(IS_WAITING), body_request.c.leaves_at <= now)
+        .order_by(body_request.c.leaves_at, body_request.c.id)
+    )
+    return list(await connection.execute(query))
 
 
 async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:

@@ -40,6 +40,8 @@ body_request = Table(
     Column("number", Text, comment="that the body gave it: the proof that it left"),
     Column("dated", Date, comment="the day of that number"),
     Column("due_on", Date, comment="last day of the answer"),
+    Column("leaves_at", DateTime(timezone=True), comment="when it is ready: not before (R22)"),
+    Column("notified_at", DateTime(timezone=True), comment="the applicant: which body has it"),
     Column("competent", Text, ForeignKey(body.c.code), comment="named by the body that refused"),
     CheckConstraint("language IN ('kk', 'ru')", name="language"),
     CheckConstraint("(number IS NULL) = (dated IS NULL)", name="proved"),

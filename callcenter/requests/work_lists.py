@@ -1,4 +1,4 @@
-"""Work lists of requests: those that wait to leave, that are late, and that are lacking."""
+"""Work lists of requests: to hand over, to notify of, late to be answered, and lacking."""
 
 from sqlalchemy import ColumnElement, and_, exists, text
 
@@ -10,9 +10,23 @@ from callcenter.platform.core.errors import N_
 from callcenter.requests.tables import IS_WAITING, IS_WITH_BODY, body_request
 
 
-def _waits(_reader: WorkListReader) -> ColumnElement[bool]:
-    """A request is ready, and nobody has handed it over."""
-    return exists().where(body_request.c.appeal_id == appeal.c.id, text(IS_WAITING))
+def _is_due(reader: WorkListReader) -> ColumnElement[bool]:
+    """A request is ready, its moment to leave has come, and nobody has handed it over."""
+    return exists().where(
+        body_request.c.appeal_id == appeal.c.id,
+        text(IS_WAITING),
+        body_request.c.leaves_at <= reader.now,
+    )
+
+
+def _is_to_be_notified(_reader: WorkListReader) -> ColumnElement[bool]:
+    """A body has a registered appeal, and its applicant does not know (APPC, 65(1))."""
+    return exists().where(
+        body_request.c.appeal_id == appeal.c.id,
+        text(IS_WITH_BODY),
+        body_request.c.notified_at.is_(None),
+        record.c.registered_on.is_not(None),
+    )
 
 
 def _is_late(reader: WorkListReader) -> ColumnElement[bool]:
@@ -31,7 +45,14 @@ def _lacks_request(_reader: WorkListReader) -> ColumnElement[bool]:
 
 
 REQUEST_LISTS = (
-    WorkList(32, "requests_ready", N_("Requests to hand over"), _waits, is_pressing=True),
+    WorkList(32, "requests_ready", N_("Requests to hand over now"), _is_due, is_pressing=True),
+    WorkList(
+        33,
+        "requests_notices",
+        N_("Applicants to notify: a body has it"),
+        _is_to_be_notified,
+        is_pressing=True,
+    ),
     WorkList(34, "requests_late", N_("Bodies that owe an answer"), _is_late, is_pressing=True),
     WorkList(36, "requests_lacking", N_("With a state body, without a request"), _lacks_request),
 )

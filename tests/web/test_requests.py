@@ -713,6 +713,7 @@ async def test_an_answer_that_is_late_is_marked_and_listed(
     head: httpx.AsyncClient, engine: AsyncEngine, call: Call
 ) -> None:
     head.headers["accept-language"] = "en"
+    await change(engine, "UPDATE body SET working_hours = '24/7'")
     path = await ready(head, call.number)
     assert call.number in (await head.get("/work?list=requests_ready")).text
     await hand_over(head, path)

@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.rules.number import is_valid
-from callcenter.appeals.rules.states import AppealKind, AppealState
-from callcenter.appeals.tables import record, status_attempt
+from callcenter.appeals.rules.states import AppealState
+from callcenter.appeals.tables import IS_URGENT, record, status_attempt
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.identity.store import hash_of
 from callcenter.platform.storage.engine import unit_of_work
@@ -48,12 +48,7 @@ _IN_NEED = (
     .outerjoin(record, record.c.appeal_id == appeal.c.id)
     .where(
         appeal.c.id == bindparam("id"),
-        or_(
-            appeal.c.urgent != literal_column("'{}'"),
-            record.c.kind == AppealKind.DANGER.value,
-            record.c.content["danger"].astext == "yes",
-            record.c.content["urgency"].astext == "urgent",
-        ),
+        or_(appeal.c.urgent != literal_column("'{}'"), IS_URGENT),
     )
 )
 

@@ -1,7 +1,8 @@
 """States of a request to a state body, its legal moves, and the facts that each needs.
 
-A request that is waiting is ready: a transport takes it when the body works (R22), a person by hand
-at once. What the law calls late stays late: news of a body move it no further, its answer does.
+A request that is waiting is ready: it leaves when the body works (R22), or at once when it is
+urgent (`departure`). What the law calls late stays late: news of a body move it no further, its
+answer does.
 """
 
 from collections.abc import Iterable
@@ -43,6 +44,7 @@ class RequestStep(StrEnum):
     """A step of a request, in the past tense: a row with author, time and reason."""
 
     READIED = "readied"  #: text and files are as they leave
+    NOTIFIED = "notified"  #: the applicant: which body has it, with its number (APPC, 65(1); R22)
     RETURNED = "returned"  #: to be composed again: nothing of it left
     SENT = "sent"
     DELIVERED = "delivered"
@@ -93,6 +95,7 @@ MOVES: tuple[RequestMove, ...] = (
     RequestMove(RequestStep.READIED, RequestState.DRAFTED, RequestState.WAITING),
     RequestMove(RequestStep.RETURNED, RequestState.WAITING, RequestState.DRAFTED),
     RequestMove(RequestStep.SENT, RequestState.WAITING, RequestState.SENT),
+    *(RequestMove(RequestStep.NOTIFIED, each, each) for each in WITH_BODY),
     *(
         RequestMove(step, before, after)
         for step, after in _NEWS.items()

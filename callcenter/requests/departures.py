@@ -1,0 +1,58 @@
+"""Departures of requests: planned anew while they wait, and alerts about late ones."""
+
+import logging
+from datetime import datetime
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.bodies.store import read_working_hours
+from callcenter.platform.core.working_calendar import YearNotEntered
+from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.requests import store
+from callcenter.requests.alerts import REQUEST_WAITS, URGENT_REQUEST_WAITS
+from callcenter.requests.rules.departure import is_departure_late, plan_departure
+from callcenter.working_calendar.store import read_calendar
+
+log = logging.getLogger(__name__)
+
+
+async def plan_departures(engine: AsyncEngine, now: datetime) -> None:
+    """Plan anew when waiting requests leave: one became urgent, or hours or calendar changed.
+
+    One whose moment has come stays due.
+    """
+    async with unit_of_work(engine) as connection:
+        waiting = await store.lock_waiting(connection, now)
+        if not waiting:
+            return
+        calendar = await read_calendar(connection)
+        hours = await read_working_hours(connection, {row.body for row in waiting})
+        for row in waiting:
+            try:
+                leaves_at = plan_departure(
+                    now, is_urgent=row.is_urgent, hours=hours[row.body], calendar=calendar
+                )
+            except YearNotEntered as exc:
+                log.error("departure not planned anew: request %s: %s", row.id, exc)
+                continue
+            if leaves_at != row.leaves_at:
+                log.info("departure planned anew: request %s at %s", row.id, leaves_at.isoformat())
+                await store.put_departure(connection, row.id, leaves_at)
+
+
+async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datetime) -> None:
+    """Raise an alert for each request that nobody hands over; close those of the others.
+
+    Raises DependencyUnavailable, SQLAlchemyError, RedisError: the next minute tries again.
+    """
+    async with unit_of_work(engine) as connection:
+        due = await store.list_due(connection, now)
+    late = [row for row in due if is_departure_late(row.leaves_at, now, is_urgent=row.is_urgent)]
+    for kind, is_urgent in ((URGENT_REQUEST_WAITS, True), (REQUEST_WAITS, False)):
+        numbers = {str(row.id): row.number for row in late if row.is_urgent is is_urgent}
+        for subject, number in numbers.items():
+            if await raise_alert_once(redis, kind, "", f"{kind.key}:{subject}"):
+                log.warning("request not handed over: %s, appeal %s", kind.key, number)
+        await close_settled(redis, kind.key, numbers)

@@ -1,0 +1,210 @@
+"""A request leaves when its body works, or at once; then the body is the source of news (R22)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.requests.departures import alert_of_late_departures, plan_departures
+from tests.calendars import PACKAGED
+from tests.web.browser import visible
+from tests.web.conftest import Call
+from tests.web.test_bodies import find
+from tests.web.test_records import rows
+from tests.web.test_records import send as send_record
+from tests.web.test_requests import (
+    RECORD,
+    WORDS,
+    act,
+    begin,
+    hand_over,
+    make_ready,
+    step,
+)
+
+READY = "/work?list=requests_ready"
+NOTICES = "/work?list=requests_notices"
+URGENT = {"f.urgency": "urgent", "f.danger_reason": "Муж пьян и рядом"}
+DAY = timedelta(days=1)
+#: Each day of this year and of the next that came with the version: nobody works before 2028.
+ALL_OFF = """
+    INSERT INTO calendar_year (year, version, off, worked, author)
+    SELECT year, 1, jsonb_agg(jsonb_build_object(
+        'date', day::date::text, 'kind', 'holiday', 'kk', '-', 'ru', '-')), '[]', 'user:head'
+    FROM generate_series(extract(year FROM now())::int, 2027) year,
+        generate_series(make_date(year, 1, 1), make_date(year, 12, 31), interval '1 day') day
+    GROUP BY year
+"""
+
+
+async def put(engine: AsyncEngine, statement: str, **values: object) -> None:
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text(statement), values)
+
+
+async def close_for_two_days(engine: AsyncEngine) -> datetime:
+    """Have bodies work around the clock but today and tomorrow; returns when they do again."""
+    today = datetime.now(ZONE).date()
+    hours = f"24/7; {today} off; {today + DAY} off"
+    await put(engine, "UPDATE body SET working_hours = :hours", hours=hours)
+    return datetime.combine(today + 2 * DAY, datetime.min.time(), ZONE)
+
+
+async def written(client: httpx.AsyncClient, number: str, **values: Any) -> str:
+    """The address of a request that is composed, of an appeal whose record is written first."""
+    assert (await send_record(client, number, version=0, **RECORD | values)).status_code == 303
+    path = await begin(client, number)
+    await act(client, path, words=WORDS, field=["content"])
+    return path
+
+
+async def leaves_at(engine: AsyncEngine) -> datetime:
+    [(moment,)] = await rows(engine, "SELECT leaves_at FROM body_request")
+    assert isinstance(moment, datetime)
+    return moment
+
+
+async def test_an_ordinary_request_waits_until_its_body_works(
+    engine: AsyncEngine, worker_engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    opens = await close_for_two_days(engine)
+    path = await written(head, call.number)
+    assert (await make_ready(head, path)).status_code == 303
+    assert await leaves_at(engine) == opens
+    page = visible((await head.get(path)).text)
+    assert f"It leaves at {opens:%d.%m.%Y}, 00:00:00, when the body works." in page
+    assert "around the clock" in page
+    appeal = visible((await head.get(f"/appeals/{call.number}")).text)
+    assert f"leaves at {opens:%d.%m.%Y}, 00:00:00" in appeal
+    assert call.number not in (await head.get(READY)).text
+    # A process of the version before plans nothing.
+    await put(engine, "UPDATE body_request SET leaves_at = NULL")
+    await plan_departures(worker_engine, datetime.now(UTC))
+    assert await leaves_at(engine) == opens
+    # The head enters meanwhile that it works: what waits leaves then.
+    await put(engine, "UPDATE body SET working_hours = '24/7'")
+    now = datetime.now(UTC)
+    await plan_departures(worker_engine, now)
+    assert await leaves_at(engine) == now
+    assert call.number in (await head.get(READY)).text
+    assert "To be handed over since" in visible((await head.get(path)).text)
+    # Whoever works on its page is not in the way of that, nor disturbed by it.
+    await close_for_two_days(engine)
+    await plan_departures(worker_engine, datetime.now(UTC))
+    assert await leaves_at(engine) == now  # its moment came
+
+
+async def test_what_is_urgent_or_becomes_so_leaves_at_once(
+    engine: AsyncEngine, worker_engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    opens = await close_for_two_days(engine)
+    path = await written(head, call.number, **URGENT)
+    assert (await make_ready(head, path)).status_code == 303
+    assert await leaves_at(engine) <= datetime.now(UTC)
+    assert call.number in (await head.get(READY)).text
+    assert "hand it over at once, at any hour" in visible((await head.get(path)).text)
+    # Nobody had known at first.
+    await put(engine, "UPDATE body_request SET leaves_at = :at", at=opens)
+    now = datetime.now(UTC)
+    await plan_departures(worker_engine, now)
+    assert await leaves_at(engine) == now
+
+
+async def test_a_request_that_nobody_hands_over_raises_an_alert(
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    redis: Redis,
+    head: httpx.AsyncClient,
+    call: Call,
+) -> None:
+    path = await written(head, call.number)
+    await make_ready(head, path)
+
+    async def alerts(after: timedelta) -> list[str]:
+        now = await leaves_at(engine) + after
+        await alert_of_late_departures(worker_engine, redis, now)
+        return [str(each).partition(":")[0] for each in await redis.hkeys(OPEN)]
+
+    assert await alerts(timedelta(minutes=29)) == []
+    assert await alerts(timedelta(minutes=31)) == ["request_waits"]
+    await send_record(head, call.number, version=1, **RECORD | URGENT)
+    assert await alerts(timedelta(minutes=4)) == []
+    assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
+    await hand_over(head, path)
+    assert await alerts(timedelta(minutes=6)) == []
+
+
+async def test_no_request_waits_into_a_year_that_is_not_entered(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    await put(engine, ALL_OFF)
+    path = await written(head, call.number)
+    refused = await make_ready(head, path)
+    assert refused.status_code == 400
+    assert "/calendar" in refused.text
+    assert await rows(engine, "SELECT state FROM body_request") == [("drafted",)]
+    await send_record(head, call.number, version=1, **RECORD | URGENT)
+    assert (await make_ready(head, path)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("ru", "передано в орган"), ("kk", "органға берілді")]
+)
+async def test_the_applicant_is_notified_which_body_has_it(
+    engine: AsyncEngine,
+    head: httpx.AsyncClient,
+    call: Call,
+    language: str,
+    said: str,
+) -> None:
+    head.headers["accept-language"] = "en"
+    await put(engine, "UPDATE appeal SET language = :language", language=language)
+    path = await written(head, call.number)
+    await send_record(head, call.number, "move", version=1, after="registered")
+    await make_ready(head, path)
+    page = visible((await head.get(path)).text)
+    assert "and the applicant is notified at the same time" in page
+    assert call.number not in (await head.get(NOTICES)).text
+    assert (await step(head, path, "notified")).status_code == 400  # nobody has it yet
+    await hand_over(head, path)
+    assert call.number in (await head.get(NOTICES)).text
+    body = await find(engine, "internal_affairs")
+    page = visible((await head.get(path)).text)
+    for part in (said, body.names[0].in_language(language), "ЗТ-2026-777", "102", call.number):
+        assert part in page
+    assert "nobody has verified it" in page
+    appeal = visible((await head.get(f"/appeals/{call.number}")).text)
+    assert "News of this appeal comes from" in appeal
+    assert "Telephone 102 nobody has verified it" in appeal
+    assert "the applicant is not notified yet" in appeal
+    assert (await step(head, path, "notified", reason=" ")).status_code == 400
+    assert (await step(head, path, "notified", reason="Прочитано по телефону")).status_code == 303
+    assert call.number not in (await head.get(NOTICES)).text
+    assert await rows(engine, "SELECT state FROM body_request") == [("sent",)]
+    page = visible((await head.get(path)).text)
+    assert "Notified at" in page
+    assert "The applicant was notified which body has it" in page
+
+
+async def test_what_a_closed_body_got_is_registered_when_it_works(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    path = await written(head, call.number)
+    await make_ready(head, path)
+    await put(engine, "UPDATE body_request SET begun_at = begun_at - interval '10 days'")
+    today = datetime.now(ZONE).date()
+    saturday = today - timedelta(days=(today.weekday() - 5) % 7)
+    await hand_over(head, path, saturday)
+    [(due_on,)] = await rows(engine, "SELECT due_on FROM body_request")
+    # APPC, 64(3) and 76(2): from the day after the next working day.
+    assert due_on == PACKAGED.add_days(PACKAGED.working_from(saturday), 15)
