@@ -10,7 +10,7 @@ Others stand beside what asks for them: `record.personal_data.PersonalDataPart`,
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -135,6 +135,30 @@ class HeldByBody:
 
     is_with_body: Callable[[AsyncConnection, UUID], Awaitable[bool]]
     is_waiting: Callable[[AsyncConnection, UUID], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewsSource:
+    """A state body that has an appeal, and is the source of news of it (R22).
+
+    `names` are by language of callers, `number` and `dated` those that the body gave it;
+    `telephone` is one that somebody vouched for, E.164 or short, or None.
+    """
+
+    names: Mapping[str, str]
+    number: str
+    dated: date
+    telephone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewsSources:
+    """Extension point: the bodies that an applicant is given by machine, the latest first.
+
+    `read(connection, appeal)`, after the proof whose appeal it is.
+    """
+
+    read: Callable[[AsyncConnection, UUID], Awaitable[Sequence[NewsSource]]]
 
 
 @dataclass(frozen=True, slots=True)

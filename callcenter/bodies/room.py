@@ -38,9 +38,9 @@ ROOM = Room(
         PersonalData(
             body_referral, ("said",), Permanent("the proof of what a caller was told (R16)")
         ),
-        TableRights(body, worker="s", web="siu"),
-        TableRights(body_name, web="sid"),
-        TableRights(body_contact, web="siud"),
+        TableRights(body, controller="s", worker="s", web="siu"),
+        TableRights(body_name, controller="s", web="sid"),
+        TableRights(body_contact, controller="s", web="siud"),
         TableRights(body_referral, web="siu"),
     ),
 )

@@ -19,6 +19,7 @@ from callcenter.platform.core.background_tasks import BackgroundTasks
 from callcenter.platform.core.secrets import read_secret
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.notify_listener import NotifyListener
+from callcenter.requests.news import NEWS_SOURCES
 from callcenter.telephony.acd.command_bus import (
     NO_CALL,
     CommandClient,
@@ -143,7 +144,7 @@ class ControllerProcess:
             journal=self.journal,
             prompts=Prompts.load(settings),
             call_states=self.call_states,
-            status_lookup=SqlAppealStatusLookup(engine),
+            status_lookup=SqlAppealStatusLookup(engine, (NEWS_SOURCES,)),
             callers=self.callers,
             active_calls=self.active_calls,
         )

@@ -21,6 +21,7 @@ from callcenter.platform.storage.table_rights import TableRights
 from callcenter.requests import sections, service, store
 from callcenter.requests.actions import RequestAction
 from callcenter.requests.alerts import ALERTS
+from callcenter.requests.news import NEWS_SOURCES
 from callcenter.requests.permissions import RequestPermission
 from callcenter.requests.rules.states import AT_THE_CENTER, RequestState
 from callcenter.requests.tables import (
@@ -73,6 +74,7 @@ ROOM = Room(
         SearchableText(service.searchable),
         MovesWithAppeal(joined=store.move_requests),
         HeldByBody(store.is_with_body, store.is_waiting),
+        NEWS_SOURCES,
         *ALERTS,
         RetentionReason(
             "requested",
@@ -100,7 +102,17 @@ ROOM = Room(
             ),
             erased={"sealed": None, "package": None},
         ),
-        TableRights(body_request, worker="su", web="siu"),
+        TableRights(
+            body_request,
+            controller="s",
+            worker="su",
+            web="siu",
+            columns={
+                ("controller", "s"): (
+                    *("id", "appeal_id", "body", "state", "begun_at", "number", "dated"),
+                )
+            },
+        ),
         TableRights(body_request_step, worker="siu", web="siu"),
     ),
 )

@@ -1,10 +1,11 @@
 """Appeal status by telephone: told to the applicant, refused to others (R13)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pytest
 
+from callcenter.appeals.extensions import NewsSource
 from callcenter.appeals.status.lookup import SPOKEN_STATES, AppealStatusRow
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.languages import CALLER_LANGUAGES
@@ -12,7 +13,7 @@ from callcenter.telephony.calls.inbound.flow import inbound_call
 from callcenter.telephony.calls.inbound.status_lookup import status_prompts
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
 from callcenter.telephony.calls.ports import AppealStatus
-from callcenter.telephony.calls.prompts.texts import ordinal, texts
+from callcenter.telephony.calls.prompts.texts import PAUSE, ordinal, spell_digits, texts
 from tests.flow.fake_telephony import FakeTelephony
 from tests.flow.scenarios import assert_nothing_left
 from tests.flow.story import Story
@@ -36,6 +37,35 @@ def test_days_are_said_as_dates_are() -> None:
     assert ordinal("kk", 30) == "отызыншы"
     for language in CALLER_LANGUAGES:
         assert len({ordinal(language, day) for day in range(1, 32)}) == 31
+
+
+POLICE = NewsSource({}, "ЗТ-1", date(2026, 11, 24), "102")
+OTHER = replace(POLICE, telephone="+77172716100")
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ((), []),
+        (
+            (POLICE,),
+            ["status_source", *spell_digits("102"), "status_source_name"],
+        ),
+        (
+            (OTHER,),
+            ["status_source", *spell_digits("87172716100"), "status_source_name"],
+        ),
+        ((replace(POLICE, telephone=None),), ["status_source_name"]),
+        # Which telephone is whose a consultant says.
+        ((POLICE, OTHER), ["status_source_name"]),
+    ],
+)
+def test_the_body_that_has_it_is_said_with_its_telephone(
+    sources: tuple[NewsSource, ...], said: list[str]
+) -> None:
+    prompts = status_prompts(AppealStatusRow("forwarded", False, None, None, sources))
+    assert prompts == ["status_forwarded", *said]
+    assert set(prompts) <= {*texts(), PAUSE}
 
 
 @dataclass

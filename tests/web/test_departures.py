@@ -9,13 +9,18 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.appeals.status.lookup import SqlAppealStatusLookup
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.requests.departures import alert_of_late_departures, plan_departures
+from callcenter.requests.news import NEWS_SOURCES
 from tests.calendars import PACKAGED
+from tests.services import opened_as
 from tests.web.browser import visible
-from tests.web.conftest import Call
+from tests.web.conftest import CALLER, Call
 from tests.web.test_bodies import find
 from tests.web.test_records import rows
 from tests.web.test_records import send as send_record
@@ -26,6 +31,7 @@ from tests.web.test_requests import (
     begin,
     hand_over,
     make_ready,
+    post,
     step,
 )
 
@@ -208,3 +214,32 @@ async def test_what_a_closed_body_got_is_registered_when_it_works(
     [(due_on,)] = await rows(engine, "SELECT due_on FROM body_request")
     # APPC, 64(3) and 76(2): from the day after the next working day.
     assert due_on == PACKAGED.add_days(PACKAGED.working_from(saturday), 15)
+
+
+async def test_a_machine_names_the_body_that_has_the_appeal(
+    engine: AsyncEngine, settings: Settings, head: httpx.AsyncClient, call: Call
+) -> None:
+    async def sources() -> list[tuple[str, str, str | None]]:
+        async with opened_as(DatabaseRole.CONTROLLER, settings) as controller:
+            lookup = SqlAppealStatusLookup(controller, [NEWS_SOURCES])
+            status = await lookup.look_up(call.number, CALLER[-4:], "1.1", CALLER)
+        assert status is not None
+        return [(each.names["ru"], each.number, each.telephone) for each in status.sources]
+
+    path = await written(head, call.number)
+    await make_ready(head, path)
+    assert await sources() == []  # it has left nobody
+    await hand_over(head, path)
+    # Nobody has tried the number: a machine cannot say that it may be another one.
+    assert await sources() == [("Министерство внутренних дел", "ЗТ-2026-777", None)]
+    [contact] = (await find(engine, "internal_affairs")).contacts
+    await post(head, f"/bodies/internal_affairs/contacts/{contact.id}/verified")
+    assert await sources() == [("Министерство внутренних дел", "ЗТ-2026-777", "102")]
+    await put(engine, "UPDATE appeal SET urgent = '{danger}'")
+    assert await sources() == []  # whoever is at home knows four digits too
+    await put(engine, "UPDATE appeal SET urgent = '{}'")
+    await send_record(head, call.number, version=1, **RECORD | URGENT)
+    assert await sources() == []
+    await send_record(head, call.number, version=2, **RECORD)
+    assert (await step(head, path, "answered")).status_code == 303
+    assert await sources() == []

@@ -25,6 +25,20 @@ from tests.web.conftest import Enter, browse
 
 TOKEN = "a-token-of-the-portal"
 UNKNOWN = make(26, 4_000_000)
+#: Requests that two bodies have, one of them twice, and one that has ended.
+OF_TWO_BODIES = """
+    INSERT INTO body_request (id, appeal_id, body, direction, language, state, version, begun_at,
+        author, number, dated, due_on)
+    SELECT gen_random_uuid(), appeal.id, body, 'order', 'ru', state, 1, dated, 'user:a', given,
+        dated, dated + 20
+    FROM appeal, (VALUES
+        ('internal_affairs', 'sent', 'ЗТ-0', date '2026-11-24'),
+        ('internal_affairs', 'accepted', 'ЗТ-1', '2026-11-25'),
+        ('justice', 'overdue', 'ЗТ-2', '2026-11-26'),
+        ('labour', 'answered', 'ЗТ-3', '2026-11-27')
+    ) AS requests (body, state, given, dated)
+    WHERE appeal.number = :number
+"""
 
 
 @pytest.fixture
@@ -58,6 +72,7 @@ async def test_who_proves_it_gets_number_stage_and_dates_only(
             "stage_name": "В государственном органе",
             "registered_on": None,
             "due_on": "2026-12-16",
+            "sources": [],
         }
     kazakh = await ask(portal, number, language="kk")
     assert kazakh.json()["stage_name"] == "Мемлекеттік органда"
@@ -66,6 +81,25 @@ async def test_who_proves_it_gets_number_stage_and_dates_only(
         assert set(map(tuple, audited.all())) == {
             ("machine:portal", "web:appeal:status_told", f"appeal:{number}")
         }
+
+
+async def test_who_proves_it_hears_which_body_has_it(
+    portal: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    number = await appeal(engine)
+    async with unit_of_work(engine) as connection:
+        await connection.execute(text(OF_TWO_BODIES), {"number": number})
+    names = {"ru": "Министерство юстиции", "kk": "Әділет министрлігі"}
+    for language, name in names.items():
+        answer = await ask(portal, number, language=language)
+        [latest, earlier] = answer.json()["sources"]
+        assert latest == {
+            "name": name,
+            "number": "ЗТ-2",
+            "dated": "2026-11-26",
+            "telephone": None,
+        }
+        assert earlier["number"] == "ЗТ-1"
 
 
 async def test_all_refusals_of_a_status_are_alike_and_cost_alike(

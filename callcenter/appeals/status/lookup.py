@@ -8,6 +8,7 @@ the same statements, of which each finds its row by an index or finds none.
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -18,10 +19,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.extensions import NewsSource, NewsSources
 from callcenter.appeals.rules.number import is_valid
 from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.tables import IS_URGENT, record, status_attempt
 from callcenter.platform.core.errors import OperationFailed
+from callcenter.platform.core.registry import offers
 from callcenter.platform.identity.store import hash_of
 from callcenter.platform.storage.engine import unit_of_work
 
@@ -61,13 +64,20 @@ class AppealStatusRow:
     extended: bool
     due_on: date | None
     registered_on: date | None = None
+    sources: tuple[NewsSource, ...] = ()
+
+    @property
+    def telephones(self) -> Sequence[str]:
+        """Telephones of the bodies that have it."""
+        return [each.telephone for each in self.sources if each.telephone]
 
 
 class SqlAppealStatusLookup:
     """Status lookup for callers: the port `telephony.calls.ports.AppealStatusLookup`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, sources: Sequence[NewsSources] = ()) -> None:
         self._engine = engine
+        self._sources = sources
 
     def is_number(self, typed: str) -> bool:
         return is_valid(typed)
@@ -80,7 +90,9 @@ class SqlAppealStatusLookup:
         requester = caller or call_id
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT), unit_of_work(self._engine) as connection:
-                return await look_up_status(connection, number, proof, requester)
+                return await look_up_status(
+                    connection, number, proof, requester, sources=self._sources
+                )
         except (SQLAlchemyError, OSError, TimeoutError) as exc:
             raise OperationFailed("the register does not answer") from exc
 
@@ -116,7 +128,9 @@ async def look_up_for_client(
     is_calm = await _count(connection, "machine", machine, client_attempt_limit)
     requester = f"{machine}:{hash_of(visitor).hex()}"
     limit = CALLER_ATTEMPT_LIMIT if is_calm else GUESSED_ATTEMPT_LIMIT
-    status = await look_up_status(connection, number, proof, requester, limit)
+    status = await look_up_status(
+        connection, number, proof, requester, limit, sources=offers(NewsSources)
+    )
     if status is not None:
         await _refund(connection, "machine", machine)
     return status
@@ -140,6 +154,8 @@ async def look_up_status(
     proof: str,
     requester: str,
     limit: int = CALLER_ATTEMPT_LIMIT,
+    *,
+    sources: Sequence[NewsSources] = (),
 ) -> AppealStatusRow | None:
     """The status of an appeal; None without its proof, or after too many attempts."""
     counted = await _count(connection, "appeal", number, APPEAL_ATTEMPT_LIMIT)
@@ -147,7 +163,7 @@ async def look_up_status(
     appeal_id = await _verify_proof(connection, number, proof)
     if appeal_id is None or not counted:
         return None
-    status = await _read_status(connection, appeal_id)
+    status = await _read_status(connection, appeal_id, sources)
     if status is not None:
         await _refund(connection, "appeal", number)
         await _refund(connection, "caller", requester)
@@ -168,7 +184,9 @@ async def _verify_proof(connection: AsyncConnection, number: str, proof: str) ->
     return row.id if row is not None and any(fits) and len(proof) == 4 else None
 
 
-async def _read_status(connection: AsyncConnection, appeal_id: UUID) -> AppealStatusRow | None:
+async def _read_status(
+    connection: AsyncConnection, appeal_id: UUID, sources: Sequence[NewsSources]
+) -> AppealStatusRow | None:
     """The status of an appeal, or of the one that it was merged into."""
     names = ("stage", "extended", "due_on", "registered_on", "joined_to")
     columns = [record.c[name] for name in names]
@@ -181,7 +199,8 @@ async def _read_status(connection: AsyncConnection, appeal_id: UUID) -> AppealSt
             stage = SPOKEN_STATES.get(AppealState(row.stage))
             if stage is None:
                 return None
-            return AppealStatusRow(stage, row.extended, row.due_on, row.registered_on)
+            read = [source for each in sources for source in await each.read(connection, appeal_id)]
+            return AppealStatusRow(stage, row.extended, row.due_on, row.registered_on, tuple(read))
         appeal_id = row.joined_to
     return None
 

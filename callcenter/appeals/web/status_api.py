@@ -42,6 +42,15 @@ class StatusQuery(BaseModel):
     ]
 
 
+class StatusSource(BaseModel):
+    """A state body that has the appeal, and tells of its progress."""
+
+    name: str = Field(description="in the language that was asked for")
+    number: str = Field(description="that the body gave the appeal")
+    dated: date = Field(description="the day of that number")
+    telephone: str | None = Field(description="+7..., or a short number; none: nobody vouches")
+
+
 class Status(BaseModel):
     """The status of an appeal, or of the one that it was merged into, without content."""
 
@@ -50,6 +59,10 @@ class Status(BaseModel):
     stage_name: str = Field(description="the stage in the language that was asked for")
     registered_on: date | None
     due_on: date | None = Field(description="the last day for the answer; none: no term runs")
+    sources: list[StatusSource] = Field(
+        description="bodies that have it, the latest first: ask there how it goes on. None where "
+        "somebody is in danger: a consultant names them"
+    )
 
 
 @router.post(
@@ -80,4 +93,13 @@ async def ask_status(site: CurrentSite, actor: CurrentActor, query: StatusQuery)
         stage_name=site.words[query.language].plain(STAGES[AppealState(status.stage)]),
         registered_on=status.registered_on,
         due_on=status.due_on,
+        sources=[
+            StatusSource(
+                name=each.names[query.language],
+                number=each.number,
+                dated=each.dated,
+                telephone=each.telephone,
+            )
+            for each in status.sources
+        ],
     )

@@ -220,6 +220,14 @@ class AppealStatus(Protocol):
     def due_on(self) -> date | None:
         """The current deadline."""
 
+    @property
+    def sources(self) -> Sequence[object]:
+        """The state bodies that have it, which tell of its progress (R22)."""
+
+    @property
+    def telephones(self) -> Sequence[str]:
+        """Their telephones, E.164 or short, as far as somebody vouches for them."""
+
 
 class AppealStatusLookup(Protocol):
     """Looks up the status of an appeal for its applicant."""

@@ -11,7 +11,7 @@ from callcenter.platform.core.errors import OperationFailed
 from callcenter.telephony.calls.call import Call
 from callcenter.telephony.calls.digit_collection import collect_digits
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
-from callcenter.telephony.calls.prompts.texts import spell_digits
+from callcenter.telephony.calls.prompts.texts import as_dialled, spell_digits
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ async def _ask_safe_number(call: Call) -> str | None:
         if number is None:
             await call.say("callback_refused", until_key=False)
             continue
-        key = await call.say("callback_number", *spell_digits(_as_dialled(number)), "callback_safe")
+        key = await call.say("callback_number", *spell_digits(as_dialled(number)), "callback_safe")
         key = key or await call.leg.key(call.times.key_timeout)
         if key != "2":
             return number if key == "1" else None
@@ -69,8 +69,3 @@ async def _ask_safe_number(call: Call) -> str | None:
 def _full_number(number: str | None) -> str | None:
     """Return the number unless it is short: short numbers are services."""
     return number if number is not None and number.startswith("+") else None
-
-
-def _as_dialled(number: str) -> str:
-    """Return the number as it is spoken in Kazakhstan, with a leading 8."""
-    return "8" + number[2:] if number.startswith("+7") else number.removeprefix("+")

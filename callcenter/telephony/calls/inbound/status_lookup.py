@@ -12,6 +12,7 @@ from callcenter.telephony.calls.call import Call
 from callcenter.telephony.calls.digit_collection import collect_digits
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.calls.ports import AppealStatus
+from callcenter.telephony.calls.prompts.texts import as_dialled, spell_digits
 from callcenter.telephony.calls.urgency import accept_urgent_keys
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,18 @@ async def tell_status(call: Call) -> bool:
 
 
 def status_prompts(status: AppealStatus) -> list[str]:
-    """Return prompt ids of a stage and its deadline."""
+    """Return prompt ids of a stage, its deadline, and the body that tells of it (R22).
+
+    Names of bodies are in no prompt: a consultant says them, and numbers with letters.
+    """
     prompts = [f"status_{status.stage}"]
     if status.extended:
         prompts.append("status_extended")
-    return prompts + (["status_due", *day_prompts(status.due_on)] if status.due_on else [])
+    if status.due_on:
+        prompts += ["status_due", *day_prompts(status.due_on)]
+    if len(status.sources) == 1 and status.telephones:
+        prompts += ["status_source", *spell_digits(as_dialled(status.telephones[0]))]
+    return prompts + ["status_source_name"] * bool(status.sources)
 
 
 def day_prompts(day: date) -> list[str]:

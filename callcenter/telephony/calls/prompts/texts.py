@@ -123,6 +123,11 @@ def ordinal(language: str, day: int) -> str:
     return f"{_TENS['ru'][day // 10 - 1]} {_DAYS_RU[day % 10 - 1]}"
 
 
+def as_dialled(number: str) -> str:
+    """Return a number, E.164 or short, as it is spoken in Kazakhstan, with a leading 8."""
+    return "8" + number[2:] if number.startswith("+7") else number.removeprefix("+")
+
+
 def spell_digits(keys: str) -> list[str]:
     """Return prompt ids of a number by digits, in groups with pauses between.
 
