@@ -30,9 +30,10 @@ Rows = dict[Table, list[Row]]  #: of an appeal
 #: Columns that are filled.
 REQUEST_COLUMNS = {
     body_request: "id appeal_id body direction language state version begun_at author number dated"
-    " due_on sealed chosen",
-    body_request_step: "request_id ordinal step state at author package sha256",
+    " due_on notified_at sealed chosen",
+    body_request_step: "request_id ordinal step state at author sealed package sha256",
 }
+NOTIFIED_BY = {"kk": "Телефон арқылы айтылды.", "ru": "Сообщено по телефону."}
 
 
 class RequestGenerator:
@@ -76,12 +77,13 @@ class RequestGenerator:
             "direction": body.directions[0],
             "language": language,
             "state": RequestState.SENT.value,
-            "version": 3,
+            "version": 4,
             "begun_at": received_at,
             "author": author,
             "number": reference,
             "dated": dated,
             "due_on": due_on,
+            "notified_at": sent_at,
         }
         step = {"request_id": identity, "at": sent_at, "author": author}
         readied = store.seal_step(self._keys, identity, "", package) | {
@@ -90,9 +92,15 @@ class RequestGenerator:
             "state": RequestState.WAITING.value,
         }
         sent = {"ordinal": 2, "step": RequestStep.SENT.value, "state": RequestState.SENT.value}
+        notified = store.seal_step(self._keys, identity, NOTIFIED_BY[language]) | {
+            "ordinal": 3,
+            "step": RequestStep.NOTIFIED.value,
+            "state": RequestState.SENT.value,
+        }
+        steps = [step | each for each in (readied, sent, notified)]
         return reference, {
             body_request: [_row(body_request, request)],
-            body_request_step: [_row(body_request_step, step | each) for each in (readied, sent)],
+            body_request_step: [_row(body_request_step, each) for each in steps],
         }
 
 

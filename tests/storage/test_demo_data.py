@@ -65,6 +65,7 @@ async def test_bodies_have_requests_of_what_is_with_them(
             assert request.package is not None
             assert request.package.sha256 == request.sha256
             assert request.number is not None
+            assert request.notified_at is not None
             found = await query.find(
                 connection, keys, SearchFilter(request.number), set(AccessRule)
             )
