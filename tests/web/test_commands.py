@@ -22,7 +22,6 @@ from sqlalchemy import create_engine, insert, select
 from sqlalchemy.pool import NullPool
 
 from callcenter.cli import ALIASES, callcenter
-from callcenter.commands.web import listen
 from callcenter.consultants.tables import consultant
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.audit.tables import audit_entry
@@ -31,6 +30,7 @@ from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.identity.permissions import Role, assignable_roles
 from callcenter.platform.identity.tables import recovery_code, second_factor, web_user
 from callcenter.platform.storage.engine import database_address
+from callcenter.platform.web.server import listen
 from tests import fork_server
 from tests.services import CALLCENTER
 from tests.streams import open_stream
@@ -277,7 +277,7 @@ def test_idle_connections_keep_nobody_out(serving_pages: ServingPages) -> None:
     assert "Traceback" not in written
 
 
-async def test_an_accepted_connection_sends_at_once(settings: Settings) -> None:
+async def test_an_accepted_connection_sends_at_once() -> None:
     accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -286,7 +286,7 @@ async def test_an_accepted_connection_sends_at_once(settings: Settings) -> None:
         writer.close()
 
     port = free_port()
-    with listen(settings.model_copy(update={"web_port": port})) as listener:
+    with listen("127.0.0.1", port, "") as listener:
         async with (
             await asyncio.start_server(serve, sock=listener),
             open_stream(asyncio.open_connection("127.0.0.1", port)),

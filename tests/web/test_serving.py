@@ -10,16 +10,12 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 
 from callcenter.commands import web
-from callcenter.wallboard.live_feed import LiveFeed
+from callcenter.platform.web import server as page_server
 from tests.streams import open_stream
 
 
-class NoFeed(LiveFeed):
-    def __init__(self) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
+def do_nothing() -> None:
+    pass
 
 
 async def test_the_server_ends_with_what_fails_beside_it() -> None:
@@ -57,10 +53,10 @@ async def test_what_runs_beside_the_server_ends_with_it() -> None:
 
 
 async def test_an_idle_server_ends_at_once_when_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "TICK_INTERVAL", 3600.0)
+    monkeypatch.setattr(page_server, "TICK_INTERVAL", 3600.0)
     config = uvicorn.Config(PlainTextResponse("here"), log_config=None, lifespan="off")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = web.WebServer(config, NoFeed(), "")
+        server = page_server.PageServer(config, do_nothing, do_nothing)
         monkeypatch.setattr(server, "capture_signals", nullcontext)
         async with asyncio.timeout(20):
             serving = asyncio.create_task(server.serve([listener]))

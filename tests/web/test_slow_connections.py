@@ -16,11 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from callcenter.commands import web
-from callcenter.platform.core.settings import Settings
 from callcenter.platform.web import connection_limits
 from callcenter.platform.web.connection_limits import ConnectionPool, connection_limit
-from callcenter.wallboard.live_feed import LiveFeed
+from callcenter.platform.web.server import PageServer, configure, listen
 from tests.streams import Stream, open_stream
 
 HEAD = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 40000\r\n\r\n"
@@ -28,12 +26,8 @@ WHOLE = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 LIMIT = 20  # seconds after which a test fails, busy as the machine may be
 
 
-class NoFeed(LiveFeed):
-    def __init__(self) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
+def do_nothing() -> None:
+    pass
 
 
 async def respond(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,10 +44,10 @@ async def respond(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, limit: int = 100) -> AsyncIterator[int]:
+async def serving(limit: int = 100) -> AsyncIterator[int]:
     """The server of the pages with an application of a few lines; its port."""
-    with web.listen(settings.model_copy(update={"web_port": 0})) as listener:
-        server = web.WebServer(web.configure(respond), NoFeed(), "")
+    with listen("127.0.0.1", 0, "") as listener:
+        server = PageServer(configure(respond), do_nothing, do_nothing)
         server.server_state = ConnectionPool(limit)
         server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
         task = asyncio.create_task(server.serve([listener]))
@@ -92,8 +86,8 @@ async def trickle(port: int, beginning: bytes, each: bytes) -> None:
 
 
 @pytest.mark.usefixtures("short_times")
-async def test_unfinished_headers_end_however_slowly_they_come(settings: Settings) -> None:
-    async with serving(settings) as port:
+async def test_unfinished_headers_end_however_slowly_they_come() -> None:
+    async with serving() as port:
         await trickle(port, b"", b"")
         await trickle(port, b"GET / HTTP/1.1\r\nHost: here\r\nX: ", b"x")
         # So do those of a second request on a connection that was kept.
@@ -105,16 +99,16 @@ def test_unfinished_headers_and_bodies_end_in_ten_seconds() -> None:
 
 
 @pytest.mark.usefixtures("short_times")
-async def test_a_slow_body_ends(settings: Settings) -> None:
-    async with serving(settings) as port:
+async def test_a_slow_body_ends() -> None:
+    async with serving() as port:
         await trickle(port, HEAD, b"x")
 
 
 async def test_a_body_slower_than_its_limit_arrives_if_steady(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection_limits, "BODY_TIMEOUT", 0.2)
-    async with serving(settings) as port, opened(port) as (reader, writer):
+    async with serving() as port, opened(port) as (reader, writer):
         writer.write(HEAD)
         for _ in range(8):
             writer.write(5000 * b"x")
@@ -131,8 +125,8 @@ async def send_on(client: socket.socket) -> None:
 
 
 @pytest.mark.usefixtures("short_times")
-async def test_an_answer_that_nobody_reads_is_given_up(settings: Settings) -> None:
-    async with serving(settings) as port:
+async def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    async with serving() as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.setblocking(False)
             client.send(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -140,10 +134,8 @@ async def test_an_answer_that_nobody_reads_is_given_up(settings: Settings) -> No
                 await send_on(client)
 
 
-async def test_idle_connections_make_room_for_new_ones(
-    settings: Settings, connections: ExitStack
-) -> None:
-    async with serving(settings, limit=10) as port:
+async def test_idle_connections_make_room_for_new_ones(connections: ExitStack) -> None:
+    async with serving(limit=10) as port:
         for _ in range(50):
             connection = socket.create_connection(("127.0.0.1", port))
             connections.enter_context(connection)
@@ -153,8 +145,8 @@ async def test_idle_connections_make_room_for_new_ones(
             assert (await reader.readuntil(b"bytes")).endswith(b"0 bytes")
 
 
-async def test_the_longest_waiting_connection_makes_room(settings: Settings) -> None:
-    async with serving(settings, limit=2) as port, opened(port) as busy:
+async def test_the_longest_waiting_connection_makes_room() -> None:
+    async with serving(limit=2) as port, opened(port) as busy:
         busy[1].write(HEAD)
         async with opened(port) as oldest, opened(port) as newest:
             assert await oldest[0].read() == b""
