@@ -1,8 +1,9 @@
-"""The center's keys of recordings: public keys seal, private keys open.
+"""The center's keys, of recordings above all: public keys seal, private keys open.
 
 A key is an X25519 identity of age (age-encryption.org/v1) in a file of its own,
 `recordings/0001.key` in the folder of keys, as `age-keygen` writes it and `age -i` reads it. The
-newest seals; the older ones open what was sealed with them.
+newest seals; the older ones open what was sealed with them. Keys of another purpose are in a folder
+of that name beside.
 """
 
 import stat
@@ -16,15 +17,16 @@ from callcenter.platform.core.errors import DependencyUnavailable, InvalidReques
 from callcenter.platform.core.secrets import OTHERS, shared_rights, write_once
 
 MARK = "AGE-SECRET-KEY-"
+RECORDINGS = "recordings"  #: the purpose of keys, unless another is named
 
 
 class NoKey(DependencyUnavailable):
-    """There is no key of recordings: run `callcenter keys recordings`."""
+    """There is no key of recordings, or of what needs one: run `callcenter keys make`."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of recordings, the newest first; there is at least one."""
+    """The keys of one purpose, the newest first; there is at least one."""
 
     identities: tuple[x25519.Identity, ...]
     recovery: tuple[x25519.Recipient, ...] = ()  #: kept elsewhere, for the day all others are lost
@@ -39,31 +41,31 @@ class Keys:
         return [self.identities[0].to_public(), *self.recovery]
 
 
-def read(folder: Path, recovery: tuple[str, ...] = ()) -> Keys:
-    """Read all keys of recordings from the folder of keys.
+def read(folder: Path, recovery: tuple[str, ...] = (), purpose: str = RECORDINGS) -> Keys:
+    """Read all keys of this purpose from the folder of keys.
 
     Raises NoKey when there is none, InvalidRequest when one is open to others or is no key,
     OperationFailed when one cannot be read.
     """
     try:
-        files = sorted((folder / "recordings").glob("*.key"), reverse=True)
+        files = sorted((folder / purpose).glob("*.key"), reverse=True)
         identities = tuple(read_identity(file) for file in files)
     except OSError as exc:
-        raise OperationFailed(f"cannot read the keys of recordings: {exc}") from exc
+        raise OperationFailed(f"cannot read the keys of {purpose}: {exc}") from exc
     if not identities:
         raise NoKey
     return Keys(identities, tuple(recipient(each) for each in recovery))
 
 
-def make(folder: Path) -> str:
+def make(folder: Path, purpose: str = RECORDINGS) -> str:
     """Make a new key for sealing, and return its public part. Raises OSError."""
     identity = x25519.Identity.generate()
     public = str(identity.to_public())
     now = datetime.now(UTC).isoformat(timespec="seconds")
     text = f"# created: {now}\n# public key: {public}\n{identity}\n"
-    number = 1 + max((int(file.stem) for file in (folder / "recordings").glob("*.key")), default=0)
+    number = 1 + max((int(file.stem) for file in (folder / purpose).glob("*.key")), default=0)
     while True:
-        file = folder / "recordings" / f"{number:04}.key"
+        file = folder / purpose / f"{number:04}.key"
         write_once(file, text)
         if file.read_text() == text:
             return public
