@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -319,7 +319,11 @@ async def _follow(connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 
 
 async def _open(connection: AsyncConnection, message: WrittenMessage) -> UUID:
-    appeal_id, _ = await open_contact(connection, message.contact, owner=None)
+    contact = message.contact
+    # That of a form whose first appeal was masked is used up.
+    if contact.number and await appeals.find(connection, contact.number) is not None:
+        contact = replace(contact, number="")
+    appeal_id, _ = await open_contact(connection, contact, owner=None)
     return appeal_id
 
 

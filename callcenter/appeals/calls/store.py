@@ -76,7 +76,10 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class NewAppeal:
-    """New appeal, by a call or another contact; `call_id` is None unless it is a call to us."""
+    """New appeal, by a call or another contact; `call_id` is None unless it is a call to us.
+
+    Its `number` is None unless it was taken from the counter before.
+    """
 
     appeal_id: UUID
     call_id: str | None
@@ -84,6 +87,7 @@ class NewAppeal:
     caller_kind: str
     caller_number: str | None
     received_at: datetime
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +175,21 @@ async def open_appeals(transaction: Transaction, openings: Sequence[NewAppeal]) 
     """
     if not openings:
         return []
-    years = [year_of(opening.received_at) for opening in openings]
+    years = [year_of(opening.received_at) for opening in openings if opening.number is None]
     taken = Counter(years)
     found = await transaction.run(_TAKE_NUMBERS, years=years)
     last = {year: newest - taken[year] for year, newest in found}
     calls = [opening.call_id for opening in openings]
     by_call: dict[str | None, str] = dict(await transaction.run(_NUMBERS, calls=calls))
     numbers, rows = [], []
-    for opening, year in zip(openings, years, strict=True):
+    for opening in openings:
         given = by_call.get(opening.call_id)
         if given is None:
-            last[year] += 1
-            given = number.make(year, last[year])
+            given = opening.number
+            if given is None:
+                year = year_of(opening.received_at)
+                last[year] += 1
+                given = number.make(year, last[year])
             rows.append(_columns(opening) | {"number": given})
             if opening.call_id is not None:
                 by_call[opening.call_id] = given

@@ -57,7 +57,13 @@ async def open_contact(
     now, caller = datetime.now(UTC), contact.caller
     check_contact(contact, now)
     opening = NewAppeal(
-        uuid4(), None, contact.channel.value, caller.kind, caller.number, contact.received_at
+        uuid4(),
+        None,
+        contact.channel.value,
+        caller.kind,
+        caller.number,
+        contact.received_at,
+        contact.number or None,
     )
     [number] = await appeals.open_appeals(within(connection), [opening])
     appeal_id = opening.appeal_id

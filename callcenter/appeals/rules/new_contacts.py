@@ -14,12 +14,16 @@ EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class NewContact:
-    """A contact without a call; the `phone` is as it was written, or empty."""
+    """A contact without a call; the `phone` is as it was written, or empty.
+
+    The `number` of its appeal was taken before, from the same counter; empty: it is taken now.
+    """
 
     channel: ContactChannel
     language: str
     received_at: datetime
     phone: str = ""
+    number: str = ""
 
     @property
     def caller(self) -> CallerId:

@@ -50,6 +50,11 @@ def make(year: int, sequence: int) -> str:
     return f"{digits}{_damm(digits)}"
 
 
+def split(number: str) -> tuple[int, int]:
+    """The year, two digits, and the sequence of a number that `is_valid`."""
+    return int(number[:2]), int(number[2:-1])
+
+
 def is_valid(number: str) -> bool:
     """Whether this is a number that we could have given, digits only. Never raises."""
     return _DIGITS.fullmatch(number) is not None and _damm(number) == 0

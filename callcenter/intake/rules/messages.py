@@ -29,7 +29,8 @@ class WrittenMessage:
     The `source` is the driver, and the program behind it; `message_id` and `thread` are its own ids
     of the message and of the conversation that it is part of. A person has seen to it that the
     message belongs to the appeal that it `joins`; the appeal that it `names` is what the writer
-    says, and nobody has checked it.
+    says, and nobody has checked it. The writer knows the `number` already: it was taken for the
+    appeal that the message opens.
     """
 
     source: str
@@ -43,12 +44,13 @@ class WrittenMessage:
     thread: str = ""
     joins: str = ""
     names: str = ""
+    number: str = ""
     is_urgent: bool = False
 
     @property
     def contact(self) -> NewContact:
         """The contact without what is written."""
-        return NewContact(self.channel, self.language, self.received_at, self.phone)
+        return NewContact(self.channel, self.language, self.received_at, self.phone, self.number)
 
     @property
     def digest(self) -> str:
