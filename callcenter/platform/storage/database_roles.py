@@ -38,6 +38,7 @@ class DatabaseRole(StrEnum):
     CONTROLLER = "callcenter_controller"
     WORKER = "callcenter_worker"
     WEB = "callcenter_web"
+    PORTAL = "callcenter_portal"
 
 
 def password_file(folder: Path, role: str) -> Path:

@@ -1,4 +1,4 @@
-"""Rights of each process on the tables: rooms offer the least that it works with.
+"""Rights of each process in the database: rooms offer the least that it works with.
 
 `callcenter migrate` brings the database to exactly these, for the roles that exist. A right that a
 process needs no more is taken out a version later: the version before works meanwhile.
@@ -17,7 +17,7 @@ PRIVILEGES = {"s": "SELECT", "i": "INSERT", "u": "UPDATE", "d": "DELETE"}
 
 
 class Right(NamedTuple):
-    """A right of a role on a table or sequence, or on one column of it."""
+    """A right of a role on a table or sequence, or on one column of it, or on a function."""
 
     role: str
     relation: str
@@ -47,16 +47,37 @@ class TableRights:
 
     def rights(self) -> Iterator[Right]:
         """Each right, on the table or on its columns."""
-        for role in DatabaseRole:
+        for role in (DatabaseRole.CONTROLLER, DatabaseRole.WORKER, DatabaseRole.WEB):
             process = role.name.lower()
             for letter in getattr(self, process):
                 for column in self.columns.get((process, letter), ("",)):
                     yield Right(role.value, self.key, PRIVILEGES[letter], column)
 
 
+@dataclass(frozen=True, slots=True)
+class FunctionRight:
+    """Extension point: the one process that may call a function, which runs as its owner.
+
+    The function is written as PostgreSQL does (`name(type,type)`). PUBLIC, which may call any
+    function at first, may not call this one.
+    """
+
+    function: str
+    role: DatabaseRole
+
+    @property
+    def key(self) -> str:
+        """The function, on which one room decides."""
+        return self.function
+
+
 def rights() -> frozenset[Right]:
-    """All rights on tables."""
-    return frozenset(right for each in offers(TableRights) for right in each.rights())
+    """All rights on tables and functions."""
+    on_tables = (right for each in offers(TableRights) for right in each.rights())
+    on_functions = (
+        Right(each.role.value, each.function, "EXECUTE") for each in offers(FunctionRight)
+    )
+    return frozenset((*on_tables, *on_functions))
 
 
 def apply_rights(connection: Connection) -> None:
@@ -68,6 +89,9 @@ def apply_rights(connection: Connection) -> None:
         connection.exec_driver_sql(
             "REVOKE UPDATE, DELETE, TRUNCATE ON audit_entry FROM PUBLIC, CURRENT_USER"
         )
+    functions = [each.function for each in offers(FunctionRight)]
+    for function in connection.scalars(_PUBLIC, {"functions": functions}):
+        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
     excess, missing = find_differences(connection)
     for each in sorted(excess):
         connection.exec_driver_sql(f"REVOKE {_what(each)} FROM {each.role}")
@@ -80,6 +104,7 @@ def find_differences(connection: Connection) -> tuple[frozenset[Right], frozense
     roles = set(connection.scalars(_ROLES, {"names": [role.value for role in DatabaseRole]}))
     columns = {(table, column) for table, column in connection.execute(_COLUMNS)}
     columns |= {(table, "") for table, _ in columns}
+    columns |= {(function, "") for function in connection.scalars(_FUNCTIONS)}
     decided = {
         each for each in rights() if each.role in roles and (each.relation, each.column) in columns
     }
@@ -95,6 +120,8 @@ def find_differences(connection: Connection) -> tuple[frozenset[Right], frozense
 
 
 def _what(right: Right) -> str:
+    if right.privilege == "EXECUTE":
+        return f"EXECUTE ON FUNCTION {right.relation}"
     column = f' ("{right.column}")' if right.column else ""
     kind = "SEQUENCE" if right.privilege == "USAGE" else "TABLE"
     return f'{right.privilege}{column} ON {kind} "{right.relation}"'
@@ -124,6 +151,21 @@ _SEQUENCES = text(
     WHERE sequence.relkind = 'S' AND sequence.relnamespace = current_schema()::regnamespace
     """
 )
+_FUNCTIONS = text(
+    "SELECT oid::regprocedure::text FROM pg_proc"
+    " WHERE pronamespace = current_schema()::regnamespace"
+)
+#: After a restore, too, which brings no rights back.
+_PUBLIC = text(
+    """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace
+        AND oid::regprocedure::text = ANY(:functions)
+        AND EXISTS (
+            SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee = 0
+        )
+    """
+)
 _GRANTED = text(
     """
     SELECT rolname, relname, privilege_type, ''
@@ -134,5 +176,9 @@ _GRANTED = text(
     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid,
         aclexplode(attacl) JOIN pg_roles ON pg_roles.oid = grantee
     WHERE rolname = ANY(:names) AND relnamespace = current_schema()::regnamespace
+    UNION ALL
+    SELECT rolname, pg_proc.oid::regprocedure::text, privilege_type, ''
+    FROM pg_proc, aclexplode(proacl) JOIN pg_roles ON pg_roles.oid = grantee
+    WHERE rolname = ANY(:names) AND pronamespace = current_schema()::regnamespace
     """
 )
