@@ -55,3 +55,25 @@ class PagesContract(Contract):
     def render_broken_contract(self, check: ContractCheck) -> None:
         for line in check.metadata["broken"]:
             output.print_error(line)
+
+
+class ReachContract(Contract):
+    """A module reaches, by imports of whatever length, only these modules of ours.
+
+    `allowed` are patterns of whole module names.
+    """
+
+    source = fields.StringField()
+    allowed = fields.ListField(subfield=fields.StringField())
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        source: str = self.contract_options["source"]
+        allowed = re.compile("|".join(f"(?:{each})" for each in self.contract_options["allowed"]))
+        reached = graph.find_upstream_modules(source)
+        ours = {each for each in reached if each.startswith("callcenter.")}
+        broken = sorted(each for each in ours if not allowed.fullmatch(each))
+        return ContractCheck(kept=not broken, metadata={"broken": broken})
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        for module in check.metadata["broken"]:
+            output.print_error(f"{self.contract_options['source']} reaches {module}")

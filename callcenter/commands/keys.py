@@ -5,11 +5,18 @@ import asyncio
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callcenter.bootstrap.data_secrets import RECORDINGS, WORDS, data_secrets, ensure_secrets
+from callcenter.bootstrap.data_secrets import (
+    KEYS,
+    RECORDINGS,
+    WORDS,
+    data_secrets,
+    ensure_secrets,
+)
 from callcenter.demands.actions import DemandAction
 from callcenter.demands.bundle_builder import signing_key
 from callcenter.demands.disclosures import announce_signing_key
 from callcenter.demands.rules.signing import SECRET, fingerprint, public_pem
+from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
 from callcenter.platform.audit.actions import SystemAction
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings, read_settings
@@ -25,13 +32,13 @@ def command() -> None:
 
 
 @command.command("make")
-@click.argument("names", nargs=-1, type=click.Choice([*WORDS, RECORDINGS]))
+@click.argument("names", nargs=-1, type=click.Choice([*WORDS, *KEYS]))
 def make_all(names: tuple[str, ...]) -> None:
     """Make each secret and key that is missing and was never used: before the first start.
 
     With NAMES only these.
     """
-    asyncio.run(_ensure(read_settings(), *(names or (*WORDS, RECORDINGS))))
+    asyncio.run(_ensure(read_settings(), *(names or (*WORDS, *KEYS))))
 
 
 @command.command()
@@ -42,16 +49,19 @@ def recordings(new: bool) -> None:
     Keep a copy of the folder where no fire or thief gets both: without its key a recording is lost.
     Older keys open what was sealed to them: remove none while such recordings are kept.
     """
-    settings = read_settings()
-    asyncio.run(_ensure(settings, RECORDINGS))
-    if new:
-        try:
-            keys.make(settings.keys)
-        except OSError as exc:
-            raise OperationFailed(f"cannot make a key in {settings.keys}: {exc}") from exc
-        asyncio.run(_ensure(settings, RECORDINGS))
-    for number, identity in enumerate(keys.read(settings.keys).identities):
-        click.echo(f"{identity.to_public()}  {'opens' if number else 'seals and opens'}")
+    _make_keys(read_settings(), RECORDINGS, new=new)
+
+
+@command.command()
+@click.option("--new", is_flag=True, help="Make another key, which seals from now on.")
+def portal(new: bool) -> None:
+    """Make the key that opens what the portal sealed, unless there is one; list the public.
+
+    The portal seals to the first of these: it is in var/portal/key.pub, or CALLCENTER_PORTAL_KEY.
+    Older keys open what was sealed to them, and waits: remove one a day after a new one at the
+    earliest.
+    """
+    _make_keys(read_settings(), PORTAL, new=new)
 
 
 @command.command()
@@ -78,7 +88,7 @@ def disclosures(is_announced: bool) -> None:
 
 
 @command.command("accept")
-@click.argument("name", type=click.Choice([*WORDS, RECORDINGS]))
+@click.argument("name", type=click.Choice([*WORDS, *KEYS]))
 def accept_present(name: str) -> None:
     """Take the secret NAME as it is here for the right one; make a new one if it is gone.
 
@@ -90,9 +100,24 @@ def accept_present(name: str) -> None:
     click.echo(f"{name}: processes start with the secret that is here now")
 
 
+def _make_keys(settings: Settings, purpose: str, *, new: bool) -> None:
+    """Make a key of this purpose if there is none, or another one, and list the public parts."""
+    asyncio.run(_ensure(settings, purpose))
+    if new:
+        try:
+            keys.make(settings.keys, purpose)
+        except OSError as exc:
+            raise OperationFailed(f"cannot make a key in {settings.keys}: {exc}") from exc
+        asyncio.run(_ensure(settings, purpose))
+    for number, identity in enumerate(keys.read(settings.keys, purpose=purpose).identities):
+        click.echo(f"{identity.to_public()}  {'opens' if number else 'seals and opens'}")
+
+
 async def _ensure(settings: Settings, *names: str) -> None:
     async with temporary_engine(settings) as engine:
         await ensure_secrets(settings, engine, names)
+    if PORTAL in names:
+        publish_key(settings)
 
 
 async def _accept(connection: AsyncConnection, settings: Settings, name: str) -> None:

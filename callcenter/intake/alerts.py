@@ -2,7 +2,7 @@
 
 from callcenter.platform.core.errors import N_
 from callcenter.platform.monitoring.alerts import AlertKind
-from callcenter.platform.monitoring.severity import AlertSeverity
+from callcenter.platform.monitoring.severity import AlertOwner, AlertSeverity
 
 URGENT_UNREAD = AlertKind(
     "written_urgent",
@@ -15,5 +15,11 @@ CONTACT_OVERDUE = AlertKind(
     N_("A written message should have been read by now, its language:"),
     path="/work?list=written",
 )
+PORTAL_STUCK = AlertKind(
+    "portal_stuck",
+    N_("What came through the portal is not taken, and nobody can read it: see the worker's log."),
+    AlertSeverity.CRITICAL,
+    owner=AlertOwner.ADMINISTRATOR,
+)
 
-ALERTS = (URGENT_UNREAD, CONTACT_OVERDUE)
+ALERTS = (URGENT_UNREAD, CONTACT_OVERDUE, PORTAL_STUCK)

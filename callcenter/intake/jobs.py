@@ -1,12 +1,13 @@
-"""Jobs of intake: alerts about what is written and nobody reads."""
+"""Jobs of intake: alerts about what is written and nobody reads, or can read."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from procrastinate import JobContext
 from redis.asyncio import Redis
 
-from callcenter.intake.alerts import CONTACT_OVERDUE, URGENT_UNREAD
+from callcenter.intake.alerts import CONTACT_OVERDUE, PORTAL_STUCK, URGENT_UNREAD
+from callcenter.intake.drivers.portal.store import list_waiting
 from callcenter.intake.queue import ALERT_JOB
 from callcenter.intake.queue_store import list_unread
 from callcenter.intake.rules.queue import WrittenContact
@@ -22,15 +23,19 @@ from callcenter.platform.storage.redis import open_redis
 
 log = logging.getLogger(__name__)
 
+STUCK_AFTER = timedelta(minutes=1)  # within which a message is taken many times over
+
 
 async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -> None:
     """Raise an alert for each unread contact in danger, and one for those late in a language.
 
-    Each that becomes late raises it again, and the last that is read closes it. Raises
-    DependencyUnavailable, SQLAlchemyError, RedisError: the next minute tries again.
+    Each that becomes late raises it again, and the last that is read closes it. And one for each
+    message of the portal that intake has not taken in a minute. Raises DependencyUnavailable,
+    SQLAlchemyError, RedisError: the next minute tries again.
     """
     async with unit_of_work(tools.engine) as connection:
         unread = await list_unread(connection)
+        stuck = await list_waiting(connection, now - STUCK_AFTER)
     urgent = {_subject(each): each for each in unread if each.is_urgent}
     for subject, each in urgent.items():
         about = f"{URGENT_UNREAD.key}:{subject}"
@@ -44,6 +49,10 @@ async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -
         for subject in await raise_alert_of_new(redis, CONTACT_OVERDUE, subjects, DAY, language):
             log.warning("written contact overdue: appeal and time %s", subject)
     await close_settled(redis, CONTACT_OVERDUE.key, languages)
+    for message in stuck:
+        if await raise_alert_once(redis, PORTAL_STUCK, "", f"{PORTAL_STUCK.key}:{message}"):
+            log.error("message of the portal not taken: %s", message)
+    await close_settled(redis, PORTAL_STUCK.key, map(str, stuck))
 
 
 def _subject(contact: WrittenContact) -> str:

@@ -19,11 +19,23 @@ from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.intake import queue_store, service, store
 from callcenter.intake.actions import IntakeAction
 from callcenter.intake.alerts import ALERTS
+from callcenter.intake.drivers.portal import store as portal_store
+from callcenter.intake.drivers.portal.collector import run_collector
+from callcenter.intake.drivers.portal.tables import portal_message
 from callcenter.intake.permissions import IntakePermission
 from callcenter.intake.tables import intake_message, written_contact
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.registry import Room
-from callcenter.platform.storage.table_rights import TableRights
+from callcenter.platform.storage.database_roles import DatabaseRole
+from callcenter.platform.storage.jobs import WorkerLoop
+from callcenter.platform.storage.table_rights import FunctionRight, TableRights
+
+#: All that the portal may do in the database (migration 0120).
+PORTAL_FUNCTIONS = (
+    "portal_receive(uuid,uuid,boolean,bytea)",
+    "portal_give_receipt(uuid,bytea,text,bytea,bytea)",
+    "portal_read_copies(smallint,integer,bytea)",
+)
 
 
 def _is_unread(_reader: WorkListReader) -> ColumnElement[bool]:
@@ -78,7 +90,25 @@ ROOM = Room(
             is_personal=intake_message.c.sealed.is_not(None),
             erased={"sealed": None},
         ),
-        TableRights(intake_message, worker="su", web="siu"),
-        TableRights(written_contact, worker="s", web="siu"),
+        MovesWithAppeal(joined=portal_store.move),
+        WorkerLoop("portal", run_collector),
+        PersonalDataPart(
+            portal_message,
+            ("sealed", "proof_hash", "recipient", "locked", "sealed_copy"),
+            key="portal",
+            label=N_("Copies for writers on the portal: %(count)s"),
+            of=portal_message.c.appeal_id.in_,
+            is_personal=portal_message.c.sealed_copy.is_not(None),
+            erased={
+                "proof_hash": None,
+                "recipient": None,
+                "locked": None,
+                "sealed_copy": None,
+            },
+        ),
+        TableRights(intake_message, worker="siu", web="siu"),
+        TableRights(written_contact, worker="siu", web="siu"),
+        TableRights(portal_message, worker="su", web="su"),
+        *(FunctionRight(each, DatabaseRole.PORTAL) for each in PORTAL_FUNCTIONS),
     ),
 )

@@ -55,6 +55,7 @@ def with_free_ports(settings: Settings, **changed: object) -> Settings:
     network = free_port(socket.SOCK_DGRAM, NETWORK)
     values = settings.model_dump() | {
         "web_port": free_port(),
+        "portal_port": free_port(),
         "ari_port": free_port(),
         "metrics_port": None,  # several in a row, and nobody watches a passing copy
         "ami_port": free_port(),
@@ -106,11 +107,15 @@ def _next_ports() -> Iterator[int]:
 def ports(settings: Settings) -> list[Port]:
     """The single ports of the product. RTP takes what is free in its range."""
     web, sip = str(settings.web_address), str(settings.sip_address)
+    portal = str(settings.portal_address)
     tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
     tls = Port(tcp, sip, settings.sip_tls_port, "CALLCENTER_SIP_TLS_PORT", "CALLCENTER_SIP_ADDRESS")
     return [
         *([tls] if settings.sip_certificate else ()),
         Port(tcp, web, settings.web_port, "CALLCENTER_WEB_PORT", "CALLCENTER_WEB_ADDRESS"),
+        Port(
+            tcp, portal, settings.portal_port, "CALLCENTER_PORTAL_PORT", "CALLCENTER_PORTAL_ADDRESS"
+        ),
         Port(tcp, LOOPBACK, settings.ari_port, "CALLCENTER_ARI_PORT"),
         Port(tcp, LOOPBACK, settings.ami_port, "CALLCENTER_AMI_PORT"),
         hep_port(settings),

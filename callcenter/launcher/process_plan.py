@@ -68,6 +68,7 @@ def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
         [
             *(ProcessSpec(command[-1], command, nice=CALLS_NICE) for command in lines),
             ProcessSpec("web", ours("web")),
+            ProcessSpec("portal", ours("portal")),
             ProcessSpec(
                 "worker", ours("worker"), held_port=("CALLCENTER_HEP_SOCKET", hep_port(settings))
             ),
@@ -141,8 +142,10 @@ def _folders_of(name: str, settings: Settings) -> tuple[tuple[Path, ...], tuple[
     match name:
         case "archiver":
             return (), (settings.packing, *backups)
+        case "portal":
+            return (settings.portal_key_file,), ()
         case "web":
-            return (settings.keys,), (settings.exports, *recordings)
+            return (settings.keys / "recordings",), (settings.exports, *recordings)
         case "worker":  # it notes erasures beside backups
             calls = (settings.journals, settings.spool)
             notes = (settings.audit_heads, cel_file_of(settings).parent)

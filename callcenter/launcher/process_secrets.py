@@ -13,6 +13,8 @@ def secrets_of(process: str) -> tuple[str, ...]:
     match process:
         case "archiver":
             return ("audit", "database_postgres")
+        case "portal":
+            return ("database_portal",)
         case "web":
             return (*OF_WEB, "database_web", RedisUser.WEB.secret)
         case "worker":

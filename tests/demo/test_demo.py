@@ -39,7 +39,7 @@ def test_the_demo_registers_with_no_operator(settings: Settings) -> None:
 # What runs in each part as it begins: somebody who has taken it over, and tries the keys.
 THIEF = """
 import os, pathlib, sys
-if sys.argv[1:2] and sys.argv[1] in ("controller", "watchdog", "web", "worker"):
+if sys.argv[1:2] and sys.argv[1] in ("controller", "watchdog", "web", "portal", "worker"):
     try:
         pathlib.Path(os.environ["CALLCENTER_VAR"], "keys/recordings/0001.key").read_text()
         told = "has the key"
@@ -79,7 +79,7 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(
         assert all("the thief is kept from the key" in log_texts[name] for name in KEYLESS)
 
 
-KEYLESS = ("watchdog", "line-1", "line-2")
+KEYLESS = ("watchdog", "line-1", "line-2", "portal")
 
 
 @pytest.mark.slow

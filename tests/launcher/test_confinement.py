@@ -70,6 +70,9 @@ def test_each_process_reads_its_own_secrets_alone(settings: Settings) -> None:
     """All are there, those of the database's owner and of people's commands too."""
     make_password(settings.secrets_folder, OWNER)
     folders = (settings.secrets_folder, settings.keys)
+    of_portal = settings.keys / "portal" / "0009.key"
+    of_portal.parent.mkdir()
+    of_portal.write_text("a key")
     for name, part in of_product(settings).items():
         assert part.sandbox is not None, name
         sandbox = replace(part.sandbox, executes=None)  # else Asterisk's refuses the shell
@@ -81,7 +84,7 @@ def test_each_process_reads_its_own_secrets_alone(settings: Settings) -> None:
             check=True,
         )
         own = set() if name in SERVERS else {*secrets_of(name)}
-        keys = {"0001.key"} if name in ("web", "worker") else set()
+        keys = {"web": {"0001.key"}, "worker": {"0001.key", "0009.key"}}.get(name, set())
         assert set(read.stdout.split()) == own | keys, name
 
 

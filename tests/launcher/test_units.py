@@ -22,13 +22,15 @@ OURS = [unit for unit in UNITS if unit not in (*TASKS, ASTERISK)]
 #: systemd adds what it has to every unit of these names.
 CONFINEMENT = FOLDER / "callcenter-.service.d"
 SWITCH, KEYS, WEB = "callcenter", "callcenter-keys", "callcenter-web"
-USERS = {"worker": KEYS, "archiver": KEYS, "web": WEB}
+PORTAL = "callcenter-portal"
+USERS = {"worker": KEYS, "archiver": KEYS, "web": WEB, "portal": PORTAL}
 #: Files of settings besides the common one.
 SETTINGS = {
     "callcenter-asterisk": set(),
     "callcenter-controller@": {"switch"},
     "callcenter-watchdog": {"watchdog"},
     "callcenter-web": {"web"},
+    "callcenter-portal": {"portal"},
     "callcenter-worker": {"worker"},
     "callcenter-backup": {"worker", "owner"},
     "callcenter-archiver": {"worker", "owner"},
@@ -75,7 +77,7 @@ def test_systemd_understands_each_unit(tmp_path: Path) -> None:
 
 def test_each_process_has_a_unit_that_never_gives_up() -> None:
     commands = {value(unit, "ExecStart").split()[1] for unit in OURS}
-    assert commands == {"controller", "watchdog", "web", "worker", "archiver"}
+    assert commands == {"controller", "watchdog", "web", "portal", "worker", "archiver"}
     for unit in (*OURS, ASTERISK):
         assert (value(unit, "Restart"), value(unit, "StartLimitIntervalSec")) == ("always", "0")
         assert value(unit, "User") == USERS.get(value(unit, "ExecStart").split()[1], SWITCH)
@@ -111,7 +113,7 @@ def test_who_parses_sip_sees_no_settings_keys_or_recordings() -> None:
     for unit in UNITS:
         files = {Path(each).stem for each in values(unit, "EnvironmentFile")}
         assert files - {"common"} == SETTINGS[unit.stem]
-        if value(unit, "User") == SWITCH:
+        if value(unit, "User") in (SWITCH, PORTAL):
             assert words(unit, "InaccessiblePaths") >= {*folders, "-/opt/callcenter/recordings"}
 
 
@@ -119,13 +121,16 @@ def test_a_unit_sees_no_secret_of_others() -> None:
     """All are made in one folder; the pages get theirs by their file of settings."""
     folder = "-/opt/callcenter/var/secrets"
     everybody = {
-        each for name in ("line-1", "watchdog", "web", "worker") for each in secrets_of(name)
+        each
+        for name in ("line-1", "watchdog", "web", "portal", "worker")
+        for each in secrets_of(name)
     }
     for name in ("worker", "archiver"):
         shut = words(FOLDER / f"callcenter-{name}.service", "InaccessiblePaths")
         others = {f"{folder}/{each}" for each in everybody - {*secrets_of(name)}}
         assert {each for each in shut if each.startswith(folder)} == others
-    assert folder in words(FOLDER / "callcenter-web.service", "InaccessiblePaths")
+    for name in ("web", "portal"):
+        assert folder in words(FOLDER / f"callcenter-{name}.service", "InaccessiblePaths")
 
 
 def test_what_a_unit_writes_is_made_for_its_user() -> None:

@@ -35,7 +35,18 @@ Found = TypeVar("Found")
 
 ANSWERING = 10.0  # seconds from Asterisk's death to a caller who is answered
 PARTS = (
-    *("postgres", "redis", "asterisk", "watchdog", "line-1", "line-2", "web", "worker", "archiver"),
+    *(
+        "postgres",
+        "redis",
+        "asterisk",
+        "watchdog",
+        "line-1",
+        "line-2",
+        "web",
+        "portal",
+        "worker",
+        "archiver",
+    ),
 )
 
 

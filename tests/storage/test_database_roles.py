@@ -15,6 +15,7 @@ from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import enqueue_once
 from callcenter.platform.storage.table_rights import (
+    FunctionRight,
     Right,
     TableRights,
     apply_rights,
@@ -22,7 +23,7 @@ from callcenter.platform.storage.table_rights import (
 )
 from tests.services import opened_as
 
-CONTROLLER, WORKER, WEB = DatabaseRole
+CONTROLLER, WORKER, WEB, PORTAL = DatabaseRole
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 GRANTED = """
@@ -36,6 +37,23 @@ GRANTED = """
             WHERE granted.grantee = whole.grantee AND granted.table_name = whole.table_name
                 AND granted.privilege_type = whole.privilege_type
         )
+    UNION
+    SELECT rolname, pg_proc.oid::regprocedure::text, privilege_type, ''
+    FROM pg_proc, aclexplode(proacl) JOIN pg_roles ON pg_roles.oid = grantee
+    WHERE rolname LIKE 'callcenter\\_%'
+"""
+#: Tables of which the role that asks may read or change anything.
+TOUCHED = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') AND (
+        has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+        OR has_table_privilege(oid, 'DELETE, TRUNCATE, TRIGGER')
+    )
+"""
+#: Functions that run with the rights of their owner.
+AS_OWNER = """
+    SELECT oid::regprocedure::text FROM pg_proc
+    WHERE prosecdef AND pronamespace = 'public'::regnamespace
 """
 
 #: What no process may do, whatever was done to it.
@@ -103,6 +121,17 @@ OF_WEB = (
     "DELETE FROM demand_step",
     "UPDATE signing_key SET told_at = now()",
 )
+#: What the portal is kept from, which speaks with everybody; beside all tables, below.
+OF_PORTAL = (
+    "SELECT * FROM portal_message",
+    "SELECT last FROM appeal_counter",
+    "SELECT nextval('procrastinate_jobs_id_seq')",
+    "CREATE TRIGGER ours BEFORE INSERT ON portal_message"
+    " EXECUTE FUNCTION audit_entry_is_append_only()",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT lo_export(lo_creat(-1), '/tmp/ours')",
+    "ALTER FUNCTION portal_read_copies SECURITY INVOKER",
+)
 
 
 #: Who and what each process may be the source of in the audit log.
@@ -117,6 +146,7 @@ OF_ITS_OWN = {
         ("anonymous", "web:session:refused"),
         ("system:demands", "web:demand:searched"),
     },
+    PORTAL: set(),
 }
 #: Nobody but a command of the owner: another's session, an account of the operating system.
 FORGED = {
@@ -163,7 +193,13 @@ def test_columns_with_rights_of_their_own_are_granted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "more"), [(CONTROLLER, OUTSIDE_CALLS), (WORKER, OF_WORKER), (WEB, OF_WEB)]
+    ("role", "more"),
+    [
+        (CONTROLLER, OUTSIDE_CALLS),
+        (WORKER, OF_WORKER),
+        (WEB, OF_WEB),
+        (PORTAL, (*OUTSIDE_CALLS, *OF_WORKER, *OF_WEB, *OF_PORTAL)),
+    ],
 )
 def test_a_process_is_refused_what_it_needs_not(
     settings: Settings, database: str, role: DatabaseRole, more: Sequence[str]
@@ -203,7 +239,7 @@ def test_a_process_adds_audit_entries_of_its_own_alone(
         as_owner.execute(entry, (1000 + number, who, action))
 
 
-@pytest.mark.parametrize("role", DatabaseRole)
+@pytest.mark.parametrize("role", [CONTROLLER, WORKER, WEB])
 async def test_a_job_that_waits_is_enqueued_once(
     settings: Settings, as_owner: psycopg.Connection, role: DatabaseRole
 ) -> None:
@@ -214,15 +250,54 @@ async def test_a_job_that_waits_is_enqueued_once(
     assert as_owner.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (1,)
 
 
+def test_the_portal_calls_three_functions_and_touches_no_table(
+    settings: Settings, database: str, as_owner: psycopg.Connection
+) -> None:
+    with psycopg.connect(in_role(settings, PORTAL).database) as connection:
+        assert connection.execute(TOUCHED).fetchall() == []
+    functions = {name for (name,) in as_owner.execute(AS_OWNER)}
+    assert functions == {each.function for each in offers(FunctionRight)}
+    assert len(functions) == 3
+    for role in DatabaseRole:
+        with psycopg.connect(in_role(settings, role).database) as connection:
+            may = {
+                each
+                for each in functions
+                if connection.execute(
+                    "SELECT has_function_privilege(%s, 'EXECUTE')", (each,)
+                ).fetchall()[0][0]
+            }
+        assert may == (functions if role is PORTAL else set())
+
+
+def test_a_table_of_the_portals_own_deceives_no_function(
+    settings: Settings, database: str, as_owner: psycopg.Connection
+) -> None:
+    """What runs as the owner finds names in the schema, whatever else has these names."""
+    with psycopg.connect(in_role(settings, PORTAL).database, autocommit=True) as connection:
+        for table in ("appeal_counter", "portal_message"):
+            connection.execute(f"CREATE TEMP TABLE {table} (LIKE pg_class)".encode())
+        ids = "00000000-0000-0000-0000-000000000001"
+        called = "SELECT * FROM portal_receive(%s, %s, false, 'x')"
+        assert len(connection.execute(called.encode(), (ids, ids)).fetchall()) == 1
+    assert as_owner.execute("SELECT count(*) FROM portal_message").fetchone() == (1,)
+
+
 def test_migrating_again_revokes_other_rights(database: str, as_owner: psycopg.Connection) -> None:
     as_owner.execute("GRANT DELETE ON audit_entry, appeal TO callcenter_web")
     as_owner.execute("GRANT UPDATE (role) ON web_user TO callcenter_worker")
     as_owner.execute("REVOKE SELECT ON appeal FROM callcenter_controller")
+    # A restore makes functions anew, which everybody may call then.
+    as_owner.execute("GRANT EXECUTE ON FUNCTION portal_read_copies TO PUBLIC, callcenter_web")
+    as_owner.execute("REVOKE EXECUTE ON FUNCTION portal_receive FROM callcenter_portal")
     as_owner.execute("GRANT UPDATE ON audit_entry TO CURRENT_USER")
     url = make_url(database).set(drivername="postgresql+psycopg")
     with create_engine(url, poolclass=NullPool).begin() as connection:
         apply_rights(connection)
     assert {Right(*row) for row in as_owner.execute(GRANTED)} == rights()
+    public = "SELECT has_function_privilege('callcenter_web', %s, 'EXECUTE')"
+    reading = "portal_read_copies(smallint,integer,bytea)"
+    assert as_owner.execute(public, (reading,)).fetchone() == (False,)
     owner = as_owner.execute(
         "SELECT privilege_type FROM information_schema.role_table_grants"
         " WHERE table_name = 'audit_entry' AND grantee = CURRENT_USER"

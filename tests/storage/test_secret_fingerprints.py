@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import callcenter as package
 from callcenter.bootstrap.data_secrets import (
+    KEYS,
     RECORDINGS,
     WORDS,
     ensure_secrets,
@@ -29,23 +30,24 @@ from callcenter.platform.storage.tables import secret_fingerprint
 from tests import fork_server
 from tests.services import CALLCENTER
 
-ALL = (*WORDS, RECORDINGS)
+ALL = (*WORDS, *KEYS)
 
 
 @pytest.fixture
 async def first_run(settings: Settings, engine: AsyncEngine) -> Settings:
-    """A copy whose first run has made all secrets, as the web and the worker do at once."""
+    """A copy whose first run has made all secrets, as the web and `keys make` do at once."""
     shutil.rmtree(settings.secrets_folder)
     shutil.rmtree(settings.keys)
     await asyncio.gather(
-        *(ensure_secrets(settings, engine, (*names, RECORDINGS)) for names in (OF_WEB, OF_WORKER))
+        ensure_secrets(settings, engine, (*OF_WEB, RECORDINGS)),
+        ensure_secrets(settings, engine, (*OF_WORKER, *KEYS)),
     )
     return settings
 
 
 def file_of(settings: Settings, name: str) -> Path:
-    if name == RECORDINGS:
-        return settings.keys / "recordings" / "0001.key"
+    if name in KEYS:
+        return settings.keys / name / "0001.key"
     return settings.secrets_folder / name
 
 
@@ -233,7 +235,7 @@ async def test_check_tells_of_secrets_that_are_not_right(
     async def shown() -> tuple[str, str]:
         return await asyncio.to_thread(check.examine, look, first_run)
 
-    assert await shown() == ("ok", "7 are those that the database was written with")
+    assert await shown() == ("ok", "8 are those that the database was written with")
     file = file_of(first_run, "second_factor")
     file.write_text("another\n")
     state, words = await shown()
@@ -245,7 +247,7 @@ async def test_check_tells_of_secrets_that_are_not_right(
         connection.execute("DELETE FROM secret_fingerprint WHERE secret = 'second_factor'")
     state, words = await shown()
     assert state == "ok"
-    assert words.startswith("6 are those")
+    assert words.startswith("7 are those")
     assert "second_factor" in words
 
 

@@ -221,6 +221,17 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^/?#\s]+$",
         description="The address of the pages as browsers see it, as https://111.example.kz",
     )
+    portal_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#\s]+$",
+        description="The address of the portal as applicants see it, on a host name of its own: "
+        "cookies of staff go to every port of theirs; empty: http://localhost and its port",
+    )
+    portal_key: AgePublicKey | None = Field(
+        None,
+        description="The public key (age1...) to which the portal seals what is written, where it "
+        "is on another machine: `callcenter keys portal` shows it; empty: that of VAR/portal",
+    )
     oidc_issuer: str | None = Field(
         None,
         description="Sign in by an organisation's OpenID Connect provider: its issuer, letter by "
@@ -255,6 +266,8 @@ class Settings(BaseSettings):
     # Addresses and ports
     web_address: IPv4Address = IPv4Address("127.0.0.1")
     web_port: Port = 8111
+    portal_address: IPv4Address = IPv4Address("127.0.0.1")
+    portal_port: Port = 8112
     ari_port: Port = Field(8088, description="Asterisk's HTTP server, on loopback only")
     ami_port: Port = Field(5038, description="Asterisk's manager, on loopback only")
     hep_port: Port = Field(
@@ -512,6 +525,14 @@ class Settings(BaseSettings):
             raise ValueError("SMTP_URL and MAIL_FROM are needed to mail alerts")
         return given
 
+    @field_validator("portal_url")
+    @classmethod
+    def _check_portal_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        staff = info.data.get("public_url")
+        if url and staff and urlsplit(url).hostname == urlsplit(staff).hostname:
+            raise ValueError("the portal has a host name of its own: PUBLIC_URL has this one")
+        return url
+
     @field_validator("trace_key")
     @classmethod
     def _check_trace_key(cls, key: str | None, info: ValidationInfo) -> str | None:
@@ -570,6 +591,16 @@ class Settings(BaseSettings):
     def keys(self) -> Path:
         """Private keys that open recordings: no controller needs them, or may read them."""
         return self.keys_folder or self.var / "keys"
+
+    @cached_property
+    def portal_key_file(self) -> Path:
+        """The public key to which the portal seals, which `callcenter keys make` writes."""
+        return self.var / "portal" / "key.pub"
+
+    @property
+    def portal_host(self) -> str:
+        """The host name that the portal answers to."""
+        return (self.portal_url and urlsplit(self.portal_url).hostname) or "localhost"
 
     @cached_property
     def asterisk_folder(self) -> Path:

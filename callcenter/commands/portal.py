@@ -1,0 +1,45 @@
+"""`callcenter portal`: the public pages on which applicants write."""
+
+import asyncio
+import logging
+
+import click
+
+from callcenter.launcher.sd_notify import ready
+from callcenter.platform.core.settings import Settings, read_settings
+from callcenter.platform.storage.database_roles import DatabaseRole, in_role
+from callcenter.platform.storage.engine import open_database
+from callcenter.platform.web.server import listen, run_server
+from callcenter.portal.pages import portal_application
+from callcenter.portal.sealing import read_sealing_key
+
+log = logging.getLogger("callcenter.portal")
+
+
+@click.command(name="portal")
+def command() -> None:
+    """Serve the public pages until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(serve(in_role(read_settings(), DatabaseRole.PORTAL)))
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
+
+    Without the database the pages are there and say whom to call. Raises DependencyUnavailable when
+    there is no key to seal to, or the port is not free.
+    """
+    key, engine = read_sealing_key(settings), open_database(settings)
+    url = f"http://{settings.portal_host}:{settings.portal_port}"
+
+    def announce() -> None:
+        ready(url)
+        log.info("pages served: %s", url)
+
+    try:
+        app = portal_application(settings, engine, key)
+        address = str(settings.portal_address)
+        with listen(address, settings.portal_port, "CALLCENTER_PORTAL") as listener:
+            await run_server(app, listener, announce, lambda: None)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,1 @@
+"""The driver for the center's own portal: what it received is opened here alone."""

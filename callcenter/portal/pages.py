@@ -1,0 +1,271 @@
+"""Pages of the portal (R2, R7): the form, its receipt, and the copy that this opens.
+
+Everything works without scripts, cookies and sessions: what a page needs is in its form. Titles,
+icon and addresses say nothing to whoever looks over a shoulder, or into a browser's history.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from callcenter.platform.core.encryption import DecryptionFailed
+from callcenter.platform.core.errors import N_, InvalidRequest, OperationFailed
+from callcenter.platform.core.i18n import DEFAULT, LANGUAGES, Translator, choose_language
+from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.core.settings import Settings
+from callcenter.portal import store
+from callcenter.portal.rules import (
+    RECEIPT_REFUSED,
+    PortalForm,
+    PortalMessage,
+    check_message,
+    read_receipt,
+)
+from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_message
+
+HERE = Path(__file__).parent
+FORM_SIZE_LIMIT = 512 * 1024  # bytes of a form: far more than a message may have
+FIELD_LIMIT = 10  # fields of a form
+DERIVED_AT_ONCE = 2  # keys of receipts, each of which takes a processor and 19 MiB
+STATIC_TYPES = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
+
+NOT_NOW = N_("It did not work just now. Your words are still here: send them again.")
+FAILED = N_("It did not work just now: try again, or call 111.")
+NO_PAGE = N_("There is nothing at this address.")
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Other pages, and ours, learn nothing of where somebody comes from.
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Robots-Tag": "noindex, nofollow",
+    # Nothing that was typed or shown stays on the device.
+    "Cache-Control": "no-store",
+}
+OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
+
+log = logging.getLogger(__name__)
+
+
+def portal_application(settings: Settings, engine: AsyncEngine, key: str) -> ASGIApp:
+    """The pages of the portal; `key` is the public key of intake.
+
+    They answer to their own host name alone. Raises OperationFailed when a translation cannot be
+    read.
+    """
+    pages = PortalPages(engine, key)
+    host = Middleware(TrustedHostMiddleware, allowed_hosts=[settings.portal_host])
+    app = Starlette(
+        routes=[
+            Route("/", pages.show_form),
+            *(Route(f"/{name}", pages.show_static) for name in STATIC_TYPES),
+            *(route for language in CALLER_LANGUAGES for route in pages.routes(f"/{language}")),
+        ],
+        middleware=[host],
+        exception_handlers={HTTPException: pages.show_error, Exception: pages.show_failure},
+    )
+    return PortalMiddleware(app)
+
+
+class PortalMiddleware:
+    """The outermost ASGI middleware: headers of every answer, and the access log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, began = 500, time.monotonic()
+
+        async def protected(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    headers.update(OVER_HTTPS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, protected)
+        finally:
+            # Neither address nor path: nobody can be found by what is logged.
+            took = (time.monotonic() - began) * 1000
+            log.info("request answered: %s %s %d ms", scope["method"], status, took)
+
+
+class PortalPages:
+    """Handlers of the pages."""
+
+    def __init__(self, engine: AsyncEngine, key: str) -> None:
+        self._engine = engine
+        self._key = key
+        self._words = {language: Translator(language) for language in CALLER_LANGUAGES}
+        self._static = {name: (HERE / "static" / name).read_bytes() for name in STATIC_TYPES}
+        self._derivations = asyncio.Semaphore(DERIVED_AT_ONCE)
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            undefined=StrictUndefined,
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def routes(self, path: str) -> list[Route]:
+        """The routes of one language."""
+        form, receipt = path, f"{path}/r"
+        return [
+            Route(form, self.show_form),
+            Route(form, self.send, methods=["POST"], max_body_size=FORM_SIZE_LIMIT),
+            Route(receipt, self.show_receipt_form),
+            Route(receipt, self.open, methods=["POST"], max_body_size=FORM_SIZE_LIMIT),
+        ]
+
+    async def show_static(self, request: Request) -> Response:
+        """The style and the icon, which browsers may keep: they are of no page in particular."""
+        name = request.url.path.removeprefix("/")
+        headers = {"Cache-Control": "max-age=3600"}
+        return Response(self._static[name], media_type=STATIC_TYPES[name], headers=headers)
+
+    async def show_form(self, request: Request) -> Response:
+        """Show an empty form."""
+        return self._form(request, PortalForm.new(), defaultdict(str))
+
+    async def send(self, request: Request) -> Response:
+        """Store what was written and show its receipt. Sent again it is the same."""
+        typed = await _read_form(request)
+        form = PortalForm.of(typed["form"])
+        message = PortalMessage(language_of(request), typed["text"], bool(typed["danger"]))
+        try:
+            check_message(message)
+            number = await self._store(form, message)
+        except InvalidRequest as exc:
+            return self._form(request, form, typed, str(exc), 400)
+        except (OperationFailed, SQLAlchemyError, OSError) as exc:
+            log.error("message not stored: %s", type(exc).__name__)
+            return self._form(request, form, typed, NOT_NOW, 503)
+        words = form.secret.words(message.language)
+        return self._page(request, "receipt.html", number=number, receipt_words=words)
+
+    async def show_receipt_form(self, request: Request) -> Response:
+        """Ask for a receipt."""
+        return self._page(request, "open.html", typed=defaultdict(str), refusal=None)
+
+    async def open(self, request: Request) -> Response:
+        """Show what was written to whoever has its receipt."""
+        typed = await _read_form(request)
+        try:
+            opened = await self._open(typed["number"], typed["words"])
+        except InvalidRequest as exc:
+            return self._page(request, "open.html", 400, typed=typed, refusal=str(exc))
+        except (OperationFailed, SQLAlchemyError, OSError) as exc:
+            log.error("copies not read: %s", type(exc).__name__)
+            return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
+        return self._page(request, "own.html", copies=opened)
+
+    async def show_error(self, request: Request, exc: Exception) -> Response:
+        """Say what the framework refuses, on a page like the others."""
+        status = exc.status_code if isinstance(exc, HTTPException) else 500
+        message = NO_PAGE if status == 404 else FAILED
+        return self._page(request, "error.html", status, message=message)
+
+    async def show_failure(self, request: Request, _exc: Exception) -> Response:
+        """Say that we failed, after what the log has already."""
+        return self._page(request, "error.html", 500, message=FAILED)
+
+    async def _store(self, form: PortalForm, message: PortalMessage) -> str:
+        """The number of the message, once that and the copy of its writer are stored.
+
+        Killed in between, the message is there, and the form that is sent again gets its receipt.
+        """
+        message_id = form.message_id(message)
+        sealed = await asyncio.to_thread(seal_message, message_id, message, self._key)
+        number = await store.receive(
+            self._engine, form.id, message_id, sealed, is_urgent=message.is_urgent
+        )
+        async with self._derivations:
+            key = await asyncio.to_thread(ReceiptKey.derive, number, form.secret)
+        copy = await asyncio.to_thread(seal_copy, message_id, message, key)
+        if not await store.give_receipt(self._engine, message_id, key, copy):
+            raise OperationFailed("the message has another receipt, or its copy was erased")
+        return number
+
+    async def _open(
+        self, typed_number: str, typed_words: str
+    ) -> list[tuple[store.StoredCopy, PortalMessage]]:
+        """The messages of a receipt, opened. Raises InvalidRequest when there are none."""
+        number, secret = read_receipt(typed_number, typed_words)
+        async with self._derivations:
+            key = await asyncio.to_thread(ReceiptKey.derive, number, secret)
+        try:
+            opened = [
+                (each, open_copy(each.message_id, each.locked, each.sealed, key))
+                for each in await store.read_copies(self._engine, number, key)
+            ]
+        except DecryptionFailed as exc:
+            raise InvalidRequest(RECEIPT_REFUSED) from exc
+        if not opened:
+            raise InvalidRequest(RECEIPT_REFUSED)
+        return opened
+
+    def _form(
+        self,
+        request: Request,
+        form: PortalForm,
+        typed: Mapping[str, str],
+        refusal: str | None = None,
+        status: int = 200,
+    ) -> Response:
+        return self._page(
+            request, "form.html", status, token=form.token, typed=typed, refusal=refusal
+        )
+
+    def _page(
+        self, request: Request, template: str, status: int = 200, **values: object
+    ) -> Response:
+        language = language_of(request)
+        content = self._templates.get_template(template).render(
+            _=self._words[language],
+            language=language,
+            languages={each: LANGUAGES[each] for each in CALLER_LANGUAGES},
+            path="/r" if request.url.path.endswith("/r") else "",
+            **values,
+        )
+        headers = {"Content-Language": language, "Vary": "Accept-Language"}
+        return HTMLResponse(content, status, headers)
+
+
+def language_of(request: Request) -> str:
+    """The language that the address names, else the browser's, else Kazakh."""
+    named = request.url.path.split("/")[1]
+    language = choose_language(named, request.headers.get("accept-language", ""))
+    return language if language in CALLER_LANGUAGES else DEFAULT
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    """The texts of a form, empty where there is none; whatever else was sent is left out."""
+    sent = await request.form(max_files=0, max_fields=FIELD_LIMIT)
+    texts = {name: value for name, value in sent.items() if isinstance(value, str)}
+    return defaultdict(str, texts)

@@ -1,0 +1,67 @@
+"""Functions of the database that the portal may call: none reads what others wrote.
+
+They are migration 0120's, and run with the rights of its owner. The role of the portal reads and
+changes no table.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.rules import number as numbers
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.portal.sealing import OwnCopy, ReceiptKey
+
+_RECEIVE = text("SELECT * FROM portal_receive(:form, :message, :urgent, :sealed)")
+_GIVE_RECEIPT = text(
+    "SELECT portal_give_receipt(:message, :proof, :recipient, :locked, :sealed_copy)"
+)
+_READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """The applicant's copy of a message as it is stored; `is_taken` once the center has it."""
+
+    message_id: UUID
+    sent_at: datetime
+    locked: bytes
+    sealed: bytes
+    is_taken: bool
+
+
+async def receive(
+    engine: AsyncEngine, form: UUID, message: UUID, sealed: bytes, *, is_urgent: bool
+) -> str:
+    """Store a message, once, and return the number that its appeal has or will have.
+
+    A form has one number, however many messages were sent by it.
+    """
+    values = {"form": form, "message": message, "urgent": is_urgent, "sealed": sealed}
+    async with unit_of_work(engine) as connection:
+        year, sequence = (await connection.execute(_RECEIVE, values)).one()
+    return numbers.make(year, sequence)
+
+
+async def give_receipt(engine: AsyncEngine, message: UUID, key: ReceiptKey, copy: OwnCopy) -> bool:
+    """Store the applicant's copy of a message, once; whether its receipt is this one."""
+    values = {
+        "message": message,
+        "proof": key.proof,
+        "recipient": copy.recipient,
+        "locked": copy.locked,
+        "sealed_copy": copy.sealed,
+    }
+    async with unit_of_work(engine) as connection:
+        return bool((await connection.execute(_GIVE_RECEIPT, values)).scalar_one())
+
+
+async def read_copies(engine: AsyncEngine, number: str, key: ReceiptKey) -> list[StoredCopy]:
+    """The copies of a receipt, the oldest first; none for a wrong number or secret alike."""
+    year, sequence = numbers.split(number)
+    values = {"year": year, "sequence": sequence, "proof": key.proof}
+    async with unit_of_work(engine) as connection:
+        return [StoredCopy(*row) for row in await connection.execute(_READ_COPIES, values)]

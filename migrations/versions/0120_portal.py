@@ -1,0 +1,141 @@
+"""Messages of the portal wait, sealed, for intake; the portal's role calls three functions."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0120"
+down_revision = "0114"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "portal_message",
+        sa.Column("id", sa.Uuid(), nullable=False, comment="of its form and what it says: a hash"),
+        sa.Column("form", sa.Uuid(), nullable=False, comment="that it was sent by: a hash"),
+        sa.Column(
+            "year",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="of the number that its appeal gets, two digits",
+        ),
+        sa.Column("sequence", sa.Integer(), nullable=False, comment="of that number"),
+        sa.Column("urgent", sa.Boolean(), nullable=False, comment="the writer is in danger now"),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "sealed",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="what was written, for intake; none: it is taken",
+        ),
+        sa.Column("receipt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "proof_hash", sa.LargeBinary(), nullable=True, comment="of the secret of the receipt"
+        ),
+        sa.Column(
+            "recipient", sa.Text(), nullable=True, comment="public key of what is for the writer"
+        ),
+        sa.Column(
+            "locked",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="its private key, encrypted for the secret of the receipt",
+        ),
+        sa.Column(
+            "sealed_copy", sa.LargeBinary(), nullable=True, comment="of the writer, for that key"
+        ),
+        sa.Column("appeal_id", sa.Uuid(), nullable=True, comment="none: not taken yet"),
+        sa.CheckConstraint(
+            "(sealed IS NULL) = (appeal_id IS NOT NULL)", name=op.f("ck_portal_message_taken")
+        ),
+        sa.CheckConstraint(
+            "sequence BETWEEN 1 AND 99999999", name=op.f("ck_portal_message_sequence")
+        ),
+        sa.CheckConstraint(
+            "length(sealed) <= 400000 AND length(sealed_copy) <= 400000"
+            " AND length(locked) <= 400 AND length(recipient) <= 100",
+            name=op.f("ck_portal_message_sizes"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["appeal_id"], ["appeal.id"], name=op.f("fk_portal_message_appeal_id_appeal")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_portal_message")),
+    )
+    op.create_index("ix_portal_message_form", "portal_message", ["form"])
+    op.create_index("ix_portal_message_number", "portal_message", ["year", "sequence"])
+    op.create_index("ix_portal_message_appeal_id", "portal_message", ["appeal_id"])
+    op.create_index(
+        "ix_portal_message_waiting",
+        "portal_message",
+        [sa.text("urgent DESC"), "received_at"],
+        postgresql_where=sa.text("sealed IS NOT NULL"),
+    )
+    # They run as the owner. Names that the portal's role gives to tables of its own (pg_temp) are
+    # found last.
+    op.execute(
+        """
+        CREATE FUNCTION portal_receive(
+            of_form uuid, of_message uuid, is_urgent boolean, for_intake bytea
+        ) RETURNS TABLE (number_year smallint, number_sequence integer)
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+        BEGIN
+            -- Who sends the same form at once waits, and gets the same number.
+            PERFORM pg_advisory_xact_lock(hashtextextended('portal ' || of_form, 0));
+            SELECT year, sequence INTO number_year, number_sequence
+            FROM portal_message WHERE form = of_form LIMIT 1;
+            IF NOT FOUND THEN
+                INSERT INTO appeal_counter AS counter (year, last)
+                VALUES (extract(year FROM now() AT TIME ZONE 'Asia/Almaty')::integer % 100, 1)
+                ON CONFLICT (year) DO UPDATE SET last = counter.last + 1
+                RETURNING counter.year, counter.last INTO number_year, number_sequence;
+            END IF;
+            INSERT INTO portal_message (id, form, year, sequence, urgent, received_at, sealed)
+            VALUES (
+                of_message, of_form, number_year, number_sequence, is_urgent, now(), for_intake
+            )
+            ON CONFLICT (id) DO NOTHING;
+            IF FOUND THEN
+                NOTIFY portal_message;
+            END IF;
+            RETURN NEXT;
+        END $$
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION portal_give_receipt(
+            of_message uuid, proof bytea, to_key text, locked_key bytea, for_writer bytea
+        ) RETURNS boolean
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+        BEGIN
+            UPDATE portal_message SET receipt_at = now(), proof_hash = sha256(proof),
+                recipient = to_key, locked = locked_key, sealed_copy = for_writer
+            WHERE id = of_message AND receipt_at IS NULL;
+            RETURN EXISTS (
+                SELECT FROM portal_message WHERE id = of_message AND proof_hash = sha256(proof)
+            );
+        END $$
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION portal_read_copies(of_year smallint, of_sequence integer, proof bytea)
+        RETURNS TABLE (
+            of_message uuid, sent_at timestamptz, locked_key bytea, for_writer bytea,
+            is_taken boolean
+        )
+        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+        BEGIN
+            RETURN QUERY SELECT id, received_at, locked, sealed_copy, appeal_id IS NOT NULL
+            FROM portal_message
+            WHERE year = of_year AND sequence = of_sequence AND proof_hash = sha256(proof)
+            ORDER BY received_at;
+        END $$
+        """
+    )
+    # Rights on them are the room's to offer; nobody has any before.
+    for function in (
+        "portal_receive(uuid, uuid, boolean, bytea)",
+        "portal_give_receipt(uuid, bytea, text, bytea, bytea)",
+        "portal_read_copies(smallint, integer, bytea)",
+    ):
+        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")

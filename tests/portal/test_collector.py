@@ -1,0 +1,174 @@
+"""What came through the portal is handed to intake: at once, danger first, each once."""
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.record import search_index
+from callcenter.appeals.record import service as records
+from callcenter.appeals.rules.states import Disposition
+from callcenter.intake import service
+from callcenter.intake import store as messages
+from callcenter.intake.alerts import PORTAL_STUCK
+from callcenter.intake.drivers.portal import store
+from callcenter.intake.drivers.portal.collector import collect, run_collector
+from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
+from callcenter.intake.jobs import alert_of_unread
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.identity.actor import Actor
+from callcenter.platform.identity.permissions import Role
+from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.storage.database_roles import DatabaseRole
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.recordings.sealing import keys
+from tests.intake.messages import TEXT, rows
+from tests.polling import require_within, until
+from tests.portal.conftest import Visitor, visitor_of
+from tests.services import opened_as
+from tests.web.conftest import add_user
+
+STORED = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
+WAITING = "SELECT count(*) FROM portal_message WHERE sealed IS NOT NULL"
+TAKEN_LIMIT = 5.0  # seconds until danger heads the queue
+
+
+class Killed(BaseException):
+    """The process was killed here."""
+
+
+async def test_danger_is_taken_first_and_at_once(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, redis: Redis
+) -> None:
+    for each in range(20):
+        await visitor.write(f"{TEXT} {each}")
+    number, _ = await visitor.write(TEXT, danger="yes")
+    began = time.monotonic()
+    collecting = asyncio.create_task(run_collector(worker, redis))
+
+    async def is_taken() -> bool:
+        return await rows(engine, WAITING) == [(0,)]
+
+    await until(is_taken)
+    require_within(time.monotonic() - began, TAKEN_LIMIT, "messages taken")
+    later, _ = await visitor.write("Потом")
+    await until(is_taken)
+    collecting.cancel()
+    with suppress(asyncio.CancelledError):
+        await collecting
+    order = "SELECT number FROM appeal JOIN intake_message ON appeal_id = appeal.id"
+    taken = await rows(engine, f"{order} ORDER BY stored_at")
+    assert (taken[0], taken[-1]) == ((number,), (later,))
+    urgent = await rows(engine, "SELECT number FROM appeal WHERE urgent = '{danger}'")
+    assert urgent == [(number,)]
+
+
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        (service, "receive"),
+        (messages, "insert_message"),
+        (search_index, "index"),
+        (service, "audit_appeal"),
+        (store, "mark_taken"),
+    ],
+)
+async def test_killed_at_any_step_a_message_is_taken_once(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    step: str,
+) -> None:
+    number, _ = await visitor.write(TEXT)
+
+    async def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, kill)
+        with pytest.raises(Killed):
+            await collect(worker)
+    assert await rows(engine, STORED) == [(0, 0)]
+    await asyncio.gather(collect(worker), collect(worker))
+    assert await rows(engine, STORED) == [(1, 1)]
+    assert await rows(engine, "SELECT number FROM appeal") == [(number,)]
+    assert await rows(engine, WAITING) == [(0,)]
+
+
+async def test_several_workers_take_each_message_once(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine
+) -> None:
+    numbers = {(await visitor.write(f"{TEXT} {each}"))[0] for each in range(6)}
+    await asyncio.gather(*(collect(worker) for _ in range(4)))
+    assert await rows(engine, STORED) == [(6, 6)]
+    assert {number for (number,) in await rows(engine, "SELECT number FROM appeal")} == numbers
+
+
+async def test_what_cannot_be_opened_keeps_nobody_waiting(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    settings: Settings,
+    redis: Redis,
+) -> None:
+    await visitor.write(TEXT)
+    [(first,)] = await rows(engine, "SELECT id FROM portal_message")
+    [ours] = (settings.keys / PORTAL).iterdir()
+    lost = ours.rename(settings.keys / "lost")
+    keys.make(settings.keys, PORTAL)
+    publish_key(settings)
+    async with opened_as(DatabaseRole.PORTAL, settings) as portal:
+        other = visitor_of(settings, portal)
+        async with other.client:
+            await other.write("Другое")
+        await collect(worker)
+    assert (await rows(engine, WAITING), await rows(engine, STORED)) == ([(1,)], [(1, 1)])
+    await alert_of_unread(worker, redis, datetime.now(UTC))
+    assert await redis.hkeys(OPEN) == []
+    await alert_of_unread(worker, redis, datetime.now(UTC) + timedelta(minutes=2))
+    assert f"{PORTAL_STUCK.key}:{first}" in await redis.hkeys(OPEN)
+    lost.rename(ours.with_name("0002.key"))  # it is back
+    await collect(worker)
+    assert await rows(engine, STORED) == [(2, 2)]
+    await alert_of_unread(worker, redis, datetime.now(UTC))
+    assert await redis.hkeys(OPEN) == []
+
+
+async def test_an_older_key_opens_what_was_sealed_before(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, settings: Settings
+) -> None:
+    await visitor.write(TEXT)
+    keys.make(settings.keys, PORTAL)
+    publish_key(settings)
+    await collect(worker)
+    assert await rows(engine, STORED) == [(1, 1)]
+
+
+async def test_masking_erases_the_copy_of_the_writer_for_ever(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, web_engine: AsyncEngine
+) -> None:
+    token = await visitor.token()
+    number, words = await visitor.write(TEXT, token)
+    await collect(worker)
+    record_keys = RecordKeys.read(worker.settings)
+    head = Actor(await add_user(engine, "head", Role.HEAD))
+    prank = Disposition.PRANK
+    await records.close_without_request(web_engine, record_keys, head, number, 1, prank)
+    assert (await visitor.open(number, words)).status_code == 400
+    assert (await visitor.send(TEXT, token)).status_code == 503
+    erased = "SELECT coalesce(sealed, proof_hash, locked, sealed_copy), recipient"
+    assert await rows(engine, f"{erased} FROM portal_message") == [(None, None)]
+    await collect(worker)
+    assert await rows(engine, STORED) == [(1, 1)]
+    # The same form with other words is a new matter: the number of the first is used up.
+    assert (await visitor.write("Другое", token))[0] == number
+    await collect(worker)
+    assert len({each for (each,) in await rows(engine, "SELECT number FROM appeal")}) == 2

@@ -1,0 +1,206 @@
+"""An applicant writes on the portal and opens it again: sealed, once, without scripts."""
+
+import asyncio
+import re
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.intake.drivers.portal.collector import collect
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.engine import open_database
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.portal import store
+from callcenter.portal.pages import FORM_SIZE_LIMIT
+from tests.appeals import read_all_rows
+from tests.intake.messages import TEXT, rows
+from tests.portal.conftest import TOKEN, Visitor, found, visitor_of
+from tests.services import changed
+
+LARGEST_PAGE = 60_000  # bytes, with its style
+OPENED = re.compile(r'class="own">([^<]*)<')
+
+
+@pytest.mark.parametrize(
+    ("language", "other", "on_its_way", "arrived"),
+    [
+        ("kk", "ru", "жіберіліп жатыр", "орталыққа жетті"),
+        ("ru", "kk", "ещё идёт в центр", "Центр это получил"),
+    ],
+)
+async def test_what_was_written_is_opened_with_its_receipt_alone(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    language: str,
+    other: str,
+    on_its_way: str,
+    arrived: str,
+) -> None:
+    number, words = await visitor.write(TEXT, language=language)
+    assert len(words.split()) == 5
+    opened = await visitor.open(number, words, language)
+    assert found(OPENED, opened) == (TEXT,)
+    assert on_its_way in opened.text
+    stored = await read_all_rows(engine)
+    for said in (TEXT, words, *words.split()):  # neither in clear, nor by their bytes
+        assert said not in stored
+        assert str(said.encode())[2:-1] not in stored
+    await collect(worker)
+    opened = await visitor.open(number, words.upper(), other if language == "ru" else language)
+    assert found(OPENED, opened) == (TEXT,)
+    assert arrived in (await visitor.open(number, words, language)).text
+    taken = await rows(engine, "SELECT number, channel, language, outcome FROM appeal")
+    assert taken == [(number, "portal", language, "received")]
+    assert TEXT not in await read_all_rows(engine)
+
+
+async def test_a_form_sent_by_many_at_once_is_one(visitor: Visitor, engine: AsyncEngine) -> None:
+    token = await visitor.token()
+    receipts = await asyncio.gather(*(visitor.write(TEXT, token) for _ in range(8)))
+    assert len(set(receipts)) == 1
+    assert await rows(engine, "SELECT count(*) FROM portal_message") == [(1,)]
+    assert await rows(engine, "SELECT last FROM appeal_counter") == [(1,)]
+
+
+async def test_other_words_in_the_same_form_have_the_same_receipt(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine
+) -> None:
+    token = await visitor.token()
+    first = await visitor.write(TEXT, token)
+    assert await visitor.write("И ещё", token, danger="yes") == first
+    assert await visitor.write(TEXT) != first
+    await collect(worker)
+    messages = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
+    assert await rows(engine, messages) == [(3, 2)]
+    opened = (await visitor.open(*first)).text
+    assert opened.index(TEXT) < opened.index("И ещё") < opened.index("грозит опасность")
+
+
+async def test_wrong_numbers_and_wrong_words_are_answered_alike(visitor: Visitor) -> None:
+    number, words = await visitor.write(TEXT)
+    other_number, other_words = await visitor.write("Другое")
+    answers = [
+        await visitor.open(*typed)
+        for typed in (
+            (number, other_words),
+            (other_number, words),
+            ("2600000000", words),
+            (number, "арбуз"),
+            (number[:-1] + str((int(number[-1]) + 1) % 10), words),
+        )
+    ]
+    assert {each.status_code for each in answers} == {400}
+    assert not [each for each in answers if TEXT in each.text]
+    said = {re.sub(r'value="[^"]*"', "", each.text) for each in answers}
+    assert len(said) == 1
+
+
+async def test_pages_are_small_neutral_and_load_nothing_of_others(visitor: Visitor) -> None:
+    style = await visitor.client.get("/page.css")
+    receipt = await visitor.send(TEXT)
+    pages = [await visitor.client.get(path) for path in ("/", "/kk", "/ru", "/kk/r", "/ru/r")]
+    for answer in (*pages, receipt, await visitor.open("1", "2"), await visitor.send("")):
+        assert len(answer.content) + len(style.content) < LARGEST_PAGE
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert not re.search(r"script|unsafe|http|\*|data:", policy)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "set-cookie" not in answer.headers
+        assert not re.search(
+            r'<script|style="| on\w+=|(?:src|href|action)="(?!/\w|tel:)', answer.text
+        )
+        assert re.findall("<title>(.*)</title>", answer.text) in (["Жазба"], ["Заметка"])
+        for number in ("111", "102", "112"):
+            assert f'href="tel:{number}"' in answer.text
+
+
+async def test_a_page_speaks_the_language_of_the_browser(visitor: Visitor) -> None:
+    for accepted, language in (("ru, kk;q=0.5", "ru"), ("kk-KZ", "kk"), ("en", "kk"), ("", "kk")):
+        answer = await visitor.client.get("/", headers={"Accept-Language": accepted})
+        assert f'<html lang="{language}">' in answer.text
+
+
+async def test_the_portal_answers_to_its_own_name_alone(visitor: Visitor) -> None:
+    answer = await visitor.client.get("/ru", headers={"Host": "127.0.0.1"})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(("text", "status"), [("", 400), (" \r\n", 400), ("я" * 20_001, 400)])
+async def test_what_is_refused_stays_in_the_form(
+    visitor: Visitor, engine: AsyncEngine, text: str, status: int
+) -> None:
+    token = await visitor.token()
+    answer = await visitor.send(text, token)
+    assert answer.status_code == status
+    assert TOKEN.findall(answer.text) == [token]
+    assert text.strip() in answer.text
+    assert await rows(engine, "SELECT count(*) FROM portal_message") == [(0,)]
+
+
+async def test_danger_is_sent_without_a_word(visitor: Visitor, engine: AsyncEngine) -> None:
+    await visitor.write("", danger="yes")
+    assert await rows(engine, "SELECT urgent FROM portal_message") == [(True,)]
+
+
+async def test_without_the_database_nothing_typed_is_lost(
+    settings: Settings, sealed_to_intake: None
+) -> None:
+    nowhere = changed(settings, database_url="postgresql://nobody@127.0.0.1:1/nowhere")
+    engine = open_database(nowhere)
+    visitor = visitor_of(nowhere, engine)
+    async with visitor.client:
+        token = await visitor.token()
+        answer = await visitor.send('<b>Меня бьют</b> & "всё"', token, danger="yes")
+        assert (answer.status_code, TOKEN.findall(answer.text)) == (503, [token])
+        assert "&lt;b&gt;Меня бьют&lt;/b&gt; &amp; &#34;всё&#34;</textarea>" in answer.text
+        assert "checked" in answer.text
+        assert (await visitor.open("2600000018", "a b c d e")).status_code == 400
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "status"),
+    [
+        ("/en", None, 404),
+        ("/ru/../appeals", None, 404),
+        ("/sign-in", None, 404),
+        ("/api/v1/session", None, 404),
+        ("/%00", None, 404),
+        ("/ru", {"data": {"form": "'; DROP TABLE", "text": TEXT}}, 200),
+        ("/ru", {"files": {"text": ("a.exe", b"MZ")}}, 400),
+        ("/ru", {"content": b"\xff\x00", "headers": {"Content-Type": "text/plain"}}, 400),
+        ("/ru", {"data": {"text": "я" * FORM_SIZE_LIMIT}}, 413),
+        ("/ru", {"data": {str(each): "" for each in range(50)}}, 400),
+        ("/ru/r", {"data": {"number": "9" * 9999, "words": "я" * 9999}}, 400),
+    ],
+)
+async def test_hostile_requests_are_answered(
+    visitor: Visitor, path: str, sent: dict[str, object] | None, status: int
+) -> None:
+    client = visitor.client
+    answer = await (client.get(path) if sent is None else client.post(path, **sent))  # type: ignore[arg-type]
+    assert answer.status_code == status
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_killed_before_the_receipt_the_form_sent_again_gets_it(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await visitor.token()
+
+    async def kill(*_: object) -> None:
+        raise httpx.TransportError("the process was killed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "give_receipt", kill)
+        assert (await visitor.send(TEXT, token)).status_code == 500
+    await collect(worker)
+    [(number,)] = await rows(engine, "SELECT number FROM appeal")
+    receipt = await visitor.write(TEXT, token)
+    assert receipt[0] == number
+    assert found(OPENED, await visitor.open(*receipt)) == (TEXT,)
+    await collect(worker)
+    assert await rows(engine, "SELECT count(*) FROM intake_message") == [(1,)]

@@ -1,0 +1,106 @@
+"""`callcenter portal` as a process: killed while people write, and what it says of nobody."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from click.testing import CliRunner
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.cli import callcenter
+from callcenter.intake.drivers.portal.opening import PORTAL
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.recordings.sealing import keys
+from tests.fork_server import OURS
+from tests.intake.messages import TEXT, rows
+from tests.polling import until
+from tests.portal.conftest import RECEIPT, Visitor
+
+WRITERS = 12
+MESSAGES = "SELECT count(*), count(receipt_at), count(DISTINCT sequence) FROM portal_message"
+
+
+@contextmanager
+def serving(
+    settings: Settings, database: str, port: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The portal as a process of its own."""
+    environment = {
+        "CALLCENTER_DATABASE_URL": database,
+        "CALLCENTER_PORTAL_PORT": str(port),
+        "CALLCENTER_VAR": str(settings.var),
+    }
+    program = [sys.executable, "-c", OURS, "portal"]
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(
+            program, env=os.environ | environment, cwd=ROOT, stdout=output, stderr=output
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_killed_while_people_write_nothing_is_lost_or_twice(
+    settings: Settings, database: str, engine: AsyncEngine, sealed_to_intake: None, tmp_path: Path
+) -> None:
+    port, log = free_port(), tmp_path / "log"
+    receipts: dict[int, tuple[str, str]] = {}
+    client = httpx.AsyncClient(base_url=f"http://localhost:{port}", trust_env=False, timeout=30)
+    visitor = Visitor(client)
+
+    async def serves() -> bool:
+        try:
+            return (await client.get("/ru")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def write(number: int, token: str) -> None:
+        answer = await visitor.send(f"{TEXT} {number}", token)
+        if (receipt := RECEIPT.search(answer.text)) is not None:
+            receipts[number] = (receipt[1], receipt[2])
+
+    async with client:
+        with serving(settings, database, port, log) as process:
+            await until(serves, "the portal serves")
+            tokens = [await visitor.token() for _ in range(WRITERS)]
+            writing = [asyncio.create_task(write(*each)) for each in enumerate(tokens)]
+            await until(lambda: len(receipts) >= WRITERS // 3, "some have a receipt")
+            process.kill()
+            await asyncio.gather(*writing, return_exceptions=True)
+        shown = dict(receipts)
+        [(stored, given, _)] = await rows(engine, MESSAGES)
+        assert WRITERS >= stored >= given >= len(shown)
+        with serving(settings, database, port, log) as process:
+            await until(serves, "the portal serves again")
+            for each in shown.values():
+                assert TEXT in (await visitor.open(*each)).text
+            await asyncio.gather(*(write(*each) for each in enumerate(tokens)))
+            process.send_signal(signal.SIGTERM)
+            await until(lambda: process.poll() is not None, "it ends in order")
+        assert process.returncode == 0
+    assert {number: receipts[number] for number in shown} == shown
+    assert await rows(engine, MESSAGES) == [(WRITERS, WRITERS, WRITERS)]
+    assert len(set(receipts.values())) == WRITERS
+    written = log.read_text()
+    assert "Traceback" not in written
+
+
+def test_the_newest_key_of_the_portal_is_published(tmp_path: Path, database: str) -> None:
+    there = {"CALLCENTER_VAR": str(tmp_path), "CALLCENTER_DATABASE_URL": database}
+    for arguments in ((), ("--new",)):
+        done = CliRunner().invoke(callcenter, ["keys", "portal", *arguments], env=there)
+        assert done.exit_code == 0, done.output
+        newest = done.output.split()[0]
+        assert (tmp_path / "portal" / "key.pub").read_text() == f"{newest}\n"
+        assert keys.read(tmp_path / "keys", purpose=PORTAL).public == newest
+    assert (tmp_path / "keys" / "portal").stat().st_mode & 0o777 == 0o700
