@@ -1,0 +1,80 @@
+"""The portal in a browser on the narrowest telephone: nothing beside the screen, no barriers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+import pytest
+from playwright.async_api import Browser, Page, ViewportSize
+
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.database_roles import DatabaseRole
+from callcenter.platform.web.server import PageServer, configure, listen
+from callcenter.portal.pages import portal_application
+from callcenter.portal.sealing import read_sealing_key
+from tests.browser.chromium import Complaints, is_wider_than_its_window, serious_faults
+from tests.intake.messages import TEXT
+from tests.portal.conftest import sealed_to_intake
+from tests.services import changed, opened_as
+
+__all__ = ["sealed_to_intake"]
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+
+NARROW = ViewportSize(width=320, height=568)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[str]:
+    """The address of a portal, which serves within the block."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    ours = changed(settings, portal_url=url)
+    async with opened_as(DatabaseRole.PORTAL, ours) as engine:
+        app = portal_application(ours, engine, read_sealing_key(ours))
+        with listen("127.0.0.1", port, "") as listener:
+            server = PageServer(configure(app), lambda: None, lambda: None)
+            server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
+            task = asyncio.create_task(server.serve([listener]))
+            yield url
+            server.handle_exit(15, None)
+            await task
+
+
+@pytest.mark.parametrize("language", ["kk", "ru"])
+async def test_a_child_writes_and_opens_it_at_320_pixels(
+    settings: Settings, database: str, sealed_to_intake: None, browser: Browser, language: str
+) -> None:
+    async with serving(settings) as url, await browser.new_page(viewport=NARROW) as page:
+        complaints = Complaints(page, url)
+
+        async def look() -> None:
+            assert await serious_faults(page) == []
+            assert not await is_wider_than_its_window(page)
+
+        await page.goto(f"{url}/{language}")
+        await look()
+        await page.get_by_role("button").click()
+        await look()  # refused: nothing was written
+        complaints.forgive("400")
+        await page.locator("textarea").fill(TEXT)
+        await page.get_by_role("checkbox").check()
+        await page.get_by_role("button").click()
+        await look()
+        number, words = (await page.locator(".receipt").inner_text()).splitlines()
+        await page.goto(f"{url}/{language}/r")
+        await look()
+        await page.locator("[name=number]").fill(number)
+        await page.locator("[name=words]").fill(words)
+        await page.get_by_role("button").click()
+        assert await page.locator(".own").inner_text() == TEXT
+        await look()
+        await _goes_by_keyboard(page)
+        assert complaints.found == []
+
+
+async def _goes_by_keyboard(page: Page) -> None:
+    """The first thing that the key Tab reaches is whom to call."""
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.getAttribute('href')") == "tel:111"
