@@ -318,10 +318,10 @@ async def _migrated_to(connection: AsyncConnection) -> str:
 
 
 def _roles(settings: Settings) -> str:
-    if any(in_role(settings, role) is settings for role in DatabaseRole):
+    if missing := [role for role in DatabaseRole if in_role(settings, role) is settings]:
         raise Caution(
-            "all processes log in as its owner: `callcenter database-roles`, then "
-            "`callcenter migrate`; see docs/operations/running.md"
+            f"{', '.join(missing)} cannot log in, and the owner does instead, but for the portal: "
+            "`callcenter database-roles`, then `callcenter migrate`; see docs/operations/running.md"
         )
     for role in DatabaseRole:
         asyncio.run(run_once_in_transaction(in_role(settings, role), _ping_database))

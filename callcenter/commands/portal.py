@@ -4,8 +4,10 @@ import asyncio
 import logging
 
 import click
+from sqlalchemy import make_url
 
 from callcenter.launcher.sd_notify import ready
+from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings, read_settings
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import open_database
@@ -20,7 +22,21 @@ log = logging.getLogger("callcenter.portal")
 def command() -> None:
     """Serve the public pages until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(serve(in_role(read_settings(), DatabaseRole.PORTAL)))
+    asyncio.run(serve(in_portal_role(read_settings())))
+
+
+def in_portal_role(settings: Settings) -> Settings:
+    """The settings of the portal, which logs in as its own role and never as another.
+
+    Raises InvalidRequest when it could log in as another alone, such as the owner.
+    """
+    ours = in_role(settings, DatabaseRole.PORTAL)
+    if make_url(ours.database).username != DatabaseRole.PORTAL:
+        raise InvalidRequest(
+            f"the portal logs in as {DatabaseRole.PORTAL} alone, and has no password of it: "
+            '`callcenter database-roles`, see "Database roles" in docs/operations/running.md'
+        )
+    return ours
 
 
 async def serve(settings: Settings) -> None:

@@ -58,6 +58,11 @@ def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
         context.report("database", 'all parts log in as its owner: running.md, "Database roles"')
     if settings.redis_url is None:
         stores.append(redis(settings))
+    has_portal = (
+        settings.database_url is None or in_role(settings, DatabaseRole.PORTAL) is not settings
+    )
+    if not has_portal:
+        context.report("portal", 'is left out, for it has no role: running.md, "Database roles"')
     lines = [ours("controller", "--name", f"line-{n + 1}") for n in range(settings.controllers)]
     stages: list[list[ProcessSpec | LaunchStep]] = [
         stores,
@@ -68,7 +73,7 @@ def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
         [
             *(ProcessSpec(command[-1], command, nice=CALLS_NICE) for command in lines),
             ProcessSpec("web", ours("web")),
-            ProcessSpec("portal", ours("portal")),
+            *([ProcessSpec("portal", ours("portal"))] if has_portal else ()),
             ProcessSpec(
                 "worker", ours("worker"), held_port=("CALLCENTER_HEP_SOCKET", hep_port(settings))
             ),

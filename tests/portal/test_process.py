@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.cli import callcenter
 from callcenter.intake.drivers.portal.opening import PORTAL
 from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.recordings.sealing import keys
 from tests.fork_server import OURS
@@ -104,3 +105,11 @@ def test_the_newest_key_of_the_portal_is_published(tmp_path: Path, database: str
         assert (tmp_path / "portal" / "key.pub").read_text() == f"{newest}\n"
         assert keys.read(tmp_path / "keys", purpose=PORTAL).public == newest
     assert (tmp_path / "keys" / "portal").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_portal_logs_in_as_no_other_role(tmp_path: Path, database: str) -> None:
+    """Who has no password of a role logs in as the owner otherwise."""
+    there = {"CALLCENTER_VAR": str(tmp_path), "CALLCENTER_DATABASE_URL": database}
+    done = CliRunner().invoke(callcenter, ["portal"], env=there)
+    assert isinstance(done.exception, InvalidRequest)
+    assert "logs in as callcenter_portal alone" in str(done.exception)
