@@ -34,7 +34,7 @@ COMMANDS = {
     "audit": "tell whether the audit log is as it was written",
     "check": "tell whether this copy is fit to serve",
     "demo-data": "fill an empty register with invented appeals",
-    "demo": "place a real call to 111 and show what came of it",
+    "demo": "place a real call to 111, write on the portal, and show what came of it",
 }
 
 #: Former names, for one release: units and scripts of operators have them.

@@ -318,9 +318,9 @@ async def _migrated_to(connection: AsyncConnection) -> str:
 
 
 def _roles(settings: Settings) -> str:
-    if missing := [role for role in DatabaseRole if in_role(settings, role) is settings]:
+    if absent := [role for role in DatabaseRole if in_role(settings, role) is settings]:
         raise Caution(
-            f"{', '.join(missing)} cannot log in, and the owner does instead, but for the portal: "
+            f"{', '.join(absent)} cannot log in, and the owner does instead, but for the portal: "
             "`callcenter database-roles`, then `callcenter migrate`; see docs/operations/running.md"
         )
     for role in DatabaseRole:

@@ -6,6 +6,7 @@ import signal
 import click
 
 from callcenter.demo.demo_run import add_consultant, fields, run_demo, timeline
+from callcenter.demo.written_message import write_message
 from callcenter.launcher.port_check import NETWORK, with_free_ports
 from callcenter.launcher.process_plan import product
 from callcenter.launcher.supervisor import ProcessSupervisor
@@ -15,7 +16,7 @@ from callcenter.platform.core.settings import Settings, read_settings
 @click.command("demo")
 @click.option("--stay", is_flag=True, help="Keep everything running afterwards, until Ctrl-C.")
 def command(stay: bool) -> None:
-    """Place a real call to 111 and show its record.
+    """Place a real call to 111, write on the portal, and show what came of both.
 
     It runs on a copy of its own, under `var/demo` and on free ports, beside whatever else runs.
     Exit status 0 says that all of it really happened.
@@ -26,7 +27,8 @@ def command(stay: bool) -> None:
 def demo_settings(mine: Settings) -> Settings:
     """Settings of the demo's copy: servers of its own, and an operator on this machine alone.
 
-    It registers with nobody: an operator would send it the calls of people.
+    It registers with nobody: an operator would send it the calls of people. What is written there
+    is sealed to its own key.
     """
     var = mine.var / "demo"
     return with_free_ports(
@@ -37,6 +39,8 @@ def demo_settings(mine: Settings) -> Settings:
         redis_url=None,
         operator_networks=(f"{NETWORK}/32",),
         operators={},
+        portal_url=None,
+        portal_key=None,
     )
 
 
@@ -53,6 +57,10 @@ async def _demo(stay: bool) -> None:
         click.echo("\n".join(timeline(run)))
         click.echo("\nThe appeal that came of it, and its recording:")
         click.echo("\n".join(fields(settings, run)))
+        click.echo()
+        written = await write_message(settings, lambda line: click.echo(f"* {line}"))
+        click.echo("\nThe message on the portal:")
+        click.echo("\n".join(written))
         if stay:
             await _stay(f"http://{settings.web_address}:{settings.web_port}/", var)
     finally:

@@ -46,7 +46,7 @@ async def serve(settings: Settings) -> None:
     there is no key to seal to, or the port is not free.
     """
     key, engine = read_sealing_key(settings), open_database(settings)
-    url = f"http://{settings.portal_host}:{settings.portal_port}"
+    url = settings.portal_url or f"http://{settings.portal_host}:{settings.portal_port}"
 
     def announce() -> None:
         ready(url)

@@ -94,8 +94,10 @@ async def run_demo(settings: Settings, password: str, say: Callable[[str], None]
         Phone(address=operator, server=server, user=CALLER) as street,
     ):
         await consultant.register()
-        await _until(lambda: _is_admitting(settings), "a controller claims new calls")
-        await _until(lambda: _sign_in(settings), "the consultant is signed in, the telephone free")
+        await wait_until(lambda: _is_admitting(settings), "a controller claims new calls")
+        await wait_until(
+            lambda: _sign_in(settings), "the consultant is signed in, the telephone free"
+        )
         say(f"consultant {EXTENSION} has registered a softphone and signed in")
         call = await street.call("111")
         await call.answered()
@@ -154,7 +156,7 @@ async def _collect(settings: Settings, run: DemoRun) -> None:
         await run_once_in_transaction(settings, lambda connection: _read(connection, run))
         return run.recording is not None
 
-    await _until(is_stored, "the appeal has its outcome and its recording is in the store")
+    await wait_until(is_stored, "the appeal has its outcome and its recording is in the store")
     appeal = run.appeal
     if appeal is None or (appeal.outcome, appeal.language) != ("talked", "ru"):
         raise OperationFailed(f"the demo failed: the appeal says {appeal}")
@@ -216,10 +218,11 @@ async def _wait_for_prompt(settings: Settings, call: SipCall, prompt: str) -> No
     async def is_heard() -> bool:
         return resembles(call.heard.joined(), reference) > 0.8
 
-    await _until(is_heard, f"the caller hears {prompt}")
+    await wait_until(is_heard, f"the caller hears {prompt}")
 
 
-async def _until(true: Callable[[], Awaitable[bool]], what: str) -> None:
+async def wait_until(true: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Return as soon as it is true. Raises OperationFailed that says `what` did not happen."""
     deadline = time.monotonic() + STEP_TIMEOUT
     while not await true():
         if time.monotonic() > deadline:

@@ -69,6 +69,8 @@ def test_the_demo_shows_a_call_its_appeal_and_its_recording(
     )
     assert is_valid(shown["number"])
     assert shown["outcome"] == "talked"
+    assert shown["message"].endswith(", portal, ru")
+    assert len(shown["receipt"].split()) == 5
     assert Path(shown["recording"]).read_bytes().startswith(b"age-encryption.org/v1\n")
     logs = copy.var / "demo" / "log"
     log_texts = {name: (logs / f"{name}.log").read_text() for name in ("web", "worker", *KEYLESS)}

@@ -23,7 +23,7 @@ from callcenter.launcher.supervisor import LaunchPlan, ProcessSupervisor, enviro
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.secrets import read_secret, secret_variable
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.storage.database_roles import make_password
+from callcenter.platform.storage.database_roles import DatabaseRole, make_password, password_file
 from callcenter.platform.storage.redis import REDIS
 from callcenter.telephony.asterisk.config.binary import find_asterisk
 from tests.launcher.rig import wait_until_gone
@@ -56,6 +56,15 @@ def of_product(settings: Settings) -> dict[str, ProcessSpec]:
     given = environment(settings)
     around = LaunchContext(settings.var, settings.run, given, lambda line: None)
     return {part.name: part for part in plan_of(settings, around)}
+
+
+def test_a_portal_that_would_log_in_as_the_owner_is_left_out(settings: Settings) -> None:
+    own_server = changed(settings, database_url="postgresql://owner@127.0.0.1/ours")
+    assert "portal" in of_product(settings)
+    assert "portal" in of_product(own_server)
+    password_file(settings.secrets_folder, DatabaseRole.PORTAL).unlink()
+    assert "portal" in of_product(settings)  # the embedded server makes it
+    assert "portal" not in of_product(own_server)
 
 
 READ_ALL = """
