@@ -58,7 +58,7 @@ def of_product(settings: Settings) -> dict[str, ProcessSpec]:
     return {part.name: part for part in plan_of(settings, around)}
 
 
-def test_a_portal_that_would_log_in_as_the_owner_is_left_out(settings: Settings) -> None:
+def test_a_portal_without_its_own_role_is_left_out(settings: Settings) -> None:
     own_server = changed(settings, database_url="postgresql://owner@127.0.0.1/ours")
     assert "portal" in of_product(settings)
     assert "portal" in of_product(own_server)

@@ -13,7 +13,7 @@ RECEIVE = "SELECT * FROM portal_receive(%s, %s, false, 'sealed')"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
 
 
-async def test_a_form_sent_while_it_is_stored_gets_the_same_number(
+async def test_a_form_sent_while_stored_gets_the_same_number(
     settings: Settings, database: str
 ) -> None:
     ours, sent = in_role(settings, DatabaseRole.PORTAL).database, (uuid4(), uuid4())
