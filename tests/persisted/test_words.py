@@ -52,6 +52,7 @@ NOTIFY_CHANNELS = [
     "closed_recordings",
     "open_appeals",
     "open_callbacks",
+    "portal_message",
     "sessions",
     "telephones",
 ]
@@ -95,7 +96,7 @@ def test_the_channels_of_notify_keep_their_names() -> None:
 def test_triggers_notify_on_channels_that_processes_listen_on(database: str) -> None:
     with psycopg.connect(database) as connection:
         notified = notified_by_triggers(connection)
-    assert notified == set(NOTIFY_CHANNELS) - {"blocked_numbers", "caller_plans"}
+    assert notified == set(NOTIFY_CHANNELS) - {"blocked_numbers", "caller_plans", "portal_message"}
 
 
 def test_no_column_is_gone(settings: Settings, database: str) -> None:

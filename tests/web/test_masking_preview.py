@@ -49,6 +49,7 @@ TABLES = {
     "changes": "record_change",
     "sealed_numbers": "sealed_number",
     "written": "intake_message",
+    "portal": "portal_message",
     "requests": "body_request",
     "request_steps": "body_request_step",
 }
@@ -87,6 +88,12 @@ WITHDRAWN = "UPDATE body_request SET state = 'withdrawn'"
 REASONED = "UPDATE body_request_step SET sealed = (SELECT sealed FROM body_request)"
 
 
+#: The copy of who wrote on the portal, which the receipt opens.
+COPIED = (
+    "INSERT INTO portal_message (id, form, year, sequence, urgent, received_at, receipt_at,"
+    " proof_hash, recipient, locked, sealed_copy, appeal_id)"
+    " SELECT id, id, 26, 1, false, now(), now(), '-', 'age1', '-', '-', id FROM appeal"
+)
 #: Who read what was written stays.
 READ = "UPDATE written_contact SET done_at = now(), done_by = 'user:a'"
 
@@ -111,6 +118,7 @@ async def whole(
     await put(engine, REFERRED)
     await receive(engine, settings, message(joins=closed))
     await put(engine, READ)
+    await put(engine, COPIED)
     async with unit_of_work(engine) as connection:
         file = (await connection.execute(select(record_attachment.c.id))).scalar_one()
     await request_that_is_ready(settings, engine, call, file)

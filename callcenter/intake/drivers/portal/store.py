@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals.rules import number
 from callcenter.intake.drivers.portal.tables import portal_message
 
-CHANNEL = "portal_message"  #: of the notification that one came
+CHANNEL = "portal_message"  #: channel of PostgreSQL's NOTIFY: one came
 
 
 @dataclass(frozen=True, slots=True)
