@@ -515,7 +515,7 @@ def may_read_keys(settings: Settings) -> list[Path]:
     folder = settings.journals if settings.journals.exists() else settings.var
     user = folder.stat().st_uid
     groups = _groups_of(user)
-    files = (settings.keys / "recordings").glob("*.key")
+    files = settings.keys.glob("*/*.key")
     return [
         file
         for file in files
