@@ -48,8 +48,8 @@ async def _find(
     form: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """The groups of the pattern in a page, to which a form is sent if one is given."""
-    asked = browser.get(path) if form is None else browser.post(path, data=form)
-    async with asked as answer:
+    request = browser.get(path) if form is None else browser.post(path, data=form)
+    async with request as answer:
         found = pattern.search(await answer.text())
     if found is None:
         raise OperationFailed(f"the demo failed: {path} of the portal answers {answer.status}")

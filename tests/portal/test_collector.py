@@ -14,7 +14,7 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record import search_index
 from callcenter.appeals.record import service as records
 from callcenter.appeals.rules.states import Disposition
-from callcenter.intake import service
+from callcenter.intake import queue, service
 from callcenter.intake import store as messages
 from callcenter.intake.alerts import PORTAL_STUCK
 from callcenter.intake.drivers.portal import store
@@ -161,6 +161,7 @@ async def test_masking_erases_the_copy_of_the_writer_for_ever(
     record_keys = RecordKeys.read(worker.settings)
     head = Actor(await add_user(engine, "head", Role.HEAD))
     prank = Disposition.PRANK
+    await queue.take(web_engine, record_keys, head, number)
     await records.close_without_request(web_engine, record_keys, head, number, 1, prank)
     assert (await visitor.open(number, words)).status_code == 400
     assert (await visitor.send(TEXT, token)).status_code == 503
