@@ -327,6 +327,7 @@ DIALLED = {"Dial(PJSIP/unified-center", "Dial(${MEMBERINTERFACE}"}
 #: room that does is a way out, and stands above with its files.
 CLIENTS: dict[str, set[str]] = {
     "aiohttp": {
+        "demo/written_message.py",  # to our own portal
         "platform/identity/oidc_client.py",
         "platform/monitoring/metrics_server.py",
         "telephony/asterisk/ari.py",
