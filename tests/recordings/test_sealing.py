@@ -155,7 +155,7 @@ def test_nothing_is_sealed_without_a_key_that_opens_it(
     sealed_store: SealedStore, settings: Settings
 ) -> None:
     (settings.keys / "recordings" / "0001.key").unlink()
-    with pytest.raises(keys.NoKey, match="callcenter keys recordings"):
+    with pytest.raises(keys.NoKey, match="callcenter keys make"):
         sealed_store.seal(BytesIO(AUDIO), NAME)
     assert not settings.recordings.exists()
 

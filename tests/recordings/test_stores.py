@@ -228,7 +228,7 @@ async def test_without_keys_recordings_wait_for_the_next_one(
         assert await sealing_worker.seal_closed()
     assert {(await row_of(tools, each)).state for each in ids} == {"closed"}
     assert len(list(settings.spool.glob("*.raw"))) == len(ids)
-    assert "callcenter keys recordings" in caplog.text
+    assert "callcenter keys make" in caplog.text
     public = keys.make(settings.keys)
     assert await sealing_worker.seal_closed()
     assert {(await row_of(tools, each)).sealed_to for each in ids} == {public}
