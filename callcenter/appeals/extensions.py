@@ -155,7 +155,7 @@ class NewsSource:
 class NewsSources:
     """Extension point: the bodies that an applicant is given by machine, the latest first.
 
-    `read(connection, appeal)`, after the proof whose appeal it is.
+    `read(connection, appeal)`, after its receipt proved whose appeal it is.
     """
 
     read: Callable[[AsyncConnection, UUID], Awaitable[Sequence[NewsSource]]]

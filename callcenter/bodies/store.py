@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,17 +35,38 @@ class Referral:
 
 async def read_directory(connection: AsyncConnection) -> Directory:
     """All bodies with names and contacts, those of the country first."""
+    return Directory(await _read(connection, true(), true(), true()))
+
+
+async def read_bodies(connection: AsyncConnection, codes: Collection[str]) -> dict[str, Body]:
+    """These bodies with names and contacts, by code."""
+    found = await _read(
+        connection,
+        *(each.in_(codes) for each in (body.c.code, body_name.c.body, body_contact.c.body)),
+    )
+    return {each.code: each for each in found}
+
+
+async def _read(
+    connection: AsyncConnection,
+    of_body: ColumnElement[bool],
+    of_name: ColumnElement[bool],
+    of_contact: ColumnElement[bool],
+) -> list[Body]:
+    """Bodies with names and contacts, by conditions on the three tables."""
     names: dict[str, list[BodyName]] = {}
-    for row in await connection.execute(select(body_name).order_by(body_name.c.valid_from)):
+    written = select(body_name).where(of_name).order_by(body_name.c.valid_from)
+    for row in await connection.execute(written):
         name = BodyName(row.valid_from, row.kk, row.ru, row.en)
         names.setdefault(row.body, []).append(name)
     contacts: dict[str, list[BodyContact]] = {}
-    for row in await connection.execute(select(body_contact).order_by(body_contact.c.position)):
+    ways = select(body_contact).where(of_contact).order_by(body_contact.c.position)
+    for row in await connection.execute(ways):
         contacts.setdefault(row.body, []).append(_contact(row))
     rows = await connection.execute(
-        select(body).order_by(body.c.region, body.c.district, body.c.code)
+        select(body).where(of_body).order_by(body.c.region, body.c.district, body.c.code)
     )
-    return Directory(
+    return [
         Body(
             code=row.code,
             kind=BodyKind(row.kind),
@@ -61,7 +82,7 @@ async def read_directory(connection: AsyncConnection) -> Directory:
             version=row.version,
         )
         for row in rows
-    )
+    ]
 
 
 async def read_working_hours(

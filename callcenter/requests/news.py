@@ -2,50 +2,48 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import false, func, literal_column, select, text
+from sqlalchemy import exists, func, literal_column, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
+from callcenter.appeals.contact.tables import contact_wish
 from callcenter.appeals.extensions import NewsSource, NewsSources
-from callcenter.appeals.tables import IS_URGENT, record
+from callcenter.appeals.form.store import read_form
+from callcenter.appeals.record.store import select_related
+from callcenter.appeals.tables import IS_URGENT, record, record_change
 from callcenter.bodies.rules.directory import Body, ContactState
-from callcenter.bodies.store import read_directory
+from callcenter.bodies.store import read_bodies
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.core.timezone import ZONE
+from callcenter.requests.rules.discretion import is_of_home
 from callcenter.requests.tables import IS_WITH_BODY, body_request
+
+#: Changes that made a record urgent, or took that back (R11).
+_WAS_URGENT = or_(
+    record_change.c.differences["kind"].contains(["danger"]),
+    record_change.c.differences["danger"].contains(["yes"]),
+    record_change.c.differences["urgency"].contains(["urgent"]),
+)
 
 
 async def read_sources(connection: AsyncConnection, appeal_id: UUID) -> Sequence[NewsSource]:
-    """The bodies that have an appeal, the latest first, each once.
+    """The bodies that have an appeal, a row for each request, the latest first.
 
-    None of an urgent appeal, by key or by its record: a number and four digits are known to whoever
-    is at home too, and must not tell them that somebody turned to the police. A consultant names
-    the body.
+    None where a machine may not name them: a consultant does.
     """
     query = (
         select(body_request.c.body, body_request.c.number, body_request.c.dated)
-        .join(appeal, appeal.c.id == body_request.c.appeal_id)
-        .join(record, record.c.appeal_id == appeal.c.id)
-        .where(
-            appeal.c.id == appeal_id,
-            text(IS_WITH_BODY),
-            appeal.c.urgent == literal_column("'{}'"),
-            ~func.coalesce(IS_URGENT, false()),
-        )
+        .where(body_request.c.appeal_id == appeal_id, text(IS_WITH_BODY))
         .order_by(body_request.c.begun_at.desc(), body_request.c.id)
     )
     rows = list(await connection.execute(query))
-    if not rows:
+    if not rows or not await _may_be_named(connection, appeal_id):
         return ()
-    bodies, now = (await read_directory(connection)).bodies, datetime.now(UTC)
+    bodies, now = await read_bodies(connection, {row.body for row in rows}), datetime.now(UTC)
     today = now.astimezone(ZONE).date()
-    latest: dict[str, Any] = {}
-    for row in rows:
-        latest.setdefault(row.body, row)
     return [
         NewsSource(
             {
@@ -56,8 +54,49 @@ async def read_sources(connection: AsyncConnection, appeal_id: UUID) -> Sequence
             row.dated,
             _verified_telephone(bodies[row.body], now),
         )
-        for row in latest.values()
+        for row in rows
     ]
+
+
+async def _may_be_named(connection: AsyncConnection, appeal_id: UUID) -> bool:
+    """Whether a machine may say which body has an appeal, to whoever has its receipt.
+
+    The receipt lies at home too. So nothing is said where that may be the danger: of an appeal, or
+    one that was split off or joined, that is or was urgent, is about the home or about nothing
+    that is known, or of whose people somebody limited how they may be reached.
+    """
+    related = select_related(appeal_id)
+    query = (
+        select(
+            func.bool_or(appeal.c.urgent != literal_column("'{}'")),
+            func.bool_or(func.coalesce(IS_URGENT, False)),
+            func.bool_or(record.c.danger_passed_at.is_not(None)),
+            exists(record_change.c.appeal_id).where(
+                record_change.c.appeal_id.in_(related), _WAS_URGENT
+            ),
+            exists().where(
+                or_(
+                    contact_wish.c.appeal_id.in_(related),
+                    contact_wish.c.number.in_(
+                        select(appeal.c.caller_number).where(appeal.c.id.in_(related))
+                    ),
+                ),
+                or_(~contact_wish.c.allowed, contact_wish.c.hours_from.is_not(None)),
+            ),
+        )
+        .select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
+        .where(appeal.c.id.in_(related))
+    )
+    if any((await connection.execute(query)).one()):
+        return False
+    topics = select(record.c.appeal_id, record.c.content["topics"].label("topics")).where(
+        record.c.appeal_id.in_(related)
+    )
+    found = {row.appeal_id: row.topics or [] for row in await connection.execute(topics)}
+    options = (await read_form(connection)).options("topics")
+    return bool(found.get(appeal_id)) and not is_of_home(
+        {code for codes in found.values() for code in codes}, options
+    )
 
 
 def _verified_telephone(body: Body, now: datetime) -> str | None:

@@ -21,7 +21,8 @@ async def test_the_line_tells_an_applicant_how_the_appeal_stands(call_center: Ca
         await call.press(f"{number}#")
         await call_center.hears(call, "ru", "status_pin")
         await call.press("0427#")
-        for prompt in ("status_forwarded", "status_due", "day_16", "month_12", "status_again"):
+        due = ("status_due", "day_16", "month_12")
+        for prompt in ("status_forwarded", *due, "status_source_name", "status_again"):
             await call_center.hears(call, "ru", prompt)
     reported = await call_center.appeal(caller)
     assert reported.outcome == Outcome.INFORMED

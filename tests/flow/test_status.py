@@ -26,7 +26,8 @@ def test_each_stage_and_each_day_can_be_said(stage: str) -> None:
             said = status_prompts(AppealStatusRow(stage, True, date(2026, month, day)))
             assert set(said) <= set(texts())
             assert said[0] == f"status_{stage}"
-    assert status_prompts(AppealStatusRow(stage, False, None)) == [f"status_{stage}"]
+    by_whom = ["status_source_name"] * (stage == "forwarded")  # whoever may be named or not
+    assert status_prompts(AppealStatusRow(stage, False, None)) == [f"status_{stage}", *by_whom]
 
 
 def test_days_are_said_as_dates_are() -> None:
@@ -40,24 +41,27 @@ def test_days_are_said_as_dates_are() -> None:
 
 
 POLICE = NewsSource({}, "ЗТ-1", date(2026, 11, 24), "102")
+BY_TELEPHONE = ["status_source", *spell_digits("102")]
 OTHER = replace(POLICE, telephone="+77172716100")
 
 
 @pytest.mark.parametrize(
     ("sources", "said"),
     [
-        ((), []),
+        ((), ["status_source_name"]),
         (
             (POLICE,),
-            ["status_source", *spell_digits("102"), "status_source_name"],
+            [*BY_TELEPHONE, "status_source_name"],
         ),
         (
             (OTHER,),
             ["status_source", *spell_digits("87172716100"), "status_source_name"],
         ),
         ((replace(POLICE, telephone=None),), ["status_source_name"]),
+        ((POLICE, replace(POLICE, number="ЗТ-2")), [*BY_TELEPHONE, "status_source_name"]),
         # Which telephone is whose a consultant says.
         ((POLICE, OTHER), ["status_source_name"]),
+        ((POLICE, replace(OTHER, telephone=None)), ["status_source_name"]),
     ],
 )
 def test_the_body_that_has_it_is_said_with_its_telephone(
@@ -110,7 +114,8 @@ async def test_an_applicant_hears_stage_and_last_day_and_nothing_else(language: 
         ask="2600000014#", pin="4567#", again="1", language=language
     )
     assert outcome is Outcome.INFORMED
-    said = ["status_forwarded", "status_due", "day_16", "month_12", "status_again"]
+    due = ["status_due", "day_16", "month_12"]
+    said = ["status_forwarded", *due, "status_source_name", "status_again"]
     heard = [sound.removeprefix(f"{language}/") for sound in telephony.leg.heard]
     assert heard[heard.index("status_forwarded") :] == [*said, *said, "goodbye"]
     assert CallEvent.STATUS_TOLD in telephony.record.events

@@ -1,15 +1,18 @@
 """How appeals stand, told to who proves that they are theirs, and to nobody who guesses (R13)."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert, text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls import store as appeals
+from callcenter.appeals.extensions import NewsSource, NewsSources
 from callcenter.appeals.rules.number import make
+from callcenter.appeals.status import lookup
 from callcenter.appeals.status.lookup import (
     APPEAL_ATTEMPT_LIMIT,
     CALLER_ATTEMPT_LIMIT,
@@ -133,6 +136,25 @@ async def test_a_joined_appeals_status_is_the_continuing_ones(engine: AsyncEngin
         )
     reported = await SqlAppealStatusLookup(engine).look_up(joined, "9876", "1.1", CALLER)
     assert reported == AppealStatusRow("in_work", False, None)
+
+
+@pytest.mark.parametrize("proof", ["0427", "4567"])
+async def test_a_status_is_said_whatever_becomes_of_its_bodies(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, proof: str
+) -> None:
+    monkeypatch.setattr(lookup, "SOURCES_TIMEOUT", 0.01)
+
+    async def fail(_connection: AsyncConnection, _appeal: UUID) -> Sequence[NewsSource]:
+        raise ValueError("a kind of body of a later version")
+
+    async def hang(_connection: AsyncConnection, _appeal: UUID) -> Sequence[NewsSource]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    number = await appeal(engine)
+    for read in (fail, hang):
+        register = SqlAppealStatusLookup(engine, [NewsSources(read)])
+        assert await register.look_up(number, proof, "1.1", CALLER) == FORWARDED
 
 
 async def test_what_was_no_request_has_no_status(engine: AsyncEngine) -> None:

@@ -1,6 +1,8 @@
 """A request leaves when its body works, or at once; then the body is the source of news (R22)."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from json import dumps
 from typing import Any
 
 import httpx
@@ -19,6 +21,7 @@ from callcenter.requests.departures import alert_of_late_departures, plan_depart
 from callcenter.requests.news import NEWS_SOURCES
 from tests.calendars import PACKAGED
 from tests.services import opened_as
+from tests.storage.test_status_lookup import appeal as add_appeal
 from tests.web.browser import visible
 from tests.web.conftest import CALLER, Call
 from tests.web.test_bodies import find
@@ -38,6 +41,9 @@ from tests.web.test_requests import (
 READY = "/work?list=requests_ready"
 NOTICES = "/work?list=requests_notices"
 URGENT = {"f.urgency": "urgent", "f.danger_reason": "Муж пьян и рядом"}
+#: About nothing that is dangerous to know at home.
+OF_WORK = RECORD | {"f.content": "Не платят зарплату", "f.topics": ["labour"]}
+RECEIPT_CODE = "0427"
 DAY = timedelta(days=1)
 #: Each day of this year and of the next that came with the version: nobody works before 2028.
 ALL_OFF = """
@@ -216,30 +222,114 @@ async def test_what_a_closed_body_got_is_registered_when_it_works(
     assert due_on == PACKAGED.add_days(PACKAGED.working_from(saturday), 15)
 
 
-async def test_a_machine_names_the_body_that_has_the_appeal(
-    engine: AsyncEngine, settings: Settings, head: httpx.AsyncClient, call: Call
-) -> None:
-    async def sources() -> list[tuple[str, str, str | None]]:
-        async with opened_as(DatabaseRole.CONTROLLER, settings) as controller:
+@dataclass(frozen=True)
+class Machine:
+    """The voice or the API, which is asked who has an appeal."""
+
+    settings: Settings
+    number: str
+
+    async def names(self, proof: str = RECEIPT_CODE) -> list[tuple[str, str, str | None]]:
+        """The bodies that it names: in Russian, with number and telephone."""
+        async with opened_as(DatabaseRole.CONTROLLER, self.settings) as controller:
             lookup = SqlAppealStatusLookup(controller, [NEWS_SOURCES])
-            status = await lookup.look_up(call.number, CALLER[-4:], "1.1", CALLER)
+            status = await lookup.look_up(self.number, proof, "1.1", CALLER)
         assert status is not None
         return [(each.names["ru"], each.number, each.telephone) for each in status.sources]
 
-    path = await written(head, call.number)
+
+@pytest.fixture
+async def machine(
+    engine: AsyncEngine, settings: Settings, head: httpx.AsyncClient, call: Call
+) -> Machine:
+    """A machine that names the body of an appeal about nothing that is dangerous to know."""
+    path = await written(head, call.number, **OF_WORK)
     await make_ready(head, path)
-    assert await sources() == []  # it has left nobody
+    await put(engine, "UPDATE record SET receipt_code = :code", code=RECEIPT_CODE)
+    machine = Machine(settings, call.number)
+    assert await machine.names() == []  # it has left nobody
     await hand_over(head, path)
+    return machine
+
+
+async def test_a_machine_names_the_body_by_the_receipt_alone(
+    engine: AsyncEngine, head: httpx.AsyncClient, machine: Machine
+) -> None:
     # Nobody has tried the number: a machine cannot say that it may be another one.
-    assert await sources() == [("Министерство внутренних дел", "ЗТ-2026-777", None)]
+    assert await machine.names() == [("Министерство внутренних дел", "ЗТ-2026-777", None)]
     [contact] = (await find(engine, "internal_affairs")).contacts
     await post(head, f"/bodies/internal_affairs/contacts/{contact.id}/verified")
-    assert await sources() == [("Министерство внутренних дел", "ЗТ-2026-777", "102")]
-    await put(engine, "UPDATE appeal SET urgent = '{danger}'")
-    assert await sources() == []  # whoever is at home knows four digits too
-    await put(engine, "UPDATE appeal SET urgent = '{}'")
-    await send_record(head, call.number, version=1, **RECORD | URGENT)
-    assert await sources() == []
-    await send_record(head, call.number, version=2, **RECORD)
-    assert (await step(head, path, "answered")).status_code == 303
-    assert await sources() == []
+    assert await machine.names() == [("Министерство внутренних дел", "ЗТ-2026-777", "102")]
+    assert await machine.names(CALLER[-4:]) == []  # whoever is at home knows it
+    await put(engine, "UPDATE record SET receipt_code = :code", code=CALLER[-4:])
+    assert await machine.names(CALLER[-4:]) == []
+    await put(engine, "UPDATE record SET receipt_code = :code", code=RECEIPT_CODE)
+    await put(engine, "UPDATE body_request SET state = 'answered'")
+    assert await machine.names() == []
+
+
+async def test_no_machine_names_the_body_where_home_is_dangerous(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call, machine: Machine
+) -> None:
+    async def set_topics(*topics: str) -> None:
+        changed = "UPDATE record SET content = content || jsonb_build_object('topics', :topics)"
+        await put(
+            engine, changed.replace(":topics", "CAST(:topics AS jsonb)"), topics=dumps(topics)
+        )
+
+    for topic in ("violence", "violence_physical", "mental_suicide", "family_divorce", "unknown"):
+        await set_topics("labour", topic)
+        assert await machine.names() == [], topic
+    await set_topics()
+    assert await machine.names() == []
+    await set_topics("labour")
+    for danger, none in (
+        ("UPDATE appeal SET urgent = '{danger}'", "UPDATE appeal SET urgent = '{}'"),
+        ("UPDATE record SET kind = 'danger'", "UPDATE record SET kind = 'statement'"),
+        (
+            "UPDATE record SET danger_passed_at = now()",
+            "UPDATE record SET danger_passed_at = NULL",
+        ),
+    ):
+        await put(engine, danger)
+        assert await machine.names() == [], danger
+        await put(engine, none)
+    wish = """INSERT INTO contact_wish (appeal_id, number, person, channel, allowed, at, author)
+        VALUES (:id, :number, '', 'call', false, now(), 'user:a')"""
+    for appeal_id, number in ((call.id, None), (None, CALLER)):
+        await put(engine, wish, id=appeal_id, number=number)
+        assert await machine.names() == []
+        await put(engine, "DELETE FROM contact_wish")
+    assert len(await machine.names()) == 1
+    await send_record(head, call.number, version=1, **OF_WORK | URGENT)
+    assert await machine.names() == []
+    # That the mark was taken back makes nobody safer.
+    await send_record(head, call.number, version=2, **OF_WORK)
+    assert await machine.names() == []
+
+
+async def test_danger_of_a_joined_appeal_or_part_hides_the_body(
+    engine: AsyncEngine, call: Call, machine: Machine
+) -> None:
+    await add_appeal(engine, stage="joined", joined_to=call.id)
+    assert len(await machine.names()) == 1
+    [(first_id,)] = await rows(engine, "SELECT appeal_id FROM record WHERE stage = 'joined'")
+    for tie in ({"stage": "joined", "joined_to": first_id}, {"part_of": first_id}):
+        other = await add_appeal(engine, kind="danger", **tie)
+        assert await machine.names() == [], tie
+        await put(
+            engine,
+            "UPDATE record SET kind = NULL WHERE appeal_id IN"
+            " (SELECT id FROM appeal WHERE number = :number)",
+            number=other,
+        )
+        assert len(await machine.names()) == 1
+    whole = await add_appeal(engine, kind="danger")
+    await put(
+        engine,
+        "UPDATE record SET part_of = (SELECT id FROM appeal WHERE number = :number)"
+        " WHERE appeal_id = :id",
+        number=whole,
+        id=call.id,
+    )
+    assert await machine.names() == []

@@ -25,6 +25,7 @@ from tests.web.conftest import Enter, browse
 
 TOKEN = "a-token-of-the-portal"
 UNKNOWN = make(26, 4_000_000)
+OF_WORK = {"applicant.phone": "+77012345667", "topics": ["labour"]}
 #: Requests that two bodies have, one of them twice, and one that has ended.
 OF_TWO_BODIES = """
     INSERT INTO body_request (id, appeal_id, body, direction, language, state, version, begun_at,
@@ -83,23 +84,25 @@ async def test_who_proves_it_gets_number_stage_and_dates_only(
         }
 
 
-async def test_who_proves_it_hears_which_body_has_it(
+async def test_who_has_the_receipt_hears_which_body_has_it(
     portal: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
-    number = await appeal(engine)
+    number = await appeal(engine, content=OF_WORK)
     async with unit_of_work(engine) as connection:
         await connection.execute(text(OF_TWO_BODIES), {"number": number})
     names = {"ru": "Министерство юстиции", "kk": "Әділет министрлігі"}
     for language, name in names.items():
         answer = await ask(portal, number, language=language)
-        [latest, earlier] = answer.json()["sources"]
+        [latest, *earlier] = answer.json()["sources"]
         assert latest == {
             "name": name,
             "number": "ЗТ-2",
             "dated": "2026-11-26",
             "telephone": None,
         }
-        assert earlier["number"] == "ЗТ-1"
+        assert [each["number"] for each in earlier] == ["ЗТ-1", "ЗТ-0"]
+    for proof in ("4567", "5667"):  # whoever is at home knows it
+        assert (await ask(portal, number, proof)).json()["sources"] == []
 
 
 async def test_all_refusals_of_a_status_are_alike_and_cost_alike(

@@ -438,6 +438,18 @@ def select_continued(appeal_id: UUID) -> Select[tuple[UUID]]:
     return select(found.union(further).c.id)
 
 
+def select_related(appeal_id: UUID) -> Select[tuple[UUID]]:
+    """Select an appeal, and all that were split off or joined, from or to one of them."""
+    found = select(literal(appeal_id, Uuid).label("id")).cte(recursive=True)
+    links = (record.c.appeal_id, record.c.part_of, record.c.joined_to)
+    further = (
+        select(appeal.c.id)
+        .join(record, appeal.c.id.in_(links))
+        .join(found, or_(*(each == found.c.id for each in links)))
+    )
+    return select(found.union(further).c.id)
+
+
 async def list_connected(
     connection: AsyncConnection, keys: RecordKeys, appeal_id: UUID
 ) -> list[Exported]:

@@ -4,12 +4,15 @@ The proof is the last four digits of the telephone on the appeal, or the code of
 digits are guessed in time, so tries are few: for each appeal and for whoever asks, counted before
 they are judged. Wrong number, wrong proof and too many tries have one answer, after the same work:
 the same statements, of which each finds its row by an index or finds none.
+
+Which body has an appeal is said by the receipt alone: whoever is at home knows the telephone.
 """
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -28,11 +31,14 @@ from callcenter.platform.core.registry import offers
 from callcenter.platform.identity.store import hash_of
 from callcenter.platform.storage.engine import unit_of_work
 
+log = logging.getLogger(__name__)
+
 APPEAL_ATTEMPT_LIMIT = 10  # in a day: a guesser needs three years for even odds
 CALLER_ATTEMPT_LIMIT = 10
 GUESSED_ATTEMPT_LIMIT = 2  # of each visitor while an API client's visitors guess
 ATTEMPT_INTERVAL = timedelta(days=1)
 LOOKUP_TIMEOUT = 3.0  # seconds, in which the caller hears nothing
+SOURCES_TIMEOUT = 1.0  # seconds more, after which no body is named
 NEED_LOOKUP_TIMEOUT = 1.0  # seconds for the same: a caller in need is not surveyed
 MERGE_LIMIT = 5  # merges that are followed
 
@@ -65,11 +71,14 @@ class AppealStatusRow:
     due_on: date | None
     registered_on: date | None = None
     sources: tuple[NewsSource, ...] = ()
+    #: The appeal whose bodies may be named to whoever asks: it was proved by its receipt.
+    named: UUID | None = field(default=None, compare=False)
 
     @property
-    def telephones(self) -> Sequence[str]:
-        """Telephones of the bodies that have it."""
-        return [each.telephone for each in self.sources if each.telephone]
+    def telephone(self) -> str | None:
+        """The telephone of all bodies that have it, if they have one telephone."""
+        telephones = {each.telephone for each in self.sources}
+        return telephones.pop() if len(telephones) == 1 else None
 
 
 class SqlAppealStatusLookup:
@@ -85,16 +94,25 @@ class SqlAppealStatusLookup:
     async def look_up(
         self, number: str, proof: str, call_id: str, caller: str | None
     ) -> AppealStatusRow | None:
-        """Look up a status. Raises OperationFailed after three seconds without an answer."""
+        """Look up a status. Raises OperationFailed after three seconds without an answer.
+
+        The bodies that have it are read apart: without them the rest is said all the same.
+        """
         # A caller who withholds the number is limited by the call.
         requester = caller or call_id
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT), unit_of_work(self._engine) as connection:
-                return await look_up_status(
-                    connection, number, proof, requester, sources=self._sources
-                )
+                status = await look_up_status(connection, number, proof, requester)
         except (SQLAlchemyError, OSError, TimeoutError) as exc:
             raise OperationFailed("the register does not answer") from exc
+        if status is None or status.named is None:
+            return status
+        try:
+            async with asyncio.timeout(SOURCES_TIMEOUT), unit_of_work(self._engine) as connection:
+                return await name_sources(connection, status, self._sources)
+        except Exception as exc:  # a version after this may store what this one does not know
+            log.error("bodies of an appeal not read: call %s: %r", call_id, exc)
+            return status
 
     async def is_in_need(self, appeal_id: UUID) -> bool:
         """Whether the caller reported danger or silence by key, or the record does (R11).
@@ -128,12 +146,11 @@ async def look_up_for_client(
     is_calm = await _count(connection, "machine", machine, client_attempt_limit)
     requester = f"{machine}:{hash_of(visitor).hex()}"
     limit = CALLER_ATTEMPT_LIMIT if is_calm else GUESSED_ATTEMPT_LIMIT
-    status = await look_up_status(
-        connection, number, proof, requester, limit, sources=offers(NewsSources)
-    )
-    if status is not None:
-        await _refund(connection, "machine", machine)
-    return status
+    status = await look_up_status(connection, number, proof, requester, limit)
+    if status is None:
+        return None
+    await _refund(connection, "machine", machine)
+    return await name_sources(connection, status, offers(NewsSources))
 
 
 async def guessed_clients(connection: AsyncConnection, limit: int) -> list[str]:
@@ -154,24 +171,41 @@ async def look_up_status(
     proof: str,
     requester: str,
     limit: int = CALLER_ATTEMPT_LIMIT,
-    *,
-    sources: Sequence[NewsSources] = (),
 ) -> AppealStatusRow | None:
-    """The status of an appeal; None without its proof, or after too many attempts."""
+    """The status of an appeal; None without its proof, or after too many attempts.
+
+    It has no `sources` yet: see `name_sources`.
+    """
     counted = await _count(connection, "appeal", number, APPEAL_ATTEMPT_LIMIT)
     counted &= await _count(connection, "caller", requester, limit)
-    appeal_id = await _verify_proof(connection, number, proof)
-    if appeal_id is None or not counted:
+    proven = await _verify_proof(connection, number, proof)
+    if proven is None or not counted:
         return None
-    status = await _read_status(connection, appeal_id, sources)
+    appeal_id, is_by_receipt = proven
+    status = await _read_status(connection, appeal_id)
     if status is not None:
         await _refund(connection, "appeal", number)
         await _refund(connection, "caller", requester)
-    return status
+    return status if status is None or is_by_receipt else replace(status, named=None)
 
 
-async def _verify_proof(connection: AsyncConnection, number: str, proof: str) -> UUID | None:
-    """The appeal of a number whose proof is right; the work is the same for a wrong one."""
+async def name_sources(
+    connection: AsyncConnection, status: AppealStatusRow, sources: Sequence[NewsSources]
+) -> AppealStatusRow:
+    """A status with the bodies that have the appeal, as far as they may be named."""
+    if status.named is None:
+        return status
+    read = [source for each in sources for source in await each.read(connection, status.named)]
+    return replace(status, sources=tuple(read))
+
+
+async def _verify_proof(
+    connection: AsyncConnection, number: str, proof: str
+) -> tuple[UUID, bool] | None:
+    """The appeal of a number whose proof is right, and whether that is the receipt's code.
+
+    It is not where the end of a telephone is the same. The work is alike for a wrong proof.
+    """
     query = select(
         appeal.c.id,
         appeal.c.caller_number,
@@ -181,12 +215,12 @@ async def _verify_proof(connection: AsyncConnection, number: str, proof: str) ->
     row = (await connection.execute(query.where(appeal.c.number == number))).one_or_none()
     proofs = [None] * 3 if row is None else [row.receipt_code, row.caller_number, row.phone]
     fits = [hmac.compare_digest(_last_four(each), proof.encode()) for each in proofs]
-    return row.id if row is not None and any(fits) and len(proof) == 4 else None
+    if row is None or not any(fits) or len(proof) != 4:
+        return None
+    return row.id, not any(fits[1:])
 
 
-async def _read_status(
-    connection: AsyncConnection, appeal_id: UUID, sources: Sequence[NewsSources]
-) -> AppealStatusRow | None:
+async def _read_status(connection: AsyncConnection, appeal_id: UUID) -> AppealStatusRow | None:
     """The status of an appeal, or of the one that it was merged into."""
     names = ("stage", "extended", "due_on", "registered_on", "joined_to")
     columns = [record.c[name] for name in names]
@@ -199,8 +233,8 @@ async def _read_status(
             stage = SPOKEN_STATES.get(AppealState(row.stage))
             if stage is None:
                 return None
-            read = [source for each in sources for source in await each.read(connection, appeal_id)]
-            return AppealStatusRow(stage, row.extended, row.due_on, row.registered_on, tuple(read))
+            terms = (row.extended, row.due_on, row.registered_on)
+            return AppealStatusRow(stage, *terms, named=appeal_id)
         appeal_id = row.joined_to
     return None
 

@@ -60,8 +60,9 @@ class Status(BaseModel):
     registered_on: date | None
     due_on: date | None = Field(description="the last day for the answer; none: no term runs")
     sources: list[StatusSource] = Field(
-        description="bodies that have it, the latest first: ask there how it goes on. None where "
-        "somebody is in danger: a consultant names them"
+        description="bodies that have it, the latest first: ask there how it goes on. A consultant "
+        "names them, and this does not, without the code of the receipt, and of what must not be "
+        "known at home: violence, danger, wishes not to be contacted"
     )
 
 

@@ -222,11 +222,11 @@ class AppealStatus(Protocol):
 
     @property
     def sources(self) -> Sequence[object]:
-        """The state bodies that have it, which tell of its progress (R22)."""
+        """The state bodies that have it, as far as they may be named (R22)."""
 
     @property
-    def telephones(self) -> Sequence[str]:
-        """Their telephones, E.164 or short, as far as somebody vouches for them."""
+    def telephone(self) -> str | None:
+        """The telephone of all of them, E.164 or short, if they have one."""
 
 
 class AppealStatusLookup(Protocol):

@@ -51,16 +51,18 @@ async def tell_status(call: Call) -> bool:
 def status_prompts(status: AppealStatus) -> list[str]:
     """Return prompt ids of a stage, its deadline, and the body that tells of it (R22).
 
-    Names of bodies are in no prompt: a consultant says them, and numbers with letters.
+    Names of bodies are in no prompt: a consultant says them, and numbers with letters. So it is
+    said of what stands with a body, whether that may be named or not.
     """
     prompts = [f"status_{status.stage}"]
     if status.extended:
         prompts.append("status_extended")
     if status.due_on:
         prompts += ["status_due", *day_prompts(status.due_on)]
-    if len(status.sources) == 1 and status.telephones:
-        prompts += ["status_source", *spell_digits(as_dialled(status.telephones[0]))]
-    return prompts + ["status_source_name"] * bool(status.sources)
+    if status.telephone:
+        prompts += ["status_source", *spell_digits(as_dialled(status.telephone))]
+    is_with_body = status.stage == "forwarded" or bool(status.sources)
+    return prompts + ["status_source_name"] * is_with_body
 
 
 def day_prompts(day: date) -> list[str]:
