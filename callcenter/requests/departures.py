@@ -51,7 +51,10 @@ async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datet
         due = await store.list_due(connection, now)
     late = [row for row in due if is_departure_late(row.leaves_at, now, is_urgent=row.is_urgent)]
     for kind, is_urgent in ((URGENT_REQUEST_WAITS, True), (REQUEST_WAITS, False)):
-        numbers = {str(row.id): row.number for row in late if row.is_urgent is is_urgent}
+        # What was taken back and is ready again is another one, though somebody acknowledged it.
+        numbers = {
+            f"{row.id}:{row.version}": row.number for row in late if row.is_urgent is is_urgent
+        }
         for subject, number in numbers.items():
             if await raise_alert_once(redis, kind, "", f"{kind.key}:{subject}"):
                 log.warning("request not handed over: %s, appeal %s", kind.key, number)

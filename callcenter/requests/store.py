@@ -317,8 +317,8 @@ async def put_departure(connection: AsyncConnection, identity: UUID, leaves_at: 
 
 
 async def list_due(connection: AsyncConnection, now: datetime) -> list[Row[Any]]:
-    """Requests to be handed over by now: id, leaves_at, is_urgent, number of the appeal."""
-    columns = [body_request.c.id, body_request.c.leaves_at, appeal.c.number]
+    """Requests to be handed over by now: id, version, leaves_at, is_urgent, appeal's number."""
+    columns = [*(body_request.c[name] for name in ("id", "version", "leaves_at")), appeal.c.number]
     query = (
         select(*columns, func.coalesce(IS_URGENT, false()).label("is_urgent"))
         .join(appeal, appeal.c.id == body_request.c.appeal_id)

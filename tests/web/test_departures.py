@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from callcenter.appeals.status.lookup import SqlAppealStatusLookup
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
-from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.monitoring.alerts import OPEN, close_alerts
 from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.requests.departures import alert_of_late_departures, plan_departures
@@ -150,6 +150,19 @@ async def test_a_request_that_nobody_hands_over_raises_an_alert(
     assert await alerts(timedelta(minutes=31)) == ["request_waits"]
     await send_record(head, call.number, version=1, **RECORD | URGENT)
     assert await alerts(timedelta(minutes=4)) == []
+    assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
+    # Taken back to mend a word, and late again: acknowledged or not, it is another one.
+    for acknowledged in ([], await redis.hkeys(OPEN)):
+        await close_alerts(redis, acknowledged)
+        await step(head, path, "returned")
+        if not acknowledged:
+            assert await alerts(timedelta(minutes=6)) == []
+        await make_ready(head, path)
+        assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
+    # So is one that was ordinary meanwhile.
+    await send_record(head, call.number, version=2, **RECORD)
+    assert await alerts(timedelta(minutes=6)) == []
+    await send_record(head, call.number, version=3, **RECORD | URGENT)
     assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
     await hand_over(head, path)
     assert await alerts(timedelta(minutes=6)) == []

@@ -97,11 +97,11 @@ def _kind_of(alert: str) -> tuple[str, str]:
 
 
 async def close_settled(redis: Redis, prefix: str, late: Iterable[str]) -> None:
-    """Close the open alerts `prefix:SUBJECT` whose subject is not late any more."""
+    """Forget the open alerts `prefix:SUBJECT` whose subject is not late any more."""
     still = {f"{prefix}:{each}" for each in late}
     opened = [str(each) for each in await redis.hkeys(OPEN)]
     settled = [each for each in opened if each.startswith(f"{prefix}:") and each not in still]
-    await close_alerts(redis, settled)
+    await forget_alerts(redis, settled)
 
 
 async def forget_alerts(redis: Redis, causes: Collection[str]) -> None:
