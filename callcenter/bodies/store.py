@@ -18,7 +18,6 @@ from callcenter.bodies.rules.directory import (
     ContactMethod,
     Directory,
 )
-from callcenter.bodies.rules.working_hours import BodyHours, parse_working_hours
 from callcenter.bodies.tables import body, body_contact, body_name, body_referral
 from callcenter.platform.core.errors import VersionConflict
 
@@ -85,13 +84,11 @@ async def _read(
     ]
 
 
-async def read_working_hours(
-    connection: AsyncConnection, codes: Collection[str]
-) -> dict[str, BodyHours]:
-    """Working hours of these bodies, by code."""
+async def read_working_hours(connection: AsyncConnection, codes: Collection[str]) -> dict[str, str]:
+    """Working hours of these bodies as they are stored, by code."""
     query = select(body.c.code, body.c.working_hours).where(body.c.code.in_(codes))
     rows = await connection.execute(query)
-    return {row.code: parse_working_hours(row.working_hours) for row in rows}
+    return {row.code: row.working_hours for row in rows}
 
 
 async def put(connection: AsyncConnection, new: Body, author: str) -> int:

@@ -6,10 +6,13 @@ from datetime import datetime
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from callcenter.bodies.rules.working_hours import BodyHours, parse_working_hours
 from callcenter.bodies.store import read_working_hours
-from callcenter.platform.core.working_calendar import YearNotEntered
+from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.settings import Settings
 from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.redis import open_redis
 from callcenter.requests import store
 from callcenter.requests.alerts import REQUEST_WAITS, URGENT_REQUEST_WAITS
 from callcenter.requests.rules.departure import is_departure_late, plan_departure
@@ -18,10 +21,22 @@ from callcenter.working_calendar.store import read_calendar
 log = logging.getLogger(__name__)
 
 
+async def watch_departures(engine: AsyncEngine, settings: Settings, now: datetime) -> None:
+    """Plan departures anew, and alert of late ones though that fails.
+
+    Raises as `alert_of_late_departures`, and whatever planning met.
+    """
+    try:
+        await plan_departures(engine, now)
+    finally:
+        async with open_redis(settings) as redis:
+            await alert_of_late_departures(engine, redis, now)
+
+
 async def plan_departures(engine: AsyncEngine, now: datetime) -> None:
     """Plan anew when waiting requests leave: one became urgent, or hours or calendar changed.
 
-    One whose moment has come stays due.
+    One whose moment has come stays due, and one that could never be planned is due too.
     """
     async with unit_of_work(engine) as connection:
         waiting = await store.lock_waiting(connection, now)
@@ -32,9 +47,12 @@ async def plan_departures(engine: AsyncEngine, now: datetime) -> None:
         for row in waiting:
             try:
                 leaves_at = plan_departure(
-                    now, is_urgent=row.is_urgent, hours=hours[row.body], calendar=calendar
+                    now,
+                    is_urgent=row.is_urgent,
+                    hours=BodyHours() if row.is_urgent else parse_working_hours(hours[row.body]),
+                    calendar=calendar,
                 )
-            except YearNotEntered as exc:
+            except InvalidRequest as exc:  # a year that is not entered, hours that cannot be read
                 log.error("departure not planned anew: request %s: %s", row.id, exc)
                 continue
             if leaves_at != row.leaves_at:
@@ -49,7 +67,14 @@ async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datet
     """
     async with unit_of_work(engine) as connection:
         due = await store.list_due(connection, now)
-    late = [row for row in due if is_departure_late(row.leaves_at, now, is_urgent=row.is_urgent)]
+    # What nobody planned is late: planning comes before, and failed.
+    late = [
+        row
+        for row in due
+        if row.leaves_at is None
+        or row.leaves_at > now
+        or is_departure_late(row.leaves_at, now, is_urgent=row.is_urgent)
+    ]
     for kind, is_urgent in ((URGENT_REQUEST_WAITS, True), (REQUEST_WAITS, False)):
         # What was taken back and is ready again is another one, though somebody acknowledged it.
         numbers = {

@@ -7,7 +7,6 @@ from procrastinate import JobContext
 
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.storage.jobs import jobs, tools_of
-from callcenter.platform.storage.redis import open_redis
 from callcenter.requests import departures, service
 
 log = logging.getLogger(__name__)
@@ -16,11 +15,9 @@ log = logging.getLogger(__name__)
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name="requests.depart", pass_context=True, queueing_lock="requests.depart")
 async def departures_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """Plan departures anew and alert of late ones, every minute."""
-    tools, now = tools_of(context), datetime.now(UTC)
-    await departures.plan_departures(tools.engine, now)
-    async with open_redis(tools.settings) as redis:
-        await departures.alert_of_late_departures(tools.engine, redis, now)
+    """Run `departures.watch_departures` every minute."""
+    tools = tools_of(context)
+    await departures.watch_departures(tools.engine, tools.settings, datetime.now(UTC))
 
 
 @jobs.periodic(cron="10 * * * *")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import exists, func, literal_column, or_, select, text
+from sqlalchemy import exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
@@ -12,7 +12,7 @@ from callcenter.appeals.contact.tables import contact_wish
 from callcenter.appeals.extensions import NewsSource, NewsSources
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.record.store import select_related
-from callcenter.appeals.tables import IS_URGENT, record, record_change
+from callcenter.appeals.tables import IS_URGENT_CASE, record, record_change
 from callcenter.bodies.rules.directory import Body, ContactState
 from callcenter.bodies.store import read_bodies
 from callcenter.platform.core.caller_id import parse_caller_id
@@ -68,8 +68,7 @@ async def _may_be_named(connection: AsyncConnection, appeal_id: UUID) -> bool:
     related = select_related(appeal_id)
     query = (
         select(
-            func.bool_or(appeal.c.urgent != literal_column("'{}'")),
-            func.bool_or(func.coalesce(IS_URGENT, False)),
+            func.bool_or(IS_URGENT_CASE),
             func.bool_or(record.c.danger_passed_at.is_not(None)),
             exists(record_change.c.appeal_id).where(
                 record_change.c.appeal_id.in_(related), _WAS_URGENT

@@ -79,8 +79,8 @@ class RequestView:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is to be handed over by now."""
-        return self.request.leaves_at is not None and self.request.leaves_at <= self.at
+        """Whether it is to be handed over by now, once it waits."""
+        return self.is_urgent or self.request.is_due(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ async def read_view(
         released=released,
         numbers=await attachments_store.list_numbers(connection, released),
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
-        is_urgent=record.urgent,
+        is_urgent=await store.is_urgent(connection, row.id),
         forward_due_on=record.forward_due_on,
         at=now,
     )

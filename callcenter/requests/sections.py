@@ -27,6 +27,7 @@ class RequestsSection:
     requests: Sequence[BodyRequest]
     names: Mapping[str, BodyName]
     telephones: Mapping[str, BodyContact]
+    is_urgent: bool
     at: datetime
 
     states: ClassVar[Mapping[RequestState, str]] = REQUEST_STATES
@@ -54,13 +55,14 @@ async def read_section(reading: AppealReading) -> RequestsSection:
     requests = await store.list_of_appeal(reading.connection, reading.keys, reading.appeal_id)
     now = datetime.now(ZONE)
     if not requests:
-        return RequestsSection((), {}, {}, now)
+        return RequestsSection((), {}, {}, False, now)
     directory = (await bodies.read_directory(reading.connection)).bodies
     contacts = {code: body.telephone(now) for code, body in directory.items()}
     return RequestsSection(
         requests,
         {code: body.name_on(now.date()) for code, body in directory.items()},
         {code: contact for code, contact in contacts.items() if contact},
+        await store.is_urgent(reading.connection, reading.appeal_id),
         now,
     )
 

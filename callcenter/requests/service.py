@@ -287,7 +287,7 @@ class RequestService:
                 raise VersionConflict
             leaves_at = plan_departure(
                 datetime.now(UTC),
-                is_urgent=record.urgent,
+                is_urgent=view.is_urgent,
                 hours=view.body.hours,
                 calendar=await read_calendar(connection),
             )

@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, false, func, insert, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Row, func, insert, or_, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.tables import IS_URGENT, record
+from callcenter.appeals.tables import IS_URGENT_CASE, record
 from callcenter.platform.core.errors import NotFound, VersionConflict
 from callcenter.requests.rules.composition import (
     EMPTY,
@@ -53,6 +53,10 @@ class BodyRequest:
     competent: str | None
     draft: RequestDraft
     package: RequestPackage | None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether its moment to leave has come, once it waits, or nobody planned it."""
+        return self.leaves_at is None or self.leaves_at <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +305,9 @@ async def lock_waiting(connection: AsyncConnection, now: datetime) -> list[Row[A
     """
     columns = [body_request.c[name] for name in ("id", "body", "leaves_at")]
     query = (
-        select(*columns, func.coalesce(IS_URGENT, false()).label("is_urgent"))
-        .outerjoin(record, record.c.appeal_id == body_request.c.appeal_id)
+        select(*columns, IS_URGENT_CASE.label("is_urgent"))
+        .join(appeal, appeal.c.id == body_request.c.appeal_id)
+        .outerjoin(record, record.c.appeal_id == appeal.c.id)
         .where(text(IS_WAITING), func.coalesce(body_request.c.leaves_at > now, true()))
         .with_for_update(of=body_request, skip_locked=True)
     )
@@ -317,16 +322,34 @@ async def put_departure(connection: AsyncConnection, identity: UUID, leaves_at: 
 
 
 async def list_due(connection: AsyncConnection, now: datetime) -> list[Row[Any]]:
-    """Requests to be handed over by now: id, version, leaves_at, is_urgent, appeal's number."""
+    """Requests to be handed over by now: id, version, leaves_at, is_urgent, appeal's number.
+
+    One that nobody planned, or that became urgent and was not planned anew, is due too.
+    """
     columns = [*(body_request.c[name] for name in ("id", "version", "leaves_at")), appeal.c.number]
     query = (
-        select(*columns, func.coalesce(IS_URGENT, false()).label("is_urgent"))
+        select(*columns, IS_URGENT_CASE.label("is_urgent"))
         .join(appeal, appeal.c.id == body_request.c.appeal_id)
         .outerjoin(record, record.c.appeal_id == appeal.c.id)
-        .where(text(IS_WAITING), body_request.c.leaves_at <= now)
+        .where(text(IS_WAITING), is_due(now))
         .order_by(body_request.c.leaves_at, body_request.c.id)
     )
     return list(await connection.execute(query))
+
+
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Condition on a request that waits, its appeal and record: it is to be handed over by now."""
+    return or_(body_request.c.leaves_at <= now, body_request.c.leaves_at.is_(None), IS_URGENT_CASE)
+
+
+async def is_urgent(connection: AsyncConnection, appeal_id: UUID) -> bool:
+    """Whether the requests of an appeal leave at once (R11)."""
+    query = (
+        select(IS_URGENT_CASE)
+        .select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
+        .where(appeal.c.id == appeal_id)
+    )
+    return bool((await connection.execute(query)).scalar_one())
 
 
 async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:

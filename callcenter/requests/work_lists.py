@@ -7,6 +7,7 @@ from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.appeals.tables import record
 from callcenter.platform.core.errors import N_
+from callcenter.requests.store import is_due
 from callcenter.requests.tables import IS_WAITING, IS_WITH_BODY, body_request
 
 
@@ -15,7 +16,7 @@ def _is_due(reader: WorkListReader) -> ColumnElement[bool]:
     return exists().where(
         body_request.c.appeal_id == appeal.c.id,
         text(IS_WAITING),
-        body_request.c.leaves_at <= reader.now,
+        is_due(reader.now),
     )
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.status.lookup import SqlAppealStatusLookup
@@ -17,7 +18,11 @@ from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.monitoring.alerts import OPEN, close_alerts
 from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.engine import unit_of_work
-from callcenter.requests.departures import alert_of_late_departures, plan_departures
+from callcenter.requests.departures import (
+    alert_of_late_departures,
+    plan_departures,
+    watch_departures,
+)
 from callcenter.requests.news import NEWS_SOURCES
 from tests.calendars import PACKAGED
 from tests.services import opened_as
@@ -114,12 +119,19 @@ async def test_an_ordinary_request_waits_until_its_body_works(
     assert await leaves_at(engine) == now  # its moment came
 
 
+@pytest.mark.parametrize("is_by_key", [False, True])
 async def test_what_is_urgent_or_becomes_so_leaves_at_once(
-    engine: AsyncEngine, worker_engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    head: httpx.AsyncClient,
+    call: Call,
+    is_by_key: bool,
 ) -> None:
     head.headers["accept-language"] = "en"
     opens = await close_for_two_days(engine)
-    path = await written(head, call.number, **URGENT)
+    if is_by_key:
+        await put(engine, "UPDATE appeal SET urgent = '{danger}'")
+    path = await written(head, call.number, **({} if is_by_key else URGENT))
     assert (await make_ready(head, path)).status_code == 303
     assert await leaves_at(engine) <= datetime.now(UTC)
     assert call.number in (await head.get(READY)).text
@@ -129,6 +141,69 @@ async def test_what_is_urgent_or_becomes_so_leaves_at_once(
     now = datetime.now(UTC)
     await plan_departures(worker_engine, now)
     assert await leaves_at(engine) == now
+
+
+async def test_what_became_urgent_is_due_before_it_is_planned_anew(
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    redis: Redis,
+    head: httpx.AsyncClient,
+    call: Call,
+) -> None:
+    head.headers["accept-language"] = "en"
+    opens = await close_for_two_days(engine)
+    path = await written(head, call.number)
+    await make_ready(head, path)
+
+    async def due() -> tuple[bool, bool, bool, list[str]]:
+        """As the list, the page of the request, that of the appeal, and the alerts have it."""
+        await alert_of_late_departures(worker_engine, redis, datetime.now(UTC))
+        page = visible((await head.get(path)).text)
+        appeal = visible((await head.get(f"/appeals/{call.number}")).text)
+        return (
+            call.number in (await head.get(READY)).text,
+            "Until then it waits" not in page,
+            "to be handed over now" in appeal,
+            [str(each).partition(":")[0] for each in await redis.hkeys(OPEN)],
+        )
+
+    assert await due() == (False, False, False, [])
+    await send_record(head, call.number, version=1, **RECORD | URGENT)
+    assert await due() == (True, True, True, ["urgent_request_waits"])
+    await send_record(head, call.number, version=2, **RECORD)
+    assert await due() == (False, False, False, [])
+    await put(engine, "UPDATE body_request SET leaves_at = NULL")  # of the version before
+    assert await due() == (True, True, True, ["request_waits"])
+    # The caller pressed the key of danger, and nobody marked the record.
+    await put(engine, "UPDATE body_request SET leaves_at = :at", at=opens)
+    await put(engine, "UPDATE appeal SET urgent = '{danger}'")
+    assert await due() == (True, True, True, ["urgent_request_waits"])
+
+
+async def test_hours_that_cannot_be_read_hold_up_no_other_body(
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    settings: Settings,
+    redis: Redis,
+    head: httpx.AsyncClient,
+    call: Call,
+) -> None:
+    opens = await close_for_two_days(engine)
+    await written(head, call.number)
+    for body in ("internal_affairs", "justice"):
+        path = await begin(head, call.number, body=body)
+        await act(head, path, words=WORDS, field=["content"])
+        await make_ready(head, path)
+    await put(engine, "UPDATE body_request SET leaves_at = NULL WHERE state = 'waiting'")
+    await put(engine, "UPDATE body SET working_hours = '9-18' WHERE code = 'internal_affairs'")
+    await plan_departures(worker_engine, datetime.now(UTC))
+    planned = "SELECT body, leaves_at FROM body_request WHERE state = 'waiting' ORDER BY body"
+    assert await rows(engine, planned) == [("internal_affairs", None), ("justice", opens)]
+    # Whatever becomes of planning, somebody hears of it.
+    await put(engine, "ALTER TABLE body RENAME TO body_of_another_version")
+    with pytest.raises(SQLAlchemyError):
+        await watch_departures(worker_engine, settings, datetime.now(UTC))
+    assert len(await redis.hkeys(OPEN)) == 1
 
 
 async def test_a_request_that_nobody_hands_over_raises_an_alert(

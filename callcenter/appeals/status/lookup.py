@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, delete, func, literal_column, or_, select, update
+from sqlalchemy import bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -25,7 +25,7 @@ from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.extensions import NewsSource, NewsSources
 from callcenter.appeals.rules.number import is_valid
 from callcenter.appeals.rules.states import AppealState
-from callcenter.appeals.tables import IS_URGENT, record, status_attempt
+from callcenter.appeals.tables import IS_URGENT_CASE, record, status_attempt
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.registry import offers
 from callcenter.platform.identity.store import hash_of
@@ -55,10 +55,7 @@ SPOKEN_STATES = {
 _IN_NEED = (
     select(appeal.c.id)
     .outerjoin(record, record.c.appeal_id == appeal.c.id)
-    .where(
-        appeal.c.id == bindparam("id"),
-        or_(appeal.c.urgent != literal_column("'{}'"), IS_URGENT),
-    )
+    .where(appeal.c.id == bindparam("id"), IS_URGENT_CASE)
 )
 
 
