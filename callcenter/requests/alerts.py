@@ -1,4 +1,4 @@
-"""Alerts about requests that nobody hands over."""
+"""Alerts about requests that nobody hands over, and applicants whom nobody notifies."""
 
 from callcenter.platform.core.errors import N_
 from callcenter.platform.monitoring.alerts import AlertKind
@@ -15,5 +15,10 @@ REQUEST_WAITS = AlertKind(
     N_("A request to a state body should have left by now: see the work lists."),
     path="/work?list=requests_ready",
 )
+NOTICE_OWED = AlertKind(
+    "request_notice_owed",
+    N_("An applicant is not notified yet which body has the appeal: see the work lists."),
+    path="/work?list=requests_notices",
+)
 
-ALERTS = (URGENT_REQUEST_WAITS, REQUEST_WAITS)
+ALERTS = (URGENT_REQUEST_WAITS, REQUEST_WAITS, NOTICE_OWED)

@@ -10,11 +10,12 @@ from callcenter.bodies.rules.working_hours import BodyHours, parse_working_hours
 from callcenter.bodies.store import read_working_hours
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
 from callcenter.requests import store
-from callcenter.requests.alerts import REQUEST_WAITS, URGENT_REQUEST_WAITS
+from callcenter.requests.alerts import NOTICE_OWED, REQUEST_WAITS, URGENT_REQUEST_WAITS
 from callcenter.requests.rules.departure import is_departure_late, plan_departure
 from callcenter.working_calendar.store import read_calendar
 
@@ -61,12 +62,15 @@ async def plan_departures(engine: AsyncEngine, now: datetime) -> None:
 
 
 async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datetime) -> None:
-    """Raise an alert for each request that nobody hands over; close those of the others.
+    """Raise an alert for each request that nobody hands over, or has its applicant know of.
+
+    Those of the others are closed. Of a notice it is raised once it is a day late.
 
     Raises DependencyUnavailable, SQLAlchemyError, RedisError: the next minute tries again.
     """
     async with unit_of_work(engine) as connection:
         due = await store.list_due(connection, now)
+        owed = await store.list_late_notices(connection, now.astimezone(ZONE).date())
     # What nobody planned is late: planning comes before, and failed.
     late = [
         row
@@ -75,12 +79,19 @@ async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datet
         or row.leaves_at > now
         or is_departure_late(row.leaves_at, now, is_urgent=row.is_urgent)
     ]
-    for kind, is_urgent in ((URGENT_REQUEST_WAITS, True), (REQUEST_WAITS, False)):
-        # What was taken back and is ready again is another one, though somebody acknowledged it.
-        numbers = {
+    # What was taken back and is ready again is another one, though somebody acknowledged it.
+    ready = {
+        is_urgent: {
             f"{row.id}:{row.version}": row.number for row in late if row.is_urgent is is_urgent
         }
+        for is_urgent in (True, False)
+    }
+    for kind, numbers in (
+        (URGENT_REQUEST_WAITS, ready[True]),
+        (REQUEST_WAITS, ready[False]),
+        (NOTICE_OWED, {str(row.id): row.number for row in owed}),
+    ):
         for subject, number in numbers.items():
             if await raise_alert_once(redis, kind, "", f"{kind.key}:{subject}"):
-                log.warning("request not handed over: %s, appeal %s", kind.key, number)
+                log.warning("request late: %s, appeal %s", kind.key, number)
         await close_settled(redis, kind.key, numbers)

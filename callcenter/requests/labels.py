@@ -22,6 +22,7 @@ REQUEST_STATES = {
 REQUEST_STEPS = {
     RequestStep.READIED: N_("Made ready to leave"),
     RequestStep.NOTIFIED: N_("The applicant was notified which body has it"),
+    RequestStep.NOT_NOTIFIED: N_("The applicant could not be notified"),
     RequestStep.RETURNED: N_("Taken back to be composed again"),
     RequestStep.SENT: N_("Handed over by hand"),
     RequestStep.DELIVERED: N_("It has arrived at the body"),

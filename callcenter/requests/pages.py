@@ -32,6 +32,7 @@ from callcenter.requests.permissions import RequestPermission
 from callcenter.requests.rules.allowed_fields import is_allowed
 from callcenter.requests.rules.composition import REASON_LIMIT, WORDS_LIMIT, RequestDraft
 from callcenter.requests.rules.states import (
+    NOTICES,
     WITH_BODY,
     RequestState,
     RequestStep,
@@ -53,9 +54,7 @@ CHANGED_MEANWHILE = N_(
     "Nothing was stored: it was changed meanwhile. Compare what you typed with the preview below."
 )
 #: Each has a form of its own; the others are what a body says.
-OF_THE_CENTER = frozenset(
-    {RequestStep.READIED, RequestStep.RETURNED, RequestStep.SENT, RequestStep.NOTIFIED}
-)
+OF_THE_CENTER = frozenset({RequestStep.READIED, RequestStep.RETURNED, RequestStep.SENT, *NOTICES})
 
 
 class NewRequestForm(BaseModel):
@@ -146,7 +145,7 @@ class RequestPage:
         language, of_applicant = language_of(self.request), callers_language(view.row.language)
         notice = (
             compose_notice(words[of_applicant], self.number, view.body, view.request, view.at)
-            if stage in WITH_BODY
+            if view.request.is_notice_owed or stage in WITH_BODY
             else None
         )
         return page(

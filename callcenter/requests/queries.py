@@ -9,7 +9,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.store import AppealRow
+from callcenter.appeals.contact.sections import ContactSection
+from callcenter.appeals.contact.sections import read_section as read_contact
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.extensions import AppealReading
 from callcenter.appeals.followup import attachments_store
 from callcenter.appeals.followup.attachments_store import Attachment, ScanState
 from callcenter.appeals.form.store import read_form
@@ -69,6 +72,7 @@ class RequestView:
     released: Mapping[UUID, Attachment]  #: by id
     numbers: Mapping[UUID, str]  #: of appeals, by released file: it may be of one that was joined
     steps: Sequence[StoredStep]
+    contact: ContactSection  #: how whoever got in touch may be reached now
     is_urgent: bool
     forward_due_on: date | None  #: until when the appeal is passed on (APPC, 65(1))
     at: datetime
@@ -141,6 +145,7 @@ async def read_view(
         released=released,
         numbers=await attachments_store.list_numbers(connection, released),
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
+        contact=await read_contact(AppealReading(connection, keys, actor, row.id)),
         is_urgent=await store.is_urgent(connection, row.id),
         forward_due_on=record.forward_due_on,
         at=now,

@@ -55,6 +55,7 @@ from callcenter.requests.rules.departure import plan_departure
 from callcenter.requests.rules.states import (
     NO_OTHER_BODY,
     NOT_NOW,
+    NOTICES,
     OF_THE_CLOCK,
     IllegalRequestStep,
     RequestState,
@@ -323,15 +324,22 @@ class RequestService:
                     raise InvalidRequest(NO_OTHER_BODY)
             if step is RequestStep.SENT and request.package is None:  # it was erased
                 raise IllegalRequestStep(NOT_NOW)
-            due_on = None
+            if step in NOTICES and request.number is None:  # it was withdrawn before it left
+                raise IllegalRequestStep(NOT_NOW)
+            due_on = notice_due_on = None
             if facts.dated is not None:
                 _require_open(record)
                 law = await read_law(connection)
                 # What a body got while it was closed is registered when it works (APPC, 64(3)).
                 registered_on = law.calendar.working_from(facts.dated)
                 due_on = law.answer_due(record.kind or AppealKind.STATEMENT, registered_on).on
+                notice_due_on = law.calendar.add_days(_today(), 1)
             copies = await store.list_copies(connection, self.keys, row.id)
-            await self._move(connection, actor, request, step, facts, due_on=due_on)
+            await self._move(
+                *(connection, actor, request, step, facts),
+                due_on=due_on,
+                notice_due_on=notice_due_on,
+            )
             await self._erase_unused(connection, row.id, copies)
             if facts.number:
                 form = await read_form(connection)
@@ -457,6 +465,7 @@ class RequestService:
         facts: StepFacts,
         *,
         due_on: date | None = None,
+        notice_due_on: date | None = None,
         package: RequestPackage | None = None,
     ) -> None:
         """Move a locked request. Raises IllegalRequestStep."""
@@ -469,6 +478,7 @@ class RequestService:
             facts,
             author=actor.who,
             due_on=due_on,
+            notice_due_on=notice_due_on,
             sealed=store.seal_step(self.keys, request.id, facts.reason, package),
         )
 

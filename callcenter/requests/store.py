@@ -8,11 +8,24 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, func, insert, or_, select, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
+from callcenter.appeals.record.store import is_open
 from callcenter.appeals.tables import IS_URGENT_CASE, record
 from callcenter.platform.core.errors import NotFound, VersionConflict
 from callcenter.requests.rules.composition import (
@@ -21,7 +34,7 @@ from callcenter.requests.rules.composition import (
     RequestDraft,
     RequestPackage,
 )
-from callcenter.requests.rules.states import RequestState, RequestStep, StepFacts
+from callcenter.requests.rules.states import NOTICES, RequestState, RequestStep, StepFacts
 from callcenter.requests.rules.text_scan import FindingKind, TextFinding
 from callcenter.requests.tables import IS_WAITING, IS_WITH_BODY, body_request, body_request_step
 
@@ -50,9 +63,15 @@ class BodyRequest:
     due_on: date | None
     leaves_at: datetime | None  #: when it is ready: not before
     notified_at: datetime | None  #: the applicant: which body has it
+    notice_due_on: date | None  #: last day of that; none: somebody saw to it
     competent: str | None
     draft: RequestDraft
     package: RequestPackage | None
+
+    @property
+    def is_notice_owed(self) -> bool:
+        """Whether it has left, and nobody notified the applicant (APPC, 65(1))."""
+        return self.number is not None and self.notified_at is None
 
     def is_due(self, now: datetime) -> bool:
         """Whether its moment to leave has come, once it waits, or nobody planned it."""
@@ -240,17 +259,24 @@ async def add_step(
     *,
     author: str,
     due_on: date | None = None,
+    notice_due_on: date | None = None,
     sealed: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Move a locked request and add the step, with the columns that `seal_step` made."""
+    """Move a locked request and add the step, with the columns that `seal_step` made.
+
+    Once somebody saw to the notice to the applicant, no day of it is alerted about.
+    """
     facts_of_body = {
         "number": facts.number,
         "dated": facts.dated,
         "due_on": due_on,
+        "notice_due_on": notice_due_on,
         "competent": facts.competent,
     }
     values: dict[str, object] = {name: value for name, value in facts_of_body.items() if value}
     now = datetime.now(UTC)
+    if step in NOTICES:
+        values["notice_due_on"] = None
     if step is RequestStep.NOTIFIED:
         values["notified_at"] = now
     await _change(connection, identity, state=after.value, **values)
@@ -352,13 +378,44 @@ async def is_urgent(connection: AsyncConnection, appeal_id: UUID) -> bool:
     return bool((await connection.execute(query)).scalar_one())
 
 
+async def list_late_notices(connection: AsyncConnection, today: date) -> list[Row[Any]]:
+    """Requests whose applicants should know by now which body has them: id, appeal's number."""
+    query = (
+        select(body_request.c.id, appeal.c.number)
+        .join(appeal, appeal.c.id == body_request.c.appeal_id)
+        .join(record, record.c.appeal_id == appeal.c.id)
+        .where(is_notice_owed(), body_request.c.notice_due_on < today)
+        .order_by(body_request.c.notice_due_on, body_request.c.id)
+    )
+    return list(await connection.execute(query))
+
+
+def is_notice_owed() -> ColumnElement[bool]:
+    """Condition on a request and its record: the applicant is to be notified (APPC, 65(1)).
+
+    Until the appeal ends: then its answer says more.
+    """
+    return and_(
+        _HAS_LEFT,
+        body_request.c.notified_at.is_(None),
+        record.c.registered_on.is_not(None),
+        is_open(),
+    )
+
+
 async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
     """Move the requests of an appeal to the one that it goes on in.
 
     What was chosen of its record is chosen anew, unless it has left: the other has its own people.
+    They are to be notified too, unless the same caller was.
     """
     requests = update(body_request).where(body_request.c.appeal_id == appeal_id)
     await connection.execute(requests.where(~_HAS_LEFT).values(chosen=None))
+    this, other = appeal.alias(), appeal.alias()
+    is_same = exists().where(
+        this.c.id == appeal_id, other.c.id == into, this.c.caller_number == other.c.caller_number
+    )
+    await connection.execute(requests.where(~is_same).values(notified_at=None))
     await connection.execute(requests.values(appeal_id=into))
 
 

@@ -42,6 +42,7 @@ body_request = Table(
     Column("due_on", Date, comment="last day of the answer"),
     Column("leaves_at", DateTime(timezone=True), comment="when it is ready: not before (R22)"),
     Column("notified_at", DateTime(timezone=True), comment="the applicant: which body has it"),
+    Column("notice_due_on", Date, comment="last day of it; none: somebody saw to it"),
     Column("competent", Text, ForeignKey(body.c.code), comment="named by the body that refused"),
     CheckConstraint("language IN ('kk', 'ru')", name="language"),
     CheckConstraint("(number IS NULL) = (dated IS NULL)", name="proved"),
@@ -50,6 +51,12 @@ body_request = Table(
     Index("ix_body_request_appeal_id", "appeal_id", "begun_at"),
     Index("ix_body_request_waiting", "appeal_id", postgresql_where=IS_WAITING),
     Index("ix_body_request_due", "due_on", "appeal_id", postgresql_where=IS_WITH_BODY),
+    Index(
+        "ix_body_request_notice",
+        "notice_due_on",
+        "appeal_id",
+        postgresql_where="number IS NOT NULL AND notified_at IS NULL",
+    ),
 )
 
 body_request_step = Table(

@@ -26,3 +26,18 @@ def upgrade() -> None:
             comment="the applicant: which body has it",
         ),
     )
+    op.add_column(
+        "body_request",
+        sa.Column(
+            "notice_due_on",
+            sa.Date(),
+            nullable=True,
+            comment="last day of it; none: somebody saw to it",
+        ),
+    )
+    op.create_index(
+        "ix_body_request_notice",
+        "body_request",
+        ["notice_due_on", "appeal_id"],
+        postgresql_where=sa.text("number IS NOT NULL AND notified_at IS NULL"),
+    )

@@ -227,7 +227,7 @@ async def test_a_request_that_nobody_hands_over_raises_an_alert(
     assert await alerts(timedelta(minutes=4)) == []
     assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
     # Taken back to mend a word, and late again: acknowledged or not, it is another one.
-    for acknowledged in ([], await redis.hkeys(OPEN)):
+    for acknowledged in ([], [str(each) for each in await redis.hkeys(OPEN)]):
         await close_alerts(redis, acknowledged)
         await step(head, path, "returned")
         if not acknowledged:
@@ -276,6 +276,8 @@ async def test_the_applicant_is_notified_which_body_has_it(
     assert "and the applicant is notified at the same time" in page
     assert call.number not in (await head.get(NOTICES)).text
     assert (await step(head, path, "notified")).status_code == 400  # nobody has it yet
+    wish = "INSERT INTO contact_wish (appeal_id, person, channel, allowed, at, author) VALUES"
+    await put(engine, f"{wish} (:id, '', 'letter', false, now(), 'user:a')", id=call.id)
     await hand_over(head, path)
     assert call.number in (await head.get(NOTICES)).text
     body = await find(engine, "internal_affairs")
@@ -287,13 +289,99 @@ async def test_the_applicant_is_notified_which_body_has_it(
     assert "News of this appeal comes from" in appeal
     assert "Telephone 102 nobody has verified it" in appeal
     assert "the applicant is not notified yet" in appeal
-    assert (await step(head, path, "notified", reason=" ")).status_code == 400
+    assert "must not be reached" in page
+    refused = (await step(head, path, "notified", reason="Прочитано" * 300)).text
+    assert refused.count("Прочитано" * 300) == 1  # in no other form of the page
+    # That nobody answers is noted, and is no notice.
+    assert (await step(head, path, "not_notified", reason=" ")).status_code == 400
+    assert (await step(head, path, "not_notified", reason="Не отвечает")).status_code == 303
+    assert call.number in (await head.get(NOTICES)).text
+    page = visible((await head.get(path)).text)
+    assert "The applicant could not be notified. Не отвечает" in page
+    assert "Notified at" not in page
     assert (await step(head, path, "notified", reason="Прочитано по телефону")).status_code == 303
     assert call.number not in (await head.get(NOTICES)).text
     assert await rows(engine, "SELECT state FROM body_request") == [("sent",)]
     page = visible((await head.get(path)).text)
     assert "Notified at" in page
     assert "The applicant was notified which body has it" in page
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ({"which": "answered"}, "Орган ответил"),
+        ({"which": "refused", "competent": "justice"}, "вопрос решает другой орган"),
+        ({"which": "withdrawn"}, "Мы его отозвали"),
+    ],
+)
+async def test_a_notice_is_owed_though_the_body_has_ended_it(
+    head: httpx.AsyncClient, call: Call, ending: dict[str, str], said: str
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await written(head, call.number)
+    await send_record(head, call.number, "move", version=1, after="registered")
+    await make_ready(head, path)
+    await hand_over(head, path)
+    assert (await step(head, path, **ending)).status_code == 303
+    assert call.number in (await head.get(NOTICES)).text
+    appeal = visible((await head.get(f"/appeals/{call.number}")).text)
+    assert "the applicant is not notified yet" in appeal
+    page = visible((await head.get(path)).text)
+    assert said in page
+    assert "ЗТ-2026-777" in page
+    assert "source of news" not in page
+    assert (await step(head, path, "notified")).status_code == 303
+    assert call.number not in (await head.get(NOTICES)).text
+
+
+async def test_what_never_left_owes_no_notice(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    path = await written(head, call.number)
+    assert (await step(head, path, "withdrawn")).status_code == 303
+    [(version,)] = await rows(engine, "SELECT version FROM body_request")
+    for which in ("notified", "not_notified"):
+        typed = {"version": version, "step": which, "reason": "по телефону"}
+        assert (await post(head, f"{path}/steps", **typed)).status_code == 400
+
+
+async def test_a_notice_that_nobody_saw_to_raises_an_alert(
+    worker_engine: AsyncEngine, redis: Redis, head: httpx.AsyncClient, call: Call
+) -> None:
+    path = await written(head, call.number)
+    await send_record(head, call.number, "move", version=1, after="registered")
+    await make_ready(head, path)
+    await hand_over(head, path)
+    now = datetime.now(UTC)
+    due_on = PACKAGED.add_days(now.astimezone(ZONE).date(), 1)
+
+    async def alerts(days: int) -> list[str]:
+        at = datetime.combine(due_on + days * DAY, datetime.min.time(), ZONE)
+        await alert_of_late_departures(worker_engine, redis, at)
+        return [str(each).partition(":")[0] for each in await redis.hkeys(OPEN)]
+
+    assert await alerts(0) == []
+    assert await alerts(1) == ["request_notice_owed"]
+    await step(head, path, "not_notified", reason="Просил не звонить")
+    assert await alerts(2) == []
+
+
+@pytest.mark.parametrize(("caller", "is_owed"), [(CALLER, False), ("+77010004567", True)])
+async def test_who_an_appeal_is_joined_to_is_notified_too(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call, caller: str, is_owed: bool
+) -> None:
+    path = await written(head, call.number)
+    await make_ready(head, path)
+    await hand_over(head, path)
+    await step(head, path, "notified")
+    into = await add_appeal(engine, registered_on=datetime.now(ZONE).date())
+    await put(engine, "UPDATE appeal SET caller_number = :c WHERE number = :n", c=caller, n=into)
+    joined = await send_record(
+        head, call.number, "join", version=1, into=into, reason="одно и то же"
+    )
+    assert joined.status_code == 303, visible(joined.text)
+    assert (into in (await head.get(NOTICES)).text) is is_owed
 
 
 async def test_what_a_closed_body_got_is_registered_when_it_works(

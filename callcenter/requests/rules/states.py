@@ -45,6 +45,7 @@ class RequestStep(StrEnum):
 
     READIED = "readied"  #: text and files are as they leave
     NOTIFIED = "notified"  #: the applicant: which body has it, with its number (APPC, 65(1); R22)
+    NOT_NOTIFIED = "not_notified"  #: somebody tried, or it is not possible now: it is owed still
     RETURNED = "returned"  #: to be composed again: nothing of it left
     SENT = "sent"
     DELIVERED = "delivered"
@@ -80,7 +81,10 @@ LATE = (RequestState.OVERDUE, RequestState.VERY_OVERDUE)
 WITH_BODY = (*PROGRESS, *LATE)
 #: Nothing has left.
 AT_THE_CENTER = (RequestState.DRAFTED, RequestState.WAITING)
-ENDED = frozenset({RequestState.ANSWERED, RequestState.REFUSED, RequestState.WITHDRAWN})
+_ENDED = (RequestState.ANSWERED, RequestState.REFUSED, RequestState.WITHDRAWN)
+ENDED = frozenset(_ENDED)
+#: About what has left, whatever became of it since.
+NOTICES = (RequestStep.NOTIFIED, RequestStep.NOT_NOTIFIED)
 #: What a person notes of a body's news, which moves nothing that is late.
 _NEWS = {
     RequestStep.DELIVERED: RequestState.DELIVERED,
@@ -95,7 +99,7 @@ MOVES: tuple[RequestMove, ...] = (
     RequestMove(RequestStep.READIED, RequestState.DRAFTED, RequestState.WAITING),
     RequestMove(RequestStep.RETURNED, RequestState.WAITING, RequestState.DRAFTED),
     RequestMove(RequestStep.SENT, RequestState.WAITING, RequestState.SENT),
-    *(RequestMove(RequestStep.NOTIFIED, each, each) for each in WITH_BODY),
+    *(RequestMove(step, each, each) for step in NOTICES for each in (*WITH_BODY, *_ENDED)),
     *(
         RequestMove(step, before, after)
         for step, after in _NEWS.items()
