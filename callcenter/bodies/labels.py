@@ -59,7 +59,8 @@ FAULTS = {
     ),
     DirectoryFault.HOURS: N_("Hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30."),
     DirectoryFault.WORKING_HOURS: N_(
-        "Working hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30, then days of its own."
+        "Working hours are 24/7, or as Mo-Fr 09:00-13:00,14:30-18:30, then days of its own; over"
+        " midnight as Mo 20:00-24:00; Tu 00:00-08:00."
     ),
     DirectoryFault.TWICE: N_("It is there twice: a body by its code, or a contact."),
 }

@@ -118,6 +118,7 @@ def works_at(moment: datetime, hours: str) -> bool:
 @example(datetime(2024, 5, 3, 20, tzinfo=ZONE), "", 0.5)  # before a Saturday that is worked
 @example(datetime(2025, 1, 4, 12, tzinfo=ZONE), "Mo-Sa 08:00-20:00", 0.5)
 @example(datetime(2026, 12, 31, 20, tzinfo=ZONE), "Sa 10:00-12:00", 0.5)
+@example(datetime(2026, 1, 1, 12, tzinfo=ZONE), "Mo-Fr 00:00-24:00; Sa,Su 00:00-24:00", 0.5)
 def test_the_next_working_moment_of_a_body_is_its_first(
     at: datetime, hours: str, share: float
 ) -> None:
@@ -147,6 +148,7 @@ def test_the_next_working_moment_of_a_body_is_its_first(
         ("Mo-Sa 08:00-12:00", "2026-03-06T20:00", "2026-03-07T08:00"),
         ("Mo-Su 08:00-12:00", "2026-03-07T20:00", "2026-03-10T08:00"),  # 8 March, and its Monday
         ("24/7", "2026-01-01T03:00", "2026-01-01T03:00"),
+        ("Mo-Fr 00:00-24:00; Sa,Su 00:00-24:00", "2026-01-01T03:00", "2026-01-01T03:00"),
         ("24/7; 2026-01-01 off", "2026-01-01T03:00", "2026-01-02T00:00"),
         (f"{USUAL}; 2026-11-30 off", "2026-11-27T20:00", "2026-12-01T09:00"),
         ("2026-11-28 10:00-12:00", "2026-11-27T20:00", "2026-11-28T10:00"),

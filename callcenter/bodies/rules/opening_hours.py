@@ -21,6 +21,7 @@ _RULE = re.compile(rf"(?P<days>{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*) +(?P<
 
 #: The times of a day, as `09:00`; what lies between two of them is the break.
 DayTimes = tuple[tuple[str, str], ...]
+ALL_DAY: DayTimes = (("00:00", "24:00"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def parse_hours(text: str) -> tuple[OpeningRule, ...]:
     if not text.strip():
         return ()
     if text.strip() == ALWAYS:
-        return (OpeningRule(tuple(range(7)), (("00:00", "24:00"),)),)
+        return (OpeningRule(tuple(range(7)), ALL_DAY),)
     rules = tuple(_rule(part.strip()) for part in text.split(";"))
     days = [*chain.from_iterable(rule.days for rule in rules)]
     if len(set(days)) < len(days):

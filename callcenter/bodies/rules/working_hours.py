@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from callcenter.bodies.rules.opening_hours import (
-    ALWAYS,
+    ALL_DAY,
+    DAYS,
     TIMES,
     DayTimes,
     OpeningRule,
@@ -55,7 +56,7 @@ class BodyHours:
             return self.own_days[day]
         week = self.week or USUAL_WEEK
         of_weekday = {weekday: rule.times for rule in week for weekday in rule.days}
-        if week == parse_hours(ALWAYS):
+        if len(of_weekday) == len(DAYS) and set(of_weekday.values()) == {ALL_DAY}:
             return of_weekday[day.weekday()]
         if calendar.is_holiday(day):
             return ()
