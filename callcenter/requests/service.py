@@ -51,7 +51,7 @@ from callcenter.requests.rules.composition import (
     check_choice,
     find_in_draft,
 )
-from callcenter.requests.rules.departure import plan_departure
+from callcenter.requests.rules.departure import plan_departure, plan_registration
 from callcenter.requests.rules.states import (
     NO_OTHER_BODY,
     NOT_NOW,
@@ -330,8 +330,10 @@ class RequestService:
             if facts.dated is not None:
                 _require_open(record)
                 law = await read_law(connection)
-                # What a body got while it was closed is registered when it works (APPC, 64(3)).
-                registered_on = law.calendar.working_from(facts.dated)
+                [body] = (await bodies.read_bodies(connection, [request.body])).values()
+                registered_on = plan_registration(
+                    facts.dated, datetime.now(UTC), hours=body.hours, calendar=law.calendar
+                )
                 due_on = law.answer_due(record.kind or AppealKind.STATEMENT, registered_on).on
                 notice_due_on = law.calendar.add_days(_today(), 1)
             copies = await store.list_copies(connection, self.keys, row.id)

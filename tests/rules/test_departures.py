@@ -1,6 +1,6 @@
 """The moment at which a request to a body leaves: urgent at once (R11), else in its hours (R22)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,9 +14,10 @@ from callcenter.requests.rules.departure import (
     URGENT_LATE_AFTER,
     is_departure_late,
     plan_departure,
+    plan_registration,
 )
 from tests.calendars import PACKAGED
-from tests.rules.test_working_hours import CALENDAR, bodies_hours, moments, works_at
+from tests.rules.test_working_hours import CALENDAR, USUAL, bodies_hours, moments, works_at
 
 
 @given(moments, bodies_hours())
@@ -43,6 +44,35 @@ def test_what_waits_has_one_moment_unless_it_becomes_urgent(
     meanwhile = ready + (leaves_at - ready) * share
     assert plan_departure(meanwhile, is_urgent=False, hours=body, calendar=CALENDAR) == leaves_at
     assert plan_departure(meanwhile, is_urgent=True, hours=body, calendar=CALENDAR) == meanwhile
+
+
+@pytest.mark.parametrize(
+    ("hours", "dated", "noted", "registered"),
+    [
+        ("", "2026-11-24", "2026-11-24T08:00", "2026-11-24"),  # a Tuesday
+        ("", "2026-11-24", "2026-11-24T13:30", "2026-11-24"),  # lunch
+        ("", "2026-11-24", "2026-11-24T22:00", "2026-11-25"),
+        ("", "2026-11-24", "2026-11-25T22:00", "2026-11-24"),
+        ("", "2026-11-27", "2026-11-27T22:00", "2026-11-30"),
+        ("", "2026-11-28", "2026-11-30T10:00", "2026-11-30"),  # a Saturday
+        ("Mo-Fr 09:00-12:00", "2026-11-24", "2026-11-24T12:30", "2026-11-25"),
+        (f"{USUAL}; 2026-11-24 off", "2026-11-24", "2026-11-26T10:00", "2026-11-25"),
+        ("Mo-Sa 09:00-18:00", "2026-11-28", "2026-11-30T10:00", "2026-11-30"),  # as the state
+        ("Sa 10:00-12:00", "2026-11-24", "2026-11-24T10:00", "2026-11-30"),
+        ("24/7", "2026-11-24", "2026-11-24T23:59", "2026-11-24"),
+        ("24/7", "2026-03-08", "2026-03-10T10:00", "2026-03-10"),  # a holiday, and its Monday
+    ],
+)
+def test_what_a_body_got_is_registered_when_it_works(
+    hours: str, dated: str, noted: str, registered: str
+) -> None:
+    found = plan_registration(
+        date.fromisoformat(dated),
+        datetime.fromisoformat(noted).replace(tzinfo=ZONE).astimezone(UTC),
+        hours=parse_working_hours(hours),
+        calendar=CALENDAR,
+    )
+    assert found == date.fromisoformat(registered)
 
 
 @pytest.mark.parametrize(("is_urgent", "limit"), [(True, URGENT_LATE_AFTER), (False, LATE_AFTER)])
