@@ -15,10 +15,11 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading
 from callcenter.appeals.followup import attachments_store
 from callcenter.appeals.followup.attachments_store import Attachment, ScanState
-from callcenter.appeals.form.store import read_form
+from callcenter.appeals.form.store import read_form, read_law
 from callcenter.appeals.labels import RecordLabels
 from callcenter.appeals.record import store as records
 from callcenter.appeals.record.service import guards_of
+from callcenter.appeals.rules.deadlines import DeadlineKind, NoTerm
 from callcenter.appeals.rules.fields import Content, Form
 from callcenter.bodies import store as bodies
 from callcenter.bodies.rules.competence import find_competence, matters_of
@@ -26,6 +27,7 @@ from callcenter.bodies.rules.directory import Body, Directory
 from callcenter.platform.core.errors import N_
 from callcenter.platform.core.i18n import Translator
 from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.identity.actor import Actor
 from callcenter.requests import store
 from callcenter.requests.request_text import compose
@@ -34,7 +36,7 @@ from callcenter.requests.rules.composition import (
     find_in_draft,
     list_obstacles,
 )
-from callcenter.requests.rules.states import RequestState
+from callcenter.requests.rules.states import AT_THE_CENTER, RequestState
 from callcenter.requests.rules.text_scan import TextFinding
 from callcenter.requests.store import BodyRequest, StoredStep
 
@@ -49,6 +51,10 @@ _PUBLIC = (
     *("Талдыкорган", "Туркестан", "Түркістан", "Уральск", "Усть-Каменогорск", "Өскемен"),
 )
 _ON_ITS_WAY = {ScanState.ARRIVING, ScanState.WAITING}
+BODY_ENDED = N_(
+    "This body does not exist any more: withdraw this, and begin a request to the one that does its"
+    " work now."
+)
 NOT_CHECKED = N_("A file is being checked for viruses: look again in a minute.")
 NOT_OPENED = N_("A released file cannot be opened: take it out.")
 
@@ -66,7 +72,7 @@ class RequestView:
     content: Content  #: as far as the reader sees it
     directory: Directory
     findings: Sequence[TextFinding]
-    obstacles: Sequence[str]
+    obstacles: Sequence[str]  #: to be ready, or to leave once it is
     package: RequestPackage | None
     attachments: Sequence[Attachment]  #: that can be opened, without copies
     released: Mapping[UUID, Attachment]  #: by id
@@ -74,12 +80,22 @@ class RequestView:
     steps: Sequence[StoredStep]
     contact: ContactSection  #: how whoever got in touch may be reached now
     is_urgent: bool
-    forward_due_on: date | None  #: until when the appeal is passed on (APPC, 65(1))
+    forward_due_on: date | None  #: until when a registered appeal is passed on (APPC, 65(1))
     at: datetime
 
     @property
     def body(self) -> Body:
         return self.directory.bodies[self.request.body]
+
+    @property
+    def leaves_too_late(self) -> bool:
+        """Whether it would leave after the day until which it is to be passed on."""
+        leaves_at = self.request.leaves_at
+        return (
+            leaves_at is not None
+            and self.forward_due_on is not None
+            and leaves_at.astimezone(ZONE).date() > self.forward_due_on
+        )
 
     @property
     def is_due(self) -> bool:
@@ -116,7 +132,8 @@ async def read_view(
     content = record.content
     form, directory = await read_form(connection), await bodies.read_directory(connection)
     findings: list[TextFinding] = []
-    obstacles: list[str] = []
+    is_gone = not directory.bodies[request.body].is_in_force(now.date())
+    obstacles = [BODY_ENDED] if is_gone and request.state in AT_THE_CENTER else []
     package = request.package
     draft = request.draft
     released = {
@@ -124,7 +141,7 @@ async def read_view(
     }
     if request.state is RequestState.DRAFTED:
         findings = find_in_draft(draft, form, content, public_names(form, directory))
-        obstacles = list_obstacles(draft, findings, content) + _obstacles_of_files(released)
+        obstacles += list_obstacles(draft, findings, content) + _obstacles_of_files(released)
         say = RecordLabels(words[request.language], form)
         body = directory.bodies[request.body]
         package = compose(say, body, row.number, row.received_at, draft, content, now.date())
@@ -147,7 +164,7 @@ async def read_view(
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
         contact=await read_contact(AppealReading(connection, keys, actor, row.id)),
         is_urgent=await store.is_urgent(connection, row.id),
-        forward_due_on=record.forward_due_on,
+        forward_due_on=await _forward_due_on(connection, record.registered_on),
         at=now,
     )
 
@@ -173,6 +190,19 @@ async def read_choice(connection: AsyncConnection, keys: RecordKeys, row: Appeal
         directions,
         now.date(),
     )
+
+
+async def _forward_due_on(connection: AsyncConnection, registered_on: date | None) -> date | None:
+    """The last day to pass a registered appeal on; none that can be counted.
+
+    That of the record ends when somebody takes the appeal into work, which a request needs not.
+    """
+    if registered_on is None:
+        return None
+    try:
+        return (await read_law(connection)).due(DeadlineKind.FORWARD, registered_on).on
+    except (NoTerm, YearNotEntered):
+        return None
 
 
 def _obstacles_of_files(released: Mapping[UUID, Attachment]) -> list[str]:

@@ -1,5 +1,6 @@
 """A request leaves when its body works, or at once; then the body is the source of news (R22)."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from json import dumps
@@ -25,6 +26,7 @@ from callcenter.requests.departures import (
 )
 from callcenter.requests.news import NEWS_SOURCES
 from tests.calendars import PACKAGED
+from tests.rules.test_working_hours import USUAL
 from tests.services import opened_as
 from tests.storage.test_status_lookup import appeal as add_appeal
 from tests.web.browser import visible
@@ -384,18 +386,62 @@ async def test_who_an_appeal_is_joined_to_is_notified_too(
     assert (into in (await head.get(NOTICES)).text) is is_owed
 
 
+async def test_the_day_to_pass_it_on_stays_until_it_is(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await written(head, call.number)
+    for version, after in enumerate(("registered", "in_work"), 1):
+        moved = await send_record(head, call.number, "move", version=version, after=after)
+        assert moved.status_code == 303, visible(moved.text)
+    await make_ready(head, path)
+    [(registered_on,)] = await rows(engine, "SELECT registered_on FROM record")
+    day = PACKAGED.add_days(registered_on, 3)
+    page = visible((await head.get(path)).text)
+    assert f"To be passed on by {day:%d.%m.%Y}" in page
+    assert "hand it over before" not in page
+    await put(engine, "UPDATE body_request SET leaves_at = now() + interval '30 days'")
+    assert "hand it over before" in visible((await head.get(path)).text)
+
+
+async def test_a_body_that_ended_meanwhile_is_seen_before_it_leaves(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    ended = "UPDATE body SET ended_on = current_date - 1"
+    gone = "This body does not exist any more"
+    path = await written(head, call.number)
+    page = await head.get(path)
+    await put(engine, ended)
+    assert gone in visible((await head.get(path)).text)
+    [sha256] = re.findall(r'name="sha256" value="(\w+)"', page.text)
+    assert (await act(head, path, "/ready", sha256=sha256)).status_code == 400
+    await put(engine, "UPDATE body SET ended_on = NULL")
+    await make_ready(head, path)
+    assert gone not in visible((await head.get(path)).text)
+    await put(engine, ended)
+    assert gone in visible((await head.get(path)).text)
+    # What was handed over all the same is a fact; its telephone is another's by now.
+    await hand_over(head, path)
+    page = await head.get(path)
+    assert gone not in visible(page.text)
+    assert re.search(r"\b102\b", visible(page.text)) is None
+
+
 async def test_what_a_closed_body_got_is_registered_when_it_works(
     engine: AsyncEngine, head: httpx.AsyncClient, call: Call
 ) -> None:
     path = await written(head, call.number)
     await make_ready(head, path)
-    await put(engine, "UPDATE body_request SET begun_at = begun_at - interval '10 days'")
+    await put(engine, "UPDATE body_request SET begun_at = begun_at - interval '20 days'")
     today = datetime.now(ZONE).date()
-    saturday = today - timedelta(days=(today.weekday() - 5) % 7)
+    saturday = today - timedelta(days=(today.weekday() - 5) % 7 + 7)
+    monday = PACKAGED.working_from(saturday)
+    await put(engine, "UPDATE body SET working_hours = :hours", hours=f"{USUAL}; {monday} off")
     await hand_over(head, path, saturday)
     [(due_on,)] = await rows(engine, "SELECT due_on FROM body_request")
-    # APPC, 64(3) and 76(2): from the day after the next working day.
-    assert due_on == PACKAGED.add_days(PACKAGED.working_from(saturday), 15)
+    # APPC, 64(3) and 76(2): from the day after the next day on which it works.
+    assert due_on == PACKAGED.add_days(PACKAGED.add_days(monday, 1), 15)
 
 
 @dataclass(frozen=True)

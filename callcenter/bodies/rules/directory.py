@@ -18,6 +18,7 @@ from callcenter.bodies.rules.working_hours import (
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.languages import CALLER_LANGUAGES
+from callcenter.platform.core.timezone import ZONE
 
 VERIFY_AFTER = timedelta(days=90)  # a contact that nobody has verified for as long is stale
 NAME_LIMIT = 300  # characters
@@ -175,7 +176,12 @@ class Body:
         return tuple(each for each in self.usable(now) if each.method in PUBLIC)
 
     def telephone(self, now: datetime) -> BodyContact | None:
-        """The telephone that callers are given: one that somebody vouches for goes first."""
+        """The telephone that callers are given: one that somebody vouches for goes first.
+
+        None once the body has ended: who is there now is another one.
+        """
+        if not self.is_in_force(now.astimezone(ZONE).date()):
+            return None
         of_callers = [each for each in self.public(now) if each.method is ContactMethod.TELEPHONE]
         return min(
             of_callers,
