@@ -17,6 +17,7 @@ from callcenter.appeals.rules.filetypes import TYPES
 from callcenter.appeals.web.record_keys import record_keys
 from callcenter.bodies.labels import BodyLabels
 from callcenter.bodies.referrals import callers_language
+from callcenter.platform.core.caller_id import mask
 from callcenter.platform.core.errors import N_, InvalidRequest, NotFound, VersionConflict
 from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.identity.actor import Actor
@@ -156,6 +157,7 @@ class RequestPage:
             say_body=BodyLabels(words[language], view.form, view.at.date()),
             notice=notice,
             notice_language=of_applicant,
+            mask=mask,
             view=view,
             path=self.path,
             states=REQUEST_STATES,

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.store import AppealRow
-from callcenter.appeals.contact.sections import ContactSection
+from callcenter.appeals.contact.rules import ContactVerdict
+from callcenter.appeals.contact.sections import ContactSection, read_call_verdicts
 from callcenter.appeals.contact.sections import read_section as read_contact
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.extensions import AppealReading
@@ -36,7 +37,7 @@ from callcenter.requests.rules.composition import (
     find_in_draft,
     list_obstacles,
 )
-from callcenter.requests.rules.states import AT_THE_CENTER, RequestState
+from callcenter.requests.rules.states import RequestState
 from callcenter.requests.rules.text_scan import TextFinding
 from callcenter.requests.store import BodyRequest, StoredStep
 
@@ -79,6 +80,7 @@ class RequestView:
     numbers: Mapping[UUID, str]  #: of appeals, by released file: it may be of one that was joined
     steps: Sequence[StoredStep]
     contact: ContactSection  #: how whoever got in touch may be reached now
+    calls: Mapping[str, ContactVerdict]  #: to each number on the appeal
     is_urgent: bool
     forward_due_on: date | None  #: until when a registered appeal is passed on (APPC, 65(1))
     at: datetime
@@ -89,12 +91,12 @@ class RequestView:
 
     @property
     def leaves_too_late(self) -> bool:
-        """Whether it would leave after the day until which it is to be passed on."""
+        """Whether it would leave after the day until which it is to be passed on still."""
         leaves_at = self.request.leaves_at
         return (
             leaves_at is not None
             and self.forward_due_on is not None
-            and leaves_at.astimezone(ZONE).date() > self.forward_due_on
+            and self.at.date() <= self.forward_due_on < leaves_at.astimezone(ZONE).date()
         )
 
     @property
@@ -128,12 +130,13 @@ async def read_view(
     request: BodyRequest,
 ) -> RequestView:
     """A request as it is, with what would leave while it is composed. Raises DecryptionFailed."""
+    reading = AppealReading(connection, keys, actor, row.id)
     record, now = await records.find(connection, keys, row.id), datetime.now(ZONE)
     content = record.content
     form, directory = await read_form(connection), await bodies.read_directory(connection)
     findings: list[TextFinding] = []
     is_gone = not directory.bodies[request.body].is_in_force(now.date())
-    obstacles = [BODY_ENDED] if is_gone and request.state in AT_THE_CENTER else []
+    obstacles = [BODY_ENDED] if is_gone else []
     package = request.package
     draft = request.draft
     released = {
@@ -162,7 +165,8 @@ async def read_view(
         released=released,
         numbers=await attachments_store.list_numbers(connection, released),
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
-        contact=await read_contact(AppealReading(connection, keys, actor, row.id)),
+        contact=await read_contact(reading),
+        calls=await read_call_verdicts(reading),
         is_urgent=await store.is_urgent(connection, row.id),
         forward_due_on=await _forward_due_on(connection, record.registered_on),
         at=now,

@@ -42,6 +42,7 @@ from callcenter.requests.rules.composition import (
     find_in_draft,
     list_obstacles,
 )
+from callcenter.requests.rules.discretion import is_of_home
 from callcenter.requests.rules.states import (
     ENDED,
     LATE,
@@ -286,6 +287,31 @@ class RequestMachine(RuleBasedStateMachine):
 
 
 TestRequestMachine = RequestMachine.TestCase
+
+
+@pytest.mark.parametrize(
+    ("topics", "is_hidden"),
+    [
+        (["labour"], False),
+        (["violence"], True),
+        (["labour", "mental_suicide"], True),
+        (["stalking"], True),  # that the center added, two levels below
+        (["nobody_knows"], True),
+        (["circle"], False),
+    ],
+)
+def test_topics_of_the_home_are_those_below_them_too(topics: list[str], is_hidden: bool) -> None:
+    parents = {
+        "violence": "",
+        "violence_psychological": "violence",
+        "stalking": "violence_psychological",
+        "mental": "",
+        "mental_suicide": "mental",
+        "labour": "",
+        "circle": "circle",
+    }
+    options = [Option(code, "", "", "", parent) for code, parent in parents.items()]
+    assert is_of_home(topics, options) is is_hidden
 
 
 def test_every_state_is_reached_named_and_left_or_ended() -> None:

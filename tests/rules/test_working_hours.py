@@ -118,6 +118,7 @@ def works_at(moment: datetime, hours: str) -> bool:
 @example(datetime(2024, 5, 3, 20, tzinfo=ZONE), "", 0.5)  # before a Saturday that is worked
 @example(datetime(2025, 1, 4, 12, tzinfo=ZONE), "Mo-Sa 08:00-20:00", 0.5)
 @example(datetime(2026, 12, 31, 20, tzinfo=ZONE), "Sa 10:00-12:00", 0.5)
+@example(datetime(2026, 1, 1, 12, tzinfo=ZONE), "Mo-Fr 00:00-24:00", 0.5)
 @example(datetime(2026, 1, 1, 12, tzinfo=ZONE), "Mo-Fr 00:00-24:00; Sa,Su 00:00-24:00", 0.5)
 def test_the_next_working_moment_of_a_body_is_its_first(
     at: datetime, hours: str, share: float

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.status.lookup import SqlAppealStatusLookup
+from callcenter.platform.core.caller_id import mask
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.monitoring.alerts import OPEN, close_alerts
@@ -52,6 +53,7 @@ URGENT = {"f.urgency": "urgent", "f.danger_reason": "Муж пьян и рядо
 OF_WORK = RECORD | {"f.content": "Не платят зарплату", "f.topics": ["labour"]}
 RECEIPT_CODE = "0427"
 DAY = timedelta(days=1)
+MONTHS_AGO = datetime.now(ZONE).date() - 60 * DAY
 #: Each day of this year and of the next that came with the version: nobody works before 2028.
 ALL_OFF = """
     INSERT INTO calendar_year (year, version, off, worked, author)
@@ -292,6 +294,7 @@ async def test_the_applicant_is_notified_which_body_has_it(
     assert "Telephone 102 nobody has verified it" in appeal
     assert "the applicant is not notified yet" in appeal
     assert "must not be reached" in page
+    assert f"By telephone {mask(CALLER)} may be reached" in page
     refused = (await step(head, path, "notified", reason="Прочитано" * 300)).text
     assert refused.count("Прочитано" * 300) == 1  # in no other form of the page
     # That nobody answers is noted, and is no notice.
@@ -395,13 +398,18 @@ async def test_the_day_to_pass_it_on_stays_until_it_is(
         moved = await send_record(head, call.number, "move", version=version, after=after)
         assert moved.status_code == 303, visible(moved.text)
     await make_ready(head, path)
-    [(registered_on,)] = await rows(engine, "SELECT registered_on FROM record")
-    day = PACKAGED.add_days(registered_on, 3)
-    page = visible((await head.get(path)).text)
-    assert f"To be passed on by {day:%d.%m.%Y}" in page
-    assert "hand it over before" not in page
-    await put(engine, "UPDATE body_request SET leaves_at = now() + interval '30 days'")
-    assert "hand it over before" in visible((await head.get(path)).text)
+    leaves = "UPDATE body_request SET leaves_at = now() + :days * interval '1 day'"
+    today = datetime.now(ZONE).date()
+    for registered_on, days, is_late in (
+        (today, 0, False),
+        (today, 30, True),
+        (MONTHS_AGO, 30, False),
+    ):
+        await put(engine, "UPDATE record SET registered_on = :day", day=registered_on)
+        await put(engine, leaves, days=days)
+        page = visible((await head.get(path)).text)
+        assert f"To be passed on by {PACKAGED.add_days(registered_on, 3):%d.%m.%Y}" in page
+        assert ("hand it over before" in page) is is_late
 
 
 async def test_a_body_that_ended_meanwhile_is_seen_before_it_leaves(
