@@ -20,7 +20,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
-    false,
     func,
     literal_column,
     or_,
@@ -28,7 +27,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.rules.text_analysis import KAZAKH_LETTERS, RUSSIAN_LETTERS
 from callcenter.platform.identity.approvals import approval_columns
 from callcenter.platform.storage.metadata import metadata
@@ -95,9 +93,6 @@ IS_URGENT = or_(
     record.c.content["danger"].astext == "yes",
     record.c.content["urgency"].astext == "urgent",
 )
-
-#: Urgent by its record, or as its caller said by key or in writing; never null (R11).
-IS_URGENT_CASE = or_(appeal.c.urgent != literal_column("'{}'"), func.coalesce(IS_URGENT, false()))
 
 record_change = Table(
     "record_change",

@@ -15,10 +15,10 @@ REQUEST_WAITS = AlertKind(
     N_("A request to a state body should have left by now: see the work lists."),
     path="/work?list=requests_ready",
 )
-NOTICE_OWED = AlertKind(
-    "request_notice_owed",
+NOTICE_LATE = AlertKind(
+    "request_notice_late",
     N_("An applicant is not notified yet which body has the appeal: see the work lists."),
     path="/work?list=requests_notices",
 )
 
-ALERTS = (URGENT_REQUEST_WAITS, REQUEST_WAITS, NOTICE_OWED)
+ALERTS = (URGENT_REQUEST_WAITS, REQUEST_WAITS, NOTICE_LATE)

@@ -15,7 +15,7 @@ from callcenter.platform.monitoring.alerts import close_settled, raise_alert_onc
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
 from callcenter.requests import store
-from callcenter.requests.alerts import NOTICE_OWED, REQUEST_WAITS, URGENT_REQUEST_WAITS
+from callcenter.requests.alerts import NOTICE_LATE, REQUEST_WAITS, URGENT_REQUEST_WAITS
 from callcenter.requests.rules.departure import is_departure_late, plan_departure
 from callcenter.working_calendar.store import read_calendar
 
@@ -70,7 +70,7 @@ async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datet
     """
     async with unit_of_work(engine) as connection:
         due = await store.list_due(connection, now)
-        owed = await store.list_late_notices(connection, now.astimezone(ZONE).date())
+        late_notices = await store.list_late_notices(connection, now.astimezone(ZONE).date())
     # What nobody planned is late: planning comes before, and failed.
     late = [
         row
@@ -89,7 +89,7 @@ async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datet
     for kind, numbers in (
         (URGENT_REQUEST_WAITS, ready[True]),
         (REQUEST_WAITS, ready[False]),
-        (NOTICE_OWED, {str(row.id): row.number for row in owed}),
+        (NOTICE_LATE, {str(row.id): row.number for row in late_notices}),
     ):
         for subject, number in numbers.items():
             if await raise_alert_once(redis, kind, "", f"{kind.key}:{subject}"):

@@ -11,8 +11,8 @@ from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.contact.tables import contact_wish
 from callcenter.appeals.extensions import NewsSource, NewsSources
 from callcenter.appeals.form.store import read_form
-from callcenter.appeals.record.store import select_related
-from callcenter.appeals.tables import IS_URGENT_CASE, record, record_change
+from callcenter.appeals.record.store import IS_URGENT_CASE, select_related
+from callcenter.appeals.tables import record, record_change
 from callcenter.bodies.rules.directory import Body, ContactState
 from callcenter.bodies.store import read_bodies
 from callcenter.platform.core.caller_id import parse_caller_id

@@ -25,8 +25,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.record.store import is_open
-from callcenter.appeals.tables import IS_URGENT_CASE, record
+from callcenter.appeals.record.store import IS_URGENT_CASE, is_open
+from callcenter.appeals.tables import record
 from callcenter.platform.core.errors import NotFound, VersionConflict
 from callcenter.requests.rules.composition import (
     EMPTY,
@@ -69,7 +69,7 @@ class BodyRequest:
     package: RequestPackage | None
 
     @property
-    def is_notice_owed(self) -> bool:
+    def is_notice_due(self) -> bool:
         """Whether it has left, and nobody notified the applicant (APPC, 65(1))."""
         return self.number is not None and self.notified_at is None
 
@@ -384,13 +384,13 @@ async def list_late_notices(connection: AsyncConnection, today: date) -> list[Ro
         select(body_request.c.id, appeal.c.number)
         .join(appeal, appeal.c.id == body_request.c.appeal_id)
         .join(record, record.c.appeal_id == appeal.c.id)
-        .where(is_notice_owed(), body_request.c.notice_due_on < today)
+        .where(is_notice_due(), body_request.c.notice_due_on < today)
         .order_by(body_request.c.notice_due_on, body_request.c.id)
     )
     return list(await connection.execute(query))
 
 
-def is_notice_owed() -> ColumnElement[bool]:
+def is_notice_due() -> ColumnElement[bool]:
     """Condition on a request and its record: the applicant is to be notified (APPC, 65(1)).
 
     Until the appeal ends: then its answer says more.

@@ -7,7 +7,7 @@ from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.search.worklists import WorkList, WorkListReader
 from callcenter.appeals.tables import record
 from callcenter.platform.core.errors import N_
-from callcenter.requests.store import is_due, is_notice_owed
+from callcenter.requests.store import is_due, is_notice_due
 from callcenter.requests.tables import IS_WAITING, IS_WITH_BODY, body_request
 
 
@@ -22,7 +22,7 @@ def _is_due(reader: WorkListReader) -> ColumnElement[bool]:
 
 def _is_to_be_notified(_reader: WorkListReader) -> ColumnElement[bool]:
     """A body has or had a registered appeal, and its applicant does not know (APPC, 65(1))."""
-    return exists().where(body_request.c.appeal_id == appeal.c.id, is_notice_owed())
+    return exists().where(body_request.c.appeal_id == appeal.c.id, is_notice_due())
 
 
 def _is_late(reader: WorkListReader) -> ColumnElement[bool]:

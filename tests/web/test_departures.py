@@ -320,7 +320,7 @@ async def test_the_applicant_is_notified_which_body_has_it(
         ({"which": "withdrawn"}, "Мы его отозвали"),
     ],
 )
-async def test_a_notice_is_owed_though_the_body_has_ended_it(
+async def test_a_notice_is_due_though_the_body_has_ended_it(
     head: httpx.AsyncClient, call: Call, ending: dict[str, str], said: str
 ) -> None:
     head.headers["accept-language"] = "en"
@@ -340,7 +340,7 @@ async def test_a_notice_is_owed_though_the_body_has_ended_it(
     assert call.number not in (await head.get(NOTICES)).text
 
 
-async def test_what_never_left_owes_no_notice(
+async def test_what_never_left_needs_no_notice(
     engine: AsyncEngine, head: httpx.AsyncClient, call: Call
 ) -> None:
     path = await written(head, call.number)
@@ -367,14 +367,14 @@ async def test_a_notice_that_nobody_saw_to_raises_an_alert(
         return [str(each).partition(":")[0] for each in await redis.hkeys(OPEN)]
 
     assert await alerts(0) == []
-    assert await alerts(1) == ["request_notice_owed"]
+    assert await alerts(1) == ["request_notice_late"]
     await step(head, path, "not_notified", reason="Просил не звонить")
     assert await alerts(2) == []
 
 
-@pytest.mark.parametrize(("caller", "is_owed"), [(CALLER, False), ("+77010004567", True)])
+@pytest.mark.parametrize(("caller", "is_due"), [(CALLER, False), ("+77010004567", True)])
 async def test_who_an_appeal_is_joined_to_is_notified_too(
-    engine: AsyncEngine, head: httpx.AsyncClient, call: Call, caller: str, is_owed: bool
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call, caller: str, is_due: bool
 ) -> None:
     path = await written(head, call.number)
     await make_ready(head, path)
@@ -386,7 +386,7 @@ async def test_who_an_appeal_is_joined_to_is_notified_too(
         head, call.number, "join", version=1, into=into, reason="одно и то же"
     )
     assert joined.status_code == 303, visible(joined.text)
-    assert (into in (await head.get(NOTICES)).text) is is_owed
+    assert (into in (await head.get(NOTICES)).text) is is_due
 
 
 async def test_the_day_to_pass_it_on_stays_until_it_is(

@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -44,8 +45,17 @@ from callcenter.appeals.rules.states import (
     Disposition,
     TransitionFacts,
 )
-from callcenter.appeals.tables import record, record_change, record_identifier, record_search
+from callcenter.appeals.tables import (
+    IS_URGENT,
+    record,
+    record_change,
+    record_identifier,
+    record_search,
+)
 from callcenter.platform.identity.tables import web_user
+
+#: Urgent by its record, or as its caller said by key or in writing; never null (R11).
+IS_URGENT_CASE = or_(appeal.c.urgent != literal_column("'{}'"), func.coalesce(IS_URGENT, false()))
 
 
 @dataclass(frozen=True, slots=True)

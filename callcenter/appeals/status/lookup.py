@@ -23,9 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.extensions import NewsSource, NewsSources
+from callcenter.appeals.record.store import IS_URGENT_CASE
 from callcenter.appeals.rules.number import is_valid
 from callcenter.appeals.rules.states import AppealState
-from callcenter.appeals.tables import IS_URGENT_CASE, record, status_attempt
+from callcenter.appeals.tables import record, status_attempt
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.registry import offers
 from callcenter.platform.identity.store import hash_of
