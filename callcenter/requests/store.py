@@ -364,7 +364,7 @@ async def list_due(connection: AsyncConnection, now: datetime) -> list[Row[Any]]
 
 
 def is_due(now: datetime) -> ColumnElement[bool]:
-    """Condition on a request that waits, its appeal and record: it is to be handed over by now."""
+    """Condition on a request that waits, its appeal and record: it leaves by now."""
     return or_(body_request.c.leaves_at <= now, body_request.c.leaves_at.is_(None), IS_URGENT_CASE)
 
 

@@ -1,4 +1,4 @@
-"""Departure of a request: at once when urgent, else when the body works, which registers it."""
+"""Departure of a request: at once when urgent, else when the body works."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -23,7 +23,7 @@ def plan_departure(
 def plan_registration(
     dated: date, now: datetime, *, hours: WorkingHours, calendar: Calendar
 ) -> date:
-    """The day on which a body registers what it gave a number of a day up to today (APPC, 64(3)).
+    """The day on which a body registers what has its number of a day (APPC, 64(3)).
 
     What is handed over after its hours, or on a day on which it or the state does not work, is
     registered on the next on which they do. Raises YearNotEntered.

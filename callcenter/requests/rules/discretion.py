@@ -1,4 +1,4 @@
-"""Topics of which a machine does not say that a state body has them: those of the home (R22)."""
+"""Topics of the home, of which a machine does not say that a state body has them."""
 
 from collections.abc import Collection, Iterable
 
