@@ -27,6 +27,12 @@ def upgrade() -> None:
             nullable=True,
             comment="what was written, for intake; none: it is taken",
         ),
+        sa.Column(
+            "tried_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="last, though it could not be taken",
+        ),
         sa.Column("receipt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "proof_hash", sa.LargeBinary(), nullable=True, comment="of the secret of the receipt"
@@ -66,7 +72,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_portal_message_waiting",
         "portal_message",
-        [sa.text("urgent DESC"), "received_at"],
+        [sa.text("urgent DESC"), sa.text("tried_at NULLS FIRST"), "received_at"],
         postgresql_where=sa.text("sealed IS NOT NULL"),
     )
     # They run as the owner. Names that the portal's role gives to tables of its own (pg_temp) are

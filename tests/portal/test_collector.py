@@ -1,13 +1,19 @@
 """What came through the portal is handed to intake: at once, danger first, each once."""
 
 import asyncio
+import json
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
+import pyrage
 import pytest
+from pyrage import x25519
 from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
@@ -21,12 +27,16 @@ from callcenter.intake.drivers.portal import store
 from callcenter.intake.drivers.portal.collector import collect, run_collector
 from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
 from callcenter.intake.jobs import alert_of_unread
+from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.monitoring.alerts import OPEN
 from callcenter.platform.storage.database_roles import DatabaseRole
+from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.portal.sealing import read_sealing_key
+from callcenter.portal.store import receive
 from callcenter.recordings.sealing import keys
 from tests.intake.messages import TEXT, rows
 from tests.polling import require_within, until
@@ -140,6 +150,67 @@ async def test_what_cannot_be_opened_keeps_nobody_waiting(
     assert await rows(engine, STORED) == [(2, 2)]
     await alert_of_unread(worker, redis, datetime.now(UTC))
     assert await redis.hkeys(OPEN) == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"language": "ru", "text": 5, "is_urgent": False},
+        {"language": [], "text": TEXT, "is_urgent": False},
+        {"language": "ru", "text": TEXT, "is_urgent": "no"},
+        {"language": "ru", "text": "z" * 100_001, "is_urgent": True},
+        {"language": "ru", "text": "\ud800", "is_urgent": True},
+        {"more": True},
+        None,
+    ],
+)
+async def test_what_a_thief_seals_keeps_nobody_waiting(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    settings: Settings,
+    written: dict[str, object] | None,
+) -> None:
+    message = uuid4()
+    said = "[" * 300_000 if written is None else json.dumps({"id": str(message), **written})
+    key = x25519.Recipient.from_str(read_sealing_key(settings))
+    sealed = pyrage.encrypt(said.encode(), [key])
+    async with opened_as(DatabaseRole.PORTAL, settings) as portal:
+        await receive(portal, uuid4(), message, sealed, is_urgent=True)
+    await visitor.write(TEXT)
+    await collect(worker)
+    assert await rows(engine, "SELECT id FROM portal_message WHERE sealed IS NOT NULL") == [
+        (message,)
+    ]
+    assert await rows(engine, STORED) == [(1, 1)]
+
+
+@pytest.mark.parametrize("fault", [OperationalError("", {}, Exception()), RuntimeError()])
+async def test_a_message_that_fails_is_tried_again_behind_others(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    numbers = [(await visitor.write(f"{TEXT} {each}", danger="yes"))[0] for each in range(3)]
+    taken, receives = list[str](), service.receive
+
+    async def fail_first(*arguments: Any) -> service.IntakeReceipt:
+        if arguments[-1].number == numbers[0]:
+            async with unit_of_work(worker.engine) as connection:
+                await connection.execute(text("SELECT 1"))
+                raise fault
+        taken.append(arguments[-1].number)
+        return await receives(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "receive", fail_first)
+        with pytest.raises(OperationFailed, match=type(fault).__name__):
+            await collect(worker)
+    assert taken == numbers[1:]
+    await collect(worker)
+    assert await rows(engine, STORED) == [(3, 3)]
 
 
 async def test_an_older_key_opens_what_was_sealed_before(

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from uuid import UUID
+from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record.service import get_appeal
@@ -16,7 +17,8 @@ from callcenter.intake.drivers.portal.opening import PORTAL, open_message
 from callcenter.intake.drivers.portal.store import WaitingMessage
 from callcenter.intake.rules.messages import WrittenMessage
 from callcenter.platform.core.encryption import DecryptionFailed
-from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.errors import DependencyUnavailable, InvalidRequest, OperationFailed
+from callcenter.platform.core.secrets import SecretMissing
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.storage.engine import joined_unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
@@ -25,6 +27,9 @@ from callcenter.platform.storage.notify_listener import NotifyListener
 log = logging.getLogger(__name__)
 
 COLLECTOR = Actor(None, command=PORTAL)
+
+#: Faults of a message itself, which are the same a second later.
+THEIR_OWN = (DecryptionFailed, InvalidRequest, DataError, IntegrityError)
 
 
 async def run_collector(tools: WorkerResources, _redis: Redis) -> None:
@@ -43,32 +48,49 @@ async def run_collector(tools: WorkerResources, _redis: Redis) -> None:
 async def collect(tools: WorkerResources) -> None:
     """Hand all messages that wait to intake; those in danger first.
 
-    One that cannot be opened, or that intake refuses, waits on and keeps no other one waiting: an
-    alert says that it does. Raises SQLAlchemyError, DependencyUnavailable.
+    One that cannot be taken, whatever is in it, waits on behind the others: an alert says that it
+    does. Raises SQLAlchemyError, DependencyUnavailable, SecretMissing; OperationFailed when one
+    failed for another reason than itself.
     """
-    unreadable: list[UUID] = []
-    while await _collect_next(tools, unreadable):
+    began, faults = datetime.now(UTC), list[str]()
+    while await _collect_next(tools, began, faults):
         pass
+    if faults:
+        raise OperationFailed(", ".join(sorted(set(faults))))
 
 
-async def _collect_next(tools: WorkerResources, unreadable: list[UUID]) -> bool:
+async def _collect_next(tools: WorkerResources, began: datetime, faults: list[str]) -> bool:
     """Hand one message to intake, in one transaction; whether there was one."""
     async with joined_unit_of_work(tools.engine) as connection:
-        waiting = await store.lock_next(connection, unreadable)
+        waiting = await store.lock_next(connection, began)
         if waiting is None:
             return False
         try:
             message = await asyncio.to_thread(_open, tools, waiting)
-            receipt = await service.receive(
-                tools.engine, RecordKeys.read(tools.settings), tools.settings, COLLECTOR, message
-            )
-        except (DecryptionFailed, InvalidRequest, DataError, IntegrityError) as exc:
-            log.error("message of the portal not taken: %s: %s", waiting.id, type(exc).__name__)
-            unreadable.append(waiting.id)
-            return True
-        appeal = await get_appeal(connection, receipt.number)
-        await store.mark_taken(connection, waiting.id, appeal.id)
+            async with connection.begin_nested():
+                await _hand_over(tools, connection, waiting, message)
+        except (DependencyUnavailable, SecretMissing):
+            raise
+        except Exception as exc:  # one message must not stop all others
+            if not waiting.was_tried:
+                log.error("message of the portal not taken: %s: %s", waiting.id, type(exc).__name__)
+            if not isinstance(exc, THEIR_OWN):
+                faults.append(type(exc).__name__)
+            await store.put_behind(connection, waiting.id, began)
     return True
+
+
+async def _hand_over(
+    tools: WorkerResources,
+    connection: AsyncConnection,
+    waiting: WaitingMessage,
+    message: WrittenMessage,
+) -> None:
+    receipt = await service.receive(
+        tools.engine, RecordKeys.read(tools.settings), tools.settings, COLLECTOR, message
+    )
+    appeal = await get_appeal(connection, receipt.number)
+    await store.mark_taken(connection, waiting.id, appeal.id)
 
 
 def _open(tools: WorkerResources, waiting: WaitingMessage) -> WrittenMessage:

@@ -1,11 +1,12 @@
 """Opening of what came through the portal, with the private keys that the worker has."""
 
-import json
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Literal
 from uuid import UUID
 
 import pyrage
+from pydantic import BaseModel, ConfigDict
 
 from callcenter.platform.core.encryption import DecryptionFailed
 from callcenter.platform.core.errors import OperationFailed
@@ -17,6 +18,17 @@ PORTAL = "portal"  #: the purpose of these keys, and the name of this driver
 READABLE = 0o644  # for whoever runs the portal
 
 
+class SealedMessage(BaseModel):
+    """The plaintext of a portal; whoever took one over can seal anything."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    id: UUID
+    language: Literal["kk", "ru"]
+    text: str
+    is_urgent: bool
+
+
 def open_message(folder: Path, message_id: UUID, sealed: bytes) -> PortalMessage:
     """Decrypt a message that was sealed under this id, with the folder of keys. Blocks.
 
@@ -24,12 +36,12 @@ def open_message(folder: Path, message_id: UUID, sealed: bytes) -> PortalMessage
     """
     identities = list(keys.read(folder, purpose=PORTAL).identities)
     try:
-        values = json.loads(pyrage.decrypt(sealed, identities))
-        if values.pop("id") != str(message_id):
-            raise DecryptionFailed("a message of the portal was sealed as another")
-        return PortalMessage(**values)
-    except (pyrage.DecryptError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        opened = SealedMessage.model_validate_json(pyrage.decrypt(sealed, identities))
+    except (pyrage.DecryptError, ValueError) as exc:
         raise DecryptionFailed("a message of the portal cannot be opened") from exc
+    if opened.id != message_id:
+        raise DecryptionFailed("a message of the portal was sealed as another")
+    return PortalMessage(opened.language, opened.text, opened.is_urgent)
 
 
 def publish_key(settings: Settings) -> None:

@@ -1,11 +1,10 @@
 """Messages of the portal in PostgreSQL, from when they came to when intake has them."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.rules import number
@@ -16,7 +15,7 @@ CHANNEL = "portal_message"  #: channel of PostgreSQL's NOTIFY: one came
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """A message that intake has not taken; `number` is its appeal's to be."""
+    """A message that intake has not taken yet; `number` is its appeal's to be."""
 
     id: UUID
     form: UUID
@@ -24,18 +23,22 @@ class WaitingMessage:
     is_urgent: bool
     received_at: datetime
     sealed: bytes
+    was_tried: bool
 
 
-async def lock_next(connection: AsyncConnection, but: Collection[UUID]) -> WaitingMessage | None:
-    """Lock the next message `but` these: danger first, then in order; None: there is none.
+async def lock_next(connection: AsyncConnection, began: datetime) -> WaitingMessage | None:
+    """Lock the next message that was not tried since this `began`; None: there is none.
 
-    What another worker has locked is left to it.
+    Danger first, then what was never tried, then in order. What another worker has locked is left
+    to it.
     """
-    waiting = portal_message.c.sealed.is_not(None)
+    message = portal_message.c
     query = (
         select(portal_message)
-        .where(waiting, portal_message.c.id.not_in(but))
-        .order_by(portal_message.c.urgent.desc(), portal_message.c.received_at)
+        .where(
+            message.sealed.is_not(None), or_(message.tried_at.is_(None), message.tried_at < began)
+        )
+        .order_by(message.urgent.desc(), message.tried_at.asc().nulls_first(), message.received_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -43,7 +46,17 @@ async def lock_next(connection: AsyncConnection, but: Collection[UUID]) -> Waiti
     if row is None:
         return None
     appeal = number.make(row.year, row.sequence)
-    return WaitingMessage(row.id, row.form, appeal, row.urgent, row.received_at, row.sealed)
+    return WaitingMessage(
+        *(row.id, row.form, appeal, row.urgent, row.received_at, row.sealed),
+        was_tried=row.tried_at is not None,
+    )
+
+
+async def put_behind(connection: AsyncConnection, message: UUID, began: datetime) -> None:
+    """Have a message that cannot be taken wait behind those that were not tried since `began`."""
+    await connection.execute(
+        update(portal_message).where(portal_message.c.id == message).values(tried_at=began)
+    )
 
 
 async def mark_taken(connection: AsyncConnection, message: UUID, appeal_id: UUID) -> None:

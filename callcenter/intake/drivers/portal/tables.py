@@ -34,6 +34,7 @@ portal_message = Table(
     Column("urgent", Boolean, nullable=False, comment="the writer is in danger now"),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("sealed", LargeBinary, comment="what was written, for intake; none: it is taken"),
+    Column("tried_at", DateTime(timezone=True), comment="last, though it could not be taken"),
     Column("receipt_at", DateTime(timezone=True)),
     Column("proof_hash", LargeBinary, comment="of the secret of the receipt"),
     Column("recipient", Text, comment="public key of what is for the writer"),
@@ -57,6 +58,7 @@ portal_message = Table(
     Index(
         "ix_portal_message_waiting",
         text("urgent DESC"),
+        text("tried_at NULLS FIRST"),
         "received_at",
         postgresql_where="sealed IS NOT NULL",
     ),
