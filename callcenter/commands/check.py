@@ -24,6 +24,7 @@ from callcenter.backup.watch import BackupLate, describe_backups, list_proven
 from callcenter.bootstrap.data_secrets import data_secrets
 from callcenter.bootstrap.softphone_provisioning import sip_accounts
 from callcenter.consultants import store as consultants
+from callcenter.intake.drivers.portal.opening import PORTAL
 from callcenter.launcher.redis_rights import has_rules
 from callcenter.launcher.sandbox import can_confine
 from callcenter.platform.core.errors import (
@@ -48,6 +49,7 @@ from callcenter.platform.storage.redis import (
 from callcenter.platform.storage.redis_users import RedisUser, as_redis_user
 from callcenter.platform.storage.secret_fingerprints import verify
 from callcenter.platform.storage.table_rights import find_differences
+from callcenter.portal.sealing import read_sealing_key
 from callcenter.recordings.sealing import keys
 from callcenter.recordings.store import daily_growth
 from callcenter.telephony.asterisk.config.access import permitted_networks, unknown_hosts
@@ -496,6 +498,19 @@ def _numbers(settings: Settings) -> str:
     return f"withheld ones are kept, sealed, for {settings.trace_hours} h"
 
 
+def _portal_key(settings: Settings) -> str:
+    try:
+        newest = keys.read(settings.keys, purpose=PORTAL).public
+    except keys.NoKey:
+        return "the user of this command cannot tell whether what it seals can be opened"
+    if (sealed_to := read_sealing_key(settings)) != newest:
+        raise InvalidRequest(
+            f"it seals to {sealed_to}, and the newest key is {newest}: run `callcenter keys "
+            "portal`, or set CALLCENTER_PORTAL_KEY to that, before what people write is lost"
+        )
+    return "it seals to the newest key"
+
+
 def _secrets(settings: Settings) -> str:
     secrets = data_secrets(settings).values()
 
@@ -546,6 +561,7 @@ CHECKS: dict[str, dict[str, Look]] = {
         "prompts": _prompts,
         "roster": _roster,
     },
+    "portal": {"key": _portal_key},
     "recordings": {"disk": _disk, "store": _stores, "spool": _spool},
     "register": {"journal": _journal, "calendar": _calendar, "backup": _backup},
     "security": {"keys": _keys, "numbers": _numbers, "secrets": _secrets},

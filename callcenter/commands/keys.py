@@ -57,9 +57,9 @@ def recordings(new: bool) -> None:
 def portal(new: bool) -> None:
     """Make the key that opens what the portal sealed, unless there is one; list the public.
 
-    The portal seals to the first of these: it is in var/portal/key.pub, or CALLCENTER_PORTAL_KEY.
-    Older keys open what was sealed to them, and waits: remove one a day after a new one at the
-    earliest.
+    The portal seals to the first of these: it is in var/portal/key.pub, which the portal reads for
+    each message, or CALLCENTER_PORTAL_KEY. Older keys open what was sealed to them, and waits:
+    remove one a day after a new one at the earliest.
     """
     _make_keys(read_settings(), PORTAL, new=new)
 
@@ -98,6 +98,10 @@ def accept_present(name: str) -> None:
     settings = read_settings()
     asyncio.run(run_once_in_transaction(settings, lambda each: _accept(each, settings, name)))
     click.echo(f"{name}: processes start with the secret that is here now")
+    if name == PORTAL:
+        publish_key(settings)
+        public = keys.read(settings.keys, purpose=PORTAL).public
+        click.echo(f"The portal seals to {public}: CALLCENTER_PORTAL_KEY where it is elsewhere")
 
 
 def _make_keys(settings: Settings, purpose: str, *, new: bool) -> None:

@@ -45,7 +45,8 @@ async def serve(settings: Settings) -> None:
     Without the database the pages are there and say whom to call. Raises DependencyUnavailable when
     there is no key to seal to, or the port is not free.
     """
-    key, engine = read_sealing_key(settings), open_database(settings)
+    read_sealing_key(settings)
+    engine = open_database(settings)
     url = settings.portal_url or f"http://{settings.portal_host}:{settings.portal_port}"
 
     def announce() -> None:
@@ -53,7 +54,7 @@ async def serve(settings: Settings) -> None:
         log.info("pages served: %s", url)
 
     try:
-        app = portal_application(settings, engine, key)
+        app = portal_application(settings, engine)
         address = str(settings.portal_address)
         with listen(address, settings.portal_port, "CALLCENTER_PORTAL") as listener:
             await run_server(app, listener, announce, lambda: None)

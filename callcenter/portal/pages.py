@@ -68,13 +68,12 @@ OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 log = logging.getLogger(__name__)
 
 
-def portal_application(settings: Settings, engine: AsyncEngine, key: str) -> ASGIApp:
-    """The pages of the portal; `key` is the public key of intake.
+def portal_application(settings: Settings, engine: AsyncEngine) -> ASGIApp:
+    """The pages of the portal, which answer to their own host name alone.
 
-    They answer to their own host name alone. Raises OperationFailed when a translation cannot be
-    read.
+    Raises OperationFailed when a translation cannot be read.
     """
-    pages = PortalPages(engine, key)
+    pages = PortalPages(settings, engine)
     host = Middleware(TrustedHostMiddleware, allowed_hosts=[settings.portal_host])
     app = Starlette(
         routes=[
@@ -119,9 +118,9 @@ class PortalMiddleware:
 class PortalPages:
     """Handlers of the pages."""
 
-    def __init__(self, engine: AsyncEngine, key: str) -> None:
+    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+        self._settings = settings
         self._engine = engine
-        self._key = key
         self._words = {language: Translator(language) for language in CALLER_LANGUAGES}
         self._static = {name: (HERE / "static" / name).read_bytes() for name in STATIC_TYPES}
         self._derivations = asyncio.Semaphore(DERIVED_AT_ONCE)
@@ -201,7 +200,7 @@ class PortalPages:
         Killed in between, the message is there, and the form that is sent again gets its receipt.
         """
         message_id = form.message_id(message)
-        sealed = await asyncio.to_thread(seal_message, message_id, message, self._key)
+        sealed = await asyncio.to_thread(seal_message, self._settings, message_id, message)
         number = await store.receive(
             self._engine, form.id, message_id, sealed, is_urgent=message.is_urgent
         )

@@ -69,8 +69,12 @@ def read_sealing_key(settings: Settings) -> str:
     return key
 
 
-def seal_message(message_id: UUID, message: PortalMessage, key: str) -> bytes:
-    """Encrypt a message for intake, bound to its id."""
+def seal_message(settings: Settings, message_id: UUID, message: PortalMessage) -> bytes:
+    """Encrypt a message for intake, bound to its id, to the key that is there now.
+
+    Another key may have come since the start. Raises DependencyUnavailable when there is none.
+    """
+    key = read_sealing_key(settings)
     plain = json.dumps({"id": str(message_id), **asdict(message)}).encode()
     sealed: bytes = pyrage.encrypt(plain, [x25519.Recipient.from_str(key)])
     return sealed

@@ -12,7 +12,6 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.web.server import PageServer, configure, listen
 from callcenter.portal.pages import portal_application
-from callcenter.portal.sealing import read_sealing_key
 from tests.browser.chromium import Complaints, is_wider_than_its_window, serious_faults
 from tests.intake.messages import TEXT
 from tests.portal.conftest import sealed_to_intake
@@ -32,7 +31,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     url = f"http://127.0.0.1:{port}"
     ours = changed(settings, portal_url=url)
     async with opened_as(DatabaseRole.PORTAL, ours) as engine:
-        app = portal_application(ours, engine, read_sealing_key(ours))
+        app = portal_application(ours, engine)
         with listen("127.0.0.1", port, "") as listener:
             server = PageServer(configure(app), lambda: None, lambda: None)
             server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]

@@ -13,7 +13,6 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.portal.pages import portal_application
-from callcenter.portal.sealing import read_sealing_key
 from callcenter.recordings.sealing import keys
 from tests.services import opened_as
 
@@ -60,7 +59,7 @@ def found(pattern: re.Pattern[str], answer: httpx.Response) -> tuple[str, ...]:
 
 def visitor_of(settings: Settings, engine: AsyncEngine) -> Visitor:
     """A visitor of a portal with this engine."""
-    app = portal_application(settings, engine, read_sealing_key(settings))
+    app = portal_application(settings, engine)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return Visitor(httpx.AsyncClient(transport=transport, base_url=HOST))
 

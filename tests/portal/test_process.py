@@ -14,10 +14,14 @@ from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.cli import callcenter
-from callcenter.intake.drivers.portal.opening import PORTAL
+from callcenter.commands.check import CHECKS, examine
+from callcenter.intake.drivers.portal.collector import collect
+from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.portal.sealing import read_sealing_key
 from callcenter.recordings.sealing import keys
 from tests.fork_server import OURS
 from tests.intake.messages import TEXT, rows
@@ -105,6 +109,36 @@ def test_the_newest_key_of_the_portal_is_published(tmp_path: Path, database: str
         assert (tmp_path / "portal" / "key.pub").read_text() == f"{newest}\n"
         assert keys.read(tmp_path / "keys", purpose=PORTAL).public == newest
     assert (tmp_path / "keys" / "portal").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lost_key_is_sealed_to_no_longer(tmp_path: Path, database: str) -> None:
+    there = {"CALLCENTER_VAR": str(tmp_path), "CALLCENTER_DATABASE_URL": database}
+    look = CHECKS["portal"]["key"]
+    settings = Settings(_env_file=None, var=tmp_path)
+    for arguments in (("make", "portal"), ("accept", "portal")):
+        done = CliRunner().invoke(callcenter, ["keys", *arguments], env=there)
+        assert done.exit_code == 0, done.output
+        newest = keys.read(settings.keys, purpose=PORTAL).public
+        assert read_sealing_key(settings) == newest
+        assert examine(look, settings) == ("ok", "it seals to the newest key")
+        [lost] = (settings.keys / PORTAL).iterdir()
+        lost.rename(tmp_path / "lost")
+        assert "cannot tell" in examine(look, settings)[1]
+    keys.make(settings.keys, PORTAL)
+    assert examine(look, settings)[0] == "BAD"
+
+
+async def test_a_new_key_is_sealed_to_without_a_restart(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, settings: Settings
+) -> None:
+    await visitor.write("A")
+    [before] = (settings.keys / PORTAL).iterdir()
+    keys.make(settings.keys, PORTAL)
+    publish_key(settings)
+    before.unlink()
+    await visitor.write(TEXT)
+    await collect(worker)
+    assert await rows(engine, "SELECT count(*) FROM intake_message") == [(1,)]
 
 
 def test_the_portal_logs_in_as_no_other_role(tmp_path: Path, database: str) -> None:

@@ -24,7 +24,7 @@ def test_each_check_stands_once_under_its_subject(
     monkeypatch.setenv("CALLCENTER_DATABASE_URL", missing)
     listed = CliRunner().invoke(callcenter, ["check"]).output.splitlines()
     subjects = [line for line in listed if not line.startswith(" ")]
-    assert subjects == ["servers", "telephone", "recordings", "register", "security"]
+    assert subjects == ["servers", "telephone", "portal", "recordings", "register", "security"]
     lines = [line.split(maxsplit=2) for line in listed if line.startswith(" ")]
     assert {state for state, *_ in lines} <= {"ok", "warn", "BAD"}
     assert [name for _, name, words in lines if "cannot reach the database" in words] == [

@@ -83,7 +83,8 @@ def test_year_and_sequence_of_a_number_make_it(year: int, sequence: int) -> None
 
 def test_a_message_is_opened_with_its_own_key_and_id(tmp_path: Path) -> None:
     ours, others, message_id = tmp_path / "ours", tmp_path / "others", uuid4()
-    sealed = seal_message(message_id, MESSAGE, keys.make(ours, PORTAL))
+    settings = Settings(_env_file=None, portal_key=keys.make(ours, PORTAL))
+    sealed = seal_message(settings, message_id, MESSAGE)
     keys.make(others, PORTAL)
     assert open_message(ours, message_id, sealed) == MESSAGE
     for folder, identity, bad in (
