@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func
 
 from callcenter.appeals.extensions import (
     AppealSection,
@@ -98,8 +98,11 @@ ROOM = Room(
             key="portal",
             label=N_("Copies for writers on the portal: %(count)s"),
             of=portal_message.c.appeal_id.in_,
-            is_personal=portal_message.c.sealed_copy.is_not(None),
+            is_personal=portal_message.c.sealed_copy.is_not(None)
+            | portal_message.c.receipt_at.is_(None),
             erased={
+                # Whose receipt was not made yet: it is made of nothing that is erased.
+                "receipt_at": func.coalesce(portal_message.c.receipt_at, func.now()),
                 "proof_hash": None,
                 "recipient": None,
                 "locked": None,

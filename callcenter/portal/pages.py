@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy.exc import SQLAlchemyError
@@ -199,17 +200,24 @@ class PortalPages:
 
         Killed in between, the message is there, and the form that is sent again gets its receipt.
         """
-        message_id = form.message_id(message)
-        sealed = await asyncio.to_thread(seal_message, self._settings, message_id, message)
-        number = await store.receive(
-            self._engine, form.id, message_id, sealed, is_urgent=message.is_urgent
-        )
+        number, message_id = await self._receive(form, message)
         async with self._derivations:
             key = await asyncio.to_thread(ReceiptKey.derive, number, form.secret)
         copy = await asyncio.to_thread(seal_copy, message_id, message, key)
         if not await store.give_receipt(self._engine, message_id, key, copy):
             raise OperationFailed("the message has another receipt, or its copy was erased")
         return number
+
+    async def _receive(self, form: PortalForm, message: PortalMessage) -> tuple[str, UUID]:
+        """Store the message, under the first id that is not over; its number and id."""
+        number, ids = None, form.message_ids(message)
+        while number is None:
+            message_id = next(ids)
+            sealed = await asyncio.to_thread(seal_message, self._settings, message_id, message)
+            number = await store.receive(
+                self._engine, form.id, message_id, sealed, is_urgent=message.is_urgent
+            )
+        return number, message_id
 
     async def _open(
         self, typed_number: str, typed_words: str

@@ -4,7 +4,9 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from uuid import UUID
 
 from callcenter.appeals.rules.number import is_valid
@@ -79,9 +81,14 @@ class PortalForm:
         """The secret of its receipt."""
         return ReceiptSecret(self._derive("secret")[:SECRET_LENGTH])
 
-    def message_id(self, message: PortalMessage) -> UUID:
-        """The id of a message that is sent by it: the same for the same words alone."""
-        return UUID(bytes=self._derive("message", json.dumps(asdict(message)))[:16])
+    def message_ids(self, message: PortalMessage) -> Iterator[UUID]:
+        """The ids of a message that is sent by it: the same for the same words alone.
+
+        The next one is for when that before is over, and the same words are a new matter.
+        """
+        for time in count():
+            said = json.dumps([asdict(message), time])
+            yield UUID(bytes=self._derive("message", said)[:16])
 
     def _derive(self, *purpose: str) -> bytes:
         return hashlib.sha256("\0".join(("portal", *purpose, self.token)).encode()).digest()

@@ -35,15 +35,16 @@ class StoredCopy:
 
 async def receive(
     engine: AsyncEngine, form: UUID, message: UUID, sealed: bytes, *, is_urgent: bool
-) -> str:
+) -> str | None:
     """Store a message, once, and return the number that its appeal has or will have.
 
-    A form has one number, however many messages were sent by it.
+    A form has one number, however many messages were sent by it, until they are erased. None: this
+    one is over, and what it says is to be stored as another.
     """
     values = {"form": form, "message": message, "urgent": is_urgent, "sealed": sealed}
     async with unit_of_work(engine) as connection:
-        year, sequence = (await connection.execute(_RECEIVE, values)).one()
-    return numbers.make(year, sequence)
+        row = (await connection.execute(_RECEIVE, values)).one_or_none()
+    return None if row is None else numbers.make(*row)
 
 
 async def give_receipt(engine: AsyncEngine, message: UUID, key: ReceiptKey, copy: OwnCopy) -> bool:

@@ -86,8 +86,16 @@ def upgrade() -> None:
         BEGIN
             -- Who sends the same form at once waits, and gets the same number.
             PERFORM pg_advisory_xact_lock(hashtextextended('portal ' || of_form, 0));
-            SELECT year, sequence INTO number_year, number_sequence
-            FROM portal_message WHERE form = of_form LIMIT 1;
+            -- What is erased is over: who sends it again has a new matter.
+            IF EXISTS (
+                SELECT FROM portal_message
+                WHERE id = of_message AND receipt_at IS NOT NULL AND proof_hash IS NULL
+            ) THEN
+                RETURN;
+            END IF;
+            SELECT year, sequence INTO number_year, number_sequence FROM portal_message
+            WHERE form = of_form AND (receipt_at IS NULL OR proof_hash IS NOT NULL)
+            ORDER BY received_at DESC LIMIT 1;
             IF NOT FOUND THEN
                 INSERT INTO appeal_counter AS counter (year, last)
                 VALUES (extract(year FROM now() AT TIME ZONE 'Asia/Almaty')::integer % 100, 1)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,8 +36,8 @@ from callcenter.platform.monitoring.alerts import OPEN
 from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.portal import store as portal
 from callcenter.portal.sealing import read_sealing_key
-from callcenter.portal.store import receive
 from callcenter.recordings.sealing import keys
 from tests.intake.messages import TEXT, rows
 from tests.polling import require_within, until
@@ -135,8 +136,8 @@ async def test_what_cannot_be_opened_keeps_nobody_waiting(
     lost = ours.rename(settings.keys / "lost")
     keys.make(settings.keys, PORTAL)
     publish_key(settings)
-    async with opened_as(DatabaseRole.PORTAL, settings) as portal:
-        other = visitor_of(settings, portal)
+    async with opened_as(DatabaseRole.PORTAL, settings) as other_engine:
+        other = visitor_of(settings, other_engine)
         async with other.client:
             await other.write("Другое")
         await collect(worker)
@@ -175,8 +176,8 @@ async def test_what_a_thief_seals_keeps_nobody_waiting(
     said = "[" * 300_000 if written is None else json.dumps({"id": str(message), **written})
     key = x25519.Recipient.from_str(read_sealing_key(settings))
     sealed = pyrage.encrypt(said.encode(), [key])
-    async with opened_as(DatabaseRole.PORTAL, settings) as portal:
-        await receive(portal, uuid4(), message, sealed, is_urgent=True)
+    async with opened_as(DatabaseRole.PORTAL, settings) as thief:
+        await portal.receive(thief, uuid4(), message, sealed, is_urgent=True)
     await visitor.write(TEXT)
     await collect(worker)
     assert await rows(engine, "SELECT id FROM portal_message WHERE sealed IS NOT NULL") == [
@@ -223,24 +224,85 @@ async def test_an_older_key_opens_what_was_sealed_before(
     assert await rows(engine, STORED) == [(1, 1)]
 
 
-async def test_masking_erases_the_copy_of_the_writer_for_ever(
-    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, web_engine: AsyncEngine
+ERASED = "SELECT coalesce(sealed, proof_hash, locked, sealed_copy), recipient FROM portal_message"
+
+
+@pytest.fixture
+async def prank(
+    engine: AsyncEngine, web_engine: AsyncEngine, worker: WorkerResources
+) -> Callable[[str], Awaitable[None]]:
+    """What closes an appeal without a request, as a prank, by which it is masked."""
+    record_keys = RecordKeys.read(worker.settings)
+    head = Actor(await add_user(engine, "head", Role.HEAD))
+
+    async def close(number: str) -> None:
+        await queue.take(web_engine, record_keys, head, number)
+        await records.close_without_request(
+            web_engine, record_keys, head, number, 1, Disposition.PRANK
+        )
+
+    return close
+
+
+@pytest.mark.parametrize("again", ["", "Другое"])
+async def test_what_is_sent_after_masking_is_a_new_matter(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    prank: Callable[[str], Awaitable[None]],
+    again: str,
+) -> None:
+    token = await visitor.token()
+    first = await visitor.write("", token, danger="yes")
+    await collect(worker)
+    await prank(first[0])
+    assert await rows(engine, ERASED) == [(None, None)]
+    assert (await visitor.open(*first)).status_code == 400
+    second = await visitor.write(again, token, danger="yes")
+    assert second == await visitor.write(again, token, danger="yes")
+    assert await rows(engine, WAITING) == [(1,)]
+    await collect(worker)
+    numbers = await rows(engine, "SELECT number FROM appeal WHERE urgent = '{danger}' ORDER BY 1")
+    assert numbers == [(first[0],), (second[0],)]
+    assert (await visitor.open(*second)).status_code == 200
+    await prank(second[0])
+    assert (await visitor.write(again, token, danger="yes"))[0] not in {first[0], second[0]}
+
+
+async def test_masked_while_another_waits_its_number_is_used_up(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    prank: Callable[[str], Awaitable[None]],
 ) -> None:
     token = await visitor.token()
     number, words = await visitor.write(TEXT, token)
     await collect(worker)
-    record_keys = RecordKeys.read(worker.settings)
-    head = Actor(await add_user(engine, "head", Role.HEAD))
-    prank = Disposition.PRANK
-    await queue.take(web_engine, record_keys, head, number)
-    await records.close_without_request(web_engine, record_keys, head, number, 1, prank)
-    assert (await visitor.open(number, words)).status_code == 400
-    assert (await visitor.send(TEXT, token)).status_code == 503
-    erased = "SELECT coalesce(sealed, proof_hash, locked, sealed_copy), recipient"
-    assert await rows(engine, f"{erased} FROM portal_message") == [(None, None)]
+    await visitor.write("Другое", token)
+    await prank(number)
     await collect(worker)
-    assert await rows(engine, STORED) == [(1, 1)]
-    # The same form with other words is a new matter: the number of the first is used up.
-    assert (await visitor.write("Другое", token))[0] == number
-    await collect(worker)
-    assert len({each for (each,) in await rows(engine, "SELECT number FROM appeal")}) == 2
+    assert len(set(await rows(engine, "SELECT number FROM appeal"))) == 2
+    assert "Другое" in (await visitor.open(number, words)).text
+
+
+async def test_masked_before_its_receipt_a_message_gets_none(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    prank: Callable[[str], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token, give_receipt = await visitor.token(), portal.give_receipt
+
+    async def masked_meanwhile(*given: Any) -> bool:
+        await collect(worker)
+        await prank((await rows(engine, "SELECT number FROM appeal"))[0][0])
+        return await give_receipt(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(portal, "give_receipt", masked_meanwhile)
+        assert (await visitor.send(TEXT, token)).status_code == 503
+    assert await rows(engine, ERASED) == [(None, None)]
+    number, words = await visitor.write(TEXT, token)
+    assert await rows(engine, f"{ERASED} WHERE appeal_id IS NOT NULL") == [(None, None)]
+    assert TEXT in (await visitor.open(number, words)).text

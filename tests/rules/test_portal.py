@@ -1,5 +1,6 @@
 """Rules of the portal: forms, receipts, and who can open what."""
 
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -64,9 +65,10 @@ def test_a_form_is_the_same_whenever_it_is_sent() -> None:
     form = PortalForm.new()
     again = PortalForm.of(form.token)
     assert (again.id, again.secret) == (form.id, form.secret)
-    assert again.message_id(MESSAGE) == form.message_id(MESSAGE)
     other = PortalMessage("ru", MESSAGE.text, is_urgent=True)
-    assert form.message_id(other) != form.message_id(MESSAGE)
+    ids = [list(islice(form.message_ids(each), 3)) for each in (MESSAGE, other)]
+    assert list(islice(again.message_ids(MESSAGE), 3)) == ids[0]
+    assert len({*ids[0], *ids[1]}) == 6
     for token in ("", "x" * 32, form.token[1:], form.token.upper() + "A"):
         assert PortalForm.of(token).id != form.id
 
