@@ -86,10 +86,15 @@ def upgrade() -> None:
         BEGIN
             -- Who sends the same form at once waits, and gets the same number.
             PERFORM pg_advisory_xact_lock(hashtextextended('portal ' || of_form, 0));
-            -- What is erased is over: who sends it again has a new matter.
+            -- What is erased is over: who sends it again has a new matter. Who sends again that
+            -- they are in danger is to be read again.
             IF EXISTS (
                 SELECT FROM portal_message
-                WHERE id = of_message AND receipt_at IS NOT NULL AND proof_hash IS NULL
+                WHERE id = of_message AND (
+                    receipt_at IS NOT NULL AND proof_hash IS NULL
+                    OR urgent AND appeal_id IS NOT NULL
+                    AND received_at < now() - interval '1 minute'
+                )
             ) THEN
                 RETURN;
             END IF;

@@ -269,6 +269,25 @@ async def test_what_is_sent_after_masking_is_a_new_matter(
     assert (await visitor.write(again, token, danger="yes"))[0] not in {first[0], second[0]}
 
 
+async def test_danger_sent_again_later_is_read_again(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine
+) -> None:
+    token = await visitor.token()
+    receipt = await visitor.write("", token, danger="yes")
+    later = "UPDATE portal_message SET received_at = received_at - interval '61 s' RETURNING 1"
+    await rows(engine, later)
+    assert await visitor.write("", token, danger="yes") == receipt  # nobody can have read it
+    await collect(worker)
+    for waiting in (1, 0):  # a page that is sent twice at once
+        assert await visitor.write("", token, danger="yes") == receipt
+        assert await rows(engine, WAITING) == [(waiting,)]
+        await collect(worker)
+    await rows(engine, later)
+    assert await visitor.write("", token, danger="yes") == receipt
+    await collect(worker)
+    assert await rows(engine, STORED) == [(3, 1)]
+
+
 async def test_masked_while_another_waits_its_number_is_used_up(
     visitor: Visitor,
     worker: WorkerResources,
