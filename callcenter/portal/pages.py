@@ -154,9 +154,14 @@ class PortalPages:
         return self._form(request, PortalForm.new(), defaultdict(str))
 
     async def send(self, request: Request) -> Response:
-        """Store what was written and show its receipt. Sent again it is the same."""
+        """Store what was written and show its receipt. Sent again it is the same.
+
+        Or `show` it in another language.
+        """
         typed = await _read_form(request)
         form = PortalForm.of(typed["form"])
+        if typed["show"]:
+            return self._form(request, form, typed)
         message = PortalMessage(language_of(request), typed["text"], bool(typed["danger"]))
         try:
             check_message(message)

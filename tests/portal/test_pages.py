@@ -140,6 +140,18 @@ async def test_what_is_refused_stays_in_the_form(
     assert await rows(engine, "SELECT count(*) FROM portal_message") == [(0,)]
 
 
+async def test_another_language_shows_what_was_typed(visitor: Visitor, engine: AsyncEngine) -> None:
+    token = await visitor.token("kk")
+    answer = await visitor.send(TEXT, token, "ru", danger="yes", show="yes")
+    assert (answer.status_code, TOKEN.findall(answer.text)) == (200, [token])
+    assert '<html lang="ru">' in answer.text
+    assert f"{TEXT}</textarea>" in answer.text
+    assert "checked" in answer.text
+    assert await rows(engine, "SELECT count(*) FROM portal_message") == [(0,)]
+    for page in (answer, await visitor.send(TEXT, token)):  # no link leaves the words
+        assert not re.search('href="/(kk|ru)"[^>]*lang=', page.text)
+
+
 async def test_danger_is_sent_without_a_word(visitor: Visitor, engine: AsyncEngine) -> None:
     await visitor.write("", danger="yes")
     assert await rows(engine, "SELECT urgent FROM portal_message") == [(True,)]
