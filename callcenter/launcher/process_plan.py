@@ -37,6 +37,7 @@ SERVERS = ("postgres", "redis", "asterisk")
 #: Whose turn it is when there is less processor than work (`docs/decisions/0067`): who speaks is
 #: heard, then calls are served, then all else is done.
 SOUND_NICE, CALLS_NICE = -15, -10
+PORTAL_NICE = 5  # anybody in the world can have it work
 
 
 def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
@@ -73,7 +74,7 @@ def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
         [
             *(ProcessSpec(command[-1], command, nice=CALLS_NICE) for command in lines),
             ProcessSpec("web", ours("web")),
-            *([ProcessSpec("portal", ours("portal"))] if has_portal else ()),
+            *([ProcessSpec("portal", ours("portal"), nice=PORTAL_NICE)] if has_portal else ()),
             ProcessSpec(
                 "worker", ours("worker"), held_port=("CALLCENTER_HEP_SOCKET", hep_port(settings))
             ),

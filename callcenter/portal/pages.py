@@ -43,7 +43,10 @@ from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_mes
 HERE = Path(__file__).parent
 FORM_SIZE_LIMIT = 512 * 1024  # bytes of a form: far more than a message may have
 FIELD_LIMIT = 10  # fields of a form
-DERIVED_AT_ONCE = 2  # keys of receipts, each of which takes a processor and 19 MiB
+#: Keys that are made of receipts at once, each of which takes a processor and 19 MiB: for those who
+#: get one, and apart from them for those who open one, who may be guessing.
+GIVEN_AT_ONCE, OPENED_AT_ONCE = 2, 1
+OPENING_LIMIT = 50  # who wait to open one; it is a second's work
 STATIC_TYPES = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
 
 NOT_NOW = N_("It did not work just now. Your words are still here: send them again.")
@@ -124,7 +127,9 @@ class PortalPages:
         self._engine = engine
         self._words = {language: Translator(language) for language in CALLER_LANGUAGES}
         self._static = {name: (HERE / "static" / name).read_bytes() for name in STATIC_TYPES}
-        self._derivations = asyncio.Semaphore(DERIVED_AT_ONCE)
+        self._giving = asyncio.Semaphore(GIVEN_AT_ONCE)
+        self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
+        self._places = asyncio.Semaphore(OPENING_LIMIT)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             undefined=StrictUndefined,
@@ -179,8 +184,10 @@ class PortalPages:
         return self._page(request, "open.html", typed=defaultdict(str), refusal=None)
 
     async def open(self, request: Request) -> Response:
-        """Show what was written to whoever has its receipt."""
+        """Show what was written to whoever has its receipt, unless too many ask at once."""
         typed = await _read_form(request)
+        if self._places.locked():
+            return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
         try:
             opened = await self._open(typed["number"], typed["words"])
         except InvalidRequest as exc:
@@ -206,7 +213,7 @@ class PortalPages:
         Killed in between, the message is there, and the form that is sent again gets its receipt.
         """
         number, message_id = await self._receive(form, message)
-        async with self._derivations:
+        async with self._giving:
             key = await asyncio.to_thread(ReceiptKey.derive, number, form.secret)
         copy = await asyncio.to_thread(seal_copy, message_id, message, key)
         if not await store.give_receipt(self._engine, message_id, key, copy):
@@ -229,7 +236,7 @@ class PortalPages:
     ) -> list[tuple[store.StoredCopy, PortalMessage]]:
         """The messages of a receipt, opened. Raises InvalidRequest when there are none."""
         number, secret = read_receipt(typed_number, typed_words)
-        async with self._derivations:
+        async with self._places, self._opening:
             key = await asyncio.to_thread(ReceiptKey.derive, number, secret)
         try:
             opened = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import open_database
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.portal import store
-from callcenter.portal.pages import FORM_SIZE_LIMIT
+from callcenter.portal.pages import FORM_SIZE_LIMIT, OPENING_LIMIT
 from tests.appeals import read_all_rows
 from tests.intake.messages import TEXT, rows
 from tests.portal.conftest import TOKEN, Visitor, found, visitor_of
@@ -95,6 +96,15 @@ async def test_wrong_numbers_and_wrong_words_are_answered_alike(visitor: Visitor
     assert not [each for each in answers if TEXT in each.text]
     said = {re.sub(r'value="[^"]*"', "", each.text) for each in answers}
     assert len(said) == 1
+
+
+async def test_guesses_keep_no_writer_waiting(visitor: Visitor) -> None:
+    (number, _), (_, others) = await visitor.write(TEXT), await visitor.write("Другое")
+    guesses = [asyncio.create_task(visitor.open(number, others)) for _ in range(OPENING_LIMIT + 30)]
+    await visitor.write("И это")
+    assert not all(each.done() for each in guesses)
+    answered = Counter([(await each).status_code for each in guesses])
+    assert answered == {400: OPENING_LIMIT, 503: 30}
 
 
 async def test_pages_are_small_neutral_and_load_nothing_of_others(visitor: Visitor) -> None:
