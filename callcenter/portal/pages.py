@@ -9,6 +9,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +34,7 @@ from callcenter.platform.core.settings import Settings
 from callcenter.portal import store
 from callcenter.portal.rules import (
     RECEIPT_REFUSED,
+    TOO_LONG,
     PortalForm,
     PortalMessage,
     check_message,
@@ -41,7 +43,12 @@ from callcenter.portal.rules import (
 from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_message
 
 HERE = Path(__file__).parent
-FORM_SIZE_LIMIT = 512 * 1024  # bytes of a form: far more than a message may have
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM_SIZE_LIMIT = 256 * 1024  # bytes: the longest message, of letters that take twelve each
+RECEIPT_SIZE_LIMIT = 4 * 1024  # bytes: number and words
+#: Larger forms than this, in bytes, which may come slowly, are taken so many at a time: all that
+#: the server has connections for would not fit into its memory.
+LARGE_FORM, LARGE_AT_ONCE = 32 * 1024, 200
 FIELD_LIMIT = 10  # fields of a form
 #: Keys that are made of receipts at once, each of which takes a processor and 19 MiB: for those who
 #: get one, and apart from them for those who open one, who may be guessing.
@@ -130,6 +137,7 @@ class PortalPages:
         self._giving = asyncio.Semaphore(GIVEN_AT_ONCE)
         self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
         self._places = asyncio.Semaphore(OPENING_LIMIT)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             undefined=StrictUndefined,
@@ -143,9 +151,9 @@ class PortalPages:
         form, receipt = path, f"{path}/r"
         return [
             Route(form, self.show_form),
-            Route(form, self.send, methods=["POST"], max_body_size=FORM_SIZE_LIMIT),
+            Route(form, self.send, methods=["POST"]),
             Route(receipt, self.show_receipt_form),
-            Route(receipt, self.open, methods=["POST"], max_body_size=FORM_SIZE_LIMIT),
+            Route(receipt, self.open, methods=["POST"]),
         ]
 
     async def show_static(self, request: Request) -> Response:
@@ -163,7 +171,7 @@ class PortalPages:
 
         Or `show` it in another language.
         """
-        typed = await _read_form(request)
+        typed = await self._read_form(request, FORM_SIZE_LIMIT)
         form = PortalForm.of(typed["form"])
         if typed["show"]:
             return self._form(request, form, typed)
@@ -185,7 +193,7 @@ class PortalPages:
 
     async def open(self, request: Request) -> Response:
         """Show what was written to whoever has its receipt, unless too many ask at once."""
-        typed = await _read_form(request)
+        typed = await self._read_form(request, RECEIPT_SIZE_LIMIT)
         if self._places.locked():
             return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
         try:
@@ -200,7 +208,7 @@ class PortalPages:
     async def show_error(self, request: Request, exc: Exception) -> Response:
         """Say what the framework refuses, on a page like the others."""
         status = exc.status_code if isinstance(exc, HTTPException) else 500
-        message = NO_PAGE if status == 404 else FAILED
+        message = {404: NO_PAGE, 413: TOO_LONG}.get(status, FAILED)
         return self._page(request, "error.html", status, message=message)
 
     async def show_failure(self, request: Request, _exc: Exception) -> Response:
@@ -249,6 +257,28 @@ class PortalPages:
             raise InvalidRequest(RECEIPT_REFUSED)
         return opened
 
+    async def _read_form(self, request: Request, limit: int) -> Mapping[str, str]:
+        """The texts of a form of at most so many bytes, empty where there is none.
+
+        Raises HTTPException for what no page of ours sends, for what is cut off, and when too many
+        large ones come at once.
+        """
+        kind, length = (request.headers.get(f"content-{each}", "") for each in ("type", "length"))
+        if kind.partition(";")[0] != FORM_TYPE or not length.isdecimal():
+            raise HTTPException(400)
+        if int(length) > limit:
+            raise HTTPException(413)
+        is_large = int(length) > LARGE_FORM
+        if is_large and self._large.locked():
+            raise HTTPException(503)
+        turn: AbstractAsyncContextManager[None] = self._large if is_large else nullcontext()
+        try:
+            async with turn:
+                sent = await request.form(max_fields=FIELD_LIMIT)
+        except ClientDisconnect as exc:
+            raise HTTPException(400) from exc
+        return defaultdict(str, {name: str(value) for name, value in sent.items()})
+
     def _form(
         self,
         request: Request,
@@ -281,10 +311,3 @@ def language_of(request: Request) -> str:
     named = request.url.path.split("/")[1]
     language = choose_language(named, request.headers.get("accept-language", ""))
     return language if language in CALLER_LANGUAGES else DEFAULT
-
-
-async def _read_form(request: Request) -> Mapping[str, str]:
-    """The texts of a form, empty where there is none; whatever else was sent is left out."""
-    sent = await request.form(max_files=0, max_fields=FIELD_LIMIT)
-    texts = {name: value for name, value in sent.items() if isinstance(value, str)}
-    return defaultdict(str, texts)

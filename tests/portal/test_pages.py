@@ -3,19 +3,30 @@
 import asyncio
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import Message
 
 from callcenter.intake.drivers.portal.collector import collect
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import open_database
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.portal import store
-from callcenter.portal.pages import FORM_SIZE_LIMIT, OPENING_LIMIT
+from callcenter.portal.pages import (
+    FORM_SIZE_LIMIT,
+    FORM_TYPE,
+    LARGE_AT_ONCE,
+    LARGE_FORM,
+    OPENING_LIMIT,
+    portal_application,
+)
+from callcenter.portal.rules import TEXT_LIMIT
 from tests.appeals import read_all_rows
 from tests.intake.messages import TEXT, rows
+from tests.polling import until
 from tests.portal.conftest import TOKEN, Visitor, found, visitor_of
 from tests.services import changed
 
@@ -107,6 +118,64 @@ async def test_guesses_keep_no_writer_waiting(visitor: Visitor) -> None:
     assert answered == {400: OPENING_LIMIT, 503: 30}
 
 
+async def test_slow_long_forms_are_taken_some_at_a_time(visitor: Visitor) -> None:
+    """Those of a page or two always are, and a longer one than any says what to do."""
+    go_on, begun, token = asyncio.Event(), 0, await visitor.token()
+    long = f"form={token}&text={'a' * 2 * LARGE_FORM}"
+
+    async def slowly() -> AsyncIterator[bytes]:
+        nonlocal begun
+        begun += 1
+        yield long[:99].encode()
+        await go_on.wait()
+        yield long[99:].encode()
+
+    async def send(content: str | AsyncIterator[bytes]) -> int:
+        headers = {"Content-Type": FORM_TYPE, "Content-Length": str(len(long))}
+        return (await visitor.client.post("/ru", content=content, headers=headers)).status_code
+
+    slow = [asyncio.create_task(send(slowly())) for _ in range(LARGE_AT_ONCE)]
+    await until(lambda: begun == LARGE_AT_ONCE, "all have begun")
+    assert await send(slowly()) == 503
+    await visitor.write("я" * 5000)
+    go_on.set()
+    assert {await each for each in slow} == {400}  # it is too long, and stays in the form
+    assert await send(long) == 400
+    longest = await visitor.write("😀" * TEXT_LIMIT)
+    assert longest[0]
+    answer = await visitor.client.post("/ru", data={"text": "я" * FORM_SIZE_LIMIT})
+    assert "слишком длинн" in answer.text
+
+
+async def test_a_form_that_is_cut_off_is_no_fault(
+    settings: Settings, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a telephone goes into a lift."""
+    sent: list[Message] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/ru",
+        "query_string": b"",
+        "scheme": "http",
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", FORM_TYPE.encode()),
+            (b"content-length", b"9"),
+        ],
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def answer(message: Message) -> None:
+        sent.append(message)
+
+    await portal_application(settings, engine)(scope, receive, answer)
+    assert sent[0]["status"] == 400
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 async def test_pages_are_small_neutral_and_load_nothing_of_others(visitor: Visitor) -> None:
     style = await visitor.client.get("/page.css")
     receipt = await visitor.send(TEXT)
@@ -196,7 +265,25 @@ async def test_without_the_database_nothing_typed_is_lost(
         ("/ru", {"content": b"\xff\x00", "headers": {"Content-Type": "text/plain"}}, 400),
         ("/ru", {"data": {"text": "я" * FORM_SIZE_LIMIT}}, 413),
         ("/ru", {"data": {str(each): "" for each in range(50)}}, 400),
-        ("/ru/r", {"data": {"number": "9" * 9999, "words": "я" * 9999}}, 400),
+        ("/ru/r", {"data": {"number": "9" * 999, "words": "я" * 400}}, 400),
+        ("/ru/r", {"data": {"number": "9" * 9999}}, 413),
+        ("/ru", {"content": b"text=x", "headers": {"Content-Type": FORM_TYPE}}, 200),
+        (
+            "/ru",
+            {
+                "content": b"text=x",
+                "headers": {"Content-Type": FORM_TYPE, "Content-Length": "six"},
+            },
+            400,
+        ),
+        (
+            "/ru",
+            {
+                "content": b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\nx\r\n--b--',
+                "headers": {"Content-Type": "multipart/form-data; boundary=b"},
+            },
+            400,
+        ),
     ],
 )
 async def test_hostile_requests_are_answered(
