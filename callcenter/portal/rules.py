@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -108,7 +109,9 @@ def read_receipt(number: str, words: str) -> tuple[str, ReceiptSecret]:
     Raises InvalidRequest when nobody can have got such a receipt.
     """
     digits = _SEPARATORS.sub("", number)
-    codes = [_CODES.get(_fold(word)) for word in _LETTERS.findall(words[:500])]
+    # Some keyboards write й as и and a sign.
+    composed = unicodedata.normalize("NFC", words[:500])
+    codes = [_CODES.get(_fold(word)) for word in _LETTERS.findall(composed)]
     code = [each for each in codes if each is not None]
     if not is_valid(digits) or len(code) != len(codes) or len(code) != SECRET_LENGTH:
         raise InvalidRequest(RECEIPT_REFUSED)

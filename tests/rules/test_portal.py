@@ -1,7 +1,9 @@
 """Rules of the portal: forms, receipts, and who can open what."""
 
+import unicodedata
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import pytest
@@ -26,6 +28,7 @@ from callcenter.portal.rules import (
 from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_message
 from callcenter.recordings.sealing import keys
 
+FORMS = st.sampled_from(["NFC", "NFD"])  # of Unicode
 MESSAGE = PortalMessage("ru", "Меня бьют в школе", is_urgent=False)
 NUMBER = make(26, 1)
 #: As who has no Kazakh letters types them.
@@ -38,11 +41,14 @@ def test_no_two_words_of_receipts_are_typed_alike() -> None:
     assert len(typed) == 512
 
 
-@given(st.binary(min_size=5, max_size=5), st.sampled_from(["kk", "ru"]), st.booleans())
-def test_a_receipt_is_read_however_it_is_typed(code: bytes, language: str, folded: bool) -> None:
+@given(st.binary(min_size=5, max_size=5), st.sampled_from(["kk", "ru"]), st.booleans(), FORMS)
+def test_a_receipt_is_read_however_it_is_typed(
+    code: bytes, language: str, folded: bool, form: Literal["NFC", "NFD"]
+) -> None:
     words = " ".join(ReceiptSecret(code).words(language))
     if folded:
         words = words.translate(RUSSIAN_KEYBOARD).upper().replace(" ", ", ")
+    words = unicodedata.normalize(form, words)
     assert read_receipt(f" {NUMBER[:2]} {NUMBER[2:]} ", words) == (NUMBER, ReceiptSecret(code))
 
 
