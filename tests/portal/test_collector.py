@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.record import search_index
+from callcenter.appeals.record import manual_intake, search_index
 from callcenter.appeals.record import service as records
 from callcenter.appeals.rules.states import Disposition
 from callcenter.intake import queue, service
@@ -267,6 +267,20 @@ async def test_what_is_sent_after_masking_is_a_new_matter(
     assert (await visitor.open(*second)).status_code == 200
     await prank(second[0])
     assert (await visitor.write(again, token, danger="yes"))[0] not in {first[0], second[0]}
+
+
+async def test_the_copy_goes_on_in_the_joined_appeal(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, web_engine: AsyncEngine
+) -> None:
+    """It is erased with that one."""
+    first, second = await visitor.write(TEXT), await visitor.write("Другое")
+    await collect(worker)
+    record_keys = RecordKeys.read(worker.settings)
+    head = Actor(await add_user(engine, "head", Role.HEAD))
+    await manual_intake.merge(web_engine, record_keys, head, first[0], 1, second[0], "одно")
+    of = "SELECT number, count(*) FROM portal_message JOIN appeal ON appeal_id = appeal.id"
+    assert await rows(engine, f"{of} GROUP BY 1") == [(second[0], 2)]
+    assert TEXT in (await visitor.open(*first)).text
 
 
 async def test_danger_sent_again_later_is_read_again(

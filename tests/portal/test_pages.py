@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import Message
 
+from callcenter.appeals.rules.number import make
 from callcenter.intake.drivers.portal.collector import collect
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import open_database
@@ -23,7 +24,7 @@ from callcenter.portal.pages import (
     OPENING_LIMIT,
     portal_application,
 )
-from callcenter.portal.rules import TEXT_LIMIT
+from callcenter.portal.rules import TEXT_LIMIT, ReceiptSecret
 from tests.appeals import read_all_rows
 from tests.intake.messages import TEXT, rows
 from tests.polling import until
@@ -98,6 +99,7 @@ async def test_wrong_numbers_and_wrong_words_are_answered_alike(visitor: Visitor
         for typed in (
             (number, other_words),
             (other_number, words),
+            (make(26, 9_999_999), words),  # given to nobody
             ("2600000000", words),
             (number, "арбуз"),
             (number[:-1] + str((int(number[-1]) + 1) % 10), words),
@@ -248,7 +250,10 @@ async def test_without_the_database_nothing_typed_is_lost(
         assert (answer.status_code, TOKEN.findall(answer.text)) == (503, [token])
         assert "&lt;b&gt;Меня бьют&lt;/b&gt; &amp; &#34;всё&#34;</textarea>" in answer.text
         assert "checked" in answer.text
-        assert (await visitor.open("2600000018", "a b c d e")).status_code == 400
+        words = " ".join(ReceiptSecret(bytes(5)).words("ru"))
+        opening = await visitor.open(make(26, 1), words)
+        assert opening.status_code == 503
+        assert f'value="{words}"' in opening.text
     await engine.dispose()
 
 
