@@ -98,7 +98,7 @@ ROOM = Room(
             key="portal",
             label=N_("Copies for writers on the portal: %(count)s"),
             of=portal_message.c.appeal_id.in_,
-            is_personal=portal_message.c.sealed_copy.is_not(None)
+            is_personal=portal_message.c.recipient.is_not(None)
             | portal_message.c.receipt_at.is_(None),
             erased={
                 # Whose receipt was not made yet: it is made of nothing that is erased.
@@ -111,7 +111,19 @@ ROOM = Room(
         ),
         TableRights(intake_message, worker="siu", web="siu"),
         TableRights(written_contact, worker="siu", web="siu"),
-        TableRights(portal_message, worker="su", web="su"),
+        TableRights(
+            portal_message,
+            worker="su",
+            web="su",
+            # To count and erase copies, and to move them; never what waits, nor a copy itself.
+            columns={
+                ("web", "s"): ("id", "appeal_id", "receipt_at", "recipient"),
+                ("web", "u"): (
+                    *("appeal_id", "receipt_at"),
+                    *("proof_hash", "recipient", "locked", "sealed_copy"),
+                ),
+            },
+        ),
         *(FunctionRight(each, DatabaseRole.PORTAL) for each in PORTAL_FUNCTIONS),
     ),
 )
