@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
@@ -36,6 +38,7 @@ from callcenter.platform.core.errors import (
 from callcenter.platform.core.settings import Settings, read_settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.core.working_calendar import WARN_BEFORE, Calendar
+from callcenter.platform.monitoring.metrics_server import ADDRESS, metrics_port
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import run_once_in_transaction, temporary_engine
 from callcenter.platform.storage.jobs import WorkerResources
@@ -80,6 +83,7 @@ CERTIFICATE_WARNING = timedelta(days=30)
 #: Of the private Asterisk, which apt does not update: as PCI DSS (6.3.3) gives for grave holes.
 RENEW_AFTER = timedelta(days=30)
 REDIS_REMEDY = "put what `callcenter redis-users` prints into the ACL of Redis"
+ANSWER_LIMIT = 5.0  # seconds
 NAMED = 5  #: names of a list; the others are counted
 
 
@@ -511,6 +515,45 @@ def _portal_key(settings: Settings) -> str:
     return "it seals to the newest key"
 
 
+def _portal_address(settings: Settings) -> str:
+    if settings.portal_url is None:
+        raise Caution("only this machine is served: set CALLCENTER_PORTAL_URL, where it leads to")
+    if not settings.portal_url.startswith("https:"):
+        raise Caution(f"{settings.portal_url} is no address of https: what is written can be read")
+    if settings.public_url is None:
+        raise Caution(
+            "nobody can tell whether it shares its host name with staff: set CALLCENTER_PUBLIC_URL"
+        )
+    return settings.portal_url
+
+
+def _portal_pages(settings: Settings) -> str:
+    address = str(settings.portal_address)
+    status = _ask(address, settings.portal_port, "/", settings.portal_host)
+    if status is None:
+        raise Caution(f"none is at {address}:{settings.portal_port}: it is elsewhere, or stopped")
+    if status != HTTPStatus.OK:
+        raise OperationFailed(f"they answer {status}: see the log of the portal")
+    port = metrics_port(settings, "portal")
+    if port is None:
+        return "they answer"
+    if _ask(ADDRESS, port, "/ready", ADDRESS) != HTTPStatus.OK:
+        raise OperationFailed("they answer, and nothing can be stored: see the log of the portal")
+    return "they answer, and what is written can be stored"
+
+
+def _ask(address: str, port: int, path: str, host: str) -> int | None:
+    """The status of what a server of this machine answers; None: there is none."""
+    connection = HTTPConnection(address, port, timeout=ANSWER_LIMIT)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
 def _secrets(settings: Settings) -> str:
     secrets = data_secrets(settings).values()
 
@@ -561,7 +604,7 @@ CHECKS: dict[str, dict[str, Look]] = {
         "prompts": _prompts,
         "roster": _roster,
     },
-    "portal": {"key": _portal_key},
+    "portal": {"key": _portal_key, "address": _portal_address, "pages": _portal_pages},
     "recordings": {"disk": _disk, "store": _stores, "spool": _spool},
     "register": {"journal": _journal, "calendar": _calendar, "backup": _backup},
     "security": {"keys": _keys, "numbers": _numbers, "secrets": _secrets},

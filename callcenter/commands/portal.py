@@ -9,9 +9,11 @@ from sqlalchemy import make_url
 from callcenter.launcher.sd_notify import ready
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings, read_settings
+from callcenter.platform.monitoring.metrics_server import metrics_port, serve_metrics
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import open_database
 from callcenter.platform.web.server import listen, run_server
+from callcenter.portal.metrics import PortalMetrics
 from callcenter.portal.pages import portal_application
 from callcenter.portal.sealing import read_sealing_key
 
@@ -54,9 +56,10 @@ async def serve(settings: Settings) -> None:
         log.info("pages served: %s", url)
 
     try:
-        app = portal_application(settings, engine)
-        address = str(settings.portal_address)
+        app, metrics = portal_application(settings, engine), PortalMetrics(settings, engine)
+        address, port = str(settings.portal_address), metrics_port(settings, "portal")
         with listen(address, settings.portal_port, "CALLCENTER_PORTAL") as listener:
-            await run_server(app, listener, announce, lambda: None)
+            async with serve_metrics(port, metrics.figures, metrics.needs):
+                await run_server(app, listener, announce, lambda: None)
     finally:
         await engine.dispose()

@@ -19,6 +19,9 @@ _RECEIVE = text("SELECT * FROM portal_receive(:form, :message, :urgent, :sealed)
 _GIVE_RECEIPT = text(
     "SELECT portal_give_receipt(:message, :proof, :recipient, :locked, :sealed_copy)"
 )
+_MAY_RECEIVE = text(
+    "SELECT has_function_privilege('portal_receive(uuid,uuid,boolean,bytea)', 'EXECUTE')"
+)
 _READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)")
 
 
@@ -31,6 +34,12 @@ class StoredCopy:
     locked: bytes
     sealed: bytes
     is_taken: bool
+
+
+async def may_receive(engine: AsyncEngine) -> bool:
+    """Whether a message could be stored: the database is there, and our right in it."""
+    async with unit_of_work(engine) as connection:
+        return bool(await connection.scalar(_MAY_RECEIVE))
 
 
 async def receive(

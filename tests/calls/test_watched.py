@@ -14,6 +14,8 @@ from callcenter.bootstrap.metrics import SERVER_TIMEOUT
 from callcenter.launcher.supervisor import environment
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.monitoring.metrics_server import metrics_port
+from callcenter.platform.storage.engine import temporary_engine
+from callcenter.portal.metrics import PortalMetrics
 from callcenter.telephony.calls.outcomes import CallEvent
 from callcenter.telephony.reconciliation.alerts import LEDGER_DIFFERS
 from tests.calls.call_center import CallCenter
@@ -179,6 +181,9 @@ async def test_alert_figures_exist_and_readiness_needs_dependencies(
         for port in every:
             await is_ready(port, 200)
         reported = {name for port in every for name in await families(port)}
+        async with temporary_engine(settings) as engine:
+            of_portal = await PortalMetrics(settings, engine).figures()
+        reported |= {each.name for each in of_portal}
         alerts = (ROOT / "docs" / "operations" / "alerts.yml").read_text()
         looked_at = set(re.findall(r"callcenter_\w+", alerts))
         assert looked_at - reported == set()

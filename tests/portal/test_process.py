@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.cli import callcenter
@@ -20,13 +22,16 @@ from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.portal.sealing import read_sealing_key
 from callcenter.recordings.sealing import keys
+from tests.calls.processes import to_be_watched
 from tests.fork_server import OURS
 from tests.intake.messages import TEXT, rows
 from tests.polling import until
 from tests.portal.conftest import RECEIPT, Visitor
+from tests.services import changed
 
 WRITERS = 12
 MESSAGES = "SELECT count(*), count(receipt_at), count(DISTINCT sequence) FROM portal_message"
@@ -34,19 +39,20 @@ MESSAGES = "SELECT count(*), count(receipt_at), count(DISTINCT sequence) FROM po
 
 @contextmanager
 def serving(
-    settings: Settings, database: str, port: int, log: Path
+    settings: Settings, database: str, port: int, log: Path, **more: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The portal as a process of its own."""
     environment = {
         "CALLCENTER_DATABASE_URL": database,
         "CALLCENTER_PORTAL_PORT": str(port),
         "CALLCENTER_VAR": str(settings.var),
+        "CALLCENTER_METRICS_PORT": "none",
     }
     program = [sys.executable, "-c", OURS, "portal"]
     with (
         log.open("ab") as output,
         subprocess.Popen(
-            program, env=os.environ | environment, cwd=ROOT, stdout=output, stderr=output
+            program, env=os.environ | environment | more, cwd=ROOT, stdout=output, stderr=output
         ) as process,
     ):
         try:
@@ -126,6 +132,58 @@ def test_a_lost_key_is_sealed_to_no_longer(tmp_path: Path, database: str) -> Non
         assert "cannot tell" in examine(look, settings)[1]
     keys.make(settings.keys, PORTAL)
     assert examine(look, settings)[0] == "BAD"
+
+
+async def test_a_portal_that_stores_nothing_is_reported(
+    settings: Settings, database: str, engine: AsyncEngine, sealed_to_intake: None, tmp_path: Path
+) -> None:
+    ours = changed(
+        to_be_watched(settings), portal_port=free_port(), portal_url=None, database_url=database
+    )
+    watched = {"CALLCENTER_METRICS_PORT": str(ours.metrics_port)}
+    look = CHECKS["portal"]["pages"]
+
+    async def seen() -> tuple[str, str]:
+        return await asyncio.to_thread(examine, look, ours)
+
+    async def answers() -> bool:
+        return (await seen())[1].startswith("they answer")
+
+    assert (await seen())[0] == "warn"
+    with serving(ours, database, ours.portal_port, tmp_path / "log", **watched):
+        await until(answers, "it answers")
+        assert await seen() == ("ok", "they answer, and what is written can be stored")
+        key = settings.portal_key_file.rename(tmp_path / "key")
+        assert await seen() == (
+            "BAD",
+            "they answer, and nothing can be stored: see the log of the portal",
+        )
+        key.rename(settings.portal_key_file)
+        receive = "portal_receive(uuid,uuid,boolean,bytea)"
+        async with unit_of_work(engine) as connection:
+            await connection.execute(text(f"ALTER FUNCTION {receive} RENAME TO gone"))
+        assert (await seen())[0] == "BAD"
+        named = changed(ours, portal_url="https://jazba.example.kz")
+        assert await asyncio.to_thread(examine, look, named) == (
+            "BAD",
+            "they answer 400: see the log of the portal",
+        )
+
+
+@pytest.mark.parametrize(
+    ("portal", "staff", "state"),
+    [
+        (None, None, "warn"),
+        ("http://jazba.example.kz", "https://111.example.kz", "warn"),
+        ("https://jazba.example.kz", None, "warn"),
+        ("https://jazba.example.kz", "https://111.example.kz", "ok"),
+    ],
+)
+def test_an_address_that_serves_nobody_is_reported(
+    portal: str | None, staff: str | None, state: str
+) -> None:
+    settings = Settings(_env_file=None, public_url=staff, portal_url=portal)
+    assert examine(CHECKS["portal"]["address"], settings)[0] == state
 
 
 async def test_a_new_key_is_sealed_to_without_a_restart(

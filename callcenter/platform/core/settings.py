@@ -284,7 +284,8 @@ class Settings(BaseSettings):
     metrics_port: Port | None = Field(
         9110,
         description="Where the worker tells metrics, on loopback only, and line-1 one further, "
-        "line-2 two, the pages twenty, the watchdog twenty-one; `none`: nowhere",
+        "line-2 two, the pages twenty, the watchdog twenty-one, the portal twenty-two; `none`: "
+        "nowhere",
     )
     telephone_url: str | None = Field(
         None,

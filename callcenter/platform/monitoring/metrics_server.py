@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 #: Ports from the worker's to those of others: controllers are at most 16.
-BESIDE = {"web": 20, "watchdog": 21}
+BESIDE = {"web": 20, "watchdog": 21, "portal": 22}
 Figures = Callable[[], Awaitable[Iterable[Metric]]]
 Needs = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
 def metrics_port(settings: Settings, name: str) -> int | None:
-    """The port of a controller, of `web` or of `watchdog`; None when it has none."""
+    """The port of a controller, of `web`, `watchdog` or `portal`; None when it has none."""
     number = name.removeprefix("line-")
     if settings.metrics_port is None:
         return None
