@@ -21,10 +21,11 @@ log = logging.getLogger("callcenter.portal")
 
 
 @click.command(name="portal")
-def command() -> None:
+@click.option("--given", "is_given", is_flag=True, help="Take settings from the environment alone.")
+def command(is_given: bool) -> None:
     """Serve the public pages until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(serve(in_portal_role(read_settings())))
+    asyncio.run(serve(in_portal_role(read_settings(reads_file=not is_given))))
 
 
 def in_portal_role(settings: Settings) -> Settings:

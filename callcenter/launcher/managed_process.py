@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class ProcessSpec:
     sandbox: Sandbox | None = None
     # Variables of the environment that are for others.
     withheld: frozenset[str] = frozenset()
+    # And those that it has instead.
+    given: Mapping[str, str] = field(default_factory=dict)
     start_timeout: float = 60
     max_restart_delay: float = MAX_RESTART_DELAY
     stop_timeout: float = 10
@@ -172,6 +174,7 @@ class ManagedProcess:
         """Run the process once; returns its exit status."""
         given = self._context.environment
         own = {name: value for name, value in given.items() if name not in self.spec.withheld}
+        own.update(self.spec.given)
         if self.spec.probe is not None:
             return await self._run(own, partial(poll, self.spec.probe))
         path = self._context.sockets / f"notify-{self.spec.name}.sock"

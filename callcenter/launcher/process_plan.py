@@ -27,12 +27,19 @@ from callcenter.telephony.asterisk.open_files import check_limit
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 
 PACKAGE = Path(__file__).parent.parent
+SETTINGS_FILE = ROOT / "callcenter.env"
 #: Parts that are confined write no bytecode, and a controller must be back within seconds. Where
 #: the package cannot be written nothing is lost: it is compiled at each start then.
 COMPILE = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2)"
 
 #: Programs of others, which read no setting of ours.
 SERVERS = ("postgres", "redis", "asterisk")
+
+#: Variables that the portal has, or that begin so: anybody in the world may try to break into it.
+OF_PORTAL = (
+    *("PATH", "HOME", "LC_ALL", "PYTHON"),
+    *("CALLCENTER_PORTAL_", "CALLCENTER_VAR", "CALLCENTER_PUBLIC_URL", "CALLCENTER_METRICS_PORT"),
+)
 
 #: Whose turn it is when there is less processor than work (`docs/decisions/0067`): who speaks is
 #: heard, then calls are served, then all else is done.
@@ -74,7 +81,7 @@ def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
         [
             *(ProcessSpec(command[-1], command, nice=CALLS_NICE) for command in lines),
             ProcessSpec("web", ours("web")),
-            *([ProcessSpec("portal", ours("portal"), nice=PORTAL_NICE)] if has_portal else ()),
+            *([portal(settings)] if has_portal else ()),
             ProcessSpec(
                 "worker", ours("worker"), held_port=("CALLCENTER_HEP_SOCKET", hep_port(settings))
             ),
@@ -99,7 +106,9 @@ def product(settings: Settings, context: LaunchContext) -> LaunchPlan:
 
 
 def _withheld(name: str, context: LaunchContext) -> frozenset[str]:
-    """Variables that the process of this name does not get: secrets of others, or all of ours."""
+    """Variables that the process of this name does not get: secrets of others, or nearly all."""
+    if name == "portal":
+        return frozenset(each for each in context.environment if not each.startswith(OF_PORTAL))
     settings = {each for each in context.environment if each.startswith("CALLCENTER_")}
     if name in SERVERS:
         return frozenset(settings)
@@ -134,7 +143,10 @@ def sandbox_of(name: str, settings: Settings) -> Sandbox:
             executes = (Path(fit.command[0]), *Path("/").glob("lib*/ld-linux*.so.*"))
         case _:
             reads, writes = _folders_of(name, settings)
-            reads += (ROOT / "callcenter.env",)
+            if name == "portal":
+                hidden += (SETTINGS_FILE,)
+            else:
+                reads += (SETTINGS_FILE,)
             reads += tuple(settings.secrets_folder / each for each in secrets_of(name))
             if name in ("web", "worker"):
                 hidden = (settings.secrets_folder,)
@@ -177,6 +189,16 @@ def _folders(*stores: Path | S3Location | None) -> tuple[Path, ...]:
 def ours(*arguments: str) -> tuple[str, ...]:
     """The `callcenter` command of this process's environment."""
     return (str(Path(sysconfig.get_path("scripts")) / "callcenter"), *arguments)
+
+
+def portal(settings: Settings) -> ProcessSpec:
+    """The portal, with no file of settings, and no address of the database with a password."""
+    given: dict[str, str] = {}
+    if settings.database_url is not None:
+        given["CALLCENTER_DATABASE_URL"] = in_role(settings, DatabaseRole.PORTAL).database
+    if settings.metrics_port is None:
+        given["CALLCENTER_METRICS_PORT"] = "none"
+    return ProcessSpec("portal", ours("portal", "--given"), nice=PORTAL_NICE, given=given)
 
 
 def redis(settings: Settings) -> ProcessSpec:

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from callcenter.bootstrap.data_secrets import WORDS
+from callcenter.launcher import process_plan
 from callcenter.launcher.managed_process import LaunchContext, ProcessSpec
 from callcenter.launcher.postgres import OWNER
 from callcenter.launcher.process_plan import SERVERS, product
@@ -65,6 +66,55 @@ def test_a_portal_without_its_own_role_is_left_out(settings: Settings) -> None:
     password_file(settings.secrets_folder, DatabaseRole.PORTAL).unlink()
     assert "portal" in of_product(settings)  # the embedded server makes it
     assert "portal" not in of_product(own_server)
+
+
+def test_the_portal_is_given_its_own_settings_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hushed")
+    own_server = changed(
+        settings,
+        database_url="postgresql://owner:hushed@127.0.0.1/ours",
+        recordings_url="s3://key:hushed@store/of?endpoint=https://example.kz",
+        smtp_url="smtps://we:hushed@mail.example.kz",
+        portal_url="https://jazba.example.kz",
+    )
+    part = of_product(own_server)["portal"]
+    all_of_ours = environment(own_server)
+    got = {name: all_of_ours[name] for name in all_of_ours.keys() - part.withheld}
+    got.update(part.given)
+    settings_of_ours = {name for name in got if name.startswith("CALLCENTER_")}
+    assert settings_of_ours == {
+        "CALLCENTER_DATABASE_URL",
+        "CALLCENTER_METRICS_PORT",
+        "CALLCENTER_PORTAL_ADDRESS",
+        "CALLCENTER_PORTAL_PORT",
+        "CALLCENTER_PORTAL_URL",
+        "CALLCENTER_VAR",
+    }
+    assert "hushed" not in str(got)
+    assert "callcenter_portal@127.0.0.1" in got["CALLCENTER_DATABASE_URL"]
+
+
+@confines
+def test_the_portal_reads_no_file_of_settings(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "callcenter.env"
+    file.write_text("CALLCENTER_SMTP_URL=smtps://we:word@mail.example.kz")
+    monkeypatch.setattr(process_plan, "SETTINGS_FILE", file)
+    read = {}
+    for name, part in of_product(settings).items():
+        assert part.sandbox is not None
+        sandbox = replace(part.sandbox, executes=None)
+        ran = subprocess.run(
+            ("setpriv", *sandbox.options(), "--", "cat", file),
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+        read[name] = ran.returncode == 0
+    assert {name for name in read if not read[name]} == {*SERVERS, "portal"}
 
 
 READ_ALL = """

@@ -673,13 +673,13 @@ class Settings(BaseSettings):
         return f"unix://{quote(str(self.run / 'redis.sock'))}"
 
 
-def read_settings() -> Settings:
-    """The settings of this process.
+def read_settings(*, reads_file: bool = True) -> Settings:
+    """The settings of this process: of its environment, and of the file if it `reads_file`.
 
     Raises InvalidRequest that names the bad key and says what is wrong with it.
     """
     try:
-        return Settings()
+        return Settings() if reads_file else Settings(_env_file=None)
     except ValidationError as exc:
         wrong = "; ".join(
             f"CALLCENTER_{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
