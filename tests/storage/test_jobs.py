@@ -1,21 +1,28 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import (
     WorkerResources,
     connected,
     enqueue,
     enqueue_after,
+    enqueue_once,
     stretch,
+    work,
 )
 from callcenter.telephony.reconciliation import jobs as _  # noqa: F401 the worker knows these
+from tests.polling import until
 
 ACCOUNT = "ledger.account_for_calls"
+LISTENING = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%procrastinate%'")
 BEGUN = datetime(2026, 11, 26, 10, 20, tzinfo=UTC)
 
 
@@ -51,6 +58,33 @@ async def test_a_later_request_is_not_served_by_an_early_job(
     async with unit_of_work(engine) as connection:
         count = await connection.scalar(text("SELECT count(*) FROM procrastinate_jobs"))
     assert count == 1
+
+
+@pytest.mark.parametrize("said", ["x", "{}", '{"type": "abort_job_requested"}'])
+async def test_no_notification_of_a_thief_ends_the_worker(
+    engine: AsyncEngine, settings: Settings, said: str
+) -> None:
+    async def listens() -> bool:
+        async with unit_of_work(engine) as connection:
+            return bool(await connection.scalar(LISTENING))
+
+    async def is_done() -> bool:
+        return ACCOUNT not in await statuses(engine)
+
+    async with connected(settings) as app:
+        working = asyncio.create_task(work(app, WorkerResources(settings, engine)))
+        try:
+            await until(listens, "the worker listens")
+            thief = in_role(settings, DatabaseRole.PORTAL).database
+            with psycopg.connect(thief, autocommit=True) as connection:
+                connection.execute("SELECT pg_notify('procrastinate_any_queue_v1', %s)", (said,))
+            async with unit_of_work(engine) as changing:
+                await enqueue_once(changing, ACCOUNT)
+            await until(is_done, "the job is done")
+            assert not working.done()
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
 
 async def test_a_dead_workers_job_is_done_by_another(

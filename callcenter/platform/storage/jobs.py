@@ -7,7 +7,7 @@ other.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.connector import Notify
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.types import JSONValue
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -32,6 +33,7 @@ from callcenter.platform.storage.engine import (
 from callcenter.platform.storage.notify_listener import ListeningConnection
 
 CONNECT_TIMEOUT = 5.0  # seconds
+LOOK = '{"type": "job_inserted"}'  #: the one notification that a worker acts upon
 POLL_INTERVAL = 30.0  # seconds between two looks for jobs whose time has come
 
 # They log each task that is declared: nothing has happened then.
@@ -41,6 +43,20 @@ for _name in ("procrastinate.blueprints", "procrastinate.periodic"):
 # This connector is never opened: `enqueue` writes through connections of others, and a worker
 # brings its own (see `connected`).
 jobs = App(connector=PsycopgConnector())
+
+
+class JobConnector(PsycopgConnector):
+    """A connector to which any notification says that there is a job, and nothing else.
+
+    Every role of the database can send one, also one that was taken over: what is no JSON would end
+    the worker, and some ask it to abort a job.
+    """
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        async def look(*, channel: str, payload: str) -> None:  # noqa: ARG001 (procrastinate's)
+            await on_notification(channel=channel, payload=LOOK)
+
+        await super().listen_notify(look, channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,7 @@ async def connected(settings: Settings) -> AsyncIterator[App]:
         timeout=CONNECT_TIMEOUT,
         open=False,
     )
-    connector = PsycopgConnector()
+    connector = JobConnector()
     with jobs.replace_connector(connector):
         try:
             try:
