@@ -1,6 +1,7 @@
 """Each process works in the database with the least rights."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -11,7 +12,11 @@ from sqlalchemy.pool import NullPool
 from callcenter.appeals.record import personal_data
 from callcenter.platform.core.registry import offers
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.storage.database_roles import DatabaseRole, in_role
+from callcenter.platform.storage.database_roles import (
+    PORTAL_CONNECTIONS,
+    DatabaseRole,
+    in_role,
+)
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import enqueue_once
 from callcenter.platform.storage.table_rights import (
@@ -279,6 +284,7 @@ def test_a_table_of_the_portals_own_deceives_no_function(
     settings: Settings, database: str, as_owner: psycopg.Connection
 ) -> None:
     """What runs as the owner finds names in the schema, whatever else has these names."""
+    as_owner.execute(f"GRANT TEMPORARY ON DATABASE {as_owner.info.dbname} TO PUBLIC".encode())
     with psycopg.connect(in_role(settings, PORTAL).database, autocommit=True) as connection:
         for table in ("appeal_counter", "portal_message"):
             connection.execute(f"CREATE TEMP TABLE {table} (LIKE pg_class)".encode())
@@ -286,6 +292,24 @@ def test_a_table_of_the_portals_own_deceives_no_function(
         called = "SELECT * FROM portal_receive(%s, %s, false, 'x')"
         assert len(connection.execute(called.encode(), (ids, ids)).fetchall()) == 1
     assert as_owner.execute("SELECT count(*) FROM portal_message").fetchone() == (1,)
+
+
+def test_the_portal_takes_no_disk_and_few_connections(
+    settings: Settings, database: str, as_owner: psycopg.Connection
+) -> None:
+    url = make_url(database).set(drivername="postgresql+psycopg")
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        apply_rights(connection)
+    ours = in_role(settings, PORTAL).database
+    with psycopg.connect(ours) as thief, pytest.raises(InsufficientPrivilege):
+        thief.execute("CREATE TEMP TABLE ours (id int)")
+    with ExitStack() as held, pytest.raises(psycopg.OperationalError, match="too many connections"):
+        _hold(held, ours, PORTAL_CONNECTIONS + 1)
+
+
+def _hold(held: ExitStack, url: str, count: int) -> None:
+    for _ in range(count):
+        held.enter_context(psycopg.connect(url))
 
 
 def test_migrating_again_revokes_other_rights(database: str, as_owner: psycopg.Connection) -> None:

@@ -29,6 +29,8 @@ UNPRIVILEGED = (
     "the owner of the database may make no roles: let a superuser run what "
     "`callcenter database-roles --sql` prints"
 )
+#: Connections of all its sessions: two portals that replace each other, and one more.
+PORTAL_CONNECTIONS = 30
 ITERATIONS = 4096  #: of PBKDF2, as PostgreSQL has it; the password has 256 random bits
 
 
@@ -135,7 +137,9 @@ def verifier_of(folder: Path, role: str) -> str:
 def _statements(folder: Path, role: DatabaseRole, *, exists: bool) -> Sequence[sql.Composed]:
     name, verifier = sql.Identifier(role.value), sql.Literal(verifier_of(folder, role))
     made = [] if exists else [sql.SQL("CREATE ROLE {}").format(name)]
-    return [*made, sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, verifier)]
+    limit = sql.Literal(PORTAL_CONNECTIONS if role is DatabaseRole.PORTAL else -1)  # -1: none
+    login = sql.SQL("ALTER ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {}")
+    return [*made, login.format(name, limit, verifier)]
 
 
 def _can_log_in(settings: Settings, role: DatabaseRole) -> bool:

@@ -89,6 +89,11 @@ def apply_rights(connection: Connection) -> None:
         connection.exec_driver_sql(
             "REVOKE UPDATE, DELETE, TRUNCATE ON audit_entry FROM PUBLIC, CURRENT_USER"
         )
+    if connection.scalar(_TEMPORARY):  # nobody needs them, and they fill the disk
+        database = connection.dialect.identifier_preparer.quote(
+            connection.scalar(text("SELECT current_database()"))
+        )
+        connection.exec_driver_sql(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
     functions = [each.function for each in offers(FunctionRight)]
     for function in connection.scalars(_PUBLIC, {"functions": functions}):
         connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
@@ -134,6 +139,15 @@ _CHANGES_AUDIT = text(
     FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner)))
     WHERE pg_class.oid = to_regclass('audit_entry') AND grantee IN (0, relowner)
         AND privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')
+    """
+)
+#: Tables of a session, which everybody may make in a database that is new or restored.
+_TEMPORARY = text(
+    """
+    SELECT count(*) > 0
+    FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
+    WHERE datname = current_database() AND pg_has_role(datdba, 'USAGE')
+        AND grantee = 0 AND privilege_type = 'TEMPORARY'
     """
 )
 _ROLES = text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:names)")
