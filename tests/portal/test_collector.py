@@ -214,6 +214,19 @@ async def test_a_message_that_fails_is_tried_again_behind_others(
     assert await rows(engine, STORED) == [(3, 3)]
 
 
+async def test_a_thief_fills_no_list_of_alerts(
+    worker: WorkerResources, engine: AsyncEngine, redis: Redis
+) -> None:
+    await rows(
+        engine,
+        "INSERT INTO portal_message (id, form, year, sequence, urgent, received_at, sealed)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), 26, n, true, now(), 'x'"
+        " FROM generate_series(1, 300) AS n RETURNING 1",
+    )
+    await alert_of_unread(worker, redis, datetime.now(UTC) + timedelta(minutes=2))
+    assert await redis.hlen(OPEN) == store.LISTED
+
+
 async def test_an_older_key_opens_what_was_sealed_before(
     visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, settings: Settings
 ) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals.rules import number
 from callcenter.intake.drivers.portal.tables import portal_message
 
+LISTED = 100  # messages that wait: each is an alert, and a thief of the portal can send any number
 CHANNEL = "portal_message"  #: channel of PostgreSQL's NOTIFY: one came
 
 
@@ -69,9 +70,10 @@ async def mark_taken(connection: AsyncConnection, message: UUID, appeal_id: UUID
 
 
 async def list_waiting(connection: AsyncConnection, before: datetime) -> list[UUID]:
-    """Messages that came before this and wait still."""
+    """The oldest messages that came before this and wait still, up to a limit."""
     waiting = portal_message.c.sealed.is_not(None), portal_message.c.received_at < before
-    return list(await connection.scalars(select(portal_message.c.id).where(*waiting)))
+    oldest = select(portal_message.c.id).where(*waiting).order_by(portal_message.c.received_at)
+    return list(await connection.scalars(oldest.limit(LISTED)))
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
