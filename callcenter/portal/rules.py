@@ -15,7 +15,7 @@ from callcenter.platform.core.errors import N_, InvalidRequest
 from callcenter.portal.receipt_words import KAZAKH, RUSSIAN
 
 TEXT_LIMIT = 20_000  # characters of a message: ten pages
-SECRET_LENGTH = 5  # words, a byte each: beside argon2id a guesser needs centuries
+SECRET_LENGTH = 5  # words, a byte each; what guessing them takes is in decision 124
 
 NOTHING_WRITTEN = N_("Write something first, or mark that you are in danger.")
 TOO_LONG = N_("This is too long: send a part of it, then the rest as another message.")

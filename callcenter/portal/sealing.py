@@ -19,7 +19,7 @@ from callcenter.platform.core.errors import DependencyUnavailable
 from callcenter.platform.core.settings import Settings
 from callcenter.portal.rules import PortalMessage, ReceiptSecret
 
-#: The second choice of OWASP for argon2id: 40 bits of secret are 700 years of one processor.
+#: The second choice of OWASP for argon2id.
 PASSES, MEMORY = 2, 19 * 1024  # KiB
 PURPOSE = "portal receipt"
 
