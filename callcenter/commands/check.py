@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
@@ -38,6 +37,7 @@ from callcenter.platform.core.errors import (
 from callcenter.platform.core.settings import Settings, read_settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.core.working_calendar import WARN_BEFORE, Calendar
+from callcenter.platform.monitoring.http_status import http_status
 from callcenter.platform.monitoring.metrics_server import ADDRESS, metrics_port
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import run_once_in_transaction, temporary_engine
@@ -83,7 +83,6 @@ CERTIFICATE_WARNING = timedelta(days=30)
 #: Of the private Asterisk, which apt does not update: as PCI DSS (6.3.3) gives for grave holes.
 RENEW_AFTER = timedelta(days=30)
 REDIS_REMEDY = "put what `callcenter redis-users` prints into the ACL of Redis"
-ANSWER_LIMIT = 5.0  # seconds
 NAMED = 5  #: names of a list; the others are counted
 
 
@@ -529,29 +528,18 @@ def _portal_address(settings: Settings) -> str:
 
 def _portal_pages(settings: Settings) -> str:
     address = str(settings.portal_address)
-    status = _ask(address, settings.portal_port, "/", settings.portal_host)
+    status = http_status(address, settings.portal_port, "/", settings.portal_host)
     if status is None:
         raise Caution(f"none is at {address}:{settings.portal_port}: it is elsewhere, or stopped")
     if status != HTTPStatus.OK:
         raise OperationFailed(f"they answer {status}: see the log of the portal")
     port = metrics_port(settings, "portal")
-    if port is None:
-        return "they answer"
-    if _ask(ADDRESS, port, "/ready", ADDRESS) != HTTPStatus.OK:
+    ready = port and http_status(ADDRESS, port, "/ready")
+    if not ready:
+        return "they answer, and say nowhere whether what is written can be stored"
+    if ready != HTTPStatus.OK:
         raise OperationFailed("they answer, and nothing can be stored: see the log of the portal")
     return "they answer, and what is written can be stored"
-
-
-def _ask(address: str, port: int, path: str, host: str) -> int | None:
-    """The status of what a server of this machine answers; None: there is none."""
-    connection = HTTPConnection(address, port, timeout=ANSWER_LIMIT)
-    try:
-        connection.request("GET", path, headers={"Host": host})
-        return connection.getresponse().status
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()
 
 
 def _secrets(settings: Settings) -> str:

@@ -22,4 +22,11 @@ PORTAL_STUCK = AlertKind(
     owner=AlertOwner.ADMINISTRATOR,
 )
 
-ALERTS = (URGENT_UNREAD, CONTACT_OVERDUE, PORTAL_STUCK)
+PORTAL_FAILS = AlertKind(
+    "portal_fails",
+    N_("The portal can store nothing: who writes is asked to call. See its log."),
+    AlertSeverity.CRITICAL,
+    owner=AlertOwner.ADMINISTRATOR,
+)
+
+ALERTS = (URGENT_UNREAD, CONTACT_OVERDUE, PORTAL_STUCK, PORTAL_FAILS)

@@ -1,12 +1,19 @@
 """Jobs of intake: alerts about what is written and nobody reads, or can read."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from procrastinate import JobContext
 from redis.asyncio import Redis
 
-from callcenter.intake.alerts import CONTACT_OVERDUE, PORTAL_STUCK, URGENT_UNREAD
+from callcenter.intake.alerts import (
+    CONTACT_OVERDUE,
+    PORTAL_FAILS,
+    PORTAL_STUCK,
+    URGENT_UNREAD,
+)
 from callcenter.intake.drivers.portal.store import list_waiting
 from callcenter.intake.queue import ALERT_JOB
 from callcenter.intake.queue_store import list_unread
@@ -14,9 +21,12 @@ from callcenter.intake.rules.queue import WrittenContact
 from callcenter.platform.monitoring.alerts import (
     DAY,
     close_settled,
+    forget_alerts,
     raise_alert_of_new,
     raise_alert_once,
 )
+from callcenter.platform.monitoring.http_status import http_status
+from callcenter.platform.monitoring.metrics_server import ADDRESS, metrics_port
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources, jobs, tools_of
 from callcenter.platform.storage.redis import open_redis
@@ -55,6 +65,19 @@ async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -
     await close_settled(redis, PORTAL_STUCK.key, map(str, stuck))
 
 
+async def alert_of_portal(tools: WorkerResources, redis: Redis) -> None:
+    """Raise an alert while the portal of this machine says that it can store nothing.
+
+    One that is elsewhere, or does not run, says nothing here. Raises RedisError.
+    """
+    port = metrics_port(tools.settings, "portal")
+    status = port and await asyncio.to_thread(http_status, ADDRESS, port, "/ready")
+    if status == HTTPStatus.OK:
+        await forget_alerts(redis, [PORTAL_FAILS.key])
+    elif status and await raise_alert_once(redis, PORTAL_FAILS, "", PORTAL_FAILS.key):
+        log.error("portal stores nothing: see its log")
+
+
 def _subject(contact: WrittenContact) -> str:
     """The cause of an alert: what was read and is to be read again is another one."""
     return f"{contact.number}:{contact.queued_at.timestamp()}"
@@ -63,7 +86,8 @@ def _subject(contact: WrittenContact) -> str:
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name=ALERT_JOB, pass_context=True, queueing_lock=ALERT_JOB)
 async def alert_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """`alert_of_unread` every minute, and at once when somebody writes in danger."""
+    """The alerts of this room every minute, and at once when somebody writes in danger."""
     tools = tools_of(context)
     async with open_redis(tools.settings) as redis:
         await alert_of_unread(tools, redis, datetime.now(UTC))
+        await alert_of_portal(tools, redis)

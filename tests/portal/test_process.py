@@ -12,16 +12,20 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
+from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.cli import callcenter
 from callcenter.commands.check import CHECKS, examine
+from callcenter.intake.alerts import PORTAL_FAILS
 from callcenter.intake.drivers.portal.collector import collect
 from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
+from callcenter.intake.jobs import alert_of_portal
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.monitoring.alerts import OPEN
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.portal.sealing import read_sealing_key
@@ -135,7 +139,12 @@ def test_a_lost_key_is_sealed_to_no_longer(tmp_path: Path, database: str) -> Non
 
 
 async def test_a_portal_that_stores_nothing_is_reported(
-    settings: Settings, database: str, engine: AsyncEngine, sealed_to_intake: None, tmp_path: Path
+    settings: Settings,
+    database: str,
+    engine: AsyncEngine,
+    redis: Redis,
+    sealed_to_intake: None,
+    tmp_path: Path,
 ) -> None:
     ours = changed(
         to_be_watched(settings), portal_port=free_port(), portal_url=None, database_url=database
@@ -146,23 +155,30 @@ async def test_a_portal_that_stores_nothing_is_reported(
     async def seen() -> tuple[str, str]:
         return await asyncio.to_thread(examine, look, ours)
 
-    async def answers() -> bool:
-        return (await seen())[1].startswith("they answer")
+    async def can_store() -> bool:
+        return await seen() == ("ok", "they answer, and what is written can be stored")
+
+    async def alerts() -> list[str]:
+        await alert_of_portal(WorkerResources(ours, engine), redis)
+        return [str(each) for each in await redis.hkeys(OPEN)]
 
     assert (await seen())[0] == "warn"
+    assert await alerts() == []  # it may be elsewhere
     with serving(ours, database, ours.portal_port, tmp_path / "log", **watched):
-        await until(answers, "it answers")
-        assert await seen() == ("ok", "they answer, and what is written can be stored")
+        await until(can_store, "it can store")
         key = settings.portal_key_file.rename(tmp_path / "key")
         assert await seen() == (
             "BAD",
             "they answer, and nothing can be stored: see the log of the portal",
         )
+        assert await alerts() == [PORTAL_FAILS.key]
         key.rename(settings.portal_key_file)
+        assert await alerts() == []
         receive = "portal_receive(uuid,uuid,boolean,bytea)"
         async with unit_of_work(engine) as connection:
             await connection.execute(text(f"ALTER FUNCTION {receive} RENAME TO gone"))
         assert (await seen())[0] == "BAD"
+        assert await alerts() == [PORTAL_FAILS.key]
         named = changed(ours, portal_url="https://jazba.example.kz")
         assert await asyncio.to_thread(examine, look, named) == (
             "BAD",
