@@ -14,7 +14,7 @@ from callcenter.intake.alerts import (
     PORTAL_STUCK,
     URGENT_UNREAD,
 )
-from callcenter.intake.drivers.portal.store import list_waiting
+from callcenter.intake.drivers.portal.store import end_sessions, list_waiting
 from callcenter.intake.queue import ALERT_JOB
 from callcenter.intake.queue_store import list_unread
 from callcenter.intake.rules.queue import WrittenContact
@@ -33,6 +33,8 @@ from callcenter.platform.storage.redis import open_redis
 
 log = logging.getLogger(__name__)
 
+#: More than its own limits of statements and of pauses between them.
+LONGEST_HOLD = timedelta(seconds=45)
 STUCK_AFTER = timedelta(minutes=1)  # within which a message is taken many times over
 
 
@@ -65,6 +67,14 @@ async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -
     await close_settled(redis, PORTAL_STUCK.key, map(str, stuck))
 
 
+async def end_long_sessions(tools: WorkerResources) -> None:
+    """End sessions of the portal's role that hold locks for longer than a portal of ours can."""
+    async with unit_of_work(tools.engine) as connection:
+        ended = await end_sessions(connection, LONGEST_HOLD)
+    if ended:
+        log.error("sessions of the portal ended: %d: did somebody take it over?", ended)
+
+
 async def alert_of_portal(tools: WorkerResources, redis: Redis) -> None:
     """Raise an alert while the portal of this machine says that it can store nothing.
 
@@ -86,8 +96,12 @@ def _subject(contact: WrittenContact) -> str:
 @jobs.periodic(cron="* * * * *")
 @jobs.task(name=ALERT_JOB, pass_context=True, queueing_lock=ALERT_JOB)
 async def alert_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """The alerts of this room every minute, and at once when somebody writes in danger."""
+    """The alerts of this room every minute, and at once when somebody writes in danger.
+
+    And what of the portal's role holds all others up.
+    """
     tools = tools_of(context)
     async with open_redis(tools.settings) as redis:
         await alert_of_unread(tools, redis, datetime.now(UTC))
         await alert_of_portal(tools, redis)
+    await end_long_sessions(tools)

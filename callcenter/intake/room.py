@@ -125,5 +125,6 @@ ROOM = Room(
             },
         ),
         *(FunctionRight(each, DatabaseRole.PORTAL) for each in PORTAL_FUNCTIONS),
+        FunctionRight("portal_end_sessions(interval)", DatabaseRole.WORKER),
     ),
 )

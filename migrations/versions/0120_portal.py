@@ -151,10 +151,27 @@ def upgrade() -> None:
         END $$
         """
     )
+    # The worker calls it. It does nothing where the owner may not end sessions of others.
+    op.execute(
+        """
+        CREATE FUNCTION portal_end_sessions(older interval) RETURNS bigint
+        LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+            SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity AS session
+            WHERE usename = 'callcenter_portal' AND datname = current_database() AND (
+                xact_start < clock_timestamp() - older
+                OR state = 'idle' AND state_change < clock_timestamp() - older AND EXISTS (
+                    SELECT FROM pg_locks
+                    WHERE pg_locks.pid = session.pid AND locktype = 'advisory'
+                )
+            )
+        $$
+        """
+    )
     # Rights on them are the room's to offer; nobody has any before.
     for function in (
         "portal_receive(uuid, uuid, boolean, bytea)",
         "portal_give_receipt(uuid, bytea, text, bytea, bytea)",
         "portal_read_copies(smallint, integer, bytea)",
+        "portal_end_sessions(interval)",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")

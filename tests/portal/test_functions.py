@@ -1,12 +1,18 @@
 """Functions of the database by which the portal takes messages: one form is one number."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
+import pytest
 
+from callcenter.intake.drivers.portal.store import end_sessions
+from callcenter.intake.jobs import LONGEST_HOLD
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.database_roles import DatabaseRole, in_role
+from callcenter.platform.storage.engine import unit_of_work
+from callcenter.platform.storage.jobs import WorkerResources
 from tests.polling import until
 
 RECEIVE = "SELECT * FROM portal_receive(%s, %s, false, 'sealed')"
@@ -35,3 +41,27 @@ async def test_a_form_sent_while_stored_gets_the_same_number(
             await connection.close()
         stored = await owner.execute("SELECT count(*) FROM portal_message")
         assert await stored.fetchone() == (1,)
+
+
+async def test_who_holds_numbers_or_locks_is_ended(
+    settings: Settings, worker: WorkerResources
+) -> None:
+    ours = in_role(settings, DatabaseRole.PORTAL).database
+
+    async def end(older: timedelta) -> int:
+        async with unit_of_work(worker.engine) as connection:
+            return await end_sessions(connection, older)
+
+    thieves = [await psycopg.AsyncConnection.connect(ours) for _ in range(3)]
+    await thieves[0].execute(RECEIVE, (uuid4(), uuid4()))
+    for thief, does in zip(thieves[1:], ("SELECT pg_advisory_lock(1)", "SELECT 1"), strict=True):
+        await thief.execute(does)
+        await thief.commit()
+    assert await end(LONGEST_HOLD) == 0
+    assert await end(timedelta()) == 2
+    for thief in thieves[:2]:
+        with pytest.raises(psycopg.OperationalError):
+            await thief.execute("SELECT 1")
+    await thieves[2].execute("SELECT 1")
+    for thief in thieves:
+        await thief.close()

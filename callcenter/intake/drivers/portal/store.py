@@ -1,10 +1,10 @@
 """Messages of the portal in PostgreSQL, from when they came to when intake has them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.rules import number
@@ -74,6 +74,15 @@ async def list_waiting(connection: AsyncConnection, before: datetime) -> list[UU
     waiting = portal_message.c.sealed.is_not(None), portal_message.c.received_at < before
     oldest = select(portal_message.c.id).where(*waiting).order_by(portal_message.c.received_at)
     return list(await connection.scalars(oldest.limit(LISTED)))
+
+
+async def end_sessions(connection: AsyncConnection, older: timedelta) -> int:
+    """End sessions of the portal's role that hold something for longer; how many.
+
+    A transaction that stays open holds the counter of numbers, which all appeals need.
+    """
+    ended = select(func.portal_end_sessions(older))
+    return int(await connection.scalar(ended) or 0)
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
