@@ -160,8 +160,8 @@ def _folders_of(name: str, settings: Settings) -> tuple[tuple[Path, ...], tuple[
     match name:
         case "archiver":
             return (), (settings.packing, *backups)
-        case "portal":
-            return (settings.portal_key_file,), ()
+        case "portal":  # each new key is another file there
+            return (settings.portal_key_file.parent,), ()
         case "web":
             return (settings.keys / "recordings",), (settings.exports, *recordings)
         case "worker":  # it notes erasures beside backups

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from callcenter.bootstrap.data_secrets import WORDS
+from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
 from callcenter.launcher import process_plan
 from callcenter.launcher.managed_process import LaunchContext, ProcessSpec
 from callcenter.launcher.postgres import OWNER
@@ -26,6 +27,7 @@ from callcenter.platform.core.secrets import read_secret, secret_variable
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.database_roles import DatabaseRole, make_password, password_file
 from callcenter.platform.storage.redis import REDIS
+from callcenter.recordings.sealing import keys
 from callcenter.telephony.asterisk.config.binary import find_asterisk
 from tests.launcher.rig import wait_until_gone
 from tests.services import changed
@@ -66,6 +68,27 @@ def test_a_portal_without_its_own_role_is_left_out(settings: Settings) -> None:
     password_file(settings.secrets_folder, DatabaseRole.PORTAL).unlink()
     assert "portal" in of_product(settings)  # the embedded server makes it
     assert "portal" not in of_product(own_server)
+
+
+@confines
+def test_the_portal_reads_a_key_that_came_later(settings: Settings) -> None:
+    keys.make(settings.keys, PORTAL)
+    publish_key(settings)
+    sandbox = of_product(settings)["portal"].sandbox
+    assert sandbox is not None
+    read_later = ("sh", "-c", 'echo confined; read go; cat "$0"', settings.portal_key_file)
+    with subprocess.Popen(
+        ("setpriv", *sandbox.options(), "--", *read_later),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as confined:
+        assert confined.stdout is not None
+        assert confined.stdout.readline() == "confined\n"
+        newest = keys.make(settings.keys, PORTAL)
+        publish_key(settings)
+        read, _ = confined.communicate("go\n", timeout=20)
+    assert read == f"{newest}\n"
 
 
 def test_the_portal_is_given_its_own_settings_alone(
