@@ -40,6 +40,7 @@ from tests.web.test_requests import (
     WORDS,
     act,
     begin,
+    begin_written,
     hand_over,
     make_ready,
     post,
@@ -434,6 +435,23 @@ async def test_a_body_that_ended_meanwhile_is_seen_before_it_leaves(
     page = await head.get(path)
     assert gone not in visible(page.text)
     assert re.search(r"\b102\b", visible(page.text)) is None
+    appeal = await head.get(f"/appeals/{call.number}")
+    assert appeal.status_code == 200
+    assert "News of this appeal comes from" in visible(appeal.text)
+    assert "Telephone 102" not in visible(appeal.text)
+
+
+async def test_an_appeal_opens_whose_body_has_no_telephone(
+    head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await begin_written(head, call.number, body="enlightenment")
+    await act(head, path, words=WORDS, field=["content"])
+    await make_ready(head, path)
+    await hand_over(head, path)
+    appeal = await head.get(f"/appeals/{call.number}")
+    assert appeal.status_code == 200
+    assert "News of this appeal comes from Ministry of Enlightenment" in visible(appeal.text)
 
 
 async def test_what_a_closed_body_got_is_registered_when_it_works(
