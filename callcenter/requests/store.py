@@ -264,7 +264,8 @@ async def add_step(
 ) -> None:
     """Move a locked request and add the step, with the columns that `seal_step` made.
 
-    Once somebody saw to the notice to the applicant, no day of it is alerted about.
+    Once somebody saw to the notice to the applicant, no day of it is alerted about. That they are
+    not notified yet takes back that they were, which was noted by mistake.
     """
     facts_of_body = {
         "number": facts.number,
@@ -276,9 +277,8 @@ async def add_step(
     values: dict[str, object] = {name: value for name, value in facts_of_body.items() if value}
     now = datetime.now(UTC)
     if step in NOTICES:
-        values["notice_due_on"] = None
-    if step is RequestStep.NOTIFIED:
-        values["notified_at"] = now
+        is_notified = step is RequestStep.NOTIFIED
+        values |= {"notified_at": now if is_notified else None, "notice_due_on": None}
     await _change(connection, identity, state=after.value, **values)
     taken = select(func.count() + 1).where(body_request_step.c.request_id == identity)
     await connection.execute(

@@ -286,7 +286,9 @@ async def test_the_applicant_is_notified_which_body_has_it(
     await hand_over(head, path)
     assert call.number in (await head.get(NOTICES)).text
     body = await find(engine, "internal_affairs")
-    page = visible((await head.get(path)).text)
+    html = (await head.get(path)).text
+    assert '<button name="step"' not in html  # Enter presses the first one of a form
+    page = visible(html)
     for part in (said, body.names[0].in_language(language), "ЗТ-2026-777", "102", call.number):
         assert part in page
     assert "nobody has verified it" in page
@@ -311,6 +313,10 @@ async def test_the_applicant_is_notified_which_body_has_it(
     page = visible((await head.get(path)).text)
     assert "Notified at" in page
     assert "The applicant was notified which body has it" in page
+    # Noted by mistake, it is put right.
+    assert (await step(head, path, "not_notified", reason="Не та строка")).status_code == 303
+    assert call.number in (await head.get(NOTICES)).text
+    assert "Notified at" not in visible((await head.get(path)).text)
 
 
 @pytest.mark.parametrize(
