@@ -8,7 +8,9 @@ from sqlalchemy import exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.tables import appeal
-from callcenter.appeals.contact.tables import contact_wish
+from callcenter.appeals.contact import service as contact
+from callcenter.appeals.contact import store as contact_store
+from callcenter.appeals.contact.rules import ContactWish
 from callcenter.appeals.extensions import NewsSource, NewsSources
 from callcenter.appeals.form.store import read_form
 from callcenter.appeals.record.store import IS_URGENT_CASE, select_related
@@ -73,20 +75,13 @@ async def _may_be_named(connection: AsyncConnection, appeal_id: UUID) -> bool:
             exists(record_change.c.appeal_id).where(
                 record_change.c.appeal_id.in_(related), _WAS_URGENT
             ),
-            exists().where(
-                or_(
-                    contact_wish.c.appeal_id.in_(related),
-                    contact_wish.c.number.in_(
-                        select(appeal.c.caller_number).where(appeal.c.id.in_(related))
-                    ),
-                ),
-                or_(~contact_wish.c.allowed, contact_wish.c.hours_from.is_not(None)),
-            ),
         )
         .select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
         .where(appeal.c.id.in_(related))
     )
     if any((await connection.execute(query)).one()):
+        return False
+    if await _is_contact_limited(connection, (await connection.scalars(related)).all()):
         return False
     topics = select(record.c.appeal_id, record.c.content["topics"].label("topics")).where(
         record.c.appeal_id.in_(related)
@@ -98,11 +93,26 @@ async def _may_be_named(connection: AsyncConnection, appeal_id: UUID) -> bool:
     )
 
 
+async def _is_contact_limited(connection: AsyncConnection, appeal_ids: Sequence[UUID]) -> bool:
+    """Whether somebody ever limited how people of these appeals may be reached.
+
+    Said of another appeal it counts for its numbers, which these may have too.
+    """
+    said: list[ContactWish] = []
+    numbers: set[str] = set()
+    for each in appeal_ids:
+        said += await contact_store.list_of_appeal(connection, each)
+        numbers.update((await contact_store.find_numbers(connection, each)).every)
+    for number in numbers:
+        said += await contact.list_of_number(connection, number)
+    return any(wish.restricts for wish in said)
+
+
 def _verified_telephone(body: Body, now: datetime) -> str | None:
     """A telephone for callers that somebody vouches for: E.164 or short."""
-    contact = body.telephone(now)
-    is_verified = contact is not None and contact.state(now) is ContactState.VERIFIED
-    return parse_caller_id(contact.value).number if contact and is_verified else None
+    found = body.telephone(now)
+    is_verified = found is not None and found.state(now) is ContactState.VERIFIED
+    return parse_caller_id(found.value).number if found and is_verified else None
 
 
 NEWS_SOURCES = NewsSources(read_sources)

@@ -51,7 +51,11 @@ READY = "/work?list=requests_ready"
 NOTICES = "/work?list=requests_notices"
 URGENT = {"f.urgency": "urgent", "f.danger_reason": "Муж пьян и рядом"}
 #: About nothing that is dangerous to know at home.
-OF_WORK = RECORD | {"f.content": "Не платят зарплату", "f.topics": ["labour"]}
+OF_WORK = RECORD | {
+    "f.content": "Не платят зарплату",
+    "f.topics": ["labour"],
+    "f.applicant.phone": "+77019998877",
+}
 RECEIPT_CODE = "0427"
 DAY = timedelta(days=1)
 MONTHS_AGO = datetime.now(ZONE).date() - 60 * DAY
@@ -550,9 +554,16 @@ async def test_no_machine_names_the_body_where_home_is_dangerous(
         await put(engine, none)
     wish = """INSERT INTO contact_wish (appeal_id, number, person, channel, allowed, at, author)
         VALUES (:id, :number, '', 'call', false, now(), 'user:a')"""
-    for appeal_id, number in ((call.id, None), (None, CALLER)):
+    await add_appeal(engine, stage="closed")  # of the same telephone, long ago
+    [(earlier_id,)] = await rows(engine, "SELECT appeal_id FROM record WHERE stage = 'closed'")
+    for appeal_id, number in (
+        (call.id, None),
+        (None, CALLER),
+        (None, OF_WORK["f.applicant.phone"]),
+        (earlier_id, None),
+    ):
         await put(engine, wish, id=appeal_id, number=number)
-        assert await machine.names() == []
+        assert await machine.names() == [], (appeal_id, number)
         await put(engine, "DELETE FROM contact_wish")
     assert len(await machine.names()) == 1
     await send_record(head, call.number, version=1, **OF_WORK | URGENT)
