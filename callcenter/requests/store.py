@@ -28,6 +28,7 @@ from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record.store import IS_URGENT_CASE, is_open
 from callcenter.appeals.tables import record
 from callcenter.platform.core.errors import NotFound, VersionConflict
+from callcenter.platform.core.timezone import ZONE
 from callcenter.requests.rules.composition import (
     EMPTY,
     ReleasedFile,
@@ -407,7 +408,7 @@ async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID
     """Move the requests of an appeal to the one that it goes on in.
 
     What was chosen of its record is chosen anew, unless it has left: the other has its own people.
-    They are to be notified too, unless the same caller was.
+    They are to be notified too, unless the same caller was: today, where no day of it runs.
     """
     requests = update(body_request).where(body_request.c.appeal_id == appeal_id)
     await connection.execute(requests.where(~_HAS_LEFT).values(chosen=None))
@@ -415,7 +416,9 @@ async def move_requests(connection: AsyncConnection, appeal_id: UUID, into: UUID
     is_same = exists().where(
         this.c.id == appeal_id, other.c.id == into, this.c.caller_number == other.c.caller_number
     )
-    await connection.execute(requests.where(~is_same).values(notified_at=None))
+    due_on = func.coalesce(body_request.c.notice_due_on, datetime.now(ZONE).date())
+    of_others = requests.where(_HAS_LEFT, ~is_same)
+    await connection.execute(of_others.values(notified_at=None, notice_due_on=due_on))
     await connection.execute(requests.values(appeal_id=into))
 
 

@@ -26,6 +26,7 @@ from callcenter.requests.departures import (
     watch_departures,
 )
 from callcenter.requests.news import NEWS_SOURCES
+from callcenter.requests.store import list_late_notices
 from tests.calendars import PACKAGED
 from tests.rules.test_working_hours import USUAL
 from tests.services import opened_as
@@ -383,14 +384,27 @@ async def test_a_notice_that_nobody_saw_to_raises_an_alert(
     assert await alerts(2) == []
 
 
-@pytest.mark.parametrize(("caller", "is_due"), [(CALLER, False), ("+77010004567", True)])
+@pytest.mark.parametrize(
+    ("noted", "caller", "is_due"),
+    [
+        ("notified", CALLER, False),
+        ("notified", "+77010004567", True),
+        ("not_notified", "+77010004567", True),
+    ],
+)
 async def test_who_an_appeal_is_joined_to_is_notified_too(
-    engine: AsyncEngine, head: httpx.AsyncClient, call: Call, caller: str, is_due: bool
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    head: httpx.AsyncClient,
+    call: Call,
+    noted: str,
+    caller: str,
+    is_due: bool,
 ) -> None:
     path = await written(head, call.number)
     await make_ready(head, path)
     await hand_over(head, path)
-    await step(head, path, "notified")
+    await step(head, path, noted)
     into = await add_appeal(engine, registered_on=datetime.now(ZONE).date())
     await put(engine, "UPDATE appeal SET caller_number = :c WHERE number = :n", c=caller, n=into)
     joined = await send_record(
@@ -398,6 +412,9 @@ async def test_who_an_appeal_is_joined_to_is_notified_too(
     )
     assert joined.status_code == 303, visible(joined.text)
     assert (into in (await head.get(NOTICES)).text) is is_due
+    async with unit_of_work(worker_engine) as connection:
+        late = await list_late_notices(connection, datetime.now(ZONE).date() + DAY)
+    assert [row.number for row in late] == ([into] if is_due else [])
 
 
 async def test_the_day_to_pass_it_on_stays_until_it_is(
