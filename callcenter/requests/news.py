@@ -20,7 +20,7 @@ from callcenter.bodies.store import read_bodies
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.languages import CALLER_LANGUAGES
 from callcenter.platform.core.timezone import ZONE
-from callcenter.requests.rules.discretion import is_of_home
+from callcenter.requests.rules.discretion import needs_discretion
 from callcenter.requests.tables import IS_WITH_BODY, body_request
 
 #: Changes that made a record urgent, or took that back (R11).
@@ -83,14 +83,10 @@ async def _may_be_named(connection: AsyncConnection, appeal_id: UUID) -> bool:
         return False
     if await _is_contact_limited(connection, (await connection.scalars(related)).all()):
         return False
-    topics = select(record.c.appeal_id, record.c.content["topics"].label("topics")).where(
-        record.c.appeal_id.in_(related)
-    )
-    found = {row.appeal_id: row.topics or [] for row in await connection.execute(topics)}
+    topics = select(record.c.content["topics"]).where(record.c.appeal_id.in_(related))
+    found = (await connection.scalars(topics)).all()
     options = (await read_form(connection)).options("topics")
-    return bool(found.get(appeal_id)) and not is_of_home(
-        {code for codes in found.values() for code in codes}, options
-    )
+    return not any(needs_discretion(each or (), options) for each in found)
 
 
 async def _is_contact_limited(connection: AsyncConnection, appeal_ids: Sequence[UUID]) -> bool:

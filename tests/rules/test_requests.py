@@ -42,7 +42,7 @@ from callcenter.requests.rules.composition import (
     find_in_draft,
     list_obstacles,
 )
-from callcenter.requests.rules.discretion import is_of_home
+from callcenter.requests.rules.discretion import needs_discretion
 from callcenter.requests.rules.states import (
     ENDED,
     LATE,
@@ -298,9 +298,12 @@ TestRequestMachine = RequestMachine.TestCase
         (["stalking"], True),  # that the center added, two levels below
         (["nobody_knows"], True),
         (["circle"], False),
+        (["labour", "missing"], True),
+        (["other"], True),
+        ([], True),
     ],
 )
-def test_topics_of_the_home_are_those_below_them_too(topics: list[str], is_hidden: bool) -> None:
+def test_what_may_be_of_the_home_needs_discretion(topics: list[str], is_hidden: bool) -> None:
     parents = {
         "violence": "",
         "violence_psychological": "violence",
@@ -308,10 +311,12 @@ def test_topics_of_the_home_are_those_below_them_too(topics: list[str], is_hidde
         "mental": "",
         "mental_suicide": "mental",
         "labour": "",
+        "missing": "",
+        "other": "",
         "circle": "circle",
     }
     options = [Option(code, "", "", "", parent) for code, parent in parents.items()]
-    assert is_of_home(topics, options) is is_hidden
+    assert needs_discretion(topics, options) is is_hidden
 
 
 def test_every_state_is_reached_named_and_left_or_ended() -> None:

@@ -552,7 +552,8 @@ async def test_no_machine_names_the_body_where_home_is_dangerous(
             engine, changed.replace(":topics", "CAST(:topics AS jsonb)"), topics=dumps(topics)
         )
 
-    for topic in ("violence", "violence_physical", "mental_suicide", "family_divorce", "unknown"):
+    at_home = ("violence", "violence_physical", "mental_suicide", "family_divorce", "missing")
+    for topic in (*at_home, "other", "unknown"):
         await set_topics("labour", topic)
         assert await machine.names() == [], topic
     await set_topics()
@@ -593,11 +594,15 @@ async def test_no_machine_names_the_body_where_home_is_dangerous(
 async def test_danger_of_a_joined_appeal_or_part_hides_the_body(
     engine: AsyncEngine, call: Call, machine: Machine
 ) -> None:
+    of_work = {"topics": ["labour"]}
     await add_appeal(engine, stage="joined", joined_to=call.id)
+    assert await machine.names() == []  # nobody wrote what that one is about
+    about = "UPDATE record SET content = CAST(:content AS jsonb) WHERE stage = 'joined'"
+    await put(engine, about, content=dumps(of_work))
     assert len(await machine.names()) == 1
     [(first_id,)] = await rows(engine, "SELECT appeal_id FROM record WHERE stage = 'joined'")
     for tie in ({"stage": "joined", "joined_to": first_id}, {"part_of": first_id}):
-        other = await add_appeal(engine, kind="danger", **tie)
+        other = await add_appeal(engine, kind="danger", content=of_work, **tie)
         assert await machine.names() == [], tie
         await put(
             engine,
@@ -606,7 +611,7 @@ async def test_danger_of_a_joined_appeal_or_part_hides_the_body(
             number=other,
         )
         assert len(await machine.names()) == 1
-    whole = await add_appeal(engine, kind="danger")
+    whole = await add_appeal(engine, kind="danger", content=of_work)
     await put(
         engine,
         "UPDATE record SET part_of = (SELECT id FROM appeal WHERE number = :number)"
