@@ -13,6 +13,7 @@ from sqlalchemy import (
     Row,
     and_,
     exists,
+    false,
     func,
     insert,
     or_,
@@ -26,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals.calls.tables import appeal
 from callcenter.appeals.encryption import RecordKeys
 from callcenter.appeals.record.store import IS_URGENT_CASE, is_open
-from callcenter.appeals.tables import record
+from callcenter.appeals.tables import IS_URGENT, record
 from callcenter.platform.core.errors import NotFound, VersionConflict
 from callcenter.platform.core.timezone import ZONE
 from callcenter.requests.rules.composition import (
@@ -116,6 +117,12 @@ _READIED = (
     .lateral("readied")
 )
 _HAS_LEFT = body_request.c.number.is_not(None)
+#: Condition on an appeal and its record: urgent, and never null. What its caller said by key or in
+#: writing counts until somebody writes that it is usual (R11).
+LEAVES_AT_ONCE = or_(
+    func.coalesce(IS_URGENT, false()),
+    and_(IS_URGENT_CASE, record.c.content["urgency"].astext.is_distinct_from("usual")),
+)
 #: Requests, with what was made ready last of those that leave or have left.
 _REQUESTS = select(body_request, _READIED).select_from(
     body_request.outerjoin(_READIED, or_(text(IS_WAITING), _HAS_LEFT))
@@ -332,7 +339,7 @@ async def lock_waiting(connection: AsyncConnection, now: datetime) -> list[Row[A
     """
     columns = [body_request.c[name] for name in ("id", "body", "leaves_at")]
     query = (
-        select(*columns, IS_URGENT_CASE.label("is_urgent"))
+        select(*columns, LEAVES_AT_ONCE.label("is_urgent"))
         .join(appeal, appeal.c.id == body_request.c.appeal_id)
         .outerjoin(record, record.c.appeal_id == appeal.c.id)
         .where(text(IS_WAITING), func.coalesce(body_request.c.leaves_at > now, true()))
@@ -355,7 +362,7 @@ async def list_due(connection: AsyncConnection, now: datetime) -> list[Row[Any]]
     """
     columns = [*(body_request.c[name] for name in ("id", "version", "leaves_at")), appeal.c.number]
     query = (
-        select(*columns, IS_URGENT_CASE.label("is_urgent"))
+        select(*columns, LEAVES_AT_ONCE.label("is_urgent"))
         .join(appeal, appeal.c.id == body_request.c.appeal_id)
         .outerjoin(record, record.c.appeal_id == appeal.c.id)
         .where(text(IS_WAITING), is_due(now))
@@ -366,13 +373,13 @@ async def list_due(connection: AsyncConnection, now: datetime) -> list[Row[Any]]
 
 def is_due(now: datetime) -> ColumnElement[bool]:
     """Condition on a request that waits, its appeal and record: it leaves by now."""
-    return or_(body_request.c.leaves_at <= now, body_request.c.leaves_at.is_(None), IS_URGENT_CASE)
+    return or_(body_request.c.leaves_at <= now, body_request.c.leaves_at.is_(None), LEAVES_AT_ONCE)
 
 
 async def is_urgent(connection: AsyncConnection, appeal_id: UUID) -> bool:
     """Whether the requests of an appeal leave at once (R11)."""
     query = (
-        select(IS_URGENT_CASE)
+        select(LEAVES_AT_ONCE)
         .select_from(appeal.outerjoin(record, record.c.appeal_id == appeal.c.id))
         .where(appeal.c.id == appeal_id)
     )

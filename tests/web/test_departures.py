@@ -188,6 +188,8 @@ async def test_what_became_urgent_is_due_before_it_is_planned_anew(
     await put(engine, "UPDATE body_request SET leaves_at = :at", at=opens)
     await put(engine, "UPDATE appeal SET urgent = '{danger}'")
     assert await due() == (True, True, True, ["urgent_request_waits"])
+    await send_record(head, call.number, version=3, **RECORD | {"f.urgency": "usual"})
+    assert await due() == (False, False, False, [])  # it was pressed by mistake
 
 
 async def test_hours_that_cannot_be_read_hold_up_no_other_body(
