@@ -6,11 +6,11 @@ from datetime import datetime
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from callcenter.bodies.rules.working_hours import BodyHours, parse_working_hours
+from callcenter.bodies.rules.working_hours import read_stored_hours
 from callcenter.bodies.store import read_working_hours
-from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
+from callcenter.platform.core.working_calendar import YearNotEntered
 from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
@@ -50,10 +50,10 @@ async def plan_departures(engine: AsyncEngine, now: datetime) -> None:
                 leaves_at = plan_departure(
                     now,
                     is_urgent=row.is_urgent,
-                    hours=BodyHours() if row.is_urgent else parse_working_hours(hours[row.body]),
+                    hours=read_stored_hours(hours[row.body]),
                     calendar=calendar,
                 )
-            except InvalidRequest as exc:  # a year that is not entered, hours that cannot be read
+            except YearNotEntered as exc:
                 log.error("departure not planned anew: request %s: %s", row.id, exc)
                 continue
             if leaves_at != row.leaves_at:

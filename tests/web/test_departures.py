@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.status.lookup import SqlAppealStatusLookup
+from callcenter.bodies.rules.working_hours import BodyHours
 from callcenter.platform.core.caller_id import mask
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
@@ -201,17 +202,23 @@ async def test_hours_that_cannot_be_read_hold_up_no_other_body(
     call: Call,
 ) -> None:
     opens = await close_for_two_days(engine)
-    await written(head, call.number)
-    for body in ("internal_affairs", "justice"):
-        path = await begin(head, call.number, body=body)
-        await act(head, path, words=WORDS, field=["content"])
-        await make_ready(head, path)
-    await put(engine, "UPDATE body_request SET leaves_at = NULL WHERE state = 'waiting'")
     await put(engine, "UPDATE body SET working_hours = '9-18' WHERE code = 'internal_affairs'")
-    await plan_departures(worker_engine, datetime.now(UTC))
+    paths = [await written(head, call.number), await begin(head, call.number, body="justice")]
+    for path in paths:
+        await act(head, path, words=WORDS, field=["content"])
+        assert (await make_ready(head, path)).status_code == 303
+    unplanned = "UPDATE body_request SET leaves_at = NULL WHERE state = 'waiting'"
+    await put(engine, unplanned)
+    now = datetime.now(UTC)
+    await plan_departures(worker_engine, now)
     planned = "SELECT body, leaves_at FROM body_request WHERE state = 'waiting' ORDER BY body"
-    assert await rows(engine, planned) == [("internal_affairs", None), ("justice", opens)]
+    as_most = PACKAGED.next_working_moment(now, BodyHours())
+    assert await rows(engine, planned) == [("internal_affairs", as_most), ("justice", opens)]
+    for page in (paths[0], "/bodies/internal_affairs"):
+        assert (await head.get(page)).status_code == 200
+    await hand_over(head, paths[0])
     # Whatever becomes of planning, somebody hears of it.
+    await put(engine, unplanned)
     await put(engine, "ALTER TABLE body RENAME TO body_of_another_version")
     with pytest.raises(SQLAlchemyError):
         await watch_departures(worker_engine, settings, datetime.now(UTC))

@@ -14,6 +14,7 @@ from callcenter.bodies.rules.working_hours import (
     BodyHours,
     format_working_hours,
     parse_working_hours,
+    read_stored_hours,
 )
 from callcenter.platform.core.caller_id import parse_caller_id
 from callcenter.platform.core.errors import InvalidRequest
@@ -162,7 +163,7 @@ class Body:
     @property
     def hours(self) -> BodyHours:
         """The hours in which it works, and in which what is not urgent is passed on to it."""
-        return parse_working_hours(self.working_hours)
+        return read_stored_hours(self.working_hours)
 
     def is_in_force(self, day: date) -> bool:
         return self.ended_on is None or day < self.ended_on
@@ -245,7 +246,7 @@ def check_body(body: Body, directory: Directory, form: Form) -> Body:
     if len({each.content[:2] for each in contacts}) < len(contacts):
         raise WrongBody(DirectoryFault.TWICE)
     try:
-        working_hours = format_working_hours(body.hours)
+        working_hours = format_working_hours(parse_working_hours(body.working_hours))
     except InvalidRequest as exc:
         raise WrongBody(DirectoryFault.WORKING_HOURS) from exc
     return replace(

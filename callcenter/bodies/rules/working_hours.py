@@ -4,6 +4,7 @@ Written as opening hours, with days after them: `Mo-Fr 09:00-13:00,14:30-18:30; 
 09:00-13:00; 2026-12-31 off`. A body of which no week is entered works as most do.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from callcenter.bodies.rules.opening_hours import (
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.core.working_calendar import OFFICE_HOURS, SATURDAY, Calendar
+
+log = logging.getLogger(__name__)
 
 OWN_DAYS_LIMIT = 100
 OFF = "off"
@@ -82,6 +85,18 @@ def parse_working_hours(text: str) -> BodyHours:
     if len(own_days) > OWN_DAYS_LIMIT:
         raise InvalidRequest(f"a body has {OWN_DAYS_LIMIT} days of its own at most")
     return BodyHours(parse_hours(";".join(week)), dict(sorted(own_days.items())))
+
+
+def read_stored_hours(text: str) -> BodyHours:
+    """Read working hours as they are stored: as most bodies have, where that cannot be done.
+
+    A version after this may have written them.
+    """
+    try:
+        return parse_working_hours(text)
+    except InvalidRequest as exc:
+        log.error("working hours not read: %r: %s", text, exc)
+        return BodyHours()
 
 
 def format_working_hours(hours: BodyHours) -> str:
