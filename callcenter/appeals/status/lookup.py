@@ -28,7 +28,6 @@ from callcenter.appeals.rules.number import is_valid
 from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.tables import record, status_attempt
 from callcenter.platform.core.errors import OperationFailed
-from callcenter.platform.core.registry import offers
 from callcenter.platform.identity.store import hash_of
 from callcenter.platform.storage.engine import unit_of_work
 
@@ -92,10 +91,7 @@ class SqlAppealStatusLookup:
     async def look_up(
         self, number: str, proof: str, call_id: str, caller: str | None
     ) -> AppealStatusRow | None:
-        """Look up a status. Raises OperationFailed after three seconds without an answer.
-
-        The bodies that have it are read apart: without them the rest is said all the same.
-        """
+        """Look up a status. Raises OperationFailed after three seconds without an answer."""
         # A caller who withholds the number is limited by the call.
         requester = caller or call_id
         try:
@@ -103,14 +99,7 @@ class SqlAppealStatusLookup:
                 status = await look_up_status(connection, number, proof, requester)
         except (SQLAlchemyError, OSError, TimeoutError) as exc:
             raise OperationFailed("the register does not answer") from exc
-        if status is None or status.named is None:
-            return status
-        try:
-            async with asyncio.timeout(SOURCES_TIMEOUT), unit_of_work(self._engine) as connection:
-                return await name_sources(connection, status, self._sources)
-        except Exception as exc:  # a version after this may store what this one does not know
-            log.error("bodies of an appeal not read: call %s: %r", call_id, exc)
-            return status
+        return status and await name_sources(self._engine, status, self._sources)
 
     async def is_in_need(self, appeal_id: UUID) -> bool:
         """Whether the caller reported danger or silence by key, or the record does (R11).
@@ -139,16 +128,16 @@ async def look_up_for_client(
     """Look up a status for a visitor of an API client; each visitor has few attempts.
 
     When all visitors together guessed too often today, each has fewer, and supervisors are alerted:
-    whoever knows their proof comes through, whoever guesses does not.
+    whoever knows their proof comes through, whoever guesses does not. As `look_up_status` it has no
+    `sources` yet.
     """
     is_calm = await _count(connection, "machine", machine, client_attempt_limit)
     requester = f"{machine}:{hash_of(visitor).hex()}"
     limit = CALLER_ATTEMPT_LIMIT if is_calm else GUESSED_ATTEMPT_LIMIT
     status = await look_up_status(connection, number, proof, requester, limit)
-    if status is None:
-        return None
-    await _refund(connection, "machine", machine)
-    return await name_sources(connection, status, offers(NewsSources))
+    if status is not None:
+        await _refund(connection, "machine", machine)
+    return status
 
 
 async def guessed_clients(connection: AsyncConnection, limit: int) -> list[str]:
@@ -188,12 +177,21 @@ async def look_up_status(
 
 
 async def name_sources(
-    connection: AsyncConnection, status: AppealStatusRow, sources: Sequence[NewsSources]
+    engine: AsyncEngine, status: AppealStatusRow, sources: Sequence[NewsSources]
 ) -> AppealStatusRow:
-    """A status with the bodies that have the appeal, as far as they may be named."""
-    if status.named is None:
+    """A status with the bodies that have the appeal, as far as they may be named.
+
+    They are read apart, once the try is counted: without them the rest is said all the same.
+    """
+    named = status.named
+    if named is None:
         return status
-    read = [source for each in sources for source in await each.read(connection, status.named)]
+    try:
+        async with asyncio.timeout(SOURCES_TIMEOUT), unit_of_work(engine) as connection:
+            read = [source for each in sources for source in await each.read(connection, named)]
+    except Exception as exc:  # a version after this may store what this one does not know
+        log.error("bodies of an appeal not read: appeal %s: %r", named, exc)
+        return status
     return replace(status, sources=tuple(read))
 
 

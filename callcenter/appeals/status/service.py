@@ -3,9 +3,11 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.actions import AppealAction
+from callcenter.appeals.extensions import NewsSources
 from callcenter.appeals.status import lookup
 from callcenter.appeals.status.lookup import AppealStatusRow
 from callcenter.platform.core.errors import NotFound
+from callcenter.platform.core.registry import offers
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.storage.engine import unit_of_work
 
@@ -36,4 +38,4 @@ async def tell_status(
             await audit_action(connection, actor, AppealAction.STATUS_TOLD, f"appeal:{number}")
     if status is None:  # the try is counted: its transaction is over
         raise NotFound("nothing is known by this number and this code, or it was tried too often")
-    return status
+    return await lookup.name_sources(engine, status, offers(NewsSources))
