@@ -11,7 +11,7 @@ from callcenter.bodies.store import read_working_hours
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.core.working_calendar import YearNotEntered
-from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
+from callcenter.platform.monitoring.alerts import close_settled, forget_alerts, raise_alert_once
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
 from callcenter.requests import store
@@ -79,7 +79,13 @@ async def alert_of_late_departures(engine: AsyncEngine, redis: Redis, now: datet
         or row.leaves_at > now
         or is_departure_late(row.leaves_at, now, is_urgent=row.is_urgent)
     ]
-    # What was taken back and is ready again is another one, though somebody acknowledged it.
+    # What was ordinary meanwhile is late anew once it is urgent, though somebody acknowledged it.
+    of_other_kind = [
+        f"{(REQUEST_WAITS if row.is_urgent else URGENT_REQUEST_WAITS).key}:{row.id}:{row.version}"
+        for row in due
+    ]
+    await forget_alerts(redis, of_other_kind)
+    # What was taken back and is ready again is another one too.
     ready = {
         is_urgent: {
             f"{row.id}:{row.version}": row.number for row in late if row.is_urgent is is_urgent

@@ -254,10 +254,13 @@ async def test_a_request_that_nobody_hands_over_raises_an_alert(
         await make_ready(head, path)
         assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
     # So is one that was ordinary meanwhile.
-    await send_record(head, call.number, version=2, **RECORD)
-    assert await alerts(timedelta(minutes=6)) == []
-    await send_record(head, call.number, version=3, **RECORD | URGENT)
-    assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
+    for version, is_acknowledged in ((2, False), (4, True)):
+        if is_acknowledged:
+            await close_alerts(redis, [str(each) for each in await redis.hkeys(OPEN)])
+        await send_record(head, call.number, version=version, **RECORD)
+        assert await alerts(timedelta(minutes=6)) == []
+        await send_record(head, call.number, version=version + 1, **RECORD | URGENT)
+        assert await alerts(timedelta(minutes=6)) == ["urgent_request_waits"]
     await hand_over(head, path)
     assert await alerts(timedelta(minutes=6)) == []
 
