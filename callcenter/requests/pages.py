@@ -146,7 +146,7 @@ class RequestPage:
         language, of_applicant = language_of(self.request), callers_language(view.row.language)
         notice = (
             compose_notice(words[of_applicant], self.number, view.body, view.request, view.at)
-            if view.request.is_notice_due or stage in WITH_BODY
+            if not view.has_appeal_ended and (view.request.is_notice_due or stage in WITH_BODY)
             else None
         )
         return page(

@@ -22,6 +22,7 @@ from callcenter.appeals.record import store as records
 from callcenter.appeals.record.service import guards_of
 from callcenter.appeals.rules.deadlines import DeadlineKind, NoTerm
 from callcenter.appeals.rules.fields import Content, Form
+from callcenter.appeals.rules.states import ENDED
 from callcenter.bodies import store as bodies
 from callcenter.bodies.rules.competence import find_competence, matters_of
 from callcenter.bodies.rules.directory import Body, Directory
@@ -81,6 +82,7 @@ class RequestView:
     steps: Sequence[StoredStep]
     contact: ContactSection  #: how whoever got in touch may be reached now
     calls: Mapping[str, ContactVerdict]  #: to each number on the appeal
+    has_appeal_ended: bool
     is_urgent: bool
     forward_due_on: date | None  #: until when a registered appeal is passed on (APPC, 65(1))
     at: datetime
@@ -167,6 +169,7 @@ async def read_view(
         steps=[step for _, step in await store.list_steps(connection, keys, [request.id])],
         contact=await read_contact(reading),
         calls=await read_call_verdicts(reading),
+        has_appeal_ended=record.stage in ENDED,
         is_urgent=await store.is_urgent(connection, row.id),
         forward_due_on=await _forward_due_on(connection, record.registered_on),
         at=now,

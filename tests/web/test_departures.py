@@ -364,6 +364,23 @@ async def test_a_notice_is_due_though_the_body_has_ended_it(
     assert call.number not in (await head.get(NOTICES)).text
 
 
+async def test_an_appeal_that_ended_needs_no_notice(
+    engine: AsyncEngine, head: httpx.AsyncClient, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    path = await written(head, call.number)
+    await send_record(head, call.number, "move", version=1, after="registered")
+    await make_ready(head, path)
+    await hand_over(head, path)
+    await step(head, path, "answered")
+    assert 'value="notified"' in (await head.get(path)).text
+    await put(engine, "UPDATE record SET stage = 'closed'")
+    appeal = visible((await head.get(f"/appeals/{call.number}")).text)
+    assert "the body has answered" in appeal
+    assert "the applicant is not notified yet" not in appeal
+    assert 'value="notified"' not in (await head.get(path)).text
+
+
 async def test_what_never_left_needs_no_notice(
     engine: AsyncEngine, head: httpx.AsyncClient, call: Call
 ) -> None:
