@@ -528,13 +528,13 @@ def _portal_address(settings: Settings) -> str:
 
 def _portal_pages(settings: Settings) -> str:
     address = str(settings.portal_address)
-    status = http_status(address, settings.portal_port, "/", settings.portal_host)
+    status = asyncio.run(http_status(address, settings.portal_port, "/", settings.portal_host))
     if status is None:
         raise Caution(f"none is at {address}:{settings.portal_port}: it is elsewhere, or stopped")
     if status != HTTPStatus.OK:
         raise OperationFailed(f"they answer {status}: see the log of the portal")
     port = metrics_port(settings, "portal")
-    ready = port and http_status(ADDRESS, port, "/ready")
+    ready = port and asyncio.run(http_status(ADDRESS, port, "/ready"))
     if not ready:
         return "they answer, and say nowhere whether what is written can be stored"
     if ready != HTTPStatus.OK:

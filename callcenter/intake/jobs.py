@@ -1,6 +1,5 @@
 """Jobs of intake: alerts about what is written and nobody reads, or can read."""
 
-import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -81,7 +80,7 @@ async def alert_of_portal(tools: WorkerResources, redis: Redis) -> None:
     One that is elsewhere, or does not run, says nothing here. Raises RedisError.
     """
     port = metrics_port(tools.settings, "portal")
-    status = port and await asyncio.to_thread(http_status, ADDRESS, port, "/ready")
+    status = port and await http_status(ADDRESS, port, "/ready")
     if status == HTTPStatus.OK:
         await forget_alerts(redis, [PORTAL_FAILS.key])
     elif status and await raise_alert_once(redis, PORTAL_FAILS, "", PORTAL_FAILS.key):
@@ -103,5 +102,5 @@ async def alert_job(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
     tools = tools_of(context)
     async with open_redis(tools.settings) as redis:
         await alert_of_unread(tools, redis, datetime.now(UTC))
+        await end_long_sessions(tools)
         await alert_of_portal(tools, redis)
-    await end_long_sessions(tools)

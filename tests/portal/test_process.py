@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ from callcenter.intake.jobs import alert_of_portal
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import ROOT, Settings
+from callcenter.platform.monitoring import http_status
 from callcenter.platform.monitoring.alerts import OPEN
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
@@ -33,9 +35,10 @@ from callcenter.recordings.sealing import keys
 from tests.calls.processes import to_be_watched
 from tests.fork_server import OURS
 from tests.intake.messages import TEXT, rows
-from tests.polling import until
+from tests.polling import require_within, until
 from tests.portal.conftest import RECEIPT, Visitor
 from tests.services import changed
+from tests.streams import port_of, stream_server
 
 WRITERS = 12
 MESSAGES = "SELECT count(*), count(receipt_at), count(DISTINCT sequence) FROM portal_message"
@@ -184,6 +187,27 @@ async def test_a_portal_that_stores_nothing_is_reported(
             "BAD",
             "they answer 400: see the log of the portal",
         )
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nX: "])
+async def test_a_portal_that_answers_for_ever_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    """As one that was broken into."""
+
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            writer.write(begun)
+            for _ in range(200):
+                await asyncio.sleep(0.05)  # it must not pause for as long as the limit
+                writer.write(b"O")
+                await writer.drain()
+
+    monkeypatch.setattr(http_status, "ANSWER_LIMIT", 0.2)
+    async with stream_server(trickle) as server:
+        began = time.monotonic()
+        assert await http_status.http_status("127.0.0.1", port_of(server), "/ready") is None
+        require_within(time.monotonic() - began, 5, "given up")
 
 
 @pytest.mark.parametrize(
