@@ -261,10 +261,12 @@ class PortalPages:
         """The texts of a form of at most so many bytes, empty where there is none.
 
         Raises HTTPException for what no page of ours sends, for what is cut off, and when too many
-        large ones come at once.
+        large ones come at once. What comes in chunks may have any length, whatever is said beside
+        it (RFC 9112, 6.1); of another the server takes what is said and no more.
         """
+        is_chunked = "transfer-encoding" in request.headers
         kind, length = (request.headers.get(f"content-{each}", "") for each in ("type", "length"))
-        if kind.partition(";")[0] != FORM_TYPE or not length.isdecimal():
+        if kind.partition(";")[0] != FORM_TYPE or is_chunked or not length.isdecimal():
             raise HTTPException(400)
         if int(length) > limit:
             raise HTTPException(413)

@@ -149,6 +149,22 @@ async def test_slow_long_forms_are_taken_some_at_a_time(visitor: Visitor) -> Non
     assert "слишком длинн" in answer.text
 
 
+@pytest.mark.parametrize("path", ["/ru", "/ru/r"])
+async def test_a_form_in_chunks_is_refused_unread(visitor: Visitor, path: str) -> None:
+    """They count, and not the length that stands beside them."""
+    read = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(300):
+            read += 1
+            yield b"a" * 1024
+
+    headers = {"Content-Type": FORM_TYPE, "Content-Length": "9", "Transfer-Encoding": "chunked"}
+    answer = await visitor.client.post(path, content=chunks(), headers=headers)
+    assert (answer.status_code, read) == (400, 0)
+
+
 async def test_a_form_that_is_cut_off_is_no_fault(
     settings: Settings, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
