@@ -157,7 +157,8 @@ def upgrade() -> None:
         CREATE FUNCTION portal_end_sessions(older interval) RETURNS bigint
         LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
             SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity AS session
-            WHERE usename = 'callcenter_portal' AND datname = current_database() AND (
+            WHERE usename = 'callcenter_portal' AND datname = current_database()
+            AND pg_has_role('pg_signal_backend', 'USAGE') AND (
                 xact_start < clock_timestamp() - older
                 OR state = 'idle' AND state_change < clock_timestamp() - older AND EXISTS (
                     SELECT FROM pg_locks

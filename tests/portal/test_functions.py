@@ -65,3 +65,22 @@ async def test_who_holds_numbers_or_locks_is_ended(
     await thieves[2].execute("SELECT 1")
     for thief in thieves:
         await thief.close()
+
+
+async def test_an_owner_that_may_end_no_sessions_raises_nothing(
+    settings: Settings, database: str
+) -> None:
+    """The worker asks each minute, before other things that it does."""
+    end = "SELECT portal_end_sessions(interval '0')"
+    ours = in_role(settings, DatabaseRole.PORTAL).database
+    async with (
+        await psycopg.AsyncConnection.connect(ours) as portal,
+        await psycopg.AsyncConnection.connect(database) as owner,
+    ):
+        await portal.execute("SELECT 1")
+        await owner.execute("CREATE ROLE sees_sessions; GRANT pg_read_all_stats TO sees_sessions")
+        await owner.execute("ALTER FUNCTION portal_end_sessions(interval) OWNER TO sees_sessions")
+        assert await (await owner.execute(end)).fetchone() == (0,)
+        await owner.rollback()
+        assert await (await owner.execute(end)).fetchone() == (1,)
+        await portal.close()

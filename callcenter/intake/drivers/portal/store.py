@@ -79,7 +79,8 @@ async def list_waiting(connection: AsyncConnection, before: datetime) -> list[UU
 async def end_sessions(connection: AsyncConnection, older: timedelta) -> int:
     """End sessions of the portal's role that hold something for longer; how many.
 
-    A transaction that stays open holds the counter of numbers, which all appeals need.
+    A transaction that stays open holds the counter of numbers, which all appeals need. That bounds
+    mistakes; whoever took the portal over is slowed down, and goes on with other connections.
     """
     ended = select(func.portal_end_sessions(older))
     return int(await connection.scalar(ended) or 0)
