@@ -28,10 +28,10 @@ def upgrade() -> None:
             comment="what was written, for intake; none: it is taken",
         ),
         sa.Column(
-            "tried_at",
+            "retry_at",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="last, though it could not be taken",
+            comment="later than this: it could not be taken",
         ),
         sa.Column("receipt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
@@ -72,7 +72,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_portal_message_waiting",
         "portal_message",
-        [sa.text("urgent DESC"), sa.text("tried_at NULLS FIRST"), "received_at"],
+        [sa.text("(retry_at IS NOT NULL)"), sa.text("urgent DESC"), "retry_at", "received_at"],
         postgresql_where=sa.text("sealed IS NOT NULL"),
     )
     # They run as the owner. Names that the portal's role gives to tables of its own (pg_temp) are

@@ -47,6 +47,7 @@ from tests.web.conftest import add_user
 
 STORED = "SELECT count(*), count(DISTINCT appeal_id) FROM intake_message"
 WAITING = "SELECT count(*) FROM portal_message WHERE sealed IS NOT NULL"
+TAKEN = "SELECT number FROM appeal JOIN intake_message ON appeal_id = appeal.id ORDER BY stored_at"
 TAKEN_LIMIT = 5.0  # seconds until danger heads the queue
 
 
@@ -73,8 +74,7 @@ async def test_danger_is_taken_first_and_at_once(
     collecting.cancel()
     with suppress(asyncio.CancelledError):
         await collecting
-    order = "SELECT number FROM appeal JOIN intake_message ON appeal_id = appeal.id"
-    taken = await rows(engine, f"{order} ORDER BY stored_at")
+    taken = await rows(engine, TAKEN)
     assert (taken[0], taken[-1]) == ((number,), (later,))
     urgent = await rows(engine, "SELECT number FROM appeal WHERE urgent = '{danger}'")
     assert urgent == [(number,)]
@@ -148,6 +148,9 @@ async def test_what_cannot_be_opened_keeps_nobody_waiting(
     assert f"{PORTAL_STUCK.key}:{first}" in await redis.hkeys(OPEN)
     lost.rename(ours.with_name("0002.key"))  # it is back
     await collect(worker)
+    assert await rows(engine, WAITING) == [(1,)]  # it is not tried at each message
+    await rows(engine, "UPDATE portal_message SET retry_at = now() - interval '1 s' RETURNING 1")
+    await collect(worker)
     assert await rows(engine, STORED) == [(2, 2)]
     await alert_of_unread(worker, redis, datetime.now(UTC))
     assert await redis.hkeys(OPEN) == []
@@ -212,6 +215,18 @@ async def test_a_message_that_fails_is_tried_again_behind_others(
     assert taken == numbers[1:]
     await collect(worker)
     assert await rows(engine, STORED) == [(3, 3)]
+
+
+async def test_what_failed_waits_behind_all_that_is_new(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine
+) -> None:
+    """Also in danger: who took the portal over can send any number of such."""
+    failed, _ = await visitor.write(TEXT, danger="yes")
+    await rows(engine, "UPDATE portal_message SET retry_at = now() RETURNING 1")
+    in_danger, _ = await visitor.write("Другое", danger="yes")
+    ordinary, _ = await visitor.write("И это")
+    await collect(worker)
+    assert await rows(engine, TAKEN) == [(in_danger,), (ordinary,), (failed,)]
 
 
 async def test_a_thief_fills_no_list_of_alerts(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
 from sqlalchemy.exc import DataError, IntegrityError
@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 
 COLLECTOR = Actor(None, command=PORTAL)
 
-#: Faults of a message itself, which are the same a second later.
+#: Faults of a message itself, which are the same a second later, unless a key comes back. Who took
+#: the portal over can send any number of such.
 THEIR_OWN = (DecryptionFailed, InvalidRequest, DataError, IntegrityError)
+RETRY_INTERVAL = timedelta(minutes=5)  # of those
 
 
 async def run_collector(tools: WorkerResources, _redis: Redis) -> None:
@@ -48,9 +50,9 @@ async def run_collector(tools: WorkerResources, _redis: Redis) -> None:
 async def collect(tools: WorkerResources) -> None:
     """Hand all messages that wait to intake; those in danger first.
 
-    One that cannot be taken, whatever is in it, waits on behind the others: an alert says that it
-    does. Raises SQLAlchemyError, DependencyUnavailable, SecretMissing; OperationFailed when one
-    failed for another reason than itself.
+    One that cannot be taken, whatever is in it, waits on behind all that were never tried: an alert
+    says that it does. Raises SQLAlchemyError, DependencyUnavailable, SecretMissing; OperationFailed
+    when one failed for another reason than itself.
     """
     began, faults = datetime.now(UTC), list[str]()
     while await _collect_next(tools, began, faults):
@@ -74,9 +76,11 @@ async def _collect_next(tools: WorkerResources, began: datetime, faults: list[st
         except Exception as exc:  # one message must not stop all others
             if not waiting.was_tried:
                 log.error("message of the portal not taken: %s: %s", waiting.id, type(exc).__name__)
-            if not isinstance(exc, THEIR_OWN):
+            is_own = isinstance(exc, THEIR_OWN)
+            if not is_own:
                 faults.append(type(exc).__name__)
-            await store.put_behind(connection, waiting.id, began)
+            until = began + RETRY_INTERVAL if is_own else began
+            await store.put_behind(connection, waiting.id, until)
     return True
 
 

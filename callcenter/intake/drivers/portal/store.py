@@ -28,18 +28,23 @@ class WaitingMessage:
 
 
 async def lock_next(connection: AsyncConnection, began: datetime) -> WaitingMessage | None:
-    """Lock the next message that was not tried since this `began`; None: there is none.
+    """Lock the next message whose turn came before `began`; None: there is none.
 
-    Danger first, then what was never tried, then in order. What another worker has locked is left
+    What was never tried first, in it danger, then in order. What another worker has locked is left
     to it.
     """
     message = portal_message.c
     query = (
         select(portal_message)
         .where(
-            message.sealed.is_not(None), or_(message.tried_at.is_(None), message.tried_at < began)
+            message.sealed.is_not(None), or_(message.retry_at.is_(None), message.retry_at < began)
         )
-        .order_by(message.urgent.desc(), message.tried_at.asc().nulls_first(), message.received_at)
+        .order_by(
+            message.retry_at.is_not(None),
+            message.urgent.desc(),
+            message.retry_at,
+            message.received_at,
+        )
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -49,14 +54,14 @@ async def lock_next(connection: AsyncConnection, began: datetime) -> WaitingMess
     appeal = number.make(row.year, row.sequence)
     return WaitingMessage(
         *(row.id, row.form, appeal, row.urgent, row.received_at, row.sealed),
-        was_tried=row.tried_at is not None,
+        was_tried=row.retry_at is not None,
     )
 
 
-async def put_behind(connection: AsyncConnection, message: UUID, began: datetime) -> None:
-    """Have a message that cannot be taken wait behind those that were not tried since `began`."""
+async def put_behind(connection: AsyncConnection, message: UUID, until: datetime) -> None:
+    """Have a message that cannot be taken wait until then, and behind those never tried."""
     await connection.execute(
-        update(portal_message).where(portal_message.c.id == message).values(tried_at=began)
+        update(portal_message).where(portal_message.c.id == message).values(retry_at=until)
     )
 
 
