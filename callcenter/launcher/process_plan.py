@@ -143,13 +143,13 @@ def sandbox_of(name: str, settings: Settings) -> Sandbox:
             executes = (Path(fit.command[0]), *Path("/").glob("lib*/ld-linux*.so.*"))
         case _:
             reads, writes = _folders_of(name, settings)
-            if name == "portal":
-                hidden += (SETTINGS_FILE,)
-            else:
+            if name != "portal":
                 reads += (SETTINGS_FILE,)
             reads += tuple(settings.secrets_folder / each for each in secrets_of(name))
             if name in ("web", "worker"):
                 hidden = (settings.secrets_folder,)
+    if name in (*SERVERS, "portal"):  # where it lies is open to all, if that is in /opt
+        hidden += (SETTINGS_FILE,)
     return Sandbox(hidden, (*program, *reads), writes, executes)
 
 

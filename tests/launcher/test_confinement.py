@@ -16,6 +16,7 @@ from redis import Redis
 from callcenter.bootstrap.data_secrets import WORDS
 from callcenter.intake.drivers.portal.opening import PORTAL, publish_key
 from callcenter.launcher import process_plan
+from callcenter.launcher import sandbox as sandbox_module
 from callcenter.launcher.managed_process import LaunchContext, ProcessSpec
 from callcenter.launcher.postgres import OWNER
 from callcenter.launcher.process_plan import SERVERS, product
@@ -120,10 +121,15 @@ def test_the_portal_is_given_its_own_settings_alone(
 
 
 @confines
-def test_the_portal_reads_no_file_of_settings(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("system", [(), ("opt",)])
+def test_portal_and_servers_read_no_file_of_settings(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: tuple[str, ...]
 ) -> None:
-    file = tmp_path / "callcenter.env"
+    """Also of a copy that lies where all programs read."""
+    folders = (*sandbox_module.SYSTEM, *(tmp_path / each for each in system))
+    monkeypatch.setattr(sandbox_module, "SYSTEM", folders)
+    file = tmp_path / "opt" / "callcenter.env"
+    file.parent.mkdir()
     file.write_text("CALLCENTER_SMTP_URL=smtps://we:word@mail.example.kz")
     monkeypatch.setattr(process_plan, "SETTINGS_FILE", file)
     read = {}

@@ -117,6 +117,13 @@ def test_who_parses_sip_sees_no_settings_keys_or_recordings() -> None:
             assert words(unit, "InaccessiblePaths") >= {*folders, "-/opt/callcenter/recordings"}
 
 
+def test_the_portal_has_its_files_of_settings_and_no_other() -> None:
+    """One that was left behind has the owner's URL, if upgrading stopped halfway."""
+    unit = FOLDER / "callcenter-portal.service"
+    assert value(unit, "ExecStart").split()[1:] == ["portal", "--given"]
+    assert "-/opt/callcenter/callcenter.env" in words(unit, "InaccessiblePaths")
+
+
 def test_a_unit_sees_no_secret_of_others() -> None:
     """All are made in one folder; the pages get theirs by their file of settings."""
     folder = "-/opt/callcenter/var/secrets"
