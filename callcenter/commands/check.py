@@ -534,9 +534,11 @@ def _portal_pages(settings: Settings) -> str:
     if status != HTTPStatus.OK:
         raise OperationFailed(f"they answer {status}: see the log of the portal")
     port = metrics_port(settings, "portal")
-    ready = port and asyncio.run(http_status(ADDRESS, port, "/ready"))
-    if not ready:
+    if port is None:
         return "they answer, and say nowhere whether what is written can be stored"
+    ready = asyncio.run(http_status(ADDRESS, port, "/ready"))
+    if ready is None:
+        raise OperationFailed(f"they answer, and nobody says at port {port} what can be stored")
     if ready != HTTPStatus.OK:
         raise OperationFailed("they answer, and nothing can be stored: see the log of the portal")
     return "they answer, and what is written can be stored"

@@ -75,15 +75,15 @@ async def end_long_sessions(tools: WorkerResources) -> None:
 
 
 async def alert_of_portal(tools: WorkerResources, redis: Redis) -> None:
-    """Raise an alert while the portal of this machine says that it can store nothing.
+    """Raise an alert while the portal of this machine can store nothing, or does not say so.
 
-    One that is elsewhere, or does not run, says nothing here. Raises RedisError.
+    Nothing is known here of one that is elsewhere, or does not run. Raises RedisError.
     """
     port = metrics_port(tools.settings, "portal")
     status = port and await http_status(ADDRESS, port, "/ready")
-    if status == HTTPStatus.OK:
+    if status in (None, HTTPStatus.OK):
         await forget_alerts(redis, [PORTAL_FAILS.key])
-    elif status and await raise_alert_once(redis, PORTAL_FAILS, "", PORTAL_FAILS.key):
+    elif await raise_alert_once(redis, PORTAL_FAILS, "", PORTAL_FAILS.key):
         log.error("portal stores nothing: see its log")
 
 

@@ -28,6 +28,7 @@ from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.monitoring import http_status
 from callcenter.platform.monitoring.alerts import OPEN
+from callcenter.platform.monitoring.metrics_server import BESIDE
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from callcenter.portal.sealing import read_sealing_key
@@ -187,13 +188,20 @@ async def test_a_portal_that_stores_nothing_is_reported(
             "BAD",
             "they answer 400: see the log of the portal",
         )
+        silent = changed(ours, metrics_port=free_port() - BESIDE["portal"])
+        assert (await asyncio.to_thread(examine, look, silent))[0] == "BAD"
+    assert await alerts() == []  # it ended: nothing is known of it
 
 
 @pytest.mark.parametrize("begun", [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nX: "])
-async def test_a_portal_that_answers_for_ever_holds_nobody_up(
-    monkeypatch: pytest.MonkeyPatch, begun: bytes
+async def test_a_portal_that_answers_for_ever_is_reported(
+    settings: Settings,
+    engine: AsyncEngine,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bytes,
 ) -> None:
-    """As one that was broken into."""
+    """It was broken into, and holds nobody up."""
 
     async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -205,9 +213,11 @@ async def test_a_portal_that_answers_for_ever_holds_nobody_up(
 
     monkeypatch.setattr(http_status, "ANSWER_LIMIT", 0.2)
     async with stream_server(trickle) as server:
+        ours = changed(settings, metrics_port=port_of(server) - BESIDE["portal"])
         began = time.monotonic()
-        assert await http_status.http_status("127.0.0.1", port_of(server), "/ready") is None
+        await alert_of_portal(WorkerResources(ours, engine), redis)
         require_within(time.monotonic() - began, 5, "given up")
+    assert await redis.hkeys(OPEN) == [PORTAL_FAILS.key]
 
 
 @pytest.mark.parametrize(
