@@ -16,6 +16,7 @@ from callcenter.platform.storage.database_roles import (
     PORTAL_CONNECTIONS,
     DatabaseRole,
     in_role,
+    statements,
 )
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import enqueue_once
@@ -311,6 +312,12 @@ def test_the_portal_takes_no_disk_and_few_connections(
 def _hold(held: ExitStack, url: str, count: int) -> None:
     for _ in range(count):
         held.enter_context(psycopg.connect(url))
+
+
+def test_a_limit_that_an_operator_set_stays(settings: Settings) -> None:
+    """Roles are altered again with each new password."""
+    limited = [each for each in statements(settings) if "CONNECTION LIMIT" in each]
+    assert [each.split()[2] for each in limited] == [f'"{PORTAL}"']
 
 
 def test_migrating_again_revokes_other_rights(database: str, as_owner: psycopg.Connection) -> None:

@@ -137,9 +137,10 @@ def verifier_of(folder: Path, role: str) -> str:
 def _statements(folder: Path, role: DatabaseRole, *, exists: bool) -> Sequence[sql.Composed]:
     name, verifier = sql.Identifier(role.value), sql.Literal(verifier_of(folder, role))
     made = [] if exists else [sql.SQL("CREATE ROLE {}").format(name)]
-    limit = sql.Literal(PORTAL_CONNECTIONS if role is DatabaseRole.PORTAL else -1)  # -1: none
-    login = sql.SQL("ALTER ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {}")
-    return [*made, login.format(name, limit, verifier)]
+    login = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, verifier)
+    if role is DatabaseRole.PORTAL:  # of others a limit is the operator's to set
+        login += sql.SQL(" CONNECTION LIMIT {}").format(sql.Literal(PORTAL_CONNECTIONS))
+    return [*made, login]
 
 
 def _can_log_in(settings: Settings, role: DatabaseRole) -> bool:
