@@ -22,7 +22,10 @@ from callcenter.telephony.reconciliation import jobs as _  # noqa: F401 the work
 from tests.polling import until
 
 ACCOUNT = "ledger.account_for_calls"
-LISTENING = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%procrastinate%'")
+LISTENING = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND query LIKE 'LISTEN%procrastinate%'"
+)
 BEGUN = datetime(2026, 11, 26, 10, 20, tzinfo=UTC)
 
 
