@@ -38,6 +38,7 @@ SERVERS = ("postgres", "redis", "asterisk")
 #: Variables that the portal has, or that begin so: anybody in the world may try to break into it.
 OF_PORTAL = (
     *("PATH", "HOME", "LC_ALL", "PYTHON"),
+    *("PGSSLMODE", "PGSSLROOTCERT"),  # how libpq speaks to a server of one's own
     *("CALLCENTER_PORTAL_", "CALLCENTER_VAR", "CALLCENTER_PUBLIC_URL", "CALLCENTER_METRICS_PORT"),
 )
 

@@ -96,6 +96,8 @@ def test_the_portal_is_given_its_own_settings_alone(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hushed")
+    monkeypatch.setenv("PGPASSWORD", "hushed")
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
     own_server = changed(
         settings,
         database_url="postgresql://owner:hushed@127.0.0.1/ours",
@@ -117,6 +119,7 @@ def test_the_portal_is_given_its_own_settings_alone(
         "CALLCENTER_VAR",
     }
     assert "hushed" not in str(got)
+    assert got["PGSSLMODE"] == "verify-full"  # else it would speak to anybody's server
     assert "callcenter_portal@127.0.0.1" in got["CALLCENTER_DATABASE_URL"]
 
 
