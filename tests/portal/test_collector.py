@@ -195,6 +195,7 @@ async def test_a_message_that_fails_is_tried_again_behind_others(
     worker: WorkerResources,
     engine: AsyncEngine,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     fault: Exception,
 ) -> None:
     numbers = [(await visitor.write(f"{TEXT} {each}", danger="yes"))[0] for each in range(3)]
@@ -213,6 +214,7 @@ async def test_a_message_that_fails_is_tried_again_behind_others(
         with pytest.raises(OperationFailed, match=type(fault).__name__):
             await collect(worker)
     assert taken == numbers[1:]
+    assert "in fail_first" in caplog.text  # where it is, for it may be our own
     await collect(worker)
     assert await rows(engine, STORED) == [(3, 3)]
 

@@ -74,11 +74,13 @@ async def _collect_next(tools: WorkerResources, began: datetime, faults: list[st
         except (DependencyUnavailable, SecretMissing):
             raise
         except Exception as exc:  # one message must not stop all others
+            is_own, kind = isinstance(exc, THEIR_OWN), type(exc).__name__
             if not waiting.was_tried:
-                log.error("message of the portal not taken: %s: %s", waiting.id, type(exc).__name__)
-            is_own = isinstance(exc, THEIR_OWN)
+                log.error(
+                    "message of the portal not taken: %s: %s", waiting.id, kind, exc_info=not is_own
+                )
             if not is_own:
-                faults.append(type(exc).__name__)
+                faults.append(kind)
             until = began + RETRY_INTERVAL if is_own else began
             await store.put_behind(connection, waiting.id, until)
     return True
