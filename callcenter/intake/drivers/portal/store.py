@@ -77,8 +77,10 @@ async def mark_taken(connection: AsyncConnection, message: UUID, appeal_id: UUID
 async def list_waiting(connection: AsyncConnection, before: datetime) -> list[UUID]:
     """The oldest messages that came before this and wait still, up to a limit."""
     waiting = portal_message.c.sealed.is_not(None), portal_message.c.received_at < before
-    oldest = select(portal_message.c.id).where(*waiting).order_by(portal_message.c.received_at)
-    return list(await connection.scalars(oldest.limit(LISTED)))
+    # Many of one transaction came at the same time: each minute they are the same ones.
+    order = portal_message.c.received_at, portal_message.c.id
+    oldest = select(portal_message.c.id).where(*waiting).order_by(*order).limit(LISTED)
+    return list(await connection.scalars(oldest))
 
 
 async def end_sessions(connection: AsyncConnection, older: timedelta) -> int:
