@@ -544,6 +544,25 @@ def _portal_pages(settings: Settings) -> str:
     return "they answer, and what is written can be stored"
 
 
+def _portal_sessions(settings: Settings) -> str:
+    if not asyncio.run(run_once_in_transaction(settings, _may_end_sessions)):
+        raise Caution(
+            "who takes the portal over holds all others up, and the worker may not end its "
+            'sessions: docs/operations/running.md, "Database roles", says what to grant'
+        )
+    return "the worker ends those that hold all others up"
+
+
+async def _may_end_sessions(connection: AsyncConnection) -> bool:
+    """Whether the function by which the worker ends them has the right, which its owner has."""
+    both = (
+        "SELECT pg_has_role(proowner, 'pg_signal_backend', 'USAGE')"
+        " AND pg_has_role(proowner, 'pg_read_all_stats', 'USAGE')"
+        " FROM pg_proc WHERE proname = 'portal_end_sessions'"
+    )
+    return bool(await connection.scalar(text(both)))
+
+
 def _secrets(settings: Settings) -> str:
     secrets = data_secrets(settings).values()
 
@@ -594,7 +613,12 @@ CHECKS: dict[str, dict[str, Look]] = {
         "prompts": _prompts,
         "roster": _roster,
     },
-    "portal": {"key": _portal_key, "address": _portal_address, "pages": _portal_pages},
+    "portal": {
+        "key": _portal_key,
+        "address": _portal_address,
+        "pages": _portal_pages,
+        "sessions": _portal_sessions,
+    },
     "recordings": {"disk": _disk, "store": _stores, "spool": _spool},
     "register": {"journal": _journal, "calendar": _calendar, "backup": _backup},
     "security": {"keys": _keys, "numbers": _numbers, "secrets": _secrets},

@@ -7,6 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from callcenter.commands.check import CHECKS, examine
 from callcenter.intake.drivers.portal.store import end_sessions
 from callcenter.intake.jobs import LONGEST_HOLD
 from callcenter.platform.core.settings import Settings
@@ -14,6 +15,7 @@ from callcenter.platform.storage.database_roles import DatabaseRole, in_role
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.jobs import WorkerResources
 from tests.polling import until
+from tests.services import changed
 
 RECEIVE = "SELECT * FROM portal_receive(%s, %s, false, 'sealed')"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
@@ -46,6 +48,7 @@ async def test_a_form_sent_while_stored_gets_the_same_number(
 async def test_who_holds_numbers_or_locks_is_ended(
     settings: Settings, worker: WorkerResources
 ) -> None:
+    """By mistake: a thief takes turns on several, and is slowed down alone (decision 124)."""
     ours = in_role(settings, DatabaseRole.PORTAL).database
 
     async def end(older: timedelta) -> int:
@@ -84,3 +87,11 @@ async def test_an_owner_that_may_end_no_sessions_raises_nothing(
         await owner.rollback()
         assert await (await owner.execute(end)).fetchone() == (1,)
         await portal.close()
+
+
+def test_an_owner_that_may_end_no_sessions_is_reported(settings: Settings, database: str) -> None:
+    ours, look = changed(settings, database_url=database), CHECKS["portal"]["sessions"]
+    assert examine(look, ours) == ("ok", "the worker ends those that hold all others up")
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("ALTER FUNCTION portal_end_sessions(interval) OWNER TO callcenter_web")
+    assert examine(look, ours)[0] == "warn"
