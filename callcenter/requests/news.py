@@ -81,7 +81,7 @@ async def _may_be_named(connection: AsyncConnection, appeal_id: UUID) -> bool:
     )
     if any((await connection.execute(query)).one()):
         return False
-    if await _is_contact_limited(connection, (await connection.scalars(related)).all()):
+    if await _is_contact_limited(connection, [row.id for row in await connection.execute(related)]):
         return False
     topics = select(record.c.content["topics"]).where(record.c.appeal_id.in_(related))
     found = (await connection.scalars(topics)).all()

@@ -203,7 +203,7 @@ async def test_a_portal_that_answers_for_ever_is_reported(
 ) -> None:
     """It was broken into, and holds nobody up."""
 
-    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             writer.write(begun)
             for _ in range(200):

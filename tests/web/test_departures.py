@@ -609,6 +609,7 @@ async def test_no_machine_names_the_body_where_home_is_dangerous(
         VALUES (:id, :number, '', 'call', false, now(), 'user:a')"""
     await add_appeal(engine, stage="closed")  # of the same telephone, long ago
     [(earlier_id,)] = await rows(engine, "SELECT appeal_id FROM record WHERE stage = 'closed'")
+    await put(engine, "UPDATE appeal SET caller_number = :number", number=CALLER)
     for appeal_id, number in (
         (call.id, None),
         (None, CALLER),
