@@ -30,11 +30,12 @@ from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.jobs import WorkerLoop
 from callcenter.platform.storage.table_rights import FunctionRight, TableRights
 
-#: All that the portal may do in the database (migration 0120).
+#: All that the portal may do in the database (migrations 0120 and 0122).
 PORTAL_FUNCTIONS = (
     "portal_receive(uuid,uuid,boolean,bytea)",
     "portal_give_receipt(uuid,bytea,text,bytea,bytea)",
     "portal_read_copies(smallint,integer,bytea)",
+    "portal_note_exit(uuid)",
 )
 
 

@@ -1,7 +1,8 @@
 """Pages of the portal (R2, R7): the form, its receipt, and the copy that this opens.
 
 Everything works without scripts, cookies and sessions: what a page needs is in its form. Titles,
-icon and addresses say nothing to whoever looks over a shoulder, or into a browser's history.
+icon and addresses say nothing to whoever looks over a shoulder, or into a browser's history. The
+script makes a visit one entry of that history, which leaving quickly replaces.
 """
 
 import asyncio
@@ -43,6 +44,8 @@ from callcenter.portal.rules import (
 from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_message
 
 HERE = Path(__file__).parent
+#: Paths after that of the language, of pages that can be shown in the other one.
+PATHS = {"safety.html": "/s", "open.html": "/r", "own.html": "/r"}
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_SIZE_LIMIT = 256 * 1024  # bytes: the longest message, of letters that take twelve each
 RECEIPT_SIZE_LIMIT = 4 * 1024  # bytes: number and words
@@ -54,15 +57,20 @@ FIELD_LIMIT = 10  # fields of a form
 #: get one, and apart from them for those who open one, who may be guessing.
 GIVEN_AT_ONCE, OPENED_AT_ONCE = 2, 1
 OPENING_LIMIT = 50  # who wait to open one; it is a second's work
-STATIC_TYPES = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
+STATIC_TYPES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 NOT_NOW = N_("It did not work just now. Your words are still here: send them again.")
 FAILED = N_("It did not work just now: try again, or call 111.")
 NO_PAGE = N_("There is nothing at this address.")
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     # Other pages, and ours, learn nothing of where somebody comes from.
@@ -74,6 +82,9 @@ HEADERS = {
     # Nothing that was typed or shown stays on the device.
     "Cache-Control": "no-store",
 }
+#: Browsers hold whole pages for their button Back, whatever Cache-Control says (Chrome since 2025):
+#: this has them let go of ours.
+FORGET = {"Clear-Site-Data": '"cache"'}
 OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 
 log = logging.getLogger(__name__)
@@ -88,7 +99,9 @@ def portal_application(settings: Settings, engine: AsyncEngine) -> ASGIApp:
     host = Middleware(TrustedHostMiddleware, allowed_hosts=[settings.portal_host])
     app = Starlette(
         routes=[
-            Route("/", pages.show_form),
+            Route("/", pages.show_safety),
+            Route("/x", pages.leave, methods=["POST"]),
+            Route("/x/{written:uuid}", pages.leave, methods=["POST"]),
             *(Route(f"/{name}", pages.show_static) for name in STATIC_TYPES),
             *(route for language in CALLER_LANGUAGES for route in pages.routes(f"/{language}")),
         ],
@@ -154,6 +167,7 @@ class PortalPages:
             Route(form, self.send, methods=["POST"]),
             Route(receipt, self.show_receipt_form),
             Route(receipt, self.open, methods=["POST"]),
+            Route(f"{path}/s", self.show_safety),
         ]
 
     async def show_static(self, request: Request) -> Response:
@@ -161,6 +175,20 @@ class PortalPages:
         name = request.url.path.removeprefix("/")
         headers = {"Cache-Control": "max-age=3600"}
         return Response(self._static[name], media_type=STATIC_TYPES[name], headers=headers)
+
+    async def show_safety(self, request: Request) -> Response:
+        """Say how to leave quickly and what that does not do, before anything is written."""
+        return self._page(request, "safety.html")
+
+    async def leave(self, request: Request) -> Response:
+        """Note that somebody left quickly; the browser is on the other page already."""
+        written: UUID | None = request.path_params.get("written")
+        if written is not None:
+            try:
+                await store.note_exit(self._engine, written)
+            except (OperationFailed, SQLAlchemyError, OSError) as exc:
+                log.error("exit not noted: %s", type(exc).__name__)
+        return Response(status_code=204, headers=FORGET)
 
     async def show_form(self, request: Request) -> Response:
         """Show an empty form."""
@@ -185,7 +213,9 @@ class PortalPages:
             log.error("message not stored: %s", type(exc).__name__)
             return self._form(request, form, typed, NOT_NOW, 503)
         words = form.secret.words(message.language)
-        return self._page(request, "receipt.html", number=number, receipt_words=words)
+        return self._page(
+            request, "receipt.html", number=number, receipt_words=words, written=form.id
+        )
 
     async def show_receipt_form(self, request: Request) -> Response:
         """Ask for a receipt."""
@@ -203,7 +233,7 @@ class PortalPages:
         except (OperationFailed, SQLAlchemyError, OSError) as exc:
             log.error("copies not read: %s", type(exc).__name__)
             return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
-        return self._page(request, "own.html", copies=opened)
+        return self._page(request, "own.html", copies=opened, written=opened[-1][0].message_id)
 
     async def show_error(self, request: Request, exc: Exception) -> Response:
         """Say what the framework refuses, on a page like the others."""
@@ -290,18 +320,30 @@ class PortalPages:
         status: int = 200,
     ) -> Response:
         return self._page(
-            request, "form.html", status, token=form.token, typed=typed, refusal=refusal
+            *(request, "form.html", status),
+            token=form.token,
+            typed=typed,
+            refusal=refusal,
+            written=form.id,
         )
 
     def _page(
-        self, request: Request, template: str, status: int = 200, **values: object
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        written: UUID | None = None,
+        **values: object,
     ) -> Response:
+        """A page, left from which it is noted for what was `written`, if anything was sent."""
         language = language_of(request)
         content = self._templates.get_template(template).render(
             _=self._words[language],
             language=language,
             languages={each: LANGUAGES[each] for each in CALLER_LANGUAGES},
-            path="/r" if request.url.path.endswith("/r") else "",
+            path=PATHS.get(template, ""),
+            exit_url=self._settings.portal_exit_url,
+            written=written,
             **values,
         )
         headers = {"Content-Language": language, "Vary": "Accept-Language"}

@@ -1,7 +1,7 @@
 """Functions of the database that the portal may call: none reads what others wrote.
 
-They are migration 0120's, and run with the rights of its owner. The role of the portal reads and
-changes no table.
+They are those of migrations 0120 and 0122, and run with the rights of their owner. The role of the
+portal reads and changes no table.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ _GIVE_RECEIPT = text(
 _MAY_RECEIVE = text(
     "SELECT has_function_privilege('portal_receive(uuid,uuid,boolean,bytea)', 'EXECUTE')"
 )
+_NOTE_EXIT = text("SELECT portal_note_exit(:written)")
 _READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)")
 
 
@@ -75,3 +76,12 @@ async def read_copies(engine: AsyncEngine, number: str, key: ReceiptKey) -> list
     values = {"year": year, "sequence": sequence, "proof": key.proof}
     async with unit_of_work(engine) as connection:
         return [StoredCopy(*row) for row in await connection.execute(_READ_COPIES, values)]
+
+
+async def note_exit(engine: AsyncEngine, written: UUID) -> None:
+    """Note that somebody left the page of a form quickly, or of a message that was opened.
+
+    Of a form that sent nothing there is nothing to note.
+    """
+    async with unit_of_work(engine) as connection:
+        await connection.execute(_NOTE_EXIT, {"written": written})

@@ -1,6 +1,6 @@
 """The browser of this machine, and what its pages complain of. It reaches nothing but loopback."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from playwright.async_api import (
@@ -44,10 +44,12 @@ NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 
 
 @asynccontextmanager
-async def open_browser(*flags: str) -> AsyncIterator[Browser]:
-    """Chromium without a window."""
+async def open_browser(*flags: str, without: Sequence[str] = ()) -> AsyncIterator[Browser]:
+    """Chromium without a window, and `without` flags that are the driver's own."""
     async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=PROGRAM, args=[*ALONE, *flags])
+        browser = await driver.chromium.launch(
+            executable_path=PROGRAM, args=[*ALONE, *flags], ignore_default_args=list(without)
+        )
         try:
             yield browser
         finally:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.settings import Settings
@@ -41,36 +41,51 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
             await task
 
 
-@pytest.mark.parametrize("language", ["kk", "ru"])
+@pytest.mark.parametrize(("language", "scripts"), [("kk", True), ("ru", True), ("kk", False)])
 async def test_a_child_writes_and_opens_it_at_320_pixels(
-    settings: Settings, database: str, sealed_to_intake: None, browser: Browser, language: str
+    settings: Settings,
+    database: str,
+    sealed_to_intake: None,
+    browser: Browser,
+    language: str,
+    scripts: bool,
 ) -> None:
-    async with serving(settings) as url, await browser.new_page(viewport=NARROW) as page:
+    opened = await browser.new_page(viewport=NARROW, java_script_enabled=scripts)
+    async with serving(settings) as url, opened as page:
         complaints = Complaints(page, url)
 
         async def look() -> None:
-            assert await serious_faults(page) == []
+            if scripts:  # what looks for faults is one
+                assert await serious_faults(page) == []
             assert not await is_wider_than_its_window(page)
 
-        await page.goto(f"{url}/{language}")
+        await page.goto(f"{url}/{language}/s")
         await look()
-        await page.locator("main button").click()
-        await look()  # refused: nothing was written
+        await page.locator("main .urgent").click()
+        await expect(page.get_by_role("checkbox")).to_be_checked()
+        await page.get_by_role("checkbox").uncheck()
+        await page.locator("summary").click()
+        await look()
+        await page.locator("#message > button").click()
+        await expect(page.locator("#refusal")).to_be_visible()  # nothing was written
+        await look()
         complaints.forgive("400")
         await page.locator("textarea").fill(TEXT)
         await page.get_by_role("checkbox").check()
         for other in ({"kk": "ru", "ru": "kk"}[language], language):
             await page.locator(f"nav [lang={other}]").click()
+            await expect(page.locator("html")).to_have_attribute("lang", other)
             assert await page.locator("textarea").input_value() == TEXT
             await look()
         await page.get_by_role("checkbox").press("Enter")  # the first button is no language
+        await expect(page.locator(".receipt")).to_be_visible()
         await look()
         number, words = (await page.locator(".receipt").inner_text()).splitlines()
         await page.goto(f"{url}/{language}/r")
         await look()
         await page.locator("[name=number]").fill(number)
         await page.locator("[name=words]").fill(words)
-        await page.get_by_role("button").click()
+        await page.locator("main button").click()
         assert await page.locator(".own").inner_text() == TEXT
         await look()
         await _goes_by_keyboard(page)
@@ -78,6 +93,7 @@ async def test_a_child_writes_and_opens_it_at_320_pixels(
 
 
 async def _goes_by_keyboard(page: Page) -> None:
-    """The first thing that the key Tab reaches is whom to call."""
-    await page.keyboard.press("Tab")
-    assert await page.evaluate("document.activeElement.getAttribute('href')") == "tel:111"
+    """The first things that the key Tab reaches are how to leave, and whom to call."""
+    for reached in ("leave", "tel:111"):
+        await page.keyboard.press("Tab")
+        assert reached in await page.evaluate("document.activeElement.outerHTML")

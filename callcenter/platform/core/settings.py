@@ -232,6 +232,12 @@ class Settings(BaseSettings):
         description="The public key (age1...) to which the portal seals what is written, where it "
         "is on another machine: `callcenter keys portal` shows it; empty: that of VAR/portal",
     )
+    portal_exit_url: str = Field(
+        "https://www.kazhydromet.kz/",
+        pattern=r"^https?://[^\s\"'<>]+$",
+        description="Where whoever leaves the portal quickly is led: a page that nobody wonders "
+        "about and that shows nothing of who looks at it, such as the weather",
+    )
     oidc_issuer: str | None = Field(
         None,
         description="Sign in by an organisation's OpenID Connect provider: its issuer, letter by "

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from callcenter.platform.storage.metadata import metadata
 
-#: Written by functions of migration 0120 alone, which the role of the portal calls.
+#: Written by functions of migrations 0120 and 0122, which the role of the portal calls.
 portal_message = Table(
     "portal_message",
     metadata,
@@ -45,6 +45,9 @@ portal_message = Table(
     ),
     Column("sealed_copy", LargeBinary, comment="of the writer, for that key"),
     Column("appeal_id", Uuid, ForeignKey("appeal.id"), comment="none: not taken yet"),
+    Column(
+        "left_at", DateTime(timezone=True), comment="when its writer left quickly, the last time"
+    ),
     CheckConstraint("(sealed IS NULL) = (appeal_id IS NOT NULL)", name="taken"),
     CheckConstraint("sequence BETWEEN 1 AND 99999999", name="sequence"),
     CheckConstraint(

@@ -1,0 +1,286 @@
+"""Leaving the portal quickly in a browser: one press, and Back shows nothing of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, CDPSession, Error, Page, expect
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from callcenter.launcher.port_check import free_port
+from callcenter.platform.core.settings import Settings
+from callcenter.platform.web.server import PageServer, configure, listen
+from tests.browser.chromium import LIMIT, open_browser
+from tests.browser.test_portal import NARROW, serving
+from tests.intake.messages import TEXT, rows
+from tests.polling import until
+from tests.portal.conftest import sealed_to_intake
+from tests.services import changed
+
+__all__ = ["sealed_to_intake"]
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+
+#: A flag of the driver's. Without it the browser holds whole pages for Back, as those of people do.
+HOLDS_NO_PAGES = "--disable-back-forward-cache"
+ADDRESS, WORDS = "location.href", "document.querySelector('textarea')?.value"
+
+
+@asynccontextmanager
+async def serving_other() -> AsyncIterator[str]:
+    """The address of a site that is not ours, and has any page within the block."""
+    port = free_port()
+
+    async def show(_request: Request) -> Response:
+        return HTMLResponse("<title>Weather</title><h1>-5</h1>")
+
+    with listen("127.0.0.1", port, "") as listener:
+        app = Starlette(routes=[Route("/{path:path}", show)])
+        server = PageServer(configure(app), lambda: None, lambda: None)
+        server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
+        task = asyncio.create_task(server.serve([listener]))
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.handle_exit(15, None)
+            await task
+
+
+@dataclass
+class Visit:
+    """A visit to the portal, in a tab that has shown the other site before.
+
+    It is seen by the tab's own session: the driver loses pages that were held.
+    """
+
+    page: Page
+    tab: CDPSession
+    portal: str
+    other: str
+
+    @property
+    def before(self) -> list[str]:
+        """The history before it."""
+        return ["about:blank", f"{self.other}/before"]
+
+    @property
+    def weather(self) -> str:
+        return f"{self.other}/weather"
+
+    async def history(self) -> list[str]:
+        """The addresses of the tab, backward and forward."""
+        found = await self.tab.send("Page.getNavigationHistory")
+        return [each["url"] for each in found["entries"]]
+
+    async def go_back(self) -> None:
+        """Press Back, until what is there is shown."""
+        found = await self.tab.send("Page.getNavigationHistory")
+        entry = found["entries"][found["currentIndex"] - 1]
+        await self.tab.send("Page.navigateToHistoryEntry", {"entryId": entry["id"]})
+
+        async def is_there() -> bool:
+            now = await self.tab.send("Page.getNavigationHistory")
+            is_back = now["currentIndex"] == found["currentIndex"] - 1
+            return is_back and await self.look("document.readyState") == "complete"
+
+        await until(is_there, "what Back leads to is shown")
+
+    async def look(self, expression: str) -> Any:
+        """The value of an expression in what is shown; None while another page comes."""
+        with suppress(Error):
+            found = await self.tab.send("Runtime.evaluate", {"expression": expression})
+            return found["result"].get("value")
+
+    async def is_left(self) -> bool:
+        """Whether the other site is shown."""
+        return bool(await self.look(ADDRESS) == self.weather)
+
+    async def open_form(self) -> None:
+        await self.page.locator("main button").first.click()
+        await expect(self.page.locator("textarea")).to_be_visible()
+        await self.page.locator("textarea").fill(TEXT)
+
+    async def send(self) -> list[str]:
+        """Open and send the form; the receipt."""
+        await self.open_form()
+        await self.page.locator("#message > button").click()
+        shown: str = await self.page.locator(".receipt").inner_text()
+        return shown.splitlines()
+
+    async def open_own_words(self) -> None:
+        """Send the form, and open it by its receipt."""
+        number, words = await self.send()
+        await self.page.locator("main a").click()
+        await self.page.locator("main a").click()
+        await self.page.locator("[name=number]").fill(number)
+        await self.page.locator("[name=words]").fill(words)
+        await self.page.locator("main button").click()
+        await expect(self.page.locator(".own")).to_have_text(TEXT)
+
+    async def leave(self) -> None:
+        """Press "Leave quickly", until the other site is shown."""
+        await self.page.locator(".leave").click()
+        await until(self.is_left, "the other site is shown")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def holding() -> AsyncIterator[Browser]:
+    """A browser that holds whole pages for Back."""
+    async with open_browser(without=[HOLDS_NO_PAGES]) as browser:
+        yield browser
+
+
+Begin = Callable[..., AbstractAsyncContextManager[Visit]]
+
+
+@pytest.fixture
+def visiting(settings: Settings, database: str, sealed_to_intake: None, holding: Browser) -> Begin:
+    """`async with visiting(scripts=...) as visit`: the first page is shown."""
+
+    @asynccontextmanager
+    async def begin(*, scripts: bool = True) -> AsyncIterator[Visit]:
+        async with serving_other() as other:
+            ours = changed(settings, portal_exit_url=f"{other}/weather")
+            async with serving(ours) as portal:
+                context = await holding.new_context(
+                    viewport=NARROW, locale="ru", java_script_enabled=scripts
+                )
+                context.set_default_timeout(LIMIT)
+                try:
+                    page = await context.new_page()
+                    await page.goto(f"{other}/before")
+                    await page.goto(f"{portal}/")
+                    yield Visit(page, await context.new_cdp_session(page), portal, other)
+                finally:
+                    await context.close()
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("go_on", "noted"),
+    [(None, 0), (Visit.open_form, 0), (Visit.send, 1), (Visit.open_own_words, 1)],
+)
+async def test_leaving_takes_the_place_of_the_whole_visit(
+    visiting: Begin, engine: AsyncEngine, go_on: Callable[[Visit], Any] | None, noted: int
+) -> None:
+    async with visiting() as visit:
+        if go_on is not None:
+            await go_on(visit)
+        await visit.leave()
+        assert await visit.history() == [*visit.before, visit.weather]
+        await visit.go_back()
+        assert await visit.look(ADDRESS) == visit.before[-1]
+        assert await visit.history() == [*visit.before, visit.weather]
+        assert await visit.page.context.storage_state() == {"cookies": [], "origins": []}
+
+        async def is_noted() -> bool:
+            return await rows(engine, "SELECT count(left_at) FROM portal_message") == [(noted,)]
+
+        await until(is_noted, "that somebody left is noted")
+
+
+async def test_without_scripts_back_shows_no_page_with_words(
+    visiting: Begin, engine: AsyncEngine
+) -> None:
+    async with visiting(scripts=False) as visit:
+        await visit.open_form()
+        await visit.leave()
+        assert await visit.history() == [
+            *(*visit.before, f"{visit.portal}/", f"{visit.portal}/ru", visit.weather)
+        ]
+        await visit.go_back()  # the browser asks whether to send again
+        assert await visit.look(ADDRESS) == "chrome-error://chromewebdata/"
+        await visit.go_back()
+        assert await visit.look(ADDRESS) == f"{visit.portal}/"
+        assert await visit.look("document.querySelectorAll('textarea, input').length") == 0
+
+
+async def test_without_scripts_that_somebody_left_is_noted(
+    visiting: Begin, engine: AsyncEngine
+) -> None:
+    async with visiting(scripts=False) as visit:
+        await visit.send()
+        await visit.leave()
+
+        async def is_noted() -> bool:
+            return await rows(engine, "SELECT count(left_at) FROM portal_message") == [(1,)]
+
+        await until(is_noted, "that somebody left is noted")
+
+
+async def test_the_page_is_empty_before_another_is_loaded(visiting: Begin) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        press = "document.querySelector('.leave').click()"
+        assert await visit.look(f"{press}; document.documentElement.innerText") == ""
+        await until(visit.is_left, "the other site is shown")
+
+
+async def test_going_elsewhere_leaves_no_words_for_back(visiting: Begin) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        await visit.page.goto(f"{visit.other}/elsewhere")
+        await visit.go_back()
+        assert await visit.look(ADDRESS) == f"{visit.portal}/"
+        assert await visit.look("document.querySelectorAll('textarea').length") == 0
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [["Shift", "Shift"], ["ShiftLeft+ShiftRight"]],  # the two at once, too
+)
+async def test_shift_three_times_leaves(visiting: Begin, keys: list[str]) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        for key in keys:
+            await expect(visit.page.locator(".exit [role=status]")).to_be_empty()
+            await visit.page.keyboard.press(key)
+        await expect(visit.page.locator(".exit [role=status]")).to_have_text(
+            "Ещё раз Shift, и вы уйдёте"
+        )
+        await visit.page.keyboard.press("Shift")
+        await until(visit.is_left, "the other site is shown")
+        assert await visit.history() == [*visit.before, visit.weather]
+
+
+async def test_who_types_or_chooses_a_language_stays(visiting: Begin) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        keyboard, words = visit.page.keyboard, visit.page.locator("textarea")
+        for _ in range(4):
+            await keyboard.press("Shift+KeyA")
+        for held in ("Alt", "Control"):
+            await keyboard.down(held)
+            for _ in range(4):
+                await keyboard.press("Shift")
+            await keyboard.up(held)
+        for _ in range(4):
+            await keyboard.down("Shift")
+            await words.click()
+            await keyboard.up("Shift")
+        for _ in range(4):  # held, it repeats itself
+            await keyboard.down("Shift")
+        assert await visit.look(WORDS) == f"{TEXT}AAAA"
+
+
+async def test_without_the_portal_words_stay_and_leaving_works(visiting: Begin) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        await visit.page.route(f"{visit.portal}/**", lambda request: request.abort())
+        await visit.page.locator("#message > button").click()
+        await expect(visit.page.locator("#failed")).to_be_visible()
+        assert await visit.look(WORDS) == TEXT
+        await visit.page.unroute_all()
+        await visit.page.locator("#message > button").click()
+        await expect(visit.page.locator(".receipt")).to_be_visible()
+        await visit.page.route(f"{visit.portal}/**", lambda request: request.abort())
+        await visit.leave()
