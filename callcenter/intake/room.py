@@ -21,6 +21,7 @@ from callcenter.intake.actions import IntakeAction
 from callcenter.intake.alerts import ALERTS
 from callcenter.intake.drivers.portal import store as portal_store
 from callcenter.intake.drivers.portal.collector import run_collector
+from callcenter.intake.drivers.portal.exits import read_exit
 from callcenter.intake.drivers.portal.tables import portal_message
 from callcenter.intake.permissions import IntakePermission
 from callcenter.intake.tables import intake_message, written_contact
@@ -92,6 +93,16 @@ ROOM = Room(
             erased={"sealed": None},
         ),
         MovesWithAppeal(joined=portal_store.move),
+        AppealSection(
+            N_("Left quickly"),
+            "intake/exit.html",
+            AppealPermission.SEE_SENSITIVE,
+            read_exit,
+            anchor="exit",
+            summary="intake/exit_summary.html",
+            has_digit=False,
+            helps=True,
+        ),
         WorkerLoop("portal", run_collector),
         PersonalDataPart(
             portal_message,
@@ -116,9 +127,10 @@ ROOM = Room(
             portal_message,
             worker="su",
             web="su",
-            # To count and erase copies, and to move them; never what waits, nor a copy itself.
+            # To count and erase copies, to move them, and to see exits; never what waits, nor a
+            # copy itself.
             columns={
-                ("web", "s"): ("id", "appeal_id", "receipt_at", "recipient"),
+                ("web", "s"): ("id", "appeal_id", "receipt_at", "recipient", "left_at"),
                 ("web", "u"): (
                     *("appeal_id", "receipt_at"),
                     *("proof_hash", "recipient", "locked", "sealed_copy"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.rules import number
@@ -91,6 +91,13 @@ async def end_sessions(connection: AsyncConnection, older: timedelta) -> int:
     """
     ended = select(func.portal_end_sessions(older))
     return int(await connection.scalar(ended) or 0)
+
+
+async def find_exit(connection: AsyncConnection, of: Select[tuple[UUID]]) -> datetime | None:
+    """The last time that a writer of some appeals left the portal quickly."""
+    query = select(func.max(portal_message.c.left_at)).where(portal_message.c.appeal_id.in_(of))
+    found: datetime | None = (await connection.execute(query)).scalar_one()
+    return found
 
 
 async def move(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
