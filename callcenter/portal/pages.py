@@ -63,6 +63,13 @@ STATIC_TYPES = {
     "icon.svg": "image/svg+xml",
 }
 
+STAGES = {
+    "registered": N_("It is registered."),
+    "in_work": N_("Consultants work on it."),
+    "forwarded": N_("A state body has it now, and answers."),
+    "answered": N_("There is an answer: call 111 to learn it."),
+    "closed": N_("It is closed."),
+}
 NOT_NOW = N_("It did not work just now. Your words are still here: send them again.")
 FAILED = N_("It did not work just now: try again, or call 111.")
 NO_PAGE = N_("There is nothing at this address.")
@@ -233,7 +240,12 @@ class PortalPages:
         except (OperationFailed, SQLAlchemyError, OSError) as exc:
             log.error("copies not read: %s", type(exc).__name__)
             return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
-        return self._page(request, "own.html", copies=opened, written=opened[-1][0].message_id)
+        return self._page(
+            *(request, "own.html"),
+            copies=opened,
+            stages=STAGES,
+            written=opened[-1][0].message_id,
+        )
 
     async def show_error(self, request: Request, exc: Exception) -> Response:
         """Say what the framework refuses, on a page like the others."""

@@ -5,7 +5,7 @@ portal reads and changes no table.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -23,18 +23,28 @@ _MAY_RECEIVE = text(
     "SELECT has_function_privilege('portal_receive(uuid,uuid,boolean,bytea)', 'EXECUTE')"
 )
 _NOTE_EXIT = text("SELECT portal_note_exit(:written)")
+_READ_STATUS = text("SELECT * FROM portal_read_status(:year, :sequence, :proof)")
 _READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)")
 
 
 @dataclass(frozen=True, slots=True)
+class AppealStatus:
+    """The stage of an appeal as applicants learn it, and its dates; no stage: none of those."""
+
+    stage: str | None
+    registered_on: date | None
+    due_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """The applicant's copy of a message as it is stored; `is_taken` once the center has it."""
+    """The applicant's copy of a message as it is stored; with a `status` once the center has it."""
 
     message_id: UUID
     sent_at: datetime
     locked: bytes
     sealed: bytes
-    is_taken: bool
+    status: AppealStatus | None
 
 
 async def may_receive(engine: AsyncEngine) -> bool:
@@ -71,11 +81,19 @@ async def give_receipt(engine: AsyncEngine, message: UUID, key: ReceiptKey, copy
 
 
 async def read_copies(engine: AsyncEngine, number: str, key: ReceiptKey) -> list[StoredCopy]:
-    """The copies of a receipt, the oldest first; none for a wrong number or secret alike."""
+    """The copies of a receipt, the oldest first; none for a wrong number or secret alike.
+
+    Their appeals are read at this moment.
+    """
     year, sequence = numbers.split(number)
     values = {"year": year, "sequence": sequence, "proof": key.proof}
     async with unit_of_work(engine) as connection:
-        return [StoredCopy(*row) for row in await connection.execute(_READ_COPIES, values)]
+        read = await connection.execute(_READ_STATUS, values)
+        stands = {message: AppealStatus(*status) for message, *status in read}
+        return [
+            StoredCopy(*copy, stands.get(copy[0]))
+            for *copy, _ in await connection.execute(_READ_COPIES, values)
+        ]
 
 
 async def note_exit(engine: AsyncEngine, written: UUID) -> None:

@@ -1,0 +1,52 @@
+"""How an appeal stands, for whoever has its receipt (R13): stage and dates, read at that moment."""
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from callcenter.appeals.rules.states import AppealState
+from callcenter.appeals.status.lookup import SPOKEN_STATES
+from callcenter.intake.drivers.portal.collector import collect
+from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.portal.pages import STAGES
+from tests.intake.messages import TEXT, rows
+from tests.portal.conftest import Visitor
+
+#: Has every appeal stand so, with days that are in no other place.
+TO_STAGE = "UPDATE record SET stage = '{}', registered_on = '2020-11-30', due_on = '2020-12-21'"
+
+
+@pytest.mark.parametrize("stage", sorted({*AppealState} - {AppealState.JOINED}))
+async def test_the_receipt_shows_the_stage_that_callers_hear(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine, stage: AppealState
+) -> None:
+    receipt = await visitor.write(TEXT)
+    assert "ещё идёт в центр" in (await visitor.open(*receipt)).text
+    await collect(worker)
+    await rows(engine, f"{TO_STAGE.format(stage)} RETURNING 1")
+    shown = (await visitor.open(*receipt)).text
+    spoken = SPOKEN_STATES.get(stage)
+    words = {
+        "registered": "Оно зарегистрировано.",
+        "in_work": "Консультанты им занимаются.",
+        "forwarded": "Теперь оно у государственного органа, ответит он.",
+        "answered": "Ответ есть: чтобы его узнать, позвоните на 111.",
+        "closed": "Оно закрыто.",
+    }
+    assert set(words) == set(STAGES) == set(SPOKEN_STATES.values())
+    assert [each for each in words.values() if each in shown] == ([words[spoken]] if spoken else [])
+    assert ("21.12.2020" in shown) == (spoken in ("registered", "in_work", "forwarded"))
+
+
+async def test_nothing_is_said_of_another_appeal(
+    visitor: Visitor, worker: WorkerResources, engine: AsyncEngine
+) -> None:
+    number, words = await visitor.write(TEXT)
+    await collect(worker)
+    await rows(engine, f"{TO_STAGE.format('closed')} RETURNING 1")
+    other = await visitor.write("Другое")
+    await collect(worker)
+    assert "Оно закрыто." in (await visitor.open(number, words)).text
+    for receipt in (other, (number, other[1])):
+        shown = (await visitor.open(*receipt)).text
+        assert "Оно закрыто." not in shown
+        assert "30.11.2020" not in shown
