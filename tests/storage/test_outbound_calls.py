@@ -20,6 +20,7 @@ from callcenter.consultants import store as consultants
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.telephony.acd.distributor import RedisReservation
 from callcenter.telephony.acd.rules.call_commands import CallCommand
 from callcenter.telephony.calls.journal.journal import Journal
 from callcenter.telephony.calls.journal.spool import JournalSpool
@@ -103,6 +104,82 @@ class NobodyAnswers:
         if extension:
             raise NotAnswered("no_answer")
         yield
+
+
+class ConsultantLeg:
+    """The leg of a consultant who stays until hanging up."""
+
+    id, connection_lost = "own", False
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.hung_up = asyncio.Event()
+
+    @asynccontextmanager
+    async def ringing(self) -> AsyncIterator[None]:
+        yield
+
+    async def play(self, sounds: list[str], *, until_key: bool) -> None:
+        self.heard += sounds
+
+    async def wait_hangup(self) -> None:
+        await self.hung_up.wait()
+
+
+class BusyNetwork:
+    """A switch and a distributor: numbers are busy, the consultant hangs up at one of them."""
+
+    def __init__(self, hangs_up_at: str = "") -> None:
+        self.leg, self.called = ConsultantLeg(), list[str]()
+        self._hangs_up_at = hangs_up_at
+
+    @asynccontextmanager
+    async def reserve(self, call_id: str, extension: str) -> AsyncIterator[RedisReservation]:
+        yield RedisReservation()
+
+    @asynccontextmanager
+    async def ring(self, extension: str, *_: object) -> AsyncIterator[ConsultantLeg]:
+        yield self.leg
+
+    @asynccontextmanager
+    async def call_number(self, number: str, *_: object, beside: object) -> AsyncIterator[None]:
+        self.called.append(number)
+        if number == self._hangs_up_at:
+            self.leg.hung_up.set()
+            await asyncio.Event().wait()
+        if number:
+            raise NotAnswered("busy")
+        yield
+
+
+@asynccontextmanager
+async def calling(
+    database: AsyncEngine, settings: Settings, spool: Path, **parts: object
+) -> AsyncIterator[OutboundCalls]:
+    """Outbound calls of a controller with these parts; at the end all is in the database."""
+    writer = JournalWriter(database)
+    journal = Journal(writer.write, JournalSpool(spool, "line-1", 1 << 20))
+    dependencies = SimpleNamespace(
+        settings=settings,
+        callers=SimpleNamespace(number_policy=NumberPolicy()),
+        journal=journal,
+        prompts=SimpleNamespace(sound=lambda language, prompt: f"{language}/{prompt}"),
+        active_calls=SimpleNamespace(end=lambda _: None),
+        **parts,
+    )
+    yield OutboundCalls(cast(CallDependencies, dependencies), cast(CallFactory, None))
+    running = asyncio.create_task(journal.run())
+    await journal.flush()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await writer.close()
+
+
+async def give(calls: OutboundCalls, order: UUID, said: dict[str, str]) -> str:
+    """Give an order for a call, and wait until it is over; returns the id that was answered."""
+    begun = asyncio.get_running_loop().create_future()
+    await calls.call_requested(CallCommand("call", "user:a", said, "201", str(order)), begun)
+    return str(begun.result()["call"])
 
 
 async def outcome_of(connection: AsyncConnection, appeal_id: UUID) -> str | None:
@@ -295,35 +372,17 @@ async def test_an_emergency_call_during_an_outage_stays_with_its_appeal(
         appeal_id, consultant = await an_appeal(connection), await a_consultant(connection)
         earlier = await a_call(connection, appeal_id)
     unreachable = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
-    writer = JournalWriter(engine)
-    journal = Journal(writer.write, JournalSpool(tmp_path, "line-1", 1 << 20))
-    calls = OutboundCalls(
-        cast(
-            CallDependencies,
-            SimpleNamespace(
-                settings=settings,
-                callers=SimpleNamespace(number_policy=NumberPolicy()),
-                distributor=UnavailableDistributor(consultant),
-                engine=unreachable,
-                journal=journal,
-                switch=NobodyAnswers(),
-                prompts=None,
-                active_calls=SimpleNamespace(end=lambda _: None),
-            ),
-        ),
-        cast(CallFactory, None),
-    )
     order = uuid4()
     said = {"extension": "201", "number": "112", "appeal_id": str(appeal_id), "appeal": "-"}
-    command = CallCommand("call", "user:a", said, "201", str(order))
-    begun = asyncio.get_running_loop().create_future()
-    await calls.call_requested(command, begun)
-    assert begun.result()["call"] == str(order)
-    running = asyncio.create_task(journal.run())
-    await journal.flush()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await writer.close()
+    async with calling(
+        engine,
+        settings,
+        tmp_path,
+        distributor=UnavailableDistributor(consultant),
+        engine=unreachable,
+        switch=NobodyAnswers(),
+    ) as calls:
+        assert await give(calls, order, said) == str(order)
     await unreachable.dispose()
     async with unit_of_work(engine) as connection:
         call = await newest_outgoing(connection, "112")
@@ -336,3 +395,39 @@ async def test_an_emergency_call_during_an_outage_stays_with_its_appeal(
         assert moments == ["calling", "unanswered", "ended"]
         after = await a_call(connection, appeal_id)
     assert (earlier.ordinal, after.ordinal) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("hangs_up_at", "outcomes", "heard"),
+    [
+        ("", {"+77172710001": "not_reached", "102": "not_reached", NUMBER: "not_reached"}, True),
+        ("102", {"+77172710001": "not_reached", "102": "given_up"}, False),
+    ],
+)
+async def test_the_next_number_is_called_at_once_until_somebody_hangs_up(
+    engine: AsyncEngine,
+    settings: Settings,
+    tmp_path: Path,
+    hangs_up_at: str,
+    outcomes: dict[str, str],
+    heard: bool,
+) -> None:
+    async with unit_of_work(engine) as connection:
+        appeal_id = await an_appeal(connection, at=NOON - timedelta(days=60))
+        await store.close_appeal(connection, appeal_id=appeal_id, outcome="talked", ended_at=NOON)
+        await a_consultant(connection)
+    # What the line does not call is left out.
+    said = {"extension": "201", "number": "+77172710001", "others": f"102 00 {NUMBER}"}
+    switch, order = BusyNetwork(hangs_up_at), uuid4()
+    async with calling(
+        engine, settings, tmp_path, distributor=switch, engine=engine, switch=switch
+    ) as calls:
+        assert await give(calls, order, said | {"appeal_id": str(appeal_id)}) == str(order)
+    assert switch.called == list(outcomes)
+    # Why nobody was reached is said once, after the last number.
+    assert switch.leg.heard == (["kk/called_busy", "ru/called_busy"] if heard else [])
+    for number, outcome in outcomes.items():
+        async with unit_of_work(engine) as connection:
+            call = await newest_outgoing(connection, number)
+        assert call is not None
+        assert (call.appeal_id, call.outcome) == (appeal_id, outcome)

@@ -3,8 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -120,6 +125,8 @@ class OutboundCalls:
             UUID(appeal_id) if appeal_id else command.detail.get("appeal"),
             despite_wish="despite_wish" in command.detail,
             id=UUID(command.order),
+            others=tuple(command.detail.get("others", "").split()),
+            is_urgent="urgent" in command.detail,
         )
         ring = self._switch.ring(extension, None, OWN_CALL, self._settings.ring_timeout)
         try:
@@ -143,20 +150,12 @@ class OutboundCalls:
         async with AsyncExitStack() as stack:
             reservation = await self._reserve(stack, call_id, extension, request)
             consultant, start = await self._begin(extension, request, leg_id)
-            record = self._journal.open_outbound(
-                start.call.id, start.call.appeal_id, start.call.first_seq
-            )
+            record = self._open_record(start)
             if begun is not None:
                 if begun.done():  # too late: the requester was told of a failure, and may try again
                     record.close(Outcome.LOST_TO_A_FAULT)
                     return
                 begun.set_result({"call": str(start.call.id), "appeal": start.appeal})
-
-            def conversation(leg: Leg) -> Call:
-                call = self._make_call(leg, record, start)
-                self._active_calls.begin(call, call_id)
-                return call
-
             out = OutboundCall(
                 consultant=consultant,
                 number=start.call.number,
@@ -169,14 +168,58 @@ class OutboundCalls:
                 switch=self._switch,
                 sounds=self._prompts,
                 ring_timeout=self._settings.called_ring_timeout,
-                conversation=conversation,
+                conversation=self._conversation(record, start, call_id),
+                has_next=bool(request.others),
             )
-            await self._run_to_outcome(out, own, record)
+            outcome = await self._run_to_outcome(out, own, record)
+            await self._call_others(out, outcome, request, call_id)
+
+    async def _call_others(
+        self, out: OutboundCall, outcome: Outcome, request: OutboundRequest, call_id: str
+    ) -> None:
+        """Call further numbers one after another, while nobody is reached.
+
+        The consultant's telephone stays connected: whoever hangs it up ends this. Each is a call of
+        its own on the appeal.
+        """
+        leg, extension = out.leg, out.consultant.extension
+        left = list(request.others)
+        while left and leg is not None and outcome is Outcome.NOT_REACHED:
+            next_one = replace(request, number=left.pop(0), id=None)
+            try:
+                _, start = await self._begin(extension, next_one, f"outgoing-{uuid4()}")
+            except CallcenterError as exc:
+                log.warning("next number not called: consultant %s: %s", extension, exc)
+                continue
+            record = self._open_record(start)
+            out = replace(
+                out,
+                number=start.call.number,
+                record=record,
+                conversation=self._conversation(record, start, call_id),
+                has_next=bool(left),
+                if_left=Outcome.GIVEN_UP,
+            )
+            outcome = await self._run_to_outcome(out, nullcontext(leg), record)
+
+    def _open_record(self, start: AuthorizedCall) -> OutboundRecord:
+        call = start.call
+        return self._journal.open_outbound(call.id, call.appeal_id, call.first_seq)
+
+    def _conversation(
+        self, record: OutboundRecord, start: AuthorizedCall, call_id: str
+    ) -> Callable[[Leg], Call]:
+        def begin_conversation(leg: Leg) -> Call:
+            call = self._make_call(leg, record, start)
+            self._active_calls.begin(call, call_id)
+            return call
+
+        return begin_conversation
 
     async def _run_to_outcome(
         self, out: OutboundCall, own: AbstractAsyncContextManager[Leg], record: OutboundRecord
-    ) -> None:
-        """Run to one outcome, whatever happens."""
+    ) -> Outcome:
+        """Run to one outcome, whatever happens, and return it."""
         outcome = Outcome.LOST_TO_A_FAULT
         try:
             outcome = await run_outbound_call(out, own)
@@ -185,6 +228,7 @@ class OutboundCalls:
         finally:
             self._active_calls.end(record)
             record.close(outcome)
+        return outcome
 
     async def _reserve(
         self, stack: AsyncExitStack, call_id: str, extension: str, request: OutboundRequest

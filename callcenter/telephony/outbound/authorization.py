@@ -57,13 +57,16 @@ class OutboundRequest:
     Without a number the caller of the appeal is called; pages of the version before name the appeal
     by its number. `despite_wish`: also one who wants no
     calls, as a senior decided (`contact.service.override`). `id` is that of the call, for an order
-    that must begin one only: the database has each once.
+    that must begin one only: the database has each once. `others` are called one after another, at
+    once, while nobody is reached; what is urgent has no hourly limit.
     """
 
     number: str | None
     appeal: UUID | str | None = None
     despite_wish: bool = False
     id: UUID | None = None
+    others: tuple[str, ...] = ()
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,8 @@ async def begin(
         raise CallerStillConnected
     if not request.despite_wish:
         await contact.ask(connection, OUTBOUND, number=number)
-    await _check_limits(connection, limits, number, consultant_id, now)
+    if not request.is_urgent:
+        await _check_limits(connection, limits, number, consultant_id, now)
     if row is None:
         row = await _find_or_open_appeal(connection, number, consultant_id, now)
     call = await outbound_calls.begin(

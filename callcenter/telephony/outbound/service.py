@@ -1,6 +1,6 @@
 """Start a consultant's outbound call, despite a wish if a senior says so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -69,15 +69,18 @@ async def start_call(
     person: str = "",
     despite_wish: bool = False,
     reason: str = "",
+    others: Sequence[str] = (),
+    is_urgent: bool = False,
 ) -> Answer:
     """Ring the consultant's own softphone, then the number, or the caller of the appeal.
 
     A `person` of the appeal's record is called at the number that the record has, CALLER at the one
     that called, another number of the appeal by its masked form. The call is that appeal's, by its
     id in the order. `despite_wish` with a `reason`: also one who asked not to be called, see
-    `contact.override`. Returns at once with the id of the call and the number of its appeal. Raises
-    NotFound without such an appeal, InvalidRequest when the call is refused, DistributorUnavailable
-    and OperationFailed when a part is unavailable.
+    `contact.override`. While nobody is reached the `others` are called, one after another; what
+    `is_urgent` has no hourly limit. Returns at once with the id of the call and the number of its
+    appeal. Raises NotFound without such an appeal, InvalidRequest when the call is refused,
+    DistributorUnavailable and OperationFailed when a part is unavailable.
     """
     if number is None and appeal is None:
         raise InvalidRequest("say which number to call, or whose appeal it is about")
@@ -96,6 +99,10 @@ async def start_call(
         given |= {"appeal_id": str(row.id), "appeal": row.number}
     if number is not None:
         given["number"] = number
+    if others:
+        given["others"] = " ".join(others)
+    if is_urgent:
+        given["urgent"] = "yes"
     if despite_wish:
         subject = f"appeal:{appeal}" if appeal else f"number:{mask(number or '')}"
         async with unit_of_work(engine) as connection:

@@ -44,7 +44,8 @@ class OutboundCall:
     """Outbound call. `number` is E.164 or short, `shown` is the caller ID.
 
     `language` is that of the appeal, if it has one. `conversation` makes the call of the called
-    leg; `how` it was requested is a detail of its events.
+    leg; `how` it was requested is a detail of its events. `has_next`: another number is called at
+    once when this one does not answer. `leg` is the consultant's, once it is there.
     """
 
     consultant: ConsultantPort
@@ -59,7 +60,9 @@ class OutboundCall:
     sounds: Sounds
     ring_timeout: float
     conversation: Callable[[Leg], Call]
+    has_next: bool = False
     if_left: Outcome = Outcome.GIVEN_UP
+    leg: Leg | None = None
 
 
 async def run_outbound_call(
@@ -73,7 +76,7 @@ async def run_outbound_call(
     out.record.add_event(CallEvent.CALLING, **detail)
     try:
         try:
-            leg = await out.stack.enter_async_context(consultant_leg)
+            out.leg = leg = await out.stack.enter_async_context(consultant_leg)
         except NotAnswered as why:
             missed = {"consultant": out.consultant.extension, "why": str(why)}
             out.record.add_event(CallEvent.UNANSWERED, **missed)
@@ -127,6 +130,8 @@ def _notice(out: OutboundCall) -> Sequence[str]:
 async def _play_failure(out: OutboundCall, leg: Leg, why: str) -> Outcome:
     out.record.add_event(CallEvent.NOT_REACHED, why=why)
     out.if_left = Outcome.NOT_REACHED
+    if out.has_next:
+        return Outcome.NOT_REACHED
     prompt = _FAILURE_PROMPTS.get(why, "called_unreachable")
     await leg.play([out.sounds.sound(each, prompt) for each in CALLER_LANGUAGES], until_key=False)
     return Outcome.NOT_REACHED
