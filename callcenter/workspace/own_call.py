@@ -5,13 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls import statistics
-from callcenter.appeals.calls.statistics import LiveCall
 from callcenter.appeals.search.worklists import WorkListReader, is_unsaved
 from callcenter.platform.core.errors import CallcenterError
 from callcenter.platform.core.timezone import ZONE
@@ -21,19 +19,17 @@ from callcenter.telephony.acd.command_bus import (
     ActiveCallRef,
     CommandClient,
     NoActiveCall,
-    first_id,
 )
 from callcenter.telephony.acd.rules.call_commands import Answer, CallCommand, CommandRefused
 from callcenter.telephony.acd.rules.priority import CALLBACK
-from callcenter.telephony.callbacks import queries as callbacks
 from callcenter.telephony.calls.outcomes import Urgency
+from callcenter.telephony.outbound.consultant_calls import find_consultant_call
 from callcenter.workspace.caller_brief import CallerBrief, read_brief
 
 T = TypeVar("T")
 
 CALL_TIMEOUT = 1.0  # seconds for the call or the database to answer; it is unknown then
 LAST_CALL_AFTER = timedelta(hours=12)  # a call that ended longer ago is not offered for recording
-OUTBOUND = "outgoing-"  #: begins the place of a call that the consultant makes
 UNAVAILABLE = (CallcenterError, SQLAlchemyError, OSError, TimeoutError)
 
 
@@ -164,7 +160,7 @@ class OwnCallReader:
 
     async def _read_appeal(self, place: str) -> OwnCall:
         """The call of this place with its appeal, as far as it is written."""
-        found = await self._query(lambda it: self._find_call(it, place))
+        found = await self._query(lambda it: find_consultant_call(it, self._extension, place))
         if found is None:
             return OwnCall(place=place)
         return OwnCall(
@@ -173,13 +169,6 @@ class OwnCallReader:
             language=found.language,
             urgencies=tuple(found.urgent),
         )
-
-    async def _find_call(self, connection: AsyncConnection, place: str) -> LiveCall | None:
-        if place.startswith(CALLBACK):
-            return await callbacks.find_call(connection, UUID(place.removeprefix(CALLBACK)))
-        if place.startswith(OUTBOUND):
-            return await statistics.find_outbound_call(connection, self._extension)
-        return await statistics.find_inbound_call(connection, first_id(place))
 
     async def _query(self, query: Callable[[AsyncConnection], Awaitable[T | None]]) -> T | None:
         """The result of a query; None too when the database does not answer."""
