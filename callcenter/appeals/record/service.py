@@ -316,10 +316,25 @@ async def mark_danger_reported(
     async with unit_of_work(engine) as connection:
         row = await get_appeal(connection, number)
         before = await lock_record(connection, keys, actor, row.id, version, {})
-        values = {"danger_passed_at": datetime.now(UTC)}
-        await add_transition(connection, actor, before, before.stage, whom, values)
-        await audit_appeal(connection, actor, AppealAction.DANGER_PASSED_ON, number)
+        await _add_danger_report(connection, actor, before, number, whom)
         return await store.find(connection, keys, row.id)
+
+
+async def report_danger_once(
+    connection: AsyncConnection, keys: RecordKeys, actor: Actor, row: AppealRow, whom: str
+) -> None:
+    """Record that a service was notified of danger, if the record is urgent and says of none."""
+    before = await store.find(connection, keys, row.id, alone=True)
+    if before.version and not before.facts.passed_on:
+        await _add_danger_report(connection, actor, before, row.number, whom)
+
+
+async def _add_danger_report(
+    connection: AsyncConnection, actor: Actor, before: Record, number: str, whom: str
+) -> None:
+    values = {"danger_passed_at": datetime.now(UTC)}
+    await add_transition(connection, actor, before, before.stage, whom, values)
+    await audit_appeal(connection, actor, AppealAction.DANGER_PASSED_ON, number)
 
 
 async def _has_read_all(connection: AsyncConnection, actor: Actor, appeal_id: UUID) -> bool:
