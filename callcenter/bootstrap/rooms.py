@@ -22,6 +22,7 @@ from callcenter.telephony.callers.sealed_numbers.room import ROOM as SEALED_NUMB
 from callcenter.telephony.outbound.room import ROOM as OUTBOUND
 from callcenter.telephony.reconciliation.room import ROOM as RECONCILIATION
 from callcenter.telephony.room import ROOM as TELEPHONY
+from callcenter.urgent_notifications.room import ROOM as URGENT_NOTIFICATIONS
 from callcenter.users.room import ROOM as USERS
 from callcenter.wallboard.room import ROOM as WALLBOARD
 from callcenter.worker.room import ROOM as WORKER
@@ -48,6 +49,7 @@ ROOMS = (
     DEMANDS,
     BODIES,
     REQUESTS,
+    URGENT_NOTIFICATIONS,
     AUDIT_LOG,
     INTAKE,
     WORKER,

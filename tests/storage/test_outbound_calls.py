@@ -404,7 +404,7 @@ async def test_an_emergency_call_during_an_outage_stays_with_its_appeal(
         ("102", {"+77172710001": "not_reached", "102": "given_up"}, False),
     ],
 )
-async def test_the_next_number_is_called_at_once_until_somebody_hangs_up(
+async def test_the_next_number_is_called_until_somebody_hangs_up(
     engine: AsyncEngine,
     settings: Settings,
     tmp_path: Path,

@@ -20,6 +20,7 @@ from callcenter.requests.rules.states import RequestState, RequestStep, StepFact
 from callcenter.telephony.callers.blocklist import store as blocks
 from callcenter.telephony.callers.blocklist.rules import BlockReason
 from callcenter.telephony.callers.care_plans import store as plans
+from callcenter.urgent_notifications import store as urgent_notifications
 from tests.web.conftest import Call, Enter
 from tests.web.test_attachments import attach
 
@@ -97,6 +98,15 @@ async def request_that_is_ready(
             sealed=requests.seal_step(keys, identity, "", package),
         )
     return identity
+
+
+async def notification_that_is_open(engine: AsyncEngine, call: Call) -> UUID:
+    """An urgent notification of a body that nobody has taken."""
+    async with unit_of_work(engine) as connection:
+        begun = await urgent_notifications.insert_new(
+            connection, call.id, body="internal_affairs", author="user:test"
+        )
+    return begun.id
 
 
 async def reminder(settings: Settings, engine: AsyncEngine, call: Call) -> str:

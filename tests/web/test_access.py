@@ -39,6 +39,7 @@ from callcenter.telephony.callers.blocklist.permissions import BlocklistPermissi
 from callcenter.telephony.callers.care_plans.permissions import CarePlanPermission
 from callcenter.telephony.callers.sealed_numbers.permissions import SealedNumberPermission
 from callcenter.telephony.outbound.permissions import OutboundPermission
+from callcenter.urgent_notifications.permissions import NotificationPermission
 from callcenter.users.permissions import UserPermission
 from callcenter.wallboard.permissions import WallboardPermission
 from callcenter.working_calendar.permissions import CalendarPermission
@@ -53,6 +54,7 @@ from tests.web.factories import (
     booked_talk,
     contact_of_a_body,
     key_of_somebody,
+    notification_that_is_open,
     plan_for_somebody,
     reminder,
     request_that_is_ready,
@@ -140,6 +142,16 @@ EXPECTED = {
     ("GET", "/competence"): BodyPermission.VIEW_BODIES,
     ("GET", "/competence/answers"): BodyPermission.VIEW_BODIES,
     ("POST", "/appeals/{number}/referrals"): AppealPermission.EDIT_APPEALS,
+    ("GET", "/urgent-notifications/choice"): NotificationPermission.NOTIFY_BODIES,
+    ("POST", "/appeals/{number}/urgent-notifications"): NotificationPermission.NOTIFY_BODIES,
+    (
+        "POST",
+        "/appeals/{number}/urgent-notifications/{notification_id}/next",
+    ): NotificationPermission.NOTIFY_BODIES,
+    (
+        "POST",
+        "/appeals/{number}/urgent-notifications/{notification_id}/steps",
+    ): NotificationPermission.NOTIFY_BODIES,
     ("GET", "/appeals/{number}/requests"): RequestPermission.MAKE_REQUESTS,
     ("POST", "/appeals/{number}/requests"): RequestPermission.MAKE_REQUESTS,
     ("GET", "/appeals/{number}/requests/{request_id}"): RequestPermission.MAKE_REQUESTS,
@@ -511,6 +523,7 @@ async def filled_in(
         "attachment_id": file,
         "request_id": str(await request_that_is_ready(settings, engine, call, UUID(file))),
         "file_name": "1.txt",
+        "notification_id": str(await notification_that_is_open(engine, call)),
         "reminder_id": await reminder(settings, engine, call),
         "recording_id": str(call.recording),
         "preset_id": "00000000-0000-4000-8000-000000000001",

@@ -52,6 +52,7 @@ TABLES = {
     "portal": "portal_message",
     "requests": "body_request",
     "request_steps": "body_request_step",
+    "notification_steps": "urgent_notification_step",
 }
 #: Where it is kept that somebody masked; by what an appeal is found.
 NOT_COUNTED = {"masking", "masked", "audit_entry", "web_session", "record_search", "search_word"}
@@ -82,6 +83,13 @@ REFERRED = (
     "INSERT INTO body_referral (id, appeal_id, body, said, author, at)"
     " SELECT appeal.id, appeal.id, code, 'Көлік министрлігі', 'user:a', now() FROM appeal, body"
     " WHERE code = 'transport'"
+)
+NOTIFIED = (
+    "WITH begun AS (INSERT INTO urgent_notification (id, appeal_id, body, state, begun_at, author,"
+    " escalated, ended_at) SELECT id, id, 'transport', 'withdrawn', now(), 'user:a', 0, now()"
+    " FROM appeal RETURNING id)"
+    " INSERT INTO urgent_notification_step (notification_id, ordinal, step, at, author, called)"
+    " SELECT id, 1, 'called', now(), 'user:a', '102' FROM begun"
 )
 #: A body has nothing of it any more.
 WITHDRAWN = "UPDATE body_request SET state = 'withdrawn'"
@@ -116,6 +124,7 @@ async def whole(
     await put(engine, BOOKED)
     await put(engine, FOLLOWED_UP)
     await put(engine, REFERRED)
+    await put(engine, NOTIFIED)
     await receive(engine, settings, message(joins=closed))
     await put(engine, READ)
     await put(engine, COPIED)

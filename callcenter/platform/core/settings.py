@@ -378,6 +378,16 @@ class Settings(BaseSettings):
     calls_to_number: int = Field(
         6, ge=1, description="Calls of all consultants to one number within an hour"
     )
+    urgent_escalations: tuple[Seconds, Seconds, Seconds] = Field(
+        (300, 900, 1800),
+        description="Seconds in which a body takes an urgent notification: after them its next "
+        "contact, the head of the shift, the commissioner are due (JSON list)",
+    )
+    urgent_result_timeout: Seconds = Field(
+        1800,
+        description="Seconds after which it is to be known whether a body that took an urgent "
+        "notification reached the person; supervisors are alerted until it is",
+    )
     callback_pauses: tuple[Seconds, ...] = Field(
         (300, 900, 3600),
         description="From one attempt to call back to the next: there is one more (JSON list)",

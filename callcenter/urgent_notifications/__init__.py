@@ -1,0 +1,1 @@
+"""Urgent notifications of state bodies: called at once, escalated, followed to the person."""

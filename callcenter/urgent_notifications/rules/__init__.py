@@ -1,0 +1,1 @@
+"""Rules of urgent notifications of state bodies."""
