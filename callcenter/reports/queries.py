@@ -18,6 +18,7 @@ from callcenter.platform.storage.engine import unit_of_work
 from callcenter.reports import store
 from callcenter.reports.rules import ConsultantHours, Period, PeriodFigures, hours_of
 from callcenter.reports.store import CallSelection
+from callcenter.urgent_notifications.store import NotificationTimes, read_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Report:
 
     period: Period
     figures: PeriodFigures
+    urgent: NotificationTimes
     consultants: Sequence[ConsultantHours]
 
 
@@ -35,12 +37,13 @@ async def read_report(
     """Read the figures of a period; of one that is not over, those until now."""
     async with unit_of_work(engine) as connection:
         figures = await store.read_figures(connection, period, settings.answer_goal)
+        urgent = await read_times(connection, period.since, period.until)
         times = await state_history.times_of_everyone(
             connection, period.since, min(period.until, now)
         )
         names = {each.extension: each.name for each in await consultants.everyone(connection)}
     hours = [hours_of(each, names.get(each, ""), spent) for each, spent in sorted(times.items())]
-    return Report(period, figures, [each for each in hours if each.at_work])
+    return Report(period, figures, urgent, [each for each in hours if each.at_work])
 
 
 async def list_calls(

@@ -2,11 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callcenter.appeals.calls.outbound_calls import OutboundCallRow
@@ -52,6 +63,22 @@ class StoredNotificationStep:
     author: str
     called: str | None
     facts: NotificationFacts
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationTimes:
+    """Urgent notifications that were begun in a time, and how soon after the press they went on.
+
+    Without those that were withdrawn before anybody took them. None: none was.
+    """
+
+    begun: int
+    taken: int
+    ended: int
+    taken_median: timedelta | None
+    taken_p95: timedelta | None
+    ended_median: timedelta | None
+    ended_p95: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +267,29 @@ async def move_notifications(connection: AsyncConnection, appeal_id: UUID, into:
         .where(urgent_notification.c.appeal_id == appeal_id)
         .values(appeal_id=into)
     )
+
+
+async def read_times(
+    connection: AsyncConnection, since: datetime, until: datetime
+) -> NotificationTimes:
+    """Read how soon bodies took what was begun from `since` to `until`, and how soon it ended."""
+    begun, taken = urgent_notification.c.begun_at, urgent_notification.c.taken_at
+    ended = case((taken.is_not(None), urgent_notification.c.ended_at))
+    query = select(
+        func.count(),
+        func.count(taken),
+        func.count(ended),
+        *(
+            func.percentile_disc(literal_column(share)).within_group(at - begun)
+            for at in (taken, ended)
+            for share in ("0.5", "0.95")
+        ),
+    ).where(
+        begun >= since,
+        begun < until,
+        or_(taken.is_not(None), urgent_notification.c.ended_at.is_(None)),
+    )
+    return NotificationTimes(*(await connection.execute(query)).one())
 
 
 def is_notified(*states: NotificationState) -> ColumnElement[bool]:

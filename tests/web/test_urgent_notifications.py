@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.calls import outbound_calls
 from callcenter.platform.core.settings import Settings
+from callcenter.platform.core.timezone import ZONE
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.monitoring.alerts import OPEN, close_alerts
 from callcenter.platform.storage.engine import unit_of_work
@@ -395,3 +396,34 @@ async def test_it_moves_with_the_appeal_that_is_joined(
     assert await rows(
         engine, "SELECT number FROM urgent_notification JOIN appeal ON appeal.id = appeal_id"
     ) == [(into,), (into,)]
+
+
+async def test_times_from_the_press_are_figures(
+    head: httpx.AsyncClient, engine: AsyncEngine, call: Call
+) -> None:
+    head.headers["accept-language"] = "en"
+    for state, taken, ended in (
+        ("reached", 1, 20),
+        ("declined", 3, 40),
+        ("taken", 2, None),
+        ("taken", 10, None),
+        ("calling", None, None),
+        ("withdrawn", None, 5),  # nobody was to take it
+    ):
+        await put(
+            engine,
+            "INSERT INTO urgent_notification"
+            " (id, appeal_id, body, state, begun_at, author, escalated, taken_at, ended_at)"
+            " SELECT gen_random_uuid(), id, 'transport', :state, now(), '-', 0,"
+            " now() + make_interval(mins => :taken), now() + make_interval(mins => :ended)"
+            " FROM appeal",
+            state=state,
+            taken=taken,
+            ended=ended,
+        )
+    today = datetime.now(ZONE).date().isoformat()
+    page = visible((await head.get("/figures", params={"since": today, "until": today})).text)
+    assert "10:00 Urgent notifications, taken by a body within" in page
+    assert "Median: 2:00 · Begun: 5 · Taken: 4" in page
+    assert "40:00 Urgent notifications, the end known within" in page
+    assert "Median: 20:00 · Ended: 2" in page
