@@ -42,6 +42,12 @@ GUIDES = (
                 ),
                 key="Alt+E",
             ),
+            GuideLine(
+                N_(
+                    "To notify a state body at once, press its button on the right: its officer "
+                    "on duty is called."
+                )
+            ),
             GuideLine(N_("%(key)s calls a supervisor."), key="Alt+H"),
             GuideLine(
                 N_("If the page breaks or is reloaded, the call and what you typed come back.")
