@@ -119,7 +119,8 @@ def test_a_number_that_was_tried_waits_for_the_others() -> None:
 
 def test_a_body_without_a_number_gives_way_upwards() -> None:
     ministry = body("ministry", NUMBER)
-    office = body("office", parent="ministry", directions=("order",), region="north")
+    mail = BodyContact(ContactMethod.EMAIL, "a@b.kz")  # works, and calls nobody
+    office = body("office", mail, parent="ministry", directions=("order",), region="north")
     commissioner = replace(
         body("commissioner", DUTY, directions=("order",)), kind=BodyKind.COMMISSIONER
     )
