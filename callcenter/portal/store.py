@@ -28,7 +28,7 @@ _READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)"
 
 
 @dataclass(frozen=True, slots=True)
-class AppealStatus:
+class ReceiptStatus:
     """The stage of an appeal as applicants learn it, and its dates; no stage: none of those."""
 
     stage: str | None
@@ -38,13 +38,13 @@ class AppealStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """The applicant's copy of a message as it is stored; with a `status` once the center has it."""
+    """The stored copy of an applicant; with a `status` once the center has the message."""
 
     message_id: UUID
     sent_at: datetime
     locked: bytes
     sealed: bytes
-    status: AppealStatus | None
+    status: ReceiptStatus | None
 
 
 async def may_receive(engine: AsyncEngine) -> bool:
@@ -89,10 +89,12 @@ async def read_copies(engine: AsyncEngine, number: str, key: ReceiptKey) -> list
     values = {"year": year, "sequence": sequence, "proof": key.proof}
     async with unit_of_work(engine) as connection:
         read = await connection.execute(_READ_STATUS, values)
-        stands = {message: AppealStatus(*status) for message, *status in read}
+        stands = {message: ReceiptStatus(*status) for message, *status in read}
         return [
-            StoredCopy(*copy, stands.get(copy[0]))
-            for *copy, _ in await connection.execute(_READ_COPIES, values)
+            StoredCopy(message, sent_at, locked, sealed, stands.get(message))
+            for message, sent_at, locked, sealed, _ in await connection.execute(
+                _READ_COPIES, values
+            )
         ]
 
 

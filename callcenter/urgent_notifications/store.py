@@ -67,7 +67,7 @@ class StoredNotificationStep:
 
 @dataclass(frozen=True, slots=True)
 class NotificationTimes:
-    """Urgent notifications that were begun in a time, and how soon after the press they went on.
+    """Urgent notifications begun in a time, and how soon after the press they went on.
 
     Without those that were withdrawn before anybody took them. None: none was.
     """

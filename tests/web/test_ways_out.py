@@ -329,6 +329,7 @@ CLIENTS: dict[str, set[str]] = {
     "aiohttp": {
         "demo/written_message.py",  # to our own portal
         "platform/identity/oidc_client.py",
+        "platform/monitoring/http_status.py",
         "platform/monitoring/metrics_server.py",
         "telephony/asterisk/ari.py",
         "wallboard/webhook.py",
