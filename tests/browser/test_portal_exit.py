@@ -87,9 +87,11 @@ class Visit:
         await self.tab.send("Page.navigateToHistoryEntry", {"entryId": entry["id"]})
 
         async def is_there() -> bool:
-            now = await self.tab.send("Page.getNavigationHistory")
-            is_back = now["currentIndex"] == found["currentIndex"] - 1
-            return is_back and await self.look("document.readyState") == "complete"
+            with suppress(Error):  # while one page takes the place of another
+                now = await self.tab.send("Page.getNavigationHistory")
+                is_back = now["currentIndex"] == found["currentIndex"] - 1
+                return is_back and await self.look("document.readyState") == "complete"
+            return False
 
         await until(is_there, "what Back leads to is shown")
 
@@ -131,9 +133,9 @@ class Visit:
         await until(self.is_left, "the other site is shown")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def holding() -> AsyncIterator[Browser]:
-    """A browser that holds whole pages for Back."""
+    """A browser that holds whole pages for Back, of a test's own: its driver loses track of it."""
     async with open_browser(without=[HOLDS_NO_PAGES]) as browser:
         yield browser
 
@@ -142,15 +144,15 @@ Begin = Callable[..., AbstractAsyncContextManager[Visit]]
 
 
 @pytest.fixture
-def visiting(settings: Settings, database: str, sealed_to_intake: None, holding: Browser) -> Begin:
-    """`async with visiting(scripts=...) as visit`: the first page is shown."""
+def visiting(settings: Settings, database: str, sealed_to_intake: None, browser: Browser) -> Begin:
+    """`async with visiting(in_browser, scripts=...) as visit`: the first page is shown."""
 
     @asynccontextmanager
-    async def begin(*, scripts: bool = True) -> AsyncIterator[Visit]:
+    async def begin(in_browser: Browser = browser, *, scripts: bool = True) -> AsyncIterator[Visit]:
         async with serving_other() as other:
             ours = changed(settings, portal_exit_url=f"{other}/weather")
             async with serving(ours) as portal:
-                context = await holding.new_context(
+                context = await in_browser.new_context(
                     viewport=NARROW, locale="ru", java_script_enabled=scripts
                 )
                 context.set_default_timeout(LIMIT)
@@ -189,9 +191,9 @@ async def test_leaving_takes_the_place_of_the_whole_visit(
 
 
 async def test_without_scripts_back_shows_no_page_with_words(
-    visiting: Begin, engine: AsyncEngine
+    visiting: Begin, holding: Browser
 ) -> None:
-    async with visiting(scripts=False) as visit:
+    async with visiting(holding, scripts=False) as visit:
         await visit.open_form()
         await visit.leave()
         assert await visit.history() == [
@@ -201,7 +203,12 @@ async def test_without_scripts_back_shows_no_page_with_words(
         assert await visit.look(ADDRESS) == "chrome-error://chromewebdata/"
         await visit.go_back()
         assert await visit.look(ADDRESS) == f"{visit.portal}/"
-        assert await visit.look("document.querySelectorAll('textarea, input').length") == 0
+        assert (
+            await visit.look(
+                "document.querySelectorAll('textarea, input:not([type=hidden])').length"
+            )
+            == 0
+        )
 
 
 async def test_without_scripts_that_somebody_left_is_noted(
@@ -225,8 +232,8 @@ async def test_the_page_is_empty_before_another_is_loaded(visiting: Begin) -> No
         await until(visit.is_left, "the other site is shown")
 
 
-async def test_going_elsewhere_leaves_no_words_for_back(visiting: Begin) -> None:
-    async with visiting() as visit:
+async def test_going_elsewhere_leaves_no_words_for_back(visiting: Begin, holding: Browser) -> None:
+    async with visiting(holding) as visit:
         await visit.open_form()
         await visit.page.goto(f"{visit.other}/elsewhere")
         await visit.go_back()
