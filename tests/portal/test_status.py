@@ -7,7 +7,10 @@ from callcenter.appeals.rules.states import AppealState
 from callcenter.appeals.status.lookup import SPOKEN_STATES
 from callcenter.intake.drivers.portal.collector import collect
 from callcenter.platform.storage.jobs import WorkerResources
+from callcenter.portal import store
 from callcenter.portal.pages import STAGES
+from callcenter.portal.rules import read_receipt
+from callcenter.portal.sealing import ReceiptKey
 from tests.intake.messages import TEXT, rows
 from tests.portal.conftest import Visitor
 
@@ -34,6 +37,10 @@ async def test_the_receipt_shows_the_stage_that_callers_hear(
     }
     assert set(words) == set(STAGES) == set(SPOKEN_STATES.values())
     assert [each for each in words.values() if each in shown] == ([words[spoken]] if spoken else [])
+    number, secret = read_receipt(*receipt)
+    [copy] = await store.read_copies(engine, number, ReceiptKey.derive(number, secret))
+    assert copy.status is not None
+    assert copy.status.stage == spoken  # the function says no other either
     assert ("21.12.2020" in shown) == (spoken in ("registered", "in_work", "forwarded"))
 
 
@@ -43,6 +50,8 @@ async def test_nothing_is_said_of_another_appeal(
     number, words = await visitor.write(TEXT)
     await collect(worker)
     await rows(engine, f"{TO_STAGE.format('closed')} RETURNING 1")
+    guessed = "SELECT count(*) FROM portal_message, portal_read_status(year, sequence, 'guessed')"
+    assert await rows(engine, guessed) == [(0,)]
     other = await visitor.write("Другое")
     await collect(worker)
     assert "Оно закрыто." in (await visitor.open(number, words)).text
