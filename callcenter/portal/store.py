@@ -38,7 +38,10 @@ class ReceiptStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """The stored copy of an applicant; with a `status` once the center has the message."""
+    """The applicant's copy of a message as it is stored.
+
+    It has the `status` of its appeal once the center has it.
+    """
 
     message_id: UUID
     sent_at: datetime

@@ -90,7 +90,7 @@ class Visit:
             with suppress(Error):  # while one page takes the place of another
                 now = await self.tab.send("Page.getNavigationHistory")
                 is_back = now["currentIndex"] == found["currentIndex"] - 1
-                return is_back and bool(await self.look("document.readyState") == "complete")
+                return bool(is_back and await self.look("document.readyState") == "complete")
             return False
 
         await until(is_there, "what Back leads to is shown")
