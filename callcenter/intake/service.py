@@ -88,7 +88,8 @@ async def receive(
             connection, keys, hashes, appeal_id, message, author=actor.who, at=now
         )
         if message.is_urgent:
-            await _mark_urgent(connection, appeal_id)
+            danger = [Urgency.DANGER.value]
+            await appeals.add_urgencies(connection, appeal_id=appeal_id, urgent=danger)
         record = await records.find(connection, keys, appeal_id)
         if is_own and record.owner is None:
             await records.change_row(connection, record, owner=actor.name)
@@ -337,12 +338,3 @@ async def _have_read(
     await queue.enqueue(
         *(connection, settings, appeal_id, record.owner, language), received_at=now, now=now
     )
-
-
-async def _mark_urgent(connection: AsyncConnection, appeal_id: UUID) -> None:
-    """Add danger to what makes the appeal urgent, which is locked, or opened by this."""
-    row = await appeals.find_by_id(connection, appeal_id)
-    urgent = list(row.urgent) if row else []
-    if Urgency.DANGER.value not in urgent:
-        urgent.append(Urgency.DANGER.value)
-        await appeals.set_urgent(connection, appeal_id=appeal_id, urgent=urgent)

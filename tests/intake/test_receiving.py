@@ -203,7 +203,7 @@ async def test_a_message_locks_its_appeal_before_the_record(
     [(appeal_id,)] = await rows(engine, "SELECT id FROM appeal")
     urgent = message("2", thread="a", is_urgent=True)
     async with asyncio.TaskGroup() as group, unit_of_work(web_engine) as connection:
-        await appeals.set_urgent(connection, appeal_id=appeal_id, urgent=["silent"])
+        await appeals.add_urgencies(connection, appeal_id=appeal_id, urgent=["silent"])
         group.create_task(receive(web_engine, settings, urgent))
         await until(lambda: is_lock_awaited(engine), "the message waits")
         await record_store.find(connection, keys, appeal_id, alone=True)

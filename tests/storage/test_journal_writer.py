@@ -133,7 +133,7 @@ async def test_a_letters_urgency_stays_when_its_call_has_another(
     entries, writing = story(1, await hire(engine)), JournalWriter(engine)
     await writing.write(entries[:1])
     async with unit_of_work(engine) as connection:
-        await appeals.set_urgent(connection, appeal_id=appeal_of(entries), urgent=["danger"])
+        await appeals.add_urgencies(connection, appeal_id=appeal_of(entries), urgent=["danger"])
     for _ in range(2):
         await writing.write([BecameUrgent(appeal_of(entries), (Urgency.SILENT,))])
     await writing.close()

@@ -149,7 +149,7 @@ async def test_a_change_ends_the_wait_for_it(
 
 
 async def is_urgent(connection: AsyncConnection, appeal_id: UUID) -> None:
-    await appeals.set_urgent(connection, appeal_id=appeal_id, urgent=["danger"])
+    await appeals.add_urgencies(connection, appeal_id=appeal_id, urgent=["danger"])
 
 
 async def is_cut_off(connection: AsyncConnection, appeal_id: UUID) -> None:

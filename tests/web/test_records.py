@@ -292,7 +292,7 @@ async def test_a_split_takes_its_number_before_it_locks_its_appeal(
         await appeals.open_appeals(within(connection), [opening])
         split = group.create_task(send(head, call.number, "split", version=1, key="content"))
         await until(lambda: is_lock_awaited(engine), "the split waits")
-        await appeals.set_urgent(connection, appeal_id=call.id, urgent=["silent"])
+        await appeals.add_urgencies(connection, appeal_id=call.id, urgent=["silent"])
     assert split.result().status_code == 303
 
 

@@ -325,7 +325,7 @@ async def set_consultant(
     await change_appeals(within(connection), [AppealUpdate(appeal_id, consultant_id=consultant_id)])
 
 
-async def set_urgent(
+async def add_urgencies(
     connection: AsyncConnection, *, appeal_id: UUID, urgent: Sequence[str]
 ) -> None:
     """Add urgencies to those of the appeal, in the order of telling."""

@@ -62,7 +62,7 @@ async def settle(connection: AsyncConnection, spool: Path, call: FallbackCall) -
     if consultant_id is not None:
         await appeals.set_consultant(connection, appeal_id=row.id, consultant_id=consultant_id)
     if call.urgencies:
-        await appeals.set_urgent(connection, appeal_id=row.id, urgent=call.urgencies)
+        await appeals.add_urgencies(connection, appeal_id=row.id, urgent=call.urgencies)
     await appeals.close_appeal(connection, appeal_id=row.id, outcome=outcome, ended_at=ended_at)
     await appeals.extend_end(connection, row.id, ended_at)
     log.info("call backfilled from CEL: %s, outcome %s", call.call_id, outcome)
