@@ -114,6 +114,7 @@ def test_the_portal_is_given_its_own_settings_alone(
         "CALLCENTER_DATABASE_URL",
         "CALLCENTER_METRICS_PORT",
         "CALLCENTER_PORTAL_ADDRESS",
+        "CALLCENTER_PORTAL_EXIT_URL",
         "CALLCENTER_PORTAL_PORT",
         "CALLCENTER_PORTAL_URL",
         "CALLCENTER_VAR",
