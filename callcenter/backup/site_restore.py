@@ -19,6 +19,7 @@ from callcenter.platform.core.secrets import shared_rights
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.core.shared_folders import mode_in
 from callcenter.platform.core.streams import PIECE, digest_file
+from callcenter.platform.storage.database_roles import DatabaseRole, password_file
 from callcenter.platform.storage.objects import ObjectMissing, Objects
 from callcenter.platform.storage.redis import REDIS
 from callcenter.platform.storage.redis_users import RedisUser
@@ -27,7 +28,7 @@ from callcenter.telephony.reconciliation.cel_tail import CEL_LOG
 #: Secrets of this machine's servers, which may be made already: no data need them.
 OF_SERVERS = (
     *("ari", "ami", "hep", REDIS, *(user.secret for user in RedisUser)),
-    *("database_postgres", "database_controller", "database_worker", "database_web"),
+    *(password_file(Path(), role).name for role in ("postgres", *DatabaseRole)),
 )
 NAMED = 5  #: files in one message
 
