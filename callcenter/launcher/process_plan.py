@@ -197,8 +197,6 @@ def portal(settings: Settings) -> ProcessSpec:
     given: dict[str, str] = {}
     if settings.database_url is not None:
         given["CALLCENTER_DATABASE_URL"] = in_role(settings, DatabaseRole.PORTAL).database
-    if settings.metrics_port is None:
-        given["CALLCENTER_METRICS_PORT"] = "none"
     return ProcessSpec("portal", ours("portal", "--given"), nice=PORTAL_NICE, given=given)
 
 

@@ -201,9 +201,13 @@ def environment(settings: Settings) -> Mapping[str, str]:
     # Redis does not start in a language that this machine has not generated.
     ours.pop("LANGUAGE", None)
     ours["LC_ALL"] = "C.UTF-8"
-    for name, value in settings.model_dump(mode="json", exclude_none=True).items():
+    for name, value in settings.model_dump(mode="json").items():
+        if value is None and Settings.model_fields[name].default is None:
+            continue
         secret = getattr(settings, name)
         if isinstance(secret, SecretStr):
             value = secret.get_secret_value()
+        if value is None:
+            value = Settings.model_config["env_parse_none_str"]
         ours[f"CALLCENTER_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
     return ours

@@ -282,6 +282,7 @@ async def test_a_process_gets_exactly_the_settings_of_its_copy(
             "operators": {"kcell": {"networks": ["203.0.113.0/24"]}},
             "retention_days": {"*": 1825},
             "redirect_keys": "##9",
+            "metrics_port": None,
             "web_port": 1234,
             "redis_url": "redis://:secret@192.0.2.1/0",
             "patience": 8,
