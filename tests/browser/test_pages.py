@@ -55,6 +55,7 @@ PARTS = {
     "/competence/answers",
     "/guides/{room}/{page_name}",
     "/questions/{person}",
+    "/urgent-notifications/choice",
     "/workspace/colleagues",
     "/workspace/day",
 }
