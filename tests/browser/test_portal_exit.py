@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, CDPSession, Error, Page, expect
+from playwright.async_api import Browser, CDPSession, Error, Page, Route, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route as PageRoute
 
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.settings import Settings
 from callcenter.platform.web.server import PageServer, configure, listen
+from callcenter.portal.pages import FORM_SIZE_LIMIT
 from tests.browser.chromium import LIMIT, open_browser
 from tests.browser.test_portal import NARROW, serving
 from tests.intake.messages import TEXT, rows
@@ -43,7 +44,7 @@ async def serving_other() -> AsyncIterator[str]:
         return HTMLResponse("<title>Weather</title><h1>-5</h1>")
 
     with listen("127.0.0.1", port, "") as listener:
-        app = Starlette(routes=[Route("/{path:path}", show)])
+        app = Starlette(routes=[PageRoute("/{path:path}", show)])
         server = PageServer(configure(app), lambda: None, lambda: None)
         server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
         task = asyncio.create_task(server.serve([listener]))
@@ -167,41 +168,104 @@ def visiting(settings: Settings, database: str, sealed_to_intake: None, browser:
     return begin
 
 
-@pytest.mark.parametrize(
-    ("go_on", "noted"),
-    [(None, 0), (Visit.open_form, 0), (Visit.send, 1), (Visit.open_own_words, 1)],
-)
+@pytest.mark.parametrize("go_on", [Visit.send, Visit.open_own_words])
 async def test_leaving_takes_the_place_of_the_whole_visit(
-    visiting: Begin, engine: AsyncEngine, go_on: Callable[[Visit], Any] | None, noted: int
+    visiting: Begin, engine: AsyncEngine, go_on: Callable[[Visit], Any]
 ) -> None:
     async with visiting() as visit:
-        if go_on is not None:
-            await go_on(visit)
+        await go_on(visit)
         await visit.leave()
         assert await visit.history() == [*visit.before, visit.weather]
         await visit.go_back()
         assert await visit.look(ADDRESS) == visit.before[-1]
         assert await visit.history() == [*visit.before, visit.weather]
         assert await visit.page.context.storage_state() == {"cookies": [], "origins": []}
-
-        async def is_noted() -> bool:
-            return await rows(engine, "SELECT count(left_at) FROM portal_message") == [(noted,)]
-
-        await until(is_noted, "that somebody left is noted")
+        await until(lambda: is_noted(engine), "that somebody left is noted")
 
 
-async def test_without_scripts_back_shows_no_page_with_words(
+async def is_noted(engine: AsyncEngine) -> bool:
+    """Whether it is noted that the writer of the one message left."""
+    return await rows(engine, "SELECT count(left_at) FROM portal_message") == [(1,)]
+
+
+async def test_no_page_is_shown_after_leaving(visiting: Begin, engine: AsyncEngine) -> None:
+    """Send, somebody comes in, leave: and the other site does not answer."""
+    async with visiting() as visit:
+        await visit.open_form()
+        sends = asyncio.Event()
+        await visit.page.route(f"{visit.portal}/ru", lambda request: hold(request, sends))
+        await visit.page.route(visit.weather, lambda request: request.fulfill(status=204))
+        async with visit.page.expect_request_finished(lambda each: each.url.endswith("/ru")):
+            await visit.page.locator("#message > button").click()
+            async with visit.page.expect_request(visit.weather):
+                await visit.page.locator(".leave").click()
+            sends.set()
+        # What is asked for later is answered later.
+        await visit.page.evaluate("fetch('/page.css').then((answer) => answer.text())")
+        assert await visit.look(f"document.documentElement.innerText + {ADDRESS}") == (
+            f"{visit.portal}/"
+        )
+        assert await rows(engine, "SELECT count(*) FROM portal_message") == [(1,)]
+
+
+async def test_what_is_being_sent_arrives_after_leaving(
+    visiting: Begin, engine: AsyncEngine
+) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        sends = asyncio.Event()
+        await visit.page.route(f"{visit.portal}/ru", lambda request: hold(request, sends))
+        await visit.page.locator("#message > button").click()
+        await visit.leave()
+        sends.set()
+
+        async def is_there() -> bool:
+            return await rows(engine, "SELECT count(*) FROM portal_message") == [(1,)]
+
+        await until(is_there, "the message is there")
+
+
+async def hold(request: Route, until_set: asyncio.Event) -> None:
+    """Let a request of a page go on once this is set."""
+    await until_set.wait()
+    await request.continue_()
+
+
+async def test_what_is_too_long_stays_in_the_form(visiting: Begin) -> None:
+    async with visiting() as visit:
+        await visit.open_form()
+        long = "я" * FORM_SIZE_LIMIT
+        await visit.page.locator("textarea").fill(long)
+        await visit.page.locator("#message > button").click()
+        await expect(visit.page.locator("#failed")).to_contain_text("слишком длинн")
+        assert await visit.look(f"{WORDS}.length") == len(long)
+        # Nor is it pulled away with the page, nor hidden below the line on top.
+        style = "getComputedStyle(document.documentElement)"
+        assert await visit.look(f"{style}.overscrollBehaviorY") == "none"
+        assert await visit.look(f"{style}.scrollPaddingTop") != "auto"
+
+
+async def test_without_scripts_back_asks_before_it_sends_again(
     visiting: Begin, holding: Browser
 ) -> None:
+    """The first page says so: whoever answers yes sees what was opened last."""
     async with visiting(holding, scripts=False) as visit:
-        await visit.open_form()
+        await expect(visit.page.locator(".unscripted")).to_be_visible()
+        receipt = await visit.send()
         await visit.leave()
-        assert await visit.history() == [
-            *(*visit.before, f"{visit.portal}/", f"{visit.portal}/ru", visit.weather)
-        ]
-        await visit.go_back()  # the browser asks whether to send again
-        assert await visit.look(ADDRESS) == "chrome-error://chromewebdata/"
+        ours = [f"{visit.portal}{path}" for path in ("/", "/ru", "/ru")]
+        assert await visit.history() == [*visit.before, *ours, visit.weather]
         await visit.go_back()
+        assert await visit.look(ADDRESS) == "chrome-error://chromewebdata/"
+        await visit.tab.send("Page.reload")  # yes
+
+        async def is_shown() -> bool:
+            shown = await visit.look("document.querySelector('.receipt')?.innerText")
+            return bool(shown and shown.splitlines() == receipt)
+
+        await until(is_shown, "the receipt is shown again")
+        for _ in range(2):
+            await visit.go_back()
         assert await visit.look(ADDRESS) == f"{visit.portal}/"
         assert (
             await visit.look(
@@ -231,15 +295,12 @@ async def test_without_scripts_that_somebody_left_is_noted(
     async with visiting(scripts=False) as visit:
         await visit.send()
         await visit.leave()
-
-        async def is_noted() -> bool:
-            return await rows(engine, "SELECT count(left_at) FROM portal_message") == [(1,)]
-
-        await until(is_noted, "that somebody left is noted")
+        await until(lambda: is_noted(engine), "that somebody left is noted")
 
 
 async def test_the_page_is_empty_before_another_is_loaded(visiting: Begin) -> None:
     async with visiting() as visit:
+        await expect(visit.page.locator(".unscripted")).to_be_hidden()
         await visit.open_form()
         press = "document.querySelector('.leave').click()"
         assert await visit.look(f"{press}; document.documentElement.innerText") == ""
