@@ -120,6 +120,7 @@ ROOM = Room(
                 "recipient": None,
                 "locked": None,
                 "sealed_copy": None,
+                "left_at": None,
             },
         ),
         TableRights(intake_message, worker="siu", web="siu"),
@@ -134,7 +135,7 @@ ROOM = Room(
                 ("web", "s"): ("id", "appeal_id", "receipt_at", "recipient", "left_at"),
                 ("web", "u"): (
                     *("appeal_id", "receipt_at"),
-                    *("proof_hash", "recipient", "locked", "sealed_copy"),
+                    *("proof_hash", "recipient", "locked", "sealed_copy", "left_at"),
                 ),
             },
         ),

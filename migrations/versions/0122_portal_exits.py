@@ -25,6 +25,7 @@ def upgrade() -> None:
             -- A form, or a message that its receipt has opened; once a minute says enough.
             UPDATE portal_message SET left_at = now()
             WHERE (form = of_written OR id = of_written)
+                AND NOT (receipt_at IS NOT NULL AND proof_hash IS NULL) -- it is erased
                 AND (left_at IS NULL OR left_at < now() - interval '1 minute')
         $$
         """

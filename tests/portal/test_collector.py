@@ -257,6 +257,7 @@ async def test_an_older_key_opens_what_was_sealed_before(
     assert await rows(engine, STORED) == [(1, 1)]
 
 
+LEFT = "SELECT count(left_at) FROM portal_message"
 ERASED = "SELECT coalesce(sealed, proof_hash, locked, sealed_copy), recipient FROM portal_message"
 
 
@@ -288,8 +289,14 @@ async def test_what_is_sent_after_masking_is_a_new_matter(
     token = await visitor.token()
     first = await visitor.write("", token, danger="yes")
     await collect(worker)
+    leave = "SELECT portal_note_exit(form) FROM portal_message"
+    await rows(engine, leave)
+    assert await rows(engine, LEFT) == [(1,)]
     await prank(first[0])
     assert await rows(engine, ERASED) == [(None, None)]
+    assert await rows(engine, LEFT) == [(0,)]
+    await rows(engine, leave)  # from a page that is still open
+    assert await rows(engine, LEFT) == [(0,)]
     assert (await visitor.open(*first)).status_code == 400
     second = await visitor.write(again, token, danger="yes")
     assert second == await visitor.write(again, token, danger="yes")
