@@ -36,7 +36,6 @@ PORTAL_FUNCTIONS = (
     "portal_receive(uuid,uuid,boolean,bytea)",
     "portal_give_receipt(uuid,bytea,text,bytea,bytea)",
     "portal_read_copies(smallint,integer,bytea)",
-    "portal_read_status(smallint,integer,bytea)",
     "portal_note_exit(uuid)",
 )
 

@@ -23,31 +23,25 @@ _MAY_RECEIVE = text(
     "SELECT has_function_privilege('portal_receive(uuid,uuid,boolean,bytea)', 'EXECUTE')"
 )
 _NOTE_EXIT = text("SELECT portal_note_exit(:written)")
-_READ_STATUS = text("SELECT * FROM portal_read_status(:year, :sequence, :proof)")
 _READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)")
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptStatus:
-    """The stage of an appeal as applicants learn it, and its dates; no stage: none of those."""
-
-    stage: str | None
-    registered_on: date | None
-    due_on: date | None
-
-
-@dataclass(frozen=True, slots=True)
 class StoredCopy:
-    """The applicant's copy of a message as it is stored.
+    """The applicant's copy of a message as it is stored, and how its appeal stands.
 
-    It has the `status` of its appeal once the center has it.
+    The center has it once it is taken. The stage is that which applicants learn; None: they learn
+    of none, or nobody has read it yet.
     """
 
     message_id: UUID
     sent_at: datetime
     locked: bytes
     sealed: bytes
-    status: ReceiptStatus | None
+    is_taken: bool
+    stage: str | None
+    registered_on: date | None
+    due_on: date | None
 
 
 async def may_receive(engine: AsyncEngine) -> bool:
@@ -91,14 +85,7 @@ async def read_copies(engine: AsyncEngine, number: str, key: ReceiptKey) -> list
     year, sequence = numbers.split(number)
     values = {"year": year, "sequence": sequence, "proof": key.proof}
     async with unit_of_work(engine) as connection:
-        read = await connection.execute(_READ_STATUS, values)
-        stands = {message: ReceiptStatus(*status) for message, *status in read}
-        return [
-            StoredCopy(message, sent_at, locked, sealed, stands.get(message))
-            for message, sent_at, locked, sealed, _ in await connection.execute(
-                _READ_COPIES, values
-            )
-        ]
+        return [StoredCopy(*row) for row in await connection.execute(_READ_COPIES, values)]
 
 
 async def note_exit(engine: AsyncEngine, written: UUID) -> None:

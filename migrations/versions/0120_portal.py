@@ -140,15 +140,27 @@ def upgrade() -> None:
         CREATE FUNCTION portal_read_copies(of_year smallint, of_sequence integer, proof bytea)
         RETURNS TABLE (
             of_message uuid, sent_at timestamptz, locked_key bytea, for_writer bytea,
-            is_taken boolean
+            is_taken boolean, stage text, registered_on date, due_on date
         )
-        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-        BEGIN
-            RETURN QUERY SELECT id, received_at, locked, sealed_copy, appeal_id IS NOT NULL
-            FROM portal_message
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+            -- The stages that callers hear too, as they hear them, and nothing else of the record.
+            -- A contact on the telephone was a conversation; nobody works on an unread one.
+            SELECT portal_message.id, received_at, locked, sealed_copy,
+                portal_message.appeal_id IS NOT NULL,
+                CASE
+                    WHEN record.stage IN ('no_request', 'joined') THEN NULL
+                    WHEN record.stage <> 'contact' THEN record.stage
+                    WHEN portal_message.appeal_id IS NOT NULL AND NOT EXISTS (
+                        SELECT FROM written_contact
+                        WHERE written_contact.appeal_id = portal_message.appeal_id
+                            AND done_at IS NULL AND read_at IS NULL
+                    ) THEN 'in_work'
+                END,
+                record.registered_on, record.due_on
+            FROM portal_message LEFT JOIN record USING (appeal_id)
             WHERE year = of_year AND sequence = of_sequence AND proof_hash = sha256(proof)
-            ORDER BY received_at;
-        END $$
+            ORDER BY received_at
+        $$
         """
     )
     # The worker calls it. It does nothing where the owner may not end sessions of others.

@@ -1,4 +1,4 @@
-"""The portal notes that its writer left quickly, and says how an appeal stands: two functions."""
+"""The portal notes that its writer left quickly, by a function."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,21 +30,4 @@ def upgrade() -> None:
         $$
         """
     )
-    op.execute(
-        """
-        CREATE FUNCTION portal_read_status(of_year smallint, of_sequence integer, proof bytea)
-        RETURNS TABLE (of_message uuid, stage text, registered_on date, due_on date)
-        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-            -- The stages that callers hear too, as they hear them; nothing else of the record.
-            SELECT portal_message.id,
-                CASE WHEN coalesce(record.stage, 'contact') = 'contact' THEN 'in_work'
-                    WHEN record.stage NOT IN ('no_request', 'joined') THEN record.stage END,
-                record.registered_on, record.due_on
-            FROM portal_message LEFT JOIN record USING (appeal_id)
-            WHERE year = of_year AND sequence = of_sequence AND proof_hash = sha256(proof)
-                AND portal_message.appeal_id IS NOT NULL
-        $$
-        """
-    )
-    for function in ("portal_note_exit(uuid)", "portal_read_status(smallint, integer, bytea)"):
-        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+    op.execute("REVOKE ALL ON FUNCTION portal_note_exit(uuid) FROM PUBLIC")
