@@ -178,7 +178,7 @@ class PortalPages:
         ]
 
     async def show_static(self, request: Request) -> Response:
-        """The style and the icon, which browsers may keep: they are of no page in particular."""
+        """Style, script and icon, which browsers may keep: they are of no page in particular."""
         name = request.url.path.removeprefix("/")
         headers = {"Cache-Control": "max-age=3600"}
         return Response(self._static[name], media_type=STATIC_TYPES[name], headers=headers)

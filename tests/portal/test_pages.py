@@ -203,6 +203,8 @@ async def test_pages_are_small_neutral_and_load_nothing_of_others(visitor: Visit
         assert len(b"".join((answer.content, *loaded))) < LARGEST_PAGE
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
+        for alone in ("script-src 'self'; ", "connect-src 'self'; "):
+            assert alone in policy
         assert not re.search(r"unsafe|http|\*|data:", policy)
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "no-referrer"

@@ -19,6 +19,7 @@ from tests.portal.conftest import RECEIPT, Visitor, found, sealed_to_intake, vis
 from tests.services import changed, opened_as
 from tests.web.browser import visible
 from tests.web.conftest import Enter
+from tests.web.test_records import send
 
 __all__ = ["sealed_to_intake", "worker"]
 
@@ -65,6 +66,25 @@ async def test_the_consultant_sees_that_the_writer_left_quickly(
         client.headers["accept-language"] = "en"
         assert NOTICE in visible((await client.get(f"/appeals/{number}")).text)
         assert NOTICE not in visible((await client.get(f"/appeals/{other}")).text)
+
+
+async def test_the_notice_goes_on_in_the_appeal_that_goes_on(
+    writer: Visitor, worker: WorkerResources, enter: Enter
+) -> None:
+    sent = await writer.send(TEXT)
+    number, _ = found(RECEIPT, sent)
+    other, _ = await writer.write("Другое")
+    await leave(writer, sent)
+    await collect(worker)
+    async with enter(Role.HEAD) as head:
+        head.headers["accept-language"] = "en"
+        await send(head, number, version=1, **{"f.content": "-"})
+        part = await send(head, number, "split", version=2, key="content")
+        of_part = part.headers["location"].split("/")[2]
+        assert NOTICE not in visible((await head.get(f"/appeals/{other}")).text)
+        await send(head, number, "join", version=3, into=other, reason="Одно и то же")
+        for each in (other, of_part):
+            assert NOTICE in visible((await head.get(f"/appeals/{each}")).text)
 
 
 async def test_of_what_was_not_sent_nothing_is_noted(writer: Visitor, engine: AsyncEngine) -> None:
