@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from callcenter.appeals.calls import outbound_calls, store
 from callcenter.appeals.calls.outbound_calls import OutboundCallRow
+from callcenter.appeals.contact import store as wishes
+from callcenter.appeals.contact.rules import ContactMeans, ContactWish
 from callcenter.consultants import store as consultants
 from callcenter.platform.core.errors import OperationFailed
 from callcenter.platform.core.settings import Settings
@@ -416,8 +418,12 @@ async def test_the_next_number_is_called_until_somebody_hangs_up(
         appeal_id = await an_appeal(connection, at=NOON - timedelta(days=60))
         await store.close_appeal(connection, appeal_id=appeal_id, outcome="talked", ended_at=NOON)
         await a_consultant(connection)
-    # What the line does not call is left out.
-    said = {"extension": "201", "number": "+77172710001", "others": f"102 00 {NUMBER}"}
+        wish = ContactWish("", "+77172710001", ContactMeans.CALL, False, NOON)  # anybody may say so
+        await wishes.add(connection, appeal_id, [wish])
+    settings = settings.model_copy(update={"calls_by_consultant": 1, "calls_to_number": 1})
+    # What the line does not call is passed over, wherever it stands.
+    said = {"extension": "201", "number": "00", "others": f"+77172710001 102 00 {NUMBER} 00"}
+    said["urgent"] = "yes"
     switch, order = BusyNetwork(hangs_up_at), uuid4()
     async with calling(
         engine, settings, tmp_path, distributor=switch, engine=engine, switch=switch

@@ -8,6 +8,7 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
     nullcontext,
+    suppress,
 )
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
@@ -26,7 +27,11 @@ from callcenter.telephony.calls.call import Call
 from callcenter.telephony.calls.conversation.feature_codes import extension_of
 from callcenter.telephony.calls.journal.call_record import OutboundRecord
 from callcenter.telephony.calls.journal.events import OutboundStarted
-from callcenter.telephony.calls.outbound.outbound_call import OutboundCall, run_outbound_call
+from callcenter.telephony.calls.outbound.outbound_call import (
+    OutboundCall,
+    play_failure,
+    run_outbound_call,
+)
 from callcenter.telephony.calls.outcomes import Outcome
 from callcenter.telephony.calls.ports import Leg, LegHungUp, Reservation
 from callcenter.telephony.controller.dependencies import CallDependencies
@@ -149,7 +154,8 @@ class OutboundCalls:
         call_id = f"outgoing-{uuid4()}"
         async with AsyncExitStack() as stack:
             reservation = await self._reserve(stack, call_id, extension, request)
-            consultant, start = await self._begin(extension, request, leg_id)
+            left = [request.number, *request.others]
+            consultant, start = await self._begin_next(extension, request, left, leg_id)
             record = self._open_record(start)
             if begun is not None:
                 if begun.done():  # too late: the requester was told of a failure, and may try again
@@ -169,28 +175,33 @@ class OutboundCalls:
                 sounds=self._prompts,
                 ring_timeout=self._settings.called_ring_timeout,
                 conversation=self._conversation(record, start, call_id),
-                has_next=bool(request.others),
+                has_next=bool(left),
             )
             outcome = await self._run_to_outcome(out, own, record)
-            await self._call_others(out, outcome, request, call_id)
+            await self._call_others(out, outcome, request, left, call_id)
 
     async def _call_others(
-        self, out: OutboundCall, outcome: Outcome, request: OutboundRequest, call_id: str
+        self,
+        out: OutboundCall,
+        outcome: Outcome,
+        request: OutboundRequest,
+        left: list[str | None],
+        call_id: str,
     ) -> None:
-        """Call further numbers one after another, while nobody is reached.
+        """Call the numbers that are left one after another, while nobody is reached.
 
         The consultant's telephone stays connected: whoever hangs it up ends this. Each is a call of
-        its own on the appeal.
+        its own on the appeal. It hears why after the last, also when no further one may be called.
         """
-        leg, extension = out.leg, out.consultant.extension
-        left = list(request.others)
+        leg, extension, further = out.leg, out.consultant.extension, replace(request, id=None)
         while left and leg is not None and outcome is Outcome.NOT_REACHED:
-            next_one = replace(request, number=left.pop(0), id=None)
             try:
-                _, start = await self._begin(extension, next_one, f"outgoing-{uuid4()}")
+                _, start = await self._begin_next(extension, further, left, f"outgoing-{uuid4()}")
             except CallcenterError as exc:
-                log.warning("next number not called: consultant %s: %s", extension, exc)
-                continue
+                log.warning("no further number called: consultant %s: %s", extension, exc)
+                with suppress(LegHungUp):
+                    await play_failure(out, leg)
+                return
             record = self._open_record(start)
             out = replace(
                 out,
@@ -201,6 +212,24 @@ class OutboundCalls:
                 if_left=Outcome.GIVEN_UP,
             )
             outcome = await self._run_to_outcome(out, nullcontext(leg), record)
+
+    async def _begin_next(
+        self, extension: str, request: OutboundRequest, left: list[str | None], leg_id: str
+    ) -> tuple[_Consultant, AuthorizedCall]:
+        """Begin a call of the first number that may be called; `left` are those after it.
+
+        Raises why the last one may not; OrderReplayed.
+        """
+        while True:
+            each = replace(request, number=left.pop(0))
+            try:
+                return await self._begin(extension, each, leg_id)
+            except OrderReplayed:
+                raise
+            except CallcenterError as exc:
+                if not left:
+                    raise
+                log.warning("number passed over: consultant %s: %s", extension, exc)
 
     def _open_record(self, start: AuthorizedCall) -> OutboundRecord:
         call = start.call

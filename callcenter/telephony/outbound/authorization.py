@@ -58,7 +58,8 @@ class OutboundRequest:
     by its number. `despite_wish`: also one who wants no
     calls, as a senior decided (`contact.service.override`). `id` is that of the call, for an order
     that must begin one only: the database has each once. `others` are called one after another, at
-    once, while nobody is reached; what is urgent has no hourly limit.
+    once, while nobody is reached. What is urgent is to a body by the directory: it has no hourly
+    limit, and what somebody wishes about that number does not hold it up.
     """
 
     number: str | None
@@ -101,7 +102,7 @@ async def begin(
     number = policy.check(written)
     if row and row.outcome is None and number == row.caller_number:
         raise CallerStillConnected
-    if not request.despite_wish:
+    if not (request.despite_wish or request.is_urgent):
         await contact.ask(connection, OUTBOUND, number=number)
     if not request.is_urgent:
         await _check_limits(connection, limits, number, consultant_id, now)

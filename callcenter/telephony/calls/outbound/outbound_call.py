@@ -45,7 +45,8 @@ class OutboundCall:
 
     `language` is that of the appeal, if it has one. `conversation` makes the call of the called
     leg; `how` it was requested is a detail of its events. `has_next`: another number is called at
-    once when this one does not answer. `leg` is the consultant's, once it is there.
+    once when this one does not answer. `leg` is the consultant's, once it is there; `failure` is
+    why nobody was reached.
     """
 
     consultant: ConsultantPort
@@ -63,6 +64,7 @@ class OutboundCall:
     has_next: bool = False
     if_left: Outcome = Outcome.GIVEN_UP
     leg: Leg | None = None
+    failure: str = ""
 
 
 async def run_outbound_call(
@@ -94,7 +96,7 @@ async def _dial_and_talk(out: OutboundCall, leg: Leg, called_stack: AsyncExitSta
     try:
         called = await while_connected(leg, _call_party(out, leg, called_stack))
     except NotAnswered as why:
-        return await _play_failure(out, leg, str(why))
+        return await _note_failure(out, leg, str(why))
     except LegHungUp:
         _record_if_lost(out, leg)
         raise
@@ -127,14 +129,18 @@ def _notice(out: OutboundCall) -> Sequence[str]:
     return [out.sounds.sound(language, "called_notice") for language in languages]
 
 
-async def _play_failure(out: OutboundCall, leg: Leg, why: str) -> Outcome:
+async def _note_failure(out: OutboundCall, leg: Leg, why: str) -> Outcome:
     out.record.add_event(CallEvent.NOT_REACHED, why=why)
-    out.if_left = Outcome.NOT_REACHED
-    if out.has_next:
-        return Outcome.NOT_REACHED
-    prompt = _FAILURE_PROMPTS.get(why, "called_unreachable")
-    await leg.play([out.sounds.sound(each, prompt) for each in CALLER_LANGUAGES], until_key=False)
+    out.failure, out.if_left = why, Outcome.NOT_REACHED
+    if not out.has_next:
+        await play_failure(out, leg)
     return Outcome.NOT_REACHED
+
+
+async def play_failure(out: OutboundCall, leg: Leg) -> None:
+    """Say to the consultant why nobody was reached. Raises LegHungUp, OperationFailed."""
+    prompt = _FAILURE_PROMPTS.get(out.failure, "called_unreachable")
+    await leg.play([out.sounds.sound(each, prompt) for each in CALLER_LANGUAGES], until_key=False)
 
 
 async def _run_conversation(out: OutboundCall, leg: Leg, call: Call) -> Outcome:
