@@ -8,7 +8,6 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.identity.actor import Actor
 from callcenter.platform.monitoring.alerts import close_settled, raise_alert_once
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.platform.storage.redis import open_redis
@@ -24,8 +23,6 @@ from callcenter.urgent_notifications.service import audit_step
 
 log = logging.getLogger(__name__)
 
-#: The actor of what the clock does.
-CLOCK = Actor(None, command="urgent_notifications")
 REPEAT_AFTER = 1800  # seconds after which an alert that was acknowledged is raised again
 
 
@@ -51,8 +48,8 @@ async def escalate(engine: AsyncEngine, limits: Sequence[float], now: datetime) 
                 continue
             after = move_notification(found.state, step)
             for level in range(found.escalated + 1, count_levels(found.begun_at, now, limits) + 1):
-                await store.add_step(connection, found, step, after, author=CLOCK.who)
-                await audit_step(connection, CLOCK, each.number, found, step, level=level)
+                await store.add_step(connection, found, step, after, author=store.CLOCK.who)
+                await audit_step(connection, store.CLOCK, each.number, found, step, level=level)
                 log.warning("urgent notification escalated: %s, level %d", found.id, level)
 
 

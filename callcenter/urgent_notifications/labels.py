@@ -27,4 +27,5 @@ STEPS = {
     NotificationStep.NOT_REACHED: N_("The person was not reached; next"),
     NotificationStep.DECLINED: N_("The person declined the help"),
     NotificationStep.WITHDRAWN: N_("Withdrawn"),
+    NotificationStep.JOINED: N_("The appeals were joined: it goes on in the other one"),
 }

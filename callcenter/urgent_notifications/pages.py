@@ -23,7 +23,7 @@ from callcenter.telephony.outbound.rules import NumberPolicy
 from callcenter.urgent_notifications.permissions import NotificationPermission
 from callcenter.urgent_notifications.rules.numbers import MayCall, choose_bodies, list_numbers
 from callcenter.urgent_notifications.rules.states import NotificationFacts, NotificationStep
-from callcenter.urgent_notifications.service import NotificationService
+from callcenter.urgent_notifications.service import NextPress, NotificationService
 
 FOUND_LIMIT = 10  # bodies that are found by typing
 PLACE = "urgent-notifications"  #: anchor of the section
@@ -108,12 +108,13 @@ async def call_next(
     record: CurrentRecord,
     commands: CurrentCommands,
     notification_id: UUID,
+    attempts: Annotated[int, Form(ge=0)],
     reason: Annotated[str, Form(max_length=4000, pattern=NO_NUL)] = "",
-    is_wrong: Annotated[bool, Form()] = False,
+    wrong_number: Annotated[str | None, Form(max_length=20, pattern=NO_NUL)] = None,
 ) -> Response:
     """Note that it was not taken, and call the next number."""
     call = service_of(record, commands).call_next(
-        record.actor, record.number, notification_id, reason, is_wrong=is_wrong
+        record.actor, record.number, notification_id, NextPress(attempts, reason, wrong_number)
     )
     return await record.run(call, place=PLACE)
 

@@ -50,7 +50,7 @@ ROOM = Room(
             helps=True,
         ),
         TimelineSource(NotificationPermission.NOTIFY_BODIES, sections.read_timeline),
-        MovesWithAppeal(joined=store.move_notifications),
+        MovesWithAppeal(joined=store.move_notifications, entered=store.refuse_without_request),
         RetentionReason(
             "notified",
             N_("They stay: nobody knows yet what came of an urgent notification."),

@@ -16,7 +16,11 @@ from callcenter.platform.core.timezone import ZONE
 from callcenter.urgent_notifications import store
 from callcenter.urgent_notifications.labels import RESULT_BUTTONS, STATES, STEPS
 from callcenter.urgent_notifications.rules.numbers import list_numbers
-from callcenter.urgent_notifications.rules.states import NotificationState, NotificationStep
+from callcenter.urgent_notifications.rules.states import (
+    ATTEMPTS,
+    NotificationState,
+    NotificationStep,
+)
 from callcenter.urgent_notifications.store import StoredNotificationStep, UrgentNotification
 
 
@@ -38,6 +42,18 @@ class NotificationView:
     def is_taken(self) -> bool:
         """Whether it is taken, and nobody knows what came of it."""
         return self.notification.state is NotificationState.TAKEN
+
+    @property
+    def attempts(self) -> int:
+        """How many presses called, or noted that somebody did not take it."""
+        return sum(each.step in ATTEMPTS for each in self.steps)
+
+    @property
+    def last_called(self) -> str | None:
+        """The number that was called last."""
+        made = [(each.began_at, each.number) for each in self.calls]
+        ordered = [(each.at, each.called) for each in self.steps if each.called]
+        return max([*made, *ordered], default=(None, None))[1]
 
     @property
     def time_to_take(self) -> str | None:

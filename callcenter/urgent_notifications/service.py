@@ -10,7 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.appeals.calls.store import AppealRow, lock_appeal
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.appeals.record.service import audit_appeal, get_appeal, report_danger_once
+from callcenter.appeals.record.service import (
+    audit_appeal,
+    get_appeal,
+    report_danger_once,
+    require_request,
+)
 from callcenter.bodies import service as directory
 from callcenter.bodies import store as bodies
 from callcenter.consultants.service import find_own_extension
@@ -28,10 +33,10 @@ from callcenter.urgent_notifications.actions import NotificationAction
 from callcenter.urgent_notifications.rules.numbers import MayCall, list_numbers, order_numbers
 from callcenter.urgent_notifications.rules.states import (
     NOT_NOW,
+    OPEN,
     RESULTS,
     IllegalNotificationStep,
     NotificationFacts,
-    NotificationState,
     NotificationStep,
     check_facts,
     move_notification,
@@ -51,6 +56,9 @@ NOT_CALLED = N_(
     " call of this appeal. Press again, or call in another way, and enter who took it."
 )
 STILL_CALLED = N_("The call goes on still: hang up first, then the next number is called.")
+WENT_ON = N_("Another press came first, and this one changed nothing: look at it as it is now.")
+OTHER_NUMBER = N_("Another number was called last: look which one is wrong, and press again.")
+JOINED = N_("This appeal goes on in another one: press there.")
 OTHER_CALL = "the consultant is in the call of another appeal"
 #: What a person enters; the rest is done by a press, or by the clock.
 ENTERED = (NotificationStep.TAKEN, *RESULTS, NotificationStep.WITHDRAWN)
@@ -58,6 +66,19 @@ ENTERED = (NotificationStep.TAKEN, *RESULTS, NotificationStep.WITHDRAWN)
 
 class NotCalled(InvalidRequest):
     """The notification is begun, and nobody is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextPress:
+    """A press for the next number, and what its form showed.
+
+    `attempts` so many were noted by then; `wrong_number`, if nobody of the body is at the one that
+    was called last.
+    """
+
+    attempts: int
+    reason: str = ""
+    wrong_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +97,9 @@ class NotificationService:
         InvalidRequest; NotCalled, and the notification stays.
         """
         async with unit_of_work(self.engine) as connection:
-            row = await get_appeal(connection, number)
-            await lock_appeal(connection, row.id)
+            row = await _lock_appeal(connection, number)
             numbers = await self._read_numbers(connection, code)
             found = await store.lock_open(connection, row.id, code)
-            if found and found.state is not NotificationState.CALLING:
-                return
             notification = found or await store.insert_new(
                 connection, row.id, body=code, author=actor.who
             )
@@ -98,27 +116,35 @@ class NotificationService:
                 body=code,
                 begun="no" if found else "yes",
             )
-        await self._call(actor, row, notification, order_numbers(numbers, tried))
+        numbers = order_numbers(numbers, [each for _, each in tried])
+        await self._call(actor, row, notification, numbers)
 
-    async def call_next(
-        self, actor: Actor, number: str, identity: UUID, reason: str, *, is_wrong: bool
-    ) -> None:
+    async def call_next(self, actor: Actor, number: str, identity: UUID, press: NextPress) -> None:
         """Note that who was called last did not take it, and call the next number.
 
-        A number that `is_wrong` is reported: nobody is given it until it is verified again. Raises
-        as `take_step` and `notify`.
+        A wrong number is reported: nobody is given it until it is verified again. Raises as
+        `take_step` and `notify`; InvalidRequest also when it went on since the form was shown.
         """
-        step, facts = NotificationStep.NOT_TAKEN, NotificationFacts(reason)
+        step, facts = NotificationStep.NOT_TAKEN, NotificationFacts(press.reason)
         async with joined_unit_of_work(self.engine) as connection:
             row, notification = await self._lock(connection, number, identity)
+            attempts = await store.list_attempts(connection, identity)
+            is_answered = attempts and attempts[-1][1] is NotificationStep.CALLED
+            is_calling = _is_ordered(notification) and not is_answered
+            if is_calling or len(attempts) != press.attempts:
+                raise InvalidRequest(WENT_ON)
             numbers = await self._read_numbers(connection, notification.body)
             if await _has_call(connection, notification, numbers):
                 raise InvalidRequest(STILL_CALLED)
-            await store.put_order(connection, notification.id, None)
             tried = await _list_tried(connection, notification, numbers)
-            await self._take(connection, actor, row, notification, step, facts)
-            if is_wrong and tried:
-                await self._report_wrong(connection, actor, notification.body, tried[-1])
+            if press.wrong_number:
+                if press.wrong_number not in [each for _, each in tried[-1:]]:
+                    raise InvalidRequest(OTHER_NUMBER)
+                await self._report_wrong(connection, actor, notification.body, press.wrong_number)
+            await store.put_order(connection, identity, None)
+            noted_at = max((at for at, each in attempts if each is step), default=None)
+            if tried and (noted_at is None or tried[-1][0] > noted_at):
+                await self._take(connection, actor, row, notification, step, facts)
         await self.notify(actor, number, notification.body)
 
     async def take_step(
@@ -138,19 +164,20 @@ class NotificationService:
             raise IllegalNotificationStep(NOT_NOW)
         async with unit_of_work(self.engine) as connection:
             row, notification = await self._lock(connection, number, identity)
-            facts = await self._take(connection, actor, row, notification, step, facts)
+            facts = check_facts(step, facts)
+            move_notification(notification.state, step)
             if step is NotificationStep.TAKEN:
                 [body] = (await bodies.read_bodies(connection, [notification.body])).values()
                 name = body.name_on(datetime.now(ZONE).date()).ru
                 whom = f"{name}: {facts.name}, {facts.post}"
                 await report_danger_once(connection, self.keys, actor, row, whom)
+            await self._take(connection, actor, row, notification, step, facts)
 
     async def _lock(
         self, connection: AsyncConnection, number: str, identity: UUID
     ) -> tuple[AppealRow, UrgentNotification]:
         """The appeal and its notification, locked until this transaction ends. Raises NotFound."""
-        row = await get_appeal(connection, number)
-        await lock_appeal(connection, row.id)
+        row = await _lock_appeal(connection, number)
         return row, await store.lock(connection, row.id, identity)
 
     async def _take(
@@ -161,13 +188,12 @@ class NotificationService:
         notification: UrgentNotification,
         step: NotificationStep,
         facts: NotificationFacts,
-    ) -> NotificationFacts:
-        """Take a step of a locked notification; returns its facts. Raises InvalidRequest."""
+    ) -> None:
+        """Take a step of a locked notification. Raises InvalidRequest."""
         facts, after = check_facts(step, facts), move_notification(notification.state, step)
         sealed = store.seal_facts(self.keys, notification.id, facts)
         await store.add_step(connection, notification, step, after, author=actor.who, sealed=sealed)
         await audit_step(connection, actor, row.number, notification, step)
-        return facts
 
     async def _read_numbers(self, connection: AsyncConnection, code: str) -> list[str]:
         """The numbers at which a body is called today. Raises InvalidRequest."""
@@ -203,11 +229,12 @@ class NotificationService:
                 await store.put_order(connection, notification.id, None)
             raise NotCalled(NOT_CALLED) from exc
         async with unit_of_work(self.engine) as connection:
-            locked = await store.lock(connection, row.id, notification.id)
-            step, who = NotificationStep.CALLED, actor.who
-            if locked.state is NotificationState.CALLING:
-                after = move_notification(locked.state, step)
-                await store.add_step(connection, locked, step, after, author=who, called=numbers[0])
+            locked = await store.lock_wherever(connection, notification.id)
+            step, who, at = NotificationStep.CALLED, actor.who, locked.ordered_at
+            if locked.state in OPEN:
+                await store.add_step(
+                    connection, locked, step, locked.state, author=who, called=numbers[0], at=at
+                )
             if is_registered:  # from now on the call itself says whether it goes on
                 await store.put_order(connection, notification.id, None)
 
@@ -232,9 +259,11 @@ class NotificationService:
             return True
         async with unit_of_work(self.engine) as connection:
             call = await find_consultant_call(connection, extension, held.id)
-        if call is None or call.number != row.number:
+            is_ours = call is not None and await store.is_of(connection, call.number, row.id)
+        if not is_ours:
             raise InvalidRequest(OTHER_CALL)
-        await self.commands.send_to_call(held, CallCommand("call", "self", {"to": numbers[0]}))
+        order = CallCommand("call", "self", {"to": numbers[0], "urgent": "yes"})
+        await self.commands.send_to_call(held, order)
         return False
 
 
@@ -242,6 +271,16 @@ def _is_ordered(notification: UrgentNotification) -> bool:
     """Whether a call of it is ordered by now."""
     ordered_at = notification.ordered_at
     return ordered_at is not None and datetime.now(UTC) - ordered_at < SAME_PRESS
+
+
+async def _lock_appeal(connection: AsyncConnection, number: str) -> AppealRow:
+    """The appeal, locked until this transaction ends. Raises NotFound, InvalidRequest."""
+    row = await get_appeal(connection, number)
+    await lock_appeal(connection, row.id)
+    await require_request(connection, row.id)
+    if await store.is_joined(connection, row.id):
+        raise InvalidRequest(JOINED)
+    return row
 
 
 async def _has_call(
@@ -254,12 +293,12 @@ async def _has_call(
 
 async def _list_tried(
     connection: AsyncConnection, notification: UrgentNotification, numbers: Sequence[str]
-) -> list[str]:
-    """Numbers that were called since it began, the last one last."""
+) -> list[tuple[datetime, str]]:
+    """When numbers were called since it began, the last one last."""
     calls = await store.list_calls(connection, notification, numbers)
     made = [(each.began_at, each.number) for each in calls]
     ordered = await store.list_ordered(connection, notification.id)
-    return [number for _, number in sorted([*made, *ordered])]
+    return sorted([*made, *ordered])
 
 
 async def audit_step(

@@ -23,18 +23,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from callcenter.appeals.calls.outbound_calls import OutboundCallRow
 from callcenter.appeals.calls.tables import appeal, outgoing_call
 from callcenter.appeals.encryption import RecordKeys
-from callcenter.platform.core.errors import NotFound
+from callcenter.appeals.record.store import select_joined
+from callcenter.appeals.rules.states import AppealState
+from callcenter.appeals.tables import record
+from callcenter.platform.core.errors import N_, InvalidRequest, NotFound
+from callcenter.platform.identity.actor import Actor
 from callcenter.urgent_notifications.rules.states import (
+    ATTEMPTS,
     OPEN,
     NotificationFacts,
     NotificationState,
     NotificationStep,
+    move_notification,
 )
 from callcenter.urgent_notifications.tables import (
     urgent_notification,
     urgent_notification_step,
 )
 
+#: The actor of what the clock does, and of what comes of joining.
+CLOCK = Actor(None, command="urgent_notifications")
+STILL_OPEN = N_("A body is notified urgently: first note what came of it, or withdraw it.")
 NOT_THERE = "there is no such urgent notification of this appeal"
 
 
@@ -145,6 +154,24 @@ async def lock(connection: AsyncConnection, appeal_id: UUID, identity: UUID) -> 
     return _notification(row)
 
 
+async def lock_wherever(connection: AsyncConnection, identity: UUID) -> UrgentNotification:
+    """A notification, locked, though its appeal was joined to another one."""
+    query = _QUERY.where(urgent_notification.c.id == identity).with_for_update()
+    return _notification((await connection.execute(query)).one())
+
+
+async def is_joined(connection: AsyncConnection, appeal_id: UUID) -> bool:
+    """Whether an appeal goes on in another one."""
+    query = select(exists().where(record.c.appeal_id == appeal_id, record.c.joined_to.is_not(None)))
+    return (await connection.execute(query)).scalar_one()
+
+
+async def is_of(connection: AsyncConnection, number: str, appeal_id: UUID) -> bool:
+    """Whether this is the number of an appeal, or of one that goes on in it."""
+    this = exists().where(appeal.c.number == number, appeal.c.id.in_(select_joined(appeal_id)))
+    return (await connection.execute(select(this))).scalar_one()
+
+
 async def list_open(connection: AsyncConnection, *, alone: bool = False) -> list[OpenNotification]:
     """All that have not ended, the oldest first.
 
@@ -202,18 +229,33 @@ async def list_calls(
 ) -> list[OutboundCallRow]:
     """Calls about the appeal to these numbers since the notification began, the oldest first.
 
-    Those that were dialled by hand are among them.
+    Those that were dialled by hand, and those about appeals joined to it, are among them.
     """
     query = (
         select(*(outgoing_call.c[name] for name in OutboundCallRow.__slots__))
         .where(
-            outgoing_call.c.appeal_id == notification.appeal_id,
+            outgoing_call.c.appeal_id.in_(select_joined(notification.appeal_id)),
             outgoing_call.c.number.in_(numbers),
             outgoing_call.c.began_at >= notification.begun_at,
         )
         .order_by(outgoing_call.c.began_at)
     )
     return [OutboundCallRow(*row) for row in await connection.execute(query)]
+
+
+async def list_attempts(
+    connection: AsyncConnection, identity: UUID
+) -> list[tuple[datetime, NotificationStep]]:
+    """The steps of presses, in order: who was called, and that somebody did not take it."""
+    query = (
+        select(urgent_notification_step.c.at, urgent_notification_step.c.step)
+        .where(
+            urgent_notification_step.c.notification_id == identity,
+            urgent_notification_step.c.step.in_([each.value for each in ATTEMPTS]),
+        )
+        .order_by(urgent_notification_step.c.ordinal)
+    )
+    return [(row.at, NotificationStep(row.step)) for row in await connection.execute(query)]
 
 
 async def list_ordered(connection: AsyncConnection, identity: UUID) -> list[tuple[datetime, str]]:
@@ -246,9 +288,10 @@ async def add_step(
     author: str,
     called: str | None = None,
     sealed: bytes | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """Move a locked notification and add the step."""
-    now = datetime.now(UTC)
+    """Move a locked notification and add the step, of now unless it was `at` another time."""
+    now = at or datetime.now(UTC)
     values: dict[str, object] = {"state": after.value}
     if step is NotificationStep.ESCALATED:
         values["escalated"] = urgent_notification.c.escalated + 1
@@ -261,12 +304,44 @@ async def add_step(
 
 
 async def move_notifications(connection: AsyncConnection, appeal_id: UUID, into: UUID) -> None:
-    """Move the notifications of an appeal to the one that it goes on in."""
+    """Move the notifications of an appeal to the one that it goes on in.
+
+    Of two that call the same body one goes on: that which a body took, else the older.
+    """
     await connection.execute(
         update(urgent_notification)
         .where(urgent_notification.c.appeal_id == appeal_id)
         .values(appeal_id=into)
     )
+    query = _QUERY.where(
+        urgent_notification.c.appeal_id == into, urgent_notification.c.ended_at.is_(None)
+    )
+    rows = await connection.execute(
+        query.order_by(urgent_notification.c.begun_at).with_for_update()
+    )
+    found = [_notification(row) for row in rows]
+    bodies = {each.body for each in found if each.state is NotificationState.TAKEN}
+    for each in found:
+        if each.state is not NotificationState.CALLING:
+            continue
+        if each.body in bodies:
+            step = NotificationStep.JOINED
+            await add_step(
+                connection, each, step, move_notification(each.state, step), author=CLOCK.who
+            )
+        bodies.add(each.body)
+
+
+async def refuse_without_request(
+    connection: AsyncConnection, appeal_id: UUID, stage: AppealState
+) -> None:
+    """Refuse to close an appeal as no request while one is open. Raises InvalidRequest."""
+    is_open = exists().where(
+        urgent_notification.c.appeal_id == appeal_id, urgent_notification.c.ended_at.is_(None)
+    )
+    is_refused = stage is AppealState.NO_REQUEST
+    if is_refused and (await connection.execute(select(is_open))).scalar_one():
+        raise InvalidRequest(STILL_OPEN)
 
 
 async def read_times(

@@ -57,8 +57,8 @@ def test_the_last_mile_ends_only_what_was_taken() -> None:
     assert not {state for _, state in moves} & ended  # nothing follows an end
 
 
-def test_nothing_is_escalated_or_called_once_somebody_took_it() -> None:
-    calling = {NotificationStep.CALLED, NotificationStep.NOT_TAKEN, NotificationStep.ESCALATED}
+def test_nothing_is_escalated_once_somebody_took_it() -> None:
+    calling = {NotificationStep.NOT_TAKEN, NotificationStep.ESCALATED, NotificationStep.JOINED}
     taken = {step for step, state in legal() if state is NotificationState.TAKEN}
     assert not taken & calling
     assert all((step, NotificationState.CALLING) in legal() for step in calling)
@@ -113,8 +113,9 @@ def test_duty_numbers_go_first_and_failed_ones_are_left_out() -> None:
 def test_a_number_that_was_tried_waits_for_the_others() -> None:
     numbers = ["1", "2", "3"]
     assert order_numbers(numbers, []) == numbers
-    assert order_numbers(numbers, ["1", "1", "9"]) == ["2", "3"]
-    assert order_numbers(numbers, ["3", "1", "2"]) == numbers
+    assert order_numbers(numbers, ["1", "1", "9"]) == ["2", "3", "1"]
+    assert order_numbers(numbers, ["3", "1", "2"]) == ["3", "1", "2"]
+    assert order_numbers(numbers, ["1", "2", "3", "1"]) == ["2", "3", "1"]
 
 
 def test_a_body_without_a_number_gives_way_upwards() -> None:

@@ -120,6 +120,9 @@ async def act(client: httpx.AsyncClient, number: str, action: str, **values: Any
     page = (await client.get(f"/appeals/{number}")).text
     match = re.search(rf"/appeals/{number}/urgent-notifications/([0-9a-f-]+)/", page)
     assert match is not None, visible(page)
+    if action == "next":  # what the form shows
+        [attempts] = re.findall(r'name="attempts" value="(\d+)"', page)
+        values = {"attempts": attempts} | values
     return await post(
         client, f"/appeals/{number}/urgent-notifications/{match[1]}/{action}", **values
     )
@@ -181,7 +184,7 @@ async def test_two_presses_at_once_are_one(
     await controller.end_call()
     assert (await press(consultant, call.number)).status_code == 303
     assert [order.detail["number"] for order in controller.orders] == [DUTY, "102"]
-    assert controller.orders[1].detail["others"] == OFFICE
+    assert controller.orders[1].detail["others"] == f"{OFFICE} {DUTY}"
     assert await rows(engine, "SELECT count(*) FROM urgent_notification") == [(1,)]
 
 
@@ -221,20 +224,26 @@ async def test_in_its_call_the_body_is_called_into_the_conversation(
     assert (await press(consultant, call.number)).status_code == 303
     assert (await press(consultant, call.number)).status_code == 303
     [order] = controller.orders
-    assert (order.what, dict(order.detail)) == ("call", {"to": DUTY})
-    assert (await act(consultant, call.number, "next")).status_code == 303
-    assert dict(controller.orders[1].detail) == {"to": "102"}
+    assert (order.what, dict(order.detail)) == ("call", {"to": DUTY, "urgent": "yes"})
+    for _ in range(4):
+        assert (await act(consultant, call.number, "next")).status_code == 303
+    called = [order.detail["to"] for order in controller.orders]
+    assert called == [DUTY, "102", OFFICE, DUTY, "102"]  # that which was called longest ago
 
 
 async def test_a_wrong_number_is_reported_and_the_next_is_called(
     consultant: httpx.AsyncClient, engine: AsyncEngine, call: Call, controller: Controller
 ) -> None:
     await press(consultant, call.number)
-    early = await act(consultant, call.number, "next", reason="квартира", is_wrong="true")
+    early = await act(consultant, call.number, "next", reason="квартира", wrong_number=DUTY)
     assert early.status_code == 400
     assert "hang up first" in visible(early.text)
     await controller.end_call("talked")
-    went_on = await act(consultant, call.number, "next", reason="квартира", is_wrong="true")
+    page = visible((await consultant.get(f"/appeals/{call.number}")).text)
+    assert f"Wrong number, nobody of this body is there: {DUTY}" in page
+    other = await act(consultant, call.number, "next", wrong_number="102")  # not called last
+    assert other.status_code == 400
+    went_on = await act(consultant, call.number, "next", reason="квартира", wrong_number=DUTY)
     assert went_on.status_code == 303
     assert [order.detail["number"] for order in controller.orders] == [DUTY, "102"]
     assert await steps(engine) == ["begun", "called", "not_taken", "called"]
@@ -245,6 +254,61 @@ async def test_a_wrong_number_is_reported_and_the_next_is_called(
     await act(consultant, call.number, "next")
     failed = [each.value for each in (await find(engine, "police_71")).contacts if each.failed_at]
     assert failed == [DUTY]
+
+
+@pytest.mark.parametrize("is_in_call", [False, True])
+async def test_two_presses_for_the_next_number_are_one(
+    consultant: httpx.AsyncClient,
+    engine: AsyncEngine,
+    redis: Redis,
+    call: Call,
+    controller: Controller,
+    is_in_call: bool,
+) -> None:
+    if is_in_call:
+        await redis.hset("desk:holders", "2001", "call-1 line-1")
+    await press(consultant, call.number)
+    if not is_in_call:
+        await controller.end_call("talked")
+    typed = {"reason": "квартира", "wrong_number": DUTY, "attempts": 1}
+    answers = await asyncio.gather(
+        *(act(consultant, call.number, "next", **typed) for _ in range(3))
+    )
+    assert sorted(each.status_code for each in answers) == [303, 400, 400]
+    assert await steps(engine) == ["begun", "called", "not_taken", "called"]
+    assert len(controller.orders) == 2
+    failed = [each.value for each in (await find(engine, "police_71")).contacts if each.failed_at]
+    assert failed == [DUTY]
+
+
+async def test_a_press_after_a_refused_call_notes_nothing_twice(
+    consultant: httpx.AsyncClient, engine: AsyncEngine, call: Call, controller: Controller
+) -> None:
+    await press(consultant, call.number)
+    await controller.end_call()
+    controller.refuses = True
+    for _ in range(2):
+        assert (await act(consultant, call.number, "next", reason="занято")).status_code == 400
+    assert await steps(engine) == ["begun", "called", "not_taken"]
+    controller.refuses = False
+    assert (await act(consultant, call.number, "next")).status_code == 303
+    assert await steps(engine) == ["begun", "called", "not_taken", "called"]
+
+
+async def test_an_appeal_with_an_open_one_is_not_without_request(
+    consultant: httpx.AsyncClient, engine: AsyncEngine, call: Call, controller: Controller
+) -> None:
+    await press(consultant, call.number)
+    for number, status in ((None, 400), ("reached", 303)):
+        if number:
+            await act(consultant, call.number, "steps", **TOOK)
+            await act(consultant, call.number, "steps", step="reached", reason="Дежурный сказал")
+        closed = await send_record(
+            consultant, call.number, "no-request", version=0, disposition="wrong_number"
+        )
+        assert closed.status_code == status, visible(closed.text)
+    assert (await press(consultant, call.number)).status_code == 400  # nothing personal of it
+    assert await rows(engine, "SELECT count(*) FROM urgent_notification") == [(1,)]
 
 
 async def test_who_took_it_and_its_end_are_on_the_record(
@@ -264,10 +328,11 @@ async def test_who_took_it_and_its_end_are_on_the_record(
     page = visible((await consultant.get(f"/appeals/{call.number}")).text)
     assert "taken, the person is not reached yet" in page
     assert "Who was notified" not in page  # the form of those who notify in another way
-    # It is taken: a press calls nobody any more, nor is it taken twice.
+    # It is taken, and not twice. A press calls the body, which is asked until the end is known.
     await controller.end_call("talked")
     await press(consultant, call.number)
-    assert len(controller.orders) == 1
+    assert len(controller.orders) == 2
+    assert await steps(engine) == ["begun", "called", "taken", "called"]
     assert (await act(consultant, call.number, "steps", **TOOK)).status_code == 400
     empty = await act(consultant, call.number, "steps", step="reached", reason="")
     assert empty.status_code == 400
@@ -276,7 +341,7 @@ async def test_who_took_it_and_its_end_are_on_the_record(
     page = visible((await consultant.get(f"/appeals/{call.number}")).text)
     assert "the person was not reached, the next step is known" in page
     assert "Никто не открыл, наряд вернётся в шесть" in page
-    assert await steps(engine) == ["begun", "called", "taken", "not_reached"]
+    assert await steps(engine) == ["begun", "called", "taken", "called", "not_reached"]
     stored = await rows(engine, "SELECT sealed FROM urgent_notification_step")
     assert all("Ахметов".encode() not in (sealed or b"") for (sealed,) in stored)
 
@@ -381,14 +446,16 @@ async def test_it_moves_with_the_appeal_that_is_joined(
     consultant: httpx.AsyncClient,
     head: httpx.AsyncClient,
     engine: AsyncEngine,
+    redis: Redis,
     call: Call,
     controller: Controller,
 ) -> None:
     _, into = await open_call(engine, "call-2", datetime.now(UTC))
-    for each in (call.number, into):
+    for each in (into, call.number):
         await send_record(consultant, each, version=0, **{"f.content": "-"})
         await press(consultant, each)
-        await controller.end_call()
+        if each == into:
+            await controller.end_call()  # the one of the other goes on
     joined = await send_record(
         head, call.number, "join", version=1, into=into, reason="одно и то же"
     )
@@ -396,6 +463,21 @@ async def test_it_moves_with_the_appeal_that_is_joined(
     assert await rows(
         engine, "SELECT number FROM urgent_notification JOIN appeal ON appeal.id = appeal_id"
     ) == [(into,), (into,)]
+    # The body was called twice by two people: one of both goes on, with the calls of both.
+    states = "SELECT state FROM urgent_notification ORDER BY begun_at"
+    assert await rows(engine, states) == [("calling",), ("withdrawn",)]
+    page = visible((await consultant.get(f"/appeals/{into}")).text)
+    assert f"{DUTY}: the call goes on" in page
+    await press(consultant, into)
+    assert len(controller.orders) == 2
+    refused = await press(consultant, call.number)
+    assert refused.status_code == 400
+    assert "goes on in another one" in visible(refused.text)
+    # In the call of the joined appeal the body is called into it.
+    await controller.end_call()
+    await redis.hset("desk:holders", "2001", "call-1 line-1")
+    assert (await press(consultant, into)).status_code == 303
+    assert dict(controller.orders[2].detail) == {"to": "102", "urgent": "yes"}
 
 
 async def test_times_from_the_press_are_figures(

@@ -448,6 +448,13 @@ def select_continued(appeal_id: UUID) -> Select[tuple[UUID]]:
     return select(found.union(further).c.id)
 
 
+def select_joined(appeal_id: UUID) -> Select[tuple[UUID]]:
+    """Select an appeal, and those that go on in it."""
+    found = select(literal(appeal_id, Uuid).label("id")).cte(recursive=True)
+    further = select(record.c.appeal_id).join(found, found.c.id == record.c.joined_to)
+    return select(found.union(further).c.id)
+
+
 def select_related(appeal_id: UUID) -> Select[tuple[UUID]]:
     """Select an appeal, and all that were split off or joined, from or to one of them."""
     found = select(literal(appeal_id, Uuid).label("id")).cte(recursive=True)

@@ -78,9 +78,10 @@ async def start_call(
     that called, another number of the appeal by its masked form. The call is that appeal's, by its
     id in the order. `despite_wish` with a `reason`: also one who asked not to be called, see
     `contact.override`. While nobody is reached the `others` are called, one after another; what
-    `is_urgent` has no hourly limit and asks for no wish: bodies only. Returns at once with the id of the call and the number of its
-    appeal. Raises NotFound without such an appeal, InvalidRequest when the call is refused,
-    DistributorUnavailable and OperationFailed when a part is unavailable.
+    `is_urgent`, to bodies only, has no hourly limit and asks for no wish. Returns at once with the
+    id of the call and the number of its appeal. Raises NotFound without such an appeal,
+    InvalidRequest when the call is refused, DistributorUnavailable and OperationFailed when a part
+    is unavailable.
     """
     if number is None and appeal is None:
         raise InvalidRequest("say which number to call, or whose appeal it is about")

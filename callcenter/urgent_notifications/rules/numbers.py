@@ -1,6 +1,6 @@
 """Numbers at which a state body is called at once, and the bodies that have one."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from callcenter.bodies.rules.competence import Competence
@@ -27,9 +27,10 @@ def list_numbers(body: Body, now: datetime, may_call: MayCall) -> list[str]:
     return list(dict.fromkeys(number for number in found if number and may_call(number)))
 
 
-def order_numbers(numbers: Sequence[str], tried: Collection[str]) -> list[str]:
-    """The numbers to call now: those that were not tried; once all were, all of them anew."""
-    return [each for each in numbers if each not in tried] or list(numbers)
+def order_numbers(numbers: Sequence[str], tried: Sequence[str]) -> list[str]:
+    """The numbers to call now: those never tried first, then by when each was tried last."""
+    last = {each: place for place, each in enumerate(tried)}
+    return sorted(numbers, key=lambda each: last.get(each, -1))
 
 
 def choose_bodies(

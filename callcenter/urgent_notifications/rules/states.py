@@ -27,7 +27,7 @@ class NotificationState(StrEnum):
     REACHED = "reached"  #: the body reached the person in danger
     NOT_REACHED = "not_reached"  #: it did not, and the next step is known
     DECLINED = "declined"  #: the person in danger declined the help
-    WITHDRAWN = "withdrawn"  #: it was begun by mistake, or another body took it
+    WITHDRAWN = "withdrawn"  #: it was begun by mistake or twice, or another body took it
 
 
 class NotificationStep(StrEnum):
@@ -42,8 +42,11 @@ class NotificationStep(StrEnum):
     NOT_REACHED = "not_reached"
     DECLINED = "declined"
     WITHDRAWN = "withdrawn"
+    JOINED = "joined"  #: its appeal was, to one of which the same body is notified already
 
 
+#: Of a press: by their number a later one knows whether the form before it is of now.
+ATTEMPTS = (NotificationStep.CALLED, NotificationStep.NOT_TAKEN)
 OPEN = (NotificationState.CALLING, NotificationState.TAKEN)
 #: Ends of the last mile.
 RESULTS = (NotificationStep.REACHED, NotificationStep.NOT_REACHED, NotificationStep.DECLINED)
@@ -59,6 +62,8 @@ _MOVES = {
     },
     (NotificationStep.TAKEN, _CALLING): _TAKEN,
     **{(step, _TAKEN): NotificationState(step.value) for step in RESULTS},
+    (NotificationStep.CALLED, _TAKEN): _TAKEN,  # the body is asked whether it reached the person
+    (NotificationStep.JOINED, _CALLING): NotificationState.WITHDRAWN,
     **{(NotificationStep.WITHDRAWN, each): NotificationState.WITHDRAWN for each in OPEN},
 }
 
