@@ -112,7 +112,7 @@ async def _take_pictures(page: Page, picture: Path) -> None:
     for name, size in (("wide", WIDE), ("narrow", NARROW)):
         await page.set_viewport_size(size)
         file = picture.with_name(f"{picture.name}-{name}.png")
-        await page.screenshot(path=file, full_page=True)
+        await page.screenshot(path=file, full_page=True, caret="initial")
 
 
 @cache

@@ -69,7 +69,7 @@ async def test_a_guide_can_be_read_by_everybody(
                 if folder := pytestconfig.getoption("pictures"):
                     name = re.sub(r"\W+", "-", path).strip("-")
                     file = f"{folder}/guide-{name}-{language}-{size['width']}.png"
-                    await page.screenshot(path=file)
+                    await page.screenshot(path=file, caret="initial")
             assert await serious_faults(page) == []
             if language == "en":
                 await page.emulate_media(color_scheme="dark")

@@ -117,7 +117,9 @@ async def test_both_hear_each_other_and_the_recording_has_both(
         assert not await is_wider_than_its_window(page)
         if folder := pytestconfig.getoption("pictures"):
             await page.get_by_text("Microphone and headphones").click()
-            await page.screenshot(path=Path(folder) / "telephone.png", full_page=True)
+            await page.screenshot(
+                path=Path(folder) / "telephone.png", full_page=True, caret="initial"
+            )
         await page.keyboard.press("Alt+1")
         await hears_no_tone(caller, CONSULTANT_TONE)
         await expect(page.locator("#caller")).to_contain_text("The caller hears music")
@@ -279,7 +281,7 @@ async def serious_free(page: Page, pytestconfig: pytest.Config, name: str) -> No
     """It can be used by everybody as it stands; a picture of it, where wanted."""
     assert await serious_faults(page) == []
     if folder := pytestconfig.getoption("pictures"):
-        await page.screenshot(path=Path(folder) / f"workspace-{name}.png")
+        await page.screenshot(path=Path(folder) / f"workspace-{name}.png", caret="initial")
 
 
 async def test_keys_that_are_typed_reach_the_line(workplace: Workplace) -> None:
