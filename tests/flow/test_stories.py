@@ -1,20 +1,23 @@
 """Call flow in single stories: prompts, events and outcomes."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcenter.telephony.acd.rules.call_commands import CommandRefused
+from callcenter.telephony.acd.rules.call_commands import CallCommand, CommandRefused
 from callcenter.telephony.calls.inbound.flow import inbound_call
 from callcenter.telephony.calls.outcomes import CallEvent, Outcome, Urgency
 from callcenter.telephony.calls.ports import LegHungUp
 from callcenter.telephony.calls.urgency import KEYS_PER_SECOND, RECORDED_KEYS_LIMIT, KeyRateLimit
 from tests.flow.fake_telephony import FakeTelephony
+from tests.flow.legs import STAYS
 from tests.flow.scenarios import ENDINGS, LATE, PATIENCE, assert_nothing_left, cuts, run_story
 from tests.flow.story import TIMES, Story
+from tests.polling import until
 
 
 async def test_a_calls_prompts_follow_the_order_of_the_rules() -> None:
@@ -369,3 +372,25 @@ async def test_a_third_party_who_wants_no_call_is_not_dialled() -> None:
     call = replace(telephony.call(), check_contact=refuse)
     assert await inbound_call(call) == Outcome.TALKED
     assert CallEvent.THIRD_PARTY_CALLED not in telephony.record.events
+
+
+async def test_no_wish_holds_up_an_urgent_call_to_a_body() -> None:
+    telephony = FakeTelephony(Story({"lang_choice": "0"}, consultants=[STAYS], network=[STAYS]))
+
+    async def refuse(number: str) -> None:
+        raise CommandRefused(number)
+
+    call = replace(telephony.call(), check_contact=refuse)
+    serving = asyncio.create_task(inbound_call(call))
+    order = CallCommand("call", "self", {"to": "77012345678", "urgent": "yes"}, "200")
+
+    async def is_taken() -> bool:
+        with suppress(CommandRefused):  # also before the conversation begins
+            await call.commands.dispatch(order)
+            return True
+        return False
+
+    await until(is_taken, "the order is taken")
+    await until(lambda: len(telephony.called) == 2, "the body is called")
+    telephony.leg.leaves(LegHungUp("hung up"))
+    assert await serving == Outcome.TALKED
