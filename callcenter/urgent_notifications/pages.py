@@ -21,7 +21,12 @@ from callcenter.platform.web.templating import page
 from callcenter.telephony.acd.dependencies import CurrentCommands
 from callcenter.telephony.outbound.rules import NumberPolicy
 from callcenter.urgent_notifications.permissions import NotificationPermission
-from callcenter.urgent_notifications.rules.numbers import MayCall, choose_bodies, list_numbers
+from callcenter.urgent_notifications.rules.numbers import (
+    MayCall,
+    choose_bodies,
+    list_callable,
+    list_numbers,
+)
 from callcenter.urgent_notifications.rules.states import NotificationFacts, NotificationStep
 from callcenter.urgent_notifications.service import NextPress, NotificationService
 
@@ -75,8 +80,13 @@ async def choice(
     """A fragment of the panel of an appeal: the bodies that one press calls."""
     view, may_call = await view_directory(site.engine), number_policy(site.settings)
     typed = form.q.strip()
+    found = [
+        each
+        for each in (view.directory.find(typed) if typed else ())
+        if each.is_in_force(view.today)
+    ]
     bodies = (
-        [each for each in view.directory.find(typed) if each.is_in_force(view.today)]
+        list_callable(view.directory, found, view.at, may_call)[:FOUND_LIMIT]
         if typed
         else choose_bodies(view.directory, form.competences(view), view.at, may_call)
     )
@@ -85,9 +95,8 @@ async def choice(
         "urgent_notifications/choice.html",
         say=labels_for(request, site, view),
         number=form.number,
-        choices=[
-            (body, numbers) for body in bodies if (numbers := list_numbers(body, view.at, may_call))
-        ][:FOUND_LIMIT],
+        choices=[(body, list_numbers(body, view.at, may_call)) for body in bodies],
+        silent=[each for each in found if not list_numbers(each, view.at, may_call)][:FOUND_LIMIT],
         is_found=bool(typed),
     )
 

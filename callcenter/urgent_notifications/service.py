@@ -294,7 +294,7 @@ async def _has_call(
 async def _list_tried(
     connection: AsyncConnection, notification: UrgentNotification, numbers: Sequence[str]
 ) -> list[tuple[datetime, str]]:
-    """When numbers were called since it began, the last one last."""
+    """Numbers called since it began, each with its time, the last one last."""
     calls = await store.list_calls(connection, notification, numbers)
     made = [(each.began_at, each.number) for each in calls]
     ordered = await store.list_ordered(connection, notification.id)

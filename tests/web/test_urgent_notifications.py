@@ -375,6 +375,15 @@ async def test_a_body_without_a_number_is_refused(
     assert controller.orders == []
 
 
+async def test_a_body_that_is_found_without_a_number_is_named(
+    consultant: httpx.AsyncClient, call: Call
+) -> None:
+    query = {"number": call.number, "q": "акимат"}
+    named = visible((await consultant.get("/urgent-notifications/choice", params=query)).text)
+    assert "No number that may be called" in named
+    assert "No body of the directory fits" not in named
+
+
 async def test_what_nobody_takes_is_escalated_and_alerted(
     consultant: httpx.AsyncClient,
     head: httpx.AsyncClient,

@@ -36,14 +36,18 @@ def order_numbers(numbers: Sequence[str], tried: Sequence[str]) -> list[str]:
 def choose_bodies(
     directory: Directory, competences: Iterable[Competence], now: datetime, may_call: MayCall
 ) -> list[Body]:
-    """Bodies that may be called at once: who is competent first, then commissioners.
-
-    The nearest body above that has a number stands in the place of one without.
-    """
+    """Bodies that may be called at once: who is competent first, then commissioners."""
     found = list(competences)
     competent = [body for each in found for body in (*each.bodies, *each.named)]
     beside = [body for each in found for body in each.commissioners]
-    nearest = (_find_nearest(directory, body, now, may_call) for body in (*competent, *beside))
+    return list_callable(directory, (*competent, *beside), now, may_call)
+
+
+def list_callable(
+    directory: Directory, bodies: Iterable[Body], now: datetime, may_call: MayCall
+) -> list[Body]:
+    """These bodies, the nearest one above that has a number in the place of one without."""
+    nearest = (_find_nearest(directory, body, now, may_call) for body in bodies)
     return list(dict.fromkeys(body for body in nearest if body is not None))
 
 
