@@ -36,9 +36,11 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
             server = PageServer(configure(app), lambda: None, lambda: None)
             server.capture_signals = nullcontext  # type: ignore[assignment,method-assign]
             task = asyncio.create_task(server.serve([listener]))
-            yield url
-            server.handle_exit(15, None)
-            await task
+            try:
+                yield url
+            finally:
+                server.handle_exit(15, None)
+                await task
 
 
 @pytest.mark.parametrize(("language", "scripts"), [("kk", True), ("ru", True), ("kk", False)])
