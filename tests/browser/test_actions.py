@@ -277,7 +277,7 @@ async def test_refused_joining_and_ringing_back_are_explained(
             await look_at(page, language)
             await actor(page, f"/appeals/{site.call.number}")
             await send(form(page, f"/appeals/{site.call.number}/ring-back"))
-            await expect(page.locator("[role=alert]")).to_be_visible()
+            await expect(page.locator("[role=alert]:visible")).to_be_visible()
             await look_at(page, language)
 
 
