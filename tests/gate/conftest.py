@@ -44,6 +44,10 @@ class Project:
         author = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.org")
         self._git(*author, "commit", "--quiet", "--message=Change", committed_at=at)
 
+    def switch(self, branch: str) -> None:
+        """Go to this branch, a new one unless it is main."""
+        self._git("switch", "--quiet", *(("--create",) if branch != "main" else ()), branch)
+
     def _git(self, *command: str, committed_at: str = "") -> None:
         environment = os.environ | {"GIT_COMMITTER_DATE": committed_at}
         subprocess.run(["git", *command], cwd=self.folder, env=environment, check=True)

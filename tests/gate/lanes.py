@@ -12,12 +12,11 @@ from typing import NamedTuple
 class Lane(NamedTuple):
     name: str
     processes: int  # that run tests side by side; one runs them itself
-    may_be_late: bool  # what fails runs again alone
 
 
-COMPUTE = Lane("compute", 2, may_be_late=False)
-PHONES = Lane("phones", 3, may_be_late=True)
-ALONE = Lane("alone", 1, may_be_late=True)
+COMPUTE = Lane("compute", 2)
+PHONES = Lane("phones", 3)
+ALONE = Lane("alone", 1)
 LANES = (COMPUTE, PHONES, ALONE)
 LANE_BY_NAME = {lane.name: lane for lane in LANES}
 

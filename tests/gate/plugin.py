@@ -13,14 +13,14 @@ from hypothesis import settings
 from tests import rooms
 from tests.gate.lanes import LANE_BY_NAME, lane_of
 from tests.gate.lateness import is_lateness
-from tests.gate.results import ResultFolder
+from tests.gate.results import FailureKind, ResultFolder
 from tests.gate.selection import is_drawn, recently_changed
 from tests.gate.times import PhaseTime, ProcessorClock
 from tests.seeds import VARIABLE, tree_seed
 
 CHOICES = ("all", "usual", "quick")
 LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
-LATE = "is_late"  # of a report: nothing failed but a limit that ran out
+KIND = "failure_kind"  # of a report of what failed; a process that died reports none
 PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
 
 _IS_LAST = pytest.StashKey[bool]()
@@ -71,8 +71,9 @@ class _Reporter:
             self._folder.add_time(phase)
         if report.failed:
             # What a session shares says nothing of the test named, and a process that died of none.
-            late = getattr(report, LATE, False) and not hasattr(report, LAST)
-            self._folder.add_failure(report.nodeid, _message(report), may_be_late=late)
+            final = hasattr(report, LAST) or not hasattr(report, KIND)
+            kind = FailureKind.FINAL if final else FailureKind(getattr(report, KIND))
+            self._folder.add_failure(report.nodeid, _message(report), kind)
         elif report.skipped:
             self._folder.add_outcome(report.nodeid, "skipped")
         elif report.when == "call":
@@ -124,7 +125,8 @@ def pytest_runtest_makereport(
     if call.when == "teardown" and item.stash.get(_IS_LAST, False):
         setattr(report, LAST, True)
     if report.failed and call.excinfo is not None:
-        setattr(report, LATE, is_lateness(call.excinfo.value))
+        is_limit = is_lateness(call.excinfo.value)
+        setattr(report, KIND, int(FailureKind.LIMIT if is_limit else FailureKind.VALUE))
     return report
 
 

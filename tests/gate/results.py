@@ -4,9 +4,18 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from pathlib import Path
 
 from tests.gate.times import PhaseTime
+
+
+class FailureKind(IntEnum):
+    """With what a test failed, the gravest last."""
+
+    LIMIT = 1  # nothing but a limit that ran out
+    VALUE = 2
+    FINAL = 3  # running the test again says nothing of it: its process died, or it was the last
 
 
 @dataclass(frozen=True)
@@ -14,7 +23,11 @@ class Failure:
     test: str
     message: str
     load: float  # of the machine in that minute
-    may_be_late: bool  # False for what running it again alone says nothing of
+    kind: FailureKind
+
+    @property
+    def file(self) -> str:
+        return self.test.split("::")[0]
 
 
 @dataclass
@@ -50,9 +63,9 @@ class ResultFolder:
         """A test has `passed` or was `skipped`."""
         self._add({"test": test, "outcome": outcome})
 
-    def add_failure(self, test: str, message: str, *, may_be_late: bool) -> None:
+    def add_failure(self, test: str, message: str, kind: FailureKind) -> None:
         load = os.getloadavg()[0]
-        details = {"message": message, "load": load, "may_be_late": may_be_late}
+        details = {"message": message, "load": load, "kind": kind}
         self._add({"test": test, "outcome": "failed", **details})
 
     def add_fault(self, message: str) -> None:
@@ -71,10 +84,10 @@ class ResultFolder:
         for entry in map(json.loads, lines):
             outcome = entry.pop("outcome")
             if outcome == "failed":
-                failure = Failure(**entry)  # late only if all of a test may be
+                failure = Failure(**entry | {"kind": FailureKind(entry["kind"])})
                 first = result.failures.setdefault(failure.test, failure)
-                if not failure.may_be_late:
-                    result.failures[failure.test] = replace(first, may_be_late=False)
+                gravest = max(first.kind, failure.kind)
+                result.failures[failure.test] = replace(first, kind=gravest)
             elif outcome == "fault":
                 result.faults.append(entry["message"])
             elif outcome == "time":

@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 
 from tests.gate import leftovers
+from tests.gate.changes import ChangedTests
 from tests.gate.lanes import LANES, Lane
 from tests.gate.late import LateFile, LateFileError, read_late_file
-from tests.gate.results import LaneResult, ResultFolder
+from tests.gate.results import Failure, FailureKind, LaneResult, ResultFolder
 from tests.gate.times import PhaseTime, describe
 from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import tree_seed
@@ -27,7 +28,8 @@ TESTS_FAILED = 1  # pytest's, when tests ran and some failed
 @dataclass(frozen=True)
 class Limits:
     minutes: float  # of the whole run; past them it stops itself, red
-    late: int = 12  # tests that may be late in a run
+    files: int = 12  # in which tests may be unsteady in a run
+    causes: int = 6  # files of which one test runs again where there are more
     grace: float = 30.0  # seconds in which what a lane started must have ended
 
 
@@ -70,6 +72,7 @@ class Gate:
         self._times: list[PhaseTime] = []
         self._runs: list[str] = []  # words by which processes are found
         self._late_file = LateFile()
+        self._changed = ChangedTests(repository)
         self.verdict = Verdict(left_out_are="others" if request.choose == "quick" else "slow")
 
     def run(self) -> bool:
@@ -139,7 +142,8 @@ class Gate:
         self.verdict.skipped += len(result.skipped)
         self.verdict.left_out += result.left_out
         for failure in (LaneFailure(lane, each) for each in result.failures.values()):
-            if failure.may_be_late and self._late_file.quarantine_of(failure.failure.test):
+            is_limit = failure.failure.kind == FailureKind.LIMIT
+            if is_limit and self._late_file.quarantine_of(failure.failure.test):
                 self.verdict.quarantined.append(failure)
             else:
                 self.verdict.failures.append(failure)
@@ -147,21 +151,33 @@ class Gate:
             self.verdict.faults.append(f"lane {lane.name} has no test")
 
     def _judge(self) -> None:
-        """What failed in a lane whose tests may be late runs again alone, if that can help."""
+        """What failed runs again alone, unless the run is red whatever comes of it."""
         verdict, failures = self.verdict, self.verdict.failures
         if verdict.passed + verdict.skipped + len(failures) + len(verdict.quarantined) == 0:
             verdict.faults.append("no test was chosen: see what was asked for")
-        if not failures or verdict.faults or not all(each.may_be_late for each in failures):
+        if not failures or verdict.faults:
             return
-        if len(failures) > self._limits.late:
+        if at_once := [each for each in failures if self._is_red_at_once(each.failure)]:
+            verdict.faults += [f"red at once: {each.failure.test}" for each in at_once]
+            return
+        repeated, first_of_files = failures, dict[str, LaneFailure]()
+        for each in failures:
+            first_of_files.setdefault(each.failure.file, each)
+        if len(first_of_files) > self._limits.files:
             verdict.faults.append(
-                f"{len(failures)} failed, of which at most {self._limits.late} could be late"
+                f"tests of {len(first_of_files)} files failed; at most {self._limits.files}"
+                " could be unsteady"
             )
-            return
-        failed = self._repeat([each.failure.test for each in failures])
-        verdict.wrong = [each for each in failures if each.failure.test in failed]
-        verdict.late = [each for each in failures if each.failure.test not in failed]
+            repeated = list(first_of_files.values())[: self._limits.causes]
+        failed = self._repeat([each.failure.test for each in repeated])
+        verdict.unsteady = [each for each in repeated if each.failure.test not in failed]
+        verdict.wrong = [each for each in failures if each not in verdict.unsteady]
         verdict.failures = []
+
+    def _is_red_at_once(self, failure: Failure) -> bool:
+        """Whether it says nothing to run it again, or a test of this change is wrong."""
+        of_change = failure.kind == FailureKind.VALUE and self._changed.has(failure.test)
+        return of_change or failure.kind == FailureKind.FINAL
 
     def _repeat(self, tests: Sequence[str]) -> set[str]:
         """Those of these tests that do not pass AGAIN times, alone and with the same seed."""

@@ -8,10 +8,10 @@ import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.gate.changes import RECENT
 from tests.seeds import NoRepositoryError, git, hashed
 
 SHARES = 6  # one of so many equal shares of the slow tests is drawn
-RECENT = 6 * 3600  # seconds before a commit in which a changed file is new to it
 #: Fields of the syntax tree that have a name, or a list of names.
 _NAMES = {"arg", "attr", "id", "name", "names", "kwd_attrs", "rest"}
 
