@@ -4,7 +4,7 @@ Without options, as when somebody calls pytest, nothing is left out and the seed
 """
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ KIND = "failure_kind"  # of a report of what failed; a process that died reports
 PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
 
 _IS_LAST = pytest.StashKey[bool]()
+_HAS_FAILED = pytest.StashKey[bool]()
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -112,9 +113,22 @@ def _message(report: pytest.TestReport | pytest.CollectReport) -> str:
     return next((line for line in lines if line.strip()), "no message")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """After a test that failed, what it shares with others is taken down, and made anew for them.
+
+    What it left there would fail them too: a call, a lease, a page of the browser.
+    """
     item.stash[_IS_LAST] = nextitem is None
+    has_failed = item.stash.get(_HAS_FAILED, False)
+    try:
+        return (yield)
+    except BaseException:
+        has_failed = True
+        raise
+    finally:
+        if has_failed:
+            item.session._setupstate.teardown_exact(None)  # pytest's own, as after the last test
 
 
 @pytest.hookimpl(wrapper=True)
@@ -124,6 +138,8 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "teardown" and item.stash.get(_IS_LAST, False):
         setattr(report, LAST, True)
+    if report.failed:
+        item.stash[_HAS_FAILED] = True
     if report.failed and call.excinfo is not None:
         is_limit = is_lateness(call.excinfo.value)
         setattr(report, KIND, int(FailureKind.LIMIT if is_limit else FailureKind.VALUE))

@@ -431,6 +431,52 @@ def test_fixtures_of_a_session_are_not_late(project: Project, tmp_path: Path, li
     assert any("AssertionError: a call is left" in line for line in lines())
 
 
+LEAVES_A_LEASE = """
+import pytest
+
+leases = []
+
+@pytest.fixture(scope="session")
+def call_center():
+    leases.clear()
+    yield leases
+    leases.clear()
+
+@pytest.fixture
+def empty(call_center):
+    yield call_center
+    assert call_center == [], "a lease is left"
+
+def test_a_leaves_one(empty):
+    {leaves}
+
+@pytest.mark.parametrize("number", range(12))
+def test_b(empty, number):
+    assert empty == []
+"""
+
+
+@pytest.mark.parametrize(
+    ("leaves", "message"),
+    [
+        ("empty.append(201)", "AssertionError: a lease is left"),
+        ("empty.append(201); raise TimeoutError('not TALKING')", "TimeoutError: not TALKING"),
+    ],
+)
+def test_what_a_failure_leaves_behind_fails_no_other(
+    project: Project, tmp_path: Path, lines: Lines, leaves: str, message: str
+) -> None:
+    in_order = ("-p", "no:randomly")
+    write_and_commit_long_ago(
+        project, "tests/calls/test_one.py", LEAVES_A_LEASE.format(leaves=leaves)
+    )
+    assert not runs(project, tmp_path, options=in_order).run()
+    *_, wrong, last = lines()
+    assert "test_a_leaves_one" in wrong
+    assert message in wrong
+    assert last == "12 passed, 1 failed"
+
+
 def test_late_and_wrong_at_once_is_wrong(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     results.add_failure("test_it", "no RINGING in 10 s", FailureKind.LIMIT)
