@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations hunt simulate
+.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations hunt soak simulate
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -96,6 +96,11 @@ N ?= 5
 hunt: ## repeat tests with new seeds beside two busy loops, to find races (T="tests/calls/test_storm.py" N=50)
 	@scripts/setup tests
 	@.venv/bin/python -m tests.gate.hunt --times $(N) $(or $(T),$(error say which tests: make hunt T=tests/... N=50))
+
+MINUTES ?= 60
+soak: ## run all tests with one fresh seed after the other and keep what fails in docs/testing/soak.md (MINUTES=60)
+	@scripts/setup tests
+	@.venv/bin/python -m tests.gate.soak --minutes $(MINUTES)
 
 SEEDS ?= 300
 START ?= 0

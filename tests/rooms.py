@@ -63,16 +63,17 @@ def matching(pattern: str) -> list[Path]:
 def quick(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """What `scripts/test --quick` runs.
 
-    Of each test that shows a capability its first case, and what needs neither a server nor long.
+    Of each test that shows a capability its first case, and what needs no server; nothing slow.
     """
     named = {test for room in read().values() for test in room.shows.values()}
     chosen, seen = [], set()
-    for item in sorted(items, key=lambda each: each.nodeid):
+    prompt = (item for item in items if item.get_closest_marker("slow") is None)
+    for item in sorted(prompt, key=lambda each: each.nodeid):
         name = getattr(item, "originalname", item.name)
         if name in named and name not in seen:
             seen.add(name)
             chosen.append(item)
-        elif needs_no_server(item) and item.get_closest_marker("slow") is None:
+        elif needs_no_server(item):
             chosen.append(item)
     stored = set(chosen)
     return [item for item in items if item in stored]

@@ -23,14 +23,12 @@ scripts/test tests/web/test_search.py -k found
     epilog=EPILOG,
     context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
 )
-@click.option("--all", "choose", flag_value="all", help="Leave nothing out.")
 @click.option(
     "--quick",
-    "choose",
-    flag_value="quick",
-    help="A test of each capability, and what needs no server: 8 minutes.",
+    is_flag=True,
+    help="A test of each capability, and what needs no server, but nothing slow: 8 minutes.",
 )
-@click.option("--seed", type=int, help="Draw with this seed; without it, the commit's.")
+@click.option("--seed", type=int, help="Draw with this seed; without it, that of tests/seed.")
 @click.option(
     "--minutes",
     default=75.0,
@@ -46,7 +44,7 @@ scripts/test tests/web/test_search.py -k found
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ROOM|PATH]... [OPTION]...")
 def main(
-    choose: str | None,
+    quick: bool,
     seed: int | None,
     minutes: float,
     times: bool,
@@ -54,14 +52,12 @@ def main(
 ) -> None:
     """Check and test this clone, as CI does.
 
-    Runs every test that is not marked slow, and of the slow ones a sixth that is drawn by a hash
-    of the commit, and those of files that were added or changed in the six hours before it.
-    A ROOM is one of tests/rooms.toml; its tests are chosen in the same way. Of a PATH, which has
-    a slash, everything runs. What follows, from the first OPTION on, goes to pytest.
+    Runs every test, or those of each ROOM (of tests/rooms.toml) and PATH (which has a slash).
+    What follows, from the first OPTION on, goes to pytest.
     """
     repository = Path.cwd()
     try:
-        request = _request(repository, choose, seed, times, arguments)
+        request = _request(quick, seed, times, arguments)
     except UnknownRoom as exc:
         raise click.UsageError(str(exc)) from exc
     # Its path is short for the sake of sockets; nothing in it outlives the run.
@@ -77,8 +73,7 @@ def main(
 
 
 def _request(
-    repository: Path,
-    choose: str | None,
+    quick: bool,
     seed: int | None,
     times: bool,
     arguments: tuple[str, ...],
@@ -89,8 +84,8 @@ def _request(
     rooms = [each for each in named if each not in paths]
     files = [str(file) for room in rooms for file in files_of(room)]
     return Request(
-        choose=choose or ("all" if paths and not rooms else "usual"),
         seed=seed,
+        quick=quick,
         tests=(*paths, *files),
         options=options,
         times=times,

@@ -5,14 +5,17 @@ main itself, as in CI, it is what was committed within RECENT before the commit,
 """
 
 import ast
+import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.seeds import NoRepositoryError, git
-
 RECENT = 6 * 3600  # seconds before a commit in which what was written belongs to the same change
 MAINS = ("origin/main", "main")
+
+
+class NoRepositoryError(Exception):
+    """There is no git, or nothing like what it was asked for."""
 
 
 class ChangedTests:
@@ -37,24 +40,34 @@ class ChangedTests:
         if self._base is None:
             return ""
         try:
-            return git(self._repository, "show", f"{self._base}:{file}")
+            return _git(self._repository, "show", f"{self._base}:{file}")
         except NoRepositoryError:
             return ""
+
+
+def _git(repository: Path, *command: str) -> str:
+    """What git prints, whoever owns the repository. Raises NoRepositoryError."""
+    program = ("git", "-c", "safe.directory=*", *command)
+    try:
+        run = subprocess.run(program, cwd=repository, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise NoRepositoryError(f"git {' '.join(command)} failed in {repository}") from exc
+    return run.stdout
 
 
 def _base(repository: Path) -> str | None:
     """The last commit before the change; none in a shallow clone or outside a repository."""
     for main in MAINS:
         try:
-            base = git(repository, "merge-base", main, "HEAD").strip()
-            if base != git(repository, "rev-parse", "HEAD").strip():
+            base = _git(repository, "merge-base", main, "HEAD").strip()
+            if base != _git(repository, "rev-parse", "HEAD").strip():
                 return base
         except NoRepositoryError:
             continue
     try:
-        committed_at = int(git(repository, "log", "-1", "--format=%ct"))
+        committed_at = int(_git(repository, "log", "-1", "--format=%ct"))
         before = f"--before={committed_at - RECENT}"
-        return git(repository, "rev-list", "-1", "--first-parent", before, "HEAD").strip() or None
+        return _git(repository, "rev-list", "-1", "--first-parent", before, "HEAD").strip() or None
     except NoRepositoryError:
         return None
 

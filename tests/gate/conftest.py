@@ -10,6 +10,7 @@ import pytest
 
 from callcenter.platform.core.settings import ROOT
 
+SEED = 7
 CONFIGURATION = """
 [pytest]
 testpaths = tests
@@ -28,6 +29,7 @@ class Project:
         self.folder = folder
         self._git("init", "--quiet", "--initial-branch=main")
         self.write("pytest.ini", CONFIGURATION)
+        self.write("tests/seed", f"{SEED}\n")
         self.write("conftest.py", 'pytest_plugins = ["tests.gate.plugin"]\n')
         self.write("scripts/check", "#!/bin/sh\n")
         (folder / "scripts/check").chmod(0o755)

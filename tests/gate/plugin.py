@@ -1,10 +1,10 @@
 """The gate's part inside of pytest: seeds, the choice of tests, what came of them, their times.
 
-Without options, as when somebody calls pytest, nothing is left out and the seed is the commit's.
+Without options, as when somebody calls pytest, nothing is left out, with the seed of the gate.
 """
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,9 @@ from tests import rooms
 from tests.gate.lanes import LANE_BY_NAME, lane_of
 from tests.gate.lateness import is_lateness
 from tests.gate.results import FailureKind, ResultFolder
-from tests.gate.selection import is_drawn, recently_changed
 from tests.gate.times import PhaseTime, ProcessorClock
-from tests.seeds import VARIABLE, tree_seed
+from tests.seeds import VARIABLE, fixed_seed
 
-CHOICES = ("all", "usual", "quick")
 LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
 KIND = "failure_kind"  # of a report of what failed; a process that died reports none
 PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
@@ -30,14 +28,9 @@ _LEFT_OUT = pytest.StashKey[int]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gate")
-    group.addoption("--seed", type=int, help="the seed of this run; without it the commit's")
+    group.addoption("--seed", type=int, help="the seed of this run; without it that of tests/seed")
     group.addoption("--lane", choices=LANE_BY_NAME, help="only the tests of this lane")
-    group.addoption(
-        "--choose",
-        choices=CHOICES,
-        default="all",
-        help="all tests, without the slow ones that the seed did not draw, or quick ones alone",
-    )
+    group.addoption("--quick", action="store_true", help="a test of each capability")
     group.addoption("--results", type=Path, help="a folder in which the gate reads the results")
     group.addoption("--times", action="store_true", help="measure the processor time of tests")
 
@@ -46,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     seed = config.option.seed
     if seed is None:
-        seed = config.option.seed = tree_seed(config.rootpath)
+        seed = config.option.seed = fixed_seed(config.rootpath)
     os.environ[VARIABLE] = str(seed)
     config.option.randomly_seed = seed
     config.option.hypothesis_seed = seed
@@ -128,7 +121,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         raise
     finally:
         if has_failed:
-            item.session._setupstate.teardown_exact(None)  # pytest's own, as after the last test
+            # As pytest does after the last test; no hook says so of another.
+            item.session._setupstate.teardown_exact(None)  # noqa: SLF001
 
 
 @pytest.hookimpl(wrapper=True)
@@ -148,7 +142,7 @@ def pytest_runtest_makereport(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     in_lane = [item for item in items if _is_in_lane(config, item)]
-    chosen = _choose(config, in_lane)
+    chosen = rooms.quick(in_lane) if config.option.quick else in_lane
     config.stash[_LEFT_OUT] = len(in_lane) - len(chosen)
     remaining = set(chosen)
     config.hook.pytest_deselected(items=[item for item in items if item not in remaining])
@@ -169,24 +163,3 @@ def _is_in_lane(config: pytest.Config, item: pytest.Item) -> bool:
 def _lane(item: pytest.Item) -> str:
     test = item.path.relative_to(item.config.rootpath / "tests")
     return lane_of(test, alone=item.get_closest_marker("alone") is not None).name
-
-
-def _choose(config: pytest.Config, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    if config.option.choose == "all":
-        return list(items)
-    prompt = [item for item in items if not _is_slow(item)]
-    if config.option.choose == "quick":
-        return rooms.quick(prompt)
-    changed = recently_changed(config.rootpath)
-    return [
-        item
-        for item in items
-        if not _is_slow(item)
-        or is_drawn(config.option.seed, item.nodeid)
-        or changed is None
-        or item.path in changed
-    ]
-
-
-def _is_slow(item: pytest.Item) -> bool:
-    return item.get_closest_marker("slow") is not None

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 import click
 
@@ -19,8 +21,9 @@ from tests.gate.late import LateFile, LateFileError, read_late_file
 from tests.gate.results import Failure, FailureKind, LaneResult, ResultFolder
 from tests.gate.times import PhaseTime, describe
 from tests.gate.verdict import AGAIN, LaneFailure, Verdict
-from tests.seeds import tree_seed
+from tests.seeds import fixed_seed
 
+IDLE = ("chrt", "--idle", "0")  # what it starts runs when nothing else wants the processor
 NOTHING_CHOSEN = 5  # pytest's exit status when no test was collected
 TESTS_FAILED = 1  # pytest's, when tests ran and some failed
 
@@ -35,8 +38,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Request:
-    choose: str  # one of plugin.CHOICES
-    seed: int | None  # None: the commit's
+    seed: int | None = None  # None: that of tests/seed
+    quick: bool = False  # a test of each capability, and what needs no server
     tests: Sequence[str] = ()  # files, folders or node ids; none: all
     options: Sequence[str] = ()  # for pytest
     times: bool = False  # whether those of the tests are measured; not when they run again
@@ -67,21 +70,21 @@ class Gate:
         self._request = request
         self._limits = limits
         self._lanes = lanes
-        self._seed = tree_seed(repository) if request.seed is None else request.seed
+        self._seed = fixed_seed(repository) if request.seed is None else request.seed
         self._deadline = time.monotonic() + 60 * limits.minutes
         self._times: list[PhaseTime] = []
         self._runs: list[str] = []  # words by which processes are found
         self._late_file = LateFile()
         self._changed = ChangedTests(repository)
-        self.verdict = Verdict(left_out_are="others" if request.choose == "quick" else "slow")
+        self._noting = Lock()
+        self.verdict = Verdict()
 
     def run(self) -> bool:
         """Whether the commit may pass. Prints as it goes, and the verdict at the end."""
         click.echo(f"seed {self._seed}")
         try:
             if self._read_late_file() and (not self._request.is_whole or self._check()):
-                for lane in self._lanes:
-                    self._run_lane(lane)
+                self._run_lanes()
                 self._judge()
         except OutOfTimeError:
             self.verdict.faults.append(f"the run took more than {self._limits.minutes:g} minutes")
@@ -121,20 +124,37 @@ class Gate:
             self.verdict.faults.append("scripts/check found faults, see above; no test was run")
         return status == 0
 
+    def _run_lanes(self) -> None:
+        """Run them one after the other, and those that are idle beside them."""
+        in_turn = [lane for lane in self._lanes if not lane.is_idle]
+        beside = [lane for lane in self._lanes if lane.is_idle]
+        with ThreadPoolExecutor(max_workers=len(self._lanes)) as threads:
+            running = [threads.submit(self._run_lane, lane) for lane in beside]
+            try:
+                for lane in in_turn:
+                    self._run_lane(lane)
+            except BaseException:
+                self.stop()  # else the threads would wait for what they started
+                raise
+            for each in running:
+                each.result()
+
     def _run_lane(self, lane: Lane) -> None:
         """Run its tests and note what came of them, also when the time is used up."""
-        chosen = (f"--lane={lane.name}", f"--choose={self._request.choose}")
+        chosen = (f"--lane={lane.name}", *(("--quick",) if self._request.quick else ()))
         side_by_side = (
             ("-n", str(lane.processes), "--dist", "worksteal") if lane.processes > 1 else ()
         )
         times = ("--times",) if self._request.times else ()
         options = (*side_by_side, "--durations", "10", *chosen, *times, *self._request.options)
-        results = self._new_folder(lane.name)
+        folder = self._new_folder(lane.name)
         try:
             with self._timed(f"lane {lane.name}, {lane.processes} at a time"):
-                self._run_pytest(lane.name, results, (*options, *self._request.tests))
+                arguments = (*options, *self._request.tests)
+                self._run_pytest(lane.name, folder, arguments, is_idle=lane.is_idle)
         finally:
-            self._note(lane, results.read())
+            with self._noting:
+                self._note(lane, ResultFolder(folder).read())
 
     def _note(self, lane: Lane, result: LaneResult) -> None:
         self._times += result.times
@@ -184,39 +204,64 @@ class Gate:
         failed: set[str] = set()
         for number in range(1, AGAIN + 1):
             if left := [test for test in tests if test not in failed]:
-                results = self._new_folder(f"again-{number}")
+                name = f"again-{number}"
+                folder = self._new_folder(name)
                 with self._timed(f"what failed, alone, {number} of {AGAIN}"):
-                    self._run_pytest(
-                        f"again-{number}", results, (*self._request.options, "-n", "0", *left)
-                    )
-                failed |= set(left) - results.read().passed
+                    arguments = (*self._request.options, "-n", "0", *left)
+                    self._run_pytest(name, folder, arguments, is_idle=False)
+                failed |= set(left) - ResultFolder(folder).read().passed
         return failed
 
-    def _new_folder(self, name: str) -> ResultFolder:
-        (folder := self._folder / name).mkdir()
-        return ResultFolder(folder)
+    def _new_folder(self, name: str) -> Path:
+        """A folder of its own for one pytest. Its path is short: p of phones, 1 of again-1."""
+        (folder := self._folder / (name[-1] if name[-1].isdigit() else name[0])).mkdir()
+        return folder
 
-    def _run_pytest(self, name: str, results: ResultFolder, arguments: Sequence[str]) -> None:
-        """Run it and note what no test stands for. Raises OutOfTimeError."""
+    def _run_pytest(
+        self, name: str, folder: Path, arguments: Sequence[str], *, is_idle: bool
+    ) -> None:
+        """Run it and note what no test stands for. Raises OutOfTimeError.
+
+        What it prints while it is idle comes at its end: others print meanwhile.
+        """
         run = f"{os.getpid()}-{name}"
         self._runs.append(run)
-        environment = os.environ | {"TMPDIR": str(self._folder), leftovers.VARIABLE: run}
+        environment = os.environ | {"TMPDIR": str(folder), leftovers.VARIABLE: run}
         environment.pop("PYTEST_ADDOPTS", None)  # what is left out is asked for openly
         command = [
-            *(sys.executable, "-m", "pytest", "-o", f"cache_dir={self._folder / 'c'}"),
+            *(IDLE if is_idle else ()),
+            *(sys.executable, "-m", "pytest", "-o", f"cache_dir={folder / 'c'}"),
             # With `=`: else pytest takes the folder for one of tests.
-            *(f"--basetemp={self._folder / 't'}", f"--results={self._folder / name}"),
+            *(f"--basetemp={folder / 't'}", f"--results={folder}"),
             *(f"--seed={self._seed}", *arguments),
         ]
-        status = self._call(command, environment)
-        faults = list(faults_of_pytest(status, results.read()))
-        for process, left in leftovers.end(run, self._folder, self._limits.grace).items():
+        printed = folder / "printed"
+        try:
+            status = self._call(command, environment, output=printed if is_idle else None)
+        finally:
+            if printed.exists():
+                click.echo(printed.read_bytes())
+        faults = list(faults_of_pytest(status, ResultFolder(folder).read()))
+        for process, left in leftovers.end(run, folder, self._limits.grace).items():
             faults.append(f"left a process running: {process} {left}")
         self.verdict.faults += [f"{name}: {fault}" for fault in faults]
 
-    def _call(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """The exit status of a command. Raises OutOfTimeError after it was told to end."""
-        with subprocess.Popen(command, cwd=self._repository, env=environment) as process:
+    def _call(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path | None = None,
+    ) -> int:
+        """The exit status of a command, which prints into `output` where that is given.
+
+        Raises OutOfTimeError after it was told to end.
+        """
+        with (
+            output.open("wb") if output else nullcontext() as file,
+            subprocess.Popen(
+                command, cwd=self._repository, env=environment, stdout=file, stderr=file
+            ) as process,
+        ):
             try:
                 return process.wait(self._deadline - time.monotonic())
             except BaseException as exc:

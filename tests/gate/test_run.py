@@ -12,11 +12,10 @@ import pytest
 
 from callcenter.platform.core.settings import ROOT
 from tests.gate import leftovers
-from tests.gate.conftest import Project
+from tests.gate.conftest import SEED, Project
 from tests.gate.lanes import COMPUTE, LANES, PHONES, Lane
 from tests.gate.results import FailureKind, ResultFolder
 from tests.gate.run import Gate, Limits, Request
-from tests.seeds import tree_seed
 
 RIGHT = "def test_right():\n    pass\n"
 WRONG = "def test_wrong():\n    assert 1 + 1 == 3\n"
@@ -76,7 +75,7 @@ def runs(
     **requested: object,
 ) -> Gate:
     """A gate that has not run yet, with a grace that is short enough for a test."""
-    request = Request(**{"choose": "usual", "seed": None, **requested})  # type: ignore[arg-type]
+    request = Request(**requested)  # type: ignore[arg-type]
     (run := folder / "run").mkdir()
     return Gate(project.folder, run, request, Limits(minutes, grace=grace), lanes)
 
@@ -92,8 +91,8 @@ def test_a_right_commit_passes_and_says_how_many(
     project.commit()
     assert runs(project, tmp_path, lanes=LANES).run()
     printed = lines()
-    assert f"seed {tree_seed(project.folder)}" in printed
-    assert printed[-2:] == ["3 ran, 0 slow did not (--all runs them)", "3 passed, 0 failed"]
+    assert f"seed {SEED}" in printed
+    assert printed[-2:] == ["3 ran", "3 passed, 0 failed"]
     for lane in ("compute, 2", "phones, 3", "alone, 1"):
         assert f"-- lane {lane} at a time" in printed
 
@@ -328,19 +327,49 @@ def test_a_repeated_test_draws_the_same_again(
     assert len(set(drawn)) == 1
 
 
-def test_another_commit_draws_otherwise(
+def test_another_seed_draws_otherwise_and_another_commit_does_not(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")
     project.write("tests/calls/test_one.py", DRAWS)
-    for change in ("one", "two"):
-        project.write("README", change)
+    for number, seed in enumerate((None, None, SEED + 1)):
+        project.write("README", str(number))
         project.commit()
-        (folder := tmp_path / change).mkdir()
-        assert runs(project, folder).run()
-    one, two = (project.folder / "drawn").read_text().splitlines()
-    assert set(one.strip("[]").split(", ")).isdisjoint(two.strip("[]").split(", ")[-2:])
-    assert one.split(", ")[:-2] != two.split(", ")[:-2]
+        (folder := tmp_path / str(number)).mkdir()
+        assert runs(project, folder, seed=seed).run()
+    one, two, other = (project.folder / "drawn").read_text().splitlines()
+    assert one == two
+    assert set(one.strip("[]").split(", ")).isdisjoint(other.strip("[]").split(", ")[-2:])
+    assert one.split(", ")[:-2] != other.split(", ")[:-2]
+
+
+BESIDE = """
+import os
+import time
+from pathlib import Path
+
+def test_beside():
+    Path("{own}").touch()
+    deadline = time.monotonic() + 60
+    while not Path("{other}").exists():
+        assert time.monotonic() < deadline, "the other lane does not run beside"
+        time.sleep(0.05)
+    {scheduled}
+"""
+
+
+def test_what_computes_runs_beside_others_in_the_idle_class(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    is_idle = "assert os.sched_getscheduler(0) == os.SCHED_IDLE"
+    for file, own, other, scheduled in (
+        ("rules/test_one.py", "computes", "telephones", is_idle),
+        ("calls/test_two.py", "telephones", "computes", ""),
+    ):
+        source = BESIDE.format(own=own, other=other, scheduled=scheduled)
+        project.write(f"tests/{file}", source)
+    assert runs(project, tmp_path, lanes=(COMPUTE, TELEPHONING)).run()
+    assert lines()[-1] == "2 passed, 0 failed"
 
 
 def test_a_process_that_is_left_is_forgiven_nothing(
@@ -500,29 +529,17 @@ def test_a_run_of_no_test_is_wrong(project: Project, tmp_path: Path, lines: Line
     assert "wrong: no test was chosen: see what was asked for" in lines()
 
 
-def test_slow_tests_that_were_not_drawn_are_counted(
+def test_what_is_slow_runs_and_quick_runs_leave_it_out(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
-    slow = CASES.format(number=24, does="pass") + "\npytestmark = pytest.mark.slow\n"
+    slow = CASES.format(number=3, does="pass") + "\npytestmark = pytest.mark.slow\n"
     project.write("tests/rules/test_one.py", slow)
-    project.commit("2026-11-29 12:00 +0000")
-    project.write("README", "later")
-    project.commit()
-    (other := tmp_path / "other").mkdir()
-    printed = []
-    for folder in (tmp_path, other):
-        assert runs(project, folder, lanes=(COMPUTING,)).run()
-        printed.append(lines()[-2:])
-    assert printed[0] == printed[1]
-    ran = int(printed[0][0].split()[0])
-    assert 0 < ran < 24
-    assert printed[0] == [
-        f"{ran} ran, {24 - ran} slow did not (--all runs them)",
-        f"{ran} passed, 0 failed",
-    ]
-    (every := tmp_path / "every").mkdir()
-    assert runs(project, every, choose="all", lanes=(COMPUTING,)).run()
-    assert lines()[-1] == "24 passed, 0 failed"
+    project.write("tests/rules/test_two.py", RIGHT)
+    assert runs(project, tmp_path, lanes=(COMPUTING,)).run()
+    assert lines()[-2:] == ["4 ran", "4 passed, 0 failed"]
+    (quick := tmp_path / "quick").mkdir()
+    assert runs(project, quick, quick=True, lanes=(COMPUTING,)).run()
+    assert lines()[-2:] == ["1 ran, 3 others did not", "1 passed, 0 failed"]
 
 
 @pytest.mark.parametrize(

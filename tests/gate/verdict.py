@@ -24,7 +24,6 @@ class Verdict:
     passed: int = 0
     skipped: int = 0
     left_out: int = 0  # tests that were not chosen
-    left_out_are: str = "slow"  # what they are called
     failures: list[LaneFailure] = field(default_factory=list)  # not judged yet
     wrong: list[LaneFailure] = field(default_factory=list)
     unsteady: list[LaneFailure] = field(default_factory=list)
@@ -41,7 +40,7 @@ class Verdict:
         wrong = [*self.wrong, *self.failures]
         unsteady = len(self.unsteady) + len(self.quarantined)
         ran = self.passed + len(wrong) + unsteady
-        yield f"{ran} ran, {self.left_out} {self.left_out_are} did not (--all runs them)"
+        yield f"{ran} ran" + (f", {self.left_out} others did not" if self.left_out else "")
         for each in self.unsteady:
             yield f"unsteady, passed {AGAIN} of {AGAIN} alone: {each}"
         for quarantine in self.quarantines:
