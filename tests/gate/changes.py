@@ -5,17 +5,14 @@ main itself, as in CI, it is what was committed within RECENT before the commit,
 """
 
 import ast
-import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from tests.gate.git import GitError, read_git
+
 RECENT = 6 * 3600  # seconds before a commit in which what was written belongs to the same change
 MAINS = ("origin/main", "main")
-
-
-class NoRepositoryError(Exception):
-    """There is no git, or nothing like what it was asked for."""
 
 
 class ChangedTests:
@@ -40,46 +37,39 @@ class ChangedTests:
         if self._base is None:
             return ""
         try:
-            return _git(self._repository, "show", f"{self._base}:{file}")
-        except NoRepositoryError:
+            return read_git(self._repository, "show", f"{self._base}:{file}")
+        except GitError:
             return ""
-
-
-def _git(repository: Path, *command: str) -> str:
-    """What git prints, whoever owns the repository. Raises NoRepositoryError."""
-    program = ("git", "-c", "safe.directory=*", *command)
-    try:
-        run = subprocess.run(program, cwd=repository, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        raise NoRepositoryError(f"git {' '.join(command)} failed in {repository}") from exc
-    return run.stdout
 
 
 def _base(repository: Path) -> str | None:
     """The last commit before the change; none in a shallow clone or outside a repository."""
     for main in MAINS:
         try:
-            base = _git(repository, "merge-base", main, "HEAD").strip()
-            if base != _git(repository, "rev-parse", "HEAD").strip():
+            base = read_git(repository, "merge-base", main, "HEAD").strip()
+            if base != read_git(repository, "rev-parse", "HEAD").strip():
                 return base
-        except NoRepositoryError:
+        except GitError:
             continue
     try:
-        committed_at = int(_git(repository, "log", "-1", "--format=%ct"))
-        before = f"--before={committed_at - RECENT}"
-        return _git(repository, "rev-list", "-1", "--first-parent", before, "HEAD").strip() or None
-    except NoRepositoryError:
+        committed_at = int(read_git(repository, "log", "-1", "--format=%ct"))
+        recent = f"--before={committed_at - RECENT}"
+        first_parents = ("rev-list", "-1", "--first-parent", recent, "HEAD")
+        return read_git(repository, *first_parents).strip() or None
+    except GitError:
         return None
 
 
 def _functions(source: str) -> Mapping[str, str]:
-    """What each function and method of a file does, by its name; where it stands is nothing."""
+    """What each function and method does, by its name, wherever and however described."""
     return dict(_named(ast.parse(source), ()))
 
 
 def _named(node: ast.Module | ast.ClassDef, within: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for each in node.body:
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(each) is not None:
+                del each.body[0]
             yield ".".join((*within, each.name)), ast.dump(each)
         elif isinstance(each, ast.ClassDef):
             yield from _named(each, (*within, each.name))

@@ -17,11 +17,9 @@ from tests.gate.results import FailureKind, ResultFolder
 from tests.gate.times import PhaseTime, ProcessorClock
 from tests.seeds import VARIABLE, fixed_seed
 
-LAST = "is_last"  # of a report: with this test's the fixtures of its session were taken down
 KIND = "failure_kind"  # of a report of what failed; a process that died reports none
 PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
 
-_IS_LAST = pytest.StashKey[bool]()
 _HAS_FAILED = pytest.StashKey[bool]()
 _LEFT_OUT = pytest.StashKey[int]()
 
@@ -64,10 +62,8 @@ class _Reporter:
             phase = PhaseTime(report.nodeid, report.when, report.duration, processor)
             self._folder.add_time(phase)
         if report.failed:
-            # What a session shares says nothing of the test named, and a process that died of none.
-            final = hasattr(report, LAST) or not hasattr(report, KIND)
-            kind = FailureKind.FINAL if final else FailureKind(getattr(report, KIND))
-            self._folder.add_failure(report.nodeid, _message(report), kind)
+            kind = FailureKind(getattr(report, KIND, FailureKind.FINAL))
+            self._folder.add_failure(report.nodeid, _message(report), kind, report.when)
         elif report.skipped:
             self._folder.add_outcome(report.nodeid, "skipped")
         elif report.when == "call":
@@ -107,12 +103,11 @@ def _message(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """After a test that failed, what it shares with others is taken down, and made anew for them.
 
     What it left there would fail them too: a call, a lease, a page of the browser.
     """
-    item.stash[_IS_LAST] = nextitem is None
     has_failed = item.stash.get(_HAS_FAILED, False)
     try:
         return (yield)
@@ -130,8 +125,6 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.when == "teardown" and item.stash.get(_IS_LAST, False):
-        setattr(report, LAST, True)
     if report.failed:
         item.stash[_HAS_FAILED] = True
     if report.failed and call.excinfo is not None:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -15,7 +15,7 @@ class FailureKind(IntEnum):
 
     LIMIT = 1  # nothing but a limit that ran out
     VALUE = 2
-    FINAL = 3  # running the test again says nothing of it: its process died, or it was the last
+    FINAL = 3  # running the test again says nothing of it: its process died
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,16 @@ class Failure:
     message: str
     load: float  # of the machine in that minute
     kind: FailureKind
+    phase: str  # setup, call or teardown, as pytest names them
 
     @property
     def file(self) -> str:
         return self.test.split("::")[0]
+
+    @property
+    def is_value_of_test(self) -> bool:
+        """Whether the function itself found it, and nothing that sets it up or takes it down."""
+        return self.kind == FailureKind.VALUE and self.phase == "call"
 
 
 @dataclass
@@ -36,7 +42,7 @@ class LaneResult:
     left_out: int = 0  # tests of the lane that were not chosen
     passed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
-    failures: dict[str, Failure] = field(default_factory=dict)  # of each test the first
+    failures: dict[str, Failure] = field(default_factory=dict)  # of each test the gravest
     faults: list[str] = field(default_factory=list)  # that no test stands for
     times: list[PhaseTime] = field(default_factory=list)  # where they were asked for
 
@@ -63,9 +69,9 @@ class ResultFolder:
         """A test has `passed` or was `skipped`."""
         self._add({"test": test, "outcome": outcome})
 
-    def add_failure(self, test: str, message: str, kind: FailureKind) -> None:
+    def add_failure(self, test: str, message: str, kind: FailureKind, phase: str) -> None:
         load = os.getloadavg()[0]
-        details = {"message": message, "load": load, "kind": kind}
+        details = {"message": message, "load": load, "kind": kind, "phase": phase}
         self._add({"test": test, "outcome": "failed", **details})
 
     def add_fault(self, message: str) -> None:
@@ -85,9 +91,9 @@ class ResultFolder:
             outcome = entry.pop("outcome")
             if outcome == "failed":
                 failure = Failure(**entry | {"kind": FailureKind(entry["kind"])})
-                first = result.failures.setdefault(failure.test, failure)
-                gravest = max(first.kind, failure.kind)
-                result.failures[failure.test] = replace(first, kind=gravest)
+                before = result.failures.get(failure.test)
+                if before is None or before.kind < failure.kind:
+                    result.failures[failure.test] = failure
             elif outcome == "fault":
                 result.faults.append(entry["message"])
             elif outcome == "time":

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -16,10 +16,14 @@ import click
 
 from tests.gate import leftovers
 from tests.gate.changes import ChangedTests
+from tests.gate.git import short_commit
 from tests.gate.lanes import LANES, Lane
-from tests.gate.late import LateFile, LateFileError, read_late_file
 from tests.gate.results import Failure, FailureKind, LaneResult, ResultFolder
+from tests.gate.runs import FILE as RUNS_FILE
+from tests.gate.runs import RunsFileError, read_runs, run_row
 from tests.gate.times import PhaseTime, describe
+from tests.gate.unsteady import FILE as UNSTEADY_FILE
+from tests.gate.unsteady import UnsteadyFile, UnsteadyFileError, read_unsteady_file, unsteady_row
 from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import fixed_seed
 
@@ -31,8 +35,8 @@ TESTS_FAILED = 1  # pytest's, when tests ran and some failed
 @dataclass(frozen=True)
 class Limits:
     minutes: float  # of the whole run; past them it stops itself, red
-    files: int = 12  # in which tests may be unsteady in a run
-    causes: int = 6  # files of which one test runs again where there are more
+    unsteady_files: int = 12  # in which tests may be unsteady in a run
+    repeated_files: int = 6  # of which one test runs again where there are more
     grace: float = 30.0  # seconds in which what a lane started must have ended
 
 
@@ -71,10 +75,12 @@ class Gate:
         self._limits = limits
         self._lanes = lanes
         self._seed = fixed_seed(repository) if request.seed is None else request.seed
+        self._began = datetime.now(UTC)
         self._deadline = time.monotonic() + 60 * limits.minutes
+        self._minutes_by_lane: dict[str, float] = {}
         self._times: list[PhaseTime] = []
         self._runs: list[str] = []  # words by which processes are found
-        self._late_file = LateFile()
+        self._unsteady_file = UnsteadyFile()
         self._changed = ChangedTests(repository)
         self._noting = Lock()
         self.verdict = Verdict()
@@ -83,7 +89,7 @@ class Gate:
         """Whether the commit may pass. Prints as it goes, and the verdict at the end."""
         click.echo(f"seed {self._seed}")
         try:
-            if self._read_late_file() and (not self._request.is_whole or self._check()):
+            if self._read_unsteady_file() and (not self._request.is_whole or self._check()):
                 self._run_lanes()
                 self._judge()
         except OutOfTimeError:
@@ -91,6 +97,8 @@ class Gate:
             self.stop()
         for line in describe(self._times) if self._times else ():
             click.echo(line)
+        if self._request.is_whole and self._minutes_by_lane:
+            self._print_rows()
         for line in self.verdict.lines():
             click.echo(line)
         return self.verdict.is_green
@@ -100,16 +108,15 @@ class Gate:
         for run in self._runs:
             leftovers.end(run, self._folder, grace=1)
 
-    def _read_late_file(self) -> bool:
+    def _read_unsteady_file(self) -> bool:
         """Whether what it demands was done; says which quarantines there are."""
         today = datetime.now(UTC).date()
         try:
-            self._late_file = read_late_file(self._repository)
-        except LateFileError as exc:
+            self._unsteady_file = read_unsteady_file(self._repository)
+            faults = list(self._unsteady_file.faults(today, read_runs(self._repository)))
+        except (UnsteadyFileError, RunsFileError) as exc:
             faults = [str(exc)]
-        else:
-            faults = list(self._late_file.faults(today))
-        oldest_first = sorted(self._late_file.quarantines, key=lambda each: each.since)
+        oldest_first = sorted(self._unsteady_file.quarantines, key=lambda each: each.since)
         self.verdict.quarantines = [each.describe(today) for each in oldest_first]
         for each in self.verdict.quarantines:
             click.echo(f"quarantined: {each}")
@@ -148,12 +155,14 @@ class Gate:
         times = ("--times",) if self._request.times else ()
         options = (*side_by_side, "--durations", "10", *chosen, *times, *self._request.options)
         folder = self._new_folder(lane.name)
+        began = time.monotonic()
         try:
             with self._timed(f"lane {lane.name}, {lane.processes} at a time"):
                 arguments = (*options, *self._request.tests)
                 self._run_pytest(lane.name, folder, arguments, is_idle=lane.is_idle)
         finally:
             with self._noting:
+                self._minutes_by_lane[lane.name] = (time.monotonic() - began) / 60
                 self._note(lane, ResultFolder(folder).read())
 
     def _note(self, lane: Lane, result: LaneResult) -> None:
@@ -163,7 +172,7 @@ class Gate:
         self.verdict.left_out += result.left_out
         for failure in (LaneFailure(lane, each) for each in result.failures.values()):
             is_limit = failure.failure.kind == FailureKind.LIMIT
-            if is_limit and self._late_file.quarantine_of(failure.failure.test):
+            if is_limit and self._unsteady_file.quarantine_of(failure.failure.test):
                 self.verdict.quarantined.append(failure)
             else:
                 self.verdict.failures.append(failure)
@@ -177,31 +186,37 @@ class Gate:
             verdict.faults.append("no test was chosen: see what was asked for")
         if not failures or verdict.faults:
             return
-        if at_once := [each for each in failures if self._is_red_at_once(each.failure)]:
-            verdict.faults += [f"red at once: {each.failure.test}" for each in at_once]
+        if faults := list(self._red_at_once(each.failure for each in failures)):
+            verdict.faults += faults
             return
         repeated, first_of_files = failures, dict[str, LaneFailure]()
         for each in failures:
             first_of_files.setdefault(each.failure.file, each)
-        if len(first_of_files) > self._limits.files:
-            verdict.faults.append(
-                f"tests of {len(first_of_files)} files failed; at most {self._limits.files}"
-                " could be unsteady"
-            )
-            repeated = list(first_of_files.values())[: self._limits.causes]
+        most = self._limits.unsteady_files
+        if len(first_of_files) > most:
+            files = f"{len(first_of_files)} files"
+            verdict.faults.append(f"tests of {files} failed; at most {most} could be unsteady")
+            repeated = list(first_of_files.values())[: self._limits.repeated_files]
         failed = self._repeat([each.failure.test for each in repeated])
         verdict.unsteady = [each for each in repeated if each.failure.test not in failed]
-        verdict.wrong = [each for each in failures if each not in verdict.unsteady]
+        verdict.wrong = [
+            replace(each, alone=failed.get(each.failure.test))
+            for each in failures
+            if each not in verdict.unsteady
+        ]
         verdict.failures = []
 
-    def _is_red_at_once(self, failure: Failure) -> bool:
-        """Whether it says nothing to run it again, or a test of this change is wrong."""
-        of_change = failure.kind == FailureKind.VALUE and self._changed.has(failure.test)
-        return of_change or failure.kind == FailureKind.FINAL
+    def _red_at_once(self, failures: Iterable[Failure]) -> Iterator[str]:
+        """Why nothing runs again: it would say nothing, or a test of this change is wrong."""
+        for each in failures:
+            if each.kind == FailureKind.FINAL:
+                yield f"red at once, its process died: {each.test}"
+            elif each.is_value_of_test and self._changed.has(each.test):
+                yield f"red at once, a value in a test of this change: {each.test}"
 
-    def _repeat(self, tests: Sequence[str]) -> set[str]:
-        """Those of these tests that do not pass AGAIN times, alone and with the same seed."""
-        failed: set[str] = set()
+    def _repeat(self, tests: Sequence[str]) -> Mapping[str, str]:
+        """Those that do not pass AGAIN times, alone and with the same seed, and why."""
+        failed: dict[str, str] = {}
         for number in range(1, AGAIN + 1):
             if left := [test for test in tests if test not in failed]:
                 name = f"again-{number}"
@@ -209,8 +224,30 @@ class Gate:
                 with self._timed(f"what failed, alone, {number} of {AGAIN}"):
                     arguments = (*self._request.options, "-n", "0", *left)
                     self._run_pytest(name, folder, arguments, is_idle=False)
-                failed |= set(left) - ResultFolder(folder).read().passed
+                result = ResultFolder(folder).read()
+                for test in set(left) - result.passed:
+                    failure = result.failures.get(test)
+                    failed[test] = failure.message if failure else "it did not end"
         return failed
+
+    def _print_rows(self) -> None:
+        """Those of this run for the tables of tests, ready to be taken."""
+        unsteady = [*self.verdict.unsteady, *self.verdict.quarantined]
+        if unsteady:
+            click.echo(f"-- for {UNSTEADY_FILE}, what has no row there yet")
+        for each in unsteady:
+            message = f"{each.failure.message} ({each.circumstances})"
+            click.echo(unsteady_row(self._began.date(), each.failure.test, message))
+        click.echo(f"-- for {RUNS_FILE}")
+        row = run_row(
+            self._began,
+            short_commit(self._repository),
+            (datetime.now(UTC) - self._began).total_seconds() / 60,
+            self._minutes_by_lane,
+            [each.failure.test for each in unsteady],
+            "green" if self.verdict.is_green else "red",
+        )
+        click.echo(row)
 
     def _new_folder(self, name: str) -> Path:
         """A folder of its own for one pytest. Its path is short: p of phones, 1 of again-1."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 
 from tests.gate.run import Gate, Limits, Request
-from tests.gate.verdict import LaneFailure, Verdict
+from tests.gate.tables import row_of, text_cell
+from tests.gate.verdict import Verdict
 from tests.seeds import fresh_seed
 
 FILE = Path("docs/testing/soak.md")
-MESSAGE_LENGTH = 200  # letters of a message that are kept
 LIMITS = Limits(minutes=120)  # of one run
 
 
@@ -72,20 +72,11 @@ def rows_of(verdict: Verdict, seed: int) -> Iterator[str]:
         ("not asked", verdict.failures),
     ):
         for each in failures:
-            test = f"`{each.failure.test.replace('|', ' ')}`"
-            yield f"| {today} | {seed} | {test} | {alone} | {_message(each)} |"
+            test = f"`{text_cell(each.failure.test)}`"
+            message = text_cell(f"{each.circumstances}: {each.failure.message}")
+            yield row_of((str(today), str(seed), test, alone, message))
     for fault in verdict.faults:
-        yield f"| {today} | {seed} | none | | {_shortened(fault)} |"
-
-
-def _message(of: LaneFailure) -> str:
-    kind = of.failure.kind.name.lower()
-    return f"{kind}, {of.lane.name}, load {of.failure.load:.1f}: {_shortened(of.failure.message)}"
-
-
-def _shortened(text: str) -> str:
-    """What fits into one cell of a table."""
-    return text.replace("|", " ").replace("\n", " ")[:MESSAGE_LENGTH]
+        yield row_of((str(today), str(seed), "none", "", text_cell(fault)))
 
 
 if __name__ == "__main__":

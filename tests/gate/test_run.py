@@ -1,6 +1,7 @@
 """What lets a commit in and what keeps it out, by runs of the gate on a small project."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from tests.gate.conftest import SEED, Project
 from tests.gate.lanes import COMPUTE, LANES, PHONES, Lane
 from tests.gate.results import FailureKind, ResultFolder
 from tests.gate.run import Gate, Limits, Request
+from tests.gate.runs import FILE as RUNS_FILE
+from tests.gate.runs import read_runs
 
 RIGHT = "def test_right():\n    pass\n"
 WRONG = "def test_wrong():\n    assert 1 + 1 == 3\n"
@@ -145,7 +148,10 @@ def test_a_value_that_stays_in_an_old_test_is_wrong(
     write_and_commit_long_ago(project, "tests/calls/test_one.py", WRONG)
     assert not runs(project, tmp_path).run()
     printed = lines()
-    assert any("alone, 1 of 3" in line for line in printed)
+    assert printed[-2].startswith(
+        "wrong, alone too: tests/calls/test_one.py::test_wrong (lane phones"
+    )
+    assert printed[-2].endswith("value): assert (1 + 1) == 3; alone: assert (1 + 1) == 3")
     assert printed[-1] == "0 passed, 1 failed"
 
 
@@ -172,11 +178,12 @@ def test_a_value_in_a_changed_test_is_red_at_once(
     assert not runs(project, tmp_path, lanes=lanes).run()
     assert (project.folder / "failed").read_text() == "x"  # it did not run again
     *_, fault, last = lines()
-    assert fault == f"wrong: red at once: tests/{file}::test_late"
+    test = f"tests/{file}::test_late"
+    assert fault == f"wrong: red at once, a value in a test of this change: {test}"
     assert last == "0 passed, 1 failed"
 
 
-def write_late_file(project: Project, *rows: str) -> None:
+def write_unsteady_file(project: Project, *rows: str) -> None:
     project.write("docs/testing/late.md", "\n".join(["## Quarantine", "", *rows, ""]))
 
 
@@ -185,32 +192,56 @@ def test_what_is_in_quarantine_runs_and_is_only_named(
 ) -> None:
     project.write("tests/calls/test_one.py", FAILS.format(times={0}))
     since = datetime.now(UTC).date() - timedelta(days=5)
-    write_late_file(project, f"| {since} | `tests/calls/test_one.py` | under load, decision 82 |")
+    row = f"| {since} | `tests/calls/test_one.py` | under load, decision 82 |"
+    write_unsteady_file(project, row)
     assert runs(project, tmp_path).run()
     assert (project.folder / "failed").read_text() == "x"  # it did not run again
-    *_, quarantined, late, last = lines()
+    *_, quarantined, unsteady, last = lines()
     assert quarantined == "quarantined: tests/calls/test_one.py (9 days left)"
-    assert late.startswith(
+    assert unsteady.startswith(
         "unsteady, in quarantine: tests/calls/test_one.py::test_late (lane phones"
     )
     assert last == "1 passed, 0 failed"
 
 
 def test_no_quarantine_is_for_what_is_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
-    project.write("tests/calls/test_two.py", WRONG)
-    write_late_file(project, "| 2026-11-30 | `tests/calls/test_two.py` | seldom |")
+    write_and_commit_long_ago(project, "tests/calls/test_two.py", WRONG)
+    write_unsteady_file(project, "| 2026-11-30 | `tests/calls/test_two.py` | seldom |")
     assert not runs(project, tmp_path).run()
-    assert lines()[-1] == "0 passed, 1 failed"
+    *_, wrong, last = lines()
+    assert wrong.startswith("wrong, alone too: ")
+    assert last == "0 passed, 1 failed"
 
 
-def test_what_is_often_late_is_mended_before_anything_runs(
+def test_a_run_prints_its_rows_for_the_tables(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    project.write("tests/calls/test_one.py", FAILS.format(times={0}))
+    project.commit()
+    assert runs(project, tmp_path).run()
+    printed = lines()
+    test = "`tests/calls/test_one.py` `test_late`"
+    row = next(each for each in printed if each.endswith(" | not looked at yet |"))
+    assert f" | {test} | TimeoutError: no RINGING in 10 s (lane phones, load " in row
+    row = next(each for each in printed if each.endswith(" | green |"))
+    minutes = r"\d+ \(phones \d+\)"
+    assert re.fullmatch(rf"\| .{{16}} \| [0-9a-f]{{8}} \| {minutes} \| {test} \| green \|", row)
+    (file := project.folder / RUNS_FILE).parent.mkdir(parents=True)
+    file.write_text(row)
+    (run,) = read_runs(project.folder).runs
+    assert run.unsteady == {"tests/calls/test_one.py::test_late"}
+
+
+def test_what_is_often_unsteady_is_mended_before_anything_runs(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
     project.write("tests/calls/test_one.py", RIGHT)
-    row = "| 2026-11-30 | `tests/calls/test_one.py` `test_right` | no RINGING | {} runs | we |"
-    project.write("docs/testing/late.md", row.format("3 of 7"))
+    test = "`tests/calls/test_one.py` `test_right`"
+    project.write("docs/testing/late.md", f"| 2026-11-30 | {test} | no RINGING | we |")
+    run = f"| 2026-11-30 09:00 | 1234abcd | 30 (phones 12) | {test} | green |\n"
+    project.write(RUNS_FILE, 2 * run)
     assert not runs(project, tmp_path).run()
-    often = "tests/calls/test_one.py::test_right was late in 3 of 7 runs"
+    often = "tests/calls/test_one.py::test_right was unsteady in 2 of the last 10 runs"
     assert f"wrong: {often}: mend it first, or quarantine it" in lines()
     assert not any("lane phones" in line for line in lines())
 
@@ -223,7 +254,8 @@ def test_what_fails_once_more_alone_is_wrong(
     project.write("tests/calls/test_two.py", RIGHT)
     assert not runs(project, tmp_path).run()
     *_, wrong, last = lines()
-    assert wrong.startswith("wrong: tests/calls/test_one.py::test_late (lane phones")
+    assert wrong.startswith("wrong, alone too: tests/calls/test_one.py::test_late (lane phones")
+    assert wrong.endswith("; alone: TimeoutError: no RINGING in 10 s")
     assert last == "1 passed, 1 failed"
 
 
@@ -257,7 +289,7 @@ def test_hangs():
 """
 
 
-def test_who_runs_into_the_limit_of_a_test_was_late(
+def test_who_runs_into_the_limit_of_a_test_was_unsteady(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
     project.write("tests/calls/test_one.py", HANGS_ONCE)
@@ -385,6 +417,18 @@ def test_a_process_that_is_left_is_forgiven_nothing(
     assert leftovers.running(f"{os.getpid()}-phones", tmp_path / "run") == {}
 
 
+def test_a_left_process_beside_a_failure_is_red_at_once(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    late = LEAVES + "    raise TimeoutError('no RINGING')\n"
+    project.write("tests/calls/test_one.py", late)
+    assert not runs(project, tmp_path).run()
+    *_, wrong, fault, last = lines()
+    assert wrong.startswith("wrong, not run again: tests/calls/test_one.py")
+    assert fault.startswith("wrong: phones: left a process running: ")
+    assert last == "0 passed, 1 failed"
+
+
 def test_a_process_is_found_though_its_title_hides_its_environment(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
@@ -410,7 +454,10 @@ def test_a_run_past_its_minutes_stops_itself(
     printed = lines()
     assert "wrong: the run took more than 0.15 minutes" in printed
     assert printed[-1] == "0 passed, 1 failed"
-    assert any("wrong: tests/rules/test_one.py::test_wrong" in line for line in printed)
+    assert any(
+        line.startswith("wrong, not run again: tests/rules/test_one.py::test_wrong")
+        for line in printed
+    )
 
 
 def test_nothing_runs_when_the_checks_find_a_fault(
@@ -434,7 +481,7 @@ def test_a_file_that_cannot_be_collected_is_wrong(
     assert any("cannot collect tests/calls/test_one.py" in line for line in lines())
 
 
-def test_a_process_of_tests_that_dies_is_not_late(
+def test_a_process_of_tests_that_dies_is_red_at_once(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
     dies = "import os\n" + FAILS.format(times={0}).replace("raise", "os._exit(1)\n        raise")
@@ -442,7 +489,10 @@ def test_a_process_of_tests_that_dies_is_not_late(
     project.write("tests/calls/test_two.py", RIGHT)
     assert not runs(project, tmp_path, lanes=(PHONES,)).run()
     assert (project.folder / "failed").read_text() == "x"  # it did not run again
-    assert any("crashed while running" in line for line in lines() if line.startswith("wrong"))
+    *_, wrong, fault, last = lines()
+    assert "crashed while running" in wrong
+    assert fault == "wrong: red at once, its process died: tests/calls/test_one.py::test_late"
+    assert last == "1 passed, 1 failed"
 
 
 def test_tests_that_never_ran_are_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:
@@ -453,11 +503,13 @@ def test_tests_that_never_ran_are_wrong(project: Project, tmp_path: Path, lines:
     assert fault in lines()
 
 
-def test_fixtures_of_a_session_are_not_late(project: Project, tmp_path: Path, lines: Lines) -> None:
+def test_what_the_change_did_not_do_itself_runs_again(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
     project.write("tests/calls/test_one.py", SHARES)
-    assert not runs(project, tmp_path).run()
-    assert (project.folder / "torn").read_text() == "x"  # it did not run again
-    assert any("AssertionError: a call is left" in line for line in lines())
+    assert runs(project, tmp_path).run()
+    assert (project.folder / "torn").read_text() == "xxxx"
+    assert "value in teardown): AssertionError: a call is left" in lines()[-2]
 
 
 LEAVES_A_LEASE = """
@@ -506,15 +558,17 @@ def test_what_a_failure_leaves_behind_fails_no_other(
     assert last == "12 passed, 1 failed"
 
 
-def test_late_and_wrong_at_once_is_wrong(tmp_path: Path) -> None:
+def test_of_two_failures_of_a_test_the_gravest_counts(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
-    results.add_failure("test_it", "no RINGING in 10 s", FailureKind.LIMIT)
-    results.add_failure("test_it", "a call is left", FailureKind.VALUE)
+    results.add_failure("test_it", "no RINGING in 10 s", FailureKind.LIMIT, "call")
+    results.add_failure("test_it", "a call is left", FailureKind.VALUE, "teardown")
+    results.add_failure("test_it", "no BYE in 10 s", FailureKind.LIMIT, "teardown")
 
     failure = results.read().failures["test_it"]
 
-    assert failure.message == "no RINGING in 10 s"
+    assert failure.message == "a call is left"
     assert failure.kind == FailureKind.VALUE
+    assert failure.phase == "teardown"
 
 
 def test_a_lane_without_tests_is_wrong(project: Project, tmp_path: Path, lines: Lines) -> None:

@@ -40,7 +40,7 @@ def test_a_fault_by_a_fresh_seed_is_noted(project: Project) -> None:
     *head, row = (project.folder / FILE).read_text().splitlines()
     assert "\n".join(head) + "\n" == HEAD
     test = re.escape("`tests/calls/test_one.py::test_by_seed`")
-    expected = rf"\| [\d-]+ \| {seed} \| {test} \| fails \| value, phones, load [\d.]+: "
+    expected = rf"\| [\d-]+ \| {seed} \| {test} \| fails \| lane phones, load [\d.]+, value: "
     assert re.match(expected + "AssertionError: the caller   of another", row)
 
 

@@ -13,10 +13,16 @@ AGAIN = 3  # times that what failed must pass alone to count as unsteady
 class LaneFailure:
     lane: Lane
     failure: Failure
+    alone: str | None = None  # what it failed with when it ran again alone
+
+    @property
+    def circumstances(self) -> str:
+        of = self.failure
+        phase = "" if of.phase == "call" else f" in {of.phase}"
+        return f"lane {self.lane.name}, load {of.load:.1f}, {of.kind.name.lower()}{phase}"
 
     def __str__(self) -> str:
-        of, kind = self.failure, self.failure.kind.name.lower()
-        return f"{of.test} (lane {self.lane.name}, load {of.load:.1f}, {kind}): {of.message}"
+        return f"{self.failure.test} ({self.circumstances}): {self.failure.message}"
 
 
 @dataclass
@@ -48,7 +54,10 @@ class Verdict:
         for each in self.quarantined:
             yield f"unsteady, in quarantine: {each}"
         for each in wrong:
-            yield f"wrong: {each}"
+            if each.alone is None:
+                yield f"wrong, not run again: {each}"
+            else:
+                yield f"wrong, alone too: {each}; alone: {each.alone}"
         for fault in self.faults:
             yield f"wrong: {fault}"
         skipped = f", {self.skipped} skipped" if self.skipped else ""

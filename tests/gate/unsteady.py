@@ -1,4 +1,4 @@
-"""`docs/testing/late.md`: which tests were late, how often, and which of them are in quarantine."""
+"""`docs/testing/late.md`: which tests were unsteady, and which of them are in quarantine."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,30 +7,30 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from tests.gate.runs import RUNS, Runs, covers
+from tests.gate.tables import cells_of, node_cell, row_of, text_cell
+
 FILE = "docs/testing/late.md"
-RUNS = 10  # the last ones, of which those are counted in which a test was late
-OFTEN = 3  # of them: then a test is mended before anything else, or quarantined
+OFTEN = 2  # of the last runs: then a test is mended before anything else, or quarantined
 MOST = 5  # tests in quarantine
 TERM = timedelta(days=14)  # of a quarantine
 
 _HEADING = re.compile(r"## (?P<title>.+)")
 _NO_ROW = ("| date |", "| since |", "| --- |")  # that begin so
 _TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)`(?: `(?P<name>\w+)`)?")
-_HOW_OFTEN = re.compile(r"(?P<late>\d+) of (?P<runs>\d+) runs?")
 
 
-_T = TypeVar("_T", "LateTest", "Quarantine")
+_T = TypeVar("_T", "UnsteadyTest", "Quarantine")
 
 
-class LateFileError(Exception):
+class UnsteadyFileError(Exception):
     """A row that cannot be read, or a test that does not exist."""
 
 
 @dataclass(frozen=True)
-class LateTest:
+class UnsteadyTest:
     test: str  # a file of tests, or file::name of one
-    late: int  # runs in which it was late,
-    runs: int  # of so many
+    since: date  # of its first run since it was mended, if it ever was
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,6 @@ class Quarantine:
     def end(self) -> date:
         return self.since + TERM
 
-    def covers(self, test: str) -> bool:
-        """Whether a test, by its node id, is in it."""
-        return re.match(rf"{re.escape(self.test)}(::|\[|$)", test) is not None
-
     def describe(self, today: date) -> str:
         left = (self.end - today).days
         if left < 0:
@@ -55,35 +51,37 @@ class Quarantine:
 
 
 @dataclass(frozen=True)
-class LateFile:
-    late: Sequence[LateTest] = ()
+class UnsteadyFile:
+    tests: Sequence[UnsteadyTest] = ()
     quarantines: Sequence[Quarantine] = ()
 
     def quarantine_of(self, test: str) -> Quarantine | None:
-        return next((each for each in self.quarantines if each.covers(test)), None)
+        return next((each for each in self.quarantines if covers(each.test, test)), None)
 
-    def faults(self, today: date) -> Iterator[str]:
+    def faults(self, today: date, runs: Runs) -> Iterator[str]:
         """What must be mended before a commit may pass, whatever its tests say."""
-        for late in self.late:
-            if late.late >= OFTEN and self.quarantine_of(late.test) is None:
-                often = f"{late.late} of {late.runs} runs"
-                yield f"{late.test} was late in {often}: mend it first, or quarantine it"
+        for each in self.tests:
+            count = runs.count_unsteady(each.test, each.since)
+            if count >= OFTEN and self.quarantine_of(each.test) is None:
+                often = f"{count} of the last {RUNS} runs"
+                yield f"{each.test} was unsteady in {often}: mend it first, or quarantine it"
         if len(self.quarantines) > MOST:
             yield f"{len(self.quarantines)} tests are in quarantine: at most {MOST} may be"
-        for each in self.quarantines:
-            if each.since > today:
-                yield f"{each.test} is in quarantine since {each.since}, which is to come"
+        for quarantine in self.quarantines:
+            if quarantine.since > today:
+                since = f"{quarantine.since}, which is to come"
+                yield f"{quarantine.test} is in quarantine since {since}"
             for older in self.quarantines:
-                if older.end < each.since:
-                    yield f"{older.test} was to be mended by {older.end}, before {each.test}"
+                if older.end < quarantine.since:
+                    yield f"{older.test} was to be mended by {older.end}, before {quarantine.test}"
 
 
-def read_late_file(repository: Path) -> LateFile:
-    """Both tables; empty ones where the file is missing. Raises LateFileError."""
+def read_unsteady_file(repository: Path) -> UnsteadyFile:
+    """Both tables; empty ones where the file is missing. Raises UnsteadyFileError."""
     file = repository / FILE
     if not file.exists():
-        return LateFile()
-    late: dict[str, LateTest] = {}
+        return UnsteadyFile()
+    tests: dict[str, UnsteadyTest] = {}
     quarantines: dict[str, Quarantine] = {}
     title = ""
     for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
@@ -95,14 +93,19 @@ def read_late_file(repository: Path) -> LateFile:
             if title == "Quarantine":
                 _add(_read_quarantine(repository, line), quarantines)
             else:
-                _add(_read_late_test(repository, line), late)
+                _add(_read_unsteady_test(repository, line), tests)
         except ValueError as exc:
-            raise LateFileError(f"{FILE}:{number}: {exc}") from exc
-    return LateFile(tuple(late.values()), tuple(quarantines.values()))
+            raise UnsteadyFileError(f"{FILE}:{number}: {exc}") from exc
+    return UnsteadyFile(tuple(tests.values()), tuple(quarantines.values()))
+
+
+def unsteady_row(day: date, test: str, message: str) -> str:
+    """The row of a test, which is named by its node id, that was unsteady for the first time."""
+    return row_of((str(day), node_cell(test), text_cell(message), "not looked at yet"))
 
 
 def _add(found: _T, others: dict[str, _T]) -> None:
-    """Raises ValueError: how often a test was late stands in one row."""
+    """Raises ValueError: a test has one row."""
     if found.test in others:
         raise ValueError(f"{found.test} has a row already: change that one")
     others[found.test] = found
@@ -110,25 +113,16 @@ def _add(found: _T, others: dict[str, _T]) -> None:
 
 def _cells(line: str, names: str) -> list[str]:
     """Raises ValueError."""
-    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+    cells = cells_of(line)
     if len(cells) != len(names.split(" | ")) or not all(cells):
         raise ValueError(f"a row is {names}")
     return cells
 
 
-def _read_late_test(repository: Path, line: str) -> LateTest:
+def _read_unsteady_test(repository: Path, line: str) -> UnsteadyTest:
     """Raises ValueError."""
-    day, test, _, how_often, _ = _cells(
-        line, "date | test | message | N of M runs | who is to blame"
-    )
-    date.fromisoformat(day)
-    often = _HOW_OFTEN.fullmatch(how_often)
-    if often is None:
-        raise ValueError(f"{how_often}: N of M runs")
-    found = LateTest(_test(repository, test), int(often["late"]), int(often["runs"]))
-    if not 0 < found.late <= found.runs <= RUNS:
-        raise ValueError(f"{how_often}: how often within the last {RUNS} runs")
-    return found
+    day, test, _, _ = _cells(line, "date | test | message | cause")
+    return UnsteadyTest(_test(repository, test), date.fromisoformat(day))
 
 
 def _read_quarantine(repository: Path, line: str) -> Quarantine:
