@@ -28,6 +28,7 @@ from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import fixed_seed
 
 IDLE = ("chrt", "--idle", "0")  # what it starts runs when nothing else wants the processor
+MOST_FAILURES = 100  # of a lane, which ends then: each may have waited for what cannot start
 NOTHING_CHOSEN = 5  # pytest's exit status when no test was collected
 TESTS_FAILED = 1  # pytest's, when tests ran and some failed
 
@@ -80,6 +81,7 @@ class Gate:
         self._minutes_by_lane: dict[str, float] = {}
         self._times: list[PhaseTime] = []
         self._runs: list[str] = []  # words by which processes are found
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._unsteady_file = UnsteadyFile()
         self._changed = ChangedTests(repository)
         self._noting = Lock()
@@ -104,7 +106,9 @@ class Gate:
         return self.verdict.is_green
 
     def stop(self) -> None:
-        """End whatever the run started."""
+        """End whatever the run started: first as pytest does when it is told to."""
+        for process in self._processes:
+            _end(process, self._limits.grace)
         for run in self._runs:
             leftovers.end(run, self._folder, grace=1)
 
@@ -132,34 +136,46 @@ class Gate:
         return status == 0
 
     def _run_lanes(self) -> None:
-        """Run them one after the other, and those that are idle beside them."""
-        in_turn = [lane for lane in self._lanes if not lane.is_idle]
-        beside = [lane for lane in self._lanes if lane.is_idle]
+        """Run them one after the other, and those that are idle beside them.
+
+        Of some tests alone each lane has its turn, and prints while it runs.
+        """
+        if not self._request.is_whole:
+            for lane in self._lanes:
+                self._run_lane(lane, is_idle=False)
+            return
         with ThreadPoolExecutor(max_workers=len(self._lanes)) as threads:
-            running = [threads.submit(self._run_lane, lane) for lane in beside]
             try:
-                for lane in in_turn:
-                    self._run_lane(lane)
+                beside = [
+                    threads.submit(self._run_lane, lane, is_idle=True)
+                    for lane in self._lanes
+                    if lane.is_idle
+                ]
+                for lane in self._lanes:
+                    if not lane.is_idle:
+                        self._run_lane(lane, is_idle=False)
+                for each in beside:
+                    each.result()
             except BaseException:
                 self.stop()  # else the threads would wait for what they started
                 raise
-            for each in running:
-                each.result()
 
-    def _run_lane(self, lane: Lane) -> None:
+    def _run_lane(self, lane: Lane, *, is_idle: bool) -> None:
         """Run its tests and note what came of them, also when the time is used up."""
         chosen = (f"--lane={lane.name}", *(("--quick",) if self._request.quick else ()))
         side_by_side = (
             ("-n", str(lane.processes), "--dist", "worksteal") if lane.processes > 1 else ()
         )
         times = ("--times",) if self._request.times else ()
-        options = (*side_by_side, "--durations", "10", *chosen, *times, *self._request.options)
+        most = f"--maxfail={MOST_FAILURES}"
+        own = self._request.options
+        options = (*side_by_side, "--durations", "10", most, *chosen, *times, *own)
         folder = self._new_folder(lane.name)
         began = time.monotonic()
         try:
             with self._timed(f"lane {lane.name}, {lane.processes} at a time"):
                 arguments = (*options, *self._request.tests)
-                self._run_pytest(lane.name, folder, arguments, is_idle=lane.is_idle)
+                self._run_pytest(lane.name, folder, arguments, is_idle=is_idle)
         finally:
             with self._noting:
                 self._minutes_by_lane[lane.name] = (time.monotonic() - began) / 60
@@ -299,6 +315,7 @@ class Gate:
                 command, cwd=self._repository, env=environment, stdout=file, stderr=file
             ) as process,
         ):
+            self._processes.append(process)
             try:
                 return process.wait(self._deadline - time.monotonic())
             except BaseException as exc:

@@ -16,7 +16,7 @@ from tests.gate import leftovers
 from tests.gate.conftest import SEED, Project
 from tests.gate.lanes import COMPUTE, LANES, PHONES, Lane
 from tests.gate.results import FailureKind, ResultFolder
-from tests.gate.run import Gate, Limits, Request
+from tests.gate.run import MOST_FAILURES, Gate, Limits, Request
 from tests.gate.runs import FILE as RUNS_FILE
 from tests.gate.runs import read_runs
 
@@ -384,21 +384,22 @@ def test_beside():
     Path("{own}").touch()
     deadline = time.monotonic() + 60
     while not Path("{other}").exists():
-        assert time.monotonic() < deadline, "the other lane does not run beside"
+        if time.monotonic() > deadline:
+            raise TimeoutError("the other lane does not run beside")
         time.sleep(0.05)
-    {scheduled}
+    assert os.sched_getscheduler(0) == os.SCHED_{policy}
 """
 
 
+@pytest.mark.alone  # what computes has the idle class from the gate itself
 def test_what_computes_runs_beside_others_in_the_idle_class(
     project: Project, tmp_path: Path, lines: Lines
 ) -> None:
-    is_idle = "assert os.sched_getscheduler(0) == os.SCHED_IDLE"
-    for file, own, other, scheduled in (
-        ("rules/test_one.py", "computes", "telephones", is_idle),
-        ("calls/test_two.py", "telephones", "computes", ""),
+    for file, own, other, policy in (
+        ("rules/test_one.py", "computes", "telephones", "IDLE"),
+        ("calls/test_two.py", "telephones", "computes", "OTHER"),
     ):
-        source = BESIDE.format(own=own, other=other, scheduled=scheduled)
+        source = BESIDE.format(own=own, other=other, policy=policy)
         project.write(f"tests/{file}", source)
     assert runs(project, tmp_path, lanes=(COMPUTE, TELEPHONING)).run()
     assert lines()[-1] == "2 passed, 0 failed"
@@ -443,6 +444,17 @@ def test_a_process_is_found_though_its_title_hides_its_environment(
 def test_a_process_that_ends_within_its_grace_is_not_left(project: Project, tmp_path: Path) -> None:
     project.write("tests/calls/test_one.py", LEAVES.replace("60", "2"))
     assert runs(project, tmp_path, grace=30).run()
+
+
+def test_a_lane_ends_when_nothing_in_it_passes(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    cases = CASES.format(number=MOST_FAILURES + 5, does="raise TimeoutError")
+    project.write("tests/calls/test_one.py", cases)
+    assert not runs(project, tmp_path).run()
+    *_, fault, last = lines()
+    assert fault.startswith("wrong: phones: 5 chosen tests did not end, as tests/calls/test_one")
+    assert last == f"0 passed, {MOST_FAILURES} failed"
 
 
 def test_a_run_past_its_minutes_stops_itself(
@@ -622,11 +634,14 @@ def test_the_checks_refuse_unseeded_random_numbers_in_tests(drawing: str) -> Non
     assert "TID251" in checked.stdout
 
 
-def test_a_killed_run_leaves_nothing(project: Project, tmp_path: Path) -> None:
-    project.write("tests/calls/test_one.py", LEAVES + "    import time; time.sleep(600)\n")
-    command = [sys.executable, "-m", "tests.gate", "tests/calls"]
+@pytest.mark.parametrize("lane", [COMPUTE, PHONES], ids=lambda lane: lane.name)
+def test_a_killed_run_leaves_nothing(project: Project, tmp_path: Path, lane: Lane) -> None:
+    folder = "rules" if lane is COMPUTE else "calls"
+    hangs = LEAVES + "    import time; time.sleep(600)\n"
+    project.write(f"tests/{folder}/test_one.py", hangs)
+    command = [sys.executable, "-m", "tests.gate"]
     with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.DEVNULL) as gate:
-        run = f"{gate.pid}-phones"
+        run = f"{gate.pid}-{lane.name}"
         deadline = time.monotonic() + 60
         while not any(
             "sleep 60" in each for each in leftovers.running(run, tmp_path / "-").values()
