@@ -4,7 +4,7 @@ Without options, as when somebody calls pytest, nothing is left out, with the se
 """
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,11 @@ from tests.gate.times import PhaseTime, ProcessorClock
 from tests.seeds import VARIABLE, fixed_seed
 
 KIND = "failure_kind"  # of a report of what failed; a process that died reports none
+BEFORE = "test_before"  # of a report of what failed in setup: the test that ran before it
 PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
 
 _HAS_FAILED = pytest.StashKey[bool]()
+_LAST_TEST = pytest.StashKey[str]()  # of a session: the one that ran last in this process
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -96,28 +98,38 @@ class _Meter:
 
 
 def _message(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The first line of what it failed with."""
+    """The first line of what it failed with, and in setup who may have left it so."""
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message if crash is not None else report.longrepr).splitlines()
-    return next((line for line in lines if line.strip()), "no message")
+    message = next((line for line in lines if line.strip()), "no message")
+    before = getattr(report, BEFORE, None)
+    return message if before is None else f"{message} (before it ran {before})"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """After a test that failed, what it shares with others is taken down, and made anew for them.
 
     What it left there would fail them too: a call, a lease, a page of the browser.
     """
-    has_failed = item.stash.get(_HAS_FAILED, False)
+    item.session.stash[_LAST_TEST] = item.nodeid
+    errors: list[BaseException] = []
     try:
-        return (yield)
-    except BaseException:
-        has_failed = True
-        raise
-    finally:
-        if has_failed:
-            # As pytest does after the last test; no hook says so of another.
+        yield
+    except (Exception, pytest.fail.Exception) as exc:
+        errors.append(exc)
+    has_failed: bool = item.stash.get(_HAS_FAILED, False)
+    if errors or has_failed:
+        try:
+            # As pytest does after the last test; no hook does so after another.
             item.session._setupstate.teardown_exact(None)  # noqa: SLF001
+        except (Exception, pytest.fail.Exception) as exc:
+            errors.append(exc)
+    if len(errors) > 1:
+        own, shared = errors
+        raise BaseExceptionGroup(f"{own!r}, and of what it shares with others {shared!r}", errors)
+    for each in errors:
+        raise each
 
 
 @pytest.hookimpl(wrapper=True)
@@ -127,6 +139,8 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[_HAS_FAILED] = True
+    if report.failed and call.when == "setup" and _LAST_TEST in item.session.stash:
+        setattr(report, BEFORE, item.session.stash[_LAST_TEST])
     if report.failed and call.excinfo is not None:
         is_limit = is_lateness(call.excinfo.value)
         setattr(report, KIND, int(FailureKind.LIMIT if is_limit else FailureKind.VALUE))

@@ -560,14 +560,74 @@ def test_what_a_failure_leaves_behind_fails_no_other(
     project: Project, tmp_path: Path, lines: Lines, leaves: str, message: str
 ) -> None:
     in_order = ("-p", "no:randomly")
-    write_and_commit_long_ago(
-        project, "tests/calls/test_one.py", LEAVES_A_LEASE.format(leaves=leaves)
-    )
+    source = LEAVES_A_LEASE.format(leaves=leaves)
+    write_and_commit_long_ago(project, "tests/calls/test_one.py", source)
     assert not runs(project, tmp_path, options=in_order).run()
     *_, wrong, last = lines()
     assert "test_a_leaves_one" in wrong
     assert message in wrong
     assert last == "12 passed, 1 failed"
+
+
+LEFT_FOR_THE_NEXT = """
+import pytest
+
+leases = []
+
+@pytest.fixture
+def empty():
+    assert leases == [], "a lease is left"
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(empty, number):
+    {leaves}
+"""
+
+
+def test_a_dirty_start_names_who_ran_before(project: Project, tmp_path: Path, lines: Lines) -> None:
+    in_order = ("-p", "no:randomly")
+    source = LEFT_FOR_THE_NEXT.format(leaves="if number == 1: leases.append(201)")
+    project.write("tests/calls/test_one.py", source)
+    assert runs(project, tmp_path, options=in_order).run()
+    *_, unsteady, last = lines()
+    assert "tests/calls/test_one.py::test_it[2] (lane phones" in unsteady
+    before = "(before it ran tests/calls/test_one.py::test_it[1])"
+    assert unsteady.endswith(f"value in setup): AssertionError: a lease is left {before}")
+    assert last == "3 passed, 0 failed"
+
+
+TAKEN_DOWN = """
+import pytest
+
+@pytest.fixture(scope="session")
+def house():
+    yield
+    raise TimeoutError("the house")
+
+@pytest.fixture
+def room(house):
+    yield
+    raise ValueError("the room")
+
+def test_it(room):
+    pass
+
+def test_other():
+    pass
+"""
+
+
+def test_what_is_shared_hides_no_failure_of_a_test(
+    project: Project, tmp_path: Path, lines: Lines
+) -> None:
+    in_order = ("-p", "no:randomly")
+    project.write("tests/calls/test_one.py", TAKEN_DOWN)
+    assert not runs(project, tmp_path, options=in_order).run()
+    *_, wrong, last = lines()
+    assert "value in teardown): ExceptionGroup: " in wrong
+    both = "ValueError('the room'), and of what it shares with others TimeoutError('the house')"
+    assert both in wrong
+    assert last == "1 passed, 1 failed"
 
 
 def test_of_two_failures_of_a_test_the_gravest_counts(tmp_path: Path) -> None:
