@@ -1,14 +1,12 @@
 """`scripts/test`: the checks, then the tests in their lanes, then what they say of the commit."""
 
 import os
-import signal
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 
-from tests.gate.run import Gate, Limits, Request
+from tests.gate.run import Limits, Request, prepared_gate
 from tests.rooms import UnknownRoom, files_of
 
 EPILOG = """
@@ -31,7 +29,7 @@ scripts/test tests/web/test_search.py -k found
 @click.option("--seed", type=int, help="Draw with this seed; without it, that of tests/seed.")
 @click.option(
     "--minutes",
-    default=75.0,
+    default=Limits.minutes,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
     help="After which the run stops itself and has failed.",
@@ -60,15 +58,8 @@ def main(
         request = _request(quick, seed, times, arguments)
     except UnknownRoom as exc:
         raise click.UsageError(str(exc)) from exc
-    # Its path is short for the sake of sockets; nothing in it outlives the run.
-    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        gate = Gate(repository, Path(folder), request, Limits(minutes=minutes))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            passed = gate.run()
-        except KeyboardInterrupt:
-            gate.stop()
-            sys.exit(130)
+    with prepared_gate(repository, request, Limits(minutes=minutes)) as gate:
+        passed = gate.run()
     sys.exit(0 if passed else 1)
 
 

@@ -1,6 +1,7 @@
 """A run of the gate: checks, lanes, what failed once more alone, and the verdict."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import click
@@ -35,7 +37,7 @@ TESTS_FAILED = 1  # pytest's, when tests ran and some failed
 
 @dataclass(frozen=True)
 class Limits:
-    minutes: float  # of the whole run; past them it stops itself, red
+    minutes: float = 75.0  # of the whole run; past them it stops itself, red
     unsteady_files: int = 12  # in which tests may be unsteady in a run
     repeated_files: int = 6  # of which one test runs again where there are more
     grace: float = 30.0  # seconds in which what a lane started must have ended
@@ -51,8 +53,8 @@ class Request:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it asks for the gate itself, not for some tests."""
-        return not self.tests and not self.options
+        """Whether it asks for the gate itself, not for some tests or another seed."""
+        return not self.tests and not self.options and self.seed is None
 
 
 class OutOfTimeError(Exception):
@@ -198,7 +200,7 @@ class Gate:
     def _judge(self) -> None:
         """What failed runs again alone, unless the run is red whatever comes of it."""
         verdict, failures = self.verdict, self.verdict.failures
-        if verdict.passed + verdict.skipped + len(failures) + len(verdict.quarantined) == 0:
+        if verdict.ran + verdict.skipped == 0:
             verdict.faults.append("no test was chosen: see what was asked for")
         if not failures or verdict.faults:
             return
@@ -227,7 +229,7 @@ class Gate:
         for each in failures:
             if each.kind == FailureKind.FINAL:
                 yield f"red at once, its process died: {each.test}"
-            elif each.is_value_of_test and self._changed.has(each.test):
+            elif self._request.is_whole and each.is_value_of_test and self._changed.has(each.test):
                 yield f"red at once, a value in a test of this change: {each.test}"
 
     def _repeat(self, tests: Sequence[str]) -> Mapping[str, str]:
@@ -330,6 +332,22 @@ class Gate:
         began = time.monotonic()
         yield
         click.echo(f"-- {what}: {time.monotonic() - began:.0f} s")
+
+
+@contextmanager
+def prepared_gate(repository: Path, request: Request, limits: Limits) -> Iterator[Gate]:
+    """A gate with a folder of its own, which is stopped, as this program is, when it is told to.
+
+    The folder's path is short for the sake of sockets; nothing in it outlives the run.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with TemporaryDirectory(prefix="g", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        gate = Gate(repository, Path(folder), request, limits)
+        try:
+            yield gate
+        except KeyboardInterrupt:
+            gate.stop()
+            sys.exit(130)
 
 
 def faults_of_pytest(status: int, result: LaneResult) -> Iterator[str]:

@@ -1,22 +1,19 @@
 """`make soak`: whole runs with fresh seeds, which find what the seed of the gate leaves out."""
 
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from tests.gate.run import Gate, Limits, Request
+from tests.gate.run import Limits, Request, prepared_gate
 from tests.gate.tables import row_of, text_cell
 from tests.gate.verdict import Verdict
 from tests.seeds import fresh_seed
 
 FILE = Path("docs/testing/soak.md")
-LIMITS = Limits(minutes=120)  # of one run
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,41 +22,38 @@ LIMITS = Limits(minutes=120)  # of one run
     default=60.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="No run begins that would end later, but for the first.",
+    help="After which no run begins.",
 )
 @click.argument("tests", nargs=-1)
 def main(minutes: float, tests: tuple[str, ...]) -> None:
     """Run everything, or TESTS, with one fresh seed after the other, and note what failed.
 
-    A row of docs/testing/soak.md has the test, the seed and the message. `python -m pytest TEST
-    --seed SEED` draws the same again. What is found is a fault of main: mend it in its own commit.
+    A row of docs/testing/soak.md has the test, the seed and the message. `scripts/test --seed
+    SEED` draws the same again, and in the same order. What is found is a fault of main: mend it in
+    a commit of its own.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    runs, found, longest = 0, 0, 0.0
-    deadline = time.monotonic() + 60 * minutes
-    while not runs or time.monotonic() + longest < deadline:
-        began, seed = time.monotonic(), fresh_seed()
-        verdict = _run(seed, tests)
-        rows = list(rows_of(verdict, seed))
-        with FILE.open("a") as file:
-            file.writelines(f"{row}\n" for row in rows)
+    runs, found = 0, 0
+    for seed in fresh_seeds(minutes):
+        with prepared_gate(Path.cwd(), Request(seed=seed, tests=tests), Limits()) as gate:
+            try:
+                gate.run()
+            finally:  # what is found is kept, also when the run is stopped
+                rows = list(rows_of(gate.verdict, seed))
+                with FILE.open("a") as file:
+                    file.writelines(f"{row}\n" for row in rows)
+        if gate.verdict.ran == 0:
+            raise click.UsageError("no test ran: see what was asked for")
         runs, found = runs + 1, found + len(rows)
-        longest = max(longest, time.monotonic() - began)
-        if not verdict.passed:
-            break  # there is nothing that could pass with another seed
     click.echo(f"{runs} runs, {found} found" + (f": see {FILE}" if found else ""))
     sys.exit(1 if found else 0)
 
 
-def _run(seed: int, tests: Sequence[str]) -> Verdict:
-    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        gate = Gate(Path.cwd(), Path(folder), Request(seed=seed, tests=tests), LIMITS)
-        try:
-            gate.run()
-        except KeyboardInterrupt:
-            gate.stop()
-            sys.exit(130)
-    return gate.verdict
+def fresh_seeds(minutes: float, clock: Callable[[], float] = time.monotonic) -> Iterator[int]:
+    """The seed of each run that may begin: of the first, and of others until then."""
+    deadline = clock() + 60 * minutes
+    yield fresh_seed()
+    while clock() < deadline:
+        yield fresh_seed()
 
 
 def rows_of(verdict: Verdict, seed: int) -> Iterator[str]:
@@ -75,8 +69,9 @@ def rows_of(verdict: Verdict, seed: int) -> Iterator[str]:
             test = f"`{text_cell(each.failure.test)}`"
             message = text_cell(f"{each.circumstances}: {each.failure.message}")
             yield row_of((str(today), str(seed), test, alone, message))
-    for fault in verdict.faults:
-        yield row_of((str(today), str(seed), "none", "", text_cell(fault)))
+    if verdict.ran:
+        for fault in verdict.faults:
+            yield row_of((str(today), str(seed), "none", "", text_cell(fault)))
 
 
 if __name__ == "__main__":

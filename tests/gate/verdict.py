@@ -41,12 +41,15 @@ class Verdict:
     def is_green(self) -> bool:
         return not (self.failures or self.wrong or self.faults)
 
+    @property
+    def ran(self) -> int:
+        unsteady = len(self.unsteady) + len(self.quarantined)
+        return self.passed + len(self.wrong) + len(self.failures) + unsteady
+
     def lines(self) -> Iterator[str]:
         """The last lines of a run. What was not judged counts as wrong."""
         wrong = [*self.wrong, *self.failures]
-        unsteady = len(self.unsteady) + len(self.quarantined)
-        ran = self.passed + len(wrong) + unsteady
-        yield f"{ran} ran" + (f", {self.left_out} others did not" if self.left_out else "")
+        yield f"{self.ran} ran" + (f", {self.left_out} others did not" if self.left_out else "")
         for each in self.unsteady:
             yield f"unsteady, passed {AGAIN} of {AGAIN} alone: {each}"
         for quarantine in self.quarantines:
@@ -61,4 +64,4 @@ class Verdict:
         for fault in self.faults:
             yield f"wrong: {fault}"
         skipped = f", {self.skipped} skipped" if self.skipped else ""
-        yield f"{self.passed + unsteady} passed, {len(wrong)} failed{skipped}"
+        yield f"{self.ran - len(wrong)} passed, {len(wrong)} failed{skipped}"
