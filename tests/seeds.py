@@ -18,6 +18,10 @@ FILE = "tests/seed"
 SEEDS = 2**32
 
 
+class SeedError(Exception):
+    """The file of the seed is missing, or holds something else."""
+
+
 class SeededRandom(Random):
     """A generator that cannot be made without a seed."""
 
@@ -26,8 +30,11 @@ class SeededRandom(Random):
 
 
 def fixed_seed(repository: Path) -> int:
-    """The seed of every run that is not told another. Raises OSError, ValueError."""
-    return int((repository / FILE).read_text())
+    """The seed of every run that is not told another. Raises SeedError."""
+    try:
+        return int((repository / FILE).read_text())
+    except (OSError, ValueError) as exc:
+        raise SeedError(f"{FILE} holds no number: git checkout main -- {FILE}") from exc
 
 
 def fresh_seed() -> int:

@@ -8,6 +8,7 @@ import click
 
 from tests.gate.run import Limits, Request, prepared_gate
 from tests.rooms import UnknownRoom, files_of
+from tests.seeds import SeedError
 
 EPILOG = """
 \b
@@ -58,8 +59,11 @@ def main(
         request = _request(quick, seed, times, arguments)
     except UnknownRoom as exc:
         raise click.UsageError(str(exc)) from exc
-    with prepared_gate(repository, request, Limits(minutes=minutes)) as gate:
-        passed = gate.run()
+    try:
+        with prepared_gate(repository, request, Limits(minutes=minutes)) as gate:
+            passed = gate.run()
+    except SeedError as exc:
+        raise click.ClickException(str(exc)) from exc
     sys.exit(0 if passed else 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from callcenter.platform.core.settings import ROOT
 
-SEED = 7
+SEED = 5  # another than in this clone's own tests/seed
 CONFIGURATION = """
 [pytest]
 testpaths = tests
@@ -40,11 +40,15 @@ class Project:
         file.write_text(dedent(text))
         return file
 
-    def commit(self, at: str = "2026-11-30 12:00 +0000") -> None:
+    def commit(self, at: str = "2026-11-30 12:00 +0000", subject: str = "tests: change") -> None:
         """Commit everything; `at` is the time of the commit."""
         self._git("add", "--all")
         author = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.org")
-        self._git(*author, "commit", "--quiet", "--message=Change", committed_at=at)
+        self._git(*author, "commit", "--quiet", f"--message={subject}", committed_at=at)
+
+    def push(self) -> None:
+        """What is committed is main of origin from now on."""
+        self._git("update-ref", "refs/remotes/origin/main", "HEAD")
 
     def switch(self, branch: str) -> None:
         """Go to this branch, a new one unless it is main."""

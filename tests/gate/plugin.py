@@ -15,7 +15,7 @@ from tests.gate.lanes import LANE_BY_NAME, lane_of
 from tests.gate.lateness import is_lateness
 from tests.gate.results import FailureKind, ResultFolder
 from tests.gate.times import PhaseTime, ProcessorClock
-from tests.seeds import VARIABLE, fixed_seed
+from tests.seeds import VARIABLE, SeedError, fixed_seed
 
 KIND = "failure_kind"  # of a report of what failed; a process that died reports none
 BEFORE = "test_before"  # of a report of what failed in setup: the test that ran before it
@@ -39,7 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     seed = config.option.seed
     if seed is None:
-        seed = config.option.seed = fixed_seed(config.rootpath)
+        try:
+            seed = config.option.seed = fixed_seed(config.rootpath)
+        except SeedError as exc:
+            raise pytest.UsageError(str(exc)) from exc
     os.environ[VARIABLE] = str(seed)
     config.option.randomly_seed = seed
     config.option.hypothesis_seed = seed

@@ -27,7 +27,7 @@ def test_what_is_named_as_telephoning_exists() -> None:
     assert [name for name in sorted(WITH_PHONES) if not (TESTS / name).exists()] == []
 
 
-def test_nothing_telephones_beside_what_computes() -> None:
+def test_what_telephones_is_in_no_idle_lane() -> None:
     computing = (
         file
         for file in TESTS.glob("**/test_*.py")
