@@ -43,7 +43,6 @@ assert libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), rights) == 0
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process of another user"),
-    pytest.mark.alone,
 ]
 
 

@@ -16,7 +16,6 @@ from tests.polling import until
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.alone,
 ]
 
 

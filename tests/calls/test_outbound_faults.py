@@ -19,7 +19,6 @@ from tests.calls.test_outbound import ended, moments_of
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.alone,
 ]
 
 

@@ -37,7 +37,6 @@ from tests.polling import until
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.slow,
-    pytest.mark.alone,
 ]
 
 

@@ -10,7 +10,7 @@ from tests.calls.test_callback_requests import forget_promises
 from tests.calls.test_voicemail import is_longer, is_the_tone, messages, prompted_to_speak, speaks
 from tests.polling import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.alone]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture

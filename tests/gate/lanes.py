@@ -2,8 +2,8 @@
 
 A telephone sends a packet every 20 ms and is late when a computation has the processor. So what
 computes gets of it only what nobody else wants, by the kernel's idle class, and fills what the
-other lanes leave: those stand at half of two cores. What raises storms, kills under calls or takes
-over runs alone (it is marked so): no telephone may be beside it.
+other lanes leave: three tests with telephones stand at half of two cores. What raises storms, takes
+over many calls or is compared with a calm machine runs alone (it is marked so).
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ class Lane(NamedTuple):
 
 
 COMPUTE = Lane("compute", 2, is_idle=True)
-PHONES = Lane("phones", 3)
+PHONES = Lane("phones", 4)
 ALONE = Lane("alone", 1)
 LANES = (COMPUTE, PHONES, ALONE)
 LANE_BY_NAME = {lane.name: lane for lane in LANES}
