@@ -1,6 +1,6 @@
 # Thin names for what the scripts do; nothing is decided here.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations hunt soak simulate
+.PHONY: help demo run test check lock audit sbom wheel release bench bench-pages overload pictures shift chaos upgrade rehearsal waiting flood long migrations hunt soak calendar simulate
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -101,6 +101,10 @@ MINUTES ?= 60
 soak: ## run all tests with one fresh seed after the other and keep what fails in docs/testing/soak.md (MINUTES=60)
 	@scripts/setup tests
 	@.venv/bin/python -m tests.gate.soak --minutes $(MINUTES)
+
+calendar: ## run what computes with the clock at awkward hours and days (an hour), and keep what fails in docs/testing/soak.md
+	@scripts/setup tests
+	@.venv/bin/python -m tests.gate.calendar
 
 SEEDS ?= 300
 START ?= 0

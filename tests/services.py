@@ -37,6 +37,7 @@ from callcenter.telephony.acd import queue_position
 from callcenter.telephony.calls.prompts import MANIFEST
 from callcenter.telephony.calls.prompts.build import build
 from tests import fork_server
+from tests.clock import real_time
 from tests.polling import NotInTime
 from tests.postgres import TEMPLATE, execute, fast_folder, new_server, url_of
 from tests.s3 import S3Server, s3_server
@@ -171,7 +172,8 @@ def _accepts(place: Path) -> bool:
 def redis_server(folder: Path) -> Iterator[str]:
     """The URL of a Redis that runs within the block; the path of the folder must be short."""
     place = folder / "redis.sock"
-    with subprocess.Popen(redis_command(place), stdout=subprocess.DEVNULL) as run:
+    command = redis_command(place)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=real_time()) as run:
         try:
             deadline = time.monotonic() + 10
             while not _accepts(place):

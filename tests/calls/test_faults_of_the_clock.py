@@ -14,7 +14,6 @@ from callcenter.telephony.calls.outcomes import CallEvent, Outcome
 from callcenter.telephony.reconciliation.cel import parse
 from callcenter.telephony.reconciliation.cel_tail import cel_file_of
 from tests.calls.call_center import CALLER_TONE, CONSULTANT_TONE, CallCenter, last_sound
-from tests.calls.clock import Clock, set_clock_of_distributor
 from tests.calls.disposable_stack import (
     answered_call,
     both_hear,
@@ -24,6 +23,7 @@ from tests.calls.disposable_stack import (
 )
 from tests.calls.processes import ControllerProgram, running_controller_program
 from tests.calls.stall_meter import Stalls
+from tests.clock import Clock, set_clock_of_distributor
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 HOUR = 3600

@@ -335,14 +335,16 @@ class Gate:
 
 
 @contextmanager
-def prepared_gate(repository: Path, request: Request, limits: Limits) -> Iterator[Gate]:
+def prepared_gate(
+    repository: Path, request: Request, limits: Limits, lanes: Sequence[Lane] = LANES
+) -> Iterator[Gate]:
     """A gate with a folder of its own, which is stopped, as this program is, when it is told to.
 
     The folder's path is short for the sake of sockets; nothing in it outlives the run.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with TemporaryDirectory(prefix="g", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        gate = Gate(repository, Path(folder), request, limits)
+        gate = Gate(repository, Path(folder), request, limits, lanes)
         try:
             yield gate
         except KeyboardInterrupt:

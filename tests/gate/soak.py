@@ -37,13 +37,11 @@ def main(minutes: float, tests: tuple[str, ...]) -> None:
         with prepared_gate(Path.cwd(), Request(seed=seed, tests=tests), Limits()) as gate:
             try:
                 gate.run()
-            finally:  # what is found is kept, also when the run is stopped
-                rows = list(rows_of(gate.verdict, seed))
-                with FILE.open("a") as file:
-                    file.writelines(f"{row}\n" for row in rows)
+            finally:  # also when the run is stopped
+                found += keep(gate.verdict, str(seed))
         if gate.verdict.ran == 0:
             raise click.UsageError("no test ran: see what was asked for")
-        runs, found = runs + 1, found + len(rows)
+        runs += 1
     click.echo(f"{runs} runs, {found} found" + (f": see {FILE}" if found else ""))
     sys.exit(1 if found else 0)
 
@@ -56,7 +54,15 @@ def fresh_seeds(minutes: float, clock: Callable[[], float] = time.monotonic) -> 
         yield fresh_seed()
 
 
-def rows_of(verdict: Verdict, seed: int) -> Iterator[str]:
+def keep(verdict: Verdict, drawn: str) -> int:
+    """Add what a run with this seed, or under this clock, has found to FILE; how much it was."""
+    rows = list(rows_of(verdict, drawn))
+    with FILE.open("a") as file:
+        file.writelines(f"{row}\n" for row in rows)
+    return len(rows)
+
+
+def rows_of(verdict: Verdict, drawn: str) -> Iterator[str]:
     """A row for each test that failed, and for each fault that no test stands for."""
     today = datetime.now(UTC).date()
     for alone, failures in (
@@ -68,10 +74,10 @@ def rows_of(verdict: Verdict, seed: int) -> Iterator[str]:
         for each in failures:
             test = f"`{text_cell(each.failure.test)}`"
             message = text_cell(f"{each.circumstances}: {each.failure.message}")
-            yield row_of((str(today), str(seed), test, alone, message))
+            yield row_of((str(today), drawn, test, alone, message))
     if verdict.ran:
         for fault in verdict.faults:
-            yield row_of((str(today), str(seed), "none", "", text_cell(fault)))
+            yield row_of((str(today), drawn, "none", "", text_cell(fault)))
 
 
 if __name__ == "__main__":
