@@ -584,8 +584,9 @@ async def test_a_damaged_backup_restores_nothing(
 ) -> None:
     manifest, _ = await made(site)
     file = tmp_path / "backups" / manifest.name
-    content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2] + b"\0" + content[len(content) // 2 + 1 :])
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
     refused = await restored(empty, offline_key)
     assert "not what was written" in str(refused.exception)
     assert not empty.secrets_folder.exists()
