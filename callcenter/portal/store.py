@@ -1,7 +1,7 @@
 """Functions of the database that the portal may call: none reads what others wrote.
 
-They are those of migrations 0120 and 0122, and run with the rights of their owner. The role of the
-portal reads and changes no table.
+They are those of migrations 0120, 0122 and 0123, and run with the rights of their owner. The role
+of the portal reads and changes no table.
 """
 
 from dataclasses import dataclass

@@ -80,6 +80,48 @@ async def test_danger_is_taken_first_and_at_once(
     assert urgent == [(number,)]
 
 
+async def test_one_skipped_while_its_receipt_is_given_is_taken(
+    visitor: Visitor,
+    worker: WorkerResources,
+    engine: AsyncEngine,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its row is locked then, and the collector looks again by itself after a minute only."""
+    listening, locked, skipped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    look, give = store.lock_next, portal.give_receipt
+
+    async def look_while_locked(*where: Any) -> Any:
+        if not listening.is_set():
+            listening.set()
+            return None
+        await locked.wait()
+        found = await look(*where)
+        skipped.set()
+        return found
+
+    async def give_when_skipped(*given: Any) -> bool:
+        async with unit_of_work(engine) as connection:
+            await connection.execute(text("SELECT FROM portal_message FOR UPDATE"))
+            locked.set()
+            await skipped.wait()
+        return await give(*given)
+
+    monkeypatch.setattr(store, "lock_next", look_while_locked)
+    monkeypatch.setattr(portal, "give_receipt", give_when_skipped)
+    collecting = asyncio.create_task(run_collector(worker, redis))
+    await listening.wait()
+    number, _ = await visitor.write(TEXT, danger="yes")
+
+    async def is_taken() -> bool:
+        return await rows(engine, "SELECT number FROM appeal") == [(number,)]
+
+    await until(is_taken)
+    collecting.cancel()
+    with suppress(asyncio.CancelledError):
+        await collecting
+
+
 @pytest.mark.parametrize(
     ("module", "step"),
     [
