@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class Failure:
     def file(self) -> str:
         return self.test.split("::")[0]
 
+    def joined_with(self, later: "Failure") -> "Failure":
+        """Both of one test: of the kind of the graver, with what each says."""
+        graver = max(self, later, key=lambda each: each.kind)
+        return replace(graver, message=f"{self.message}; in {later.phase}: {later.message}")
+
     @property
     def is_value_of_test(self) -> bool:
         """Whether the function itself found it, and nothing that sets it up or takes it down."""
@@ -42,7 +47,7 @@ class LaneResult:
     left_out: int = 0  # tests of the lane that were not chosen
     passed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
-    failures: dict[str, Failure] = field(default_factory=dict)  # of each test the gravest
+    failures: dict[str, Failure] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)  # that no test stands for
     times: list[PhaseTime] = field(default_factory=list)  # where they were asked for
 
@@ -91,9 +96,9 @@ class ResultFolder:
             outcome = entry.pop("outcome")
             if outcome == "failed":
                 failure = Failure(**entry | {"kind": FailureKind(entry["kind"])})
-                before = result.failures.get(failure.test)
-                if before is None or before.kind < failure.kind:
-                    result.failures[failure.test] = failure
+                if first := result.failures.get(failure.test):
+                    failure = first.joined_with(failure)
+                result.failures[failure.test] = failure
             elif outcome == "fault":
                 result.faults.append(entry["message"])
             elif outcome == "time":

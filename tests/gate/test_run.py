@@ -630,15 +630,14 @@ def test_what_is_shared_hides_no_failure_of_a_test(
     assert last == "1 passed, 1 failed"
 
 
-def test_of_two_failures_of_a_test_the_gravest_counts(tmp_path: Path) -> None:
+def test_of_two_failures_of_a_test_the_graver_counts(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path)
     results.add_failure("test_it", "no RINGING in 10 s", FailureKind.LIMIT, "call")
     results.add_failure("test_it", "a call is left", FailureKind.VALUE, "teardown")
-    results.add_failure("test_it", "no BYE in 10 s", FailureKind.LIMIT, "teardown")
 
     failure = results.read().failures["test_it"]
 
-    assert failure.message == "a call is left"
+    assert failure.message == "no RINGING in 10 s; in teardown: a call is left"
     assert failure.kind == FailureKind.VALUE
     assert failure.phase == "teardown"
 
