@@ -103,10 +103,7 @@ class OwnCallReader:
             async with asyncio.timeout(CALL_TIMEOUT):
                 held = await self._commands.find_active_call(self._extension)
         except NoActiveCall:
-            # One that was seen may be written late, an unseen one is looked for once.
-            if self._last is None or (self._last.appeal is None and self._talked is not None):
-                self._last = await self._read_last()
-            return await self._add_unsaved(self._last)
+            return await self._read_over()
         except UNAVAILABLE:
             return OwnCall()
         self._last = None
@@ -119,11 +116,25 @@ class OwnCallReader:
         if number is None:
             return call
         if self._brief is None or self._brief.row.number != number:
-            self._brief = await self._query(lambda it: read_brief(it, self._actor, number))
+            self._brief = await self._query_or_none(lambda it: read_brief(it, self._actor, number))
         return replace(call, brief=self._brief)
 
+    async def _read_over(self) -> OwnCall:
+        """The last call, and whether its record is saved."""
+        # One that was seen may be written late; an unseen one is looked for until the database
+        # has answered.
+        if self._last is None or (self._last.appeal is None and self._talked is not None):
+            try:
+                self._last = await self._read_last()
+            except UNAVAILABLE:
+                return OwnCall(is_over=True)
+        return await self._add_unsaved(self._last)
+
     async def _read_last(self) -> OwnCall:
-        """The last call: the one that was seen, else the one that the database knows."""
+        """The last call: the one that was seen, else the one that the database knows.
+
+        Raises what is UNAVAILABLE when the database does not answer.
+        """
         talked = self._talked
         if talked is None or talked.place is None:
             since = datetime.now(UTC) - LAST_CALL_AFTER
@@ -143,7 +154,7 @@ class OwnCallReader:
             return last
         now = datetime.now(UTC)
         reader = WorkListReader(user.name, now.astimezone(ZONE).date(), now)
-        unsaved = await self._query(lambda it: is_unsaved(it, number, reader))
+        unsaved = await self._query_or_none(lambda it: is_unsaved(it, number, reader))
         return replace(last, is_unsaved=bool(unsaved))
 
     async def _read_state(self, held: ActiveCallRef, call: OwnCall) -> OwnCall:
@@ -160,7 +171,9 @@ class OwnCallReader:
 
     async def _read_appeal(self, place: str) -> OwnCall:
         """The call of this place with its appeal, as far as it is written."""
-        found = await self._query(lambda it: find_consultant_call(it, self._extension, place))
+        found = await self._query_or_none(
+            lambda it: find_consultant_call(it, self._extension, place)
+        )
         if found is None:
             return OwnCall(place=place)
         return OwnCall(
@@ -170,10 +183,15 @@ class OwnCallReader:
             urgencies=tuple(found.urgent),
         )
 
-    async def _query(self, query: Callable[[AsyncConnection], Awaitable[T | None]]) -> T | None:
+    async def _query_or_none(
+        self, query: Callable[[AsyncConnection], Awaitable[T | None]]
+    ) -> T | None:
         """The result of a query; None too when the database does not answer."""
         try:
-            async with asyncio.timeout(CALL_TIMEOUT), unit_of_work(self._engine) as connection:
-                return await query(connection)
+            return await self._query(query)
         except UNAVAILABLE:
             return None
+
+    async def _query(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with asyncio.timeout(CALL_TIMEOUT), unit_of_work(self._engine) as connection:
+            return await query(connection)

@@ -302,6 +302,25 @@ async def test_a_record_is_bound_to_its_call_until_the_next(
     assert await reader.read() == OwnCall(is_over=True, appeal=late)
 
 
+async def test_the_last_call_is_looked_for_until_the_database_answers(
+    consultant: httpx.AsyncClient,
+    engine: AsyncEngine,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A page that was opened meanwhile took no answer for no call, and wrap-up ended unheld."""
+    before = await had_call(engine, datetime.now(UTC) - timedelta(minutes=9), "before")
+    reader = OwnCallReader(engine, command_client(redis), Actor(None), "201")
+
+    async def time_out(*_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as unanswered:
+        unanswered.setattr(statistics, "find_last_call", time_out)
+        assert await reader.read() == OwnCall(is_over=True)
+    assert await reader.read() == OwnCall(is_over=True, appeal=before)
+
+
 async def test_what_was_hard_is_remembered_after_the_call(
     consultant: httpx.AsyncClient, engine: AsyncEngine, redis: Redis
 ) -> None:
