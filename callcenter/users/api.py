@@ -111,7 +111,7 @@ async def add_user(
     site: CurrentSite, actor: CurrentActor, response: Response, new: NewUser
 ) -> NewPassword:
     """Add a user; the answer has the generated password, this once."""
-    password, hashed = await service.make_password()
+    password, hashed = await service.make_password(site.passwords)
     async with unit_of_work(site.engine) as connection:
         await service.add(connection, actor, new.name, new.role, hashed)
     response.headers["Location"] = f"/api/v1/users/{new.name}"
@@ -141,7 +141,7 @@ async def change_user(site: CurrentSite, actor: CurrentActor, user: str, changes
 @router.post("/api/v1/users/{user}/password")
 async def set_password(site: CurrentSite, actor: CurrentActor, user: str) -> NewPassword:
     """Set a generated password, which is in the answer this once."""
-    password, hashed = await service.make_password()
+    password, hashed = await service.make_password(site.passwords)
     async with unit_of_work(site.engine) as connection:
         await store.find(connection, user)
         await service.set_password(connection, actor, user, hashed)

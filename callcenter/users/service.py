@@ -4,7 +4,6 @@ Users are never deleted, so that the audit log stays readable. A changed user is
 functions raise InvalidRequest, and then nothing is changed.
 """
 
-import asyncio
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,7 +17,7 @@ from callcenter.platform.identity import (
     store,
 )
 from callcenter.platform.identity.actor import Actor, audit_action
-from callcenter.platform.identity.passwords import generate_password, hash_password
+from callcenter.platform.identity.passwords import Passwords, generate_password
 from callcenter.platform.identity.permissions import Role, assignable_roles
 from callcenter.users.actions import AccountAction
 from callcenter.users.store import has_other_administrator
@@ -36,10 +35,10 @@ class NotAssignable(InvalidRequest):
     """The role has no permissions in this version: `assignable_roles` lists those that have."""
 
 
-async def make_password() -> tuple[str, str]:
+async def make_password(passwords: Passwords) -> tuple[str, str]:
     """Generate a password, to be shown once, and its hash."""
     made = generate_password()
-    return made, await asyncio.to_thread(hash_password, made)
+    return made, await passwords.hash(made)
 
 
 async def add(

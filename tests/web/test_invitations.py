@@ -12,12 +12,14 @@ from callcenter.platform.core.settings import Settings
 from callcenter.platform.identity import invitations, store
 from callcenter.platform.identity.actor import Actor
 from callcenter.platform.identity.invitations_store import INVITATION_TIMEOUT
+from callcenter.platform.identity.passwords import Passwords
 from callcenter.platform.identity.permissions import Role
+from callcenter.platform.identity.sign_in_attempts import LIMITS, Scope
 from callcenter.platform.identity.tables import invitation
 from callcenter.platform.storage.engine import unit_of_work
 from callcenter.users import service
 from tests.web.browser import sign_in, visible
-from tests.web.conftest import PASSWORD, add_user, browse
+from tests.web.conftest import PASSWORD, PASSWORD_HASH, add_user, browse
 from tests.web.invited import CHOSEN, choose
 
 BY = Actor.of_command()
@@ -83,6 +85,26 @@ async def test_what_is_no_link_is_answered_clearly(app: FastAPI, token: str) -> 
         answer = await client.get(f"/invitations/{token}")
         assert answer.status_code == 404
         assert (await choose(client, f"/invitations/{token}")).status_code == 404
+
+
+async def test_a_wrong_link_hashes_nothing_and_counts_as_try(
+    app: FastAPI, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+
+    async def note(_: Passwords, password: str) -> str:
+        hashed.append(password)
+        return PASSWORD_HASH
+
+    monkeypatch.setattr(Passwords, "hash", note)
+    monkeypatch.setitem(LIMITS, Scope.ADDRESS, 2)
+    await add_user(engine, "dana", Role.CONSULTANT)
+    async with browse(app) as client:
+        tried = [(await choose(client, "/invitations/x")).status_code for _ in range(4)]
+        assert tried == [404, 404, 429, 429]
+        assert hashed == []
+        assert (await choose(client, await invited(engine))).status_code == 303
+    assert hashed == [CHOSEN]
 
 
 async def test_a_link_ends_after_three_days(app: FastAPI, engine: AsyncEngine) -> None:

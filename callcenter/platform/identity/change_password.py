@@ -1,14 +1,12 @@
 """The signed-in user changes the own password."""
 
-import asyncio
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.platform.core.errors import InvalidRequest
 from callcenter.platform.identity import login_throttle, sessions, store
 from callcenter.platform.identity.actions import IdentityAction
 from callcenter.platform.identity.actor import Actor, audit_action
-from callcenter.platform.identity.passwords import Passwords, hash_password
+from callcenter.platform.identity.passwords import Passwords
 from callcenter.platform.identity.sign_in_attempts import Visitor
 from callcenter.platform.storage.engine import unit_of_work
 
@@ -44,7 +42,7 @@ async def change(
         raise WrongPassword
     if new == old:
         raise InvalidRequest("the new password is the old one: choose another")
-    hashed = await asyncio.to_thread(hash_password, new)
+    hashed = await passwords.hash(new)
     async with unit_of_work(engine) as connection:
         await store.set_password(connection, name=user.name, password_hash=hashed)
         token = await sessions.begin(connection, user, visitor, by="new_password")

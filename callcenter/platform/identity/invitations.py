@@ -4,7 +4,6 @@ Nobody but its owner ever knows a password so. Only the hash of a link is stored
 is replaced by another.
 """
 
-import asyncio
 from collections.abc import Set
 from datetime import datetime
 
@@ -12,11 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from callcenter.platform.core.errors import NotFound
 from callcenter.platform.core.settings import Settings
-from callcenter.platform.identity import invitations_store, sessions, sign_in, store
+from callcenter.platform.identity import (
+    invitations_store,
+    login_throttle,
+    sessions,
+    sign_in,
+    store,
+)
 from callcenter.platform.identity.actions import IdentityAction
 from callcenter.platform.identity.actor import Actor, audit_action
 from callcenter.platform.identity.invitations_store import Invitation
-from callcenter.platform.identity.passwords import hash_password
+from callcenter.platform.identity.passwords import Passwords
 from callcenter.platform.identity.permissions import Role
 from callcenter.platform.identity.sign_in_attempts import Visitor
 from callcenter.platform.storage.engine import unit_of_work
@@ -62,6 +67,7 @@ async def find(engine: AsyncEngine, token: str) -> Invitation:
 
 async def accept(
     engine: AsyncEngine,
+    passwords: Passwords,
     demanding: Set[Role],
     *,
     token: str,
@@ -71,10 +77,16 @@ async def accept(
 ) -> tuple[str, bool]:
     """Set the password of who was invited, and sign them in: what `sign_in` returns.
 
-    `name` is read for the first administrator alone, who is added by this. Raises InvitationClosed;
+    `name` is read for the first administrator alone, who is added by this. Raises InvitationClosed,
+    or RateLimited: a wrong link counts as a try to sign in, and no password is hashed for it;
     InvalidRequest when name or password cannot be one, and then the link stays good.
     """
-    hashed = await asyncio.to_thread(hash_password, password)
+    try:
+        await find(engine, token)
+    except InvitationClosed:
+        await login_throttle.check(engine, name=None, visitor=visitor)
+        raise
+    hashed = await passwords.hash(password)
     async with unit_of_work(engine) as connection:
         found = await invitations_store.find(connection, token)
         # Of two who follow it at once the second waits here, and finds it gone.

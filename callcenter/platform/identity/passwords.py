@@ -11,7 +11,7 @@ from callcenter.platform.core.errors import InvalidRequest
 
 SHORTEST, LONGEST = 12, 256
 
-# One check takes 64 MiB and several threads: more at once would starve the calls on the machine.
+# One takes 64 MiB and several threads: more at once would starve the calls on the machine.
 AT_ONCE = 2
 
 
@@ -28,6 +28,11 @@ class Passwords:
         async with self._turn:
             return await asyncio.to_thread(self.check, password_hash, password)
 
+    async def hash(self, password: str) -> str:
+        """The hash of a password, as `hash_password`. Raises InvalidRequest."""
+        async with self._turn:
+            return await asyncio.to_thread(hash_password, password)
+
     def check(self, password_hash: str | None, password: str) -> bool:
         try:
             self._hasher.verify(password_hash or self._nobody, password)
@@ -43,7 +48,7 @@ def _nobodys_hash() -> str:
 
 
 def hash_password(password: str) -> str:
-    """The hash of a password, as a PHC string.
+    """The hash of a password, as a PHC string. Processes that serve people use `Passwords.hash`.
 
     Raises InvalidRequest when the password is shorter than 12 or longer than 256 characters.
     """

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callcenter.platform.core.errors import InvalidRequest
+from callcenter.platform.core.errors import InvalidRequest, RateLimited
 from callcenter.platform.identity import invitations
 from callcenter.platform.identity.invitations import InvitationClosed
 from callcenter.platform.identity.passwords import LONGEST, SHORTEST
@@ -41,6 +41,7 @@ async def accept(
             raise InvalidRequest("the password was typed in two ways: type it again")
         cookie, is_whole = await invitations.accept(
             site.engine,
+            site.passwords,
             site.demanding,
             token=token,
             name=name.strip().lower(),
@@ -58,7 +59,8 @@ async def _page(
     try:
         name = (await invitations.find(site.engine, token)).name
     except InvitationClosed as closed:
-        return page(request, "web/invitation.html", status=status_of(closed), is_closed=True)
+        error = refusal if isinstance(refusal, RateLimited) else closed
+        return page(request, "web/invitation.html", status=status_of(error), is_closed=True)
     return page(
         request,
         "web/invitation.html",
