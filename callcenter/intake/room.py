@@ -31,11 +31,12 @@ from callcenter.platform.storage.database_roles import DatabaseRole
 from callcenter.platform.storage.jobs import WorkerLoop
 from callcenter.platform.storage.table_rights import FunctionRight, TableRights
 
-#: All that the portal may do in the database (migrations 0120, 0122 and 0123).
+#: All that the portal may do in the database (migrations 0120 and 0122 to 0124).
 PORTAL_FUNCTIONS = (
     "portal_receive(uuid,uuid,boolean,bytea)",
     "portal_give_receipt(uuid,bytea,text,bytea,bytea)",
-    "portal_read_copies(smallint,integer,bytea)",
+    "portal_read_copies(smallint,integer,bytea)",  # of the version before; goes with the next
+    "portal_read_newest_copies(smallint,integer,bytea,timestamptz)",
     "portal_note_exit(uuid)",
 )
 

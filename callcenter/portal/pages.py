@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from uuid import UUID
@@ -39,6 +39,7 @@ from callcenter.portal.rules import (
     PortalForm,
     PortalMessage,
     check_message,
+    read_moment,
     read_receipt,
 )
 from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_message
@@ -234,7 +235,7 @@ class PortalPages:
         if self._places.locked():
             return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
         try:
-            opened = await self._open(typed["number"], typed["words"])
+            opened, has_older = await self._open(typed["number"], typed["words"], typed["before"])
         except InvalidRequest as exc:
             return self._page(request, "open.html", 400, typed=typed, refusal=str(exc))
         except (OperationFailed, SQLAlchemyError, OSError) as exc:
@@ -243,6 +244,8 @@ class PortalPages:
         return self._page(
             *(request, "own.html"),
             copies=opened,
+            typed=typed,
+            has_older=has_older,
             stages=STAGES,
             written=opened[-1][0].message_id,
         )
@@ -282,22 +285,24 @@ class PortalPages:
         return number, message_id
 
     async def _open(
-        self, typed_number: str, typed_words: str
-    ) -> list[tuple[store.StoredCopy, PortalMessage]]:
-        """The messages of a receipt, opened. Raises InvalidRequest when there are none."""
+        self, typed_number: str, typed_words: str, sent_before: str
+    ) -> tuple[list[tuple[store.StoredCopy, PortalMessage]], bool]:
+        """The newest messages of a receipt, opened, and whether there are older ones.
+
+        Those sent before a time, if there is one. Raises InvalidRequest when there are none.
+        """
         number, secret = read_receipt(typed_number, typed_words)
+        before = read_moment(sent_before)
         async with self._places, self._opening:
             key = await asyncio.to_thread(ReceiptKey.derive, number, secret)
-        try:
-            opened = [
-                (each, open_copy(each.message_id, each.locked, each.sealed, key))
-                for each in await store.read_copies(self._engine, number, key)
-            ]
-        except DecryptionFailed as exc:
-            raise InvalidRequest(RECEIPT_REFUSED) from exc
-        if not opened:
-            raise InvalidRequest(RECEIPT_REFUSED)
-        return opened
+            copies, has_older = await store.read_copies(self._engine, number, key, before)
+            if not copies:
+                raise InvalidRequest(RECEIPT_REFUSED)
+            try:
+                messages = await asyncio.to_thread(_open_copies, copies, key)
+            except DecryptionFailed as exc:
+                raise InvalidRequest(RECEIPT_REFUSED) from exc
+        return list(zip(copies, messages, strict=True)), has_older
 
     async def _read_form(self, request: Request, limit: int) -> Mapping[str, str]:
         """The texts of a form of at most so many bytes, empty where there is none.
@@ -360,6 +365,10 @@ class PortalPages:
         )
         headers = {"Content-Language": language, "Vary": "Accept-Language"}
         return HTMLResponse(content, status, headers)
+
+
+def _open_copies(copies: Sequence[store.StoredCopy], key: ReceiptKey) -> list[PortalMessage]:
+    return [open_copy(each.message_id, each.locked, each.sealed, key) for each in copies]
 
 
 def language_of(request: Request) -> str:

@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import count
 from uuid import UUID
 
@@ -24,12 +25,24 @@ RECEIPT_REFUSED = N_(
     "or call 111."
 )
 
+TOO_MANY = N_(
+    "So many messages from one page are more than we can read today. Call 111, which is free, or "
+    "begin a new page, if it is about something else."
+)
+
 _WORDS = {"kk": KAZAKH, "ru": RUSSIAN}
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _SEPARATORS = re.compile(r"[\s.\-–—]+")
 #: A Russian keyboard has no Kazakh letters, and nobody writes the dots of Ё.
 _KEYBOARD = str.maketrans("ёәғқңөұүһі", "еагкноуухи")
+
+
+class TooManyMessages(InvalidRequest):
+    """A form has sent as many messages as are taken of one in a day."""
+
+    def __init__(self) -> None:
+        super().__init__(TOO_MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,15 @@ def read_receipt(number: str, words: str) -> tuple[str, ReceiptSecret]:
     if not is_valid(digits) or len(code) != len(codes) or len(code) != SECRET_LENGTH:
         raise InvalidRequest(RECEIPT_REFUSED)
     return digits, ReceiptSecret(bytes(code))
+
+
+def read_moment(typed: str) -> datetime | None:
+    """A time as a page of ours has it; None: there is none, or somebody made it up."""
+    try:
+        moment = datetime.fromisoformat(typed)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _fold(word: str) -> str:

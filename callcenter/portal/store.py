@@ -1,11 +1,11 @@
 """Functions of the database that the portal may call: none reads what others wrote.
 
-They are those of migrations 0120, 0122 and 0123, and run with the rights of their owner. The role
-of the portal reads and changes no table.
+They are those of migrations 0120 and 0122 to 0124, and run with the rights of their owner. The
+role of the portal reads and changes no table.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from callcenter.appeals.rules import number as numbers
 from callcenter.platform.storage.engine import unit_of_work
+from callcenter.portal.rules import TooManyMessages
 from callcenter.portal.sealing import OwnCopy, ReceiptKey
 
 _RECEIVE = text("SELECT * FROM portal_receive(:form, :message, :urgent, :sealed)")
@@ -23,7 +24,10 @@ _MAY_RECEIVE = text(
     "SELECT has_function_privilege('portal_receive(uuid,uuid,boolean,bytea)', 'EXECUTE')"
 )
 _NOTE_EXIT = text("SELECT portal_note_exit(:written)")
-_READ_COPIES = text("SELECT * FROM portal_read_copies(:year, :sequence, :proof)")
+_READ_NEWEST_COPIES = text(
+    "SELECT * FROM portal_read_newest_copies(:year, :sequence, :proof, :before)"
+)
+SHOWN_AT_ONCE = 50  # copies; the database gives one more where there are older ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,16 @@ async def receive(
     """Store a message, once, and return the number that its appeal has or will have.
 
     A form has one number, however many messages were sent by it, until they are erased. None: this
-    one is over, and what it says is to be stored as another.
+    one is over, and what it says is to be stored as another. Raises TooManyMessages.
     """
     values = {"form": form, "message": message, "urgent": is_urgent, "sealed": sealed}
     async with unit_of_work(engine) as connection:
         row = (await connection.execute(_RECEIVE, values)).one_or_none()
-    return None if row is None else numbers.make(*row)
+    if row is None:
+        return None
+    if row.number_year is None:
+        raise TooManyMessages
+    return numbers.make(*row)
 
 
 async def give_receipt(engine: AsyncEngine, message: UUID, key: ReceiptKey, copy: OwnCopy) -> bool:
@@ -77,15 +85,20 @@ async def give_receipt(engine: AsyncEngine, message: UUID, key: ReceiptKey, copy
         return bool((await connection.execute(_GIVE_RECEIPT, values)).scalar_one())
 
 
-async def read_copies(engine: AsyncEngine, number: str, key: ReceiptKey) -> list[StoredCopy]:
-    """The copies of a receipt, the oldest first; none for a wrong number or secret alike.
+async def read_copies(
+    engine: AsyncEngine, number: str, key: ReceiptKey, before: datetime | None = None
+) -> tuple[list[StoredCopy], bool]:
+    """The newest copies of a receipt, the oldest of them first, and whether there are older ones.
 
-    Their appeals are read at this moment.
+    Of those sent `before`, if it is given; none for a wrong number or secret alike. Their appeals
+    are read at this moment.
     """
     year, sequence = numbers.split(number)
-    values = {"year": year, "sequence": sequence, "proof": key.proof}
+    before = before or datetime.max.replace(tzinfo=UTC)
+    values = {"year": year, "sequence": sequence, "proof": key.proof, "before": before}
     async with unit_of_work(engine) as connection:
-        return [StoredCopy(*row) for row in await connection.execute(_READ_COPIES, values)]
+        newest = [StoredCopy(*row) for row in await connection.execute(_READ_NEWEST_COPIES, values)]
+    return newest[:SHOWN_AT_ONCE][::-1], len(newest) > SHOWN_AT_ONCE
 
 
 async def note_exit(engine: AsyncEngine, written: UUID) -> None:

@@ -34,6 +34,13 @@ from tests.services import changed
 LARGEST_PAGE = 60_000  # bytes, with its style
 EXIT = '<a class="leave" href="https://www.kazhydromet.kz/" rel="nofollow noreferrer" '
 OPENED = re.compile(r'class="own">([^<]*)<')
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
+#: Ninety-nine, with the rest of what is there.
+MORE_OF_THE_FORM = (
+    "INSERT INTO portal_message (id, form, year, sequence, urgent, received_at, sealed)"
+    " SELECT gen_random_uuid(), form, year, sequence, urgent, received_at, sealed"
+    " FROM portal_message, generate_series(1, 99) RETURNING 1"
+)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,44 @@ async def test_other_words_in_the_same_form_have_the_same_receipt(
     assert await rows(engine, messages) == [(3, 2)]
     opened = (await visitor.open(*first)).text
     assert opened.index(TEXT) < opened.index("И ещё") < opened.index("грозит опасность")
+
+
+async def test_of_many_messages_the_newest_are_shown_first(visitor: Visitor) -> None:
+    token = await visitor.token()
+    texts = [f"Письмо {n}." for n in range(store.SHOWN_AT_ONCE + 2)]
+    for each in texts:
+        number, words = await visitor.write(each, token)
+    newest = await visitor.open(number, words)
+    assert OPENED.findall(newest.text) == texts[2:]
+    assert "Показать более ранние" in newest.text
+    hidden = dict(HIDDEN.findall(newest.text))
+    assert hidden.keys() == {"number", "words", "before"}
+    older = await visitor.client.post("/ru/r", data=hidden)
+    assert OPENED.findall(older.text) == texts[:2]
+    assert "Показать более ранние" not in older.text
+
+
+@pytest.mark.parametrize("before", ["", "x", "2026-01-01", "9999-12-31T23:59:59", "0001-01-01"])
+async def test_a_made_up_time_shows_the_newest(visitor: Visitor, before: str) -> None:
+    number, words = await visitor.write(TEXT)
+    made_up = {"number": number, "words": words, "before": before}
+    assert found(OPENED, await visitor.client.post("/ru/r", data=made_up)) == (TEXT,)
+
+
+async def test_a_form_sends_a_hundred_messages_a_day(visitor: Visitor, engine: AsyncEngine) -> None:
+    token = await visitor.token()
+    receipt = await visitor.write(TEXT, token)
+    await rows(engine, MORE_OF_THE_FORM)
+    refused = await visitor.send("И ещё", token)
+    assert refused.status_code == 400
+    assert "Столько сообщений с одной страницы" in refused.text
+    assert "И ещё" in refused.text
+    assert await visitor.write(TEXT, token) == receipt  # it is there already
+    assert await visitor.write("И ещё") != receipt
+    await rows(
+        engine, "UPDATE portal_message SET received_at = now() - interval '25 h' RETURNING 1"
+    )
+    assert await visitor.write("И ещё", token) == receipt
 
 
 async def test_wrong_numbers_and_wrong_words_are_answered_alike(visitor: Visitor) -> None:

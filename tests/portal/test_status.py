@@ -47,7 +47,7 @@ async def test_the_receipt_shows_the_stage_that_callers_hear(
     assert set(words) == set(STAGES) == set(SPOKEN_STATES.values())
     assert [each for each in words.values() if each in shown] == ([words[spoken]] if spoken else [])
     number, secret = read_receipt(*receipt)
-    [copy] = await store.read_copies(engine, number, ReceiptKey.derive(number, secret))
+    [copy], _ = await store.read_copies(engine, number, ReceiptKey.derive(number, secret))
     assert copy.is_taken
     assert copy.stage == spoken  # the function says no other either
     assert ("21.12.2020" in shown) == (spoken in ("registered", "in_work", "forwarded"))
@@ -59,7 +59,10 @@ async def test_nothing_is_said_of_another_appeal(
     number, words = await visitor.write(TEXT)
     await collect(worker)
     await rows(engine, f"{TO_STAGE.format('closed')} RETURNING 1")
-    guessed = "SELECT count(*) FROM portal_message, portal_read_copies(year, sequence, 'guessed')"
+    guessed = (
+        "SELECT count(*) FROM portal_message,"
+        " portal_read_newest_copies(year, sequence, 'guessed', now())"
+    )
     assert await rows(engine, guessed) == [(0,)]
     other = await visitor.write("Другое")
     await collect(worker)

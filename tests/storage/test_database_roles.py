@@ -261,7 +261,7 @@ async def test_a_job_that_waits_is_enqueued_once(
     assert as_owner.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (1,)
 
 
-def test_the_portal_calls_four_functions_and_touches_no_table(
+def test_the_portal_calls_its_functions_and_touches_no_table(
     settings: Settings, database: str, as_owner: psycopg.Connection
 ) -> None:
     with psycopg.connect(in_role(settings, PORTAL).database) as connection:
@@ -269,7 +269,7 @@ def test_the_portal_calls_four_functions_and_touches_no_table(
     functions = {name for (name,) in as_owner.execute(AS_OWNER)}
     decided = offers(FunctionRight)
     assert functions == {each.function for each in decided}
-    assert [each.role for each in decided].count(PORTAL) == 4
+    assert [each.role for each in decided].count(PORTAL) == 5
     for role in DatabaseRole:
         with psycopg.connect(in_role(settings, role).database) as connection:
             may = {
@@ -295,7 +295,7 @@ def test_a_table_of_the_portals_own_deceives_no_function(
         [number] = connection.execute(called.encode(), (ids, ids)).fetchall()
         given = "SELECT portal_give_receipt(%s, 'proof', 'age1', 'locked', 'copy')"
         assert connection.execute(given.encode(), (ids,)).fetchone() == (True,)
-        read = "SELECT * FROM portal_read_copies(%s::smallint, %s, 'proof')"
+        read = "SELECT * FROM portal_read_newest_copies(%s::smallint, %s, 'proof', now())"
         assert len(connection.execute(read.encode(), number).fetchall()) == 1
     assert as_owner.execute("SELECT count(*) FROM portal_message").fetchone() == (1,)
 

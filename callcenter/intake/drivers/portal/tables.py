@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from callcenter.platform.storage.metadata import metadata
 
-#: Written by functions of migrations 0120, 0122 and 0123, which the role of the portal calls.
+#: Written by functions of migrations 0120 and 0122 to 0124, which the role of the portal calls.
 portal_message = Table(
     "portal_message",
     metadata,
