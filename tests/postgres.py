@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from unittest.mock import patch
 
 import psycopg
 from pydantic import SecretStr
@@ -26,6 +27,7 @@ from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.storage import database_roles, table_rights
 from callcenter.platform.storage.database_roles import make_roles
 from callcenter.platform.storage.migrate import migrate
+from tests.clock import real_time
 
 with warnings.catch_warnings():
     # It complains where no desktop session gives a runtime folder; the sockets are elsewhere.
@@ -55,7 +57,8 @@ def new_server(folder: Path) -> PostgresServer:
     with _alone():
         stored = STORED / f"postgres-{_fingerprint()}"
         if not stored.exists():
-            _make(stored)
+            with patch.dict(os.environ, real_time(), clear=True):  # it is for all runs
+                _make(stored)
         subprocess.run(["cp", "-aT", "--reflink=auto", stored, folder], check=True)
     return get_server(folder, cleanup_mode="stop", start=False)
 

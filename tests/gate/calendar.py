@@ -16,12 +16,13 @@ from tests.gate.run import Limits, Request, prepared_gate
 from tests.gate.soak import keep
 from tests.seeds import fixed_seed
 
-#: In UTC, with what each has that other hours have not. Almaty is five hours ahead.
+#: Clocks in UTC as a run begins, which takes twelve minutes. Almaty is five hours ahead.
 MOMENTS = {
-    "2026-12-16 18:59:00": "Independence Day ends in Almaty while tests run",
-    "2026-12-31 23:59:30": "the year ends in UTC, and has begun in Almaty",
-    "2027-12-31 18:59:00": "the year ends in Almaty, and of the next no day is entered",
-    "2028-02-29 23:59:30": "a leap day ends in UTC, in a year of which no day is entered",
+    "2026-12-16 06:00:00": "Independence Day, on which nobody but the line works",
+    "2026-12-31 18:59:00": "the year has ended in Almaty, and not in UTC",
+    "2026-12-31 23:59:30": "the year has just ended in both",
+    "2027-12-31 18:59:00": "a year has begun in Almaty of which no day is entered",
+    "2028-02-29 06:00:00": "a leap day, in a year of which no day is entered",
 }
 
 
@@ -46,7 +47,7 @@ def main(moments: tuple[datetime, ...], tests: tuple[str, ...]) -> None:
     found = 0
     for moment in moments:
         began = f"{moment:%Y-%m-%d %H:%M:%S}"
-        click.echo(f"== {began} UTC {MOMENTS.get(began, '')}")
+        click.echo(f"== {began} UTC: {MOMENTS.get(began, 'by choice')}")
         with (
             clock_set_to(moment.replace(tzinfo=UTC)),
             prepared_gate(repository, request, Limits(), lanes=(COMPUTE,)) as gate,

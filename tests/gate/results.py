@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.gate.times import PhaseTime
 
+MOST_FAILURES = 100  # of a lane, which ends then: each may have waited for what cannot start
+
 
 class FailureKind(IntEnum):
     """With what a test failed, the gravest last."""
@@ -37,8 +39,8 @@ class Failure:
 
     @property
     def is_value_of_test(self) -> bool:
-        """Whether the function itself found it, and nothing that sets it up or takes it down."""
-        return self.kind == FailureKind.VALUE and self.phase == "call"
+        """Whether it, or a check of what it left, found it, and nothing that sets it up."""
+        return self.kind == FailureKind.VALUE and self.phase != "setup"
 
 
 @dataclass
@@ -55,6 +57,11 @@ class LaneResult:
     def missing(self) -> set[str]:
         """Tests that were chosen and of which nothing came."""
         return self.chosen - self.passed - self.skipped - self.failures.keys()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether so many failed that the others did not run."""
+        return bool(self.missing) and len(self.failures) >= MOST_FAILURES
 
 
 class ResultFolder:

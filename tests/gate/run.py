@@ -20,9 +20,10 @@ from tests.gate import leftovers
 from tests.gate.changes import ChangedTests
 from tests.gate.git import short_commit
 from tests.gate.lanes import LANES, Lane
-from tests.gate.results import Failure, FailureKind, LaneResult, ResultFolder
+from tests.gate.results import MOST_FAILURES, Failure, FailureKind, LaneResult, ResultFolder
 from tests.gate.runs import FILE as RUNS_FILE
 from tests.gate.runs import RunsFileError, read_runs, run_row
+from tests.gate.tables import node_cell
 from tests.gate.times import PhaseTime, describe
 from tests.gate.unsteady import FILE as UNSTEADY_FILE
 from tests.gate.unsteady import UnsteadyFile, UnsteadyFileError, read_unsteady_file, unsteady_row
@@ -30,7 +31,6 @@ from tests.gate.verdict import AGAIN, LaneFailure, Verdict
 from tests.seeds import fixed_seed
 
 IDLE = ("chrt", "--idle", "0")  # what it starts runs when nothing else wants the processor
-MOST_FAILURES = 100  # of a lane, which ends then: each may have waited for what cannot start
 NOTHING_CHOSEN = 5  # pytest's exit status when no test was collected
 TESTS_FAILED = 1  # pytest's, when tests ran and some failed
 
@@ -53,8 +53,13 @@ class Request:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it asks for the gate itself, not for some tests or another seed."""
-        return not self.tests and not self.options and self.seed is None
+        """Whether it asks for every test of every lane, with whatever seed."""
+        return not (self.quick or self.tests or self.options)
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it asks for what lets a commit in."""
+        return self.is_whole and self.seed is None
 
 
 class OutOfTimeError(Exception):
@@ -93,7 +98,7 @@ class Gate:
         """Whether the commit may pass. Prints as it goes, and the verdict at the end."""
         click.echo(f"seed {self._seed}")
         try:
-            if self._read_unsteady_file() and (not self._request.is_whole or self._check()):
+            if self._read_unsteady_file() and (not self._request.is_gate or self._check()):
                 self._run_lanes()
                 self._judge()
         except OutOfTimeError:
@@ -101,7 +106,7 @@ class Gate:
             self.stop()
         for line in describe(self._times) if self._times else ():
             click.echo(line)
-        if self._request.is_whole and self._minutes_by_lane:
+        if self._request.is_gate and self._minutes_by_lane:
             self._print_rows()
         for line in self.verdict.lines():
             click.echo(line)
@@ -126,7 +131,7 @@ class Gate:
         self.verdict.quarantines = [each.describe(today) for each in oldest_first]
         for each in self.verdict.quarantines:
             click.echo(f"quarantined: {each}")
-        if self._request.is_whole:
+        if self._request.is_gate:
             self.verdict.faults += faults
         return not self.verdict.faults
 
@@ -194,6 +199,8 @@ class Gate:
                 self.verdict.quarantined.append(failure)
             else:
                 self.verdict.failures.append(failure)
+        if result.is_cut:
+            self.verdict.cut.append(f"{lane.name}: {MOST_FAILURES} failed, the rest did not run")
         if self._request.is_whole and not result.chosen:
             self.verdict.faults.append(f"lane {lane.name} has no test")
 
@@ -229,7 +236,7 @@ class Gate:
         for each in failures:
             if each.kind == FailureKind.FINAL:
                 yield f"red at once, its process died: {each.test}"
-            elif self._request.is_whole and each.is_value_of_test and self._changed.has(each.test):
+            elif self._request.is_gate and each.is_value_of_test and self._changed.has(each.test):
                 yield f"red at once, a value in a test of this change: {each.test}"
 
     def _repeat(self, tests: Sequence[str]) -> Mapping[str, str]:
@@ -251,9 +258,14 @@ class Gate:
     def _print_rows(self) -> None:
         """Those of this run for the tables of tests, ready to be taken."""
         unsteady = [*self.verdict.unsteady, *self.verdict.quarantined]
-        if unsteady:
-            click.echo(f"-- for {UNSTEADY_FILE}, what has no row there yet")
-        for each in unsteady:
+        new = {
+            node_cell(each.failure.test): each
+            for each in unsteady
+            if not self._unsteady_file.has_row_of(each.failure.test)
+        }
+        if new:
+            click.echo(f"-- for {UNSTEADY_FILE}")
+        for each in new.values():
             message = f"{each.failure.message} ({each.circumstances})"
             click.echo(unsteady_row(self._began.date(), each.failure.test, message))
         click.echo(f"-- for {RUNS_FILE}")
@@ -358,7 +370,7 @@ def faults_of_pytest(status: int, result: LaneResult) -> Iterator[str]:
     is_reported = status == TESTS_FAILED and result.failures
     if status not in (0, NOTHING_CHOSEN) and not is_reported:
         yield f"pytest ended with {status}, see above"
-    if result.missing:
+    if result.missing and not result.is_cut:
         yield f"{len(result.missing)} chosen tests did not end, as {min(result.missing)}"
 
 

@@ -12,7 +12,8 @@ from tests.gate.tables import cells_of, node_cell, row_of
 FILE = "docs/testing/runs.md"
 RUNS = 10  # the last ones, in which it is counted how often a test was unsteady
 
-_ROW = re.compile(r"\| (?P<day>\d{4}-\d\d-\d\d) \d\d:\d\d \|")
+_ROW = re.compile(r"\| *\d")
+_MOMENT = "%Y-%m-%d %H:%M"  # in UTC
 _CELLS = 5  # date, commit, minutes, unsteady tests, result
 _TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)` `(?P<name>\w+)`")
 
@@ -52,12 +53,16 @@ def read_runs(repository: Path) -> Runs:
         return Runs()
     runs = []
     for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
-        if row := _ROW.match(line):
+        if _ROW.match(line):
             cells = cells_of(line)
             if len(cells) != _CELLS:
                 raise RunsFileError(f"{FILE}:{number}: a row has {_CELLS} cells")
+            try:
+                began = datetime.strptime(cells[0], _MOMENT).replace(tzinfo=UTC)
+            except ValueError as exc:
+                raise RunsFileError(f"{FILE}:{number}: {exc}") from exc
             unsteady = frozenset(f"{file}::{name}" for file, name in _TEST.findall(cells[3]))
-            runs.append(GateRun(date.fromisoformat(row["day"]), unsteady))
+            runs.append(GateRun(began.date(), unsteady))
     return Runs(runs)
 
 
@@ -72,5 +77,5 @@ def run_row(
     """The row of a run; tests are named by their node ids."""
     lanes = ", ".join(f"{lane} {each:.0f}" for lane, each in minutes_by_lane.items())
     tests = ", ".join(sorted({node_cell(each) for each in unsteady})) or "none"
-    at = f"{began.astimezone(UTC):%Y-%m-%d %H:%M}"
+    at = began.astimezone(UTC).strftime(_MOMENT)
     return row_of((at, commit, f"{minutes:.0f} ({lanes})", tests, result))

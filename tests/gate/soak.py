@@ -39,8 +39,6 @@ def main(minutes: float, tests: tuple[str, ...]) -> None:
                 gate.run()
             finally:  # also when the run is stopped
                 found += keep(gate.verdict, str(seed))
-        if gate.verdict.ran == 0:
-            raise click.UsageError("no test ran: see what was asked for")
         runs += 1
     click.echo(f"{runs} runs, {found} found" + (f": see {FILE}" if found else ""))
     sys.exit(1 if found else 0)
@@ -55,7 +53,12 @@ def fresh_seeds(minutes: float, clock: Callable[[], float] = time.monotonic) -> 
 
 
 def keep(verdict: Verdict, drawn: str) -> int:
-    """Add what a run with this seed, or under this clock, has found to FILE; how much it was."""
+    """Add what a run with this seed, or under this clock, has found to FILE; how much it was.
+
+    Raises click.UsageError if no test ran.
+    """
+    if verdict.ran == 0:
+        raise click.UsageError(", ".join(["no test ran", *verdict.faults]))
     rows = list(rows_of(verdict, drawn))
     with FILE.open("a") as file:
         file.writelines(f"{row}\n" for row in rows)
@@ -75,9 +78,8 @@ def rows_of(verdict: Verdict, drawn: str) -> Iterator[str]:
             test = f"`{text_cell(each.failure.test)}`"
             message = text_cell(f"{each.circumstances}: {each.failure.message}")
             yield row_of((str(today), drawn, test, alone, message))
-    if verdict.ran:
-        for fault in verdict.faults:
-            yield row_of((str(today), drawn, "none", "", text_cell(fault)))
+    for fault in verdict.faults:
+        yield row_of((str(today), drawn, "none", "", text_cell(fault)))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,14 @@ def test_a_run_counts_for_each_test_and_its_file(tmp_path: Path) -> None:
         assert runs.count_unsteady(other, since=day) == 0
 
 
-def test_a_row_of_a_run_lacks_no_cell(tmp_path: Path) -> None:
-    with pytest.raises(RunsFileError, match=r"runs\.md:2: a row has 5 cells"):
-        read(tmp_path, "| date |\n| 2026-11-30 09:00 | 1234abcd | 30 | green |\n")
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("| 2026-11-30 09:00 | 1234abcd | 30 | green |", "a row has 5 cells"),
+        ("| 2026-11-30 | 1234abcd | 30 | none | green |", "does not match format"),
+        ("| 2026-13-30 09:00 | 1234abcd | 30 | none | green |", "does not match format"),
+    ],
+)
+def test_a_row_of_a_run_is_whole(tmp_path: Path, row: str, said: str) -> None:
+    with pytest.raises(RunsFileError, match=rf"runs\.md:2: .*{said}"):
+        read(tmp_path, f"| date |\n{row}\n")

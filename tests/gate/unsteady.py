@@ -55,6 +55,10 @@ class UnsteadyFile:
     tests: Sequence[UnsteadyTest] = ()
     quarantines: Sequence[Quarantine] = ()
 
+    def has_row_of(self, test: str) -> bool:
+        """Whether this test, by its node id, is known as unsteady already."""
+        return any(covers(each.test, test) for each in self.tests)
+
     def quarantine_of(self, test: str) -> Quarantine | None:
         return next((each for each in self.quarantines if covers(each.test, test)), None)
 

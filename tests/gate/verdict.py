@@ -18,7 +18,7 @@ class LaneFailure:
     @property
     def circumstances(self) -> str:
         of = self.failure
-        phase = "" if of.phase == "call" else f" in {of.phase}"
+        phase = f" in {of.phase}" if of.phase in ("setup", "teardown") else ""
         return f"lane {self.lane.name}, load {of.load:.1f}, {of.kind.name.lower()}{phase}"
 
     def __str__(self) -> str:
@@ -36,10 +36,11 @@ class Verdict:
     quarantined: list[LaneFailure] = field(default_factory=list)  # a limit, and not asked again
     quarantines: list[str] = field(default_factory=list)  # in words, those to be mended first
     faults: list[str] = field(default_factory=list)  # that no test stands for
+    cut: list[str] = field(default_factory=list)  # lanes that ended before all had run, in words
 
     @property
     def is_green(self) -> bool:
-        return not (self.failures or self.wrong or self.faults)
+        return not (self.failures or self.wrong or self.faults or self.cut)
 
     @property
     def ran(self) -> int:
@@ -61,7 +62,7 @@ class Verdict:
                 yield f"wrong, not run again: {each}"
             else:
                 yield f"wrong, alone too: {each}; alone: {each.alone}"
-        for fault in self.faults:
+        for fault in (*self.faults, *self.cut):
             yield f"wrong: {fault}"
         skipped = f", {self.skipped} skipped" if self.skipped else ""
         yield f"{self.ran - len(wrong)} passed, {len(wrong)} failed{skipped}"

@@ -20,6 +20,7 @@ from callcenter.commands.check import CHECKS, examine
 from callcenter.launcher.port_check import free_port
 from callcenter.platform.core.settings import ROOT, Settings
 from callcenter.platform.storage.redis import find_openness, open_redis
+from tests.clock import real_time
 from tests.services import new_folder, redis_command, redis_server
 
 FAULT = "Redis evicts keys when its 64 MiB are full (maxmemory-policy allkeys-lru)"
@@ -114,7 +115,7 @@ def encrypted(short_folder: Path, settings: Settings) -> Iterator[Settings]:
     given += ["--user", *["line", "on", ">secret", "~*", "&*", "+@all"]]
     program = [*redis_command(folder / "redis.sock"), *given]
     url = f"rediss://line:secret@127.0.0.1:{port}/0?ssl_ca_certs={folder / 'cert.pem'}"
-    with subprocess.Popen(program, stdout=subprocess.DEVNULL) as run:
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, env=real_time()) as run:
         try:
             while not (folder / "redis.sock").exists():
                 assert run.poll() is None, "redis-server has ended"
