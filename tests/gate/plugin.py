@@ -18,11 +18,11 @@ from tests.gate.times import PhaseTime, ProcessorClock
 from tests.seeds import VARIABLE, SeedError, fixed_seed
 
 KIND = "failure_kind"  # of a report of what failed; a process that died reports none
-BEFORE = "test_before"  # of a report of what failed in setup: the test that ran before it
+LAST_USER = "last_user"  # of a report of what failed in setup: who used what it shares before
 PROCESSOR = "processor_seconds"  # of a report: of its phase; only with --times
 
 _HAS_FAILED = pytest.StashKey[bool]()
-_LAST_TEST = pytest.StashKey[str]()  # of a session: the one that ran last in this process
+_LAST_USERS = pytest.StashKey[dict[str, str]]()  # of a session, by fixture: the latest last
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -105,8 +105,8 @@ def _message(report: pytest.TestReport | pytest.CollectReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = str(crash.message if crash is not None else report.longrepr).splitlines()
     message = next((line for line in lines if line.strip()), "no message")
-    before = getattr(report, BEFORE, None)
-    return message if before is None else f"{message} (before it ran {before})"
+    last_user = getattr(report, LAST_USER, None)
+    return message if last_user is None else f"{message} (last used by {last_user})"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -115,7 +115,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
     What it left there would fail them too: a call, a lease, a page of the browser.
     """
-    item.session.stash[_LAST_TEST] = item.nodeid
+    last_users = item.session.stash.setdefault(_LAST_USERS, {})
+    for name in _shared_fixtures(item):
+        last_users.pop(name, None)
+        last_users[name] = item.nodeid
     errors: list[BaseException] = []
     try:
         yield
@@ -126,6 +129,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         try:
             # As pytest does after the last test; no hook does so after another.
             item.session._setupstate.teardown_exact(None)  # noqa: SLF001
+            last_users.clear()
         except (Exception, pytest.fail.Exception) as exc:
             errors.append(exc)
     if len(errors) > 1:
@@ -142,12 +146,27 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[_HAS_FAILED] = True
-    if report.failed and call.when == "setup" and _LAST_TEST in item.session.stash:
-        setattr(report, BEFORE, item.session.stash[_LAST_TEST])
+    if report.failed and call.when == "setup" and (last_user := _last_user(item)):
+        setattr(report, LAST_USER, last_user)
     if report.failed and call.excinfo is not None:
         is_limit = is_lateness(call.excinfo.value)
         setattr(report, KIND, int(FailureKind.LIMIT if is_limit else FailureKind.VALUE))
     return report
+
+
+def _shared_fixtures(item: pytest.Item) -> set[str]:
+    """Names of the fixtures that it shares with other tests."""
+    if not isinstance(item, pytest.Function):
+        return set()
+    fixtures = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - nothing public knows their scopes
+    return {name for name, found in fixtures.items() if found[-1].scope != "function"}
+
+
+def _last_user(item: pytest.Item) -> str | None:
+    """The test that was the last to use something that this one shares."""
+    shared = _shared_fixtures(item)
+    users = item.session.stash.get(_LAST_USERS, {})
+    return next((user for name, user in reversed(users.items()) if name in shared), None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

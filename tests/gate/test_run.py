@@ -576,25 +576,33 @@ import pytest
 
 leases = []
 
-@pytest.fixture
-def empty():
-    assert leases == [], "a lease is left"
+@pytest.fixture(scope="session")
+def desk():
+    return leases
 
-@pytest.mark.parametrize("number", range(3))
-def test_it(empty, number):
-    {leaves}
+@pytest.fixture
+def empty(desk):
+    assert desk == [], "a lease is left"
+
+def test_a_leaves(empty):
+    leases.append(201)
+
+def test_b_elsewhere():
+    pass
+
+def test_c(empty):
+    pass
 """
 
 
-def test_a_dirty_start_names_who_ran_before(project: Project, tmp_path: Path, lines: Lines) -> None:
+def test_a_dirty_start_names_who_left_it(project: Project, tmp_path: Path, lines: Lines) -> None:
     in_order = ("-p", "no:randomly")
-    source = LEFT_FOR_THE_NEXT.format(leaves="if number == 1: leases.append(201)")
-    project.write("tests/calls/test_one.py", source)
+    project.write("tests/calls/test_one.py", LEFT_FOR_THE_NEXT)
     assert runs(project, tmp_path, options=in_order).run()
     *_, unsteady, last = lines()
-    assert "tests/calls/test_one.py::test_it[2] (lane phones" in unsteady
-    before = "(before it ran tests/calls/test_one.py::test_it[1])"
-    assert unsteady.endswith(f"value in setup): AssertionError: a lease is left {before}")
+    assert "tests/calls/test_one.py::test_c (lane phones" in unsteady
+    user = "(last used by tests/calls/test_one.py::test_a_leaves)"
+    assert unsteady.endswith(f"value in setup): AssertionError: a lease is left {user}")
     assert last == "3 passed, 0 failed"
 
 
