@@ -1,6 +1,7 @@
 """Of a form of the portal so many messages a day are taken, and the newest are read at once.
 
-Nothing bounded either: all messages of one receipt were read, opened and shown together.
+Nothing bounded either: all messages of one receipt were read, opened and shown together. And who
+leaves quickly locks the message too, which intake skips meanwhile: it is told of it again.
 """
 
 from alembic import op
@@ -109,5 +110,21 @@ def upgrade() -> None:
             SELECT * FROM portal_read_newest_copies(of_year, of_sequence, proof, 'infinity')
             ORDER BY 2
         $$
+        """
+    )
+    op.execute(
+        """
+        CREATE OR REPLACE FUNCTION portal_note_exit(of_written uuid) RETURNS void
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+        BEGIN
+            -- A form, or a message that its receipt has opened; once a minute says enough.
+            UPDATE portal_message SET left_at = now()
+            WHERE (form = of_written OR id = of_written)
+                AND NOT (receipt_at IS NOT NULL AND proof_hash IS NULL) -- it is erased
+                AND (left_at IS NULL OR left_at < now() - interval '1 minute');
+            IF FOUND THEN
+                NOTIFY portal_message;
+            END IF;
+        END $$
         """
     )

@@ -11,7 +11,7 @@ from callcenter.appeals.rules import number
 from callcenter.intake.drivers.portal.tables import portal_message
 
 LISTED = 100  # messages that wait: each is an alert, and a thief of the portal can send any number
-CHANNEL = "portal_message"  #: channel of PostgreSQL's NOTIFY: one came
+CHANNEL = "portal_message"  #: channel of PostgreSQL's NOTIFY: one came, or is locked no more
 
 
 @dataclass(frozen=True, slots=True)
