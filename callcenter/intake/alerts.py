@@ -10,6 +10,14 @@ URGENT_UNREAD = AlertKind(
     AlertSeverity.CRITICAL,
     path="/work?list=written",
 )
+URGENT_MORE = AlertKind(
+    "written_urgent_more",
+    N_("Besides these, nobody has read so many at least who write that they are in danger:"),
+    AlertSeverity.CRITICAL,
+    has_subject=True,
+    is_subject_public=True,
+    path="/work?list=written",
+)
 CONTACT_OVERDUE = AlertKind(
     "written_overdue",
     N_("A written message should have been read by now, its language:"),
@@ -29,4 +37,4 @@ PORTAL_FAILS = AlertKind(
     owner=AlertOwner.ADMINISTRATOR,
 )
 
-ALERTS = (URGENT_UNREAD, CONTACT_OVERDUE, PORTAL_STUCK, PORTAL_FAILS)
+ALERTS = (URGENT_UNREAD, URGENT_MORE, CONTACT_OVERDUE, PORTAL_STUCK, PORTAL_FAILS)

@@ -11,16 +11,22 @@ from callcenter.intake.alerts import (
     CONTACT_OVERDUE,
     PORTAL_FAILS,
     PORTAL_STUCK,
+    URGENT_MORE,
     URGENT_UNREAD,
 )
 from callcenter.intake.drivers.portal.store import end_sessions, list_waiting
 from callcenter.intake.queue import ALERT_JOB
-from callcenter.intake.queue_store import list_unread
+from callcenter.intake.queue_store import (
+    count_unread_danger,
+    list_overdue,
+    list_unread_danger,
+)
 from callcenter.intake.rules.queue import WrittenContact
 from callcenter.platform.monitoring.alerts import (
     DAY,
     close_settled,
     forget_alerts,
+    raise_alert,
     raise_alert_of_new,
     raise_alert_once,
 )
@@ -34,26 +40,31 @@ log = logging.getLogger(__name__)
 
 #: More than its own limits of statements and of pauses between them.
 LONGEST_HOLD = timedelta(seconds=45)
+LISTED = 100  # contacts that have an alert of their own: anybody can send any number
+MORE_SAID = "desk:alarmed:written_urgent_more"  # of those in danger past these: how many
 STUCK_AFTER = timedelta(minutes=1)  # within which a message is taken many times over
 
 
 async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -> None:
     """Raise an alert for each unread contact in danger, and one for those late in a language.
 
-    Each that becomes late raises it again, and the last that is read closes it. And one for each
-    message of the portal that intake has not taken in a minute. Raises DependencyUnavailable,
-    SQLAlchemyError, RedisError: the next minute tries again.
+    Past so many in danger the others have one together, which tells their number. Each that becomes
+    late raises it again, and the last that is read closes it. And one for each message of the
+    portal that intake has not taken in a minute. Raises DependencyUnavailable, SQLAlchemyError,
+    RedisError: the next minute tries again.
     """
     async with unit_of_work(tools.engine) as connection:
-        unread = await list_unread(connection)
+        in_danger = await list_unread_danger(connection, LISTED)
+        danger_count = await count_unread_danger(connection)
+        late = await list_overdue(connection, now, LISTED)
         stuck = await list_waiting(connection, now - STUCK_AFTER)
-    urgent = {_subject(each): each for each in unread if each.is_urgent}
+    urgent = {_subject(each): each for each in in_danger}
     for subject, each in urgent.items():
         about = f"{URGENT_UNREAD.key}:{subject}"
         if await raise_alert_once(redis, URGENT_UNREAD, each.language, about):
             log.warning("written contact of danger unread: appeal %s", each.number)
     await close_settled(redis, URGENT_UNREAD.key, urgent)
-    late = [each for each in unread if not each.is_urgent and each.due_at < now]
+    await _alert_of_more(redis, danger_count - len(in_danger))
     languages = {each.language for each in late}
     for language in languages:
         subjects = [_subject(each) for each in late if each.language == language]
@@ -64,6 +75,23 @@ async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -
         if await raise_alert_once(redis, PORTAL_STUCK, "", f"{PORTAL_STUCK.key}:{message}"):
             log.error("message of the portal not taken: %s", message)
     await close_settled(redis, PORTAL_STUCK.key, map(str, stuck))
+
+
+async def _alert_of_more(redis: Redis, count: int) -> None:
+    """One alert for all contacts in danger past those that have their own, again at ten times it.
+
+    It says at least how many there are: 1, 10, 100. Killed in between it is raised twice.
+    """
+    if count <= 0:
+        await redis.delete(MORE_SAID)
+        await close_settled(redis, URGENT_MORE.key, ())
+        return
+    magnitude = 10 ** (len(str(count)) - 1)
+    if magnitude > int(await redis.get(MORE_SAID) or 0):
+        await raise_alert(redis, URGENT_MORE, about=f"{URGENT_MORE.key}:{magnitude}")
+        await redis.set(MORE_SAID, magnitude)
+        await close_settled(redis, URGENT_MORE.key, [str(magnitude)])
+        log.warning("written contacts of danger unread: %d more than are listed", count)
 
 
 async def end_long_sessions(tools: WorkerResources) -> None:

@@ -247,9 +247,27 @@ async def list_held(
     return await _read(connection, query.limit(HELD_LIMIT))
 
 
-async def list_unread(connection: AsyncConnection) -> Sequence[WrittenContact]:
-    """The contacts that somebody is to read, offered or not, the first to be read first."""
-    return await _read(connection, _join().where(_IS_UNREAD))
+async def list_unread_danger(connection: AsyncConnection, limit: int) -> Sequence[WrittenContact]:
+    """The contacts of writers in danger that somebody is to read, offered or not, the first first.
+
+    `limit` of them at most: anybody can send any number.
+    """
+    is_danger = written_contact.c.urgent
+    return await _read(connection, _join().where(_IS_UNREAD, is_danger).limit(limit))
+
+
+async def count_unread_danger(connection: AsyncConnection) -> int:
+    """How many of these there are in all."""
+    unread = _join().where(_IS_UNREAD, written_contact.c.urgent).with_only_columns(func.count())
+    return int((await connection.execute(unread)).scalar_one())
+
+
+async def list_overdue(
+    connection: AsyncConnection, now: datetime, limit: int
+) -> Sequence[WrittenContact]:
+    """The contacts of others that somebody should have read by now, the first first: some."""
+    is_late = not_(written_contact.c.urgent) & (written_contact.c.due_at < now)
+    return await _read(connection, _join().where(_IS_UNREAD, is_late).limit(limit))
 
 
 async def find_contact(connection: AsyncConnection, appeal_id: UUID) -> WrittenContact | None:

@@ -22,7 +22,7 @@ from callcenter.appeals.rules.states import (
     MissingRequirements,
 )
 from callcenter.appeals.tables import record
-from callcenter.intake import queue, queue_store, service
+from callcenter.intake import jobs, queue, queue_store, service
 from callcenter.intake.jobs import alert_of_unread
 from callcenter.intake.rules.queue import WrittenQueue
 from callcenter.platform.core.errors import Conflict, InvalidRequest
@@ -531,19 +531,51 @@ async def test_unread_danger_and_what_is_late_alert_until_read(
         return sorted(str(each).rpartition(":")[0] for each in await redis.hkeys(OPENED))
 
     [urgent] = await written(web_engine, settings, "a", is_urgent=True)
-    jobs = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'intake.alert'"
-    assert await rows(engine, jobs) == [(1,)]  # it alerts at once, whatever becomes of the web
+    queued = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'intake.alert'"
+    assert await rows(engine, queued) == [(1,)]  # it alerts at once, whatever becomes of the web
     [late] = await written(
         web_engine, settings, "b", received_at=datetime.now(UTC) - timedelta(hours=2)
     )
     await written(web_engine, settings, "c")
-    assert await rows(engine, jobs) == [(1,)]
+    assert await rows(engine, queued) == [(1,)]
     assert await alerts() == ["written_overdue", f"written_urgent:{urgent}"]
     for number in (urgent, late):
         await take(web_engine, settings, reader, number)
     assert await alerts() == []
     await queue.give_back(web_engine, reader, urgent)  # a new cause
     assert await alerts() == [f"written_urgent:{urgent}"]
+
+
+async def test_a_flood_of_danger_is_one_alert_beside_the_first(
+    web_engine: AsyncEngine,
+    engine: AsyncEngine,
+    worker_engine: AsyncEngine,
+    redis: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tools, reader = WorkerResources(settings, worker_engine), await add_consultant(engine, "2001")
+    monkeypatch.setattr(jobs, "LISTED", 2)
+
+    async def alerts() -> tuple[list[str], list[str]]:
+        """Numbers of appeals that have their own, and the subjects of that of all others."""
+        await alert_of_unread(tools, redis, datetime.now(UTC))
+        opened = [str(each).split(":") for each in await redis.hkeys(OPENED)]
+        own = sorted(each[1] for each in opened if each[0] == "written_urgent")
+        return own, [each[1] for each in opened if each[0] == "written_urgent_more"]
+
+    numbers = await written(web_engine, settings, *"abcde", is_urgent=True)
+    assert await alerts() == (numbers[:2], ["1"])
+    await close_alerts(redis, ["written_urgent_more:1"])  # acknowledged
+    numbers += await written(web_engine, settings, "f", is_urgent=True)
+    assert await alerts() == (numbers[:2], [])
+    numbers += await written(web_engine, settings, *"ghijkl", is_urgent=True)
+    assert await alerts() == (numbers[:2], ["10"])
+    await take(web_engine, settings, reader, numbers.pop(0))
+    assert await alerts() == (numbers[:2], ["10"])
+    while len(numbers) > 2:
+        await take(web_engine, settings, reader, numbers.pop(0))
+    assert await alerts() == (numbers, [])
 
 
 async def test_what_is_late_is_one_alert_of_its_language(

@@ -190,7 +190,8 @@ async def test_a_message_joins_a_call_that_nobody_wrote_down(
     _, number = await open_call(engine, "call-1", datetime.now(UTC))
     assert (await receive(web_engine, settings, message(joins=number))).number == number
     async with unit_of_work(engine) as connection:
-        waiting = await queue_store.list_unread(connection)
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        waiting = await queue_store.list_overdue(connection, tomorrow, 100)
     assert [each.number for each in waiting] == [number]
 
 
