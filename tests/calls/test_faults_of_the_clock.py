@@ -25,7 +25,7 @@ from tests.calls.processes import ControllerProgram, running_controller_program
 from tests.calls.stall_meter import Stalls
 from tests.clock import Clock, set_clock_of_distributor
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.alone]
 HOUR = 3600
 
 

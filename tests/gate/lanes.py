@@ -17,7 +17,7 @@ class Lane(NamedTuple):
 
 
 COMPUTE = Lane("compute", 2, is_idle=True)
-PHONES = Lane("phones", 4)
+PHONES = Lane("phones", 3)
 ALONE = Lane("alone", 1)
 LANES = (COMPUTE, PHONES, ALONE)
 LANE_BY_NAME = {lane.name: lane for lane in LANES}
