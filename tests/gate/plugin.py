@@ -155,11 +155,15 @@ def pytest_runtest_makereport(
 
 
 def _shared_fixtures(item: pytest.Item) -> set[str]:
-    """Names of the fixtures that it shares with other tests."""
+    """Names of the fixtures that it shares with other tests, of those that are ours."""
     if not isinstance(item, pytest.Function):
         return set()
     fixtures = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - nothing public knows their scopes
-    return {name for name, found in fixtures.items() if found[-1].scope != "function"}
+    return {
+        name
+        for name, (*_, used) in fixtures.items()
+        if used.scope != "function" and "site-packages" not in used.func.__code__.co_filename
+    }
 
 
 def _last_user(item: pytest.Item) -> str | None:

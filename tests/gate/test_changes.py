@@ -55,7 +55,11 @@ def test_a_function_with_another_body_belongs_to_a_change(
 ) -> None:
     changing.write(FILE, BEFORE.replace(old, new))
     changing.commit()
-    tests = ("test_one", "test_other", "test_two[1]", "TestThree::test_it")
+    tests = (
+        "test_other" if "test_other" in new else "test_one",
+        "test_two[1]",
+        "TestThree::test_it",
+    )
     assert changed(changing, *tests) == expected
 
 
