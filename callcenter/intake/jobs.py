@@ -78,9 +78,10 @@ async def alert_of_unread(tools: WorkerResources, redis: Redis, now: datetime) -
 
 
 async def _alert_of_more(redis: Redis, count: int) -> None:
-    """One alert for all contacts in danger past those that have their own, again at ten times it.
+    """Raise one alert for the contacts in danger that have none of their own.
 
-    It says at least how many there are: 1, 10, 100. Killed in between it is raised twice.
+    It says at least how many there are: 1, 10, 100; at each it is raised again. Killed in between
+    it is raised twice.
     """
     if count <= 0:
         await redis.delete(MORE_SAID)

@@ -248,16 +248,16 @@ async def list_held(
 
 
 async def list_unread_danger(connection: AsyncConnection, limit: int) -> Sequence[WrittenContact]:
-    """The contacts of writers in danger that somebody is to read, offered or not, the first first.
+    """The contacts of writers in danger that nobody has read, the first to be read first.
 
-    `limit` of them at most: anybody can send any number.
+    Offered or not, `limit` of them at most: anybody can send any number.
     """
     is_danger = written_contact.c.urgent
     return await _read(connection, _join().where(_IS_UNREAD, is_danger).limit(limit))
 
 
 async def count_unread_danger(connection: AsyncConnection) -> int:
-    """How many of these there are in all."""
+    """The number of all contacts of writers in danger that nobody has read."""
     unread = _join().where(_IS_UNREAD, written_contact.c.urgent).with_only_columns(func.count())
     return int((await connection.execute(unread)).scalar_one())
 
@@ -265,7 +265,7 @@ async def count_unread_danger(connection: AsyncConnection) -> int:
 async def list_overdue(
     connection: AsyncConnection, now: datetime, limit: int
 ) -> Sequence[WrittenContact]:
-    """The contacts of others that somebody should have read by now, the first first: some."""
+    """The contacts of others that should have been read by now, so many at most."""
     is_late = not_(written_contact.c.urgent) & (written_contact.c.due_at < now)
     return await _read(connection, _join().where(_IS_UNREAD, is_late).limit(limit))
 

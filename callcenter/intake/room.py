@@ -36,7 +36,7 @@ PORTAL_FUNCTIONS = (
     "portal_receive(uuid,uuid,boolean,bytea)",
     "portal_give_receipt(uuid,bytea,text,bytea,bytea)",
     "portal_read_copies(smallint,integer,bytea)",  # of the version before; goes with the next
-    "portal_read_newest_copies(smallint,integer,bytea,timestamptz)",
+    "portal_read_newest_copies(smallint,integer,bytea,uuid)",
     "portal_note_exit(uuid)",
 )
 

@@ -39,7 +39,7 @@ from callcenter.portal.rules import (
     PortalForm,
     PortalMessage,
     check_message,
-    read_moment,
+    read_message_id,
     read_receipt,
 )
 from callcenter.portal.sealing import ReceiptKey, open_copy, seal_copy, seal_message
@@ -235,7 +235,7 @@ class PortalPages:
         if self._places.locked():
             return self._page(request, "open.html", 503, typed=typed, refusal=FAILED)
         try:
-            opened, has_older = await self._open(typed["number"], typed["words"], typed["before"])
+            opened, has_older = await self._open(typed["number"], typed["words"], typed["older"])
         except InvalidRequest as exc:
             return self._page(request, "open.html", 400, typed=typed, refusal=str(exc))
         except (OperationFailed, SQLAlchemyError, OSError) as exc:
@@ -285,17 +285,17 @@ class PortalPages:
         return number, message_id
 
     async def _open(
-        self, typed_number: str, typed_words: str, sent_before: str
+        self, typed_number: str, typed_words: str, older_than: str
     ) -> tuple[list[tuple[store.StoredCopy, PortalMessage]], bool]:
         """The newest messages of a receipt, opened, and whether there are older ones.
 
-        Those sent before a time, if there is one. Raises InvalidRequest when there are none.
+        Older than a message, if its id is given. Raises InvalidRequest when there are none.
         """
         number, secret = read_receipt(typed_number, typed_words)
-        before = read_moment(sent_before)
+        shown = read_message_id(older_than)
         async with self._places, self._opening:
             key = await asyncio.to_thread(ReceiptKey.derive, number, secret)
-            copies, has_older = await store.read_copies(self._engine, number, key, before)
+            copies, has_older = await store.read_copies(self._engine, number, key, shown)
             if not copies:
                 raise InvalidRequest(RECEIPT_REFUSED)
             try:

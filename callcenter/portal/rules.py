@@ -7,7 +7,6 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from itertools import count
 from uuid import UUID
 
@@ -131,13 +130,12 @@ def read_receipt(number: str, words: str) -> tuple[str, ReceiptSecret]:
     return digits, ReceiptSecret(bytes(code))
 
 
-def read_moment(typed: str) -> datetime | None:
-    """A time as a page of ours has it; None: there is none, or somebody made it up."""
+def read_message_id(typed: str) -> UUID | None:
+    """The id of a message as a page of ours has it; None: there is none."""
     try:
-        moment = datetime.fromisoformat(typed)
+        return UUID(typed)
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
 
 
 def _fold(word: str) -> str:

@@ -5,7 +5,7 @@ role of the portal reads and changes no table.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -25,7 +25,7 @@ _MAY_RECEIVE = text(
 )
 _NOTE_EXIT = text("SELECT portal_note_exit(:written)")
 _READ_NEWEST_COPIES = text(
-    "SELECT * FROM portal_read_newest_copies(:year, :sequence, :proof, :before)"
+    "SELECT * FROM portal_read_newest_copies(:year, :sequence, :proof, :older_than)"
 )
 SHOWN_AT_ONCE = 50  # copies; the database gives one more where there are older ones
 
@@ -86,16 +86,15 @@ async def give_receipt(engine: AsyncEngine, message: UUID, key: ReceiptKey, copy
 
 
 async def read_copies(
-    engine: AsyncEngine, number: str, key: ReceiptKey, before: datetime | None = None
+    engine: AsyncEngine, number: str, key: ReceiptKey, older_than: UUID | None = None
 ) -> tuple[list[StoredCopy], bool]:
-    """The newest copies of a receipt, the oldest of them first, and whether there are older ones.
+    """The newest copies of a receipt, in order, and whether there are older ones.
 
-    Of those sent `before`, if it is given; none for a wrong number or secret alike. Their appeals
-    are read at this moment.
+    Those `older_than` a message, if it is given; none for a wrong number or secret alike. Their
+    appeals are read at this moment.
     """
     year, sequence = numbers.split(number)
-    before = before or datetime.max.replace(tzinfo=UTC)
-    values = {"year": year, "sequence": sequence, "proof": key.proof, "before": before}
+    values = {"year": year, "sequence": sequence, "proof": key.proof, "older_than": older_than}
     async with unit_of_work(engine) as connection:
         newest = [StoredCopy(*row) for row in await connection.execute(_READ_NEWEST_COPIES, values)]
     return newest[:SHOWN_AT_ONCE][::-1], len(newest) > SHOWN_AT_ONCE

@@ -65,7 +65,7 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE FUNCTION portal_read_newest_copies(
-            of_year smallint, of_sequence integer, proof bytea, sent_before timestamptz
+            of_year smallint, of_sequence integer, proof bytea, older_than uuid
         ) RETURNS TABLE (
             of_message uuid, sent_at timestamptz, locked_key bytea, for_writer bytea,
             is_taken boolean, stage text, registered_on date, due_on date
@@ -87,15 +87,18 @@ def upgrade() -> None:
                 record.registered_on, record.due_on
             FROM portal_message LEFT JOIN record USING (appeal_id)
             WHERE year = of_year AND sequence = of_sequence AND proof_hash = sha256(proof)
-                AND received_at < sent_before
+                AND (older_than IS NULL OR received_at < (
+                    SELECT received_at FROM portal_message
+                    WHERE id = older_than AND proof_hash = sha256(proof)
+                ))
             -- Fifty are shown; one more says that there are older ones.
             ORDER BY received_at DESC LIMIT 51
         $$
         """
     )
     op.execute(
-        "REVOKE ALL ON FUNCTION"
-        " portal_read_newest_copies(smallint, integer, bytea, timestamptz) FROM PUBLIC"
+        "REVOKE ALL ON FUNCTION portal_read_newest_copies(smallint, integer, bytea, uuid)"
+        " FROM PUBLIC"
     )
     # Of the version before, which reads until it is replaced: bounded too.
     op.execute(
@@ -107,7 +110,7 @@ def upgrade() -> None:
             is_taken boolean, stage text, registered_on date, due_on date
         )
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-            SELECT * FROM portal_read_newest_copies(of_year, of_sequence, proof, 'infinity')
+            SELECT * FROM portal_read_newest_copies(of_year, of_sequence, proof, NULL)
             ORDER BY 2
         $$
         """

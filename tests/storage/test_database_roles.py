@@ -295,7 +295,7 @@ def test_a_table_of_the_portals_own_deceives_no_function(
         [number] = connection.execute(called.encode(), (ids, ids)).fetchall()
         given = "SELECT portal_give_receipt(%s, 'proof', 'age1', 'locked', 'copy')"
         assert connection.execute(given.encode(), (ids,)).fetchone() == (True,)
-        read = "SELECT * FROM portal_read_newest_copies(%s::smallint, %s, 'proof', now())"
+        read = "SELECT * FROM portal_read_newest_copies(%s::smallint, %s, 'proof', NULL)"
         assert len(connection.execute(read.encode(), number).fetchall()) == 1
     assert as_owner.execute("SELECT count(*) FROM portal_message").fetchone() == (1,)
 

@@ -48,7 +48,9 @@ def _nobodys_hash() -> str:
 
 
 def hash_password(password: str) -> str:
-    """The hash of a password, as a PHC string. Processes that serve people use `Passwords.hash`.
+    """The hash of a password, as a PHC string.
+
+    Processes that serve people use `Passwords.hash`.
 
     Raises InvalidRequest when the password is shorter than 12 or longer than 256 characters.
     """
